@@ -1,0 +1,1 @@
+"""The VoTT Train operator."""

@@ -1,0 +1,5 @@
+"""`python -m vott_operator`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,68 @@
+"""The command `vott-train`."""
+
+import asyncio
+import logging
+import sys
+
+import click
+import kopf
+
+from . import crd
+from .app import App
+from .errors import VottOperatorError
+from .settings import Settings, load
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vott-train")
+def main() -> None:
+    """VoTT Train: turns VoTT's training messages into PyTorch trainings on Kubernetes."""
+
+
+@main.command()
+@click.option(
+    "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="Where to answer health probes."
+)
+def run(liveness: str) -> None:
+    """Run the operator until it is stopped.
+
+    Settings come from the YAML file that VOTT_TRAIN_CONFIG names and from the environment. The least that is needed:
+    AZURE_STORAGE_CONNECTION_STRING (or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_KEY) and VOTT_TRAIN_TRAINER__IMAGE.
+    """
+    try:
+        settings = load()
+        _ = settings.storage_connection_string
+    except VottOperatorError as error:
+        raise click.ClickException(str(error)) from None
+    _log(settings)
+    asyncio.run(_operate(settings, liveness))
+
+
+@main.command("crd")
+def print_crd() -> None:
+    """Print the TrainingJob CustomResourceDefinition as YAML."""
+    click.echo(crd.to_yaml(), nl=False)
+
+
+async def _operate(settings: Settings, liveness: str) -> None:
+    from . import handlers
+
+    registry = kopf.get_default_registry()
+    assert handlers.startup
+    await kopf.operator(
+        registry=registry,
+        memo=kopf.Memo(app=App(settings)),
+        namespaces=[settings.namespace],
+        standalone=True,
+        liveness_endpoint=liveness,
+    )
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(
+        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stdout
+    )
+    # These log every request at INFO, the Azure client with its URL.
+    for chatty in ("azure", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("kopf").setLevel(max(logging.getLogger().level, logging.WARNING))

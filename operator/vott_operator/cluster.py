@@ -1,0 +1,164 @@
+"""The only module that calls the Kubernetes API.
+
+It sends plain manifests over `kubernetes.aio`'s connection (its authentication, TLS and pooling), and turns every failure
+into one of `errors.py`.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import client, config
+
+from . import constants as c
+from . import names
+from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
+from .models import TrainingJob
+from .names import Key
+from .plan import EventNote
+from .status import timestamp
+
+CONNECT_SECONDS = 5
+REQUEST_SECONDS = 30
+TRAININGJOBS = f"apis/{c.API_VERSION}"
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+
+
+Body = dict[str, Any]
+
+
+class Cluster:
+    """A connection to one cluster. Make it with `await Cluster.connect()`, end it with `close()`."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+
+    @classmethod
+    async def connect(cls) -> "Cluster":
+        """Connect as the pod's service account, or as the user's kubeconfig says. Raises ClusterError when there is neither."""
+        configuration = client.Configuration()
+        try:
+            if IN_A_POD and not os.environ.get("KUBECONFIG"):
+                config.load_incluster_config(configuration)
+            else:
+                await config.load_kube_config(client_configuration=configuration)
+        except config.ConfigException as error:
+            raise ClusterError(f"no cluster to talk to: {error}; set KUBECONFIG, or run in a pod") from None
+        return cls(client.ApiClient(configuration))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._api.close()
+
+    async def create_trainingjob(self, manifest: Mapping[str, Any]) -> TrainingJob:
+        """Create it and return it as the server sees it. Raises AlreadyExistsError when there is one of that name."""
+        path = f"{TRAININGJOBS}/namespaces/{manifest['metadata']['namespace']}/{c.PLURAL}"
+        return TrainingJob.model_validate(await self._send("POST", path, manifest))
+
+    async def read_trainingjob(self, key: Key) -> TrainingJob:
+        """Read it. Raises NotFoundError."""
+        return TrainingJob.model_validate(await self._send("GET", _trainingjob(key)))
+
+    async def patch_status(self, trainingjob: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
+        """Merge `status` into that very TrainingJob's status. Raises ClusterError with 409 when it is another of the same name."""
+        body = {"metadata": {"uid": trainingjob.metadata.uid}, "status": status}
+        return TrainingJob.model_validate(
+            await self._send("PATCH", f"{_trainingjob(trainingjob.key)}/status", body, MERGE_PATCH)
+        )
+
+    async def create_job(self, manifest: Mapping[str, Any]) -> Body:
+        """Create a batch/v1 Job. Raises AlreadyExistsError."""
+        return await self._send("POST", f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs", manifest)
+
+    async def suspend_job(self, key: Key, suspend: bool) -> Body:
+        """Set a Job's spec.suspend."""
+        path = f"apis/batch/v1/namespaces/{key.namespace}/jobs/{names.job(key.name)}"
+        return await self._send("PATCH", path, {"spec": {"suspend": suspend}}, MERGE_PATCH)
+
+    async def create_secret(self, manifest: Mapping[str, Any]) -> None:
+        """Create a Secret; one that is there already, from the same message, is as good."""
+        try:
+            await self._send("POST", f"api/v1/namespaces/{manifest['metadata']['namespace']}/secrets", manifest)
+        except AlreadyExistsError:
+            return
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, str]:
+        """The Secret's data, decoded. Raises NotFoundError."""
+        secret = await self._send("GET", f"api/v1/namespaces/{namespace}/secrets/{name}")
+        return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+
+    async def create_event(self, trainingjob: TrainingJob, note: EventNote, now: datetime) -> None:
+        """Record an Event about the TrainingJob; the same one is recorded once."""
+        try:
+            await self._send(
+                "POST", f"api/v1/namespaces/{trainingjob.metadata.namespace}/events", _event(trainingjob, note, now)
+            )
+        except AlreadyExistsError:
+            return
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = JSON
+    ) -> Body:
+        query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}"
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        url = f"{self._api.configuration.host}/{path}{query}"
+        timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            response = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
+            data = await response.read()
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise ClusterError(
+                f"{method} {path}: the Kubernetes API did not answer ({error or type(error).__name__})"
+            ) from error
+        if not 200 <= response.status < 300:
+            raise _error(f"{method} {path}", response.status, data)
+        result: Body = json.loads(data)
+        return result
+
+
+def _trainingjob(key: Key) -> str:
+    return f"{TRAININGJOBS}/namespaces/{key.namespace}/{c.PLURAL}/{key.name}"
+
+
+def _error(request: str, status: int, data: bytes) -> ClusterError:
+    try:
+        answer = json.loads(data)
+        text, reason = str(answer.get("message", "")), str(answer.get("reason", ""))
+    except (ValueError, AttributeError):
+        text, reason = data[:200].decode(errors="replace"), ""
+    message = f"{request}: {status} {text}"
+    if status == 409 and reason == "AlreadyExists":
+        return AlreadyExistsError(message, status)
+    classes = {400: InvalidObjectError, 404: NotFoundError, 422: InvalidObjectError}
+    return classes.get(status, ClusterError)(message, status)
+
+
+def _event(trainingjob: TrainingJob, note: EventNote, now: datetime) -> dict[str, Any]:
+    metadata = trainingjob.metadata
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": names.event(metadata.uid, note.reason, note.message), "namespace": metadata.namespace},
+        "involvedObject": {
+            "apiVersion": c.API_VERSION,
+            "kind": c.KIND,
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+        },
+        "type": note.type,
+        "reason": note.reason,
+        "message": note.message[:1024],
+        "source": {"component": c.FIELD_MANAGER},
+        "firstTimestamp": timestamp(now),
+        "lastTimestamp": timestamp(now),
+        "count": 1,
+    }

@@ -1,0 +1,74 @@
+"""The words of the API: group, labels, field managers, condition types and reasons, each in one place.
+
+Reasons are part of the API: tools match on them. Add freely, rename never.
+"""
+
+from typing import Final
+
+GROUP: Final = "vott.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "TrainingJob"
+PLURAL: Final = "trainingjobs"
+
+FIELD_MANAGER: Final = "vott-operator"
+
+# Labels and annotations.
+LABEL_TRAININGJOB: Final = "vott.dev/trainingjob"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "vott-train"
+ANNOTATION_QUEUE: Final = "vott.dev/queue"
+ANNOTATION_MESSAGE_ID: Final = "vott.dev/message-id"
+KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+
+# The trainer container (docs/trainer-contract.md).
+TRAINER_CONTAINER: Final = "trainer"
+TRAINER_UID: Final = 10001
+URLS_DIR: Final = "/var/run/vott/urls"
+EXIT_CODES_PERMANENT: Final = (64, 65, 66, 73)
+"""sysexits.h: usage, data error, no input, can't create. Trying again can't help."""
+
+# Phases.
+PENDING: Final = "Pending"
+RUNNING: Final = "Running"
+SUSPENDED: Final = "Suspended"
+COMPLETE: Final = "Complete"
+FAILED: Final = "Failed"
+
+# Condition types beyond the phases of the same name.
+CALLBACK_DELIVERED: Final = "CallbackDelivered"
+MODEL_UPLOADED: Final = "ModelUploaded"
+
+# Reasons of Running.
+TRAINER_RUNNING: Final = "TrainerRunning"
+TRAINER_FINISHED: Final = "TrainerFinished"
+RETRYING: Final = "Retrying"
+UNSCHEDULABLE: Final = "Unschedulable"
+IMAGE_PULL_FAILED: Final = "ImagePullFailed"
+CONTAINER_CONFIG_ERROR: Final = "ContainerConfigError"
+JOB_SUSPENDED: Final = "Suspended"
+
+# Reasons of Complete and ModelUploaded.
+TRAINING_SUCCEEDED: Final = "TrainingSucceeded"
+UPLOAD_VERIFIED: Final = "UploadVerified"
+
+# Reasons of Failed that the operator itself gives; the trainer's own are listed in docs/trainer-contract.md.
+INVALID_SPEC: Final = "InvalidSpec"
+OOM_KILLED: Final = "OOMKilled"
+TRAINER_FAILED: Final = "TrainerFailed"
+BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+MODEL_NOT_REPORTED: Final = "ModelNotReported"
+JOB_NAME_TAKEN: Final = "JobNameTaken"
+
+# Reasons of CallbackDelivered.
+DELIVERED: Final = "Delivered"
+DELIVERY_RETRYING: Final = "Retrying"
+DELIVERY_REFUSED: Final = "Refused"
+DELIVERY_GIVEN_UP: Final = "GivenUp"
+
+# Reasons of a rejected message.
+NOT_JSON: Final = "NotJSON"
+NOT_AN_OBJECT: Final = "NotAnObject"
+INVALID_MESSAGE: Final = "InvalidMessage"
+PLUGIN_NOT_ALLOWED: Final = "PluginNotAllowed"

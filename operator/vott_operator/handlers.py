@@ -1,0 +1,82 @@
+"""kopf's decorators, and nothing else: each handler notes what it saw and triggers the reconciler.
+
+They are raw-event handlers: kopf's own progress bookkeeping would cost two writes an object, and retries, delays and
+merging of events are the WorkQueue's.
+"""
+
+from typing import Any
+
+import kopf
+from pydantic import ValidationError
+
+from . import constants as c
+from .app import App
+from .errors import VottOperatorError
+from .models import TrainingJob
+from .names import Key
+
+CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
+
+
+def _app(memo: kopf.Memo) -> App:
+    app = memo["app"]
+    assert isinstance(app, App)
+    return app
+
+
+@kopf.on.login()
+def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """As the pod's service account, else as the kubeconfig says."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+
+@kopf.on.startup()
+async def startup(memo: kopf.Memo, settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Tune kopf, start the app. A wrong setting ends the program with a sentence."""
+    settings.posting.enabled = False
+    settings.queueing.worker_limit = None
+    settings.queueing.idle_timeout = 0.5
+    settings.watching.server_timeout = 300
+    try:
+        await _app(memo).start()
+    except VottOperatorError as error:
+        raise kopf.PermanentError(str(error)) from None
+
+
+@kopf.on.cleanup()
+async def cleanup(memo: kopf.Memo, **_: Any) -> None:
+    """Stop the app."""
+    await _app(memo).stop()
+
+
+@kopf.on.probe()
+def health(memo: kopf.Memo, **_: Any) -> str:
+    """A part of /healthz."""
+    return _app(memo).health()
+
+
+@kopf.on.event(c.GROUP, c.VERSION, c.PLURAL)
+def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
+    """A TrainingJob was seen, changed or deleted."""
+    metadata = event["object"]["metadata"]
+    if event["type"] == "DELETED":
+        _app(memo).store.drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        return
+    try:
+        _app(memo).noticed(TrainingJob.model_validate(event["object"]))
+    except ValidationError as error:
+        logger.error("can't be read and is left alone: %s", error)
+
+
+@kopf.on.event("batch", "v1", "jobs", labels=CHILD)
+def job_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A Job of ours was seen, changed or deleted."""
+    app = _app(memo)
+    app.trigger(app.store.put_job(event["object"], deleted=event["type"] == "DELETED"))
+
+
+@kopf.on.event("v1", "pods", labels=CHILD)
+def pod_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+    """A pod of ours was seen, changed or deleted."""
+    app = _app(memo)
+    app.trigger(app.store.put_pod(event["object"], deleted=event["type"] == "DELETED"))

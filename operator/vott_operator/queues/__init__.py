@@ -1,0 +1,1 @@
+"""Where messages come from. Only the modules of this package import azure."""

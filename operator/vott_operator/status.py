@@ -1,0 +1,188 @@
+"""What is true of a TrainingJob now: from what was observed to a phase, conditions and the fields beside them. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from . import constants as c
+from .conditions import Finding, merge, one_line
+from .failures import Explanation, explain_failure, explain_pod, explain_waiting, last_failed
+from .models import TrainingJob
+from .observed import JobState, Observed, PodState
+
+MODEL_REPORT_GRACE = timedelta(seconds=60)
+"""How long after the pod's success its last status report may still be on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The phase, why it is so, and the conditions that say it."""
+
+    phase: str
+    reason: str
+    findings: tuple[Finding, ...] = field(default=())
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the training ended."""
+        return self.phase in (c.COMPLETE, c.FAILED)
+
+
+def judge(observed: Observed, now: datetime) -> Verdict | None:
+    """What to say now, or None when there is no news worth a write (a pod that is merely starting)."""
+    job = observed.job
+    if job is None:
+        return None
+    if job.complete:
+        return _succeeded(observed.trainingjob, job, now)
+    if job.failed_reason:
+        return failed(explain_failure(job, observed.pods, observed.trainingjob.metadata.namespace))
+    if job.suspended:
+        return _suspended(observed.trainingjob)
+    return _active(observed, job)
+
+
+def failed(why: Explanation) -> Verdict:
+    """The verdict for a training that ended without a model."""
+    return Verdict(
+        c.FAILED,
+        why.reason,
+        (
+            Finding(c.FAILED, "True", why.reason, why.message),
+            Finding(c.RUNNING, "False", c.TRAINER_FINISHED, "The training ended."),
+        ),
+    )
+
+
+def _succeeded(trainingjob: TrainingJob, job: JobState, now: datetime) -> Verdict | None:
+    model = trainingjob.status.model
+    if model is None:
+        if now - _time(job.finished_at, now) < MODEL_REPORT_GRACE:
+            return None
+        return failed(
+            Explanation(
+                c.MODEL_NOT_REPORTED,
+                "The trainer ended well but reported no verified model in status.model. "
+                "A trainer image of your own must report it before it exits (docs/trainer-contract.md).",
+            )
+        )
+    metrics = ", ".join(f"{item.name} {item.value:.4g}" for item in trainingjob.status.metrics or ())
+    message = f"The model lies at {model.url} ({model.size_bytes:,} bytes){f'; {metrics}' if metrics else ''}."
+    return Verdict(
+        c.COMPLETE,
+        c.TRAINING_SUCCEEDED,
+        (
+            Finding(c.COMPLETE, "True", c.TRAINING_SUCCEEDED, message),
+            Finding(c.MODEL_UPLOADED, "True", c.UPLOAD_VERIFIED, f"sha256 {model.sha256}"),
+            Finding(c.RUNNING, "False", c.TRAINER_FINISHED, "The training ended."),
+        ),
+    )
+
+
+def _suspended(trainingjob: TrainingJob) -> Verdict:
+    remedy = (
+        "it resumes when spec.suspend is false"
+        if trainingjob.spec.suspend
+        else "the queue that manages it will resume it"
+    )
+    message = f"The Job is suspended; {remedy}."
+    return Verdict(
+        c.SUSPENDED,
+        c.JOB_SUSPENDED,
+        (Finding(c.SUSPENDED, "True", c.JOB_SUSPENDED, message), Finding(c.RUNNING, "False", c.JOB_SUSPENDED, message)),
+    )
+
+
+def _active(observed: Observed, job: JobState) -> Verdict | None:
+    resumed = _resumed(observed.trainingjob)
+    pod = max((pod for pod in observed.pods if pod.live), key=lambda pod: pod.created, default=None)
+    if pod is not None and pod.running:
+        finding = Finding(c.RUNNING, "True", c.TRAINER_RUNNING, f"Pod {pod.name} is training.")
+        return Verdict(c.RUNNING, c.TRAINER_RUNNING, (finding, *resumed))
+    waiting = explain_waiting(pod) if pod is not None else None
+    why = waiting or _retrying(observed, job)
+    if why is not None:
+        return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
+    return Verdict(c.PENDING, "", resumed) if resumed else None
+
+
+def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
+    was = trainingjob.condition(c.SUSPENDED)
+    if was is None or was.status != "True":
+        return ()
+    return (Finding(c.SUSPENDED, "False", "Resumed", "The Job is no longer suspended."),)
+
+
+def _retrying(observed: Observed, job: JobState) -> Explanation | None:
+    if not job.failed_pods:
+        return None
+    last: PodState | None = last_failed(observed.pods)
+    cause = (
+        explain_pod(last, observed.trainingjob.metadata.namespace).message if last else "Its pod was deleted or lost."
+    )
+    total = observed.trainingjob.spec.backoff_limit + 1
+    return Explanation(c.RETRYING, f"Attempt {job.failed_pods + 1} of {total} follows. The one before: {cause}")
+
+
+def status_patch(observed: Observed, verdict: Verdict | None, now: datetime) -> dict[str, Any] | None:
+    """The merge patch that makes the status say `verdict`, or None when it says so already."""
+    if verdict is None or observed.trainingjob.finished:
+        return None
+    current = observed.trainingjob.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    wanted = _wanted(observed, verdict, now)
+    patch = {name: value for name, value in wanted.items() if value is not None and current.get(name) != value}
+    if not patch.keys() - {"observedGeneration"} and current.get("observedGeneration") is None:
+        return None
+    return patch or None
+
+
+def _wanted(observed: Observed, verdict: Verdict, now: datetime) -> dict[str, Any]:
+    trainingjob, job = observed.trainingjob, observed.job
+    generation = trainingjob.metadata.generation
+    conditions = merge(trainingjob.status.conditions, verdict.findings, generation, timestamp(now))
+    wanted: dict[str, Any] = {
+        "phase": verdict.phase,
+        "reason": verdict.reason,
+        "observedGeneration": generation,
+        "conditions": [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in conditions],
+    }
+    if job is not None:
+        wanted |= {"jobName": job.name, "startTime": job.start_time, "restarts": _restarts(job, verdict)}
+    if verdict.terminal:
+        wanted["completionTime"] = (job.finished_at if job else None) or timestamp(now)
+    return wanted
+
+
+def _restarts(job: JobState, verdict: Verdict) -> int:
+    # The last failed pod of a failed training was not replaced.
+    return max(0, job.failed_pods - (1 if verdict.phase == c.FAILED else 0))
+
+
+def condition_patch(trainingjob: TrainingJob, finding: Finding, now: datetime) -> dict[str, Any] | None:
+    """The merge patch that sets one condition, or None when it is set so already."""
+    conditions = merge(trainingjob.status.conditions, [finding], trainingjob.metadata.generation, timestamp(now))
+    if conditions == trainingjob.status.conditions:
+        return None
+    return {"conditions": [item.model_dump(mode="json", by_alias=True, exclude_none=True) for item in conditions]}
+
+
+def timestamp(moment: datetime) -> str:
+    """RFC 3339 with seconds, as Kubernetes writes it. `moment` is in UTC."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _time(text: str | None, default: datetime) -> datetime:
+    return datetime.fromisoformat(text) if text else default
+
+
+def sentence(trainingjob: TrainingJob) -> str:
+    """The message of the condition that ended the training."""
+    ended = next(
+        (
+            item
+            for item in trainingjob.status.conditions
+            if item.type in (c.COMPLETE, c.FAILED) and item.status == "True"
+        ),
+        None,
+    )
+    return one_line(ended.message) if ended else ""
