@@ -77,8 +77,9 @@ def _root_schema() -> dict[str, Any]:
     spec = structural(TrainingJobSpec.model_json_schema(by_alias=True))
     spec["x-kubernetes-validations"] = _immutability(spec["properties"], spec["required"])
     status = structural(TrainingJobStatus.model_json_schema(by_alias=True))
-    # A default on the whole status shows Pending from the first moment, at no write of ours.
-    status["default"] = {"phase": c.PENDING}
+    # Defaults show Pending from the first moment, at no write of ours: of the status, and of the phase within it.
+    status["default"] = {}
+    status["properties"]["phase"]["default"] = c.PENDING
     return {
         "type": "object",
         "description": "One training of one model from one set of annotated images.",

@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
-        extra="ignore",
+        extra="forbid",
         frozen=True,
         env_prefix="VOTT_TRAIN_",
         env_nested_delimiter="__",
