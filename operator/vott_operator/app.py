@@ -1,21 +1,22 @@
-"""Wires the parts of the operator and runs them in the background of kopf's own tasks."""
+"""Wires the parts of the operator and runs them beside kopf's own tasks."""
 
 import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 from .callbacks import CallbackSender
 from .cluster import Cluster
+from .errors import ClusterError
 from .intake import Intake
 from .models import TrainingJob
 from .names import Key
 from .queues.base import QueueSource
 from .queues.storage_queue import StorageQueue
 from .reconciler import Reconciler
-from .settings import QueueSettings, Settings
+from .settings import Settings
 from .store import Store
 from .workqueue import WorkQueue
 
@@ -23,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 WORKERS = 32
 RESYNC_SECONDS = 300.0
+LEARN_AGAIN_SECONDS = 5.0
 
 
 class App:
-    """The running operator. `start` and `stop` are called by kopf's startup and cleanup."""
+    """The running operator, as an async context manager. Raises SettingsError or ClusterError when it can't begin."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -34,33 +36,42 @@ class App:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] | None = None
+        self._learned = asyncio.Event()
 
-    async def start(self) -> None:
-        """Connect and begin to work. Raises SettingsError or ClusterError when that can't be."""
-        sources = [self._open(queue) for queue in self.settings.queues]
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
         cluster = await Cluster.connect()
         self._stack.push_async_callback(cluster.close)
         callbacks = await self._stack.enter_async_context(CallbackSender(self.settings.callbacks))
         reconciler = Reconciler(cluster, self.store, callbacks, self.settings, lambda: datetime.now(UTC))
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS)
+        intakes = [Intake(source, cluster, callbacks, self) for source in self._sources()]
         self._spawn(self._queue.run(), "reconcile")
         self._spawn(self._resync(), "resync")
+        self._spawn(self._learn(cluster), "learn")
+        for number, intake in enumerate(intakes):
+            self._spawn(self._take_in(intake), f"intake {number}")
+
+    def _sources(self) -> list[QueueSource]:
+        connection_string = self.settings.storage_connection_string
+        sources = [StorageQueue(connection_string, queue.name) for queue in self.settings.queues]
         for source in sources:
-            intake = Intake(source, cluster, callbacks, self.settings, room=self._room, created=self.noticed)
-            self._spawn(intake.run(), f"intake of {source.identity}")
+            self._stack.push_async_callback(source.close)
             logger.info("taking messages from %s", source.identity)
-
-    def _open(self, queue: QueueSettings) -> QueueSource:
-        source = StorageQueue(self.settings.storage_connection_string, queue.name)
-        self._stack.push_async_callback(source.close)
-        return source
-
-    async def stop(self) -> None:
-        """Stop receiving, let go of what is in hand, close."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._stack.aclose()
+        return list(sources)
 
     def noticed(self, trainingjob: TrainingJob) -> None:
         """A TrainingJob was seen, in a watch or as the answer to a write."""
@@ -72,15 +83,31 @@ class App:
         if self._queue is not None:
             self._queue.add(key)
 
+    def room(self) -> int:
+        """How many more TrainingJobs may be made now."""
+        return self.settings.max_unfinished_jobs - self.store.unfinished
+
     def health(self) -> str:
         """For /healthz: raises RuntimeError when a part has died."""
         for task in self._tasks:
-            if task.done():
+            if task.done() and task.get_name() != "learn":
                 raise RuntimeError(f"{task.get_name()} has ended")
         return "ok"
 
-    def _room(self) -> int:
-        return self.settings.max_unfinished_jobs - self.store.unfinished
+    async def _learn(self, cluster: Cluster) -> None:
+        """Get to know the TrainingJobs there are, without which `room` would be wrong after a restart."""
+        while not self._learned.is_set():
+            try:
+                async for trainingjob in cluster.list_trainingjobs(self.settings.namespace):
+                    self.noticed(trainingjob)
+                self._learned.set()
+            except ClusterError as error:
+                logger.warning("TrainingJobs can't be listed: %s; trying again in %.0f s", error, LEARN_AGAIN_SECONDS)
+                await asyncio.sleep(LEARN_AGAIN_SECONDS)
+
+    async def _take_in(self, intake: Intake) -> None:
+        await self._learned.wait()
+        await intake.run()
 
     async def _resync(self) -> None:
         while True:

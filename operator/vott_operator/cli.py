@@ -7,7 +7,7 @@ import sys
 import click
 import kopf
 
-from . import crd
+from . import crd, handlers
 from .app import App
 from .errors import VottOperatorError
 from .settings import Settings, load
@@ -31,11 +31,10 @@ def run(liveness: str) -> None:
     """
     try:
         settings = load()
-        _ = settings.storage_connection_string
+        _log(settings)
+        asyncio.run(_operate(settings, liveness))
     except VottOperatorError as error:
         raise click.ClickException(str(error)) from None
-    _log(settings)
-    asyncio.run(_operate(settings, liveness))
 
 
 @main.command("crd")
@@ -45,17 +44,14 @@ def print_crd() -> None:
 
 
 async def _operate(settings: Settings, liveness: str) -> None:
-    from . import handlers
-
-    registry = kopf.get_default_registry()
-    assert handlers.startup
-    await kopf.operator(
-        registry=registry,
-        memo=kopf.Memo(app=App(settings)),
-        namespaces=[settings.namespace],
-        standalone=True,
-        liveness_endpoint=liveness,
-    )
+    async with App(settings) as app:
+        await kopf.operator(
+            registry=handlers.registry,
+            memo=kopf.Memo(app=app),
+            namespaces=[settings.namespace],
+            standalone=True,
+            liveness_endpoint=liveness,
+        )
 
 
 def _log(settings: Settings) -> None:

@@ -7,13 +7,16 @@ into one of `errors.py`.
 import base64
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from kubernetes.aio import client, config
+from pydantic import ValidationError
 
 from . import constants as c
 from . import names
@@ -25,6 +28,7 @@ from .status import timestamp
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
+PAGE = 500
 TRAININGJOBS = f"apis/{c.API_VERSION}"
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -44,11 +48,13 @@ class Cluster:
     async def connect(cls) -> "Cluster":
         """Connect as the pod's service account, or as the user's kubeconfig says. Raises ClusterError when there is neither."""
         configuration = client.Configuration()
+        kubeconfig = os.environ.get("KUBECONFIG")
         try:
-            if IN_A_POD and not os.environ.get("KUBECONFIG"):
+            if IN_A_POD and not kubeconfig:
                 config.load_incluster_config(configuration)
             else:
-                await config.load_kube_config(client_configuration=configuration)
+                # Named here, because the library looks at the environment once, when it is imported.
+                await config.load_kube_config(kubeconfig, client_configuration=configuration)
         except config.ConfigException as error:
             raise ClusterError(f"no cluster to talk to: {error}; set KUBECONFIG, or run in a pod") from None
         return cls(client.ApiClient(configuration))
@@ -61,6 +67,18 @@ class Cluster:
         """Create it and return it as the server sees it. Raises AlreadyExistsError when there is one of that name."""
         path = f"{TRAININGJOBS}/namespaces/{manifest['metadata']['namespace']}/{c.PLURAL}"
         return TrainingJob.model_validate(await self._send("POST", path, manifest))
+
+    async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
+        """All of a namespace. Those that can't be read are left out: a watch tells of them, too."""
+        path, token = f"{TRAININGJOBS}/namespaces/{namespace}/{c.PLURAL}?limit={PAGE}", ""
+        while True:
+            page = await self._send("GET", path + (f"&continue={quote(token)}" if token else ""))
+            for item in page["items"]:
+                with suppress(ValidationError):
+                    yield TrainingJob.model_validate(item)
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
 
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read it. Raises NotFoundError."""

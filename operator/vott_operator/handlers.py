@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from . import constants as c
 from .app import App
-from .errors import VottOperatorError
 from .models import TrainingJob
 from .names import Key
 
+registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
 
 
@@ -24,38 +24,30 @@ def _app(memo: kopf.Memo) -> App:
     return app
 
 
-@kopf.on.login()
+@kopf.on.login(registry=registry)
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """As the pod's service account, else as the kubeconfig says."""
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
-@kopf.on.startup()
-async def startup(memo: kopf.Memo, settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Tune kopf, start the app. A wrong setting ends the program with a sentence."""
+@kopf.on.startup(registry=registry)
+def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Tune kopf."""
     settings.posting.enabled = False
+    # Group, namespace and kinds are fixed, so kopf need not look for them, nor be permitted to.
+    settings.scanning.disabled = True
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5
     settings.watching.server_timeout = 300
-    try:
-        await _app(memo).start()
-    except VottOperatorError as error:
-        raise kopf.PermanentError(str(error)) from None
 
 
-@kopf.on.cleanup()
-async def cleanup(memo: kopf.Memo, **_: Any) -> None:
-    """Stop the app."""
-    await _app(memo).stop()
-
-
-@kopf.on.probe()
+@kopf.on.probe(registry=registry)
 def health(memo: kopf.Memo, **_: Any) -> str:
     """A part of /healthz."""
     return _app(memo).health()
 
 
-@kopf.on.event(c.GROUP, c.VERSION, c.PLURAL)
+@kopf.on.event(c.GROUP, c.VERSION, c.PLURAL, registry=registry)
 def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """A TrainingJob was seen, changed or deleted."""
     metadata = event["object"]["metadata"]
@@ -68,14 +60,14 @@ def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger
         logger.error("can't be read and is left alone: %s", error)
 
 
-@kopf.on.event("batch", "v1", "jobs", labels=CHILD)
+@kopf.on.event("batch", "v1", "jobs", labels=CHILD, registry=registry)
 def job_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A Job of ours was seen, changed or deleted."""
     app = _app(memo)
     app.trigger(app.store.put_job(event["object"], deleted=event["type"] == "DELETED"))
 
 
-@kopf.on.event("v1", "pods", labels=CHILD)
+@kopf.on.event("v1", "pods", labels=CHILD, registry=registry)
 def pod_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A pod of ours was seen, changed or deleted."""
     app = _app(memo)

@@ -6,7 +6,7 @@ TrainingJob of the same name again changes nothing.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from typing import Protocol
 
 from . import constants as c
 from . import desired, names
@@ -33,25 +33,27 @@ FULL_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 30.0
 
 
+class Owner(Protocol):
+    """What intake needs to know of the operator that it works for."""
+
+    settings: Settings
+
+    def room(self) -> int:
+        """How many more TrainingJobs may be made now."""
+
+    def noticed(self, trainingjob: TrainingJob) -> None:
+        """A TrainingJob is there."""
+
+
 class Intake:
     """Takes messages from one queue while there is room for more TrainingJobs."""
 
-    def __init__(
-        self,
-        source: QueueSource,
-        cluster: Cluster,
-        callbacks: CallbackSender,
-        settings: Settings,
-        *,
-        room: Callable[[], int],
-        created: Callable[[TrainingJob], None],
-    ) -> None:
+    def __init__(self, source: QueueSource, cluster: Cluster, callbacks: CallbackSender, owner: Owner) -> None:
         self._source = source
         self._cluster = cluster
         self._callbacks = callbacks
-        self._settings = settings
-        self._room = room
-        self._created = created
+        self._owner = owner
+        self._settings = owner.settings
 
     async def run(self) -> None:
         """Take messages until cancelled. A queue that can't be reached is tried again, ever slower."""
@@ -68,7 +70,7 @@ class Intake:
 
     async def take_batch(self) -> float:
         """Take what is there, up to the room left. Returns the seconds to wait before the next call."""
-        room = self._room()
+        room = self._owner.room()
         if room <= 0:
             return FULL_SECONDS
         limit = min(room, BATCH)
@@ -113,7 +115,7 @@ class Intake:
         secret = desired.url_secret(message, trainingjob)
         if secret is not None:
             await self._cluster.create_secret(secret)
-        self._created(trainingjob)
+        self._owner.noticed(trainingjob)
 
     def _plugin(self, message: TrainMessage) -> str:
         plugins = self._settings.plugins

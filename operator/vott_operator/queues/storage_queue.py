@@ -26,7 +26,14 @@ MAX_BATCH = 32
 MAX_MESSAGE_BYTES = 64 * 1024
 POISON_SUFFIX = "-poison"
 
+LOST = ("MessageNotFound", "PopReceiptMismatch")
+"""Error codes of the service for a message that is settled, or that somebody else has received since."""
+
 T = TypeVar("T")
+
+
+class _LostError(Exception):
+    """The message is no longer ours to settle."""
 
 
 class StorageQueue:
@@ -74,7 +81,7 @@ class StorageQueue:
             await self._call(
                 lambda: self._queue.update_message(delivery.handle, visibility_timeout=max(0, round(delay_seconds)))
             )
-        except ResourceNotFoundError:
+        except _LostError:
             return  # its time in our hand had ended, so it is back already
 
     async def close(self) -> None:
@@ -85,16 +92,18 @@ class StorageQueue:
     async def _delete(self, delivery: Delivery) -> None:
         try:
             await self._call(lambda: self._queue.delete_message(delivery.handle))
-        except ResourceNotFoundError:
+        except _LostError:
             # Somebody else has it in hand by now; for them the TrainingJob exists already, and they delete it.
             logger.info("message %s was no longer ours to delete", delivery.id)
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
             return await call()
-        except ResourceNotFoundError:
-            raise
         except AzureError as error:
+            if getattr(error, "error_code", None) in LOST:
+                raise _LostError from None
+            if isinstance(error, ResourceNotFoundError):
+                raise
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SourceUnavailableError(f"{self.identity}: {text}") from None
 

@@ -1,0 +1,41 @@
+"""One control plane and one Azurite for all tests here; a namespace and a queue for each."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from demo.callbacks import CallbackReceiver
+from localcluster.azurite import Azurite
+from localcluster.control_plane import ControlPlane
+from localcluster.kubectl import kubectl
+from tests.support.corner import ROOT, Corner
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane(controllers=True) as running:
+        kubectl(running.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
+        kubectl(running.kubeconfig, "wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    with Azurite() as running:
+        yield running
+
+
+@pytest.fixture
+def corner(request: pytest.FixtureRequest, control_plane: ControlPlane, azurite: Azurite) -> Iterator[Corner]:
+    """Parametrize indirectly to set chart values."""
+    with Corner(control_plane, azurite, f"corner-{next(numbers)}", getattr(request, "param", {})) as corner:
+        yield corner
+
+
+@pytest.fixture
+def receiver() -> Iterator[CallbackReceiver]:
+    with CallbackReceiver("127.0.0.1") as receiver:
+        yield receiver

@@ -1,0 +1,218 @@
+"""A namespace of a control plane without nodes: the chart's permissions, an operator as a process, and the kubelet played by hand."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+import yaml
+from azure.storage.queue import QueueClient
+
+from demo.kubectl import Kubectl
+from localcluster.azurite import Azurite
+from localcluster.control_plane import ControlPlane
+from localcluster.gobuild import binaries
+from localcluster.ports import free_ports
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+RELEASE = "vott-train"
+Object = dict[str, Any]
+
+
+@dataclass
+class Corner:
+    """One test's own namespace. `operator()` starts the operator in it, as its service account and with its least permissions."""
+
+    control_plane: ControlPlane
+    azurite: Azurite
+    name: str
+    settings: Object = field(default_factory=dict)
+    """Chart values on top of the usual ones."""
+
+    def __post_init__(self) -> None:
+        self.kubectl = Kubectl(str(self.control_plane.kubeconfig), self.name)
+        self.log = Path(self.control_plane.kubeconfig).parent / f"{self.name}.log"
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self.kubectl("create", "namespace", self.name)
+        values = {
+            "azure": {"connectionString": self.azurite.connection_string},
+            "queues": [{"kind": "storage", "name": self.name}],
+            "callbacks": {"allowHttp": True, "timeoutSeconds": 2},
+            "trainer": {"image": "trainer:1"},
+        } | self.settings
+        self._helm("install", values)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        # Its policy holds for the whole cluster; the namespace itself ends with the control plane.
+        self._helm("uninstall")
+
+    def _helm(self, verb: str, values: Object | None = None) -> None:
+        install = [str(ROOT / "charts" / "vott-train"), "--values=-"] if values is not None else []
+        where = [f"--kubeconfig={self.control_plane.kubeconfig}", f"--namespace={self.name}"]
+        command = [str(binaries() / "helm"), verb, RELEASE, *install, *where]
+        subprocess.run(command, input=json.dumps(values), text=True, check=True, capture_output=True)
+
+    # ------------------------------------------------------------------------------------------------ the operator
+
+    def operator(self, **environment: str) -> "subprocess.Popen[bytes]":
+        """Start one, as the chart's ConfigMap sets it up, and wait until it is healthy."""
+        (port,) = free_ports(1)
+        config = self.log.with_suffix(".yaml")
+        config.write_text(self.kubectl.get("configmap", f"{RELEASE}-settings")["data"]["settings.yaml"])
+        account = self.control_plane.user_kubeconfig(
+            f"system:serviceaccount:{self.name}:{RELEASE}", ["system:serviceaccounts", "system:authenticated"]
+        )
+        variables = {
+            "KUBECONFIG": str(account),
+            "AZURE_STORAGE_CONNECTION_STRING": self.azurite.connection_string,
+            "VOTT_TRAIN_CONFIG": str(config),
+            "PYTHONPATH": str(ROOT / "operator"),
+        }
+        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", f"http://127.0.0.1:{port}/healthz"]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(command, env=os.environ | variables | environment, stdout=log, stderr=log)
+        self._processes.append(process)
+
+        def healthy() -> bool:
+            assert process.poll() is None, self.log.read_text()
+            with suppress(requests.ConnectionError):
+                return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
+            return False
+
+        wait_until("a healthy operator", healthy, seconds=60, dump=self.log.read_text)
+        return process
+
+    # --------------------------------------------------------------------------------------------------- the queue
+
+    def queue(self, suffix: str = "") -> QueueClient:
+        """The queue, or with a suffix its poison queue; made where it is not there yet."""
+        client = QueueClient.from_connection_string(self.azurite.connection_string, self.name + suffix)
+        with suppress(Exception):
+            client.create_queue()
+        return client
+
+    def send(self, message: Object | str) -> str:
+        """Send a message; returns its id."""
+        text = message if isinstance(message, str) else json.dumps(message)
+        return str(self.queue().send_message(text).id)
+
+    def waiting_messages(self) -> int:
+        """Messages that are not settled, those in somebody's hand included."""
+        return self.queue().get_queue_properties().approximate_message_count or 0
+
+    def poison(self) -> list[Object]:
+        """What lies in the poison queue."""
+        return [json.loads(item.content) for item in self.queue("-poison").peek_messages(32)]
+
+    # ------------------------------------------------------------------------------------------------- the cluster
+
+    def trainingjobs(self) -> list[Object]:
+        """All TrainingJobs."""
+        return self.kubectl.list("trainingjobs")
+
+    def wait_phase(self, phase: str, name: str | None = None, seconds: float = 30) -> Object:
+        """The (only) TrainingJob, once it is in that phase."""
+
+        def probe() -> Object | None:
+            items = [item for item in self.trainingjobs() if name in (None, item["metadata"]["name"])]
+            return next((item for item in items if item["status"].get("phase") == phase), None)
+
+        return wait_until(f"a TrainingJob in phase {phase}", probe, seconds=seconds, dump=self.picture)
+
+    def wait_condition(self, type_: str, status: str = "True", seconds: float = 30) -> Object:
+        """That condition of the only TrainingJob, once it has the status."""
+
+        def probe() -> Object | None:
+            found = [condition(item, type_) for item in self.trainingjobs()]
+            return next((item for item in found if item and item["status"] == status), None)
+
+        return wait_until(f"condition {type_}={status}", probe, seconds=seconds, dump=self.picture)
+
+    def wait_pod(self, number: int = 1) -> str:
+        """Name of the newest pod, once so many were made in all."""
+
+        def probe() -> str | None:
+            pods = sorted(self.pods(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+            live = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"]
+            return str(live[-1]["metadata"]["name"]) if len(pods) >= number and live else None
+
+        return wait_until(f"pod number {number}", probe, seconds=30, dump=self.picture)
+
+    def pods(self) -> list[Object]:
+        """The trainings' pods."""
+        return self.kubectl.list("pods", "vott.dev/trainingjob")
+
+    def picture(self) -> str:
+        """What there is, for a failure's text."""
+        objects = self.kubectl(
+            "get", "trainingjobs,jobs,pods", "--selector=app.kubernetes.io/managed-by=vott-train", "--output=yaml"
+        )
+        return f"{objects}\n{self.log.read_text()}"
+
+    # ------------------------------------------------------------------------- the kubelet's and the trainer's part
+
+    def run_pod(self, name: str) -> None:
+        """The kubelet says that the pod's container runs."""
+        self._pod_status(name, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
+
+    def end_pod(self, name: str, exit_code: int, message: str = "", reason: str = "") -> None:
+        """The kubelet says that the pod's container ended."""
+        terminated = {
+            "exitCode": exit_code,
+            "message": message,
+            "reason": reason or ("Error" if exit_code else "Completed"),
+        }
+        self._pod_status(name, "Failed" if exit_code else "Succeeded", {"terminated": terminated})
+
+    def _pod_status(self, name: str, phase: str, state: Object) -> None:
+        container = {
+            "name": "trainer",
+            "image": "trainer:1",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": state,
+        }
+        patch = {"status": {"phase": phase, "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container]}}
+        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", json.dumps(patch))
+
+    def report(self, pod: str, trainingjob: str, status: Object) -> requests.Response:
+        """Apply `status` as the trainer in that pod does: with the pod's own bound token, server-side, as vott-trainer."""
+        uid = self.kubectl.get("pod", pod)["metadata"]["uid"]
+        bound = ["--bound-object-kind=Pod", f"--bound-object-name={pod}", f"--bound-object-uid={uid}"]
+        token = self.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+        body = {
+            "apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob",
+            "metadata": {"name": trainingjob, "namespace": self.name}, "status": status,
+        }  # fmt: skip
+        return requests.patch(
+            f"{self.control_plane.server}/apis/vott.dev/v1alpha1/namespaces/{self.name}/trainingjobs/{trainingjob}/status",
+            params={"fieldManager": "vott-trainer", "force": "true"},
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/apply-patch+yaml"},
+            data=json.dumps(body), verify=str(self._authority()), timeout=10,
+        )  # fmt: skip
+
+    def _authority(self) -> Path:
+        cluster = yaml.safe_load(self.control_plane.kubeconfig.read_text())["clusters"][0]["cluster"]
+        file = self.log.with_suffix(".crt")
+        file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+        return file
+
+
+def condition(trainingjob: Object, type_: str) -> Object | None:
+    """A condition of a TrainingJob."""
+    conditions = trainingjob.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == type_), None)
