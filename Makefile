@@ -1,0 +1,85 @@
+# `make demo` shows everything at work, `make test` tests everything; both from a fresh machine.
+# Needs: Python >= 3.11 with venv. For the local cluster also root on Debian or Ubuntu; what else is missing is installed.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo
+export PYTHONPATH := operator:trainer-image:.
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo up down status test unit integration e2e check format generate lock bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: $(VENV)/tools ## From nothing to a trained model, on a local cluster or the one that KUBECONFIG names
+	@$(BIN)/python -m demo
+
+up: $(VENV)/tools ## The local cluster with operator and Azurite; writes .local/env to source
+	@$(BIN)/python -m localcluster up
+
+down: $(VENV)/tools ## End the local cluster, leaving nothing but caches
+	@$(BIN)/python -m localcluster down
+
+status: $(VENV)/tools ## What of the local cluster runs
+	@$(BIN)/python -m localcluster status
+
+test: check unit integration e2e ## Everything
+
+unit: $(VENV)/all ## Seconds, no network
+	$(PYTEST) tests/unit
+
+integration: $(VENV)/all ## A real API server and Azurite, the operator and the trainer as processes
+	$(PYTEST) tests/integration
+
+e2e: $(VENV)/all ## A real node, both images, real training; starts the local cluster
+	$(PYTEST) tests/e2e
+
+check: $(VENV)/all ## Lint, types, layers, generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+	$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not what the models say: run \`make generate\`"; exit 1; }
+	@diff -u manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml || { echo "the chart's CRD is not manifests/crd.yaml: run \`make generate\`"; exit 1; }
+
+format: $(VENV)/tools ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/tools ## Write the CRD from the models
+	$(BIN)/python -m vott_operator crd > manifests/crd.yaml
+	cp manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml
+
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
+lock: $(VENV)/tools ## Take the newest versions of all dependencies
+	cd requirements && for name in build operator; do ../$(COMPILE) $$name.in -o $$name.txt; done
+	cd trainer-image && for name in requirements-build requirements; do ../$(COMPILE) $$name.in -o $$name.txt; done
+	cd requirements && ../$(COMPILE) --constraint operator.txt --constraint ../trainer-image/requirements.txt dev.in -o dev.txt
+
+bench: $(VENV)/all ## Speed, as ratios within one run
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove what the commands above left in this folder (`make down` first)
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# The virtual environment, in two steps: what the demo needs, and torch on top for the tests.
+$(VENV)/bin/uv: requirements/build.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with \`make PYTHON=python3.12 …\`" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: install it (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(VENV)/tools: requirements/dev.txt | $(VENV)/bin/uv
+	@echo "Installing the Python packages of the tools …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	@touch $@
+
+$(VENV)/all: trainer-image/requirements.txt $(VENV)/tools
+	@echo "Installing the Python packages of the trainer (torch, some GB) …"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	@touch $@
