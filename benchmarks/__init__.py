@@ -1,0 +1,1 @@
+"""Speed, always as a ratio to a plain yardstick measured in the same run."""

@@ -1,0 +1,106 @@
+"""A store, an HTTP server, and the trainer as a program."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from azure.storage.blob import (
+    BlobSasPermissions,
+    BlobServiceClient,
+    ContainerClient,
+    ContainerSasPermissions,
+    generate_blob_sas,
+    generate_container_sas,
+)
+
+from localcluster.azurite import Azurite
+from tests.unit.trainer.http_server import HttpServer
+
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True)
+class Store:
+    """An account in Azurite, and links into it."""
+
+    connection_string: str
+
+    @property
+    def service(self) -> BlobServiceClient:
+        """The account, with its key."""
+        return BlobServiceClient.from_connection_string(self.connection_string)
+
+    def container(self, name: str) -> ContainerClient:
+        """A new container."""
+        return self.service.create_container(name)
+
+    def container_link(self, container: ContainerClient, prefix: str = "", *, permissions: str = "rcwl") -> str:
+        """A SAS of a container, optionally with a prefix."""
+        sas = generate_container_sas(
+            str(self.service.account_name),
+            container.container_name,
+            account_key=self._key,
+            permission=ContainerSasPermissions.from_string(permissions),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return f"{container.url}{prefix}?{sas}"
+
+    def blob_link(self, container: ContainerClient, blob: str, *, permissions: str = "cw") -> str:
+        """A SAS of one blob; write-only by default."""
+        sas = generate_blob_sas(
+            str(self.service.account_name),
+            container.container_name,
+            blob,
+            account_key=self._key,
+            permission=BlobSasPermissions.from_string(permissions),
+            expiry=datetime.now(UTC) + timedelta(hours=1),
+        )
+        return f"{container.url}/{blob}?{sas}"
+
+    @property
+    def _key(self) -> str:
+        return str(self.service.credential.account_key)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[Store]:
+    """A running Azurite."""
+    with Azurite() as azurite:
+        yield Store(azurite.connection_string)
+
+
+@pytest.fixture
+def container(store: Store) -> ContainerClient:
+    """A container of the test's own."""
+    return store.container(f"models-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    """A local HTTP server."""
+    with HttpServer() as running:
+        yield running
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of the trainer."""
+    return [sys.executable, "-m", "vott_trainer", *arguments]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of the trainer: the checkout's code, and no account of the administrator unless given."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "VOTT_"))}
+    return {**inherited, "PYTHONPATH": str(ROOT / "trainer-image"), "PYTHONUNBUFFERED": "1", **variables}
+
+
+def trainer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the trainer as a program and wait for its end."""
+    return subprocess.run(
+        command(*arguments), env=environment(**variables), capture_output=True, text=True, timeout=600, check=False
+    )

@@ -1,0 +1,123 @@
+"""Reports to a real API server: what lands in the TrainingJob's status, and what is refused."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from localcluster.control_plane import ControlPlane
+from localcluster.kubectl import kubectl
+from tests.integration.trainer.conftest import ROOT
+from vott_trainer.errors import TemporaryFailureError
+from vott_trainer.progress import Snapshot, UploadedModel
+from vott_trainer.reporting import ReceiverGoneError
+from vott_trainer.retry import Backoff
+from vott_trainer.trainingjob import TrainingJobStatus
+
+ROLE = ("create", "role", "trainer", "--verb=patch", "--resource=trainingjobs.vott.dev/status")
+MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
+RUNNING = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.8, {"mAP50": 0.91})
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """An API server that knows TrainingJobs, and a folder with a pod's credentials."""
+
+    server: str
+    kubeconfig: Path
+    credentials: Path
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl as the administrator."""
+        return kubectl(self.kubeconfig, *arguments)
+
+    def create_job(self, name: str) -> TrainingJobStatus:
+        """Create a TrainingJob and return the trainer's way to report to it."""
+        manifest = self.credentials / f"{name}.yaml"
+        spec = {"plugin": "detection", "annotations": {"url": "https://h/a.csv"}, "model": {"url": "https://h/m"}}
+        job = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
+        manifest.write_text(json.dumps(job), encoding="utf-8")
+        self.kubectl("create", "-f", str(manifest))
+        return TrainingJobStatus("default", name, self.job(name)["metadata"]["uid"], self.server, self.credentials)
+
+    def job(self, name: str) -> dict[str, Any]:
+        """The TrainingJob as it is stored."""
+        found: dict[str, Any] = json.loads(
+            self.kubectl("get", "trainingjob", name, "-o", "json", "--show-managed-fields")
+        )
+        return found
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with ControlPlane() as running:
+        made = Cluster(running.server, running.kubeconfig, tmp_path_factory.mktemp("credentials"))
+        made.kubectl("apply", "-f", str(ROOT / "manifests/crd.yaml"))
+        made.kubectl("wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
+        made.kubectl("create", "serviceaccount", "trainer")
+        made.kubectl(*ROLE)
+        made.kubectl("create", "rolebinding", "trainer", "--role=trainer", "--serviceaccount=default:trainer")
+        (made.credentials / "token").write_text(made.kubectl("create", "token", "trainer"), encoding="ascii")
+        (made.credentials / "ca.crt").write_bytes(_ca(running.kubeconfig))
+        yield made
+
+
+def _ca(kubeconfig: Path) -> bytes:
+    cluster = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))["clusters"][0]["cluster"]
+    if "certificate-authority-data" in cluster:
+        return base64.b64decode(cluster["certificate-authority-data"])
+    return Path(cluster["certificate-authority"]).read_bytes()
+
+
+def test_reports_land_in_the_status_and_the_last_one_names_the_model(cluster: Cluster) -> None:
+    job = cluster.create_job("cats")
+    job.send(RUNNING)
+    status = cluster.job("cats")["status"]
+    assert status["progress"]["percent"] == 42
+    assert status["progress"]["classificationLoss"] == 0.25
+    assert "model" not in status
+    job.send_surely(Snapshot(1.0, 10, 10, 25, 25, 0.1, 9.8, {"mAP50": 0.95}, MODEL))
+    status = cluster.job("cats")["status"]
+    assert status["metrics"] == [{"name": "mAP50", "value": 0.95}]
+    assert status["model"] == {"url": MODEL.url, "sha256": MODEL.sha256, "sizeBytes": 123}
+
+
+def test_trainer_owns_its_fields_and_no_others(cluster: Cluster) -> None:
+    job = cluster.create_job("owned")
+    cluster.kubectl(
+        "patch",
+        "trainingjob",
+        "owned",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        '{"status": {"phase": "Running"}}',
+    )
+    job.send(Snapshot(1.0, metrics={"mAP50": 0.95}, model=MODEL))
+    found = cluster.job("owned")
+    assert found["status"]["phase"] == "Running"
+    (owned,) = (entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "vott-trainer")
+    assert (owned["operation"], owned["subresource"]) == ("Apply", "status")
+    assert set(owned["fieldsV1"]["f:status"]) == {"f:progress", "f:metrics", "f:model"}
+
+
+def test_reports_end_once_another_trainingjob_has_the_name(cluster: Cluster) -> None:
+    old = cluster.create_job("again")
+    cluster.kubectl("delete", "trainingjob", "again")
+    cluster.create_job("again")
+    with pytest.raises(ReceiverGoneError, match="another one has its name now"):
+        old.send(RUNNING)
+    with pytest.raises(TemporaryFailureError, match="another one has its name now"):
+        old.send_surely(RUNNING, Backoff(attempts=1))
+
+
+def test_deleted_trainingjob_is_not_brought_back(cluster: Cluster) -> None:
+    job = cluster.create_job("gone")
+    cluster.kubectl("delete", "trainingjob", "gone")
+    with pytest.raises(TemporaryFailureError, match="HTTP 404 Not Found"):
+        job.send_surely(RUNNING, Backoff(attempts=1))

@@ -1,0 +1,28 @@
+"""What the trainer's tests share."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.shapes import image_with_shapes
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: threads that wait must not spin
+
+
+@pytest.fixture
+def server() -> Iterator[HttpServer]:
+    """A local HTTP server."""
+    with HttpServer() as running:
+        yield running
+
+
+def annotated(server: HttpServer, count: int) -> str:
+    """Serve `count` images and their annotation file; return the file's URL."""
+    lines = []
+    for number in range(count):
+        content, shapes = image_with_shapes(number)
+        url = server.serve(f"/images/{number}.png", content)
+        lines += [f"{url},{s.x},{s.y},{s.side},{s.side},{s.label}" for s in shapes]
+    return server.serve("/annotations.csv", "\n".join(lines).encode())

@@ -1,0 +1,159 @@
+"""The command line as the operator and a person use it: settings, exit codes, the termination message."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from vott_trainer import plugins
+from vott_trainer.__main__ import leave_message, main
+from vott_trainer.errors import InvalidParametersError, UnknownPluginError
+from vott_trainer.parameters import validate
+from vott_trainer.plugins.base import Parameters
+from vott_trainer.settings import TrainSettings, parse
+
+URLS = ["--annotations", "https://h/a.csv", "--model", "https://h/c?sig=x"]
+
+
+@pytest.fixture
+def termination_log(tmp_path: Path) -> Path:
+    path = tmp_path / "termination-log"
+    path.touch()
+    return path
+
+
+def left(path: Path) -> dict[str, str]:
+    message: dict[str, str] = json.loads(path.read_bytes())
+    return message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "plugin"),
+    [
+        ([], {}, "detection"),
+        ([], {"VOTT_TRAIN_PLUGIN": "a"}, "a"),
+        (["--plugin", "b"], {"VOTT_TRAIN_PLUGIN": "a"}, "b"),
+    ],
+)
+def test_plugin_comes_from_argument_then_environment_then_default(
+    arguments: list[str], environment: dict[str, str], plugin: str
+) -> None:
+    settings = parse([*URLS, *arguments], environment)
+    assert isinstance(settings, TrainSettings)
+    assert settings.plugin == plugin
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--annotations", "https://h/a"], "--model"),
+        ([*URLS, "--image", "x"], "unrecognized arguments"),
+        ([*URLS, "--parameters", "{"], "--parameters: expected a JSON object"),
+        ([*URLS, "--parameters", "[1]"], "--parameters: expected a JSON object"),
+        (["predict", "--model", "m.tgz"], "--image"),
+    ],
+)
+def test_wrong_usage_ends_with_64_and_says_what_is_wrong(
+    arguments: list[str], words: str, termination_log: Path
+) -> None:
+    assert main(arguments, termination_log) == 64
+    assert left(termination_log)["reason"] == "InvalidParameters"
+    assert words in left(termination_log)["message"]
+
+
+def test_unknown_plugin_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownPluginError, match=r"There is no plugin 'cats'. Known plugins: detection, hello-world"):
+        plugins.load("cats")
+
+
+class Example(Parameters):
+    batch_size: int = Field(default=8, ge=1)
+    seed: int = 0
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epoch": 3}, "there is no parameter 'epoch'. Known parameters: batchSize, seed."),
+        ({"batch_size": 3}, "there is no parameter 'batch_size'"),
+        ({"batchSize": 0}, "parameter 'batchSize': input should be greater than or equal to 1, found 0"),
+        ({"batchSize": "many"}, "parameter 'batchSize': input should be a valid integer"),
+        ({"batchSize": 0, "x": 1}, "; there is no parameter 'x'"),
+    ],
+)
+def test_wrong_parameters_are_named(values: dict[str, object], words: str) -> None:
+    with pytest.raises(InvalidParametersError) as error:
+        validate(Example, values)
+    assert words in str(error.value)
+
+
+def run(server: HttpServer, termination_log: Path, *arguments: str, model: str = "?sp=w&sig=SECRET") -> int:
+    urls = ["--annotations", f"{server.url}/a.csv?sig=SECRET", "--model", f"{server.url}/account/models{model}"]
+    return main(["--plugin", "hello-world", *urls, "--status", f"{server.url}/status", *arguments], termination_log)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_annotations_that_can_not_be_fetched_end_with_66(
+    status: int, server: HttpServer, termination_log: Path
+) -> None:
+    server.always["/a.csv"] = Answer(status)
+    assert run(server, termination_log) == 66
+    assert left(termination_log)["reason"] == "AnnotationsUnreachable"
+    assert f"The annotations at {server.url}/a.csv can't be fetched: HTTP {status}" in left(termination_log)["message"]
+
+
+def test_annotations_that_do_not_parse_end_with_65(server: HttpServer, termination_log: Path) -> None:
+    server.serve("/a.csv", b"https://h/a.jpg,1,2,3\n")
+    assert run(server, termination_log) == 65
+    assert left(termination_log)["reason"] == "BadAnnotations"
+    assert left(termination_log)["message"].startswith("a.csv line 1: expected 6 fields")
+
+
+def test_link_that_may_not_write_ends_with_73_before_anything_is_fetched(
+    server: HttpServer, termination_log: Path
+) -> None:
+    assert run(server, termination_log, model="?sp=r&sig=SECRET") == 73
+    assert left(termination_log)["reason"] == "UploadRefused"
+    assert [request.method for request in server.requests] == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(["--plugin", "cats"], "UnknownPlugin"), (["--parameters", '{"epochs": 0}'], "InvalidParameters")],
+)
+def test_what_the_message_asks_for_is_checked_first(
+    arguments: list[str], reason: str, server: HttpServer, termination_log: Path
+) -> None:
+    assert run(server, termination_log, *arguments) == 64
+    assert left(termination_log)["reason"] == reason
+
+
+def test_without_kubernetes_the_callback_hears_of_the_failure(server: HttpServer, termination_log: Path) -> None:
+    assert run(server, termination_log) == 66
+    last = server.bodies("/status")[-1]
+    assert (last["state"], last["message"]) == ("failed", left(termination_log)["message"])
+
+
+def test_nothing_that_is_written_shows_a_credential(
+    server: HttpServer, termination_log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run(server, termination_log)
+    written = capfd.readouterr()
+    assert "SECRET" not in written.out + written.err + termination_log.read_text(encoding="utf-8")
+
+
+def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_log: Path) -> None:
+    leave_message("BadAnnotations", "ü" * 5000, termination_log)
+    assert len(termination_log.read_bytes()) <= 4096
+    assert left(termination_log)["message"].endswith("…")
+
+
+def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    shown = capsys.readouterr().out
+    for argument in ("--plugin", "--annotations", "--model", "--status", "--parameters", "--trainingjob", "predict"):
+        assert argument in shown

@@ -1,0 +1,205 @@
+"""Object detection: a real training on small images, and its parts."""
+
+import json
+import random
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.unit.trainer.conftest import annotated
+from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.shapes import image_with_shapes
+from vott_trainer import engine
+from vott_trainer.annotations import Box
+from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NonFiniteLossError, NoUsableImagesError
+from vott_trainer.images import open_rgb
+from vott_trainer.parameters import validate
+from vott_trainer.plugins.base import LabelledImage, Trained
+from vott_trainer.plugins.detection import Detection, DetectionParameters, load
+from vott_trainer.progress import Progress, Snapshot
+from vott_trainer.training import TrainingRun
+from vott_trainer.vision.architectures import ARCHITECTURES, build
+from vott_trainer.vision.evaluation import evaluate
+from vott_trainer.vision.samples import Batches, Samples, load_sample, split, vary
+
+CPU = torch.device("cpu")
+QUICK = {"epochs": 10, "imageSize": 96, "batchSize": 4}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> list[LabelledImage]:
+    return [labelled(tmp_path / f"{number}.png", number) for number in range(10)]
+
+
+def labelled(path: Path, seed: int) -> LabelledImage:
+    content, shapes = image_with_shapes(seed)
+    path.write_bytes(content)
+    boxes = [Box(shape.x, shape.y, shape.side, shape.side, shape.label) for shape in shapes]
+    return LabelledImage(f"https://store/{path.name}?sig=SECRET", path, boxes)
+
+
+def train(
+    annotations: str, folder: Path, parameters: Mapping[str, object]
+) -> tuple[Trained, TrainingRun, list[Snapshot]]:
+    told: list[Snapshot] = []
+    run = TrainingRun(annotations, folder, Progress(lambda snapshot, _milestone: told.append(snapshot)))
+    trained = Detection().train(run, DetectionParameters.model_validate(parameters))
+    return trained, run, told
+
+
+@pytest.fixture(scope="module")
+def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, TrainingRun, list[Snapshot]]:
+    """One short training that several tests look at."""
+    with HttpServer() as server:
+        return train(annotated(server, 24), tmp_path_factory.mktemp("work"), QUICK)
+
+
+Training = tuple[Trained, TrainingRun, list[Snapshot]]
+
+
+def test_training_lowers_the_loss_and_finds_objects(training: Training) -> None:
+    trained, _, _ = training
+    history = trained.details["history"]
+    assert history[-1]["loss"] < history[0]["loss"] / 2
+    assert trained.metrics["mAP50"] > 0.2
+
+
+def test_training_tells_every_step(training: Training) -> None:
+    _, _, told = training
+    steps = [(s.epoch_current, s.step_current) for s in told if s.step_current]
+    assert list(dict.fromkeys(steps)) == [(epoch, step) for epoch in range(1, 11) for step in range(1, 6)]
+    assert {(s.epoch_total, s.step_total) for s in told if s.step_current} == {(10, 5)}
+    assert all(s.classification_loss and s.images_per_second for s in told if s.step_current)
+
+
+def test_saved_model_measures_the_same_after_loading(training: Training) -> None:
+    trained, run, _ = training
+    (run.model_dir / "config.json").write_text(json.dumps(trained.config), encoding="utf-8")
+    model, config = load(run.model_dir)
+    held_out = split(run.usable, 0.2)[1]
+    again = evaluate(model, Samples(held_out, config["labels"], config["imageSize"], 1), config["labels"], CPU)
+    assert again == pytest.approx(trained.metrics, abs=1e-6)
+
+
+def test_model_is_left_with_its_labels_and_a_drawn_sample(training: Training) -> None:
+    _, run, _ = training
+    assert (run.model_dir / "labels.txt").read_text(encoding="utf-8") == "circle\nsquare\ntriangle\n"
+    assert open_rgb(run.model_dir / "sample.jpg").size == (160, 120)
+
+
+def test_prediction_is_in_pixels_of_the_image_and_best_first(training: Training, images: list[LabelledImage]) -> None:
+    trained, run, _ = training
+    (run.model_dir / "config.json").write_text(json.dumps(trained.config), encoding="utf-8")
+    predictions = Detection().predict(run.model_dir, images[0].path)
+    assert [p.score for p in predictions] == sorted((p.score for p in predictions), reverse=True)
+    for prediction in predictions:
+        assert 0 <= prediction.box.x <= prediction.box.x + prediction.box.width <= 160.5
+        assert prediction.box.label in trained.config["labels"]
+
+
+def test_same_seed_gives_the_same_model(server: HttpServer, tmp_path: Path) -> None:
+    annotations = annotated(server, 6)
+    short = {"epochs": 2, "imageSize": 64, "batchSize": 4, "seed": 3}
+    for name in ("one", "two"):
+        train(annotations, tmp_path / name, short)
+    one, two = ((tmp_path / name / "model/model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -> None:
+    with pytest.raises(NoUsableImagesError, match="Fewer than 2 images with objects"):
+        train(annotated(server, 1), tmp_path, QUICK)
+
+
+def test_boxes_that_all_lie_outside_are_bad_annotations(server: HttpServer, tmp_path: Path) -> None:
+    urls = [server.serve(f"/{number}.png", image_with_shapes(number)[0]) for number in range(3)]
+    annotations = server.serve("/a.csv", "".join(f"{url},5000,5000,10,10,cat\n" for url in urls).encode())
+    with pytest.raises(BadAnnotationsError, match="Every box lies outside of its image"):
+        train(annotations, tmp_path, QUICK)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_is_built_without_a_download_and_learns_and_detects(name: str) -> None:
+    model = build(name, labels=2, image_size=64)
+    images = [torch.rand(3, 64, 48), torch.rand(3, 40, 64)]
+    targets = [{"boxes": torch.tensor([[4.0, 4.0, 30.0, 30.0]]), "labels": torch.tensor([2])}] * 2
+    losses = model(images, targets)
+    assert any(name in losses for name in ("classification", "loss_classifier"))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert {"boxes", "labels", "scores"} <= set(model.eval()(images)[0])
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_can_be_asked_for(name: str) -> None:
+    assert DetectionParameters.model_validate({"architecture": name}).architecture == name
+
+
+def test_unknown_architecture_lists_the_known_ones() -> None:
+    with pytest.raises(
+        InvalidParametersError, match="parameter 'architecture': input should be 'fcos_tiny', 'fcos_resnet50_fpn'"
+    ):
+        validate(DetectionParameters, {"architecture": "yolo"})
+
+
+def test_split_does_not_depend_on_order_or_names(images: list[LabelledImage]) -> None:
+    renamed = [LabelledImage(f"https://other/{i}", image.path, image.boxes) for i, image in enumerate(reversed(images))]
+    first, second = split(images, 0.3), split(renamed, 0.3)
+    assert [image.path for image in first[1]] == [image.path for image in second[1]]
+    assert (len(first[0]), len(first[1])) == (7, 3)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_both_sides_of_a_split_have_an_image_with_objects(fraction: float, images: list[LabelledImage]) -> None:
+    for side in split(images[:2], fraction):
+        assert len(side) == 1
+
+
+def test_box_is_scaled_with_its_image_and_cut_at_its_edge(tmp_path: Path) -> None:
+    image = labelled(tmp_path / "a.png", 0)
+    boxes = [Box(-20, 10, 60, 50, "a"), Box(150, 110, 500, 500, "b"), Box(400, 10, 20, 20, "a")]
+    sample = load_sample(LabelledImage(image.url, image.path, boxes), ["a", "b"], image_size=80)
+    assert sample.pixels.shape == (3, 60, 80)
+    assert sample.boxes.tolist() == [[0, 5, 20, 30], [75, 55, 80, 60]]
+    assert sample.labels.tolist() == [1, 2]
+
+
+def test_mirrored_image_has_mirrored_boxes() -> None:
+    pixels = torch.zeros(3, 10, 20, dtype=torch.uint8)
+    pixels[:, 2:5, 1:4] = 255
+    boxes = torch.tensor([[1.0, 2.0, 4.0, 5.0]])
+    for seed in range(8):
+        image, (box,) = vary(pixels, boxes, random.Random(seed))
+        bright = (image[0] > image.mean()).nonzero()
+        assert box.tolist() == [bright[:, 1].min(), bright[:, 0].min(), bright[:, 1].max() + 1, bright[:, 0].max() + 1]
+
+
+def test_every_image_is_shown_once_an_epoch_in_a_new_order(images: list[LabelledImage]) -> None:
+    batches = Batches(Samples(images, ["circle", "square", "triangle"], 64, 2), 4, CPU, seed=0)
+    first, second = ([name for batch in batches.epoch(epoch) for name in batch.names] for epoch in (1, 2))
+    assert sorted(first) == sorted(second) == sorted(f"https://store/{number}.png" for number in range(10))
+    assert first != second
+
+
+class Exploding(nn.Module):
+    """A model whose loss is not a number from the third step on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.steps = 0
+
+    def forward(self, _images: list[Tensor], _targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        self.steps += 1
+        return {"classification": self.weight.sum() * (float("nan") if self.steps > 2 else 1.0)}
+
+
+def test_loss_that_is_not_finite_stops_and_names_step_and_images(images: list[LabelledImage]) -> None:
+    batches = Batches(Samples(images, ["circle", "square", "triangle"], 64, 1), 5, CPU, seed=0)
+    schedule = engine.Schedule(epochs=3, learning_rate=0.1, classification=["classification"])
+    with pytest.raises(NonFiniteLossError) as error:
+        engine.fit(Exploding(), batches, schedule, dict, Progress())
+    assert "The loss became nan at epoch 2, step 1, images https://store/" in str(error.value)
+    assert "SECRET" not in str(error.value)

@@ -1,0 +1,84 @@
+"""Downloads against a real HTTP server: retries, limits, and what is left on disk."""
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from vott_trainer.fetch import FetchError, download
+from vott_trainer.retry import Backoff
+
+
+class Naps:
+    """Remembers the waits instead of waiting."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+def naps() -> Naps:
+    return Naps()
+
+
+def fetch(url: str, path: Path, naps: Naps, limit: int = 1000) -> None:
+    with requests.Session() as session:
+        download(session, url, path, limit=limit, backoff=Backoff(attempts=3, sleep=naps))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_passing_fault_is_retried_until_it_passes(status: int, server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    url = server.serve("/a", b"content")
+    server.answers["/a"] = [Answer(status), Answer(status)]
+    fetch(url, tmp_path / "a", naps)
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert len(naps.seconds) == 2
+    assert naps.seconds[1] > naps.seconds[0]
+
+
+def test_server_may_ask_for_a_longer_wait(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    url = server.serve("/a", b"content")
+    server.answers["/a"] = [Answer(429, headers={"Retry-After": "7"})]
+    fetch(url, tmp_path / "a", naps)
+    assert naps.seconds == [7.0]
+
+
+def test_broken_off_answer_is_fetched_again(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    url = server.serve("/a", b"content")
+    server.answers["/a"] = [Answer(200, b"con", length=7)]
+    fetch(url, tmp_path / "a", naps)
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(("status", "words"), [(403, "HTTP 403 Forbidden"), (404, "HTTP 404 Not Found")])
+def test_refusal_is_not_retried(status: int, words: str, server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    server.always["/a"] = Answer(status)
+    with pytest.raises(FetchError, match=words) as error:
+        fetch(server.url + "/a", tmp_path / "a", naps)
+    assert not error.value.passing
+    assert len(server.requests) == 1
+
+
+def test_fault_that_outlasts_the_attempts_is_a_passing_one(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    server.always["/a"] = Answer(503)
+    with pytest.raises(FetchError, match="HTTP 503 Service Unavailable") as error:
+        fetch(server.url + "/a", tmp_path / "a", naps)
+    assert error.value.passing
+    assert len(server.requests) == 3
+
+
+def test_too_large_file_is_refused_and_leaves_nothing(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+    url = server.serve("/a", b"x" * 2001)
+    with pytest.raises(FetchError, match="larger than the limit"):
+        fetch(url, tmp_path / "a", naps, limit=2000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreachable_server_is_said_without_the_url(tmp_path: Path, naps: Naps) -> None:
+    with pytest.raises(FetchError) as error:
+        fetch("http://127.0.0.1:9/a?sig=SECRET", tmp_path / "a", naps)
+    assert str(error.value) == "the server can't be reached or broke off"

@@ -1,0 +1,74 @@
+"""Fetching many images: a few bad ones are left out, many are an error that says why."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.unit.trainer.shapes import image_with_shapes, png
+from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
+from vott_trainer.images import Dropped, Fetched, Limits, fetch_all, open_rgb
+from vott_trainer.retry import Backoff
+
+GOOD = image_with_shapes(0)[0]
+
+
+def fetch(urls: list[str], folder: Path, limits: Limits | None = None) -> Fetched:
+    return fetch_all(urls, folder, limits=limits, backoff=Backoff(attempts=2, sleep=lambda _seconds: None))
+
+
+def good(server: HttpServer, count: int) -> list[str]:
+    return [server.serve(f"/good/{number}.png", GOOD) for number in range(count)]
+
+
+def test_all_images_come_and_progress_is_told(server: HttpServer, tmp_path: Path) -> None:
+    urls, told = good(server, 5), list[tuple[int, int]]()
+    fetched = fetch_all(urls, tmp_path, on_progress=lambda done, total: told.append((done, total)))
+    assert set(fetched.files) == set(urls)
+    assert all(path.read_bytes() == GOOD for path in fetched.files.values())
+    assert told == [(done, 5) for done in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (GOOD[:-40], "not an image, or a truncated one"),
+        (b"<html>sign in</html>", "not an image, or a truncated one"),
+        (b"x" * 5000, "larger than the limit of 0 MiB"),
+        (png(Image.new("L", (300, 300))), "more than 50,000 pixels"),
+    ],
+    ids=["truncated", "no image", "too many bytes", "too many pixels"],
+)
+def test_bad_image_is_left_out_with_its_reason(content: bytes, why: str, server: HttpServer, tmp_path: Path) -> None:
+    bad = server.serve("/bad.png", content) + "?sig=SECRET"
+    fetched = fetch([*good(server, 4), bad], tmp_path, Limits(image_bytes=4000, image_pixels=50_000))
+    assert fetched.dropped == [Dropped(server.url + "/bad.png", why)]
+    assert len(fetched.files) == 4
+
+
+def test_more_bad_images_than_the_limit_are_an_error_that_names_the_first_few(
+    server: HttpServer, tmp_path: Path
+) -> None:
+    missing = [f"{server.url}/missing/{number}.png?sig=SECRET" for number in range(2)]
+    with pytest.raises(NoUsableImagesError) as error:
+        fetch([*good(server, 10), *missing], tmp_path)
+    said = str(error.value)
+    assert "2 of 12 images can't be used, at most 1 may be left out" in said
+    assert f"{server.url}/missing/0.png: HTTP 404 Not Found" in said
+    assert "SECRET" not in said
+
+
+def test_store_that_is_down_is_a_passing_fault(server: HttpServer, tmp_path: Path) -> None:
+    for name in ("/a.png", "/b.png"):
+        server.always[name] = Answer(503)
+    with pytest.raises(TemporaryFailureError, match="HTTP 503 Service Unavailable"):
+        fetch([server.url + "/a.png", server.url + "/b.png"], tmp_path)
+
+
+def test_image_is_read_as_a_browser_shows_it(tmp_path: Path) -> None:
+    image = Image.new("RGB", (40, 20))
+    exif = image.getexif()
+    exif[0x0112] = 6  # orientation: rotate by 90 degrees to show it
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    assert open_rgb(tmp_path / "turned.jpg").size == (20, 40)

@@ -1,0 +1,72 @@
+"""What of a URL may be shown, and which are accepted."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from vott_trainer.errors import InvalidURLError
+from vott_trainer.logs import RedactingFormatter
+from vott_trainer.urls import file_name, read_argument, redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://store/a.jpg?sv=1&sig=SECRET", "https://store/a.jpg"),
+        ("https://store/a.jpg?SECRET", "https://store/a.jpg"),
+        ("https://user:SECRET@store/a.jpg", "https://store/a.jpg"),
+        (
+            "got 403 for 'https://store/a.jpg?sig=SECRET' and /b.jpg?sig=SECRET.",
+            "got 403 for 'https://store/a.jpg' and /b.jpg",
+        ),
+        (
+            "HTTPConnectionPool: Max retries exceeded with url: /c?sig=SECRET (caused by x)",
+            "HTTPConnectionPool: Max retries exceeded with url: /c (caused by x)",
+        ),
+        ("why? because", "why? because"),
+    ],
+)
+def test_queries_and_user_names_are_never_shown(text: str, shown: str) -> None:
+    assert redact(text) == shown
+
+
+def test_log_line_with_a_traceback_shows_no_query() -> None:
+    try:
+        raise ValueError("https://store/a.jpg?sig=SECRET")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "f", 1, "failed: %s", (error,), (ValueError, error, error.__traceback__)
+        )
+    assert "SECRET" not in RedactingFormatter("%(message)s").format(record)
+
+
+def test_argument_names_a_file_that_holds_the_url(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("https://store/c?sig=x\n", encoding="utf-8")
+    assert read_argument("model", f"@{tmp_path}/model") == "https://store/c?sig=x"
+
+
+@pytest.mark.parametrize("value", ["ftp://host/a", "a.csv", "https://", "http://host:x/", "", "https://[::1/a"])
+def test_argument_that_is_no_http_url_is_refused(value: str) -> None:
+    with pytest.raises(InvalidURLError, match=r"--model: expected a URL that begins with http:// or https://"):
+        read_argument("model", value)
+
+
+def test_missing_url_file_is_named() -> None:
+    with pytest.raises(
+        InvalidURLError, match=r"--model: the file /nowhere/model that should hold the URL can't be read"
+    ):
+        read_argument("model", "@/nowhere/model")
+
+
+def test_refused_argument_shows_no_query() -> None:
+    with pytest.raises(InvalidURLError) as error:
+        read_argument("model", "ftp://host/a?sig=SECRET")
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("https://h/x/a%20b.csv?sig=x", "a b.csv"), ("https://h/", "h"), ("https://h", "h")]
+)
+def test_file_is_called_by_the_last_part_of_its_url(url: str, name: str) -> None:
+    assert file_name(url) == name

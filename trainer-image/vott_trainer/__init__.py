@@ -1,0 +1,1 @@
+"""The trainer image's program: annotated images in, a trained model in the labeller's container out."""

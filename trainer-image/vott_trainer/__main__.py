@@ -1,0 +1,73 @@
+"""`python -m vott_trainer`: parse, train or predict, and end with the contract's exit code (docs/trainer-contract.md)."""
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from vott_trainer import logs
+from vott_trainer.errors import EXIT_SIGTERM, TrainerError
+from vott_trainer.settings import PredictSettings, parse
+from vott_trainer.training import explain, train
+
+log = logging.getLogger("vott_trainer")
+
+TERMINATION_LOG = Path("/dev/termination-log")
+TERMINATION_LOG_BYTES = 4096  # what the kubelet reads of it
+
+
+def main(argv: Sequence[str], termination_log: Path = TERMINATION_LOG) -> int:
+    """Run one command and return its exit code."""
+    logs.configure()
+    try:
+        _run(argv)
+    except TrainerError as error:
+        log.error("%s: %s", error.reason, explain(error))
+        leave_message(error.reason, explain(error), termination_log)
+        return error.exit_code
+    except Exception as error:
+        log.exception("a fault in the plugin or the trainer")
+        leave_message(TrainerError.reason, explain(error), termination_log)
+        return TrainerError.exit_code
+    return 0
+
+
+def _run(argv: Sequence[str]) -> None:
+    settings = parse(argv)
+    if isinstance(settings, PredictSettings):
+        from vott_trainer.prediction import predict  # a training does not need it
+
+        predict(settings)
+    else:
+        train(settings)
+
+
+def leave_message(reason: str, message: str, path: Path) -> None:
+    """Write the termination message, cut to what the kubelet reads; only a container has that file."""
+    if not path.exists():
+        return
+    text = json.dumps({"reason": reason, "message": message}, ensure_ascii=False)
+    while len(text.encode()) > TERMINATION_LOG_BYTES:
+        message = message[: len(message) * 9 // 10]
+        text = json.dumps({"reason": reason, "message": f"{message}…"}, ensure_ascii=False)
+    path.write_text(text, encoding="utf-8")
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    """End at once, whatever threads are doing: what counts is already in the store."""
+    os.write(1, b"SIGTERM: stopping\n")
+    os._exit(EXIT_SIGTERM)
+
+
+def command() -> None:
+    """Run what the command line says and exit."""
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    command()

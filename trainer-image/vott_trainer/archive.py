@@ -1,0 +1,51 @@
+"""The model archive: the same files give the same bytes, so that a digest says whether two models are one."""
+
+import gzip
+import hashlib
+import tarfile
+from pathlib import Path
+
+from vott_trainer.errors import UsageError
+
+COMPRESSION = 1  # weights hardly compress; the rest is small
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the files of `folder` to a .tgz: sorted, without times, owners or machine-dependent modes."""
+    with (
+        archive.open("wb") as file,
+        gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            _add(tar, path, path.relative_to(folder).as_posix())
+
+
+def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = path.stat().st_size, 0o644
+    with path.open("rb") as file:
+        tar.addfile(info, file)
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a model archive into `folder`; entries that point outside of it are refused.
+
+    Raises:
+        UsageError: the file does not exist or is no model archive.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extractall(folder, filter="data")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
+
+
+def digests(path: Path) -> tuple[str, bytes]:
+    """Return a file's SHA-256 as lower-case hex, and its MD5 as bytes (which is what Azure compares)."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            sha256.update(chunk)
+            md5.update(chunk)
+    return sha256.hexdigest(), md5.digest()

@@ -1,0 +1,154 @@
+"""Images come in parallel, each checked before training starts; a few bad ones are left out and listed."""
+
+import hashlib
+import itertools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+from PIL import Image, ImageOps
+from requests.adapters import HTTPAdapter
+
+from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
+from vott_trainer.fetch import FetchError, download
+from vott_trainer.retry import Backoff
+from vott_trainer.urls import redact
+
+log = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a training accepts: bytes and pixels an image, and the fraction of images that may be left out."""
+
+    image_bytes: int = 64 << 20
+    image_pixels: int = 100_000_000
+    dropped_fraction: float = 0.1
+    workers: int = 16
+
+    def droppable(self, total: int) -> int:
+        """Return how many of `total` images may be left out: at least one."""
+        return max(1, int(total * self.dropped_fraction))
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """An image that is left out of the training, and why; the URL is without its query."""
+
+    url: str
+    why: str
+
+
+@dataclass
+class Fetched:
+    """The files that came, by URL, and what was left out."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    dropped: list[Dropped] = field(default_factory=list)
+    passing: int = 0  # how many were left out for a fault that may pass
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Decode an image as a browser shows it: EXIF rotation applied, 8-bit RGB."""
+    with Image.open(path, formats=FORMATS) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def fetch_all(
+    urls: Sequence[str],
+    folder: Path,
+    *,
+    limits: Limits | None = None,
+    backoff: Backoff | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Fetched:
+    """Download and check every image.
+
+    Args:
+        on_progress: told how many of how many images are done.
+
+    Raises:
+        NoUsableImagesError: more images failed than the limits allow.
+        TemporaryFailureError: the same, and each failure may pass.
+    """
+    limits = limits or Limits()
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = Fetched()
+    with _session(limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
+        fetch = _Fetch(session, folder, limits, backoff or Backoff(attempts=4))
+        try:
+            for done, (url, future) in enumerate(_completed(pool, fetch, urls), start=1):
+                _collect(fetched, url, future)
+                _check_dropped(fetched, len(urls), limits)
+                on_progress(done, len(urls))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return fetched
+
+
+@dataclass(frozen=True)
+class _Fetch:
+    """Downloads and decodes one image; called from many threads."""
+
+    session: requests.Session
+    folder: Path
+    limits: Limits
+    backoff: Backoff
+
+    def __call__(self, url: str) -> Path:
+        path = self.folder / hashlib.sha256(url.encode()).hexdigest()[:32]
+        download(self.session, url, path, limit=self.limits.image_bytes, backoff=self.backoff)
+        self._check(path)
+        return path
+
+    def _check(self, path: Path) -> None:
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                pixels = image.width * image.height
+                if pixels <= self.limits.image_pixels:
+                    image.load()
+        except Exception as error:  # a decoder may raise anything on damaged bytes
+            raise FetchError("not an image, or a truncated one", passing=False) from error
+        if pixels > self.limits.image_pixels:
+            raise FetchError(f"more than {self.limits.image_pixels:,} pixels", passing=False)
+
+
+def _session(workers: int) -> requests.Session:
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_connections=workers, pool_maxsize=workers))
+    return session
+
+
+def _completed(pool: ThreadPoolExecutor, fetch: _Fetch, urls: Sequence[str]) -> Iterator[tuple[str, Future[Path]]]:
+    futures = {pool.submit(fetch, url): url for url in urls}
+    for future in as_completed(futures):
+        yield futures[future], future
+
+
+def _collect(fetched: Fetched, url: str, future: Future[Path]) -> None:
+    try:
+        fetched.files[url] = future.result()
+    except FetchError as error:
+        log.warning("image left out: %s: %s", redact(url), error)
+        fetched.dropped.append(Dropped(redact(url), str(error)))
+        fetched.passing += error.passing
+
+
+def _check_dropped(fetched: Fetched, total: int, limits: Limits) -> None:
+    if len(fetched.dropped) <= limits.droppable(total) and len(fetched.dropped) < total:
+        return
+    examples = "; ".join(f"{image.url}: {image.why}" for image in itertools.islice(fetched.dropped, 3))
+    text = f"{len(fetched.dropped)} of {total} images can't be used, at most {limits.droppable(total)} may be left out: {examples}."
+    raise _too_many(text, all_passing=fetched.passing == len(fetched.dropped))
+
+
+def _too_many(text: str, *, all_passing: bool) -> TrainerError:
+    if all_passing:
+        return TemporaryFailureError(f"{text} Check that the store of the images answers, then send the message again.")
+    return NoUsableImagesError(f"{text} Check that these links are valid and not expired, then send the message again.")

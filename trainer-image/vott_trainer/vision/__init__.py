@@ -1,0 +1,1 @@
+"""What image plugins share: models, samples, measuring and drawing."""

@@ -1,0 +1,108 @@
+"""The detectors by name, with random weights: nothing is downloaded.
+
+All speak torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
+pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, else a list of {boxes, labels, scores}.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOS, FCOSHead
+
+CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
+LOWEST_SCORE = 0.05  # detections below it do not count in mAP
+
+Build = Callable[..., nn.Module]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A detector and the settings that suit it. `images_shown` is how many images a default training shows the network."""
+
+    build: Build
+    image_size: int
+    batch_size: int
+    learning_rate: float
+    images_shown: int
+
+
+def build(name: str, labels: int, image_size: int) -> nn.Module:
+    """Make the detector `name` with random weights, for `labels` classes and images whose longer side is `image_size` pixels."""
+    return ARCHITECTURES[name].build(num_classes=labels + 1, min_size=image_size, max_size=image_size)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class _Residual(nn.Module):
+    """Two convolutions that learn what to add to their input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(
+            _conv(channels, channels), nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.relu(x + self.change(x))
+
+
+class TinyBackbone(nn.Module):
+    """A small feature pyramid, 1 million parameters: [B, 3, H, W] to three maps of 64 channels at strides 8, 16 and 32."""
+
+    out_channels = 64
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(_conv(3, width // 2, 2), _conv(width // 2, width, 2), _Residual(width))
+        widths = (width, 2 * width, 4 * width, 4 * width)
+        self.stages = nn.ModuleList(
+            nn.Sequential(_conv(before, after, 2), _Residual(after)) for before, after in pairwise(widths)
+        )
+        self.lateral = nn.ModuleList(nn.Conv2d(channels, self.out_channels, 1) for channels in widths[1:])
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        x = self.stem(x)
+        maps = [x := stage(x) for stage in self.stages]
+        maps = [lateral(features) for lateral, features in zip(self.lateral, maps, strict=True)]
+        for fine, coarse in ((1, 2), (0, 1)):
+            maps[fine] = maps[fine] + functional.interpolate(maps[coarse], size=maps[fine].shape[-2:])
+        return {str(level): features for level, features in enumerate(maps)}
+
+
+def fcos_tiny(num_classes: int, **options: Any) -> nn.Module:
+    """FCOS (Tian et al., 2019, arXiv:1904.01355) on a backbone that learns from scratch on a CPU in seconds."""
+    strides = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
+    head = FCOSHead(TinyBackbone.out_channels, num_anchors=1, num_classes=num_classes, num_convs=1)
+    model: nn.Module = FCOS(
+        TinyBackbone(), num_classes, anchor_generator=strides, head=head, score_thresh=LOWEST_SCORE, **options
+    )
+    return model
+
+
+def _torchvision(model: Build, **fixed: Any) -> Build:
+    return lambda **options: model(weights=None, weights_backbone=None, **fixed, **options)
+
+
+ARCHITECTURES = {
+    "fcos_tiny": Architecture(fcos_tiny, image_size=160, batch_size=8, learning_rate=2e-3, images_shown=1500),
+    "fcos_resnet50_fpn": Architecture(
+        _torchvision(detection.fcos_resnet50_fpn, score_thresh=LOWEST_SCORE), 800, 8, 2e-4, images_shown=12_000
+    ),
+    "retinanet_resnet50_fpn_v2": Architecture(
+        _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, images_shown=12_000
+    ),
+    "fasterrcnn_resnet50_fpn_v2": Architecture(
+        _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, images_shown=12_000
+    ),
+}
+ON_CPU, ON_GPU = "fcos_tiny", "fcos_resnet50_fpn"
