@@ -202,14 +202,20 @@ class Corner:
             f"{self.control_plane.server}/apis/vott.dev/v1alpha1/namespaces/{self.name}/trainingjobs/{trainingjob}/status",
             params={"fieldManager": "vott-trainer", "force": "true"},
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/apply-patch+yaml"},
-            data=json.dumps(body), verify=str(self._authority()), timeout=10,
+            data=json.dumps(body), verify=str(self.authority()), timeout=10,
         )  # fmt: skip
 
-    def _authority(self) -> Path:
+    def authority(self) -> Path:
+        """The API server's certificate authority, as a file."""
         cluster = yaml.safe_load(self.control_plane.kubeconfig.read_text())["clusters"][0]["cluster"]
         file = self.log.with_suffix(".crt")
-        file.write_bytes(base64.b64decode(cluster["certificate-authority-data"]))
+        file.write_bytes(self.decoded(cluster["certificate-authority-data"]))
         return file
+
+    @staticmethod
+    def decoded(data: str) -> bytes:
+        """A kubeconfig's `…-data`."""
+        return base64.b64decode(data)
 
 
 def condition(trainingjob: Object, type_: str) -> Object | None:
