@@ -31,6 +31,7 @@ REQUEST_SECONDS = 30
 PAGE = 500
 TRAININGJOBS = f"apis/{c.API_VERSION}"
 JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
 
@@ -85,11 +86,21 @@ class Cluster:
         return TrainingJob.model_validate(await self._send("GET", _trainingjob(key)))
 
     async def patch_status(self, trainingjob: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
-        """Merge `status` into that very TrainingJob's status. Raises ClusterError with 409 when it is another of the same name."""
-        body = {"metadata": {"uid": trainingjob.metadata.uid}, "status": status}
-        return TrainingJob.model_validate(
-            await self._send("PATCH", f"{_trainingjob(trainingjob.key)}/status", body, MERGE_PATCH)
-        )
+        """Set these fields of that very TrainingJob's status.
+
+        Raises NotFoundError when it is gone, also when another of the same name is there.
+        """
+        # A uid in a merge patch of the status subresource is ignored; the test of a JSON patch (RFC 6902) is not.
+        changes = [{"op": "add", "path": f"/status/{field}", "value": value} for field, value in status.items()]
+        body = [{"op": "test", "path": "/metadata/uid", "value": trainingjob.metadata.uid}, *changes]
+        try:
+            answer = await self._send("PATCH", f"{_trainingjob(trainingjob.key)}/status", body, JSON_PATCH)
+        except InvalidObjectError as error:
+            current = await self.read_trainingjob(trainingjob.key)
+            if current.metadata.uid == trainingjob.metadata.uid:
+                raise
+            raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
+        return TrainingJob.model_validate(answer)
 
     async def create_job(self, manifest: Mapping[str, Any]) -> Body:
         """Create a batch/v1 Job. Raises AlreadyExistsError."""
@@ -122,7 +133,7 @@ class Cluster:
             return
 
     async def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, content_type: str = JSON
+        self, method: str, path: str, body: Mapping[str, Any] | list[Body] | None = None, content_type: str = JSON
     ) -> Body:
         query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}"
         headers = {"Accept": "application/json", "Content-Type": content_type}

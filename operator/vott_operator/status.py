@@ -125,7 +125,7 @@ def _retrying(observed: Observed, job: JobState) -> Explanation | None:
 
 
 def status_patch(observed: Observed, verdict: Verdict | None, now: datetime) -> dict[str, Any] | None:
-    """The merge patch that makes the status say `verdict`, or None when it says so already."""
+    """The fields to set so that the status says `verdict`, or None when it says so already."""
     if verdict is None or observed.trainingjob.finished:
         return None
     current = observed.trainingjob.status.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -159,7 +159,7 @@ def _restarts(job: JobState, verdict: Verdict) -> int:
 
 
 def condition_patch(trainingjob: TrainingJob, finding: Finding, now: datetime) -> dict[str, Any] | None:
-    """The merge patch that sets one condition, or None when it is set so already."""
+    """The fields to set for one condition, or None when it is set so already."""
     conditions = merge(trainingjob.status.conditions, [finding], trainingjob.metadata.generation, timestamp(now))
     if conditions == trainingjob.status.conditions:
         return None

@@ -1,0 +1,70 @@
+"""The Kubernetes client against a real API server."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.corner import Corner
+from vott_operator.cluster import Cluster
+from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
+from vott_operator.names import Key
+from vott_operator.plan import EventNote
+
+SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
+
+
+@pytest.fixture
+async def cluster(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
+    cluster = await Cluster.connect()
+    yield cluster
+    await cluster.close()
+
+
+def manifest(corner: Corner, name: str = "cats", **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": corner.name}
+    return {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata, "spec": SPEC | spec}
+
+
+async def test_each_refusal_has_its_error(corner: Corner, cluster: Cluster) -> None:
+    await cluster.create_trainingjob(manifest(corner))
+    with pytest.raises(AlreadyExistsError):
+        await cluster.create_trainingjob(manifest(corner))
+    with pytest.raises(InvalidObjectError, match="must be an http"):
+        await cluster.create_trainingjob(manifest(corner, "dogs", model={"url": "ftp://h/m"}))
+    with pytest.raises(NotFoundError):
+        await cluster.read_trainingjob(Key(corner.name, "nobody"))
+    with pytest.raises(NotFoundError):
+        await cluster.read_secret(corner.name, "nothing")
+
+
+async def test_a_status_never_goes_to_another_trainingjob_of_the_name(corner: Corner, cluster: Cluster) -> None:
+    old = await cluster.create_trainingjob(manifest(corner))
+    corner.kubectl("delete", "trainingjob", "cats")
+    await cluster.create_trainingjob(manifest(corner))
+    with pytest.raises(NotFoundError, match="replaced by another"):
+        await cluster.patch_status(old, {"phase": "Failed"})
+    assert (await cluster.read_trainingjob(old.key)).status.phase == "Pending"
+
+
+async def test_what_the_trainer_reported_stays(corner: Corner, cluster: Cluster) -> None:
+    made = await cluster.create_trainingjob(manifest(corner))
+    await cluster.patch_status(made, {"progress": {"percent": 7}})
+    assert (await cluster.patch_status(made, {"phase": "Running"})).status.progress is not None
+
+
+async def test_an_event_is_recorded_once(corner: Corner, cluster: Cluster) -> None:
+    made = await cluster.create_trainingjob(manifest(corner))
+    for _ in range(2):
+        await cluster.create_event(made, EventNote("Warning", "Unschedulable", "No node."), datetime.now(UTC))
+    events = corner.kubectl.list("events")
+    assert [item["message"] for item in events if item["involvedObject"]["name"] == "cats"] == ["No node."]
+
+
+async def test_all_pages_are_listed(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vott_operator.cluster.PAGE", 2)
+    for number in range(5):
+        await cluster.create_trainingjob(manifest(corner, f"tj-{number}"))
+    assert len([item async for item in cluster.list_trainingjobs(corner.name)]) == 5
