@@ -4,6 +4,8 @@ They are raw-event handlers: kopf's own progress bookkeeping would cost two writ
 merging of events are the WorkQueue's.
 """
 
+import dataclasses
+import os
 from typing import Any
 
 import kopf
@@ -27,7 +29,12 @@ def _app(memo: kopf.Memo) -> App:
 @kopf.on.login(registry=registry)
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """As the pod's service account, else as the kubeconfig says."""
-    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+    account = kopf.login_with_service_account(**kwargs)
+    if account is None:
+        return kopf.login_with_kubeconfig(**kwargs)
+    # The address that the kubelet gives works also while the cluster's DNS does not.
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    return dataclasses.replace(account, server=f"https://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 @kopf.on.startup(registry=registry)
