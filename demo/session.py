@@ -1,0 +1,61 @@
+"""One run of the demo: what it puts into storage and queue, and how that is removed again."""
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError
+from azure.storage.queue import QueueMessage
+
+from demo.kubectl import Kubectl
+from demo.progress import find_job
+from demo.storage import Storage, send
+
+
+@dataclass
+class Session:
+    """A run's own containers and message. Every name carries the run's id, so runs do not meet."""
+
+    storage: Storage
+    queue: str
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    sent: QueueMessage | None = None
+
+    @property
+    def images(self) -> str:
+        """Container of the images and `annotations.csv`."""
+        return f"demo-{self.id}"
+
+    @property
+    def models(self) -> str:
+        """Container that takes the model."""
+        return f"demo-{self.id}-model"
+
+    def create_containers(self) -> None:
+        """Create both containers."""
+        self.storage.create_container(self.images)
+        self.storage.create_container(self.models)
+
+    def send(self, annotations: str, status: str | None, plugin: str | None, parameters: dict[str, Any]) -> str:
+        """Send the message as VoTT writes it; return its id."""
+        model = self.storage.container_url(self.models)
+        message: dict[str, Any] = {"annotations": annotations, "model": model, "status": status}
+        message |= {"plugin": plugin, "parameters": parameters}
+        self.sent = send(self.storage.queue(self.queue), {key: value for key, value in message.items() if value})
+        return str(self.sent.id)
+
+    def remove_containers(self) -> None:
+        """Remove what this run uploaded, and the model."""
+        self.storage.delete_container(self.images)
+        self.storage.delete_container(self.models)
+
+    def cancel(self, kubectl: Kubectl) -> None:
+        """Take the message back, or remove the TrainingJob that it became already."""
+        if self.sent is None:
+            return
+        with suppress(HttpResponseError):  # the operator has it, or had it
+            self.storage.queue(self.queue).delete_message(self.sent.id, self.sent.pop_receipt)
+        job = find_job(kubectl.list("trainingjobs"), str(self.sent.id))
+        if job:
+            kubectl("delete", "trainingjob", job["metadata"]["name"], "--wait=false")

@@ -1,0 +1,76 @@
+"""buildah with a store of its own in the cache: builds Dockerfiles without a daemon."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from localcluster.errors import CommandError
+from localcluster.mounts import is_mounted, unmount_below
+from localcluster.paths import RUN, cache_folder
+from localcluster.progress import Step
+
+_STORE_MOUNT = RUN / "buildah-store"
+
+
+class Buildah:
+    """Runs buildah; one at a time, under the images' lock."""
+
+    def __init__(self) -> None:
+        self.store = cache_folder() / "buildah"
+        self._temporary = cache_folder() / "buildah-tmp"  # of the cache mounts (pip's and uv's downloads) too
+        self._temporary.mkdir(exist_ok=True)
+        # no metacopy: whole files in each layer, so that containerd can read them as they lie there
+        places = ["--root", str(_mounted(self.store)), "--runroot", str(RUN / "buildah"), "--storage-driver", "overlay"]
+        self._command = ["buildah", *places, "--storage-opt", "overlay.mountopt=metacopy=off"]
+
+    def forget_killed_builds(self) -> None:
+        """Remove the mounts and containers of builds that did not come to their end."""
+        unmount_below(_STORE_MOUNT)
+        self.output("rm", "--all")
+
+    def has(self, reference: str) -> bool:
+        """Whether the store has this image."""
+        return reference in self.references()
+
+    def references(self) -> list[str]:
+        """The names of all images in the store."""
+        records = self.store / "overlay-images" / "images.json"
+        return (
+            [name for record in json.loads(records.read_text()) for name in record.get("names") or []]
+            if records.exists()
+            else []
+        )
+
+    def run(self, step: Step, *arguments: str | Path) -> None:
+        """Run a command with its output in the step's log."""
+        step.run([*self._command, *arguments], env=self._environment())
+
+    def output(self, *arguments: str) -> str:
+        """Run a quick command and give its output.
+
+        Raises:
+            CommandError: it failed.
+        """
+        done = subprocess.run(
+            [*self._command, *arguments], env=self._environment(), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise CommandError(f"buildah {' '.join(arguments)} failed: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "TMPDIR": str(self._temporary)}
+
+
+def _mounted(store: Path) -> Path:
+    """The store under a path that lies in no user's home.
+
+    buildah 1.28 takes a cache mount's target for a path of the host when it tidies up: with the store in ``/root/.cache``, a build
+    with ``--mount=type=cache,target=/root/.cache`` loses all of its files.
+    """
+    for folder in (store, _STORE_MOUNT):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not is_mounted(_STORE_MOUNT):
+        subprocess.run(["mount", "--bind", store, _STORE_MOUNT], check=True)
+    return _STORE_MOUNT

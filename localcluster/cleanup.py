@@ -1,0 +1,84 @@
+"""Removes what the cluster leaves on the machine; works on half-dead remains too, since it asks the kernel and not notes of its own."""
+
+import os
+import shutil
+from pathlib import Path
+
+from localcluster import settings
+from localcluster.mounts import unmount_below
+from localcluster.network import remove_network
+from localcluster.node_parts import CONTAINERD_STATE, DEVICE_PLUGINS
+from localcluster.paths import RUN, STATE, cache_folder
+from localcluster.processes import Process, find, find_in_cgroup, stop
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_CNI_RESULTS = Path("/var/lib/cni")
+_CONTAINER_LOGS = Path("/var/log/containers")
+
+
+def remove_pods() -> None:
+    """Kill all pods and their shims, and unmount what they had mounted."""
+    shims = [process for process in find(STATE) if process.is_shim()]
+    _kill([*shims, *find_in_cgroup(settings.NAME)])
+    _remove_shim_sockets()
+    unmount_below(CONTAINERD_STATE)
+
+
+def remove_everything() -> None:
+    """Leave no process, mount, interface, rule, control group or file of the cluster, but the caches."""
+    _kill([process for process in find(STATE) if not process.is_shim()])
+    remove_pods()
+    remove_network()
+    for folder in (RUN, STATE, cache_folder() / "containerd"):
+        unmount_below(folder)
+    for folder in (RUN, STATE):
+        shutil.rmtree(folder, ignore_errors=True)
+    remove_cgroups()
+    _remove_foreign_files()
+
+
+def cgroup_folders() -> list[Path]:
+    """The cluster's top control group: one with cgroup v2, one a controller with v1."""
+    if (_CGROUPS / "cgroup.controllers").exists():
+        return [_CGROUPS / settings.NAME]
+    return [folder / settings.NAME for folder in _CGROUPS.iterdir() if folder.is_dir() and not folder.is_symlink()]
+
+
+def remove_cgroups() -> None:
+    """Remove the cluster's control groups, the deepest first; they have to be empty of processes."""
+    for top in cgroup_folders():
+        for folder, _, _ in os.walk(top, topdown=False):
+            try:
+                Path(folder).rmdir()
+            except OSError:  # the kernel still counts a process that has just ended: the next `up` uses it as it is
+                continue
+
+
+def _kill(processes: list[Process]) -> None:
+    stop(processes, grace=0)
+
+
+def _remove_shim_sockets() -> None:
+    """Shims listen in a folder shared with other users of containerd; each notes its address."""
+    for note in CONTAINERD_STATE.glob("io.containerd.runtime.v2.task/*/*/address"):
+        Path(note.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+
+
+def _remove_foreign_files() -> None:
+    """Files in places that kubelet and CNI do not let one choose."""
+    for file in _CNI_RESULTS.glob(f"*/{settings.NAME}-*"):
+        file.unlink(missing_ok=True)
+    for link in _CONTAINER_LOGS.glob("*.log"):
+        if link.is_symlink() and str(link.readlink()).startswith(str(STATE)):
+            link.unlink()
+    if DEVICE_PLUGINS.exists():
+        shutil.rmtree(DEVICE_PLUGINS)
+    for folder in (
+        DEVICE_PLUGINS.parent,
+        _CNI_RESULTS / "results",
+        _CNI_RESULTS / "cache",
+        _CNI_RESULTS,
+        _CONTAINER_LOGS,
+    ):
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,0 +1,145 @@
+"""The one cluster with a node that a machine can have: brings it up, repairs it, and says how it is."""
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster import containerd, settings
+from localcluster.azurite import azurite_program, connection_string
+from localcluster.cleanup import cgroup_folders, remove_everything, remove_pods
+from localcluster.errors import LocalClusterError
+from localcluster.kubectl import kubectl
+from localcluster.kubernetes_parts import ControlPlaneParts
+from localcluster.network import ensure_network
+from localcluster.node_parts import NodeParts
+from localcluster.paths import GPUS, RUN, STATE, StateFolder
+from localcluster.processes import Process, Program, Supervisor
+from localcluster.progress import step
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NODE_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach the cluster."""
+
+    kubeconfig: Path
+    storage_connection_string: str
+
+
+class Cluster:
+    """etcd, control plane, node and Azurite, described by their command lines."""
+
+    def __init__(self, binaries: Path, gpus: int) -> None:
+        self._state = StateFolder(STATE).create()
+        self._binaries = binaries
+        self._gpus = gpus
+        self._supervisor = Supervisor(STATE, self._state.logs)
+        self._control_plane = ControlPlaneParts(binaries, self._state, settings.HOST_ADDRESS, settings.PORTS)
+        self._node = NodeParts(binaries, self._state, self._control_plane)
+
+    @property
+    def access(self) -> Access:
+        """How to reach the cluster, once it is up."""
+        storage = connection_string(settings.HOST_ADDRESS, settings.BLOB_PORT, settings.QUEUE_PORT)
+        return Access(self._state.kubeconfig, storage)
+
+    def running(self) -> dict[str, list[Process]]:
+        """What runs of it, by name."""
+        return self._supervisor.running()
+
+    def programs(self) -> list[Program]:
+        """All programs in the order of their start."""
+        return [
+            self._azurite(),
+            self._control_plane.etcd(),
+            self._control_plane.api_server(self._node.kubelet_client_flags()),
+            self._control_plane.controller_manager(),
+            self._control_plane.scheduler(),
+            self._node.containerd(),
+            self._node.kubelet(),
+            self._node.kube_proxy(),
+            self._node.device_plugin(self._gpus),
+        ]
+
+    def start(self) -> None:
+        """Start what does not run, restart what does not work or is configured otherwise, and leave the rest alone.
+
+        Raises:
+            LocalClusterError: a program does not start, or the node does not become ready.
+        """
+        with step("Start the cluster"):
+            RUN.mkdir(mode=0o700, exist_ok=True)
+            GPUS.write_text(str(self._gpus))
+            ensure_network()
+            ensure_cgroups()
+            azurite, etcd, api_server, controllers, scheduler, runtime, kubelet, proxy, plugin = self.programs()
+            with ThreadPoolExecutor() as pool:
+                side_by_side: list[Future[object]] = [
+                    pool.submit(self._supervisor.ensure, azurite),
+                    pool.submit(self._start_containerd, runtime),
+                ]
+                self._supervisor.ensure(etcd)
+                self._supervisor.ensure(api_server)
+                side_by_side.extend(pool.submit(self._supervisor.ensure, each) for each in (controllers, scheduler))
+                for future in side_by_side:
+                    future.result()
+            for program in (kubelet, plugin, proxy):  # the proxy is not well before the kubelet has registered its node
+                self._supervisor.ensure(program)
+            self._wait_for_node()
+
+    def _start_containerd(self, program: Program) -> None:
+        running = [process for process in self._supervisor.running().get(program.name, []) if not process.is_shim()]
+        if running and all(process.fingerprint != program.fingerprint for process in running):
+            remove_pods()  # another store of images: its pods can't be taken over
+        is_fresh = not (STATE / "kubelet").exists()
+        if self._supervisor.ensure(program) and is_fresh:
+            containerd.remove_containers()
+        containerd.ensure_pause_image(self._binaries / "pause")
+
+    def _azurite(self) -> Program:
+        ports = (settings.BLOB_PORT, settings.QUEUE_PORT, settings.TABLE_PORT)
+        return azurite_program(settings.HOST_ADDRESS, *ports, self._state.root / "azurite")
+
+    def _wait_for_node(self) -> None:
+        """Until the node is ready and has as many GPUs as wished."""
+        path = r"{.status.conditions[?(@.type=='Ready')].status} {.status.allocatable.nvidia\.com/gpu}"
+        deadline = time.monotonic() + _NODE_TIMEOUT_SECONDS
+        state = ""
+        while time.monotonic() < deadline:
+            try:
+                state = kubectl(self.access.kubeconfig, "get", "node", settings.NODE, "-o", f"jsonpath={path}").strip()
+            except LocalClusterError as error:  # it registers itself soon
+                state = str(error)
+            if state in {f"True {self._gpus}", *(("True",) if self._gpus == 0 else ())}:
+                return
+            time.sleep(0.1)
+        wish = f"ready with {self._gpus} GPUs within {_NODE_TIMEOUT_SECONDS} s"
+        raise LocalClusterError(
+            f"The node did not become {wish} (last seen: {state}). See {self._state.logs}/kubelet.log."
+        )
+
+
+def forget_earlier_boot() -> None:
+    """Start anew after a reboot: etcd's data, written without fsync, is not to be trusted then."""
+    noted, current = STATE / "boot-id", _BOOT_ID.read_text()
+    if STATE.exists() and (not noted.exists() or noted.read_text() != current):
+        remove_everything()
+    STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
+    noted.write_text(current)
+
+
+def ensure_cgroups() -> None:
+    """Make the control group that all pods live in; the kubelet wants to find it."""
+    for folder in cgroup_folders():
+        folder.mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):  # cgroup v1 leaves them empty, and then no process may enter
+            if (folder / file).exists() and not (folder / file).read_text().strip():
+                (folder / file).write_text((folder.parent / file).read_text())
+    controllers = Path("/sys/fs/cgroup/cgroup.controllers")
+    if controllers.exists():
+        wished = " ".join(f"+{name}" for name in controllers.read_text().split())
+        for parent in (Path("/sys/fs/cgroup"), *cgroup_folders()):
+            (parent / "cgroup.subtree_control").write_text(wished)

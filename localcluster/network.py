@@ -1,0 +1,79 @@
+"""The bridge between host and pods, and the pods' way out."""
+
+import subprocess
+from pathlib import Path
+
+from localcluster.errors import LocalClusterError
+from localcluster.settings import BRIDGE, HOST_ADDRESS, NAME, POD_RANGE
+
+_NFT_TABLE = f"""
+table ip {NAME}
+delete table ip {NAME}
+table ip {NAME} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    ip saddr {POD_RANGE} ip daddr != {POD_RANGE} oifname != "{BRIDGE}" masquerade
+  }}
+}}
+"""
+_KUBE_PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
+
+
+def ensure_network() -> None:
+    """Make the bridge and the rule that lets pods reach what the host reaches.
+
+    Raises:
+        LocalClusterError: the address is taken, or the kernel refuses.
+    """
+    if not _bridge_exists():
+        _refuse_taken_address()
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
+    _run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", BRIDGE)
+    _run("ip", "link", "set", BRIDGE, "up")
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    _run("nft", "-f", "-", stdin=_NFT_TABLE)
+
+
+def network_exists() -> bool:
+    """Whether the bridge is there and has its address."""
+    return _bridge_exists() and HOST_ADDRESS in _run("ip", "-4", "-brief", "address", "show", "dev", BRIDGE)
+
+
+def remove_network() -> None:
+    """Remove bridge, rules and kube-proxy's tables; what is gone already is fine."""
+    for link in _links():
+        _try("ip", "link", "delete", link)
+    for family, table in (("ip", NAME), *_KUBE_PROXY_TABLES):
+        _try("nft", "delete", "table", family, table)
+
+
+def _bridge_exists() -> bool:
+    return Path(f"/sys/class/net/{BRIDGE}").exists()
+
+
+def _links() -> list[str]:
+    """The bridge and the pods' ends that hang on it."""
+    ports = Path(f"/sys/class/net/{BRIDGE}/brif")
+    return [*(port.name for port in ports.glob("*")), BRIDGE] if _bridge_exists() else []
+
+
+def _refuse_taken_address() -> None:
+    prefix = POD_RANGE.rpartition(".")[0]
+    for line in _run("ip", "-4", "-brief", "address").splitlines():
+        if f" {prefix}." in line:
+            raise LocalClusterError(
+                f"The addresses {POD_RANGE} that pods would use are taken on this machine: {line.strip()}. Remove that interface first."
+            )
+
+
+def _run(*command: str, stdin: str | None = None) -> str:
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LocalClusterError(
+            f"{' '.join(command)} failed: {done.stderr.strip()}. Has this machine (or container) the right to change its network?"
+        )
+    return done.stdout
+
+
+def _try(*command: str) -> None:
+    subprocess.run(command, capture_output=True, check=False)

@@ -1,0 +1,60 @@
+"""Debian packages that the node and the image builds need."""
+
+import os
+import shutil
+from collections.abc import Mapping
+
+from localcluster.errors import MissingPrerequisiteError
+from localcluster.progress import step
+
+# what the program is called -> the package that has it
+_NODE = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "mount": "mount",
+}
+_IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
+_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # a plain user's PATH may lack them
+
+
+def ensure_node_packages() -> None:
+    """Install what a node needs and this machine lacks.
+
+    Raises:
+        MissingPrerequisiteError: this is no Debian-like system.
+        LocalClusterError: apt-get failed.
+    """
+    _ensure("the node", _NODE)
+
+
+def ensure_image_packages() -> None:
+    """Install what image builds need and this machine lacks; errors as :func:`ensure_node_packages`."""
+    _ensure("image builds", _IMAGES)
+
+
+def _ensure(purpose: str, programs: Mapping[str, str]) -> None:
+    missing = sorted({package for program, package in programs.items() if not _exists(program)})
+    if not missing:
+        return
+    if not shutil.which("apt-get"):
+        raise MissingPrerequisiteError(
+            f"These programs are missing for {purpose}: {', '.join(missing)}. Install them with your package manager."
+        )
+    names = " ".join(missing)
+    with step(
+        f"Install Debian packages for {purpose}: {names}",
+        remedy=f"Try it by hand: apt-get update && apt-get install {names}",
+    ) as this:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        options = ["-o", "DPkg::Lock::Timeout=300"]
+        this.run(["apt-get", "update", *options], env=environment)
+        this.run(["apt-get", "install", "-y", "--no-install-recommends", *options, *missing], env=environment)
+
+
+def _exists(program: str) -> bool:
+    return shutil.which(program, path=f"{os.environ['PATH']}:{_SYSTEM_FOLDERS}") is not None

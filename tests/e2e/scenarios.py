@@ -1,0 +1,64 @@
+"""Every message that the tests send, so that all can be sent at once and their trainings wait for GPUs, not for tests."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tests.support.lab import Lab, Submission
+
+Scenario: TypeAlias = Callable[[Lab], Submission]
+
+HELLO = "hello-world"
+FILE_LINE = "https://images.example/{}.jpg,10,10,20,20,circle"
+
+
+def detection_as_json(lab: Lab) -> Submission:
+    """Real training, plain JSON."""
+    return lab.send(parameters={"epochs": 2})
+
+
+def hello_world_in_base64(lab: Lab) -> Submission:
+    """No torch, JSON in base64."""
+    return lab.send(plugin=HELLO, encode=True)
+
+
+def invalid_json(lab: Lab) -> Submission:
+    """A text that was cut off."""
+    return lab.send_text('{"annotations": "https://images.example/a.csv", "mod')
+
+
+def missing_model(lab: Lab) -> Submission:
+    """A message without `model`, but with a callback URL."""
+    return lab.send(model=None)
+
+
+def ftp_annotations(lab: Lab) -> Submission:
+    """Annotations at a URL that is not http(s)."""
+    return lab.send(annotations="ftp://images.example/annotations.csv")
+
+
+def forbidden_annotations(lab: Lab) -> Submission:
+    """Annotations behind a SAS with a wrong signature: 403."""
+    url, _, _ = lab.upload("annotations.csv", FILE_LINE.format(1)).partition("&sig=")
+    return lab.send(plugin=HELLO, annotations=f"{url}&sig=d3Jvbmc%3D")
+
+
+def missing_annotations(lab: Lab) -> Submission:
+    """Annotations that are not there: 404."""
+    return lab.send(plugin=HELLO, annotations=lab.storage.blob_url(lab.container(), "annotations.csv"))
+
+
+def broken_line(lab: Lab) -> Submission:
+    """Annotations whose third line has four fields."""
+    lines = [FILE_LINE.format(1), FILE_LINE.format(2), "https://images.example/3.jpg,10,10,circle"]
+    return lab.send(annotations=lab.upload("annotations.csv", "\n".join(lines)))
+
+
+def no_usable_image(lab: Lab) -> Submission:
+    """Annotations of images that can't be fetched."""
+    url = lab.storage.blob_url(lab.container(), "missing.jpg")
+    return lab.send(annotations=lab.upload("annotations.csv", f"{url},10,10,20,20,circle\n"))
+
+
+def refused_upload(lab: Lab) -> Submission:
+    """A model container whose SAS does not allow to write."""
+    return lab.send(plugin=HELLO, model=lab.model_url("r"))

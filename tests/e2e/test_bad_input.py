@@ -1,0 +1,80 @@
+"""What can't be trained is said to the labeller in a sentence: at the callback, in the poison queue or as a condition."""
+
+import pytest
+
+from tests.e2e import scenarios
+from tests.support.lab import Submission
+
+
+@pytest.mark.parametrize(
+    ("submission", "reason", "sentence"),
+    [
+        (scenarios.invalid_json, "NotJSON", "not valid JSON"),
+        (scenarios.missing_model, "InvalidMessage", 'Field "model" is missing'),
+        (scenarios.ftp_annotations, "InvalidMessage", 'Field "annotations" is not an http(s) URL'),
+    ],
+    indirect=["submission"],
+)
+def test_message_that_can_never_be_trained_goes_to_the_poison_queue_with_its_reason(
+    submission: Submission, reason: str, sentence: str
+) -> None:
+    rejected = submission.rejection()
+    assert rejected["reason"] == reason
+    assert sentence in rejected["message"]
+    assert rejected["queue"] == submission.lab.name
+    assert submission.job() is None
+
+
+@pytest.mark.parametrize("submission", [scenarios.missing_model, scenarios.ftp_annotations], indirect=True)
+def test_rejected_message_that_names_a_callback_gets_the_same_sentence_there(submission: Submission) -> None:
+    rejected, said = submission.rejection(), submission.last_word()
+    assert (said["state"], said["message"]) == ("failed", rejected["message"])
+    assert said["progress"] < 1.0
+
+
+@pytest.mark.parametrize("submission", [scenarios.invalid_json], indirect=True)
+def test_rejected_message_is_kept_as_it_was_sent(submission: Submission) -> None:
+    assert submission.rejection()["body"].endswith('"mod')
+
+
+@pytest.mark.parametrize(
+    ("submission", "reason", "words"),
+    [
+        (scenarios.forbidden_annotations, "AnnotationsUnreachable", ["annotations.csv", "403"]),
+        (scenarios.missing_annotations, "AnnotationsUnreachable", ["annotations.csv", "404"]),
+        (scenarios.broken_line, "BadAnnotations", ["annotations.csv", "line 3", "expected"]),
+        (scenarios.no_usable_image, "NoUsableImages", ["missing.jpg"]),
+        (scenarios.refused_upload, "UploadRefused", ["403"]),
+    ],
+    indirect=["submission"],
+)
+def test_training_that_can_not_succeed_fails_with_reason_and_sentence(
+    submission: Submission, reason: str, words: list[str]
+) -> None:
+    failure = submission.failure()
+    assert failure["reason"] == reason
+    assert [word for word in words if word not in failure["message"]] == []
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        scenarios.forbidden_annotations,
+        scenarios.missing_annotations,
+        scenarios.broken_line,
+        scenarios.no_usable_image,
+        scenarios.refused_upload,
+    ],
+    indirect=True,
+)
+def test_failed_training_says_the_same_sentence_at_the_callback(submission: Submission) -> None:
+    failure, said = submission.failure(), submission.last_word()
+    assert (said["state"], said["message"]) == ("failed", failure["message"])
+
+
+@pytest.mark.parametrize("submission", [scenarios.forbidden_annotations, scenarios.refused_upload], indirect=True)
+def test_no_credential_is_shown_in_what_is_said_of_a_failure(submission: Submission) -> None:
+    failure, said = submission.failure(), submission.last_word()
+    described = submission.lab.kubectl("describe", "trainingjobs")
+    for text in (failure["message"], said["message"], described):
+        assert "sig=" not in text

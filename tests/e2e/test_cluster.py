@@ -1,0 +1,43 @@
+"""The cluster and what is installed in it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from demo.kubectl import KubectlError
+from tests.support.lab import Lab
+
+PATHS = [
+    "spec",
+    "spec.trainer",
+    "spec.trainer.resources",
+    "status",
+    "status.progress",
+    "status.model",
+    "status.conditions",
+]
+
+
+def test_local_cluster_says_that_it_is_healthy() -> None:
+    status = subprocess.run([sys.executable, "-m", "localcluster", "status"], capture_output=True, text=True)
+    assert status.returncode == 0, status.stdout + status.stderr
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_kubectl_explain_describes_every_field(lab: Lab, path: str) -> None:
+    explained = lab.kubectl("explain", f"trainingjob.{path}")
+    assert "<no description>" not in explained
+
+
+def test_operator_runs_under_pod_security_restricted(lab: Lab) -> None:
+    labels = lab.kubectl.get("namespace", lab.name)["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert [pod["status"]["phase"] for pod in lab.operator_pods()] == ["Running"]
+
+
+def test_operator_may_not_read_beyond_its_namespace(lab: Lab) -> None:
+    account = f"--as=system:serviceaccount:{lab.name}:{lab.name}"
+    for kind in ("secrets", "trainingjobs", "pods"):
+        with pytest.raises(KubectlError, match="forbidden"):
+            lab.kubectl("get", kind, account, "--namespace=kube-system")

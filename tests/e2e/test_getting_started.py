@@ -1,0 +1,46 @@
+"""The page a stranger begins with works as it is written."""
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from demo.shapes import annotated_images
+from tests.support.lab import IMAGES, Lab, Submission
+
+PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
+
+
+def script(page: str) -> str:
+    """The page's Python block that sends a message."""
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    (found,) = [block for block in blocks if "QueueClient" in block]
+    return found
+
+
+def write_images(folder: Path) -> None:
+    """A folder as the page describes it: images and an annotations.csv that names them."""
+    with (folder / "annotations.csv").open("w", newline="") as file:
+        for image in annotated_images(IMAGES):
+            (folder / image.name).write_bytes(image.jpeg)
+            csv.writer(file).writerows((image.name, b.x, b.y, b.width, b.height, b.label) for b in image.boxes)
+
+
+def test_script_of_the_page_trains_on_own_images(lab: Lab, tmp_path: Path) -> None:
+    receiver, container = lab.receiver(), f"{lab.name}-own"
+    (tmp_path / "send.py").write_text(script(PAGE.read_text()))
+    write_images(tmp_path)
+    settings = {"AZURE_STORAGE_CONNECTION_STRING": lab.storage.connection_string, "QUEUE_NAME": lab.name}
+    sent = subprocess.run(
+        [sys.executable, "send.py", ".", container],
+        cwd=tmp_path,
+        env=os.environ | settings | {"STATUS_URL": receiver.url},
+        capture_output=True,
+        text=True,
+    )
+    assert sent.returncode == 0, sent.stderr
+    Submission(lab, sent.stdout.split()[-1], receiver).completed()
+    assert lab.storage.download(container, "model.tgz")
+    lab.storage.delete_container(container)

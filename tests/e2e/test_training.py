@@ -1,0 +1,75 @@
+"""The main way: a message becomes a verified model, seen in kubectl and at the callback URL."""
+
+import hashlib
+from urllib.parse import urlsplit
+
+import pytest
+
+from demo.result import read_model
+from tests.e2e import scenarios
+from tests.support.lab import Submission
+
+SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
+BOTH = [scenarios.detection_as_json, scenarios.hello_world_in_base64]
+
+
+def model_archive(submission: Submission) -> bytes:
+    url = submission.completed()["status"]["model"]["url"]
+    container, blob = urlsplit(url).path.rsplit("/", 2)[1:]
+    return submission.lab.storage.download(container, blob)
+
+
+@pytest.mark.parametrize("submission", BOTH, indirect=True)
+def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(submission: Submission) -> None:
+    reported = submission.completed()["status"]["model"]
+    archive = model_archive(submission)
+    assert reported["url"].endswith("/model.tgz")
+    assert reported["sizeBytes"] == len(archive)
+    assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
+
+
+@pytest.mark.parametrize("submission", BOTH, indirect=True)
+def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submission) -> None:
+    submission.completed()
+    posts = submission.receiver.posts
+    assert [post for post in posts if not set(post) >= SEED_FIELDS] == []
+    assert {post["state"] for post in posts[:-1]} == {"running"}
+    assert len({post["job"] for post in posts}) == 1
+
+
+@pytest.mark.parametrize("submission", BOTH, indirect=True)
+def test_last_callback_says_succeeded_with_progress_one(submission: Submission) -> None:
+    name = submission.completed()["metadata"]["name"]
+    said = submission.last_word()
+    assert (said["state"], said["progress"], said["job"]) == ("succeeded", 1.0, name)
+
+
+@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+def test_progress_never_goes_back(submission: Submission) -> None:
+    submission.completed()
+    fractions = [post["progress"] for post in submission.receiver.posts]
+    assert fractions == sorted(fractions)
+
+
+@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submission) -> None:
+    model = read_model(model_archive(submission))
+    assert model.labels == ("circle", "square", "triangle")
+    assert model.metrics
+    assert model.sample is not None
+
+
+@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
+    name = submission.completed()["metadata"]["name"]
+    header, row = submission.lab.kubectl("get", "tj", name).splitlines()
+    assert header.split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
+    assert row.split()[:2] == [name, "Complete"]
+    assert row.split()[-2] == "detection"
+
+
+@pytest.mark.parametrize("submission", [scenarios.hello_world_in_base64], indirect=True)
+def test_trainingjob_names_the_message_that_it_was_made_from(submission: Submission) -> None:
+    annotations = submission.accepted()["metadata"]["annotations"]
+    assert annotations["vott.dev/message-id"] == submission.message_id
+    assert annotations["vott.dev/queue"].endswith(f"/{submission.lab.name}")

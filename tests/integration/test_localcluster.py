@@ -1,0 +1,160 @@
+"""The control planes and storage emulators that other tests stand on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from azure.storage.queue import QueueServiceClient
+
+from localcluster.azurite import Azurite
+from localcluster.control_plane import ControlPlane
+from localcluster.errors import LocalClusterError
+from localcluster.kubectl import kubectl, kubectl_json
+
+_WAIT = "--timeout=60s"
+
+
+@pytest.fixture(scope="module")
+def control_plane() -> Iterator[ControlPlane]:
+    with ControlPlane(controllers=True, scheduler=True, simulated_nodes=2, gpus_per_node=4) as running:
+        yield running
+
+
+def _job(
+    name: str, annotations: dict[str, str] | None = None, gpus: int = 1, completions: int = 1
+) -> dict[str, object]:
+    container = {"name": "main", "image": "none", "resources": {"limits": {"nvidia.com/gpu": gpus}}}
+    pod = {
+        "metadata": {"annotations": annotations or {}},
+        "spec": {"restartPolicy": "Never", "containers": [container]},
+    }
+    spec = {"backoffLimit": 0, "completions": completions, "parallelism": completions, "template": pod}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+
+def _phase(control_plane: ControlPlane, name: str) -> str:
+    return kubectl(
+        control_plane.kubeconfig, "get", "pods", "-l", f"job-name={name}", "-o", "jsonpath={.items[*].status.phase}"
+    )
+
+
+def test_simulated_nodes_run_the_gpu_pods_of_a_job(control_plane: ControlPlane) -> None:
+    kubectl_json(control_plane.kubeconfig, "create", _job("done", completions=8))
+    kubectl(control_plane.kubeconfig, "wait", "--for=condition=Complete", "job/done", _WAIT)
+    nodes = kubectl(
+        control_plane.kubeconfig, "get", "pods", "-l", "job-name=done", "-o", "jsonpath={.items[*].spec.nodeName}"
+    )
+    assert set(nodes.split()) == {"simulated-0", "simulated-1"}
+
+
+def test_a_simulated_pod_fails_as_its_annotations_say(control_plane: ControlPlane) -> None:
+    prefix = "localcluster.vott.dev"
+    message = '{"reason": "BadAnnotations"}'
+    annotations = {f"{prefix}/exit-code": "65", f"{prefix}/termination-message": message}
+    kubectl_json(control_plane.kubeconfig, "create", _job("failed", annotations))
+    kubectl(control_plane.kubeconfig, "wait", "--for=condition=Failed", "job/failed", _WAIT)
+    query = "jsonpath={.items[0].status.containerStatuses[0].state.terminated}"
+    state = json.loads(kubectl(control_plane.kubeconfig, "get", "pods", "-l", "job-name=failed", "-o", query))
+    assert (state["exitCode"], state["message"]) == (65, message)
+
+
+def test_a_simulated_pod_runs_as_long_as_its_annotation_says(control_plane: ControlPlane) -> None:
+    kubectl_json(control_plane.kubeconfig, "create", _job("long", {"localcluster.vott.dev/run-for": "1h"}))
+    kubectl(control_plane.kubeconfig, "wait", "--for=jsonpath={.status.ready}=1", "job/long", _WAIT)
+    assert _phase(control_plane, "long") == "Running"
+
+
+def test_a_job_that_wants_more_gpus_than_a_node_has_waits(control_plane: ControlPlane) -> None:
+    kubectl_json(control_plane.kubeconfig, "create", _job("big", gpus=5))
+    kubectl(control_plane.kubeconfig, "wait", "--for=create", "pod", "-l", "job-name=big", _WAIT)
+    unscheduled = "--for=condition=PodScheduled=false"
+    kubectl(control_plane.kubeconfig, "wait", unscheduled, "pod", "-l", "job-name=big", _WAIT)
+    assert _phase(control_plane, "big") == "Pending"
+
+
+def test_data_outlives_a_crash_of_etcd_and_of_the_api_server(control_plane: ControlPlane) -> None:
+    kubectl(control_plane.kubeconfig, "create", "configmap", "kept")
+    for program in ("etcd", "kube-apiserver"):
+        control_plane.kill(program)
+        control_plane.restart(program)
+        assert "kept" in kubectl(control_plane.kubeconfig, "get", "configmaps")
+
+
+def test_another_user_may_do_only_what_rbac_allows(control_plane: ControlPlane) -> None:
+    kubeconfig = control_plane.user_kubeconfig("system:serviceaccount:default:nobody")
+    with pytest.raises(LocalClusterError, match="is forbidden"):
+        kubectl(kubeconfig, "get", "secrets")
+
+
+def test_the_api_server_is_checked_against_the_cluster_authority(control_plane: ControlPlane) -> None:
+    config = json.loads(control_plane.kubeconfig.read_text())
+    with ControlPlane() as other:
+        config["clusters"][0]["cluster"]["server"] = other.server
+        strange = other.kubeconfig.parent / "strange.kubeconfig"
+        strange.write_text(json.dumps(config))
+        with pytest.raises(LocalClusterError, match="certificate signed by unknown authority"):
+            kubectl(strange, "get", "namespaces")
+
+
+def test_an_unknown_program_is_refused_with_the_known_ones(control_plane: ControlPlane) -> None:
+    with pytest.raises(LocalClusterError, match="no program 'kubelet' runs here; those that do: etcd, kube-apiserver"):
+        control_plane.kill("kubelet")
+
+
+def test_nothing_outlives_a_test_process_that_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from localcluster.control_plane import ControlPlane\n"
+        "control_plane = ControlPlane(); print(control_plane.server, flush=True); time.sleep(600)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("https://")
+        assert _programs_in(tmp_path) == {"etcd", "kube-apiserver"}
+        process.send_signal(signal.SIGKILL)
+    _wait_until_gone(tmp_path)
+
+
+def _programs_in(folder: Path) -> set[str]:
+    """The names of the running programs that mention a folder in their command line."""
+    names = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(str(folder).encode() in argument for argument in command[1:]):
+            names.add(Path(command[0].decode()).name)
+    return names
+
+
+def _wait_until_gone(folder: Path) -> None:
+    while _programs_in(folder):  # the kernel's signal is on its way; the test's own time limit ends a wait for ever
+        pass
+
+
+def test_what_azurite_has_acknowledged_is_there_after_a_restart() -> None:
+    with Azurite() as azurite:
+        with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
+            queue = service.create_queue("training")
+            queue.send_message("kept")
+            azurite.restart()
+            message = queue.receive_message()
+            queue.close()
+        assert message is not None
+        assert message.content == "kept"
+
+
+def test_two_azurites_share_nothing() -> None:
+    with Azurite() as one, Azurite() as other:
+        with QueueServiceClient.from_connection_string(one.connection_string) as service:
+            service.create_queue("training").close()
+        with QueueServiceClient.from_connection_string(other.connection_string) as service:
+            assert list(service.list_queues()) == []

@@ -1,0 +1,167 @@
+"""One e2e session's own corner of the cluster: namespace, operator, queue, containers; and messages sent from it."""
+
+import base64
+import json
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from azure.storage.queue import QueueClient
+
+from demo.callbacks import CallbackReceiver
+from demo.kubectl import Kubectl, Manifest
+from demo.progress import condition, find_job, is_true
+from demo.shapes import annotated_images
+from demo.storage import Storage
+from tests.support.queue_proxy import QueueProxy
+from tests.support.waiting import picture, wait_until
+
+IMAGES = 12
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A message that was sent, and what can be seen of it."""
+
+    lab: "Lab"
+    message_id: str
+    receiver: CallbackReceiver
+
+    def job(self) -> Manifest | None:
+        """The TrainingJob that the message became, None while there is none."""
+        return find_job(self.lab.kubectl.list("trainingjobs"), self.message_id)
+
+    def accepted(self) -> Manifest:
+        """The TrainingJob, once it is there."""
+        return self.lab.wait(f"a TrainingJob for message {self.message_id}", self.job)
+
+    def ended(self, seconds: float = 240) -> Manifest:
+        """The TrainingJob, once it is Complete or Failed and the callback has the last word."""
+        job = self.lab.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
+        self.last_word()
+        return job
+
+    def completed(self) -> Manifest:
+        """The TrainingJob, once it is Complete; a Failed one is an error that says why."""
+        job = self.ended()
+        assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{picture(self.lab.kubectl)}"
+        return job
+
+    def failure(self) -> dict[str, Any]:
+        """The TrainingJob's Failed condition, once it is True."""
+        job = self.ended()
+        assert is_true(job, "Failed"), "the training did not fail"
+        return condition(job, "Failed")
+
+    def last_word(self) -> dict[str, Any]:
+        """The callback that tells the outcome, once it came."""
+        said = self.receiver
+        self.lab.wait("the last callback", lambda: said.last_state in ("succeeded", "failed"), 60)
+        return said.posts[-1]
+
+    def rejection(self) -> dict[str, Any]:
+        """The message as it lies in the poison queue, with the reason, once it is there."""
+        return self.lab.wait(f"message {self.message_id} in the poison queue", lambda: self.lab.poison(self.message_id))
+
+    def _ended(self) -> Manifest | None:
+        job = self.job()
+        return job if job and (is_true(job, "Complete") or is_true(job, "Failed")) else None
+
+    def percent(self) -> int:
+        """How far the training is."""
+        progress = (self.job() or {}).get("status", {}).get("progress", {})
+        return int(progress.get("percent", 0))
+
+    def pods(self) -> list[Manifest]:
+        """The pods of the training."""
+        return self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.accepted()['metadata']['name']}")
+
+
+class Lab:
+    """A namespace with an operator of its own, a queue, and a storage account.
+
+    Args:
+        name: names the namespace, the Helm release and the queue, and begins the names of the containers.
+        kubectl: for that namespace.
+        storage: the account, with the queue reached directly.
+        host: this host as pods reach it.
+        proxy: what the operator takes for the queue service.
+    """
+
+    def __init__(self, name: str, kubectl: Kubectl, storage: Storage, host: str, proxy: QueueProxy) -> None:
+        self.name = name
+        self.kubectl = kubectl
+        self.storage = storage
+        self.host = host
+        self.proxy = proxy
+        self._resources = ExitStack()
+        self._containers = 0
+
+    @cached_property
+    def queue(self) -> QueueClient:
+        """The queue that the operator takes messages from."""
+        return self.storage.queue(self.name)
+
+    @cached_property
+    def poison_queue(self) -> QueueClient:
+        """Where the operator puts what it can't use."""
+        return self.storage.queue(f"{self.name}-poison")
+
+    @cached_property
+    def annotations(self) -> str:
+        """URL of the annotations of a small image set, uploaded once."""
+        return self.storage.upload_images(self.container(), annotated_images(IMAGES))
+
+    def container(self) -> str:
+        """A fresh container, removed with the lab."""
+        self._containers += 1
+        name = f"{self.name}-{self._containers}"
+        self.storage.create_container(name)
+        self._resources.callback(self.storage.delete_container, name)
+        return name
+
+    def upload(self, name: str, text: str) -> str:
+        """Upload a text file of that name; its URL with a SAS to read it."""
+        return self.storage.upload(self.container(), name, text.encode())
+
+    def model_url(self, permission: str = "rcw") -> str:
+        """A fresh container with a SAS, for one model."""
+        return self.storage.container_url(self.container(), permission)
+
+    def receiver(self) -> CallbackReceiver:
+        """A callback URL of its own, listening as long as the lab exists."""
+        return self._resources.enter_context(CallbackReceiver(self.host))
+
+    def send(self, *, encode: bool = False, **fields: object) -> Submission:
+        """Send a good message; `fields` replace its parts, and None leaves one out."""
+        receiver = self.receiver()
+        message = {"annotations": self.annotations, "model": self.model_url(), "status": receiver.url} | fields
+        text = json.dumps({name: value for name, value in message.items() if value is not None})
+        return self.send_text(base64.b64encode(text.encode()).decode() if encode else text, receiver)
+
+    def send_text(self, text: str, receiver: CallbackReceiver | None = None) -> Submission:
+        """Send any text."""
+        return Submission(self, str(self.queue.send_message(text).id), receiver or self.receiver())
+
+    def poison(self, message_id: str) -> dict[str, Any] | None:
+        """The rejected message of that id, None while it is not there."""
+        texts = (json.loads(message.content) for message in self.poison_queue.peek_messages(max_messages=32))
+        return next((text for text in texts if text.get("messageId") == message_id), None)
+
+    def operator_pods(self) -> list[Manifest]:
+        """The operator's pods."""
+        return self.kubectl.list("pods", f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={self.name}")
+
+    def wait(self, what: str, probe: Callable[[], T | None], seconds: float = 120) -> T:
+        """Wait until `probe` gives something true, with a picture of the namespace where it does not."""
+        return wait_until(what, probe, seconds=seconds, dump=lambda: picture(self.kubectl))
+
+    def close(self) -> None:
+        """Remove what was made in the storage account, and stop listening."""
+        self._resources.close()
+        self.queue.delete_queue()
+        self.poison_queue.delete_queue()
