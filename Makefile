@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo
+PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo benchmarks
 export PYTHONPATH := operator:trainer-image:.
 PYTEST := $(BIN)/python -m pytest
 

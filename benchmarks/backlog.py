@@ -93,7 +93,9 @@ def _operated(corner: Corner, count: int) -> float:
         if first and jobs >= count:
             return time.monotonic() - first
         time.sleep(POLL_SECONDS)
-    raise SystemExit(f"only {_count_jobs(corner)} of {count} Jobs within {TIME_LIMIT_SECONDS} s:\n{corner.log.read_text()[-2000:]}")
+    raise SystemExit(
+        f"only {_count_jobs(corner)} of {count} Jobs within {TIME_LIMIT_SECONDS} s:\n{corner.log.read_text()[-2000:]}"
+    )
 
 
 async def _fill(corner: Corner, count: int) -> None:

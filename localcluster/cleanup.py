@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from localcluster import settings
@@ -13,6 +14,7 @@ from localcluster.processes import Process, find, find_in_cgroup, stop
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _CNI_RESULTS = Path("/var/lib/cni")
+_REAPING_SECONDS = 3
 _CONTAINER_LOGS = Path("/var/log/containers")
 
 
@@ -26,7 +28,7 @@ def remove_pods() -> None:
 
 def remove_everything() -> None:
     """Leave no process, mount, interface, rule, control group or file of the cluster, but the caches."""
-    _kill([process for process in find(STATE) if not process.is_shim()])
+    _kill([*find(STATE), *find_in_cgroup(settings.NAME)])
     remove_pods()
     remove_network()
     for folder in (RUN, STATE, cache_folder() / "containerd"):
@@ -55,7 +57,11 @@ def remove_cgroups() -> None:
 
 
 def _kill(processes: list[Process]) -> None:
+    """Kill, and give init a moment to read the exit codes, so that no ended process is listed any more."""
     stop(processes, grace=0)
+    deadline = time.monotonic() + _REAPING_SECONDS
+    while any(Path(f"/proc/{process.pid}").exists() for process in processes) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _remove_shim_sockets() -> None:
@@ -66,8 +72,9 @@ def _remove_shim_sockets() -> None:
 
 def _remove_foreign_files() -> None:
     """Files in places that kubelet and CNI do not let one choose."""
-    for file in _CNI_RESULTS.glob(f"*/{settings.NAME}-*"):
-        file.unlink(missing_ok=True)
+    for file in _CNI_RESULTS.glob("*/*"):
+        if str(CONTAINERD_STATE) in file.read_text(errors="replace"):  # where the pod's network namespace was
+            file.unlink(missing_ok=True)
     for link in _CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(str(STATE)):
             link.unlink()
