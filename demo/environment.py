@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from demo.chart import Release, values
 from demo.errors import SetupError
 
@@ -39,8 +41,9 @@ def find_site(environ: Mapping[str, str] = os.environ) -> Site:
     if wants_local(environ, read_env(LOCAL_ENV)):
         return local_site(start_local())
     site = own_site(environ)
-    connection = values(site.storage, site.queue, environ["OPERATOR_IMAGE"], environ["TRAINER_IMAGE"])
-    Release(site.kubeconfig, site.namespace).install(connection)
+    click.echo(f"Installing the operator in namespace {site.namespace} with Helm …")
+    settings = values(site.storage, site.queue, environ["OPERATOR_IMAGE"], environ["TRAINER_IMAGE"])
+    Release(site.kubeconfig, site.namespace).install(settings)
     return site
 
 

@@ -77,7 +77,7 @@ def _before_training(job: Manifest, pods: list[Manifest]) -> Step:
 
 
 def _training(progress: dict[str, Any]) -> str:
-    parts = [f"epoch {progress.get('epochCurrent', 0)}/{progress['epochTotal']}"]
+    parts = [f"epoch {progress.get('epochCurrent') or 1}/{progress['epochTotal']}"]
     if progress.get("classificationLoss") is not None:
         parts.append(f"loss {progress['classificationLoss']:.3f}")
     if progress.get("imagesPerSecond"):

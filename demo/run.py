@@ -1,6 +1,5 @@
 """One demo on a cluster that has the operator: upload, send, follow, verify, show."""
 
-import os
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -107,10 +106,9 @@ class Demo:
         blob = job["status"]["model"]["url"].rpartition("/")[2]
         model = result.read_model(self._session.storage.download(self._session.models, blob))
         archive, predicted = report.save(model, self._options.output)
-        size = len(model.archive) / 1e6
-        self._screen.say(f"\nModel: {os.path.relpath(archive)}, {size:.1f} MB, SHA-256 {model.sha256}")
+        self._screen.say(f"\nModel: {_shown(archive)}, {len(model.archive):,} bytes, SHA-256 {model.sha256}")
         self._screen.say(f"Classes: {', '.join(model.labels)}\n{report.metric_lines(model.metrics)}")
-        seen = os.path.relpath(predicted) if predicted else "this plugin's models bring no sample"
+        seen = _shown(predicted) if predicted else "this plugin's models bring no sample"
         self._screen.say(f"\nWhat the model sees on a held-out image: {seen}")
         return model
 
@@ -119,3 +117,8 @@ class Demo:
         logs = self._kubectl.logs(job["metadata"]["name"])
         text = f"The training failed. {failed.get('reason')}: {failed.get('message')}"
         return f"{text}\n\nLast lines of its pods:\n{logs}" if logs else text
+
+
+def _shown(path: Path) -> Path:
+    """The path as one would type it here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from localcluster.errors import CommandError
-from localcluster.mounts import is_mounted, unmount_below
+from localcluster.mounts import unmount_below
 from localcluster.paths import RUN, cache_folder
 from localcluster.progress import Step
 
@@ -66,11 +66,12 @@ class Buildah:
 def _mounted(store: Path) -> Path:
     """The store under a path that lies in no user's home.
 
-    buildah 1.28 takes a cache mount's target for a path of the host when it tidies up: with the store in ``/root/.cache``, a build
-    with ``--mount=type=cache,target=/root/.cache`` loses all of its files.
+    buildah 1.28 takes a cache mount's target for a path of the host when it tidies up: with the store in root's ``~/.cache``, a build
+    with a cache mount at that same path loses all of its files.
     """
     for folder in (store, _STORE_MOUNT):
         folder.mkdir(parents=True, exist_ok=True)
-    if not is_mounted(_STORE_MOUNT):
+    if not _STORE_MOUNT.samefile(store):
+        unmount_below(_STORE_MOUNT, itself=True)  # another cache's
         subprocess.run(["mount", "--bind", store, _STORE_MOUNT], check=True)
     return _STORE_MOUNT

@@ -6,18 +6,14 @@ from pathlib import Path
 from localcluster.errors import LocalClusterError
 
 
-def is_mounted(path: Path) -> bool:
-    """Whether something is mounted exactly here; unlike :meth:`Path.is_mount` it sees bind mounts within one file system."""
-    return str(path) in _mounts()
-
-
-def unmount_below(folder: Path) -> None:
-    """Unmount everything below a folder, the deepest first, as often as it is mounted.
+def unmount_below(folder: Path, *, itself: bool = False) -> None:
+    """Unmount everything below a folder (and the folder ``itself``), the deepest first, as often as it is mounted.
 
     Raises:
         LocalClusterError: a mount stays; the folder must not be removed then, as another's files may lie below.
     """
-    for mount in sorted((mount for mount in _mounts() if mount.startswith(f"{folder}/")), reverse=True):
+    mounts = [mount for mount in _mounts() if mount.startswith(f"{folder}/") or (itself and mount == str(folder))]
+    for mount in sorted(mounts, reverse=True):
         done = subprocess.run(["umount", "--lazy", mount], capture_output=True, text=True, check=False)
         if done.returncode != 0 and mount in _mounts():
             raise LocalClusterError(f"{mount} can't be unmounted: {done.stderr.strip()}")

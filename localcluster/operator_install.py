@@ -75,7 +75,13 @@ class Installation:
         repository, _, tag = self.images["operator"].rpartition(":")
         return {
             "image": {"repository": repository, "tag": tag},
-            "trainer": {"image": self.images["trainer"]},
+            "trainer": {
+                "image": self.images["trainer"],
+                # Two pretended GPUs on a small machine: both trainings shall find room.
+                "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
+                # Containers of the local Azurite need no SAS.
+                "modelStore": {"containers": ["*"]},
+            },
             "queues": [{"kind": "storage", "name": settings.QUEUE}],
             "azure": {"connectionString": self.access.storage_connection_string},
             "callbacks": {"allowHttp": True},

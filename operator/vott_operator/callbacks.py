@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -74,6 +75,8 @@ class CallbackSender:
                 url, data=json.dumps(body), headers=headers, allow_redirects=False
             ) as response:
                 _raise_for_status(response, shown)
+        except (aiohttp.InvalidURL, ValueError) as error:  # a host name that can't be one
+            raise CallbackError(f"{shown} is not an address ({type(error).__name__})", permanent=True) from None
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             # The error's own text may hold the whole URL, so only its kind is told.
             raise CallbackError(f"{shown} did not answer ({type(error).__name__})", permanent=False) from None
@@ -83,7 +86,7 @@ class CallbackSender:
             check_http_url(url)
         except ValueError as error:
             raise CallbackError(f"{shown} {error}", permanent=True) from None
-        if url.startswith("http:") and not self._settings.allow_http:
+        if urlsplit(url).scheme == "http" and not self._settings.allow_http:
             raise CallbackError(
                 f"{shown} is http, and callbacks go over https only. Use https, or have the administrator set callbacks.allowHttp.",
                 permanent=True,

@@ -71,15 +71,9 @@ class Cluster:
 
     async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
         """All of a namespace. Those that can't be read are left out: a watch tells of them, too."""
-        path, token = f"{TRAININGJOBS}/namespaces/{namespace}/{c.PLURAL}?limit={PAGE}", ""
-        while True:
-            page = await self._send("GET", path + (f"&continue={quote(token)}" if token else ""))
-            for item in page["items"]:
-                with suppress(ValidationError):
-                    yield TrainingJob.model_validate(item)
-            token = page["metadata"].get("continue") or ""
-            if not token:
-                return
+        async for item in self._list(f"{TRAININGJOBS}/namespaces/{namespace}/{c.PLURAL}"):
+            with suppress(ValidationError):
+                yield TrainingJob.model_validate(item)
 
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read it. Raises NotFoundError."""
@@ -106,22 +100,47 @@ class Cluster:
         """Create a batch/v1 Job. Raises AlreadyExistsError."""
         return await self._send("POST", f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs", manifest)
 
+    async def read_job(self, key: Key) -> Body:
+        """The Job of a TrainingJob's name, whoever owns it. Raises NotFoundError."""
+        return await self._send("GET", f"apis/batch/v1/namespaces/{key.namespace}/jobs/{names.job(key.name)}")
+
+    async def list_jobs(self, namespace: str) -> AsyncIterator[Body]:
+        """All Jobs of TrainingJobs in a namespace."""
+        async for job in self._list(
+            f"apis/batch/v1/namespaces/{namespace}/jobs", f"labelSelector={quote(c.LABEL_TRAININGJOB)}"
+        ):
+            yield job
+
+    async def list_pods(self, key: Key) -> list[Body]:
+        """All pods of one TrainingJob."""
+        selector = quote(f"{c.LABEL_TRAININGJOB}={key.name}")
+        return [pod async for pod in self._list(f"api/v1/namespaces/{key.namespace}/pods", f"labelSelector={selector}")]
+
     async def suspend_job(self, key: Key, suspend: bool) -> Body:
         """Set a Job's spec.suspend."""
         path = f"apis/batch/v1/namespaces/{key.namespace}/jobs/{names.job(key.name)}"
         return await self._send("PATCH", path, {"spec": {"suspend": suspend}}, MERGE_PATCH)
 
     async def create_secret(self, manifest: Mapping[str, Any]) -> None:
-        """Create a Secret; one that is there already, from the same message, is as good."""
+        """Create a Secret; one that its owner has already is as good.
+
+        Raises ClusterError when it is an earlier owner's, which the garbage collector is about to remove.
+        """
+        metadata = manifest["metadata"]
+        path = f"api/v1/namespaces/{metadata['namespace']}/secrets"
         try:
-            await self._send("POST", f"api/v1/namespaces/{manifest['metadata']['namespace']}/secrets", manifest)
+            await self._send("POST", path, manifest)
         except AlreadyExistsError:
-            return
+            existing = await self._send("GET", f"{path}/{metadata['name']}")
+            owners = {item["uid"] for item in existing["metadata"].get("ownerReferences") or ()}
+            if owners != {item["uid"] for item in metadata["ownerReferences"]}:
+                raise ClusterError(f"the Secret {metadata['name']} of an earlier TrainingJob is still there") from None
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, str]:
         """The Secret's data, decoded. Raises NotFoundError."""
         secret = await self._send("GET", f"api/v1/namespaces/{namespace}/secrets/{name}")
-        return {key: base64.b64decode(value).decode() for key, value in (secret.get("data") or {}).items()}
+        data = secret.get("data") or {}
+        return {key: base64.b64decode(value).decode(errors="replace").strip() for key, value in data.items()}
 
     async def create_event(self, trainingjob: TrainingJob, note: EventNote, now: datetime) -> None:
         """Record an Event about the TrainingJob; the same one is recorded once."""
@@ -131,6 +150,16 @@ class Cluster:
             )
         except AlreadyExistsError:
             return
+
+    async def _list(self, path: str, query: str = "") -> AsyncIterator[Body]:
+        token = ""
+        while True:
+            page = await self._send("GET", f"{path}?limit={PAGE}&{query}{f'&continue={quote(token)}' if token else ''}")
+            for item in page["items"]:
+                yield item
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
 
     async def _send(
         self, method: str, path: str, body: Mapping[str, Any] | list[Body] | None = None, content_type: str = JSON
@@ -165,9 +194,9 @@ def _error(request: str, status: int, data: bytes) -> ClusterError:
         text, reason = data[:200].decode(errors="replace"), ""
     message = f"{request}: {status} {text}"
     if status == 409 and reason == "AlreadyExists":
-        return AlreadyExistsError(message, status)
+        return AlreadyExistsError(message, status, text)
     classes = {400: InvalidObjectError, 404: NotFoundError, 422: InvalidObjectError}
-    return classes.get(status, ClusterError)(message, status)
+    return classes.get(status, ClusterError)(message, status, text)
 
 
 def _event(trainingjob: TrainingJob, note: EventNote, now: datetime) -> dict[str, Any]:

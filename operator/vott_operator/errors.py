@@ -23,11 +23,15 @@ class MessageRejectedError(VottOperatorError):
 
 
 class ClusterError(VottOperatorError):
-    """The Kubernetes API refused or failed a request. `status` is the HTTP status, 0 when none came."""
+    """The Kubernetes API refused or failed a request.
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    `status` is the HTTP status, 0 when none came; `answer` is what the API itself said.
+    """
+
+    def __init__(self, message: str, status: int = 0, answer: str = "") -> None:
         super().__init__(message)
         self.status = status
+        self.answer = answer or message
 
 
 class AlreadyExistsError(ClusterError):

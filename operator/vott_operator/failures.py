@@ -49,6 +49,23 @@ def explain_waiting(pod: PodState) -> Explanation | None:
     return None
 
 
+def explain_missing_secret(name: str, namespace: str) -> Explanation:
+    """A pod whose Secret is not there waits without a word of its own."""
+    return Explanation(
+        c.CONTAINER_CONFIG_ERROR,
+        f"The Secret {name}, which spec.urlSecretRef names, is not there. Make it in namespace {namespace}, or delete this TrainingJob.",
+    )
+
+
+def explain_no_pod(job: JobState, namespace: str) -> Explanation:
+    """A Job that can't make a pod says so in its Events only."""
+    return Explanation(
+        c.POD_NOT_CREATED,
+        "The Job has made no pod yet: a quota, a missing ServiceAccount or Pod Security may refuse it; "
+        f"see `kubectl describe job -n {namespace} {job.name}`.",
+    )
+
+
 def explain_failure(job: JobState, pods: tuple[PodState, ...], namespace: str) -> Explanation:
     """Why a Job failed for good."""
     if job.failed_reason == DEADLINE_REASON:
@@ -75,6 +92,12 @@ def explain_pod(pod: PodState, namespace: str) -> Explanation:
         return Explanation(
             c.OOM_KILLED,
             "The trainer used more memory than its limit. Raise spec.trainer.resources.limits.memory, or lower batchSize.",
+        )
+    if pod.reason == c.EVICTED:
+        return Explanation(
+            c.EVICTED,
+            f"The node evicted the pod: {pod.message or 'it gave no reason'} "
+            "Where it used too much disk, raise the operator's setting trainer.workVolume.",
         )
     told = _trainers_own_words(pod.termination_message)
     if told is not None:

@@ -1,7 +1,8 @@
 """kopf's decorators, and nothing else: each handler notes what it saw and triggers the reconciler.
 
 They are raw-event handlers: kopf's own progress bookkeeping would cost two writes an object, and retries, delays and
-merging of events are the WorkQueue's.
+merging of events are the WorkQueue's. They are coroutines because kopf runs plain functions in threads, where neither the
+Store nor the WorkQueue may be touched.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from . import constants as c
 from .app import App
 from .models import TrainingJob
 from .names import Key
+from .store import owner_key
 
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
@@ -29,7 +31,7 @@ def _app(memo: kopf.Memo) -> App:
 @kopf.on.login(registry=registry)
 def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     """As the pod's service account, else as the kubeconfig says."""
-    account = kopf.login_with_service_account(**kwargs)
+    account = None if os.environ.get("KUBECONFIG") else kopf.login_with_service_account(**kwargs)
     if account is None:
         return kopf.login_with_kubeconfig(**kwargs)
     # The address that the kubelet gives works also while the cluster's DNS does not.
@@ -38,7 +40,7 @@ def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 
 
 @kopf.on.startup(registry=registry)
-def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Tune kopf."""
     settings.posting.enabled = False
     # Group, namespace and kinds are fixed, so kopf need not look for them, nor be permitted to.
@@ -49,13 +51,16 @@ def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
 
 
 @kopf.on.probe(registry=registry)
-def health(memo: kopf.Memo, **_: Any) -> str:
+async def health(memo: kopf.Memo, **_: Any) -> str:
     """A part of /healthz."""
-    return _app(memo).health()
+    try:
+        return _app(memo).health()
+    except RuntimeError as error:
+        raise kopf.PermanentError(str(error)) from None  # anything else would be tried again, within the request
 
 
 @kopf.on.event(c.GROUP, c.VERSION, c.PLURAL, registry=registry)
-def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
+async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """A TrainingJob was seen, changed or deleted."""
     metadata = event["object"]["metadata"]
     if event["type"] == "DELETED":
@@ -64,18 +69,28 @@ def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger
     try:
         _app(memo).noticed(TrainingJob.model_validate(event["object"]))
     except ValidationError as error:
-        logger.error("can't be read and is left alone: %s", error)
+        logger.error("can't be read and is left alone: %s", error.errors(include_input=False, include_url=False))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=CHILD, registry=registry)
-def job_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def job_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A Job of ours was seen, changed or deleted."""
-    app = _app(memo)
-    app.trigger(app.store.put_job(event["object"], deleted=event["type"] == "DELETED"))
+    app, body = _app(memo), event["object"]
+    key = owner_key(body)
+    if event["type"] == "DELETED":
+        app.store.drop_job(key)
+    else:
+        app.store.put_job(key, body)
+    app.trigger(key)
 
 
 @kopf.on.event("v1", "pods", labels=CHILD, registry=registry)
-def pod_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+async def pod_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """A pod of ours was seen, changed or deleted."""
-    app = _app(memo)
-    app.trigger(app.store.put_pod(event["object"], deleted=event["type"] == "DELETED"))
+    app, body = _app(memo), event["object"]
+    key = owner_key(body)
+    if event["type"] == "DELETED":
+        app.store.drop_pod(key, body["metadata"]["name"])
+    else:
+        app.store.put_pod(key, body)
+    app.trigger(key)

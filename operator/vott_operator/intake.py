@@ -6,6 +6,7 @@ TrainingJob of the same name again changes nothing.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Protocol
 
 from . import constants as c
@@ -31,6 +32,10 @@ BATCH = 32
 IDLE_SECONDS = 1.0
 FULL_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 30.0
+MAX_REJECTIONS = 64
+"""Rejections whose callbacks are on their way. They are not waited for: one slow receiver must not hold up the queue."""
+MAX_ATTEMPTS = 5
+"""After which a message that makes the operator itself stumble is put aside, and an unheard callback is let be."""
 
 
 class Owner(Protocol):
@@ -54,6 +59,7 @@ class Intake:
         self._callbacks = callbacks
         self._owner = owner
         self._settings = owner.settings
+        self._rejections: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Take messages until cancelled. A queue that can't be reached is tried again, ever slower."""
@@ -70,7 +76,7 @@ class Intake:
 
     async def take_batch(self) -> float:
         """Take what is there, up to the room left. Returns the seconds to wait before the next call."""
-        room = self._owner.room()
+        room = min(self._owner.room(), MAX_REJECTIONS - len(self._rejections))
         if room <= 0:
             return FULL_SECONDS
         limit = min(room, BATCH)
@@ -81,19 +87,32 @@ class Intake:
                 raise result
         return 0.0 if len(deliveries) == limit else IDLE_SECONDS
 
+    async def rejected(self) -> None:
+        """Wait until all rejections are settled."""
+        await asyncio.gather(*self._rejections)
+
     async def _take(self, delivery: Delivery) -> None:
         name = names.trainingjob(self._source.identity, delivery.id)
         try:
-            message = parse_message(delivery.body)
-            await self._create(message, name, delivery)
+            await self._create(parse_message(delivery.body), name, delivery)
         except MessageRejectedError as error:
-            await self._reject(delivery, name, error)
+            self._reject(delivery, name, error)
         except ClusterError as error:
-            delay = min(MAX_BACKOFF_SECONDS, 2.0 ** min(delivery.attempt, 10))
-            logger.warning("message %s: %s; it comes back in %.0f s", delivery.id, error, delay)
-            await self._source.release(delivery, delay)
+            await self._release(delivery, str(error))
+        except Exception as error:  # a fault of ours must neither lose the message nor stop the others
+            logger.exception("message %s", delivery.id)
+            if delivery.attempt < MAX_ATTEMPTS:
+                await self._release(delivery, "a fault in the operator")
+            else:
+                text = f"The operator failed at this message {delivery.attempt} times ({type(error).__name__}); its log has more."
+                self._reject(delivery, name, MessageRejectedError(c.INTERNAL_ERROR, text))
         else:
             await self._source.complete(delivery)
+
+    async def _release(self, delivery: Delivery, why: str) -> None:
+        delay = min(MAX_BACKOFF_SECONDS, 2.0 ** min(delivery.attempt, 10))
+        logger.warning("message %s: %s; it comes back in %.0f s", delivery.id, why, delay)
+        await self._source.release(delivery, delay)
 
     async def _create(self, message: TrainMessage, name: str, delivery: Delivery) -> None:
         manifest = desired.trainingjob_manifest(
@@ -128,13 +147,30 @@ class Intake:
             )
         return plugin
 
-    async def _reject(self, delivery: Delivery, name: str, error: MessageRejectedError) -> None:
+    def _reject(self, delivery: Delivery, name: str, error: MessageRejectedError) -> None:
+        task = asyncio.create_task(self._settle_rejected(delivery, name, error))
+        self._rejections.add(task)
+        task.add_done_callback(self._rejections.discard)
+
+    async def _settle_rejected(self, delivery: Delivery, name: str, error: MessageRejectedError) -> None:
         logger.warning("message %s of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
-        if error.status_url is not None:
+        try:
             # Before settling, so that a kill in between says it twice rather than never.
-            try:
-                body = payload(name, "failed", str(error), None)
-                await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
-            except CallbackError as undelivered:
-                logger.warning("message %s: callback not delivered: %s", delivery.id, undelivered)
-        await self._source.reject(delivery, error.reason, str(error))
+            await self._tell_callback(name, error)
+        except CallbackError as undelivered:
+            logger.warning("message %s: callback not delivered: %s", delivery.id, undelivered)
+            if not undelivered.permanent and delivery.attempt < MAX_ATTEMPTS:
+                return await self._settle(self._release(delivery, "its sender has yet to hear of the rejection"))
+        return await self._settle(self._source.reject(delivery, error.reason, str(error)))
+
+    async def _tell_callback(self, name: str, error: MessageRejectedError) -> None:
+        if error.status_url is not None:
+            body = payload(name, "failed", str(error), None)
+            await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
+
+    @staticmethod
+    async def _settle(settling: Awaitable[None]) -> None:
+        try:
+            await settling
+        except SourceUnavailableError as error:
+            logger.warning("%s; the message comes back by itself", error)

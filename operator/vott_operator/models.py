@@ -7,7 +7,7 @@ defaults and limits stand here and nowhere else.
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -19,13 +19,34 @@ from .names import Key
 from .urls import check_http_url
 
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
-HTTP_URL_RULE = r"self.matches('^https?://[^\\s?#@]+(\\?\\S*)?$')"
+HTTP_URL_RULE = r"self.matches('^https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?$')"
 HTTP_URL_MESSAGE = "must be an http(s) URL without user name and fragment, for example https://host/path"
-DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+MAX_DEPTH = 32
 PLUGIN_PATTERN = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
 
 
 # ---------------------------------------------------------------------------------------------------- the message
+
+
+def _check_depth(value: dict[str, Any]) -> dict[str, Any]:
+    if _depth(value) > MAX_DEPTH:
+        raise ValueError(f"is nested more than {MAX_DEPTH} deep")
+    return value
+
+
+def _depth(value: object) -> int:
+    """Levels of nesting, counted without recursion: the value comes from outside."""
+    depth, level = 0, [value]
+    while level and depth <= MAX_DEPTH:
+        depth += 1
+        level = [child for item in level for child in _children(item)]
+    return depth
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 class TrainMessage(BaseModel):
@@ -39,7 +60,7 @@ class TrainMessage(BaseModel):
     plugin: str | None = Field(
         None, validation_alias=AliasChoices("plugin", "plugin_name"), pattern=PLUGIN_PATTERN, max_length=63
     )
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Annotated[dict[str, Any], AfterValidator(_check_depth)] = Field(default_factory=dict)
 
 
 def parse_message(body: str) -> TrainMessage:
@@ -303,7 +324,6 @@ class Metadata(ApiModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)

@@ -21,7 +21,6 @@ class PodState:
     phase: str
     created: str
     deleting: bool = False
-    disrupted: bool = False
     unschedulable: str = ""
     """The scheduler's message, when it found no node."""
     waiting_reason: str = ""
@@ -31,6 +30,9 @@ class PodState:
     terminated_reason: str = ""
     termination_message: str = ""
     image: str = ""
+    reason: str = ""
+    """The kubelet's own reason for the whole pod, such as Evicted."""
+    message: str = ""
 
     @property
     def live(self) -> bool:
@@ -44,7 +46,8 @@ class JobState:
 
     name: str
     owner_uid: str
-    deleting: bool = False
+    """uid of the TrainingJob that owns it; empty where none does."""
+    resource_version: str = ""
     suspended: bool = False
     failed_pods: int = 0
     start_time: str | None = None
@@ -62,6 +65,8 @@ class Observed:
     trainingjob: TrainingJob
     job: JobState | None = None
     pods: tuple[PodState, ...] = ()
+    missing_secret: str = ""
+    """Name of the Secret with the URLs, when somebody looked for it and it is not there."""
 
 
 def observe_job(body: Body) -> JobState:
@@ -70,11 +75,12 @@ def observe_job(body: Body) -> JobState:
     conditions = {item["type"]: item for item in status.get("conditions") or () if item.get("status") == "True"}
     complete, failed = conditions.get("Complete"), conditions.get("Failed")
     decisive = complete or failed or {}
-    owner: Body = next((item for item in body["metadata"].get("ownerReferences") or () if item.get("controller")), {})
+    owners = body["metadata"].get("ownerReferences") or ()
+    owner: Body = next((item for item in owners if item.get("controller") and item.get("kind") == c.KIND), {})
     return JobState(
         name=body["metadata"]["name"],
         owner_uid=owner.get("uid", ""),
-        deleting=bool(body["metadata"].get("deletionTimestamp")),
+        resource_version=body["metadata"].get("resourceVersion") or "",
         suspended=bool(body["spec"].get("suspend")),
         failed_pods=status.get("failed") or 0,
         start_time=status.get("startTime"),
@@ -98,7 +104,6 @@ def observe_pod(body: Body) -> PodState:
         phase=status.get("phase") or "Pending",
         created=body["metadata"].get("creationTimestamp") or "",
         deleting=bool(body["metadata"].get("deletionTimestamp")),
-        disrupted=(conditions.get("DisruptionTarget") or {}).get("status") == "True",
         unschedulable=(scheduled.get("message") or "") if scheduled.get("reason") == "Unschedulable" else "",
         waiting_reason=waiting.get("reason") or "",
         waiting_message=waiting.get("message") or "",
@@ -107,6 +112,8 @@ def observe_pod(body: Body) -> PodState:
         terminated_reason=terminated.get("reason") or "",
         termination_message=terminated.get("message") or "",
         image=container.get("image") or "",
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
     )
 
 

@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from . import constants as c
 from . import desired
+from .conditions import Finding
 from .failures import Explanation
 from .observed import JobState, Observed
 from .settings import Settings
-from .status import Verdict, failed, judge, sentence, status_patch
+from .status import Verdict, failed, is_starting, judge, sentence, status_patch
 
 OLD_JOB_RECHECK_SECONDS = 2.0
+STARTING_RECHECK_SECONDS = 16.0
 MODEL_RECHECK_SECONDS = 10.0
 
 
@@ -64,20 +66,30 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
         suspend_job=_suspend_change(observed, job, verdict),
         status=status_patch(observed, verdict, now),
         events=_events(observed, verdict),
-        requeue_seconds=MODEL_RECHECK_SECONDS if job.complete and verdict is None else None,
+        requeue_seconds=_recheck(observed, job, verdict),
     )
+
+
+def _recheck(observed: Observed, job: JobState, verdict: Verdict | None) -> float | None:
+    """Seconds until to look again where no event may come."""
+    if job.complete and verdict is None:
+        return MODEL_RECHECK_SECONDS
+    return STARTING_RECHECK_SECONDS if is_starting(observed) else None
 
 
 def _foreign_job(observed: Observed, job: JobState, now: datetime) -> Plan:
     """A Job of our name that is not ours: an earlier TrainingJob's, going away, or somebody else's."""
+    without_job = Observed(observed.trainingjob)
     if job.owner_uid:
-        return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+        message = f"The Job {job.name} of an earlier TrainingJob of this name is still there; it is waited for. Delete it if it stays."
+        finding = Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message)
+        waiting = Verdict(c.PENDING, c.OLD_JOB_REMAINS, (finding,))
+        return Plan(status=status_patch(without_job, waiting, now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     why = Explanation(
         c.JOB_NAME_TAKEN,
         f"There is already a Job {job.name} that this TrainingJob does not own. Delete it, or use another name.",
     )
     verdict = failed(why)
-    without_job = Observed(observed.trainingjob)
     return Plan(status=status_patch(without_job, verdict, now), events=_events(without_job, verdict))
 
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
@@ -169,6 +170,13 @@ def load() -> Settings:
             for item in error.errors(include_url=False)
         )
         raise SettingsError(f"settings ({file or 'environment'}): {problems}") from None
+    except (ValueError, TypeError, yaml.YAMLError, OSError) as error:
+        text = " ".join(str(error).split())
+        raise SettingsError(f"settings ({file or 'environment'}) can't be read: {text}") from None
+    if not settings.trainer.image:
+        raise SettingsError(
+            "trainer.image is not set: name the image that trains, in the settings or in VOTT_TRAIN_TRAINER__IMAGE"
+        )
     return settings.model_copy(update=_from_seed_environment(settings))
 
 

@@ -6,10 +6,21 @@ from typing import Any
 
 from . import constants as c
 from .conditions import Finding, merge, one_line
-from .failures import Explanation, explain_failure, explain_pod, explain_waiting, last_failed
+from .failures import (
+    DEADLINE_REASON,
+    Explanation,
+    explain_failure,
+    explain_missing_secret,
+    explain_no_pod,
+    explain_pod,
+    explain_waiting,
+    last_failed,
+)
 from .models import TrainingJob
 from .observed import JobState, Observed, PodState
 
+STARTING = timedelta(seconds=15)
+"""How long a pod may start, and a Job be without one, before somebody asks why."""
 MODEL_REPORT_GRACE = timedelta(seconds=60)
 """How long after the pod's success its last status report may still be on the way."""
 
@@ -39,7 +50,42 @@ def judge(observed: Observed, now: datetime) -> Verdict | None:
         return failed(explain_failure(job, observed.pods, observed.trainingjob.metadata.namespace))
     if job.suspended:
         return _suspended(observed.trainingjob)
-    return _active(observed, job)
+    return _active(observed, job, now)
+
+
+def lacks_evidence(observed: Observed) -> bool:
+    """Whether a verdict would be drawn from what was not seen.
+
+    Watches of different kinds run ahead of each other, most of all after a start. What ends a training for good should
+    rest on a look at the cluster.
+    """
+    job = observed.job
+    if job is None or observed.trainingjob.finished:
+        return False
+    unexplained = (
+        bool(job.failed_reason) and job.failed_reason != DEADLINE_REASON and last_failed(observed.pods) is None
+    )
+    return unexplained or (job.complete and observed.trainingjob.status.model is None)
+
+
+def may_lack_secret(observed: Observed, now: datetime) -> bool:
+    """Whether a pod has been starting for so long that its Secret may be missing."""
+    pod = _live_pod(observed)
+    if pod is None or pod.running or observed.trainingjob.spec.url_secret_ref is None:
+        return False
+    return explain_waiting(pod) is None and now - _time(pod.created, now) >= STARTING
+
+
+def is_starting(observed: Observed) -> bool:
+    """Whether a Job is there that has yet to bring a container to run, or to say why not."""
+    job, pod = observed.job, _live_pod(observed)
+    if job is None or job.complete or job.failed_reason or job.suspended:
+        return False
+    return pod is None or not pod.running
+
+
+def _live_pod(observed: Observed) -> PodState | None:
+    return max((pod for pod in observed.pods if pod.live), key=lambda pod: pod.created, default=None)
 
 
 def failed(why: Explanation) -> Verdict:
@@ -93,29 +139,47 @@ def _suspended(trainingjob: TrainingJob) -> Verdict:
     )
 
 
-def _active(observed: Observed, job: JobState) -> Verdict | None:
+def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
     resumed = _resumed(observed.trainingjob)
-    pod = max((pod for pod in observed.pods if pod.live), key=lambda pod: pod.created, default=None)
+    pod = _live_pod(observed)
     if pod is not None and pod.running:
         finding = Finding(c.RUNNING, "True", c.TRAINER_RUNNING, f"Pod {pod.name} is training.")
         return Verdict(c.RUNNING, c.TRAINER_RUNNING, (finding, *resumed))
-    waiting = explain_waiting(pod) if pod is not None else None
-    why = waiting or _retrying(observed, job)
+    why = _waiting(observed, job, pod, now) or _retrying(observed, job)
     if why is not None:
         return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
     return Verdict(c.PENDING, "", resumed) if resumed else None
+
+
+def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datetime) -> Explanation | None:
+    namespace = observed.trainingjob.metadata.namespace
+    if observed.missing_secret:
+        return explain_missing_secret(observed.missing_secret, namespace)
+    if pod is not None:
+        return explain_waiting(pod)
+    started = _time(job.start_time, now)
+    return (
+        explain_no_pod(job, namespace)
+        if not observed.pods and not job.failed_pods and now - started >= STARTING
+        else None
+    )
 
 
 def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
     was = trainingjob.condition(c.SUSPENDED)
     if was is None or was.status != "True":
         return ()
-    return (Finding(c.SUSPENDED, "False", "Resumed", "The Job is no longer suspended."),)
+    return (Finding(c.SUSPENDED, "False", c.RESUMED, "The Job is no longer suspended."),)
 
 
 def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     if not job.failed_pods:
-        return None
+        # Disrupted pods do not count as failed, but what ran runs no more.
+        said = observed.trainingjob.condition(c.RUNNING)
+        ran = said is not None and (said.status == "True" or said.reason == c.JOB_SUSPENDED)
+        return (
+            Explanation(c.RETRYING, "The pod that ran was disrupted or stopped; the next one starts.") if ran else None
+        )
     last: PodState | None = last_failed(observed.pods)
     cause = (
         explain_pod(last, observed.trainingjob.metadata.namespace).message if last else "Its pod was deleted or lost."

@@ -12,12 +12,13 @@ Body = Mapping[str, Any]
 
 
 class Store:
-    """The newest known TrainingJobs, Jobs and pods of one or several namespaces."""
+    """The newest known TrainingJobs, Jobs and pods of one or several namespaces. Not for several threads."""
 
     def __init__(self) -> None:
         self._trainingjobs: dict[Key, TrainingJob] = {}
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
+        self._unfinished: set[Key] = set()
 
     def observed(self, key: Key) -> Observed | None:
         """All that is known of one TrainingJob; None when there is none."""
@@ -26,21 +27,34 @@ class Store:
             return None
         return Observed(trainingjob, self._jobs.get(key), tuple(self._pods.get(key, {}).values()))
 
-    def known(self) -> list[Key]:
-        """All known TrainingJobs."""
-        return list(self._trainingjobs)
+    def trainingjobs(self) -> dict[Key, TrainingJob]:
+        """All known TrainingJobs, as a copy."""
+        return dict(self._trainingjobs)
+
+    def jobs(self) -> dict[Key, JobState]:
+        """All known Jobs, as a copy."""
+        return dict(self._jobs)
 
     @property
     def unfinished(self) -> int:
         """Number of TrainingJobs that are neither Complete nor Failed."""
-        return sum(1 for item in self._trainingjobs.values() if not item.finished)
+        return len(self._unfinished)
 
     def put_trainingjob(self, trainingjob: TrainingJob) -> bool:
         """Take note of a TrainingJob, from a watch or from the answer to a write; False when a newer one is known already."""
-        known = self._trainingjobs.get(trainingjob.key)
-        if known is not None and known.metadata.uid == trainingjob.metadata.uid and _older(trainingjob, known):
+        key, known = trainingjob.key, self._trainingjobs.get(trainingjob.key)
+        same = known is not None and known.metadata.uid == trainingjob.metadata.uid
+        if (
+            known is not None
+            and same
+            and _older(trainingjob.metadata.resource_version, known.metadata.resource_version)
+        ):
             return False
-        self._trainingjobs[trainingjob.key] = trainingjob
+        self._trainingjobs[key] = trainingjob
+        if trainingjob.finished:
+            self._unfinished.discard(key)
+        else:
+            self._unfinished.add(key)
         return True
 
     def drop_trainingjob(self, key: Key, uid: str | None = None) -> None:
@@ -48,38 +62,39 @@ class Store:
         known = self._trainingjobs.get(key)
         if known is not None and uid in (None, known.metadata.uid):
             del self._trainingjobs[key]
+            self._unfinished.discard(key)
 
-    def put_job(self, body: Body, *, deleted: bool = False) -> Key:
-        """Take note of a Job; returns the TrainingJob that it belongs to."""
-        key = owner_key(body)
-        if deleted:
-            self._jobs.pop(key, None)
-        else:
-            self._jobs[key] = observe_job(body)
-        return key
+    def put_job(self, key: Key, body: Body) -> None:
+        """Take note of the Job of a TrainingJob's name, unless a newer state of it is known."""
+        state, known = observe_job(body), self._jobs.get(key)
+        if known is None or not _older(state.resource_version, known.resource_version):
+            self._jobs[key] = state
 
-    def put_pod(self, body: Body, *, deleted: bool = False) -> Key:
-        """Take note of a pod; returns the TrainingJob that it belongs to."""
-        key, name = owner_key(body), body["metadata"]["name"]
-        pods = self._pods.setdefault(key, {})
-        if deleted:
-            pods.pop(name, None)
-        else:
-            pods[name] = observe_pod(body)
+    def drop_job(self, key: Key) -> None:
+        """Forget a deleted Job."""
+        self._jobs.pop(key, None)
+
+    def put_pod(self, key: Key, body: Body) -> None:
+        """Take note of a pod of a TrainingJob."""
+        self._pods.setdefault(key, {})[body["metadata"]["name"]] = observe_pod(body)
+
+    def drop_pod(self, key: Key, name: str) -> None:
+        """Forget a deleted pod."""
+        pods = self._pods.get(key, {})
+        pods.pop(name, None)
         if not pods:
-            del self._pods[key]
-        return key
+            self._pods.pop(key, None)
 
 
 def owner_key(body: Body) -> Key:
-    """The TrainingJob that a Job or pod names in its label."""
+    """The TrainingJob that a Job or pod of ours names in its label."""
     metadata = body["metadata"]
     return Key(metadata["namespace"], metadata["labels"][c.LABEL_TRAININGJOB])
 
 
-def _older(candidate: TrainingJob, known: TrainingJob) -> bool:
+def _older(candidate: str, known: str) -> bool:
     # Since Kubernetes 1.35 resource versions are documented as comparable decimal numbers; etcd's always were.
     try:
-        return int(candidate.metadata.resource_version) < int(known.metadata.resource_version)
+        return int(candidate) < int(known)
     except ValueError:
         return False

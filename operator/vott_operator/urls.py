@@ -16,7 +16,10 @@ def check_http_url(url: str) -> str:
         raise ValueError("contains spaces or control characters; percent-encode them")
     parts = _split(url)
     if parts.scheme not in ("http", "https"):
-        raise ValueError(f"is not an http(s) URL: it starts with {url[:12].split('?')[0]!r}; use https://host/path")
+        # Only the scheme is shown: what is no URL may be a credential.
+        raise ValueError(
+            f"is not an http(s) URL{f' but {parts.scheme}:' if parts.scheme else ''}; use https://host/path"
+        )
     if not parts.hostname:
         raise ValueError("names no host; use https://host/path")
     if parts.username is not None or parts.password is not None:

@@ -21,8 +21,12 @@ MAX_BACKOFF_SECONDS = 60.0
 class WorkQueue(Generic[KeyT]):
     """Keys waiting to be worked on by `work`, which may return a delay in seconds after which it wants to see the key again."""
 
-    def __init__(self, work: Work[KeyT], *, workers: int) -> None:
+    def __init__(
+        self, work: Work[KeyT], *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()
+    ) -> None:
+        """`expected` errors say all in their text; others are logged with their traceback."""
         self._work = work
+        self._expected = expected
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._waiting: set[KeyT] = set()
@@ -79,12 +83,9 @@ class WorkQueue(Generic[KeyT]):
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 12))
             text = str(error) or type(error).__name__
-            logger.warning("%s: %s; trying again in %.1f s", key, text, backoff, exc_info=_unexpected(error))
+            logger.warning(
+                "%s: %s; trying again in %.1f s", key, text, backoff, exc_info=not isinstance(error, self._expected)
+            )
             return backoff
         self._failures.pop(key, None)
         return delay
-
-
-def _unexpected(error: Exception) -> bool:
-    """Whether the error deserves a traceback: our own and the network's say all in their text."""
-    return isinstance(error, (TypeError, ValueError, LookupError, AttributeError, AssertionError))

@@ -3,11 +3,12 @@
 import base64
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueClient
 
 from demo.callbacks import CallbackReceiver
@@ -163,5 +164,6 @@ class Lab:
     def close(self) -> None:
         """Remove what was made in the storage account, and stop listening."""
         self._resources.close()
-        self.queue.delete_queue()
-        self.poison_queue.delete_queue()
+        for queue in (self.queue, self.poison_queue):
+            with suppress(ResourceNotFoundError):  # the cluster may have been started anew under the session
+                queue.delete_queue()

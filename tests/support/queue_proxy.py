@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 TIMEOUT_SECONDS = 60
@@ -34,6 +34,7 @@ class QueueProxy:
         self._pass.set()
         self._lock = Lock()
         self._held: set[str] = set()
+        self._receipts: dict[str, set[str]] = {}
         self._server = ThreadingHTTPServer((host, 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://{host}:{self._server.server_port}{parts.path}"
@@ -55,6 +56,11 @@ class QueueProxy:
         with self._lock:
             return set(self._held)
 
+    def receipts(self, message_id: str) -> set[str]:
+        """The pop receipts that somebody tried to settle the message with: one for each time it was received."""
+        with self._lock:
+            return set(self._receipts.get(message_id, ()))
+
     @contextmanager
     def holding_deletes(self) -> Iterator[None]:
         """Hold back every DELETE of a message in the block; none of those ever reaches the queue."""
@@ -66,10 +72,14 @@ class QueueProxy:
 
     def admits(self, method: str, path: str) -> bool:
         """Whether the request goes on; returns only when that is decided."""
-        if method != "DELETE" or "/messages/" not in path or self._pass.is_set():
+        if method != "DELETE" or "/messages/" not in path:
             return True
+        message_id, receipt = _settled(path)
         with self._lock:
-            self._held.add(urlsplit(path).path.rsplit("/", 1)[-1])
+            self._receipts.setdefault(message_id, set()).add(receipt)
+            if self._pass.is_set():
+                return True
+            self._held.add(message_id)
         self._pass.wait(TIMEOUT_SECONDS)
         return False
 
@@ -107,3 +117,9 @@ class QueueProxy:
                 """Say nothing: a failed test prints what matters."""
 
         return Handler
+
+
+def _settled(path: str) -> tuple[str, str]:
+    """Message id and pop receipt of the request that deletes a message."""
+    parts = urlsplit(path)
+    return parts.path.rsplit("/", 1)[-1], parse_qs(parts.query).get("popreceipt", [""])[0]

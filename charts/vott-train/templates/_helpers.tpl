@@ -26,7 +26,9 @@ trainer:
   {{- omit .Values.trainer "modelStore" | toYaml | nindent 2 }}
   serviceAccountName: {{ include "vott-train.trainerAccount" . }}
   {{- with .Values.trainer.modelStore }}
-  modelStore: {{- toYaml . | nindent 4 }}
+  modelStore:
+    secretName: {{ .secretName | default (include "vott-train.secret" $) }}
+    containers: {{- toYaml .containers | nindent 6 }}
   {{- end }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
 callbacks: {{- toYaml .Values.callbacks | nindent 2 }}

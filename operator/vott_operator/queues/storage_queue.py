@@ -36,6 +36,10 @@ class _LostError(Exception):
     """The message is no longer ours to settle."""
 
 
+class _NoQueueError(SourceUnavailableError):
+    """The queue is not there (any more)."""
+
+
 class StorageQueue:
     """A `QueueSource` over one Azure Storage Queue."""
 
@@ -51,7 +55,7 @@ class StorageQueue:
             return [
                 _delivery(message) for message in await self._call(lambda: self._receive_batch(min(limit, MAX_BATCH)))
             ]
-        except ResourceNotFoundError:
+        except _NoQueueError:
             await self._call(lambda: _create(self._queue))
             return []
 
@@ -70,7 +74,7 @@ class StorageQueue:
         text = _poison_text(self._queue.queue_name, delivery, reason, message)
         try:
             await self._call(lambda: self._poison.send_message(text, time_to_live=-1))
-        except ResourceNotFoundError:
+        except _NoQueueError:
             await self._call(lambda: _create(self._poison))
             await self._call(lambda: self._poison.send_message(text, time_to_live=-1))
         await self._delete(delivery)
@@ -103,7 +107,7 @@ class StorageQueue:
             if getattr(error, "error_code", None) in LOST:
                 raise _LostError from None
             if isinstance(error, ResourceNotFoundError):
-                raise
+                raise _NoQueueError(f"{self.identity}: there is no such queue") from None
             text = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise SourceUnavailableError(f"{self.identity}: {text}") from None
 

@@ -1,11 +1,13 @@
 """The Kubernetes client against a real API server."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from demo.kubectl import KubectlError
 from tests.support.corner import Corner
 from vott_operator.cluster import Cluster
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
@@ -38,6 +40,23 @@ async def test_each_refusal_has_its_error(corner: Corner, cluster: Cluster) -> N
         await cluster.read_trainingjob(Key(corner.name, "nobody"))
     with pytest.raises(NotFoundError):
         await cluster.read_secret(corner.name, "nothing")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"plugin": "x"},
+        {"parameters": {"epochs": 4}},
+        {"backoffLimit": 1},
+        {"model": {"url": "https://h/n"}},
+        {"callback": {"url": "https://h/c"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+async def test_a_spec_does_not_change(corner: Corner, cluster: Cluster, change: dict[str, Any]) -> None:
+    await cluster.create_trainingjob(manifest(corner, parameters={"epochs": 3}))
+    with pytest.raises(KubectlError, match=r"spec\.\w+ can't be changed"):
+        corner.kubectl("patch", "trainingjob", "cats", "--type=merge", "--patch", json.dumps({"spec": change}))
 
 
 async def test_a_status_never_goes_to_another_trainingjob_of_the_name(corner: Corner, cluster: Cluster) -> None:

@@ -94,6 +94,39 @@ async def test_a_kill_between_create_and_settle_makes_no_second_trainingjob(
     assert (len(queue), len(corner.trainingjobs()), queue.rejected) == (0, 1, [])
 
 
+async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
+    corner: Corner, cluster: Cluster, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue, taker, clock = intake
+
+    async def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    queue.send(BODY)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "create_trainingjob", stumble)
+        for _ in range(5):
+            await taker.take_batch()
+            clock.now += LOCK_SECONDS
+        await taker.rejected()
+    assert [reason for _, reason, _ in queue.rejected] == ["InternalError"]
+    queue.send(BODY)
+    await taker.take_batch()
+    assert len(corner.trainingjobs()) == 1
+
+
+async def test_a_busy_callback_of_a_rejected_message_is_tried_again(intake: tuple[MemoryQueue, Intake, Clock]) -> None:
+    queue, taker, clock = intake
+    queue.send('{"status": "https://127.0.0.1:1/s"}')
+    attempts = 0
+    while len(queue):
+        attempts += 1
+        await taker.take_batch()
+        await taker.rejected()
+        clock.now += LOCK_SECONDS
+    assert (attempts, len(queue.rejected)) == (5, 1)
+
+
 async def test_a_kill_between_trainingjob_and_secret_is_made_good(
     corner: Corner, cluster: Cluster, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:

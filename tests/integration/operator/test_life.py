@@ -154,6 +154,44 @@ def test_the_last_word_survives_a_restart_of_the_operator(corner: Corner) -> Non
         assert corner.wait_condition("CallbackDelivered")["reason"] == "Delivered"
 
 
+def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(corner: Corner) -> None:
+    operator = corner.operator()
+    corner.send(message())
+    pod = corner.wait_pod()
+    operator.kill()
+    operator.wait()
+    corner.end_pod(pod, 65, json.dumps(BAD_LINE))
+    corner.kubectl("wait", "--for=condition=Failed", "jobs", "--all", "--timeout=20s")
+    corner.operator()
+    assert (condition(corner.wait_phase("Failed"), "Failed") or {})["message"] == BAD_LINE["message"]
+
+
+def test_a_job_of_somebody_else_is_said(corner: Corner) -> None:
+    corner.operator()
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}
+    spec = {"suspend": True, "template": template}
+    corner.kubectl.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "mine"}, "spec": spec})
+    corner.create_trainingjob("mine")
+    assert corner.wait_phase("Failed")["status"]["reason"] == "JobNameTaken"
+
+
+def test_a_missing_secret_is_said(corner: Corner) -> None:
+    corner.operator()
+    corner.create_trainingjob("mine", urlSecretRef={"name": "forgotten"})
+    said = corner.wait_condition("Running", "False", seconds=60)
+    assert said["reason"] == "ContainerConfigError"
+    assert "Secret forgotten" in said["message"]
+
+
+def test_no_message_stops_the_others(corner: Corner) -> None:
+    corner.operator()
+    corner.send({"status": "https://a..b/"})
+    corner.send(message(parameters=json.loads('{"a":' * 500 + "1" + "}" * 500)))
+    wait_until("both put aside", lambda: len(corner.poison()) == 2, dump=corner.picture)
+    corner.send(message(annotations="https://host/@scope/a@1.0.csv"))
+    corner.wait_pod()
+
+
 @pytest.mark.parametrize("corner", [{"maxUnfinishedJobs": 1}], indirect=True)
 def test_the_queue_is_the_buffer_while_enough_is_unfinished(corner: Corner) -> None:
     corner.operator()
@@ -167,10 +205,7 @@ def test_the_queue_is_the_buffer_while_enough_is_unfinished(corner: Corner) -> N
 
 def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(corner: Corner) -> None:
     corner.operator()
-    spec = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
-    corner.kubectl.apply(
-        {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": "mine"}, "spec": spec}
-    )
+    corner.create_trainingjob("mine")
     corner.wait_pod()
     corner.kubectl("delete", "trainingjob", "mine")
     wait_until("no Job", lambda: not corner.kubectl.list("jobs"), dump=corner.picture)

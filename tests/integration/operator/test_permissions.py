@@ -41,11 +41,8 @@ def test_a_service_account_may_do_this_and_nothing_else(
 def two(corner: Corner) -> tuple[Corner, dict[str, str]]:
     """Two TrainingJobs, one's name the beginning of the other's, with the pod of each."""
     corner.operator()
-    spec = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
     for name in ("cats", "cats-x"):
-        corner.kubectl.apply(
-            {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
-        )
+        corner.create_trainingjob(name)
     pods = wait_until("two pods", lambda: found if len(found := corner.pods()) == 2 else None, dump=corner.picture)
     return corner, {pod["metadata"]["labels"]["vott.dev/trainingjob"]: pod["metadata"]["name"] for pod in pods}
 

@@ -32,7 +32,7 @@ PROGRESS = {"percent": 42, "epochCurrent": 4, "epochTotal": 10, "classificationL
         (job(), [pod("Pending", node="n1")], Step("starting", "pod on node n1: image and container")),
         (job(), [pod("Running", node="n1")], Step("starting", "trainer: annotations and images")),
         (job(progress=PROGRESS), [pod("Running")], Step("training", "epoch 4/10  loss 0.512  9.8 images/s", 42)),
-        (job(progress={"epochTotal": 3}), [pod("Running")], Step("training", "epoch 0/3", 0)),
+        (job(progress={"epochTotal": 3}), [pod("Running")], Step("training", "epoch 1/3", 0)),
     ],
 )
 def test_every_moment_has_its_words(state: dict[str, Any] | None, pods: list[dict[str, Any]], expected: Step) -> None:

@@ -100,7 +100,18 @@ async def test_no_answer_is_tried_again_and_hides_the_query(url: str) -> None:
     assert "SECRET" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["http://host/s", "ftp://host/s", "https://u:p@host/s"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host/s",
+        "HTTP://host/s",
+        "ftp://host/s",
+        "https://u:p@host/s",
+        "https://a..b/",
+        f"https://{'a' * 64}/",
+        "https://./",
+    ],
+)
 async def test_a_url_that_is_not_allowed_is_refused_for_good(url: str) -> None:
     with pytest.raises(CallbackError) as caught:
         await send(url, CallbackSettings())

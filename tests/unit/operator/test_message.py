@@ -59,6 +59,11 @@ def test_callback_is_optional() -> None:
         (json.dumps(GOOD | {"model": "https://h/" + "a" * 9000}), "InvalidMessage", "longer than"),
         (json.dumps(GOOD | {"annotations": 5}), "InvalidMessage", 'Field "annotations"'),
         (json.dumps(GOOD | {"plugin": "../x"}), "InvalidMessage", 'Field "plugin"'),
+        (
+            '{"annotations": "https://h/a", "model": "https://h/m", "parameters": ' + '{"a":' * 40 + "1" + "}" * 41,
+            "InvalidMessage",
+            "nested",
+        ),
         (json.dumps(GOOD | {"parameters": []}), "InvalidMessage", 'Field "parameters"'),
     ],
 )
@@ -72,6 +77,12 @@ def test_a_bad_message_is_explained(body: str, reason: str, sentence: str) -> No
 def test_the_explanation_never_shows_a_credential() -> None:
     with pytest.raises(MessageRejectedError) as caught:
         parse_message(json.dumps(GOOD | {"model": "ftp://h/m?sig=SECRET", "plugin": "SECRET/.."}))
+    assert "SECRET" not in str(caught.value)
+
+
+def test_what_is_no_url_at_all_is_not_shown_either() -> None:
+    with pytest.raises(MessageRejectedError) as caught:
+        parse_message(json.dumps(GOOD | {"model": "sig=SECRET"}))
     assert "SECRET" not in str(caught.value)
 
 

@@ -1,5 +1,6 @@
 """The table of decisions: what is observed, and what follows."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_a_deleted_trainingjob_is_left_alone() -> None:
 
 
 def test_a_pod_that_is_merely_starting_is_no_news() -> None:
-    assert decide(observed(None, job(), pod(waiting_reason="ContainerCreating"))) == Plan()
+    assert decide(observed(None, job(), pod(waiting_reason="ContainerCreating"))).status is None
 
 
 def test_a_running_pod_makes_it_running() -> None:
@@ -145,6 +146,12 @@ def test_a_job_that_never_reports_a_model_failed() -> None:
             "TrainerFailed",
             "Tried 4 times",
         ),
+        (
+            {"failed_reason": "BackoffLimitExceeded"},
+            {"reason": "Evicted", "message": "Disk full."},
+            "Evicted",
+            "Disk full.",
+        ),
         ({"failed_reason": "DeadlineExceeded"}, {}, "DeadlineExceeded", "activeDeadlineSeconds"),
         (
             {"failed_reason": "PodFailurePolicy"},
@@ -206,11 +213,34 @@ def test_resuming_is_said() -> None:
     assert conditions(decide(observed(tj, job())))["Suspended"][0] == "False"
 
 
-def test_a_job_of_an_earlier_trainingjob_is_waited_for() -> None:
+def test_a_job_of_an_earlier_trainingjob_is_waited_for_and_that_is_said() -> None:
     result = decide(observed(None, job(owner_uid="another")))
     assert result.create_job is None
-    assert result.status is None
+    assert conditions(result)["Running"][1] == c.OLD_JOB_REMAINS
     assert result.requeue_seconds
+
+
+def test_a_missing_secret_is_said() -> None:
+    seen = replace(observed(None, job(), pod()), missing_secret="cats-urls")
+    assert conditions(decide(seen))["Running"][1] == c.CONTAINER_CONFIG_ERROR
+    assert "cats-urls" in conditions(decide(seen))["Running"][2]
+
+
+def test_a_job_that_makes_no_pod_is_said_after_a_while() -> None:
+    assert decide(observed(None, job(start_time="2026-01-01T11:59:50Z"))).status is None
+    assert conditions(decide(observed(None, job(start_time="2026-01-01T11:59:40Z"))))["Running"][1] == c.POD_NOT_CREATED
+
+
+def test_a_starting_pod_is_looked_at_again() -> None:
+    assert decide(observed(None, job(), pod(waiting_reason="ContainerCreating"))).requeue_seconds
+    assert decide(observed(None, job(), pod(phase="Running", running=True))).requeue_seconds is None
+
+
+def test_a_disrupted_pod_runs_no_more() -> None:
+    tj = trainingjob(status={"phase": "Running", "reason": c.TRAINER_RUNNING, "conditions": RUNNING})
+    for pods in ((), (pod(waiting_reason="ContainerCreating"),)):
+        result = decide(observed(tj, job(start_time="2026-01-01T11:59:50Z"), *pods))
+        assert conditions(result)["Running"][:2] == ("False", c.RETRYING)
 
 
 def test_somebody_elses_job_of_the_name_fails_it() -> None:

@@ -12,6 +12,7 @@ SEED = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOTT_TRAIN_TRAINER__IMAGE", "trainer:1")
     for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_QUEUE_NAME", "VOTT_TRAIN_PLUGIN", CONFIG_ENV, *SEED):
         monkeypatch.delenv(name, raising=False)
 
@@ -67,12 +68,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("queues: [{kind: kafka, name: abc}]", "queues.0.kind"),
         ("plugins: {default: x, allowed: [y]}", "plugins.default is 'x'"),
         ("maxUnfinishedJob: 5", "maxUnfinishedJob"),
+        ("a: b: c", "can't be read"),
+        ("[1, 2]", "can't be read"),
     ],
 )
 def test_a_wrong_setting_is_named(text: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"settings\.yaml") as caught:
         from_file(text, tmp_path, monkeypatch)
     assert named in str(caught.value)
+
+
+def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOTT_TRAIN_TRAINER__IMAGE")
+    with pytest.raises(SettingsError, match=r"trainer\.image is not set"):
+        load()
 
 
 def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

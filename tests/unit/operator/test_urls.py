@@ -17,4 +17,13 @@ from vott_operator.urls import has_credentials, without_credentials
 )
 def test_only_the_path_is_shown(url: str, shown: str) -> None:
     assert without_credentials(url) == shown
-    assert has_credentials(url) == (url != shown)
+
+
+@pytest.mark.parametrize("url", ["https://h/p?sig=S", "https://h/p?x", "https://u:S@h/p"])
+def test_a_query_or_user_may_be_a_credential(url: str) -> None:
+    assert has_credentials(url)
+
+
+@pytest.mark.parametrize("url", ["https://h", "https://h/p", "http://h:81/p/q.csv"])
+def test_a_plain_url_has_none(url: str) -> None:
+    assert not has_credentials(url)

@@ -1,0 +1,121 @@
+"""The last word to the callback: said until it is heard, refused or given up, and recorded in CallbackDelivered."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from . import constants as c
+from . import names
+from .callbacks import CallbackSender, payload
+from .cluster import Cluster
+from .conditions import Finding
+from .errors import CallbackError, ClusterError, NotFoundError
+from .models import TrainingJob
+from .names import Key
+from .plan import CallbackNote, plan
+from .settings import Settings
+from .status import condition_patch
+from .store import Store
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_SECONDS = 2.0
+MAX_RETRY_SECONDS = 600.0
+
+
+class _Wait(NamedTuple):
+    """Since the last attempt: how many there were, and when (loop time) the next is due."""
+
+    uid: str
+    attempts: int
+    due: float
+
+
+class LastWord:
+    """Delivers outcomes. `say` is the work of a WorkQueue of its own, so that a slow receiver delays nobody's training."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        callbacks: CallbackSender,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._callbacks = callbacks
+        self._settings = settings
+        self._clock = clock
+        self._waits: dict[Key, _Wait] = {}
+
+    async def say(self, key: Key) -> float | None:
+        """One attempt, if one is due. Returns the seconds after which to come back. Raises ClusterError when the API fails."""
+        observed = self._store.observed(key)
+        note = plan(observed, self._settings, self._clock()).callback if observed else None
+        if observed is None or note is None:
+            self._waits.pop(key, None)
+            return None
+        trainingjob = observed.trainingjob
+        if (remaining := self._remaining(trainingjob)) > 0:
+            return remaining
+        finding, delay = await self._attempt(trainingjob, note)
+        await self._record(trainingjob, finding)
+        return delay
+
+    def _remaining(self, trainingjob: TrainingJob) -> float:
+        # Events and resyncs trigger at any time; the backoff and a Retry-After hold all the same.
+        wait = self._waits.get(trainingjob.key)
+        if wait is None or wait.uid != trainingjob.metadata.uid:
+            return 0.0
+        return wait.due - asyncio.get_running_loop().time()
+
+    async def _record(self, trainingjob: TrainingJob, finding: Finding) -> None:
+        status = condition_patch(trainingjob, finding, self._clock())
+        if status is None:
+            return
+        try:
+            self._store.put_trainingjob(await self._cluster.patch_status(trainingjob, status))
+        except NotFoundError:
+            self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
+        logger.info("%s: callback %s: %s", trainingjob.key, finding.reason, finding.message)
+
+    async def _attempt(self, trainingjob: TrainingJob, note: CallbackNote) -> tuple[Finding, float | None]:
+        """Post once; what to record, and the delay before the next attempt."""
+        try:
+            url = await self._callback_url(trainingjob)
+            body = payload(trainingjob.metadata.name, note.state, note.message, trainingjob.status.progress)
+            await self._callbacks.send(url, names.webhook_id(trainingjob.metadata.uid, note.state), body)
+        except CallbackError as error:
+            return self._undelivered(trainingjob, note, error)
+        return Finding(
+            c.CALLBACK_DELIVERED, "True", c.DELIVERED, f"The callback took the outcome ({note.state})."
+        ), None
+
+    def _undelivered(
+        self, trainingjob: TrainingJob, note: CallbackNote, error: CallbackError
+    ) -> tuple[Finding, float | None]:
+        if error.permanent or note.give_up:
+            reason = c.DELIVERY_REFUSED if error.permanent else c.DELIVERY_GIVEN_UP
+            return Finding(c.CALLBACK_DELIVERED, "False", reason, f"{error}. It will not be tried again."), None
+        uid, known = trainingjob.metadata.uid, self._waits.get(trainingjob.key)
+        attempts = known.attempts + 1 if known is not None and known.uid == uid else 1
+        delay = error.retry_after or min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 12))
+        self._waits[trainingjob.key] = _Wait(uid, attempts, asyncio.get_running_loop().time() + delay)
+        return Finding(c.CALLBACK_DELIVERED, "False", c.DELIVERY_RETRYING, f"{error}. It is tried again."), delay
+
+    async def _callback_url(self, trainingjob: TrainingJob) -> str:
+        assert trainingjob.spec.callback is not None
+        reference = trainingjob.spec.url_secret_ref
+        if reference is None:
+            return trainingjob.spec.callback.url
+        try:
+            secret = await self._cluster.read_secret(trainingjob.metadata.namespace, reference.name)
+            return secret["callback"]
+        except (NotFoundError, KeyError):
+            text = f"Secret {reference.name} has no key callback, which names the URL"
+            raise CallbackError(text, permanent=True) from None
+        except ClusterError as error:
+            raise CallbackError(str(error), permanent=False) from None

@@ -1,0 +1,76 @@
+"""The last word's patience. The cluster is a double here: what counts is how often the receiver is asked."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from tests.unit.operator.builders import condition, settings, trainingjob
+from vott_operator.callbacks import CallbackSender
+from vott_operator.cluster import Cluster
+from vott_operator.errors import CallbackError
+from vott_operator.last_word import LastWord
+from vott_operator.models import TrainingJob
+from vott_operator.settings import CallbackSettings
+from vott_operator.store import Store
+
+ENDED = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Failed")]}
+
+
+class Recorder:
+    """A cluster that takes every status."""
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+
+    async def patch_status(self, tj: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
+        self.said.append(status["conditions"][-1]["reason"])
+        return tj.model_copy(update={"status": tj.status.model_validate({**tj.status.to_api(), **status})})
+
+
+class Receiver(CallbackSender):
+    """A receiver that answers as told."""
+
+    def __init__(self, *answers: CallbackError | None) -> None:
+        super().__init__(CallbackSettings())
+        self.answers = list(answers)
+        self.posts = 0
+
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self.posts += 1
+        if error := self.answers.pop(0):
+            raise error
+
+
+def last_word(receiver: Receiver) -> tuple[LastWord, Recorder, TrainingJob]:
+    tj, store, cluster = trainingjob({"callback": {"url": "https://h/s"}}, ENDED), Store(), Recorder()
+    store.put_trainingjob(tj)
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    return LastWord(cast("Cluster", cluster), store, receiver, settings(), lambda: now), cluster, tj
+
+
+async def test_a_retry_after_holds_however_often_it_is_triggered() -> None:
+    receiver = Receiver(CallbackError("busy", permanent=False, retry_after=600), None)
+    word, _, tj = last_word(receiver)
+    assert await word.say(tj.key) == 600
+    remaining = await word.say(tj.key)
+    assert remaining is not None
+    assert remaining > 500
+    assert receiver.posts == 1
+
+
+async def test_the_backoff_grows() -> None:
+    receiver = Receiver(*[CallbackError("busy", permanent=False)] * 3)
+    word, _, tj = last_word(receiver)
+    delays = []
+    for _ in range(3):
+        delays.append(await word.say(tj.key))
+        word._waits[tj.key] = word._waits[tj.key]._replace(due=0.0)
+    assert delays == [2.0, 4.0, 8.0]
+
+
+async def test_what_is_refused_is_said_once() -> None:
+    receiver = Receiver(CallbackError("gone", permanent=True))
+    word, cluster, tj = last_word(receiver)
+    assert await word.say(tj.key) is None
+    assert await word.say(tj.key) is None
+    assert (receiver.posts, cluster.said) == (1, ["Refused"])
