@@ -56,7 +56,7 @@ class Reconciler:
     async def _look_closer(self, observed: Observed) -> Observed:
         """Ask the cluster itself where what the watches told would not be enough."""
         key = observed.trainingjob.key
-        if lacks_evidence(observed):
+        if lacks_evidence(observed, self._clock()):
             self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
             for pod in await self._cluster.list_pods(key):
                 self._store.put_pod(key, pod)

@@ -53,19 +53,21 @@ def judge(observed: Observed, now: datetime) -> Verdict | None:
     return _active(observed, job, now)
 
 
-def lacks_evidence(observed: Observed) -> bool:
+def lacks_evidence(observed: Observed, now: datetime) -> bool:
     """Whether a verdict would be drawn from what was not seen.
 
-    Watches of different kinds run ahead of each other, most of all after a start. What ends a training for good should
-    rest on a look at the cluster.
+    Watches of different kinds run ahead of each other, most of all after a start. What says that something is missing, or
+    ends a training for good, should rest on a look at the cluster.
     """
     job = observed.job
-    if job is None or observed.trainingjob.finished:
+    if job is None or observed.trainingjob.finished or job.suspended:
         return False
-    unexplained = (
-        bool(job.failed_reason) and job.failed_reason != DEADLINE_REASON and last_failed(observed.pods) is None
-    )
-    return unexplained or (job.complete and observed.trainingjob.status.model is None)
+    if job.complete:
+        return observed.trainingjob.status.model is None
+    if job.failed_reason:
+        return job.failed_reason != DEADLINE_REASON and last_failed(observed.pods) is None
+    overdue = now - _time(job.start_time, now) >= STARTING
+    return _live_pod(observed) is None and (overdue or _ran(observed.trainingjob))
 
 
 def may_lack_secret(observed: Observed, now: datetime) -> bool:
@@ -165,6 +167,12 @@ def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datet
     )
 
 
+def _ran(trainingjob: TrainingJob) -> bool:
+    """Whether the last that was said of it is that it runs, or that it stopped for being suspended."""
+    said = trainingjob.condition(c.RUNNING)
+    return said is not None and (said.status == "True" or said.reason == c.JOB_SUSPENDED)
+
+
 def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
     was = trainingjob.condition(c.SUSPENDED)
     if was is None or was.status != "True":
@@ -175,15 +183,10 @@ def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
 def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     if not job.failed_pods:
         # Disrupted pods do not count as failed, but what ran runs no more.
-        said = observed.trainingjob.condition(c.RUNNING)
-        ran = said is not None and (said.status == "True" or said.reason == c.JOB_SUSPENDED)
-        return (
-            Explanation(c.RETRYING, "The pod that ran was disrupted or stopped; the next one starts.") if ran else None
-        )
-    last: PodState | None = last_failed(observed.pods)
-    cause = (
-        explain_pod(last, observed.trainingjob.metadata.namespace).message if last else "Its pod was deleted or lost."
-    )
+        message = "The pod that ran was disrupted or stopped; the next one starts."
+        return Explanation(c.RETRYING, message) if _ran(observed.trainingjob) else None
+    last, namespace = last_failed(observed.pods), observed.trainingjob.metadata.namespace
+    cause = explain_pod(last, namespace).message if last else "Its pod was deleted or lost."
     total = observed.trainingjob.spec.backoff_limit + 1
     return Explanation(c.RETRYING, f"Attempt {job.failed_pods + 1} of {total} follows. The one before: {cause}")
 

@@ -166,6 +166,21 @@ def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(corn
     assert (condition(corner.wait_phase("Failed"), "Failed") or {})["message"] == BAD_LINE["message"]
 
 
+def test_a_restart_of_the_operator_leaves_a_running_training_alone(corner: Corner) -> None:
+    operator = corner.operator()
+    corner.send(message())
+    corner.run_pod(corner.wait_pod())
+    before = corner.wait_phase("Running")
+    operator.kill()
+    operator.wait()
+    corner.operator()
+    corner.create_trainingjob("later")
+    wait_until("the later one's Job", lambda: len(corner.kubectl.list("jobs")) == 2, dump=corner.picture)
+    after = corner.kubectl.get("trainingjob", before["metadata"]["name"])
+    assert after["status"] == before["status"]
+    assert "Retrying" not in corner.kubectl("get", "events")
+
+
 def test_a_job_of_somebody_else_is_said(corner: Corner) -> None:
     corner.operator()
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}
