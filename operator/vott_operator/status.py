@@ -67,7 +67,7 @@ def lacks_evidence(observed: Observed, now: datetime) -> bool:
     if job.failed_reason:
         return job.failed_reason != DEADLINE_REASON and last_failed(observed.pods) is None
     overdue = now - _time(job.start_time, now) >= STARTING
-    return _live_pod(observed) is None and (overdue or _ran(observed.trainingjob))
+    return not observed.pods and (overdue or _ran(observed.trainingjob))
 
 
 def may_lack_secret(observed: Observed, now: datetime) -> bool:
@@ -182,7 +182,9 @@ def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
 
 def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     if not job.failed_pods:
-        # Disrupted pods do not count as failed, but what ran runs no more.
+        # Disrupted pods do not count as failed, but what ran runs no more. A pod that has merely ended is the Job's to judge.
+        if observed.pods and _live_pod(observed) is None:
+            return None
         message = "The pod that ran was disrupted or stopped; the next one starts."
         return Explanation(c.RETRYING, message) if _ran(observed.trainingjob) else None
     last, namespace = last_failed(observed.pods), observed.trainingjob.metadata.namespace

@@ -105,6 +105,12 @@ def test_a_deleted_pod_is_a_retry_too() -> None:
     assert "deleted or lost" in conditions(decide(observed(None, job(failed_pods=1))))["Running"][2]
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_just_ended_is_the_jobs_to_judge(phase: str) -> None:
+    tj = trainingjob(status={"phase": "Running", "reason": c.TRAINER_RUNNING, "conditions": RUNNING})
+    assert decide(observed(tj, job(), pod(phase=phase))).status is None
+
+
 def test_complete_needs_the_job_and_the_model() -> None:
     tj = trainingjob(status={"model": MODEL, "metrics": [{"name": "mAP50", "value": 0.912345}]})
     result = decide(observed(tj, job(complete=True, finished_at="2026-01-01T11:59:00Z")))
