@@ -12,6 +12,7 @@ import click
 
 from demo.chart import Release, values
 from demo.errors import SetupError
+from localcluster.paths import STATE, StateFolder
 
 LOCAL = Path(__file__).resolve().parent.parent / ".local"
 LOCAL_ENV = LOCAL / "env"
@@ -50,7 +51,9 @@ def find_site(environ: Mapping[str, str] = os.environ) -> Site:
 def wants_local(environ: Mapping[str, str], local: Mapping[str, str]) -> bool:
     """Whether the local cluster is meant: no KUBECONFIG, the local cluster's own, or VOTT_TRAIN_LOCAL=1."""
     kubeconfig = environ.get("KUBECONFIG")
-    return environ.get("VOTT_TRAIN_LOCAL") == "1" or not kubeconfig or kubeconfig == local.get("KUBECONFIG")
+    # The shell may have sourced `.local/env` before a `make down` that removed it.
+    locals_own = (local.get("KUBECONFIG"), str(StateFolder(STATE).kubeconfig))
+    return environ.get("VOTT_TRAIN_LOCAL") == "1" or not kubeconfig or kubeconfig in locals_own
 
 
 def start_local(*options: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import click
 from demo import report, result, watch
 from demo.callbacks import CallbackReceiver
 from demo.environment import Site
-from demo.errors import DemoError, TimeLimitError
+from demo.errors import DemoError
 from demo.kubectl import Kubectl, Manifest
 from demo.progress import condition, is_true
 from demo.screen import Screen
@@ -48,17 +48,23 @@ class Demo:
         try:
             with self._receiver() as receiver:
                 self._train(receiver)
-        except TimeLimitError:
-            self._keep = True  # the training goes on and needs its images
-            raise
         except KeyboardInterrupt:
             self._screen.say("Interrupted: the training is cancelled.")
             self._session.cancel(self._kubectl)
+            raise
+        except Exception:
+            self._keep_what_is_needed()
             raise
         finally:
             self._screen.close()
             if not self._keep:
                 self._session.remove_containers()
+
+    def _keep_what_is_needed(self) -> None:
+        """After an error a message that was sent may still be trained, and needs its images."""
+        if self._session.sent is not None and not self._keep:
+            self._keep = True
+            self._screen.say(f"Kept: containers {self._session.images} and {self._session.models}.")
 
     def _train(self, receiver: CallbackReceiver | None) -> None:
         annotations = self._upload()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from demo.callbacks import CallbackReceiver
 from demo.errors import DemoError, TimeLimitError
-from demo.kubectl import TRAININGJOB_LABEL, Kubectl, Manifest
-from demo.progress import COMPLETE, FAILED, describe, find_job
+from demo.kubectl import TRAININGJOB_LABEL, Kubectl, KubectlError, Manifest
+from demo.progress import COMPLETE, FAILED, Step, describe, find_job
 from demo.screen import Screen
 
 POLL_SECONDS = 0.5
@@ -16,16 +16,16 @@ LAST_WORD_SECONDS = 30.0
 def follow(
     kubectl: Kubectl, message_id: str, screen: Screen, receiver: CallbackReceiver | None, time_limit: float
 ) -> Manifest:
-    """Show each step until the TrainingJob is Complete or Failed; return it.
+    """Show each step until the TrainingJob is Complete or Failed; return it. A question that kubectl can't answer is asked again.
 
     Raises:
         TimeLimitError: that takes longer than `time_limit` seconds.
         DemoError: the operator rejected the message.
     """
     deadline = time.monotonic() + time_limit
+    job, step = None, describe(None, [])
     while time.monotonic() < deadline:
-        job = find_job(kubectl.list("trainingjobs"), message_id)
-        step = describe(job, _pods(kubectl, job))
+        job, step = _look(kubectl, message_id, job, step)
         screen.show(step)
         if job is not None and step.phase in (COMPLETE, FAILED):
             return job
@@ -39,6 +39,15 @@ def follow(
 def await_last_word(receiver: CallbackReceiver) -> None:
     """Wait until the operator's last post is here. Where it does not come, the posts so far have to tell."""
     _wait(lambda: receiver.last_state not in (None, "running"), LAST_WORD_SECONDS)
+
+
+def _look(kubectl: Kubectl, message_id: str, job: Manifest | None, step: Step) -> tuple[Manifest | None, Step]:
+    """Return the TrainingJob and what it is doing; what was known before, and why, where kubectl fails."""
+    try:
+        found = find_job(kubectl.list("trainingjobs"), message_id)
+        return found, describe(found, _pods(kubectl, found))
+    except KubectlError as error:
+        return job, Step(step.phase, f"asking the cluster again: {' '.join(str(error).split())}")
 
 
 def _pods(kubectl: Kubectl, job: Manifest | None) -> list[Manifest]:

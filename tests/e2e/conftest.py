@@ -1,8 +1,10 @@
 """One cluster, one corner of it for the session, and all messages on their way at once."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +21,7 @@ from tests.support.waiting import picture
 # Two cores train two models at once, so a pod may not ask for a whole one.
 TRAINER_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +36,7 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
     site, name = local_site(local), f"vott-e2e-{secrets.token_hex(3)}"
     storage, kubectl, host = Storage(site.storage), Kubectl(site.kubeconfig, name), local["HOST_ADDRESS"]
     release = chart.Release(site.kubeconfig, name, name)
+    _remove_abandoned(kubectl)
     with ExitStack() as cleanup:  # each step is taken even where another one fails
         lab = Lab(name, kubectl, storage, host, cleanup.enter_context(QueueProxy(host, storage.queue_service_url)))
         cleanup.callback(lab.close)
@@ -58,8 +62,18 @@ def submission(request: pytest.FixtureRequest, sent: dict[Scenario, Submission])
 
 
 def _create_namespace(kubectl: Kubectl) -> None:
-    metadata = {"name": kubectl.namespace, "labels": RESTRICTED}
+    labels = RESTRICTED | {SESSION_PROCESS: str(os.getpid())}
+    metadata = {"name": kubectl.namespace, "labels": labels}
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+
+def _remove_abandoned(kubectl: Kubectl) -> None:
+    """Remove what killed sessions left in the cluster: their trainings would hold its GPUs."""
+    for namespace in kubectl.list("namespaces", SESSION_PROCESS):
+        metadata = namespace["metadata"]
+        if not Path("/proc", metadata["labels"][SESSION_PROCESS]).exists():
+            chart.Release(kubectl.kubeconfig, metadata["name"], metadata["name"]).uninstall()
+            kubectl("delete", "namespace", metadata["name"], "--ignore-not-found", "--wait=false")
 
 
 def _install(release: chart.Release, values: dict[str, object], kubectl: Kubectl) -> None:

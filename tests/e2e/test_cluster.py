@@ -19,8 +19,10 @@ PATHS = [
 ]
 
 
+@pytest.mark.usefixtures("local")
 def test_local_cluster_says_that_it_is_healthy() -> None:
-    status = subprocess.run([sys.executable, "-m", "localcluster", "status"], capture_output=True, text=True)
+    command = [sys.executable, "-m", "localcluster", "status"]
+    status = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert status.returncode == 0, status.stdout + status.stderr
 
 

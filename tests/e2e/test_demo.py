@@ -14,7 +14,8 @@ LOCAL = os.environ | {"VOTT_TRAIN_LOCAL": "1"}
 
 
 def demo(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RUN, f"--output={output}", *options], env=LOCAL, capture_output=True, text=True)
+    command = [*RUN, f"--output={output}", *options]
+    return subprocess.run(command, env=LOCAL, capture_output=True, text=True, timeout=600)
 
 
 def test_demo_ends_with_the_table_the_callbacks_and_a_verified_model(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_script_of_the_page_trains_on_own_images(lab: Lab, tmp_path: Path) -> No
         env=os.environ | settings | {"STATUS_URL": receiver.url},
         capture_output=True,
         text=True,
+        timeout=120,
     )
     assert sent.returncode == 0, sent.stderr
     Submission(lab, sent.stdout.split()[-1], receiver).completed()

@@ -47,8 +47,8 @@ def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_on
 
 
 def test_trainer_pod_deleted_in_mid_training_is_replaced_and_the_training_completes(lab: Lab) -> None:
-    submission = lab.send(parameters={"epochs": 40})
-    lab.wait("progress", submission.percent)
+    submission = lab.send(parameters={"epochs": 100})  # half a minute and more: it can't end before the kill
+    lab.wait("the second epoch", lambda: submission.epoch() >= 2)
     (victim,) = submission.pods()
     kill(lab, [victim])
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,8 +137,11 @@ def _programs_in(folder: Path) -> set[str]:
 
 
 def _wait_until_gone(folder: Path) -> None:
-    while _programs_in(folder):  # the kernel's signal is on its way; the test's own time limit ends a wait for ever
-        pass
+    deadline = time.monotonic() + 30  # the kernel's signal is on its way
+    while left := _programs_in(folder):
+        if time.monotonic() > deadline:
+            pytest.fail(f"still running 30 s after their maker was killed: {left}")
+        time.sleep(0.05)
 
 
 def test_what_azurite_has_acknowledged_is_there_after_a_restart() -> None:

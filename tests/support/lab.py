@@ -72,10 +72,10 @@ class Submission:
         job = self.job()
         return job if job and (is_true(job, "Complete") or is_true(job, "Failed")) else None
 
-    def percent(self) -> int:
-        """How far the training is."""
+    def epoch(self) -> int:
+        """The epoch that the training is in; 0 before the first."""
         progress = (self.job() or {}).get("status", {}).get("progress", {})
-        return int(progress.get("percent", 0))
+        return int(progress.get("epochCurrent", 0))
 
     def pods(self) -> list[Manifest]:
         """The pods of the training."""

@@ -14,18 +14,21 @@ T = TypeVar("T")
 def wait_until(
     what: str, probe: Callable[[], T | None], *, seconds: float = 120, dump: Callable[[], str] = lambda: "nothing known"
 ) -> T:
-    """Return the first true value of `probe`.
+    """Return the first true value of `probe`. A question that kubectl can't answer is asked again.
 
     Raises:
         AssertionError: it stayed false for `seconds`; the text says what was waited for and what `dump` knows.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        if value := probe():
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{dump()}")
+    deadline, trouble = time.monotonic() + seconds, ""
+    while time.monotonic() <= deadline:
+        try:
+            if value := probe():
+                return value
+            trouble = ""
+        except KubectlError as error:
+            trouble = f"{error}\n"
         time.sleep(POLL_SECONDS)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{trouble}{dump()}")
 
 
 def picture(kubectl: Kubectl) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import FrameType
 
 from vott_trainer import logs
-from vott_trainer.errors import EXIT_SIGTERM, TrainerError
-from vott_trainer.settings import PredictSettings, parse
-from vott_trainer.training import explain, train
+from vott_trainer.errors import EXIT_SIGTERM, TrainerError, UsageError
+from vott_trainer.settings import PredictSettings, TrainSettings, callback_of, parse
+from vott_trainer.training import explain, refuse, train
 
 log = logging.getLogger("vott_trainer")
 
@@ -37,13 +37,22 @@ def main(argv: Sequence[str], termination_log: Path = TERMINATION_LOG) -> int:
 
 
 def _run(argv: Sequence[str]) -> None:
-    settings = parse(argv)
+    settings = _parse(argv)
     if isinstance(settings, PredictSettings):
         from vott_trainer.prediction import predict  # a training does not need it
 
         predict(settings)
     else:
         train(settings)
+
+
+def _parse(argv: Sequence[str]) -> TrainSettings | PredictSettings:
+    try:
+        return parse(argv)
+    except UsageError as error:
+        if status := callback_of(argv):
+            refuse(status, error)
+        raise
 
 
 def leave_message(reason: str, message: str, path: Path) -> None:

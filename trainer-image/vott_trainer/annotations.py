@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.urls import is_http, redact
+from vott_trainer.urls import is_http, redact, redact_url
 
 REMEDY = "Correct the line and send the message again."
 
@@ -145,7 +145,7 @@ def _fields(line: bytes) -> list[str]:
 
 
 def _excerpt(text: str) -> str:
-    shown = redact(text)
+    shown = redact_url(text)  # also a line begins with the URL: cut its query, wherever that ends
     return repr(shown if len(shown) <= 60 else f"{shown[:60]}…")
 
 

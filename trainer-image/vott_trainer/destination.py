@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from azure.storage.blob import BlobClient, BlobServiceClient, ExponentialRetry
 
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
-from vott_trainer.urls import redact
+from vott_trainer.urls import redact_url
 
 ARCHIVE_NAME = "model.tgz"
 ARCHIVE_ENDINGS = (".tgz", ".tar.gz")
@@ -65,11 +65,11 @@ def _check_sas(sas: dict[str, str], url: str, now: datetime) -> None:
     permissions = sas.get("sp")  # absent where a stored access policy holds them
     if permissions is not None and not {"w", "c"} & set(permissions):
         raise UploadRefusedError(
-            f"The upload to {redact(url)} would be refused (HTTP 403): the link does not permit writing (sp={permissions}). {NEW_LINK}"
+            f"The upload to {redact_url(url)} would be refused (HTTP 403): the link does not permit writing (sp={permissions}). {NEW_LINK}"
         )
     if (expiry := _time(sas.get("se", ""))) and expiry <= now:
         raise UploadRefusedError(
-            f"The upload to {redact(url)} would be refused (HTTP 403): the link expired at {expiry:%Y-%m-%d %H:%M} UTC. {NEW_LINK}"
+            f"The upload to {redact_url(url)} would be refused (HTTP 403): the link expired at {expiry:%Y-%m-%d %H:%M} UTC. {NEW_LINK}"
         )
 
 
@@ -86,12 +86,12 @@ def _from_url(target: str) -> BlobClient:
         return BlobClient.from_blob_url(target, retry_policy=_retries())
     except ValueError as error:
         raise InvalidURLError(
-            f"--model: {redact(target)} names no container. Use https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS."
+            f"--model: {redact_url(target)} names no container. Use https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS."
         ) from error
 
 
 def _from_account(target: str, access: StorageAccess) -> BlobClient:
-    shown = redact(target)
+    shown = redact_url(target)
     if not access.connection_string:
         raise UploadRefusedError(f"The link to {shown} carries no SAS. {NEW_LINK}")
     account = _account(access.connection_string)

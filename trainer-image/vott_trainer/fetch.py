@@ -4,12 +4,21 @@ from http import HTTPStatus
 from pathlib import Path
 
 import requests
+from urllib3.exceptions import LocationValueError
 
 from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
 CHUNK = 1 << 16
 LONGEST_RETRY_AFTER = 60.0
+
+# requests lets urllib3's error through for a host with an empty or too long label.
+INVALID_URL = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    LocationValueError,
+    UnicodeError,
+)
 
 
 class FetchError(AttemptError):
@@ -37,7 +46,7 @@ def _download_once(session: requests.Session, url: str, path: Path, limit: int) 
         partial.replace(path)
     except requests.Timeout as error:
         raise FetchError(f"no answer within {TIMEOUT[1]:.0f} seconds", passing=True) from error
-    except (requests.exceptions.InvalidURL, requests.TooManyRedirects, requests.exceptions.InvalidSchema) as error:
+    except (*INVALID_URL, requests.TooManyRedirects) as error:
         raise FetchError("the URL is not valid or redirects without end", passing=False) from error
     except requests.exceptions.SSLError as error:
         raise FetchError("the server's certificate is not trusted", passing=False) from error

@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
 from vott_trainer.fetch import FetchError, download
 from vott_trainer.retry import Backoff
-from vott_trainer.urls import redact
+from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
@@ -110,8 +110,8 @@ class _Fetch:
         try:
             with Image.open(path, formats=FORMATS) as image:
                 pixels = image.width * image.height
-                if pixels <= self.limits.image_pixels:
-                    image.load()
+            if pixels <= self.limits.image_pixels:
+                open_rgb(path)  # as the training will: broken EXIF data shows only there
         except Exception as error:  # a decoder may raise anything on damaged bytes
             raise FetchError("not an image, or a truncated one", passing=False) from error
         if pixels > self.limits.image_pixels:
@@ -135,8 +135,8 @@ def _collect(fetched: Fetched, url: str, future: Future[Path]) -> None:
     try:
         fetched.files[url] = future.result()
     except FetchError as error:
-        log.warning("image left out: %s: %s", redact(url), error)
-        fetched.dropped.append(Dropped(redact(url), str(error)))
+        log.warning("image left out: %s: %s", redact_url(url), error)
+        fetched.dropped.append(Dropped(redact_url(url), str(error)))
         fetched.passing += error.passing
 
 

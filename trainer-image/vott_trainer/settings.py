@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vott_trainer.destination import StorageAccess
-from vott_trainer.errors import InvalidParametersError
+from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.urls import read_argument
 
 DEFAULT_PLUGIN = "detection"
@@ -55,6 +55,21 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> T
     if argv[:1] == ["predict"]:
         return PredictSettings(**vars(_predict_parser().parse_args(argv[1:])))
     return _train_settings(_train_parser().parse_args(argv), environment)
+
+
+def callback_of(argv: Sequence[str]) -> str | None:
+    """Return the callback of a command line that `parse` refused.
+
+    None where it can't be read either, and with a TrainingJob: there the operator tells it.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--status")
+    parser.add_argument("--trainingjob")
+    try:
+        known, _ = parser.parse_known_args(argv)
+        return read_argument("status", known.status) if known.status and not known.trainingjob else None
+    except UsageError:
+        return None
 
 
 def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TrainSettings:

@@ -25,7 +25,7 @@ from vott_trainer.retry import Backoff
 from vott_trainer.settings import TrainSettings
 from vott_trainer.trainingjob import TrainingJobStatus
 from vott_trainer.upload import upload
-from vott_trainer.urls import file_name, redact
+from vott_trainer.urls import file_name, redact, redact_url
 
 log = logging.getLogger(__name__)
 
@@ -89,9 +89,9 @@ def fetch_annotations(url: str, path: Path, backoff: Backoff | None = None) -> N
         with requests.Session() as session:
             download(session, url, path, limit=ANNOTATIONS_LIMIT, backoff=backoff or Backoff())
     except FetchError as error:
-        text = f"The annotations at {redact(url)} can't be fetched: {error}."
+        text = f"The annotations at {redact_url(url)} can't be fetched: {error}."
         if error.passing:
-            raise TemporaryFailureError(f"{text} The training is tried again.") from error
+            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
         raise AnnotationsUnreachableError(
             f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
         ) from error
@@ -119,6 +119,11 @@ def train(settings: TrainSettings) -> UploadedModel:
         job.send_surely(last)
     _last_word(callback, job, progress, "succeeded", last.message)
     return model
+
+
+def refuse(status: str, error: Exception) -> None:
+    """Tell the callback at URL `status` of a training that could not begin."""
+    _last_word(Callback(status, JOB_WITHOUT_KUBERNETES), None, Progress(), "failed", explain(error))
 
 
 def explain(error: Exception) -> str:

@@ -16,12 +16,15 @@ from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.fetch import describe_status
 from vott_trainer.progress import Snapshot
 from vott_trainer.reporting import ReceiverGoneError
-from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
+from vott_trainer.retry import AttemptError, Backoff, retry
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 API_VERSION = "vott.dev/v1alpha1"
 FIELD_MANAGER = "vott-trainer"
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
+# A control plane that is restarted or upgraded refuses for a while even what it permits: rights and tokens pass, too.
+PASSING_STATUS = frozenset({401, 403, 408, 409, 425, 429})
+LAST_REPORT = Backoff(attempts=25, first=1.0, longest=30.0)  # ten minutes: short beside the training that would be lost
 
 
 class ReportRefusedError(AttemptError):
@@ -83,7 +86,7 @@ class TrainingJobStatus:
                 f"the API server can't be reached ({type(error).__name__})", passing=True
             ) from error
         if not response.ok:
-            passing = response.status_code in PASSING_STATUS
+            passing = response.status_code in PASSING_STATUS or response.status_code >= 500
             raise ReportRefusedError(f"{describe_status(response)}: {_api_field(response, 'message')}", passing=passing)
         if self.uid and _api_field(response, "metadata", "uid") != self.uid:
             raise ReceiverGoneError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
@@ -95,10 +98,11 @@ class TrainingJobStatus:
             TemporaryFailureError: it did not, after all attempts.
         """
         try:
-            retry(lambda: self.send(snapshot), backoff or Backoff(attempts=6, first=1.0))
+            retry(lambda: self.send(snapshot), backoff or LAST_REPORT)
         except (ReportRefusedError, ReceiverGoneError) as error:
             raise TemporaryFailureError(
-                f"The model is uploaded, but {self.namespace}/{self.job} could not be told: {error}. The training is tried again."
+                f"The model is uploaded, but {self.namespace}/{self.job} could not be told: {error}. "
+                "Check that the cluster's API server answers, then send the message again."
             ) from error
 
     def _token(self) -> str:

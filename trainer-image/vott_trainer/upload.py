@@ -10,7 +10,7 @@ from vott_trainer.archive import digests
 from vott_trainer.errors import TemporaryFailureError, TrainerError, UploadRefusedError
 from vott_trainer.progress import UploadedModel
 from vott_trainer.retry import PASSING_STATUS
-from vott_trainer.urls import redact
+from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def upload(archive: Path, blob: BlobClient) -> UploadedModel:
         UploadRefusedError: the store refused it.
         TemporaryFailureError: the store can't be reached, or what it holds is not what was sent.
     """
-    shown, size = redact(blob.url), archive.stat().st_size
+    shown, size = redact_url(blob.url), archive.stat().st_size
     sha256, md5 = digests(archive)
     try:
         _send(archive, blob, md5)
@@ -57,7 +57,8 @@ def _verify(blob: BlobClient, size: int, md5: bytes) -> None:
         raise
     if stored.size != size or bytes(stored.content_settings.content_md5 or md5) != md5:
         raise TemporaryFailureError(
-            f"{redact(blob.url)} holds {stored.size} bytes, not the {size} sent. The training is tried again."
+            f"{redact_url(blob.url)} holds {stored.size} bytes, not the {size} sent. "
+            "Check that nothing else writes there, then send the message again."
         )
 
 
@@ -66,7 +67,8 @@ def _explain(error: AzureError, shown: str) -> TrainerError:
     if status is None or status >= 500 or status in PASSING_STATUS:
         answer = f"HTTP {status}" if status else "no answer"
         return TemporaryFailureError(
-            f"The model could not be uploaded to {shown}: {answer}. The training is tried again."
+            f"The model could not be uploaded to {shown}: {answer}. "
+            "Check that the store answers, then send the message again."
         )
     code = getattr(error, "error_code", None)
     why = REMEDIES.get(status, "The store does not accept it")

@@ -8,11 +8,20 @@ from vott_trainer.errors import InvalidURLError
 
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>()]*=[^\s\"'<>()]*|(?<=://)([^\s?\"'<>]*)\?[^\s\"'<>]*")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
+_ANY_USER_INFO = re.compile(r"(?<=://)[^/]*@")
 
 
 def redact(text: str) -> str:
     """Return `text` (a URL, or any text with URLs in it) without queries and user names: those carry credentials."""
     return _USER_INFO.sub("", _QUERY.sub(r"\1", text))
+
+
+def redact_url(url: str) -> str:
+    """Return `url`, which is exactly one URL, without query, fragment and user name.
+
+    Unlike in free text it is known where the query ends, also with spaces and quotes in it.
+    """
+    return _ANY_USER_INFO.sub("", re.split("[?#]", url, maxsplit=1)[0])
 
 
 def file_name(url: str) -> str:
@@ -53,5 +62,5 @@ def _read_file(name: str, path: str) -> str:
 
 
 def _excerpt(url: str) -> str:
-    shown = redact(url)
+    shown = redact_url(url)
     return f"{shown[:80]!r}…" if len(shown) > 80 else repr(shown)

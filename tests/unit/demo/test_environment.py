@@ -9,6 +9,7 @@ from demo.__main__ import main
 from demo.chart import split_image
 from demo.environment import own_site, read_env, wants_local
 from demo.errors import SetupError
+from localcluster.paths import STATE, StateFolder
 
 OWN = {"KUBECONFIG": "/k", "OPERATOR_IMAGE": "o", "TRAINER_IMAGE": "t", "AZURE_STORAGE_CONNECTION_STRING": "s"}
 
@@ -25,6 +26,10 @@ OWN = {"KUBECONFIG": "/k", "OPERATOR_IMAGE": "o", "TRAINER_IMAGE": "t", "AZURE_S
 )
 def test_local_cluster_is_taken_unless_the_user_names_another(environ: dict[str, str], local: bool) -> None:
     assert wants_local(environ, {"KUBECONFIG": "/local"}) is local
+
+
+def test_local_clusters_kubeconfig_means_it_also_after_make_down() -> None:
+    assert wants_local({"KUBECONFIG": str(StateFolder(STATE).kubeconfig)}, {})
 
 
 def test_own_cluster_is_described_by_the_environment() -> None:

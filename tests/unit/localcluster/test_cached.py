@@ -53,6 +53,23 @@ def test_of_builders_at_the_same_time_one_builds_and_the_others_wait_for_it() ->
     assert len(builds) == 1
 
 
+def test_who_waits_for_a_lock_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "lock"
+
+    def wait() -> None:
+        with cached.locked(path):
+            pass
+
+    waiting = threading.Thread(target=wait)
+    said = ""
+    with cached.locked(path):
+        waiting.start()
+        while not said:
+            said = capsys.readouterr().err
+    waiting.join()
+    assert said == f"Waiting for another run, which holds {path} …\n"
+
+
 def test_a_file_key_changes_with_name_content_and_executable_bit(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_text("x")

@@ -1,6 +1,7 @@
 """The command line's answers to users' mistakes."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,37 @@ def test_a_number_of_gpus_that_is_none_is_refused(capsys: pytest.CaptureFixture[
         cli.main(["up", "--gpus", "many"])
     assert caught.value.code == 2
     assert "'many' is not a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "nft"), "error: nft: No such file or directory\n"),
+        (OSError(28, "No space left on device"), "error: No space left on device\n"),
+        (subprocess.CalledProcessError(3, "nft"), "error: nft ended with exit code 3\n"),
+    ],
+)
+def test_a_failure_of_the_machine_is_one_sentence(
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_build", fail)
+    assert cli.main(["build"]) == 1
+    assert capsys.readouterr().err == message
+
+
+def test_programs_for_administrators_are_found_after_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("PATH", "/opt/own:/sbin")
+    for _ in range(2):
+        cli.main(["up"])
+        assert os.environ["PATH"] == "/opt/own:/sbin:/usr/sbin:/usr/local/sbin"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command changes the environment for the programs that it starts."""
+    for name in ("PATH", "NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))

@@ -39,6 +39,15 @@ def test_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_only_a_kubeconfig_that_names_a_namespace_sets_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    client = authority.client("client", "admin")
+    for namespace, expected in (("", None), ("vott-train", "vott-train")):
+        file = write_kubeconfig(tmp_path / "kubeconfig", "https://10.0.0.1", authority, client, namespace)
+        (context,) = yaml.safe_load(file.read_text())["contexts"]
+        assert context["context"].get("namespace") == expected
+
+
 def test_a_kubeconfig_carries_the_authority_and_checks_the_server(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     kubeconfig = write_kubeconfig(

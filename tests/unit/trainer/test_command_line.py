@@ -136,6 +136,37 @@ def test_without_kubernetes_the_callback_hears_of_the_failure(server: HttpServer
     assert (last["state"], last["message"]) == ("failed", left(termination_log)["message"])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--parameters", "{"], "--parameters: expected a JSON object"),
+        (["--annotations", "ftp://h/a"], "--annotations: expected a URL"),
+        (["--no-such"], "unrecognized arguments"),
+    ],
+)
+def test_without_kubernetes_the_callback_hears_of_wrong_usage(
+    arguments: list[str], words: str, server: HttpServer, termination_log: Path
+) -> None:
+    assert run(server, termination_log, *arguments) == 64
+    (said,) = server.bodies("/status")
+    assert (said["state"], said["message"]) == ("failed", left(termination_log)["message"])
+    assert words in said["message"]
+
+
+@pytest.mark.parametrize("arguments", [["--trainingjob", "training/cats"], ["--status", "ftp://h/"], ["--status"]])
+def test_wrong_usage_is_told_to_no_callback_that_is_the_operators_or_can_not_be_read(
+    arguments: list[str], server: HttpServer, termination_log: Path
+) -> None:
+    assert run(server, termination_log, "--parameters", "{", *arguments) == 64
+    assert server.requests == []
+
+
+def test_annotations_on_a_host_that_can_not_exist_end_with_66(termination_log: Path) -> None:
+    urls = ["--annotations", "https://images..example/a.csv", "--model", "https://h/c?sp=w&sig=x"]
+    assert main(["--plugin", "hello-world", *urls], termination_log) == 66
+    assert left(termination_log)["reason"] == "AnnotationsUnreachable"
+
+
 def test_nothing_that_is_written_shows_a_credential(
     server: HttpServer, termination_log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

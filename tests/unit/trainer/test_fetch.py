@@ -78,6 +78,14 @@ def test_too_large_file_is_refused_and_leaves_nothing(server: HttpServer, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("host", ["images..example", f"{'a' * 64}.example"], ids=["empty label", "long label"])
+def test_host_that_can_not_exist_is_refused_at_once(host: str, tmp_path: Path, naps: Naps) -> None:
+    with pytest.raises(FetchError, match="the URL is not valid") as error:
+        fetch(f"https://{host}/a.jpg", tmp_path / "a", naps)
+    assert not error.value.passing
+    assert naps.seconds == []
+
+
 def test_unreachable_server_is_said_without_the_url(tmp_path: Path, naps: Naps) -> None:
     with pytest.raises(FetchError) as error:
         fetch("http://127.0.0.1:9/a?sig=SECRET", tmp_path / "a", naps)

@@ -1,5 +1,7 @@
 """Fetching many images: a few bad ones are left out, many are an error that says why."""
 
+import struct
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,15 @@ from vott_trainer.images import Dropped, Fetched, Limits, fetch_all, open_rgb
 from vott_trainer.retry import Backoff
 
 GOOD = image_with_shapes(0)[0]
+
+
+def jpeg_with_broken_exif() -> bytes:
+    """An image that decodes, and that can't be turned as its EXIF data asks: the width is no integer there."""
+    width = struct.pack(">HHI4s", 0x0100, 1, 1, b"\xff\0\0\0")
+    orientation = struct.pack(">HHI4s", 0x0112, 3, 1, b"\0\x06\0\0")
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + width + orientation + bytes(4)
+    Image.new("RGB", (40, 20)).save(file := BytesIO(), "JPEG", exif=exif)
+    return file.getvalue()
 
 
 def fetch(urls: list[str], folder: Path, limits: Limits | None = None) -> Fetched:
@@ -34,11 +45,12 @@ def test_all_images_come_and_progress_is_told(server: HttpServer, tmp_path: Path
     ("content", "why"),
     [
         (GOOD[:-40], "not an image, or a truncated one"),
+        (jpeg_with_broken_exif(), "not an image, or a truncated one"),
         (b"<html>sign in</html>", "not an image, or a truncated one"),
         (b"x" * 5000, "larger than the limit of 0 MiB"),
         (png(Image.new("L", (300, 300))), "more than 50,000 pixels"),
     ],
-    ids=["truncated", "no image", "too many bytes", "too many pixels"],
+    ids=["truncated", "broken EXIF", "no image", "too many bytes", "too many pixels"],
 )
 def test_bad_image_is_left_out_with_its_reason(content: bytes, why: str, server: HttpServer, tmp_path: Path) -> None:
     bad = server.serve("/bad.png", content) + "?sig=SECRET"

@@ -14,7 +14,7 @@ from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.progress import Progress, Snapshot, UploadedModel
 from vott_trainer.reporting import ReceiverGoneError, Reporter
 from vott_trainer.retry import Backoff
-from vott_trainer.trainingjob import TrainingJobStatus, status
+from vott_trainer.trainingjob import LAST_REPORT, TrainingJobStatus, status
 
 MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
 SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10")
@@ -220,13 +220,20 @@ def test_renewed_token_is_used(server: HttpServer, job: TrainingJobStatus, tmp_p
 
 
 def test_last_report_is_repeated_until_it_arrives(server: HttpServer, job: TrainingJobStatus) -> None:
-    server.answers[STATUS_PATH] = [Answer(503), Answer(429)]
-    job.send_surely(Snapshot(fraction=1.0, model=MODEL), Backoff(sleep=lambda _seconds: None))
-    assert len(server.requests) == 3
+    refusals = [401, 403, 409, 429, 500, 503, 507]
+    server.answers[STATUS_PATH] = [Answer(status) for status in refusals]
+    job.send_surely(Snapshot(fraction=1.0, model=MODEL), Backoff(attempts=10, sleep=lambda _seconds: None))
+    assert len(server.requests) == len(refusals) + 1
     assert server.requests[-1].json["status"]["model"] == {"url": MODEL.url, "sha256": MODEL.sha256, "sizeBytes": 123}
 
 
-@pytest.mark.parametrize("code", [403, 503])
+def test_last_report_outlasts_an_outage_of_about_ten_minutes() -> None:
+    waits = list(LAST_REPORT.waits())
+    assert 450 <= sum(waits) <= 760  # with the jitter's quarter
+    assert max(waits) <= 30 * 1.25
+
+
+@pytest.mark.parametrize("code", [403, 404, 503])
 def test_last_report_that_never_arrives_is_a_passing_fault(
     code: int, server: HttpServer, job: TrainingJobStatus
 ) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from vott_trainer.annotations import Box
 from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.urls import redact
+from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,11 @@ def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) ->
     boxes[:, 1::2].clamp_(0, pixels.shape[1])
     inside = ((boxes[:, 2:] - boxes[:, :2]) >= min(SMALLEST_SIDE, scale)).all(dim=1)
     if not inside.all():
-        log.warning("%s: %d boxes lie outside of the image and are left out", redact(image.url), int((~inside).sum()))
+        log.warning(
+            "%s: %d boxes lie outside of the image and are left out", redact_url(image.url), int((~inside).sum())
+        )
     numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
-    return Sample(redact(image.url), pixels, boxes[inside], numbers[inside])
+    return Sample(redact_url(image.url), pixels, boxes[inside], numbers[inside])
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
