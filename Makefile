@@ -44,7 +44,7 @@ check: $(VENV)/all ## Lint, types, layers, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports
-	$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not what the models say: run \`make generate\`"; exit 1; }
+	@$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not what the models say: run \`make generate\`"; exit 1; }
 	@diff -u manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml || { echo "the chart's CRD is not manifests/crd.yaml: run \`make generate\`"; exit 1; }
 
 format: $(VENV)/tools ## Format the code

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.paths import cache_folder
+from localcluster.progress import say
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,14 @@ def files_key(paths: list[Path], root: Path) -> str:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, waiting for it; the kernel frees it with the process."""
+    """Hold an exclusive lock on a file, waiting for it (and saying so); the kernel frees it with the process."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting for another run, which holds {path} …")
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -1,18 +1,17 @@
 """Removes what the cluster leaves on the machine; works on half-dead remains too, since it asks the kernel and not notes of its own."""
 
-import os
 import shutil
 import time
 from pathlib import Path
 
 from localcluster import settings
+from localcluster.cgroups import remove_cgroups
 from localcluster.mounts import unmount_below
 from localcluster.network import remove_network
 from localcluster.node_parts import CONTAINERD_STATE, DEVICE_PLUGINS
 from localcluster.paths import RUN, STATE, cache_folder
 from localcluster.processes import Process, find, find_in_cgroup, stop
 
-_CGROUPS = Path("/sys/fs/cgroup")
 _CNI_RESULTS = Path("/var/lib/cni")
 _REAPING_SECONDS = 3
 _CONTAINER_LOGS = Path("/var/log/containers")
@@ -28,32 +27,18 @@ def remove_pods() -> None:
 
 def remove_everything() -> None:
     """Leave no process, mount, interface, rule, control group or file of the cluster, but the caches."""
+    was_up = STATE.exists()  # else kube-proxy's tables and the device plugins are another cluster's
     _kill([*find(STATE), *find_in_cgroup(settings.NAME)])
     remove_pods()
-    remove_network()
+    remove_network(with_kube_proxy=was_up)
     for folder in (RUN, STATE, cache_folder() / "containerd"):
         unmount_below(folder)
-    for folder in (RUN, STATE):
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(RUN, ignore_errors=True)
     remove_cgroups()
+    if was_up:
+        shutil.rmtree(DEVICE_PLUGINS, ignore_errors=True)
     _remove_foreign_files()
-
-
-def cgroup_folders() -> list[Path]:
-    """The cluster's top control group: one with cgroup v2, one a controller with v1."""
-    if (_CGROUPS / "cgroup.controllers").exists():
-        return [_CGROUPS / settings.NAME]
-    return [folder / settings.NAME for folder in _CGROUPS.iterdir() if folder.is_dir() and not folder.is_symlink()]
-
-
-def remove_cgroups() -> None:
-    """Remove the cluster's control groups, the deepest first; they have to be empty of processes."""
-    for top in cgroup_folders():
-        for folder, _, _ in os.walk(top, topdown=False):
-            try:
-                Path(folder).rmdir()
-            except OSError:  # the kernel still counts a process that has just ended: the next `up` uses it as it is
-                continue
+    shutil.rmtree(STATE, ignore_errors=True)  # the last one: an interrupted `down` still knows that all this is ours
 
 
 def _kill(processes: list[Process]) -> None:
@@ -78,8 +63,6 @@ def _remove_foreign_files() -> None:
     for link in _CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(str(STATE)):
             link.unlink()
-    if DEVICE_PLUGINS.exists():
-        shutil.rmtree(DEVICE_PLUGINS)
     for folder in (
         DEVICE_PLUGINS.parent,
         _CNI_RESULTS / "results",

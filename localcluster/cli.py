@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,17 +10,20 @@ from typing import TYPE_CHECKING
 from localcluster.cached import locked
 from localcluster.errors import LocalClusterError, MissingPrerequisiteError
 from localcluster.paths import GPUS, LOCK
-from localcluster.settings import Options
+from localcluster.proxies import reach_directly
+from localcluster.settings import DIRECT_ADDRESSES, Options
 
 if TYPE_CHECKING:
     from localcluster.cluster import Cluster
 
 _INTERRUPTED = 130
+_SYSTEM_FOLDERS = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # a plain user's PATH may lack them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code is 0, 1 for a failure or an unhealthy cluster, 2 for something missing or wrong usage."""
     chosen = _parser().parse_args(arguments)
+    _prepare_environment()
     try:
         return int(chosen.command(chosen))
     except LocalClusterError as error:
@@ -31,12 +35,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return MissingPrerequisiteError.exit_code
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"error: {_sentence(error)}", file=sys.stderr)
+        return LocalClusterError.exit_code
     except KeyboardInterrupt:
         print(
             "Interrupted. The same command goes on from here; `python -m localcluster down` removes what runs.",
             file=sys.stderr,
         )
         return _INTERRUPTED
+
+
+def _prepare_environment() -> None:
+    """For this process and the programs that it starts."""
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    os.environ["PATH"] = os.pathsep.join(dict.fromkeys([*folders, *_SYSTEM_FOLDERS]))
+    reach_directly(os.environ, DIRECT_ADDRESSES)
+
+
+def _sentence(error: OSError | subprocess.CalledProcessError) -> str:
+    """What failed, without Python's words for it."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"{error.cmd} ended with exit code {error.returncode}"
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

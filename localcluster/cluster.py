@@ -7,7 +7,8 @@ from pathlib import Path
 
 from localcluster import containerd, settings
 from localcluster.azurite import azurite_program, connection_string
-from localcluster.cleanup import cgroup_folders, remove_everything, remove_pods
+from localcluster.cgroups import ensure_cgroups
+from localcluster.cleanup import remove_everything, remove_pods
 from localcluster.errors import LocalClusterError
 from localcluster.kubectl import kubectl
 from localcluster.kubernetes_parts import ControlPlaneParts
@@ -37,7 +38,9 @@ class Cluster:
         self._binaries = binaries
         self._gpus = gpus
         self._supervisor = Supervisor(STATE, self._state.logs)
-        self._control_plane = ControlPlaneParts(binaries, self._state, settings.HOST_ADDRESS, settings.PORTS)
+        self._control_plane = ControlPlaneParts(
+            binaries, self._state, settings.HOST_ADDRESS, settings.PORTS, settings.NAMESPACE
+        )
         self._node = NodeParts(binaries, self._state, self._control_plane)
 
     @property
@@ -129,17 +132,3 @@ def forget_earlier_boot() -> None:
         remove_everything()
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
     noted.write_text(current)
-
-
-def ensure_cgroups() -> None:
-    """Make the control group that all pods live in; the kubelet wants to find it."""
-    for folder in cgroup_folders():
-        folder.mkdir(exist_ok=True)
-        for file in ("cpuset.cpus", "cpuset.mems"):  # cgroup v1 leaves them empty, and then no process may enter
-            if (folder / file).exists() and not (folder / file).read_text().strip():
-                (folder / file).write_text((folder.parent / file).read_text())
-    controllers = Path("/sys/fs/cgroup/cgroup.controllers")
-    if controllers.exists():
-        wished = " ".join(f"+{name}" for name in controllers.read_text().split())
-        for parent in (Path("/sys/fs/cgroup"), *cgroup_folders()):
-            (parent / "cgroup.subtree_control").write_text(wished)

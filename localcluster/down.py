@@ -5,7 +5,7 @@ import shutil
 from localcluster.cleanup import remove_everything
 from localcluster.environment import FILE
 from localcluster.mounts import unmount_below
-from localcluster.paths import LOCK, cache_folder
+from localcluster.paths import cache_folder
 from localcluster.progress import step
 
 
@@ -18,4 +18,3 @@ def down(*, purge: bool) -> None:
     if purge:
         with step(f"Remove the caches in {cache_folder()}"):
             shutil.rmtree(cache_folder())
-    LOCK.unlink(missing_ok=True)

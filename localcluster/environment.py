@@ -7,10 +7,10 @@ from localcluster import settings
 from localcluster.cluster import Access
 from localcluster.files import write_if_changed
 from localcluster.kubectl import kubectl_path
-from localcluster.paths import CHECKOUT, STATE
+from localcluster.paths import CHECKOUT, TOOLS
+from localcluster.proxies import shell_lines
 
 FILE = CHECKOUT / ".local" / "env"
-_TOOLS = STATE / "bin"
 
 
 def environment(access: Access, images: dict[str, str]) -> dict[str, str]:
@@ -28,7 +28,8 @@ def environment(access: Access, images: dict[str, str]) -> dict[str, str]:
 def environment_text(variables: dict[str, str]) -> str:
     """The variables as lines for a shell; this machine's own kubectl and helm come before the cluster's."""
     lines = [f"export {name}={_quoted(value)}" for name, value in variables.items()]
-    return "\n".join([*lines, f'export PATH="$PATH:{_TOOLS}"', ""])
+    direct = shell_lines(settings.DIRECT_ADDRESSES)
+    return "\n".join([*lines, *direct, f'export PATH="$PATH:{TOOLS}"', ""])
 
 
 def write_environment(variables: dict[str, str]) -> Path:
@@ -38,12 +39,12 @@ def write_environment(variables: dict[str, str]) -> Path:
 
 def link_tools(binaries: Path) -> Path:
     """Make kubectl and helm, and nothing else of the cluster's programs, found by name."""
-    _TOOLS.mkdir(exist_ok=True)
+    TOOLS.mkdir(exist_ok=True)
     for name, program in {"kubectl": kubectl_path(), "helm": binaries / "helm"}.items():
-        link = _TOOLS / name
+        link = TOOLS / name
         link.unlink(missing_ok=True)
         link.symlink_to(program)
-    return _TOOLS
+    return TOOLS
 
 
 def _quoted(value: str) -> str:

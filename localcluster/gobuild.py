@@ -1,4 +1,4 @@
-"""Builds Kubernetes, etcd, kwok, Helm and the device plugin from source, once per content of ``go/`` and version of Go."""
+"""Builds Kubernetes, etcd, kwok, Helm and the device plugin from source, once per content of ``go/``."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def _build(folder: Path, kubernetes: str) -> None:
     go = _go()
     remedy = "Run the same command again: what is built already is kept."
     with step(
-        f"Build Kubernetes {kubernetes}, etcd, kwok and Helm from source (5 to 8 minutes on 2 cores, once)",
+        f"Build Kubernetes {kubernetes}, etcd, kwok and Helm from source (up to 12 minutes on 2 cores, once)",
         remedy=remedy,
     ) as this:
         environment = {

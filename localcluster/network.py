@@ -1,6 +1,7 @@
 """The bridge between host and pods, and the pods' way out."""
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
@@ -39,11 +40,11 @@ def network_exists() -> bool:
     return _bridge_exists() and HOST_ADDRESS in _run("ip", "-4", "-brief", "address", "show", "dev", BRIDGE)
 
 
-def remove_network() -> None:
-    """Remove bridge, rules and kube-proxy's tables; what is gone already is fine."""
+def remove_network(*, with_kube_proxy: bool) -> None:
+    """Remove bridge and rules, and kube-proxy's tables where they are this cluster's; what is gone already is fine."""
     for link in _links():
         _try("ip", "link", "delete", link)
-    for family, table in (("ip", NAME), *_KUBE_PROXY_TABLES):
+    for family, table in (("ip", NAME), *(_KUBE_PROXY_TABLES if with_kube_proxy else ())):
         _try("nft", "delete", "table", family, table)
 
 
@@ -76,4 +77,5 @@ def _run(*command: str, stdin: str | None = None) -> str:
 
 
 def _try(*command: str) -> None:
-    subprocess.run(command, capture_output=True, check=False)
+    with suppress(FileNotFoundError):  # without the program there is nothing of its kind to remove
+        subprocess.run(command, capture_output=True, check=False)

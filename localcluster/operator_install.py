@@ -47,6 +47,7 @@ class Installation:
         _INSTALLED.write_text(key)
 
     def _install(self, this: Step, values: str) -> None:
+        remove_interrupted_release(self.access.kubeconfig)
         file = write_if_changed(STATE / "config" / "values.json", values)
         # Helm installs a chart's CRDs once and never upgrades them
         this.run(
@@ -121,6 +122,13 @@ class Installation:
         folders = {name: str(STATE / "helm" / name) for name in ("cache", "config", "data")}
         helm = {f"HELM_{name.upper()}_HOME": folder for name, folder in folders.items()}
         return {**os.environ, **helm, "NO_PROXY": "*"}
+
+
+def remove_interrupted_release(kubeconfig: Path) -> None:
+    """Remove Helm's note of a release that a killed Helm left unfinished: no other Helm would touch the release any more."""
+    states = "pending-install, pending-upgrade, pending-rollback"
+    selector = f"owner=helm,name={_RELEASE},status in ({states})"
+    kubectl(kubeconfig, "delete", "secrets", f"--namespace={settings.NAMESPACE}", f"--selector={selector}")
 
 
 def ensure_namespace(kubeconfig: Path) -> None:

@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 
 from localcluster.errors import MissingPrerequisiteError
 from localcluster.progress import step
 
-# what the program is called -> the package that has it
+# a program's name, or a file's path -> the package that has it
 _NODE = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -18,8 +19,11 @@ _NODE = {
     "nft": "nftables",
     "mount": "mount",
 }
-_IMAGES = {"buildah": "buildah", "debootstrap": "debootstrap"}
-_SYSTEM_FOLDERS = "/usr/local/sbin:/usr/sbin:/sbin"  # a plain user's PATH may lack them
+_IMAGES = {
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",  # Ubuntu's debootstrap checks Debian with it
+}
 
 
 def ensure_node_packages() -> None:
@@ -43,7 +47,7 @@ def _ensure(purpose: str, programs: Mapping[str, str]) -> None:
         return
     if not shutil.which("apt-get"):
         raise MissingPrerequisiteError(
-            f"These programs are missing for {purpose}: {', '.join(missing)}. Install them with your package manager."
+            f"These packages are missing for {purpose}: {', '.join(missing)}. Install them with your package manager."
         )
     names = " ".join(missing)
     with step(
@@ -57,4 +61,4 @@ def _ensure(purpose: str, programs: Mapping[str, str]) -> None:
 
 
 def _exists(program: str) -> bool:
-    return shutil.which(program, path=f"{os.environ['PATH']}:{_SYSTEM_FOLDERS}") is not None
+    return Path(program).exists() if program.startswith("/") else shutil.which(program) is not None

@@ -13,6 +13,7 @@ STATE = Path("/var/lib/vott-train")
 RUN = Path(
     "/run/vott-train"
 )  # sockets (their paths may have 107 characters at most) and what must not outlive a reboot
+TOOLS = STATE / "bin"  # kubectl and helm for a person's PATH
 GPUS = STATE / "gpus"  # how many the running cluster pretends to have
 LOCK = Path("/run/lock/vott-train.lock")
 

@@ -90,17 +90,18 @@ class Authority:
         return key
 
 
-def write_kubeconfig(path: Path, server: str, authority: Authority, client: KeyPair) -> Path:
-    """Write a kubeconfig that carries the authority and the client's key within itself."""
+def write_kubeconfig(path: Path, server: str, authority: Authority, client: KeyPair, namespace: str = "") -> Path:
+    """Write a kubeconfig that carries the authority and the client's key within itself; ``namespace`` is the context's default."""
     cluster = {"server": server, "certificate-authority-data": _base64(authority.certificate)}
     user = {"client-certificate-data": _base64(client.certificate), "client-key-data": _base64(client.key)}
     name = "vott-train"
+    context = {"cluster": name, "user": name, **({"namespace": namespace} if namespace else {})}
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": name, "cluster": cluster}],
         "users": [{"name": name, "user": user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
+        "contexts": [{"name": name, "context": context}],
         "current-context": name,
     }
     write_if_changed(path, json.dumps(config, indent=1).encode())  # JSON is YAML
@@ -142,4 +143,4 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 def _write(pair: KeyPair, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> None:
     write_if_changed(pair.key, _pem(key))
-    pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    write_if_changed(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
+from localcluster.proxies import without_proxies
 
 _MARK = "VOTT_TRAIN_LOCALCLUSTER"
 _POLL_SECONDS = 0.05
 _LOG_TAIL_BYTES = 2000
+_KILL_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Supervisor:
         return os.posix_spawnp(  # not Popen: nobody here will wait for its end
             "env",
             ["env", "--chdir=/", *program.command],
-            {**os.environ, **program.environment, _MARK: mark},
+            {**without_proxies(os.environ), **program.environment, _MARK: mark},
             file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)],
             setsid=True,
         )
@@ -173,7 +175,11 @@ class Supervisor:
 
 
 def stop(processes: Iterable[Process], grace: float = 5) -> None:
-    """Ask the processes to end, and kill those that have not after ``grace`` seconds (at once, with 0)."""
+    """Ask the processes to end, and kill those that have not after ``grace`` seconds (at once, with 0).
+
+    Raises:
+        LocalClusterError: the kernel does not end one of them.
+    """
     left = [process for process in processes if process.is_running()]
     for process in left if grace else ():
         process.kill(signal.SIGTERM)
@@ -181,8 +187,14 @@ def stop(processes: Iterable[Process], grace: float = 5) -> None:
     while left and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
         left = [process for process in left if process.is_running()]
+    for process in left:
+        process.kill()
+    deadline = time.monotonic() + _KILL_SECONDS
     while left:
-        for process in left:
-            process.kill()
+        if time.monotonic() > deadline:
+            stuck = ", ".join(f"{process.name} ({process.pid})" for process in left)
+            raise LocalClusterError(
+                f"These processes do not end although killed: {stuck}. They wait for the kernel: see dmesg."
+            )
         time.sleep(_POLL_SECONDS)
         left = [process for process in left if process.is_running()]

@@ -1,8 +1,10 @@
 """``up``: from nothing, or from whatever is there, to a cluster that takes messages."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from localcluster import settings
 from localcluster.azurite_install import azurite_command
@@ -13,7 +15,10 @@ from localcluster.images import build_images, load_images
 from localcluster.kubectl import kubectl_path
 from localcluster.operator_install import Installation, ensure_namespace
 from localcluster.packages import ensure_image_packages, ensure_node_packages
+from localcluster.progress import say
 from localcluster.storage import ensure_queue
+
+_PROGRAMS = (binaries, azurite_command, kubectl_path)
 
 
 @dataclass(frozen=True)
@@ -49,14 +54,24 @@ def up(options: settings.Options) -> Up:
 
 def build() -> None:
     """Make what needs no root: programs and Azurite."""
-    with ThreadPoolExecutor() as pool:
-        for future in [pool.submit(task) for task in (binaries, azurite_command, kubectl_path)]:
-            future.result()
+    _side_by_side(*_PROGRAMS)
 
 
 def _build_all() -> dict[str, str]:
     """The programs are compiled (processors) while the images are made (mostly network and disk)."""
-    with ThreadPoolExecutor() as pool:
-        images, programs = pool.submit(build_images), pool.submit(build)
-        programs.result()
-        return images.result()
+    images: dict[str, str]
+    images, *_ = _side_by_side(build_images, *_PROGRAMS)
+    return images
+
+
+def _side_by_side(*tasks: Callable[[], Any]) -> list[Any]:
+    """The tasks' results; the first failure is said at once, and raised when the others have ended."""
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        done, still_running = wait(futures, return_when=FIRST_EXCEPTION)
+        failure = next((error for future in done if (error := future.exception())), None)
+        if failure and still_running:
+            say(f"error: {failure}\nWhat else is being built is finished first, to be there next time; Ctrl-C ends it.")
+    if failure:
+        raise failure
+    return [future.result() for future in futures]
