@@ -1,5 +1,6 @@
 """Results that are made once."""
 
+import queue
 import threading
 from pathlib import Path
 
@@ -53,21 +54,19 @@ def test_of_builders_at_the_same_time_one_builds_and_the_others_wait_for_it() ->
     assert len(builds) == 1
 
 
-def test_who_waits_for_a_lock_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "lock"
+def test_who_waits_for_a_lock_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, said = tmp_path / "lock", queue.Queue[str]()
+    monkeypatch.setattr(cached, "say", said.put)
 
     def wait() -> None:
         with cached.locked(path):
             pass
 
     waiting = threading.Thread(target=wait)
-    said = ""
     with cached.locked(path):
         waiting.start()
-        while not said:
-            said = capsys.readouterr().err
+        assert said.get(timeout=30) == f"Waiting for another run, which holds {path} …"
     waiting.join()
-    assert said == f"Waiting for another run, which holds {path} …\n"
 
 
 def test_a_file_key_changes_with_name_content_and_executable_bit(tmp_path: Path) -> None:
