@@ -37,7 +37,8 @@ class PodState:
     @property
     def live(self) -> bool:
         """Whether it runs or may still run."""
-        return self.phase in ("Pending", "Running") and not self.deleting
+        # Between a container's end and the pod's, the phase is still Running.
+        return self.phase in ("Pending", "Running") and not self.deleting and self.exit_code is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,6 +186,7 @@ class Corner:
             "message": message,
             "reason": reason or ("Error" if exit_code else "Completed"),
         }
+        self._pod_status(name, "Running", {"terminated": terminated})  # as the kubelet does it: the container first
         self._pod_status(name, "Failed" if exit_code else "Succeeded", {"terminated": terminated})
 
     def _pod_status(self, name: str, phase: str, state: Object) -> None:

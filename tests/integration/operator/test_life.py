@@ -75,6 +75,7 @@ def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
     assert MODEL["url"] in (condition(complete, "Complete") or {})["message"]
     assert "TrainingSucceeded" in corner.kubectl("describe", "trainingjob", name)
     assert len(receiver.posts) == 1
+    assert "Retrying" not in corner.kubectl("get", "events")
 
 
 def test_complete_waits_for_the_models_report(corner: Corner) -> None:

@@ -105,10 +105,10 @@ def test_a_deleted_pod_is_a_retry_too() -> None:
     assert "deleted or lost" in conditions(decide(observed(None, job(failed_pods=1))))["Running"][2]
 
 
-@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+@pytest.mark.parametrize("phase", ["Running", "Succeeded", "Failed"])
 def test_a_pod_that_has_just_ended_is_the_jobs_to_judge(phase: str) -> None:
     tj = trainingjob(status={"phase": "Running", "reason": c.TRAINER_RUNNING, "conditions": RUNNING})
-    assert decide(observed(tj, job(), pod(phase=phase))).status is None
+    assert decide(observed(tj, job(), pod(phase=phase, exit_code=0))).status is None
 
 
 def test_complete_needs_the_job_and_the_model() -> None:
