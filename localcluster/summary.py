@@ -17,7 +17,7 @@ def summary(up: Up, *, with_operator: bool) -> str:
             f"  source {file}                       sets KUBECONFIG, AZURE_STORAGE_CONNECTION_STRING and more",
             "  kubectl get nodes,trainingjobs -A        look at it",
             "  make demo                                train a first model",
-            "  python -m localcluster status            is everything well?",
-            "  python -m localcluster down              remove it all (caches stay)",
+            "  make status                              is everything well?",
+            "  make down                                remove it all (caches stay)",
         ]
     )
