@@ -16,7 +16,8 @@ from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.corner import ROOT, Corner
 from vott_operator import desired
-from vott_operator.models import TrainingJob, parse_message
+from vott_operator.message import parse_message
+from vott_operator.models import TrainingJob
 from vott_operator.settings import TrainerSettings
 
 CONCURRENCY = 32

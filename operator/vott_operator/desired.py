@@ -5,7 +5,8 @@ from typing import Any
 
 from . import constants as c
 from . import names
-from .models import TrainingJob, TrainMessage
+from .message import TrainMessage
+from .models import TrainingJob
 from .settings import TrainerSettings
 from .urls import has_credentials, without_credentials
 

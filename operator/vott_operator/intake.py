@@ -21,7 +21,8 @@ from .errors import (
     MessageRejectedError,
     SourceUnavailableError,
 )
-from .models import TrainingJob, TrainMessage, parse_message
+from .message import TrainMessage, parse_message
+from .models import TrainingJob
 from .names import Key
 from .queues.base import Delivery, QueueSource
 from .settings import Settings

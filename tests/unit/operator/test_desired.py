@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.unit.operator.builders import UID, trainingjob
 from vott_operator import desired
-from vott_operator.models import TrainMessage
+from vott_operator.message import TrainMessage
 from vott_operator.settings import ModelStore, TrainerSettings
 
 SETTINGS = TrainerSettings(image="trainer:1")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vott_operator.errors import MessageRejectedError
-from vott_operator.models import TrainMessage, parse_message
+from vott_operator.message import TrainMessage, parse_message
 
 GOOD = {
     "annotations": "https://host/a.csv",
