@@ -130,7 +130,7 @@ class Intake:
             trainingjob = await self._cluster.read_trainingjob(Key(self._settings.namespace, name))
         except InvalidObjectError as error:
             raise MessageRejectedError(
-                c.INVALID_MESSAGE, f"The TrainingJob was refused: {error}", message.status
+                c.INVALID_MESSAGE, f"The TrainingJob was refused: {error.answer}", message.status
             ) from None
         secret = desired.url_secret(message, trainingjob)
         if secret is not None:

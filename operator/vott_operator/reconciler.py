@@ -102,7 +102,7 @@ class Reconciler:
             self._store.put_job(key, await self._cluster.read_job(key))
         except InvalidObjectError as error:
             await self._fail(
-                trainingjob, Explanation(c.INVALID_SPEC, f"The Job was refused by the API server: {error}")
+                trainingjob, Explanation(c.INVALID_SPEC, f"The Job was refused by the API server: {error.answer}")
             )
             return None
         return 0.0

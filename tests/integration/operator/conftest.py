@@ -1,7 +1,7 @@
 """One control plane and one Azurite for all tests here; a namespace and a queue for each."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -10,6 +10,7 @@ from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
 from tests.support.corner import ROOT, Corner
+from vott_operator.cluster import Cluster
 
 numbers = itertools.count(1)
 
@@ -33,6 +34,15 @@ def corner(request: pytest.FixtureRequest, control_plane: ControlPlane, azurite:
     """Parametrize indirectly to set chart values."""
     with Corner(control_plane, azurite, f"corner-{next(numbers)}", getattr(request, "param", {})) as corner:
         yield corner
+
+
+@pytest.fixture
+async def cluster(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+    """The operator's own client, as the administrator."""
+    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
+    cluster = await Cluster.connect()
+    yield cluster
+    await cluster.close()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The Kubernetes client against a real API server."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,14 +14,6 @@ from vott_operator.names import Key
 from vott_operator.plan import EventNote
 
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
-
-
-@pytest.fixture
-async def cluster(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
-    cluster = await Cluster.connect()
-    yield cluster
-    await cluster.close()
 
 
 def manifest(corner: Corner, name: str = "cats", **spec: Any) -> dict[str, Any]:

@@ -45,14 +45,6 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-async def cluster(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
-    cluster = await Cluster.connect()
-    yield cluster
-    await cluster.close()
-
-
-@pytest.fixture
 async def intake(corner: Corner, cluster: Cluster) -> AsyncIterator[tuple[MemoryQueue, Intake, Clock]]:
     clock = Clock()
     queue = MemoryQueue(clock)
