@@ -19,6 +19,7 @@ LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "vott-train"
 ANNOTATION_QUEUE: Final = "vott.dev/queue"
 ANNOTATION_MESSAGE_ID: Final = "vott.dev/message-id"
+ANNOTATION_DIGEST: Final = "vott.dev/message-digest"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 
 # The trainer container (docs/trainer-contract.md).
@@ -72,8 +73,11 @@ DELIVERY_REFUSED: Final = "Refused"
 DELIVERY_GIVEN_UP: Final = "GivenUp"
 
 # Reasons of a rejected message.
+NOT_TEXT: Final = "NotText"
+MESSAGE_TOO_LARGE: Final = "MessageTooLarge"
 NOT_JSON: Final = "NotJSON"
 NOT_AN_OBJECT: Final = "NotAnObject"
 INVALID_MESSAGE: Final = "InvalidMessage"
 PLUGIN_NOT_ALLOWED: Final = "PluginNotAllowed"
+MESSAGE_ID_REUSED: Final = "MessageIdReused"
 INTERNAL_ERROR: Final = "InternalError"

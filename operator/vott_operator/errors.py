@@ -57,3 +57,7 @@ class CallbackError(VottOperatorError):
 
 class SourceUnavailableError(VottOperatorError):
     """A queue can't be reached or refused a call; the text names the queue and the cause."""
+
+
+class LostMessageError(VottOperatorError):
+    """A message is no longer in our hand: its lock ended and somebody else may have it, or it is settled."""
