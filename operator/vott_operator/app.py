@@ -9,13 +9,14 @@ from typing import Any, Self
 
 from .callbacks import CallbackSender
 from .cluster import Cluster
-from .errors import VottOperatorError
+from .errors import LeadershipLostError, VottOperatorError
 from .intake import Intake
 from .last_word import LastWord
+from .leader import Leadership
 from .models import TrainingJob
 from .names import Key
-from .queues.base import QueueSource
-from .queues.storage_queue import StorageQueue
+from .queue_settings import QueueSettings
+from .queues.factory import open_source
 from .reconciler import Reconciler
 from .settings import Settings
 from .store import Store, owner_key
@@ -26,19 +27,28 @@ logger = logging.getLogger(__name__)
 WORKERS = 32
 RESYNC_SECONDS = 300.0
 LEARN_AGAIN_SECONDS = 5.0
+STOP_SECONDS = 10.0
+"""For messages in hand at the end, out of the 30 seconds that Kubernetes gives a pod."""
 
 
 class App:
-    """The running operator, as an async context manager. Raises SettingsError or ClusterError when it can't begin."""
+    """The running operator, as an async context manager. Raises SettingsError or ClusterError when it can't begin.
+
+    It knows what the watches tell from the first moment, but acts only while it leads.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store()
+        self.ended = asyncio.Event()
+        """Set when this operator must not go on."""
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
+        self._intakes: list[Intake] = []
+        self._intake_tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] | None = None
         self._last_words: WorkQueue[Key] | None = None
-        self._learned = asyncio.Event()
+        self._claimed = 0
 
     async def __aenter__(self) -> Self:
         try:
@@ -49,34 +59,61 @@ class App:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._stop_intakes(STOP_SECONDS)
+        await _cancel(self._tasks)
         await self._stack.aclose()
 
     async def _start(self) -> None:
+        settings = self.settings
         cluster = await Cluster.connect()
         self._stack.push_async_callback(cluster.close)
-        callbacks = await self._stack.enter_async_context(CallbackSender(self.settings.callbacks))
-        last_word = LastWord(cluster, self.store, callbacks, self.settings, _now)
+        callbacks = await self._stack.enter_async_context(CallbackSender(settings.callbacks))
+        last_word = LastWord(cluster, self.store, callbacks, settings, self.now)
         self._last_words = WorkQueue(last_word.say, workers=WORKERS, expected=VottOperatorError)
-        reconciler = Reconciler(cluster, self.store, self.settings, _now, self._last_words.add)
+        reconciler = Reconciler(cluster, self.store, settings, self.now, self._last_words.add)
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS, expected=VottOperatorError)
-        intakes = [Intake(source, cluster, callbacks, self) for source in self._sources()]
-        self._spawn(self._queue.run(), "reconcile")
-        self._spawn(self._last_words.run(), "last words")
-        self._spawn(self._resync(cluster), "resync")
-        self._spawn(self._learn(cluster), "learn")
-        for number, intake in enumerate(intakes):
-            self._spawn(self._take_in(intake), f"intake {number}")
+        self._intakes = [self._open(queue, cluster, callbacks) for queue in settings.queues]
+        self._tasks.append(self._spawn(self._operate(cluster), "operator"))
 
-    def _sources(self) -> list[QueueSource]:
-        connection_string = self.settings.storage_connection_string
-        sources = [StorageQueue(connection_string, queue.name) for queue in self.settings.queues]
-        for source in sources:
-            self._stack.push_async_callback(source.close)
-            logger.info("taking messages from %s", source.identity)
-        return list(sources)
+    def _open(self, queue: QueueSettings, cluster: Cluster, callbacks: CallbackSender) -> Intake:
+        source = open_source(queue)
+        self._stack.push_async_callback(source.close)
+        return Intake(source, queue, cluster, callbacks, self)
+
+    async def _operate(self, cluster: Cluster) -> None:
+        election = self.settings.leader_election
+        if not election.enabled:
+            return self._lead(cluster)
+        lease = Key(self.settings.namespace, election.lease_name)
+        leadership = Leadership(cluster, lease, election.lease_duration_seconds)
+        await leadership.acquire()
+        self._stack.push_async_callback(leadership.release)
+        self._lead(cluster)
+        await leadership.hold()
+        # Another may lead from now on. What both do is harmless, as every name is made from the message, but of no use.
+        await _cancel([task for task in self._tasks if task is not asyncio.current_task()])
+        await self._stop_intakes(0)
+        raise LeadershipLostError(f"the Lease {lease} could not be renewed; another operator may lead")
+
+    def _lead(self, cluster: Cluster) -> None:
+        assert self._queue is not None
+        assert self._last_words is not None
+        self._tasks.append(self._spawn(self._queue.run(), "reconcile"))
+        self._tasks.append(self._spawn(self._last_words.run(), "last words"))
+        self._tasks.append(self._spawn(self._resync(cluster), "resync"))
+        learned = self._spawn(self._learn(cluster), "learn")
+        self._tasks.append(learned)
+        self._intake_tasks = [
+            self._spawn(self._take_in(intake, learned), f"intake {number}")
+            for number, intake in enumerate(self._intakes)
+        ]
+
+    async def _stop_intakes(self, grace_seconds: float) -> None:
+        """Receive nothing more, and finish or release what is in hand."""
+        await _cancel(self._intake_tasks)
+        await asyncio.gather(*(intake.stop(grace_seconds) for intake in self._intakes))
+
+    # ----------------------------------------------------------------------------------- what the other parts report
 
     def noticed(self, trainingjob: TrainingJob) -> None:
         """A TrainingJob was seen, in a watch or as the answer to a write."""
@@ -84,35 +121,72 @@ class App:
             self.trigger(trainingjob.key)
 
     def trigger(self, key: Key) -> None:
-        """Something happened around this TrainingJob: reconcile it."""
+        """Something happened around this TrainingJob: reconcile it, as soon as this operator leads."""
         if self._queue is not None:
             self._queue.add(key)
 
-    def room(self) -> int:
-        """How many more TrainingJobs may be made now."""
-        return self.settings.max_unfinished_jobs - self.store.unfinished
+    def settled(self, key: Key) -> None:
+        """The message of that TrainingJob is removed from its queue."""
+        self.store.note_settled(key)
+        self.trigger(key)
+
+    def claim_room(self, wanted: int) -> int:
+        """Take room for up to so many new TrainingJobs; returns how much there was."""
+        room = self.settings.max_unfinished_jobs - self.store.unfinished - self._claimed
+        granted = max(0, min(wanted, room))
+        self._claimed += granted
+        return granted
+
+    def give_room_back(self, count: int) -> None:
+        """What was claimed is not needed any more: the TrainingJob counts now, or there is none."""
+        self._claimed -= count
+
+    def twin(self, queue: str, digest: str, message_id: str, window_seconds: float) -> TrainingJob | None:
+        """A TrainingJob that another message of the same queue and content brought within that time."""
+        for trainingjob in self.store.of_content(queue, digest):
+            age = self.now() - datetime.fromisoformat(trainingjob.metadata.creation_timestamp)
+            if age.total_seconds() <= window_seconds and not trainingjob.is_from(message_id):
+                return trainingjob
+        return None
+
+    @staticmethod
+    def now() -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
 
     def health(self) -> str:
         """For /healthz: raises RuntimeError when a part has died."""
-        for task in self._tasks:
-            if task.done() and not (task.get_name() == "learn" and self._learned.is_set()):
+        for task in [*self._tasks, *self._intake_tasks]:
+            if task.done() and (task.cancelled() or task.exception() is not None):
                 raise RuntimeError(f"{task.get_name()} has ended")
         return "ok"
 
+    def check(self) -> None:
+        """Raises the error that ended the operator, if one did."""
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and isinstance(error := task.exception(), VottOperatorError):
+                raise error
+
+    # ------------------------------------------------------------------------------------------- tasks of the leader
+
+    async def _take_in(self, intake: Intake, learned: asyncio.Task[None]) -> None:
+        await asyncio.shield(learned)  # without it `claim_room` would be wrong after a restart
+        await intake.run()
+
     async def _learn(self, cluster: Cluster) -> None:
-        """Get to know the TrainingJobs there are, without which `room` would be wrong after a restart."""
-        while not self._learned.is_set():
+        """Get to know the TrainingJobs there are."""
+        for namespace in self.settings.namespaces:
+            await self._learn_of(cluster, namespace)
+
+    async def _learn_of(self, cluster: Cluster, namespace: str) -> None:
+        while True:
             try:
-                async for trainingjob in cluster.list_trainingjobs(self.settings.namespace):
+                async for trainingjob in cluster.list_trainingjobs(namespace):
                     self.store.put_trainingjob(trainingjob)
-                self._learned.set()
+                return
             except VottOperatorError as error:
                 logger.warning("TrainingJobs can't be listed: %s; trying again in %.0f s", error, LEARN_AGAIN_SECONDS)
                 await asyncio.sleep(LEARN_AGAIN_SECONDS)
-
-    async def _take_in(self, intake: Intake) -> None:
-        await self._learned.wait()
-        await intake.run()
 
     async def _resync(self, cluster: Cluster) -> None:
         """Now and then look at everything again, and forget what went while a watch was broken: kopf does not tell of that."""
@@ -127,24 +201,31 @@ class App:
 
     async def _forget_what_is_gone(self, cluster: Cluster) -> None:
         trainingjobs, jobs = self.store.trainingjobs(), self.store.jobs()
-        uids = {item.metadata.uid async for item in cluster.list_trainingjobs(self.settings.namespace)}
+        uids, names = set(), set()
+        for namespace in self.settings.namespaces:
+            uids |= {item.metadata.uid async for item in cluster.list_trainingjobs(namespace)}
+            names |= {owner_key(body) async for body in cluster.list_jobs(namespace)}
         for key, trainingjob in trainingjobs.items():
             if trainingjob.metadata.uid not in uids:
                 self.store.drop_trainingjob(key, trainingjob.metadata.uid)
-        names = {owner_key(body) async for body in cluster.list_jobs(self.settings.namespace)}
         for key in jobs.keys() - names:
             self.store.drop_job(key)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
-        task.add_done_callback(_report)
-        self._tasks.append(task)
+        task.add_done_callback(self._report)
+        return task
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        expected = isinstance(error, VottOperatorError)
+        logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
+        if isinstance(error, LeadershipLostError):
+            self.ended.set()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("%s has died: %s", task.get_name(), error, exc_info=error)
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

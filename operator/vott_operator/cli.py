@@ -10,6 +10,7 @@ import kopf
 from . import crd, handlers
 from .app import App
 from .errors import VottOperatorError
+from .queue_commands import queue
 from .settings import Settings, load
 
 
@@ -43,15 +44,20 @@ def print_crd() -> None:
     click.echo(crd.to_yaml(), nl=False)
 
 
+main.add_command(queue)
+
+
 async def _operate(settings: Settings, liveness: str) -> None:
     async with App(settings) as app:
         await kopf.operator(
             registry=handlers.registry,
             memo=kopf.Memo(app=app),
-            namespaces=[settings.namespace],
+            namespaces=settings.namespaces,
             standalone=True,
             liveness_endpoint=liveness,
+            stop_flag=app.ended,
         )
+        app.check()
 
 
 def _log(settings: Settings) -> None:

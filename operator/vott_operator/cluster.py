@@ -96,6 +96,17 @@ class Cluster:
             raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
         return TrainingJob.model_validate(answer)
 
+    async def delete_trainingjob(self, trainingjob: TrainingJob) -> None:
+        """Delete that very TrainingJob, and by its ownership all that it made. One that is gone is as good."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": trainingjob.metadata.uid}}
+        try:
+            await self._send("DELETE", _trainingjob(trainingjob.key), body)
+        except NotFoundError:
+            return
+        except ClusterError as error:
+            if error.status != 409:  # another of the same name
+                raise
+
     async def create_job(self, manifest: Mapping[str, Any]) -> Body:
         """Create a batch/v1 Job. Raises AlreadyExistsError."""
         return await self._send("POST", f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs", manifest)
@@ -151,6 +162,18 @@ class Cluster:
         except AlreadyExistsError:
             return
 
+    async def read_lease(self, key: Key) -> Body:
+        """A coordination.k8s.io/v1 Lease. Raises NotFoundError."""
+        return await self._send("GET", _lease(key))
+
+    async def create_lease(self, lease: Body) -> None:
+        """Create a Lease. Raises AlreadyExistsError."""
+        await self._send("POST", _lease(Key(lease["metadata"]["namespace"], "")).rstrip("/"), lease)
+
+    async def replace_lease(self, lease: Body) -> None:
+        """Write a Lease that was read. Raises ClusterError (409) when it changed in between."""
+        await self._send("PUT", _lease(Key(lease["metadata"]["namespace"], lease["metadata"]["name"])), lease)
+
     async def _list(self, path: str, query: str = "") -> AsyncIterator[Body]:
         token = ""
         while True:
@@ -184,6 +207,10 @@ class Cluster:
 
 def _trainingjob(key: Key) -> str:
     return f"{TRAININGJOBS}/namespaces/{key.namespace}/{c.PLURAL}/{key.name}"
+
+
+def _lease(key: Key) -> str:
+    return f"apis/coordination.k8s.io/v1/namespaces/{key.namespace}/leases/{key.name}"
 
 
 def _error(request: str, status: int, data: bytes) -> ClusterError:

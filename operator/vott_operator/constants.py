@@ -39,6 +39,7 @@ FAILED: Final = "Failed"
 # Condition types beyond the phases of the same name.
 CALLBACK_DELIVERED: Final = "CallbackDelivered"
 MODEL_UPLOADED: Final = "ModelUploaded"
+MESSAGE_SETTLED: Final = "MessageSettled"
 
 # Reasons of Running.
 TRAINER_RUNNING: Final = "TrainerRunning"
@@ -65,6 +66,12 @@ BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 MODEL_NOT_REPORTED: Final = "ModelNotReported"
 JOB_NAME_TAKEN: Final = "JobNameTaken"
+
+# Reasons of MessageSettled.
+REMOVED_FROM_QUEUE: Final = "RemovedFromQueue"
+
+# Reasons of Events that are no condition's.
+DUPLICATE_MESSAGE: Final = "DuplicateMessage"
 
 # Reasons of CallbackDelivered.
 DELIVERED: Final = "Delivered"

@@ -12,7 +12,7 @@ from . import constants as c
 from .models import TrainingJobSpec, TrainingJobStatus
 from .names import MAX_NAME_LENGTH
 
-MUTABLE_FIELDS = ("suspend",)
+MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
 
 COLUMNS = (
     ("Status", "string", ".status.phase", 0, "Pending, Running, Suspended, Complete or Failed"),

@@ -24,13 +24,15 @@ GPU_TOLERATIONS = (
 
 
 def trainingjob_manifest(
-    message: TrainMessage, *, name: str, namespace: str, plugin: str, annotations: dict[str, str]
+    message: TrainMessage, *, name: str, namespace: str, plugin: str, annotations: dict[str, str], ttl_seconds: int | None = None
 ) -> Manifest:
     """The TrainingJob for a message. URLs go in without their credentials; `url_secret` holds the full ones."""
     spec: Manifest = {"plugin": plugin, "parameters": message.parameters}
     spec |= {field: {"url": without_credentials(url)} for field, url in _urls(message).items()}
     if _needs_secret(message):
         spec["urlSecretRef"] = {"name": names.url_secret(name)}
+    if ttl_seconds is not None:
+        spec["ttlSecondsAfterFinished"] = ttl_seconds
     return {
         "apiVersion": c.API_VERSION,
         "kind": c.KIND,

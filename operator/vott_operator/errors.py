@@ -59,5 +59,9 @@ class SourceUnavailableError(VottOperatorError):
     """A queue can't be reached or refused a call; the text names the queue and the cause."""
 
 
+class LeadershipLostError(VottOperatorError):
+    """This operator held the Lease and holds it no longer."""
+
+
 class LostMessageError(VottOperatorError):
     """A message is no longer in our hand: its lock ended and somebody else may have it, or it is settled."""

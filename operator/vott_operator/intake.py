@@ -2,176 +2,209 @@
 
 The order is what makes it safe: create, then settle. A kill in between brings the message back, and creating the
 TrainingJob of the same name again changes nothing.
+
+While something is away for a time (the API server, a callback), the message stays in hand and its lock is kept alive.
+Giving it back instead would count as a failed delivery, and a queue puts aside what failed too often.
 """
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Protocol
 
 from . import constants as c
-from . import desired, names
+from . import names
 from .callbacks import CallbackSender, payload
 from .cluster import Cluster
+from .conversion import Converter, Registry
 from .errors import (
-    AlreadyExistsError,
     CallbackError,
     ClusterError,
-    InvalidObjectError,
+    LostMessageError,
     MessageRejectedError,
     SourceUnavailableError,
+    VottOperatorError,
 )
-from .message import TrainMessage, parse_message
-from .models import TrainingJob
 from .names import Key
+from .queue_settings import QueueSettings
 from .queues.base import Delivery, QueueSource
 from .settings import Settings
 
 logger = logging.getLogger(__name__)
 
 BATCH = 32
-IDLE_SECONDS = 1.0
+MAX_IN_HAND = 64
+"""Messages of one queue that are held at the same time: a few that have to wait must not hold up the others."""
+WAIT_SECONDS = 2.0
 FULL_SECONDS = 2.0
-MAX_BACKOFF_SECONDS = 30.0
-MAX_REJECTIONS = 64
-"""Rejections whose callbacks are on their way. They are not waited for: one slow receiver must not hold up the queue."""
+MAX_BACKOFF_SECONDS = 15.0
 MAX_ATTEMPTS = 5
 """After which a message that makes the operator itself stumble is put aside, and an unheard callback is let be."""
+RELEASE_SECONDS = 3.0
 
 
-class Owner(Protocol):
+class Owner(Registry, Protocol):
     """What intake needs to know of the operator that it works for."""
 
     settings: Settings
 
-    def room(self) -> int:
-        """How many more TrainingJobs may be made now."""
+    def claim_room(self, wanted: int) -> int:
+        """Take room for up to so many new TrainingJobs; returns how much there was."""
 
-    def noticed(self, trainingjob: TrainingJob) -> None:
-        """A TrainingJob is there."""
+    def give_room_back(self, count: int) -> None:
+        """What was claimed is not needed any more: the TrainingJob counts now, or there is none."""
+
+    def settled(self, key: Key) -> None:
+        """The message of that TrainingJob is removed from its queue."""
 
 
 class Intake:
     """Takes messages from one queue while there is room for more TrainingJobs."""
 
-    def __init__(self, source: QueueSource, cluster: Cluster, callbacks: CallbackSender, owner: Owner) -> None:
+    def __init__(
+        self, source: QueueSource, queue: QueueSettings, cluster: Cluster, callbacks: CallbackSender, owner: Owner
+    ) -> None:
         self._source = source
-        self._cluster = cluster
         self._callbacks = callbacks
         self._owner = owner
-        self._settings = owner.settings
-        self._rejections: set[asyncio.Task[None]] = set()
+        self._converter = Converter(source.identity, queue, owner.settings, cluster, owner)
+        self._in_hand: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Take messages until cancelled. A queue that can't be reached is tried again, ever slower."""
         failures = 0
         while True:
             try:
-                pause = await self.take_batch()
+                await self.take_batch(WAIT_SECONDS)
                 failures = 0
-            except SourceUnavailableError as error:
+            except VottOperatorError as error:
                 pause = min(MAX_BACKOFF_SECONDS, 2.0**failures)
-                failures += 1
+                failures = min(failures + 1, 10)
                 logger.warning("%s; trying again in %.0f s", error, pause)
-            await asyncio.sleep(pause)
+                await asyncio.sleep(pause)
 
-    async def take_batch(self) -> float:
-        """Take what is there, up to the room left. Returns the seconds to wait before the next call."""
-        room = min(self._owner.room(), MAX_REJECTIONS - len(self._rejections))
-        if room <= 0:
-            return FULL_SECONDS
-        limit = min(room, BATCH)
-        deliveries = await self._source.receive(limit)
-        results = await asyncio.gather(*(self._take(delivery) for delivery in deliveries), return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
-        return 0.0 if len(deliveries) == limit else IDLE_SECONDS
-
-    async def rejected(self) -> None:
-        """Wait until all rejections are settled."""
-        await asyncio.gather(*self._rejections)
-
-    async def _take(self, delivery: Delivery) -> None:
-        name = names.trainingjob(self._source.identity, delivery.id)
+    async def take_batch(self, wait_seconds: float = 0.0) -> None:
+        """Receive what there is room for, and begin with each. Waits so long for the first message, or for room."""
+        free = min(BATCH, MAX_IN_HAND - len(self._in_hand))
+        room = self._owner.claim_room(free) if free else 0
+        if not room:
+            await self._wait_for_room()
+            return
+        deliveries = 0
         try:
-            await self._create(parse_message(delivery.body), name, delivery)
-        except MessageRejectedError as error:
-            self._reject(delivery, name, error)
-        except ClusterError as error:
-            await self._release(delivery, str(error))
-        except Exception as error:  # a fault of ours must neither lose the message nor stop the others
-            logger.exception("message %s", delivery.id)
-            if delivery.attempt < MAX_ATTEMPTS:
-                await self._release(delivery, "a fault in the operator")
-            else:
-                text = f"The operator failed at this message {delivery.attempt} times ({type(error).__name__}); its log has more."
-                self._reject(delivery, name, MessageRejectedError(c.INTERNAL_ERROR, text))
+            for delivery in await self._source.receive(room, wait_seconds):
+                deliveries += 1
+                self._begin(delivery)
+        finally:
+            self._owner.give_room_back(room - deliveries)
+
+    async def _wait_for_room(self) -> None:
+        await self._source.pause()
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=FULL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         else:
-            await self._source.complete(delivery)
+            await asyncio.sleep(FULL_SECONDS)
 
-    async def _release(self, delivery: Delivery, why: str) -> None:
-        delay = min(MAX_BACKOFF_SECONDS, 2.0 ** min(delivery.attempt, 10))
-        logger.warning("message %s: %s; it comes back in %.0f s", delivery.id, why, delay)
-        await self._source.release(delivery, delay)
+    async def idle(self) -> None:
+        """Wait until nothing is in hand."""
+        while self._in_hand:
+            await asyncio.wait(self._in_hand)
 
-    async def _create(self, message: TrainMessage, name: str, delivery: Delivery) -> None:
-        manifest = desired.trainingjob_manifest(
-            message,
-            name=name,
-            namespace=self._settings.namespace,
-            plugin=self._plugin(message),
-            annotations={c.ANNOTATION_QUEUE: self._source.identity, c.ANNOTATION_MESSAGE_ID: delivery.id},
-        )
+    async def stop(self, grace_seconds: float) -> None:
+        """Finish what is in hand, as far as the time allows, and let go of the rest. Call it after `run` has ended."""
+        if self._in_hand:
+            await asyncio.wait(self._in_hand, timeout=grace_seconds)
+        for task in self._in_hand:
+            task.cancel()
+        await self.idle()
+
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._handle(delivery), name=f"message {delivery.id}")
+        self._in_hand.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        self._in_hand.discard(task)
+        self._owner.give_room_back(1)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("%s: %s", task.get_name(), error, exc_info=error)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Work on one message while another task keeps its lock. Whichever ends first ends the other."""
+        work = asyncio.create_task(self._work(delivery))
+        keeper = asyncio.create_task(self._keep(delivery))
         try:
-            trainingjob = await self._cluster.create_trainingjob(manifest)
-            logger.info("message %s: TrainingJob %s created", delivery.id, trainingjob.key)
-        except AlreadyExistsError:
-            trainingjob = await self._cluster.read_trainingjob(Key(self._settings.namespace, name))
-        except InvalidObjectError as error:
-            raise MessageRejectedError(
-                c.INVALID_MESSAGE, f"The TrainingJob was refused: {error.answer}", message.status
-            ) from None
-        secret = desired.url_secret(message, trainingjob)
-        if secret is not None:
-            await self._cluster.create_secret(secret)
-        self._owner.noticed(trainingjob)
+            await asyncio.wait({work, keeper}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._let_go(delivery, work, keeper)
+            raise
+        for task in (work, keeper):
+            task.cancel()
+        for result in await asyncio.gather(work, keeper, return_exceptions=True):
+            if isinstance(result, (LostMessageError, SourceUnavailableError)):
+                logger.warning("message %s: %s; it comes back by itself", delivery.id, result)
+            elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+                raise result
 
-    def _plugin(self, message: TrainMessage) -> str:
-        plugins = self._settings.plugins
-        plugin = message.plugin or plugins.default
-        if plugin not in plugins.allowed:
-            raise MessageRejectedError(
-                c.PLUGIN_NOT_ALLOWED,
-                f'Field "plugin": {plugin!r} is not allowed here; choose one of {", ".join(plugins.allowed)}.',
-                message.status,
-            )
-        return plugin
+    async def _let_go(self, delivery: Delivery, *tasks: asyncio.Task[None]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(VottOperatorError, TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._source.release(delivery)
 
-    def _reject(self, delivery: Delivery, name: str, error: MessageRejectedError) -> None:
-        task = asyncio.create_task(self._settle_rejected(delivery, name, error))
-        self._rejections.add(task)
-        task.add_done_callback(self._rejections.discard)
+    async def _keep(self, delivery: Delivery) -> None:
+        while True:
+            await asyncio.sleep(delivery.lock_seconds / 3)
+            await self._source.extend(delivery)
 
-    async def _settle_rejected(self, delivery: Delivery, name: str, error: MessageRejectedError) -> None:
+    async def _work(self, delivery: Delivery) -> None:
+        for attempt in itertools.count(1):
+            try:
+                trainingjob = await self._converter.convert(delivery)
+            except MessageRejectedError as error:
+                await self._reject(delivery, error)
+                break
+            except ClusterError as error:
+                trouble = str(error)
+            except Exception as error:  # a fault of ours must neither lose the message nor stop the others
+                logger.exception("message %s", delivery.id)
+                trouble = "a fault in the operator"
+                if attempt >= MAX_ATTEMPTS:
+                    text = f"The operator failed at this message {attempt} times ({type(error).__name__}); its log has more."
+                    await self._reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
+                    break
+            else:
+                await self._source.complete(delivery)
+                self._owner.settled(trainingjob.key)
+                break
+            delay = _backoff(attempt)
+            logger.warning("message %s: %s; trying again in %.1f s", delivery.id, trouble, delay)
+            await asyncio.sleep(delay)
+
+    async def _reject(self, delivery: Delivery, error: MessageRejectedError) -> None:
         logger.warning("message %s of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
-        try:
-            # Before settling, so that a kill in between says it twice rather than never.
-            await self._tell_callback(name, error)
-        except CallbackError as undelivered:
-            logger.warning("message %s: callback not delivered: %s", delivery.id, undelivered)
-            if not undelivered.permanent and delivery.attempt < MAX_ATTEMPTS:
-                return await self._settle(self._release(delivery, "its sender has yet to hear of the rejection"))
-        return await self._settle(self._source.reject(delivery, error.reason, str(error)))
+        # Before settling, so that a kill in between says it twice rather than never.
+        await self._tell_callback(delivery, error)
+        await self._source.reject(delivery, error.reason, str(error))
 
-    async def _tell_callback(self, name: str, error: MessageRejectedError) -> None:
-        if error.status_url is not None:
-            body = payload(name, "failed", str(error), None)
-            await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
+    async def _tell_callback(self, delivery: Delivery, error: MessageRejectedError) -> None:
+        if error.status_url is None:
+            return
+        name = names.trainingjob(self._source.identity, delivery.id)
+        body = payload(name, "failed", str(error), None)
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
+                break
+            except CallbackError as undelivered:
+                logger.warning("message %s: callback not delivered: %s", delivery.id, undelivered)
+                if undelivered.permanent or attempt == MAX_ATTEMPTS:
+                    break
+                await asyncio.sleep(min(undelivered.retry_after or _backoff(attempt), MAX_BACKOFF_SECONDS))
 
-    @staticmethod
-    async def _settle(settling: Awaitable[None]) -> None:
-        try:
-            await settling
-        except SourceUnavailableError as error:
-            logger.warning("%s; the message comes back by itself", error)
+
+def _backoff(attempt: int) -> float:
+    return min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(attempt - 1, 10))

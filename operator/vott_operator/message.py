@@ -1,41 +1,54 @@
-"""VoTT's message: what may stand on the queue, and what is said of everything else."""
+"""VoTT's message: what may stand on the queue, and what is said of everything else.
 
-import base64
-import binascii
+Two forms are understood: `{annotations, model, status}` with an optional plugin and parameters, and VoTT-web's
+`{projectId, requestId, url}`, for which the queue's settings say where the model and the callbacks go.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from . import constants as c
 from .errors import MessageRejectedError
+from .message_json import AmbiguousObject, FieldError, check_values, read_object, type_name
 from .models import PLUGIN_PATTERN
 from .urls import check_http_url
 
-HttpUrl = Annotated[str, AfterValidator(check_http_url)]
-MAX_DEPTH = 32
+MAX_PARAMETERS = 100_000
+"""Bytes of the parameters as JSON. They become one argument of the trainer, and Linux takes 128 KiB in one."""
+MAX_ID = 128
+ID_FIELDS = ("projectId", "requestId")
+MEANINGFUL = (*ID_FIELDS, "annotations", "url", "model", "status", "plugin", "plugin_name", "parameters")
 
 
-def _check_depth(value: dict[str, Any]) -> dict[str, Any]:
-    if _depth(value) > MAX_DEPTH:
-        raise ValueError(f"is nested more than {MAX_DEPTH} deep")
+def _check_size(value: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(value)) > MAX_PARAMETERS:
+        raise ValueError(f"is longer than {MAX_PARAMETERS} bytes as JSON; put what is large into a file")
     return value
 
 
-def _depth(value: object) -> int:
-    """Levels of nesting, counted without recursion: the value comes from outside."""
-    depth, level = 0, [value]
-    while level and depth <= MAX_DEPTH:
-        depth += 1
-        level = [child for item in level for child in _children(item)]
-    return depth
+HttpUrl = Annotated[str, AfterValidator(check_http_url)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_size)]
 
 
-def _children(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+@dataclass(frozen=True, slots=True)
+class MessageDefaults:
+    """What a queue's messages get that do not say it themselves."""
+
+    model: str = ""
+    """URL in which {projectId} and {requestId} stand for the message's own; empty: every message has to name its own."""
+    callback: str = ""
+    """Likewise. A message without the ids that it needs gets no callback."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_DEFAULTS = MessageDefaults()
 
 
 class TrainMessage(BaseModel):
@@ -43,81 +56,115 @@ class TrainMessage(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    annotations: HttpUrl
+    annotations: HttpUrl = Field(validation_alias=AliasChoices("annotations", "url"))
     model: HttpUrl
     status: HttpUrl | None = None
     plugin: str | None = Field(
         None, validation_alias=AliasChoices("plugin", "plugin_name"), pattern=PLUGIN_PATTERN, max_length=63
     )
-    parameters: Annotated[dict[str, Any], AfterValidator(_check_depth)] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
+    digest: str = ""
+    """SHA-256, in hex, of what the message itself says: equal for all ways to write it, and whatever the queue's settings add."""
 
 
-def parse_message(body: str) -> TrainMessage:
-    """Read a queue message: JSON, or JSON in base64 as Azure Functions' tools send it.
+def parse_message(body: bytes, defaults: MessageDefaults = NO_DEFAULTS) -> TrainMessage:
+    """Read a queue message: UTF-8 JSON, or that in base64 as Azure Functions' tools send it.
 
     Raises MessageRejectedError, whose text names each wrong field, for whatever can't become a TrainingJob.
     """
-    fields = _json_object(body)
+    fields = read_object(body)
     try:
-        return TrainMessage.model_validate(fields)
+        check_values(fields)
+        return TrainMessage.model_validate(_completed(fields, defaults) | {"digest": _digest(fields)})
     except ValidationError as error:
-        raise MessageRejectedError(c.INVALID_MESSAGE, _explain(error), _usable_status(fields)) from None
+        text = "; ".join(_explain(dict(item)) for item in error.errors(include_url=False))
+    except FieldError as error:
+        text = str(error)
+    raise MessageRejectedError(c.INVALID_MESSAGE, f"{text}.", _usable_callback(fields, defaults))
 
 
-def _json_object(body: str) -> dict[str, Any]:
-    # Decoding base64 first would be wrong: some JSON texts are valid base64 too once white space is dropped.
+def _digest(fields: Mapping[str, Any]) -> str:
+    said = {name: fields[name] for name in MEANINGFUL if fields.get(name) is not None}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+# --------------------------------------------------------------------------------- what the message leaves to the queue
+
+
+def _completed(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[str, Any]:
+    """The fields that say something, and the queue's settings for those that are left out."""
+    named = {name: value for name, value in fields.items() if value is not None}
+    if "model" not in named and defaults.model:
+        named["model"] = _filled_in(defaults.model, "queues[].model", named)
+    if "status" not in named and defaults.callback and all(name in named for name in _ids_in(defaults.callback)):
+        named["status"] = _filled_in(defaults.callback, "queues[].callback", named)
+    parameters = named.get("parameters", {})
+    if isinstance(parameters, dict):
+        named["parameters"] = {**defaults.parameters, **parameters}
+    return named
+
+
+def _ids_in(template: str) -> list[str]:
+    return [name for name in ID_FIELDS if f"{{{name}}}" in template]
+
+
+def _filled_in(template: str, setting: str, fields: Mapping[str, Any]) -> str:
+    url = template
+    for name in _ids_in(template):
+        if fields.get(name) is None:
+            raise FieldError(
+                f'Field "{name}" is missing: send it, or "model" itself, without which the setting {setting} needs it'
+            )
+        url = url.replace(f"{{{name}}}", quote(_id(name, fields[name]), safe=""))
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        decoded = _base64_text(body)
-        if decoded is None:
-            raise MessageRejectedError(c.NOT_JSON, _not_json(error)) from None
-        try:
-            value = json.loads(decoded)
-        except (ValueError, RecursionError) as inner:
-            raise MessageRejectedError(c.NOT_JSON, _not_json(inner)) from None
-    if not isinstance(value, dict):
-        text = f'The message is JSON, but {_json_type(value)} and not an object. Send {{"annotations": URL, "model": URL, "status": URL}}.'
-        raise MessageRejectedError(c.NOT_AN_OBJECT, text)
-    return value
+        return check_http_url(url)
+    except ValueError as error:
+        raise FieldError(f"The setting {setting}, filled in with this message's ids, {error}") from None
 
 
-def _base64_text(body: str) -> str | None:
-    try:
-        return base64.b64decode(body.strip(), validate=True).decode("utf-8-sig") or None
-    except (binascii.Error, ValueError):
-        return None
+def _id(name: str, value: object) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise FieldError(f'Field "{name}" is {type_name(value)}; send a string or an integer')
+    text = str(value)
+    if not 1 <= len(text) <= MAX_ID or text in (".", "..") or any(unicodedata.category(char) == "Cc" for char in text):
+        rule = f'1 to {MAX_ID} characters, none of them a control character, and not "." or ".."'
+        raise FieldError(f'Field "{name}" is no usable id: send {rule}')
+    return text
 
 
-def _not_json(error: Exception) -> str:
-    where = (
-        f": {error.msg} at line {error.lineno}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-    )
-    return f'The message is not valid JSON{where}. Send {{"annotations": URL, "model": URL, "status": URL}}.'
-
-
-def _json_type(value: object) -> str:
-    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null")
-
-
-def _explain(error: ValidationError) -> str:
-    """One sentence for all wrong fields. The values themselves stay out: a URL may carry a credential."""
-    return "; ".join(_explain_one(dict(item)) for item in error.errors(include_url=False)) + "."
-
-
-def _explain_one(item: Mapping[str, Any]) -> str:
-    field = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "missing":
-        return f'Field "{field}" is missing: a message needs at least "annotations" and "model", each an http(s) URL'
-    if item["type"] == "value_error":
-        return f'Field "{field}" {item["ctx"]["error"]}'
-    return f'Field "{field}": {item["msg"][0].lower()}{item["msg"][1:]}'
-
-
-def _usable_status(fields: Mapping[str, Any]) -> str | None:
+def _usable_callback(fields: dict[str, Any], defaults: MessageDefaults) -> str | None:
+    """Where a rejection can be told; None rather than a guess."""
     status = fields.get("status")
-    try:
-        return check_http_url(status) if isinstance(status, str) else None
-    except ValueError:
+    needed = {"status"} if status is not None else {"status", *_ids_in(defaults.callback)}
+    if isinstance(fields, AmbiguousObject) and fields.repeated & needed:
         return None
+    try:
+        if status is None:
+            return _filled_in(defaults.callback, "queues[].callback", fields) if defaults.callback else None
+        status.encode()  # half of a surrogate pair can't be sent anywhere
+        return check_http_url(status)
+    except (FieldError, ValueError, AttributeError):
+        return None
+
+
+# ------------------------------------------------------------------------------------------------- pydantic's complaints
+
+
+def _explain(item: Mapping[str, Any]) -> str:
+    """One wrong field in words. The value itself stays out: a URL may carry a credential."""
+    name = str(item["loc"][0])
+    return f'Field "{name}" {_complaint(name, item)}'
+
+
+def _complaint(name: str, item: Mapping[str, Any]) -> str:
+    kind = item["type"]
+    if kind == "missing" and name == "model":
+        return "is missing: send the URL where the model goes, or have the administrator set queues[].model for messages without"
+    if kind == "missing":
+        return 'is missing: send the URL of the annotation file as "annotations" (or as "url", as VoTT-web does)'
+    if kind == "value_error":
+        return str(item["ctx"]["error"])
+    if kind in ("string_type", "dict_type"):
+        wanted = {"parameters": 'an object such as {"epochs": 10}', "plugin": "a name", "plugin_name": "a name"}
+        return f"is {type_name(item['input'])}; send {wanted.get(name, 'an http(s) URL')}"
+    return "is no plugin's name: send up to 63 letters, digits, dots, underscores and hyphens, a letter or digit first and last"

@@ -115,6 +115,12 @@ class TrainingJobSpec(ApiModel):
         ge=1,
         le=31_536_000,
     )
+    ttl_seconds_after_finished: int | None = Field(
+        None,
+        description="The TrainingJob and all that it made in the cluster are deleted this many seconds after it ended, its callback was told"
+        " and its message was removed from the queue. Default: it stays. May be changed.",
+        ge=0,
+    )
 
 
 class Progress(ApiModel):
@@ -153,7 +159,7 @@ class Condition(ApiModel):
     """One aspect of the state, as in Kubernetes' metav1.Condition."""
 
     type: str = Field(
-        description="Running, Suspended, Complete, Failed, ModelUploaded or CallbackDelivered.", max_length=316
+        description="Running, Suspended, Complete, Failed, ModelUploaded, CallbackDelivered or MessageSettled.", max_length=316
     )
     status: str = Field(description="True, False or Unknown.", json_schema_extra={"enum": ["True", "False", "Unknown"]})
     reason: str = Field(description="One CamelCase word for programs.", min_length=1, max_length=1024)
@@ -204,6 +210,7 @@ class Metadata(ApiModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
+    creation_timestamp: str = ""
     deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -224,6 +231,10 @@ class TrainingJob(ApiModel):
     def condition(self, type_: str) -> Condition | None:
         """The condition of that type, if it was ever set."""
         return next((item for item in self.status.conditions if item.type == type_), None)
+
+    def is_from(self, message_id: str) -> bool:
+        """Whether the queue message of that id brought it."""
+        return self.metadata.annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id
 
     @property
     def finished(self) -> bool:

@@ -66,6 +66,8 @@ class Observed:
     trainingjob: TrainingJob
     job: JobState | None = None
     pods: tuple[PodState, ...] = ()
+    message_settled: bool = False
+    """Whether this process saw the message that brought it removed from the queue."""
     missing_secret: str = ""
     """Name of the Secret with the URLs, when somebody looked for it and it is not there."""
 

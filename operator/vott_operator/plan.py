@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from . import constants as c
-from . import desired
+from . import desired, expiry
 from .conditions import Finding
 from .failures import Explanation
 from .observed import JobState, Observed
 from .settings import Settings
-from .status import Verdict, failed, is_starting, judge, sentence, status_patch
+from .status import Verdict, condition_patch, failed, is_starting, judge, sentence, status_patch
 
 OLD_JOB_RECHECK_SECONDS = 2.0
 STARTING_RECHECK_SECONDS = 16.0
@@ -44,6 +44,8 @@ class Plan:
 
     create_job: dict[str, Any] | None = None
     suspend_job: bool | None = None
+    delete: bool = False
+    """The TrainingJob itself, and with it all that it owns."""
     status: dict[str, Any] | None = None
     events: tuple[EventNote, ...] = ()
     callback: CallbackNote | None = None
@@ -56,7 +58,7 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
     if trainingjob.metadata.deletion_timestamp:
         return Plan()
     if trainingjob.finished:
-        return Plan(callback=_last_word(observed, settings, now))
+        return _ended(observed, settings, now)
     if job is None:
         return Plan(create_job=desired.job(trainingjob, settings.trainer))
     if job.owner_uid != trainingjob.metadata.uid:
@@ -67,6 +69,21 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
         status=status_patch(observed, verdict, now),
         events=_events(observed, verdict),
         requeue_seconds=_recheck(observed, job, verdict),
+    )
+
+
+def _ended(observed: Observed, settings: Settings, now: datetime) -> Plan:
+    """Only three things are left to do for it: the last word, a note that its message is gone, and in the end to delete it."""
+    callback, left = _last_word(observed, settings, now), expiry.remaining(observed, now)
+    if left is None:
+        return Plan(callback=callback)
+    if callback is None and left <= timedelta(0):
+        return Plan(delete=True)
+    findings = expiry.unrecorded(observed)
+    return Plan(
+        callback=callback,
+        status=condition_patch(observed.trainingjob, findings[0], now) if findings else None,
+        requeue_seconds=max(left.total_seconds(), 1.0) if callback is None else None,
     )
 
 

@@ -88,7 +88,10 @@ class Reconciler:
         await self._tell(trainingjob, steps.events)
         if steps.status is not None:
             trainingjob = await self._write_status(trainingjob, steps.status)
-        if trainingjob.finished:
+        if steps.delete:
+            logger.info("%s: deleted, as its ttlSecondsAfterFinished says", trainingjob.key)
+            await self._cluster.delete_trainingjob(trainingjob)
+        elif trainingjob.finished:
             self._ended(trainingjob.key)
         return steps.requeue_seconds
 

@@ -1,36 +1,27 @@
 """The administrator's settings, read once at start.
 
-They come from a YAML file (the chart's ConfigMap, `VOTT_TRAIN_CONFIG`) and from the environment, which wins; credentials
-come from the environment only. The first VoTT-train's environment names alone give a working queue.
+They come from a YAML file (the chart's ConfigMap, `VOTT_TRAIN_CONFIG`) and from the environment, which wins. Credentials are
+no settings (`credentials.py`). The first VoTT-train's environment names alone give a working queue.
 """
 
 import os
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from .errors import SettingsError
 from .models import ResourceRequirements
+from .queue_settings import PluginSettings, QueueSettings, Section
+
+__all__ = ["LeaderElectionSettings", "PluginSettings", "QueueSettings", "Settings", "load"]
 
 CONFIG_ENV = "VOTT_TRAIN_CONFIG"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-class Section(BaseModel):
-    """A part of the settings file: camelCase there, and an unknown name is an error rather than a silent typo."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class QueueSettings(Section):
-    """One queue that messages come from."""
-
-    kind: Literal["storage"] = Field("storage", description="Kind of queue: storage (Azure Storage Queue).")
-    name: str = Field("training", description="Name of the queue.", min_length=3, max_length=63)
 
 
 class ModelStore(Section):
@@ -68,17 +59,6 @@ class TrainerSettings(Section):
     model_store: ModelStore | None = Field(None, description="Own account for models whose URL carries no SAS.")
 
 
-class PluginSettings(Section):
-    """Which plugins a message may choose."""
-
-    default: str = Field(
-        "detection", description="Plugin of a message that names none. Environment: VOTT_TRAIN_PLUGIN."
-    )
-    allowed: list[str] = Field(
-        default_factory=lambda: ["detection", "hello-world"], description="Plugins that a message may name."
-    )
-
-
 class CallbackSettings(Section):
     """How callbacks are sent."""
 
@@ -86,6 +66,19 @@ class CallbackSettings(Section):
     timeout_seconds: float = Field(10, description="Time limit of one attempt.", gt=0)
     give_up_after_seconds: float = Field(
         86_400, description="How long after the training's end the outcome is still tried.", ge=0
+    )
+
+
+class LeaderElectionSettings(Section):
+    """Which of several operators works, and how soon another takes over."""
+
+    enabled: bool = Field(True, description="Work only while holding a Lease, so that several may run.")
+    lease_name: str = Field("vott-train", description="Name of the Lease in the operator's own namespace.")
+    lease_duration_seconds: int = Field(
+        15,
+        description="How long after its holder's last sign another operator waits before it takes over.",
+        ge=5,
+        le=60,
     )
 
 
@@ -102,21 +95,20 @@ class Settings(BaseSettings):
     )
 
     namespace: str = Field("", description="Namespace of TrainingJobs, Jobs and pods. Default: the operator's own.")
-    queues: list[QueueSettings] = Field(
-        default_factory=list, description="Queues that messages come from.", max_length=1
-    )
+    queues: list[QueueSettings] = Field(default_factory=list, description="Queues that messages come from.")
     trainer: TrainerSettings = Field(default_factory=TrainerSettings, description="What every trainer pod gets.")
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins a message may choose.")
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings, description="How callbacks are sent.")
     max_unfinished_jobs: int = Field(
         1000, description="While this many TrainingJobs are unfinished, messages stay in the queue.", ge=1
     )
+    ttl_seconds_after_finished: int | None = Field(
+        None, description="TrainingJobs of messages are deleted so long after they ended. Default: never.", ge=0
+    )
+    leader_election: LeaderElectionSettings = Field(
+        default_factory=LeaderElectionSettings, description="Which of several operators works."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What the operator logs.")
-
-    # The first VoTT-train's names.
-    azure_storage_connection_string: SecretStr | None = Field(None, validation_alias="AZURE_STORAGE_CONNECTION_STRING")
-    azure_storage_account_name: str | None = Field(None, validation_alias="AZURE_STORAGE_ACCOUNT_NAME")
-    azure_storage_key: SecretStr | None = Field(None, validation_alias="AZURE_STORAGE_KEY")
 
     @classmethod
     def settings_customise_sources(
@@ -131,30 +123,28 @@ class Settings(BaseSettings):
         file = YamlConfigSettingsSource(settings_cls, yaml_file=os.environ.get(CONFIG_ENV))
         return init_settings, env_settings, file
 
-    @model_validator(mode="after")
-    def _default_plugin_is_allowed(self) -> Self:
-        if self.plugins.default not in self.plugins.allowed:
-            raise ValueError(
-                f"plugins.default is {self.plugins.default!r}, which is not in plugins.allowed {self.plugins.allowed}; add it there"
-            )
-        return self
+    @field_validator("queues")
+    @classmethod
+    def _queues_differ(cls, queues: list[QueueSettings]) -> list[QueueSettings]:
+        seen: dict[Hashable, int] = {}
+        for number, queue in enumerate(queues):
+            place = (queue.kind, queue.account, queue.service_bus_namespace, queue.credentials_dir, queue.name)
+            if (first := seen.setdefault(place, number)) != number:
+                raise ValueError(f"[{number}] is the same queue as [{first}] ({queue.place}); remove one of them")
+        return queues
 
     @property
-    def storage_connection_string(self) -> str:
-        """Connection string of the storage account, from its own setting or from account name and key.
+    def namespaces(self) -> list[str]:
+        """The namespaces that the operator works in, sorted."""
+        return sorted({self.namespace, *(self.namespace_of(queue) for queue in self.queues)})
 
-        Raises SettingsError when neither is complete.
-        """
-        if self.azure_storage_connection_string is not None:
-            return self.azure_storage_connection_string.get_secret_value()
-        if self.azure_storage_account_name and self.azure_storage_key:
-            return (
-                f"DefaultEndpointsProtocol=https;AccountName={self.azure_storage_account_name};"
-                f"AccountKey={self.azure_storage_key.get_secret_value()};EndpointSuffix=core.windows.net"
-            )
-        raise SettingsError(
-            "no credentials for the Azure Storage Queue: set AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_KEY"
-        )
+    def namespace_of(self, queue: QueueSettings) -> str:
+        """Namespace of a queue's TrainingJobs."""
+        return queue.target_namespace or self.namespace
+
+    def plugins_of(self, queue: QueueSettings) -> PluginSettings:
+        """Which plugins a queue's messages may choose."""
+        return queue.plugins or self.plugins
 
 
 def load() -> Settings:
@@ -165,10 +155,7 @@ def load() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'settings'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
+        problems = "; ".join(_explain(dict(item)) for item in error.errors(include_url=False))
         raise SettingsError(f"settings ({file or 'environment'}): {problems}") from None
     except (ValueError, TypeError, yaml.YAMLError, OSError) as error:
         text = " ".join(str(error).split())
@@ -180,14 +167,41 @@ def load() -> Settings:
     return settings.model_copy(update=_from_seed_environment(settings))
 
 
+def _explain(item: Mapping[str, Any]) -> str:
+    """A sentence that begins with the setting's name as one writes it: queues[1].model."""
+    parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
+    name = "".join(parts).removeprefix(".") or "settings"
+    text = item["msg"].removeprefix("Value error, ")
+    return f"{name}{'' if text.startswith('[') else ' ' if item['type'] == 'value_error' else ': '}{text}"
+
+
 def _from_seed_environment(settings: Settings) -> dict[str, Any]:
     """Fill what the file left open from the first VoTT-train's environment and from the pod."""
     update: dict[str, Any] = {}
     if not settings.queues:
-        update["queues"] = [QueueSettings(name=os.environ.get("AZURE_STORAGE_QUEUE_NAME") or "training")]
+        update["queues"] = [_seed_queue()]
     if not settings.namespace:
         update["namespace"] = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.is_file() else "default"
     if plugin := os.environ.get("VOTT_TRAIN_PLUGIN"):
         allowed = [*settings.plugins.allowed, *([] if plugin in settings.plugins.allowed else [plugin])]
         update["plugins"] = PluginSettings(default=plugin, allowed=allowed)
     return update
+
+
+def _seed_queue() -> QueueSettings:
+    """The one queue of the first VoTT-train: Service Bus when its variables are set and no storage account's are."""
+    service_bus = _any_set("AZURE_SERVICE_BUS_NAMESPACE", "AZURE_SERVICE_BUS_CONNECTION_STRING")
+    storage = _any_set("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING")
+    kind, variable = (
+        ("serviceBus", "AZURE_SERVICE_BUS_QUEUE_NAME")
+        if service_bus and not storage
+        else ("storage", "AZURE_STORAGE_QUEUE_NAME")
+    )
+    try:
+        return QueueSettings.model_validate({"kind": kind, "name": os.environ.get(variable) or "training"})
+    except ValidationError as error:
+        raise SettingsError(f"{variable} {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+
+
+def _any_set(*names: str) -> bool:
+    return any(os.environ.get(name) for name in names)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from . import constants as c
+from . import expiry
 from .conditions import Finding, merge, one_line
 from .failures import (
     DEADLINE_REASON,
@@ -198,17 +199,22 @@ def status_patch(observed: Observed, verdict: Verdict | None, now: datetime) -> 
     if verdict is None or observed.trainingjob.finished:
         return None
     current = observed.trainingjob.status.model_dump(mode="json", by_alias=True, exclude_none=True)
-    wanted = _wanted(observed, verdict, now)
-    patch = {name: value for name, value in wanted.items() if value is not None and current.get(name) != value}
+    patch = _changes(current, _wanted(observed, verdict.findings, verdict, now))
+    if patch and (unrecorded := expiry.unrecorded(observed)):  # said when something is written anyway
+        patch = _changes(current, _wanted(observed, verdict.findings + unrecorded, verdict, now))
     if not patch.keys() - {"observedGeneration"} and current.get("observedGeneration") is None:
         return None
     return patch or None
 
 
-def _wanted(observed: Observed, verdict: Verdict, now: datetime) -> dict[str, Any]:
+def _changes(current: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if value is not None and current.get(name) != value}
+
+
+def _wanted(observed: Observed, findings: tuple[Finding, ...], verdict: Verdict, now: datetime) -> dict[str, Any]:
     trainingjob, job = observed.trainingjob, observed.job
     generation = trainingjob.metadata.generation
-    conditions = merge(trainingjob.status.conditions, verdict.findings, generation, timestamp(now))
+    conditions = merge(trainingjob.status.conditions, findings, generation, timestamp(now))
     wanted: dict[str, Any] = {
         "phase": verdict.phase,
         "reason": verdict.reason,

@@ -19,13 +19,15 @@ class Store:
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
         self._unfinished: set[Key] = set()
+        self._settled: set[Key] = set()
+        self._contents: dict[tuple[str, str], set[Key]] = {}
 
     def observed(self, key: Key) -> Observed | None:
         """All that is known of one TrainingJob; None when there is none."""
         trainingjob = self._trainingjobs.get(key)
         if trainingjob is None:
             return None
-        return Observed(trainingjob, self._jobs.get(key), tuple(self._pods.get(key, {}).values()))
+        return Observed(trainingjob, self._jobs.get(key), tuple(self._pods.get(key, {}).values()), key in self._settled)
 
     def trainingjobs(self) -> dict[Key, TrainingJob]:
         """All known TrainingJobs, as a copy."""
@@ -50,12 +52,25 @@ class Store:
             and _older(trainingjob.metadata.resource_version, known.metadata.resource_version)
         ):
             return False
+        if known is not None and not same:
+            self._settled.discard(key)
         self._trainingjobs[key] = trainingjob
+        if content := _content(trainingjob):
+            self._contents.setdefault(content, set()).add(key)
         if trainingjob.finished:
             self._unfinished.discard(key)
         else:
             self._unfinished.add(key)
         return True
+
+    def note_settled(self, key: Key) -> None:
+        """Take note that the message of a TrainingJob is removed from its queue."""
+        if key in self._trainingjobs:
+            self._settled.add(key)
+
+    def of_content(self, queue: str, digest: str) -> list[TrainingJob]:
+        """The TrainingJobs that messages of that queue and content brought."""
+        return [self._trainingjobs[key] for key in self._contents.get((queue, digest), ())]
 
     def drop_trainingjob(self, key: Key, uid: str | None = None) -> None:
         """Forget a deleted TrainingJob (with `uid`: unless a new one of that name is known)."""
@@ -63,6 +78,15 @@ class Store:
         if known is not None and uid in (None, known.metadata.uid):
             del self._trainingjobs[key]
             self._unfinished.discard(key)
+            self._settled.discard(key)
+            self._forget_content(known, key)
+
+    def _forget_content(self, trainingjob: TrainingJob, key: Key) -> None:
+        content = _content(trainingjob)
+        keys = self._contents.get(content, set()) if content else set()
+        keys.discard(key)
+        if content and not keys:
+            self._contents.pop(content, None)
 
     def put_job(self, key: Key, body: Body) -> None:
         """Take note of the Job of a TrainingJob's name, unless a newer state of it is known."""
@@ -84,6 +108,12 @@ class Store:
         pods.pop(name, None)
         if not pods:
             self._pods.pop(key, None)
+
+
+def _content(trainingjob: TrainingJob) -> tuple[str, str] | None:
+    annotations = trainingjob.metadata.annotations
+    digest = annotations.get(c.ANNOTATION_DIGEST)
+    return (annotations.get(c.ANNOTATION_QUEUE, ""), digest) if digest else None
 
 
 def owner_key(body: Body) -> Key:

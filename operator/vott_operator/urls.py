@@ -31,8 +31,8 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"is not a URL ({error}); use https://host/path") from None
+    except ValueError:  # its own text may show a part of the URL
+        raise ValueError("is not a URL; use https://host/path") from None
     return parts
 
 

@@ -8,6 +8,7 @@ from tests.support.lab import Lab, Submission
 Scenario: TypeAlias = Callable[[Lab], Submission]
 
 HELLO = "hello-world"
+VOTT_WEB_BLOB = "0b9e6d0a-57a5-4b8e-9a0e-3f3a5d0e7c11.tgz"
 FILE_LINE = "https://images.example/{}.jpg,10,10,20,20,circle"
 
 
@@ -19,6 +20,11 @@ def detection_as_json(lab: Lab) -> Submission:
 def hello_world_in_base64(lab: Lab) -> Submission:
     """No torch, JSON in base64."""
     return lab.send(plugin=HELLO, encode=True)
+
+
+def as_vott_web_sends_it(lab: Lab) -> Submission:
+    """Raw JSON with nothing but the three URLs; `model` is a write-only SAS of one blob that is not there yet."""
+    return lab.send(model=lab.storage.blob_url(lab.container(), VOTT_WEB_BLOB, "w"))
 
 
 def invalid_json(lab: Lab) -> Submission:

@@ -28,6 +28,15 @@ def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
 
 
+@pytest.mark.parametrize("submission", [scenarios.as_vott_web_sends_it], indirect=True)
+def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: Submission) -> None:
+    reported = submission.completed()["status"]["model"]
+    assert reported["url"].endswith(f"/{scenarios.VOTT_WEB_BLOB}")
+    archive = model_archive(submission)
+    assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
+    assert read_model(archive).labels == ("circle", "square", "triangle")
+
+
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submission) -> None:
     submission.completed()

@@ -11,17 +11,61 @@ app.kubernetes.io/name: vott-train
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "vott-train.secret" -}}
-{{- .Values.azure.existingSecret | default (printf "%s-azure" .Release.Name) -}}
-{{- end }}
-
 {{- define "vott-train.trainerAccount" -}}
 {{ .Release.Name }}-trainer
 {{- end }}
 
+{{- define "vott-train.leaderElection" -}}
+{{ .Release.Name }}-leader-election
+{{- end }}
+
+{{/* Name of the Secret of all queues that name none; empty where a workload identity is all there is. */}}
+{{- define "vott-train.secret" -}}
+{{- if or .Values.azure.connectionString .Values.azure.serviceBusConnectionString -}}
+{{ .Release.Name }}-azure
+{{- else -}}
+{{ .Values.azure.existingSecret }}
+{{- end -}}
+{{- end }}
+
+{{/* Where a Secret is mounted, given its name. */}}
+{{- define "vott-train.credentialsDir" -}}
+/etc/vott-train/credentials/{{ . }}
+{{- end }}
+
+{{/* Names of all Secrets with credentials, as a YAML list. */}}
+{{- define "vott-train.secrets" -}}
+{{- $names := list }}
+{{- range .Values.queues }}
+{{- $names = append $names (.secretName | default (include "vott-train.secret" $)) }}
+{{- end }}
+{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- end }}
+
+{{/* Namespaces that trainings run in, as a YAML list. */}}
+{{- define "vott-train.namespaces" -}}
+{{- $names := list .Release.Namespace }}
+{{- range .Values.queues }}
+{{- $names = append $names .targetNamespace }}
+{{- end }}
+{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- end }}
+
+{{- define "vott-train.queue" -}}
+{{- $secret := .queue.secretName | default (include "vott-train.secret" .root) }}
+{{- $settings := omit .queue "secretName" }}
+{{- if $secret }}
+{{- $settings = set $settings "credentialsDir" (include "vott-train.credentialsDir" $secret) }}
+{{- end }}
+{{- toYaml $settings }}
+{{- end }}
+
 {{- define "vott-train.settings" -}}
 namespace: {{ .Release.Namespace }}
-queues: {{- toYaml .Values.queues | nindent 2 }}
+queues:
+{{- range .Values.queues }}
+  - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
+{{- end }}
 trainer:
   {{- omit .Values.trainer "modelStore" | toYaml | nindent 2 }}
   serviceAccountName: {{ include "vott-train.trainerAccount" . }}
@@ -32,6 +76,12 @@ trainer:
   {{- end }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
 callbacks: {{- toYaml .Values.callbacks | nindent 2 }}
-maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs }}
+maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
+{{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
+ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}
+{{- end }}
+leaderElection:
+  {{- toYaml .Values.leaderElection | nindent 2 }}
+  leaseName: {{ .Release.Name }}
 logLevel: {{ .Values.logLevel }}
 {{- end }}

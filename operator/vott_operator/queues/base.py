@@ -79,6 +79,9 @@ class DeadLetters(Protocol):
     def identity(self) -> str:
         """Names the place: the poison queue or the dead-letter sub-queue."""
 
+    async def waiting(self) -> int | None:
+        """How many messages are in the queue itself, those in hand included; None where the service does not tell."""
+
     async def count(self) -> int | None:
         """How many there are; None where the service does not tell."""
 

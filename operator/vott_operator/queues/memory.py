@@ -28,6 +28,8 @@ class MemoryQueue:
     identity: str = "memory://queue"
     rejected: list[tuple[str, str, str]] = field(default_factory=list)
     """Body, reason and message of what was rejected."""
+    attempts: int = 0
+    """How many messages were received in all, each time counted."""
     _messages: dict[str, _Message] = field(default_factory=dict)
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -57,6 +59,7 @@ class MemoryQueue:
         for message in ready:
             message.visible_at = now + LOCK_SECONDS
             message.attempts += 1
+            self.attempts += 1
         return [Delivery(item.id, item.body, item.attempts, LOCK_SECONDS, item.attempts) for item in ready]
 
     async def complete(self, delivery: Delivery) -> None:

@@ -4,147 +4,172 @@ A received message is invisible for a while and comes back by itself; deleting i
 dead-letter queue, so what can't be used goes to `<queue>-poison`, as Azure Functions do it.
 """
 
-import json
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import AzureError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
-from ..errors import SettingsError, SourceUnavailableError
-from .base import Delivery
+from ..credentials import Credentials
+from ..errors import LostMessageError, SettingsError, SourceUnavailableError
+from ..settings import QueueSettings
+from .base import Connection, Delivery
+from .clients import storage_client
+from .poison import POISON_SUFFIX, PoisonMessage, poison_text
+from .polling import Polling
+from .storage_errors import NoQueueError, UnreadableError, storage_errors
 
 logger = logging.getLogger(__name__)
 
 VISIBILITY_SECONDS = 30
-"""How long a message in hand stays invisible. Making a TrainingJob takes well under a second."""
+"""How long a message in hand stays invisible."""
 MAX_BATCH = 32
 """The service's own limit for one receive."""
-MAX_MESSAGE_BYTES = 64 * 1024
-POISON_SUFFIX = "-poison"
-
-LOST = ("MessageNotFound", "PopReceiptMismatch")
-"""Error codes of the service for a message that is settled, or that somebody else has received since."""
 
 T = TypeVar("T")
 
 
-class _LostError(Exception):
-    """The message is no longer ours to settle."""
+@dataclass(slots=True)
+class _Receipt:
+    """What proves that a message is ours. Each extension gives another one, and only the newest counts."""
 
-
-class _NoQueueError(SourceUnavailableError):
-    """The queue is not there (any more)."""
+    message_id: str
+    pop: str
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Settling waits for an extension on its way, whose receipt it needs."""
 
 
 class StorageQueue:
-    """A `QueueSource` over one Azure Storage Queue."""
+    """A `QueueSource` over one Azure Storage Queue. Raises SettingsError when its credentials can't be used."""
 
-    def __init__(self, connection_string: str, name: str) -> None:
-        self._queue = _client(connection_string, name)
-        self._poison = _client(connection_string, name + POISON_SUFFIX)
-        parts = urlsplit(self._queue.url)
-        self.identity = f"storage://{parts.netloc}{parts.path.rstrip('/')}"
+    def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
+        self._settings = queue
+        self._credentials = credentials
+        self.identity = _identity(storage_client(queue, credentials, queue.name))
+        self._queue = self._connection(queue.name)
+        self._poison = self._connection(queue.name + POISON_SUFFIX)
+        self._polling = Polling()
+        self._one_by_one_until = 0.0
 
-    async def receive(self, limit: int) -> Sequence[Delivery]:
+    def _connection(self, name: str) -> Connection[QueueClient]:
+        return Connection(lambda: self._open(name), lambda client: client.close(), self._credentials.fingerprint)
+
+    def _open(self, name: str) -> QueueClient:
+        client = storage_client(self._settings, self._credentials, name)
+        if _identity(client).removesuffix(POISON_SUFFIX) != self.identity:
+            # A TrainingJob's name is made from the identity: it must not change under messages in hand.
+            raise SettingsError(
+                f"{self.identity}: the credentials are another account's now; restart the operator for that"
+            )
+        return client
+
+    async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """See QueueSource. A missing queue is created: the first message must have somewhere to go."""
-        try:
-            return [
-                _delivery(message) for message in await self._call(lambda: self._receive_batch(min(limit, MAX_BATCH)))
-            ]
-        except _NoQueueError:
-            await self._call(lambda: _create(self._queue))
-            return []
+        return await self._polling.wait_for(lambda: self._poll(limit), wait_seconds)
 
-    async def _receive_batch(self, count: int) -> list[QueueMessage]:
-        pages = self._queue.receive_messages(
-            messages_per_page=count, max_messages=count, visibility_timeout=VISIBILITY_SECONDS
-        )
-        return [message async for message in pages]
+    async def _poll(self, limit: int) -> list[Delivery]:
+        request = asyncio.ensure_future(self._receive_batch(limit))
+        try:
+            return await asyncio.shield(request)
+        except asyncio.CancelledError:
+            # What the service hands out in this moment would be invisible to everybody until its lock ended.
+            with suppress(SourceUnavailableError):
+                for delivery in await request:
+                    await self.release(delivery)
+            raise
+
+    async def _receive_batch(self, limit: int) -> list[Delivery]:
+        count = 1 if time.monotonic() < self._one_by_one_until else min(limit, MAX_BATCH)
+        try:
+            messages = await self._call(self._queue, lambda queue: _receive(queue, count))
+        except NoQueueError:
+            await self._call(self._queue, _create)
+            return []
+        except UnreadableError:
+            # One message makes the whole answer unreadable and hides those beside it. Alone it hides only itself.
+            self._one_by_one_until = time.monotonic() + 2 * VISIBILITY_SECONDS
+            raise
+        return [_delivery(message) for message in messages]
 
     async def complete(self, delivery: Delivery) -> None:
         """See QueueSource."""
-        await self._delete(delivery)
+        receipt: _Receipt = delivery.handle
+        try:
+            async with receipt.lock:
+                await self._call(self._queue, lambda queue: queue.delete_message(receipt.message_id, receipt.pop))
+        except LostMessageError:
+            # Somebody else has it in hand by now; for them the TrainingJob exists already, and they delete it.
+            logger.info("message %s was no longer ours to delete", delivery.id)
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         """See QueueSource. The poison message is JSON: reason, message, queue, messageId and the original body."""
-        text = _poison_text(self._queue.queue_name, delivery, reason, message)
+        body = delivery.body.decode(errors="backslashreplace")
+        text = poison_text(PoisonMessage(body, reason, message, self._settings.name, delivery.id))
         try:
-            await self._call(lambda: self._poison.send_message(text, time_to_live=-1))
-        except _NoQueueError:
-            await self._call(lambda: _create(self._poison))
-            await self._call(lambda: self._poison.send_message(text, time_to_live=-1))
-        await self._delete(delivery)
+            await self.extend(delivery)  # whoever has it by now puts it aside
+        except LostMessageError:
+            return
+        try:
+            await self._call(self._poison, lambda poison: poison.send_message(text, time_to_live=-1))
+        except NoQueueError:
+            await self._call(self._poison, _create)
+            await self._call(self._poison, lambda poison: poison.send_message(text, time_to_live=-1))
+        await self.complete(delivery)
 
-    async def release(self, delivery: Delivery, delay_seconds: float) -> None:
+    async def release(self, delivery: Delivery) -> None:
         """See QueueSource."""
-        try:
-            await self._call(
-                lambda: self._queue.update_message(delivery.handle, visibility_timeout=max(0, round(delay_seconds)))
+        with suppress(LostMessageError):  # its time in our hand had ended, so it is back already
+            await self._hide(delivery.handle, 0)
+
+    async def extend(self, delivery: Delivery) -> None:
+        """See QueueSource. To its end even when cancelled: the new receipt is needed for settling."""
+        await asyncio.shield(self._hide(delivery.handle, VISIBILITY_SECONDS))
+
+    async def _hide(self, receipt: _Receipt, seconds: int) -> None:
+        async with receipt.lock:
+            updated = await self._call(
+                self._queue,
+                lambda queue: queue.update_message(receipt.message_id, receipt.pop, visibility_timeout=seconds),
             )
-        except _LostError:
-            return  # its time in our hand had ended, so it is back already
+            receipt.pop = str(updated.pop_receipt)
+
+    async def pause(self) -> None:
+        """See QueueSource. Nothing waits at the service for us."""
 
     async def close(self) -> None:
         """See QueueSource."""
         await self._queue.close()
         await self._poison.close()
 
-    async def _delete(self, delivery: Delivery) -> None:
-        try:
-            await self._call(lambda: self._queue.delete_message(delivery.handle))
-        except _LostError:
-            # Somebody else has it in hand by now; for them the TrainingJob exists already, and they delete it.
-            logger.info("message %s was no longer ours to delete", delivery.id)
-
-    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await call()
-        except AzureError as error:
-            if getattr(error, "error_code", None) in LOST:
-                raise _LostError from None
-            if isinstance(error, ResourceNotFoundError):
-                raise _NoQueueError(f"{self.identity}: there is no such queue") from None
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise SourceUnavailableError(f"{self.identity}: {text}") from None
+    async def _call(self, connection: Connection[QueueClient], call: Callable[[QueueClient], Awaitable[T]]) -> T:
+        with storage_errors(self.identity, self._credentials):
+            return await call(await connection.client())
 
 
-def _client(connection_string: str, name: str) -> QueueClient:
-    try:
-        return QueueClient.from_connection_string(
-            connection_string, name, connection_timeout=5, read_timeout=30, retry_total=0
-        )
-    except ValueError as error:
-        raise SettingsError(
-            f"AZURE_STORAGE_CONNECTION_STRING is not a connection string of a storage account: {error}"
-        ) from None
+def _identity(client: QueueClient) -> str:
+    parts = urlsplit(client.url)
+    return f"storage://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+async def _receive(queue: QueueClient, count: int) -> list[QueueMessage]:
+    pages = queue.receive_messages(messages_per_page=count, max_messages=count, visibility_timeout=VISIBILITY_SECONDS)
+    return [message async for message in pages]
 
 
 async def _create(queue: QueueClient) -> None:
-    try:
+    with suppress(ResourceExistsError):
         await queue.create_queue()
         logger.info("created queue %s", queue.queue_name)
-    except ResourceExistsError:
-        return
 
 
 def _delivery(message: QueueMessage) -> Delivery:
-    return Delivery(id=message.id, body=str(message.content), attempt=message.dequeue_count or 1, handle=message)
-
-
-def _poison_text(queue: str, delivery: Delivery, reason: str, message: str) -> str:
-    fields: dict[str, Any] = {
-        "reason": reason,
-        "message": message,
-        "queue": queue,
-        "messageId": delivery.id,
-        "body": delivery.body,
-    }
-    text = json.dumps(fields, ensure_ascii=False)
-    if len(text.encode()) <= MAX_MESSAGE_BYTES:
-        return text
-    # The reasons would not fit beside a message of nearly the service's size limit: the original alone can be sent again.
-    return delivery.body
+    receipt = _Receipt(message.id, str(message.pop_receipt))
+    body = str(message.content or "").encode("utf-8", "surrogatepass")
+    return Delivery(message.id, body, message.dequeue_count or 1, VISIBILITY_SECONDS, receipt)

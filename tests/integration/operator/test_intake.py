@@ -1,21 +1,29 @@
 """Create, then settle: intake against a real API server, with a queue whose moments can be chosen."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from demo.callbacks import CallbackReceiver
 from tests.support.corner import Corner
+from vott_operator import intake as intake_module
+from vott_operator.app import App
 from vott_operator.callbacks import CallbackSender
 from vott_operator.cluster import Cluster
-from vott_operator.errors import SourceUnavailableError
+from vott_operator.errors import ClusterError, LostMessageError, SourceUnavailableError
 from vott_operator.intake import Intake
-from vott_operator.models import TrainingJob
+from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
 from vott_operator.settings import CallbackSettings, Settings
 
-BODY = json.dumps({"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"})
+MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}
+BODY = json.dumps(MESSAGE)
+WEB = {"projectId": "p1", "requestId": 7, "url": "https://host/a.csv?sig=S"}
 
 
 class Clock:
@@ -27,124 +35,262 @@ class Clock:
         return self.now
 
 
-class RoomyOwner:
-    """Has room for more, always."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def room(self) -> int:
-        return 10
-
-    def noticed(self, trainingjob: TrainingJob) -> None:
-        """Nobody watches here."""
-
-
 class KilledError(BaseException):
     """Stands for the end of the process: nothing catches it."""
 
 
+@dataclass
+class Bench:
+    """A queue in memory, an intake of it, and the operator that it works for."""
+
+    queue: MemoryQueue
+    intake: Intake
+    app: App
+    clock: Clock
+
+    async def take(self) -> None:
+        """One round, to its end."""
+        await self.intake.take_batch()
+        await self.intake.idle()
+
+    async def again(self) -> None:
+        """The locks end, and another round follows."""
+        self.clock.now += LOCK_SECONDS
+        await self.take()
+
+
+Build = Callable[..., Bench]
+
+
 @pytest.fixture
-async def intake(corner: Corner, cluster: Cluster) -> AsyncIterator[tuple[MemoryQueue, Intake, Clock]]:
-    clock = Clock()
-    queue = MemoryQueue(clock)
-    async with CallbackSender(CallbackSettings()) as callbacks:
-        yield queue, Intake(queue, cluster, callbacks, RoomyOwner(Settings(namespace=corner.name))), clock
+async def build(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
+    monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
+    async with CallbackSender(CallbackSettings(allow_http=True, timeout_seconds=2)) as callbacks:
+
+        def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
+            clock = Clock()
+            source, app = MemoryQueue(clock), App(Settings(namespace=corner.name, **settings))
+            return Bench(source, Intake(source, QueueSettings(**(queue or {})), cluster, callbacks, app), app, clock)
+
+        yield make
+
+
+@pytest.fixture
+def bench(build: Build) -> Bench:
+    return build()
 
 
 async def test_a_message_is_settled_only_after_the_trainingjob_exists(
-    corner: Corner, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
+    corner: Corner, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue, taker, _ = intake
     there: list[int] = []
 
     async def complete(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
         there.append(len(corner.trainingjobs()) + len(corner.kubectl.list("secrets", "vott.dev/trainingjob")))
 
     monkeypatch.setattr(MemoryQueue, "complete", complete)
-    queue.send(BODY)
-    await taker.take_batch()
+    bench.queue.send(BODY)
+    await bench.take()
     assert there == [2]
 
 
-async def test_a_kill_between_create_and_settle_makes_no_second_trainingjob(
-    corner: Corner, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", ["before the TrainingJob", "before the Secret", "before settling"])
+async def test_a_kill_at_any_moment_neither_loses_nor_doubles(
+    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    queue, taker, clock = intake
-
-    async def killed(_: MemoryQueue, delivery: Delivery) -> None:
-        raise KilledError(delivery.id)
-
-    queue.send(BODY)
-    with monkeypatch.context() as patch:
-        patch.setattr(MemoryQueue, "complete", killed)
-        with pytest.raises(KilledError):
-            await taker.take_batch()
-    assert len(queue) == 1
-    clock.now += LOCK_SECONDS
-    await taker.take_batch()
-    assert (len(queue), len(corner.trainingjobs()), queue.rejected) == (0, 1, [])
-
-
-async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
-    corner: Corner, cluster: Cluster, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue, taker, clock = intake
-
-    async def stumble(*_: object) -> None:
-        raise ZeroDivisionError
-
-    queue.send(BODY)
-    with monkeypatch.context() as patch:
-        patch.setattr(cluster, "create_trainingjob", stumble)
-        for _ in range(5):
-            await taker.take_batch()
-            clock.now += LOCK_SECONDS
-        await taker.rejected()
-    assert [reason for _, reason, _ in queue.rejected] == ["InternalError"]
-    queue.send(BODY)
-    await taker.take_batch()
-    assert len(corner.trainingjobs()) == 1
-
-
-async def test_a_busy_callback_of_a_rejected_message_is_tried_again(intake: tuple[MemoryQueue, Intake, Clock]) -> None:
-    queue, taker, clock = intake
-    queue.send('{"status": "https://127.0.0.1:1/s"}')
-    attempts = 0
-    while len(queue) and attempts < 10:
-        attempts += 1
-        await taker.take_batch()
-        await taker.rejected()
-        clock.now += LOCK_SECONDS
-    assert (attempts, len(queue.rejected)) == (5, 1)
-
-
-async def test_a_kill_between_trainingjob_and_secret_is_made_good(
-    corner: Corner, cluster: Cluster, intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    queue, taker, clock = intake
-
     async def killed(*_: object) -> None:
         raise KilledError
 
-    queue.send(BODY)
+    bench.queue.send(BODY)
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "create_secret", killed)
-        with pytest.raises(KilledError):
-            await taker.take_batch()
-    clock.now += LOCK_SECONDS
-    await taker.take_batch()
-    assert (len(queue), len(corner.kubectl.list("secrets", "vott.dev/trainingjob"))) == (0, 1)
+        places = {
+            "before the TrainingJob": (cluster, "create_trainingjob"),
+            "before the Secret": (cluster, "create_secret"),
+            "before settling": (MemoryQueue, "complete"),
+        }
+        patch.setattr(*places[moment], killed)
+        await bench.take()
+    assert len(bench.queue) == 1
+    await bench.again()
+    secrets = corner.kubectl.list("secrets", "vott.dev/trainingjob")
+    assert (len(bench.queue), len(corner.trainingjobs()), len(secrets), bench.queue.rejected) == (0, 1, 1, [])
 
 
-async def test_a_queue_that_is_away_is_said(
-    intake: tuple[MemoryQueue, Intake, Clock], monkeypatch: pytest.MonkeyPatch
+async def test_while_the_cluster_is_away_a_message_stays_in_hand(
+    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, taker, _ = intake
+    real, failures = cluster.create_trainingjob, iter(range(20))
 
+    async def away(manifest: dict[str, Any]) -> Any:
+        if next(failures, None) is not None:
+            raise ClusterError("429 too many requests", 429)
+        return await real(manifest)
+
+    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    bench.queue.send(BODY)
+    await bench.take()
+    assert (len(bench.queue), len(corner.trainingjobs()), bench.queue.attempts) == (0, 1, 1)
+
+
+async def test_a_lock_is_kept_while_a_message_waits(
+    cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, extended = asyncio.Event(), asyncio.Event()
+    real = cluster.create_trainingjob
+
+    async def slow(manifest: dict[str, Any]) -> Any:
+        await goes_on.wait()
+        return await real(manifest)
+
+    async def extend(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
+        extended.set()
+
+    monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
+    monkeypatch.setattr(MemoryQueue, "extend", extend)
+    monkeypatch.setattr(cluster, "create_trainingjob", slow)
+    bench.queue.send(BODY)
+    await bench.intake.take_batch()
+    await extended.wait()
+    goes_on.set()
+    await bench.intake.idle()
+    assert len(bench.queue) == 0
+
+
+async def test_a_message_that_somebody_else_has_by_now_is_let_be(
+    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: dict[str, Any]) -> Any:
+        raise ClusterError("the API did not answer")
+
+    async def lost(_: MemoryQueue, delivery: Delivery) -> None:
+        raise LostMessageError(delivery.id)
+
+    monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
+    monkeypatch.setattr(MemoryQueue, "extend", lost)
+    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    bench.queue.send(BODY)
+    await bench.take()  # ends, although the cluster stays away
+    assert (len(bench.queue), corner.trainingjobs()) == (1, [])
+
+
+async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
+    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    bench.queue.send(BODY)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "create_trainingjob", stumble)
+        await bench.take()
+    assert [reason for _, reason, _ in bench.queue.rejected] == ["InternalError"]
+    bench.queue.send(BODY)
+    await bench.take()
+    assert len(corner.trainingjobs()) == 1
+
+
+async def test_a_stop_lets_go_of_what_is_in_hand(
+    cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(_: dict[str, Any]) -> Any:
+        raise ClusterError("the API did not answer")
+
+    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    bench.queue.send(BODY)
+    await bench.intake.take_batch()
+    await bench.intake.stop(0.05)
+    assert len(await bench.queue.receive(1, 0)) == 1  # at once, not when the lock ends
+
+
+async def test_a_stop_finishes_what_can_be_finished(corner: Corner, bench: Bench) -> None:
+    bench.queue.send(BODY)
+    await bench.intake.take_batch()
+    await bench.intake.stop(30)
+    assert (len(bench.queue), len(corner.trainingjobs())) == (0, 1)
+
+
+async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake_module, "FULL_SECONDS", 0.01)
+    bench = build(max_unfinished_jobs=3)
+    for _ in range(5):
+        bench.queue.send(BODY)
+    await bench.take()
+    assert len(bench.queue) == 2
+    await bench.take()
+    assert len(bench.queue) == 2
+    bench.app.store.drop_trainingjob(next(iter(bench.app.store.trainingjobs())))
+    await bench.take()
+    assert len(bench.queue) == 1
+
+
+async def test_a_rejection_does_not_hold_up_the_queue(corner: Corner, build: Build, receiver: CallbackReceiver) -> None:
+    bench = build(max_unfinished_jobs=1)
+    bench.queue.send(json.dumps({"status": receiver.url}))
+    await bench.take()
+    bench.queue.send(BODY)
+    await bench.take()
+    assert (len(bench.queue), len(corner.trainingjobs()), len(bench.queue.rejected)) == (0, 1, 1)
+    assert [item["state"] for item in receiver.posts] == ["failed"]
+
+
+async def test_an_unheard_callback_of_a_rejected_message_is_let_be_in_the_end(bench: Bench) -> None:
+    bench.queue.send('{"status": "https://127.0.0.1:1/s"}')
+    await bench.take()
+    assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
+
+
+async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: object) -> list[Delivery]:
         raise SourceUnavailableError("storage://x: no route")
 
     monkeypatch.setattr(MemoryQueue, "receive", away)
     with pytest.raises(SourceUnavailableError):
-        await taker.take_batch()
+        await bench.intake.take_batch()
+    assert bench.app.claim_room(1000) == 1000  # nothing of the room is lost
+
+
+async def test_an_id_that_comes_again_with_other_content_is_rejected(
+    corner: Corner, bench: Bench, receiver: CallbackReceiver
+) -> None:
+    bench.queue.send(BODY, "one")
+    await bench.take()
+    bench.queue.send(BODY.replace("a.csv", "b.csv").replace("}", f', "status": "{receiver.url}"}}'), "one")
+    await bench.take()
+    ((_, reason, text),) = bench.queue.rejected
+    assert (reason, len(corner.trainingjobs())) == ("MessageIdReused", 1)
+    assert "'one' but other content came before" in text
+    assert receiver.posts == []  # the callback may be that of the training that goes on
+
+
+async def test_the_same_content_within_the_window_is_a_duplicate(corner: Corner, build: Build) -> None:
+    bench = build({"duplicate_window_seconds": 3600})
+    for body in (BODY, BODY.replace(", ", ",\n"), BODY.replace("a.csv", "b.csv")):
+        bench.queue.send(body)
+    await bench.take()
+    assert (len(bench.queue), len(corner.trainingjobs()), bench.queue.rejected) == (0, 2, [])
+    assert "has the same content" in corner.kubectl("get", "events")
+
+
+async def test_the_same_content_without_a_window_is_another_training(corner: Corner, bench: Bench) -> None:
+    for _ in range(2):
+        bench.queue.send(BODY)
+    await bench.take()
+    assert len(corner.trainingjobs()) == 2
+
+
+async def test_vott_webs_message_gets_the_queues_places(corner: Corner, build: Build) -> None:
+    bench = build(
+        {
+            "model": "https://store/models/{projectId}/{requestId}.tgz",
+            "callback": "https://web/api/{projectId}?request={requestId}",
+            "parameters": {"epochs": 3},
+        },
+        ttl_seconds_after_finished=60,
+    )
+    bench.queue.send(json.dumps(WEB))
+    await bench.take()
+    (made,) = corner.trainingjobs()
+    assert made["spec"]["annotations"]["url"] == "https://host/a.csv"
+    assert made["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"
+    assert made["spec"]["callback"]["url"] == "https://web/api/p1"
+    assert (made["spec"]["parameters"], made["spec"]["ttlSecondsAfterFinished"]) == ({"epochs": 3}, 60)

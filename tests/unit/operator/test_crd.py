@@ -40,10 +40,10 @@ def test_every_field_is_described() -> None:
             assert node.get("description") or path.endswith("[]"), path
 
 
-def test_every_spec_field_but_suspend_is_immutable() -> None:
+def test_every_spec_field_but_two_is_immutable() -> None:
     rules = " ".join(rule["message"] for rule in SCHEMA["properties"]["spec"]["x-kubernetes-validations"])
     immutable = {name for name in SCHEMA["properties"]["spec"]["properties"] if f"spec.{name} " in rules}
-    assert set(SCHEMA["properties"]["spec"]["properties"]) - immutable == {"suspend"}
+    assert set(SCHEMA["properties"]["spec"]["properties"]) - immutable == {"suspend", "ttlSecondsAfterFinished"}
 
 
 def test_the_columns_are_the_designs() -> None:

@@ -2,117 +2,293 @@
 
 import base64
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vott_operator.errors import MessageRejectedError
-from vott_operator.message import TrainMessage, parse_message
+from vott_operator.message import MAX_PARAMETERS, MessageDefaults, TrainMessage, parse_message
+from vott_operator.message_json import MAX_BYTES, MAX_DEPTH
 
 GOOD = {
     "annotations": "https://host/a.csv",
     "model": "https://store/models?sig=SECRET",
     "status": "https://host/status",
 }
+VOTT_WEB = {"projectId": "cats & dogs", "requestId": 7, "url": "https://host/a.csv?sig=SECRET"}
+QUEUE = MessageDefaults(
+    model="https://store/{projectId}/{requestId}.tgz?sig=KEY", callback="https://web/{requestId}/status"
+)
+DEEPEST = json.dumps(GOOD)[:-1] + ', "parameters": {"a": ' + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1) + "}}"
+
+
+def parse(fields: object, defaults: MessageDefaults | None = None) -> TrainMessage:
+    body = (fields if isinstance(fields, str) else json.dumps(fields)).encode()
+    return parse_message(body) if defaults is None else parse_message(body, defaults)
+
+
+def rejection(body: object, defaults: MessageDefaults = QUEUE) -> MessageRejectedError:
+    with pytest.raises(MessageRejectedError) as caught:
+        parse_message(body if isinstance(body, bytes) else json.dumps(body).encode(), defaults)
+    return caught.value
+
+
+def with_raw(field: str, value: str) -> bytes:
+    """The good message with a further field, as no JSON writer would write it."""
+    return f'{json.dumps(GOOD)[:-1]}, "{field}": {value}}}'.encode()
+
+
+# ------------------------------------------------------------------------------------------------------ what is understood
 
 
 def test_the_seeds_message_is_understood() -> None:
-    message = parse_message(json.dumps(GOOD))
+    message = parse(GOOD)
     assert (message.annotations, message.model, message.status) == tuple(GOOD.values())
 
 
-def test_base64_of_json_is_understood() -> None:
-    text = base64.b64encode(json.dumps(GOOD).encode()).decode()
-    assert parse_message(text) == parse_message(json.dumps(GOOD))
+@pytest.mark.parametrize("wrap", [lambda text: text, lambda text: b"\xef\xbb\xbf" + text, lambda text: text + b"\n"])
+def test_base64_of_json_is_understood(wrap: Any) -> None:
+    assert parse_message(wrap(base64.b64encode(wrap(json.dumps(GOOD).encode())))) == parse(GOOD)
+
+
+def test_a_byte_order_mark_is_no_trouble() -> None:
+    assert parse_message(b"\xef\xbb\xbf" + json.dumps(GOOD).encode()) == parse(GOOD)
 
 
 @pytest.mark.parametrize("field", ["plugin", "plugin_name"])
 def test_plugin_may_have_either_name(field: str) -> None:
-    assert parse_message(json.dumps(GOOD | {field: "hello-world"})).plugin == "hello-world"
+    assert parse(GOOD | {field: "hello-world"}).plugin == "hello-world"
 
 
 def test_fields_of_others_are_ignored() -> None:
-    assert parse_message(json.dumps(GOOD | {"projectId": 7})).annotations == GOOD["annotations"]
+    assert parse(GOOD | {"createdAt": [], "tags": {"a": 1}}, QUEUE) == parse(GOOD)
 
 
-def test_callback_is_optional() -> None:
-    assert parse_message(json.dumps(GOOD | {"status": None})).status is None
+def test_null_says_as_much_as_nothing() -> None:
+    message = parse(GOOD | {"status": None, "plugin": None, "parameters": None})
+    assert (message.status, message.plugin, message.parameters) == (None, None, {})
+
+
+def test_parameters_may_be_as_deep_as_is_said() -> None:
+    assert "a" in parse(DEEPEST).parameters
+
+
+# --------------------------------------------------------------------------------------------- VoTT-web, and the defaults
+
+
+def test_vott_webs_message_gets_model_and_callback_of_the_queue() -> None:
+    message = parse(VOTT_WEB, QUEUE)
+    assert message.annotations == VOTT_WEB["url"]
+    assert message.model == "https://store/cats%20%26%20dogs/7.tgz?sig=KEY"
+    assert message.status == "https://web/7/status"
+
+
+def test_the_messages_own_model_and_callback_win() -> None:
+    message = parse(GOOD | VOTT_WEB | {"projectId": ["not used"]}, QUEUE)
+    assert (message.annotations, message.model, message.status) == tuple(GOOD.values())
+
+
+def test_a_template_without_ids_serves_every_message() -> None:
+    message = parse({"annotations": GOOD["annotations"]}, MessageDefaults(model="https://store/models"))
+    assert message.model == "https://store/models"
+
+
+def test_a_message_without_ids_gets_no_callback_that_needs_them() -> None:
+    assert parse({key: GOOD[key] for key in ("annotations", "model")}, QUEUE).status is None
+
+
+def test_parameters_of_the_message_win_over_the_queues() -> None:
+    defaults = MessageDefaults(parameters={"epochs": 1, "batchSize": 8})
+    assert parse(GOOD | {"parameters": {"epochs": 5}}, defaults).parameters == {"epochs": 5, "batchSize": 8}
+
+
+@pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "\x7f", "\x85", "x" * 129, 10**200])
+@pytest.mark.parametrize("field", ["projectId", "requestId"])
+def test_an_id_that_can_not_stand_in_a_url_is_refused(field: str, value: object) -> None:
+    assert str(rejection(VOTT_WEB | {field: value})).startswith(f'Field "{field}" is no usable id: send 1 to 128')
+
+
+@pytest.mark.parametrize("value", ["../../etc", "a?b#c", "..%2f..", "{requestId}", "%00", "h\u00e9", "\u202e"])
+def test_an_id_never_leaves_its_place_in_the_path(value: str) -> None:
+    parts = parse(VOTT_WEB | {"projectId": value}, QUEUE).model.split("/")
+    assert (len(parts), parts[2], parts[4]) == (5, "store", "7.tgz?sig=KEY")
+
+
+def test_a_missing_template_names_the_setting() -> None:
+    error = rejection(VOTT_WEB, MessageDefaults())
+    assert 'Field "model" is missing' in str(error)
+    assert "queues[].model" in str(error)
+
+
+def test_a_template_that_gives_no_url_is_the_settings_fault() -> None:
+    text = str(rejection(VOTT_WEB, MessageDefaults(model="store/{projectId}")))
+    assert text.startswith("The setting queues[].model, filled in with this message's ids, is not an http(s) URL")
+
+
+# --------------------------------------------------------------------------------------------------- what is said of the rest
 
 
 @pytest.mark.parametrize(
     ("body", "reason", "sentence"),
     [
-        ("", "NotJSON", "not valid JSON"),
-        ("{'annotations': 1}", "NotJSON", "line 1, column 2"),
-        ("aGVsbG8=", "NotJSON", "not valid JSON"),
-        ("[1]", "NotAnObject", "a list and not an object"),
-        ("null", "NotAnObject", "null and not an object"),
-        ("[" * 100_000, "NotJSON", "not valid JSON"),
-        ("{}", "InvalidMessage", 'Field "annotations" is missing'),
-        ('{"annotations": "https://h/a"}', "InvalidMessage", 'Field "model" is missing'),
-        (json.dumps(GOOD | {"model": "ftp://h/m"}), "InvalidMessage", 'Field "model" is not an http(s) URL'),
-        (json.dumps(GOOD | {"model": "https:///m"}), "InvalidMessage", "names no host"),
-        (json.dumps(GOOD | {"model": "https://u:p@h/m"}), "InvalidMessage", "user name or password"),
-        (json.dumps(GOOD | {"model": "https://h/a b"}), "InvalidMessage", "spaces or control characters"),
-        (json.dumps(GOOD | {"model": "https://h:99999/"}), "InvalidMessage", "is not a URL"),
-        (json.dumps(GOOD | {"model": "https://h/" + "a" * 9000}), "InvalidMessage", "longer than"),
-        (json.dumps(GOOD | {"annotations": 5}), "InvalidMessage", 'Field "annotations"'),
-        (json.dumps(GOOD | {"plugin": "../x"}), "InvalidMessage", 'Field "plugin"'),
-        (
-            '{"annotations": "https://h/a", "model": "https://h/m", "parameters": ' + '{"a":' * 40 + "1" + "}" * 41,
-            "InvalidMessage",
-            "nested",
-        ),
-        (json.dumps(GOOD | {"parameters": []}), "InvalidMessage", 'Field "parameters"'),
+        (b"", "NotJSON", "The message is empty."),
+        (b"  \n", "NotJSON", "The message is empty."),
+        (b'{"a": \xff}', "NotText", "byte 6 is 0xff"),
+        (b"\xef\xbb\xbf\xff", "NotText", "byte 3 is 0xff"),
+        (json.dumps(GOOD).encode("utf-16"), "NotText", "byte 0 is 0xff"),
+        (b"{'annotations': 1}", "NotJSON", "line 1, column 2"),
+        (b"{}{}", "NotJSON", "Extra data at line 1, column 3"),
+        (b'{"a": "\0"}', "NotJSON", "Invalid control character"),
+        (b"aGVsbG8=", "NotJSON", "not valid JSON (nor is it within its base64): Expecting value at line 1"),
+        (b"[1]", "NotAnObject", "a list and not an object"),
+        (b"12345678", "NotAnObject", "a number and not an object"),
+        (b"null", "NotAnObject", "null and not an object"),
+        (base64.b64encode(b'"text"'), "NotAnObject", "a string and not an object"),
+        (b"[" * 100_000, "InvalidMessage", "nested too deeply"),
+        (b" " * (MAX_BYTES + 1), "MessageTooLarge", f"has {MAX_BYTES + 1} bytes; {MAX_BYTES} are allowed"),
     ],
 )
-def test_a_bad_message_is_explained(body: str, reason: str, sentence: str) -> None:
-    with pytest.raises(MessageRejectedError) as caught:
-        parse_message(body)
-    assert caught.value.reason == reason
-    assert sentence in str(caught.value)
+def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence: str) -> None:
+    error = rejection(body)
+    assert error.reason == reason
+    assert sentence in str(error)
 
 
-def test_the_explanation_never_shows_a_credential() -> None:
-    with pytest.raises(MessageRejectedError) as caught:
-        parse_message(json.dumps(GOOD | {"model": "ftp://h/m?sig=SECRET", "plugin": "SECRET/.."}))
-    assert "SECRET" not in str(caught.value)
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"{}", 'Field "annotations" is missing'),
+        (b'{"annotations": "https://h/a"}', 'Field "model" is missing'),
+        (b'{"url": 5, "model": "https://h/m"}', 'Field "url" is a number; send an http(s) URL'),
+        (GOOD | {"model": "ftp://h/m"}, 'Field "model" is not an http(s) URL'),
+        (GOOD | {"model": "https:///m"}, 'Field "model" names no host'),
+        (GOOD | {"model": "https://u:p@h/m"}, "user name or password"),
+        (GOOD | {"model": "https://h/a b"}, "spaces or control characters"),
+        (GOOD | {"model": "https://h:99999/"}, 'Field "model" is not a URL'),
+        (GOOD | {"model": "https://h/" + "a" * 9000}, 'Field "model" is longer than'),
+        (GOOD | {"annotations": 5}, 'Field "annotations" is a number; send an http(s) URL'),
+        (GOOD | {"plugin": "../x"}, 'Field "plugin" is no plugin\'s name: send up to 63 letters'),
+        (GOOD | {"plugin_name": True}, 'Field "plugin_name" is a boolean; send a name'),
+        (GOOD | {"plugin": "x" * 64}, 'Field "plugin" is no plugin\'s name: send up to 63'),
+        (GOOD | {"parameters": []}, 'Field "parameters" is a list; send an object'),
+        (GOOD | {"parameters": {"a": "x" * MAX_PARAMETERS}}, f'Field "parameters" is longer than {MAX_PARAMETERS}'),
+        (DEEPEST.replace("[]", "[[]]").encode(), 'Field "parameters" is nested more than 32 deep'),
+        (with_raw("model", '"https://h"'), 'Field "model" appears twice'),
+        (with_raw("parameters", '{"a": [{"b": 1, "b": 1}]}'), 'Field "parameters.a[0].b" appears twice'),
+        (with_raw("parameters", '{"a": [1, 2, {"b": NaN}]}'), 'Field "parameters.a[2].b" is no finite number'),
+        (with_raw("parameters", "[-Infinity]"), 'Field "parameters[0]" is no finite number'),
+        (with_raw("other", "1e999"), 'Field "other" is no finite number'),
+        (with_raw("other", "-1" + "0" * 400), 'Field "other" is no finite number'),
+        (with_raw("other", "1" + "0" * 5000), 'Field "other" is no finite number'),
+        (GOOD | {"parameters": {"a": ["x", "\0"]}}, 'Field "parameters.a[1]" contains a NUL'),
+        (GOOD | {"parameters": {"a": "\ud800"}}, 'Field "parameters.a" contains half of a surrogate pair'),
+        (GOOD | {"parameters": {"\udfff": 1}}, 'Field "parameters.(a long or odd name)" contains in its name half'),
+        (GOOD | {"a\0": 1}, 'Field "(a long or odd name)" contains in its name a NUL'),
+    ],
+)
+def test_a_field_that_can_not_be_used_is_named(body: object, sentence: str) -> None:
+    error = rejection(body, MessageDefaults())
+    assert error.reason == "InvalidMessage"
+    assert sentence in str(error)
 
 
-def test_what_is_no_url_at_all_is_not_shown_either() -> None:
-    with pytest.raises(MessageRejectedError) as caught:
-        parse_message(json.dumps(GOOD | {"model": "sig=SECRET"}))
-    assert "SECRET" not in str(caught.value)
+def test_every_wrong_field_is_named_at_once() -> None:
+    text = str(rejection({"annotations": 1, "plugin": 2}, MessageDefaults()))
+    assert all(f'Field "{field}"' in text for field in ("annotations", "model", "plugin"))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": "ftp://h/m?sig=SECRET", "plugin": "SECRET/.."},
+        {"model": "sig=SECRET"},
+        {"https://h?sig=SECRET": "\0"},
+        {"projectId": "SECRET\n", "model": None},
+    ],
+)
+def test_the_explanation_never_shows_a_credential(fields: dict[str, Any]) -> None:
+    assert "SECRET" not in str(rejection(GOOD | fields))
+
+
+def test_a_good_number_stays_what_it_is() -> None:
+    values = {"a": 2**70, "b": -0.0, "c": 1.5e308, "d": 0, "e": False}
+    assert repr(parse(GOOD | {"parameters": values}).parameters) == repr(values)
+
+
+# ---------------------------------------------------------------------------------------- where a rejection can be told
 
 
 def test_a_rejected_message_still_tells_its_callback() -> None:
-    with pytest.raises(MessageRejectedError) as caught:
-        parse_message(json.dumps({"status": GOOD["status"]}))
-    assert caught.value.status_url == GOOD["status"]
+    assert rejection({"status": GOOD["status"]}).status_url == GOOD["status"]
 
 
-def test_an_unusable_callback_is_not_told() -> None:
-    with pytest.raises(MessageRejectedError) as caught:
-        parse_message(json.dumps({"status": "file:///etc/passwd"}))
-    assert caught.value.status_url is None
+def test_a_rejected_vott_web_message_tells_the_queues_callback() -> None:
+    assert rejection(VOTT_WEB | {"url": 5}).status_url == "https://web/7/status"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "file:///etc/passwd"}',
+        b'{"status": 5}',
+        b'{"status": "https://h/\\ud800"}',
+        b'{"status": "https://a/", "status": "https://b/"}',
+        b'{"requestId": 1, "requestId": 2}',
+        b'{"requestId": ".."}',
+        b'{"requestId": "\\udfff"}',
+        b"[]",
+    ],
+)
+def test_a_callback_that_is_in_doubt_is_not_told(body: bytes) -> None:
+    assert rejection(body).status_url is None
+
+
+# ----------------------------------------------------------------------------------------------------------------- digest
+
+
+def test_the_digest_is_of_what_the_message_says() -> None:
+    fields = GOOD | {"parameters": {"b": 1, "a": [1, 2]}}
+    body = json.dumps(fields).encode()
+    again = json.dumps(dict(reversed(fields.items())) | {"ignored": 1}, indent=2).encode()
+    assert parse_message(body).digest == parse_message(again).digest == parse_message(base64.b64encode(body)).digest
+
+
+def test_the_digest_stays_when_the_administrator_changes_the_queues_settings() -> None:
+    changed = MessageDefaults(model="https://other/{projectId}", parameters={"epochs": 3})
+    assert parse(VOTT_WEB, QUEUE).digest == parse(VOTT_WEB, changed).digest
+
+
+def test_a_message_can_not_choose_its_digest() -> None:
+    assert parse(GOOD | {"digest": "x"}).digest == parse(GOOD).digest
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "https://x/"}, {"status": None}, {"plugin": "p"}, {"parameters": {"a": 1}}, {"requestId": 1}]
+)
+def test_another_message_has_another_digest(change: dict[str, Any]) -> None:
+    assert parse(GOOD).digest != parse(GOOD | change).digest
+
+
+# ---------------------------------------------------------------------------------------------------------------- anything
 
 
 @settings(max_examples=500, deadline=None)
 @given(
     st.one_of(
-        st.text(),
+        st.binary(),
         st.recursive(
             st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
             lambda inner: (
                 st.lists(inner) | st.dictionaries(st.sampled_from([*GOOD, "plugin", "parameters", "x"]), inner)
             ),
-        ).map(json.dumps),
+        ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_any_text_is_a_message_or_a_rejection(body: str) -> None:
+def test_anything_is_a_message_or_a_rejection(body: bytes) -> None:
     try:
-        outcome: TrainMessage | MessageRejectedError = parse_message(body)
+        outcome: TrainMessage | MessageRejectedError = parse_message(body, QUEUE)
     except MessageRejectedError as error:
         outcome = error
     assert isinstance(outcome, TrainMessage) or (outcome.reason and str(outcome))

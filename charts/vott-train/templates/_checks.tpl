@@ -1,0 +1,74 @@
+{{/* What would only be found out by a pod that does not start. The operator itself checks the rest of its settings. */}}
+{{- define "vott-train.checks" -}}
+{{- with .Values.azure }}
+{{- if and .existingSecret (or .connectionString .serviceBusConnectionString) }}
+{{- fail "azure: give either existingSecret or connection strings, not both" }}
+{{- end }}
+{{- end }}
+{{- if not (kindIs "slice" .Values.queues) }}
+{{- fail "queues: is a list; with --set write queues[0].name, and with a file begin each queue with a dash" }}
+{{- end }}
+{{- if not .Values.queues }}
+{{- fail "queues: name at least one queue that messages come from" }}
+{{- end }}
+{{- range $number, $queue := .Values.queues }}
+{{- include "vott-train.checkQueue" (dict "number" $number "queue" $queue "root" $) }}
+{{- end }}
+{{- if lt (int .Values.replicas) 1 }}
+{{- fail "replicas: is 1, or 2 with one standing by; to stop the operator, scale the Deployment" }}
+{{- end }}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
+{{- fail "replicas: more than one needs leaderElection.enabled, so that only one works" }}
+{{- end }}
+{{- include "vott-train.checkModelStore" . }}
+{{- end }}
+
+{{- define "vott-train.checkQueue" -}}
+{{- $place := printf "queues[%d]" (int .number) }}
+{{- $queue := .queue }}
+{{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "parameters" "model" "callback" "duplicateWindowSeconds" }}
+{{- range keys $queue | sortAlpha }}
+{{- if not (has . $known) }}
+{{- fail (printf "%s.%s: there is no such value; a queue may have %s" $place . (join ", " $known)) }}
+{{- end }}
+{{- end }}
+{{- $kind := $queue.kind | default "storage" }}
+{{- if not (has $kind (list "storage" "serviceBus")) }}
+{{- fail (printf "%s.kind: is %s; it may be storage or serviceBus" $place $kind) }}
+{{- end }}
+{{- if and (eq $kind "serviceBus") $queue.account }}
+{{- fail (printf "%s.account: is for storage queues; a Service Bus queue has serviceBusNamespace" $place) }}
+{{- end }}
+{{- if and (eq $kind "storage") $queue.serviceBusNamespace }}
+{{- fail (printf "%s.serviceBusNamespace: is for Service Bus queues; a storage queue has account" $place) }}
+{{- end }}
+{{- $azure := .root.Values.azure }}
+{{- $secret := $queue.secretName | default (include "vott-train.secret" .root) }}
+{{- if not (or $secret $azure.workloadIdentity.clientId) }}
+{{- fail (printf "%s: has no credentials; set azure.existingSecret, azure.%s or azure.workloadIdentity.clientId, or the queue's own secretName" $place (ternary "connectionString" "serviceBusConnectionString" (eq $kind "storage"))) }}
+{{- end }}
+{{- if and (not $secret) (eq $kind "storage") (not $queue.account) }}
+{{- fail (printf "%s.account: is needed with a workload identity, which does not say in which storage account the queue is" $place) }}
+{{- end }}
+{{- if and (not $secret) (eq $kind "serviceBus") (not $queue.serviceBusNamespace) }}
+{{- fail (printf "%s.serviceBusNamespace: is needed with a workload identity, which does not say in which namespace the queue is" $place) }}
+{{- end }}
+{{- $own := and (not $queue.secretName) (not $azure.existingSecret) $secret }}
+{{- if and $own (eq $kind "storage") (not $azure.connectionString) (not (and $azure.workloadIdentity.clientId $queue.account)) }}
+{{- fail (printf "%s: is a storage queue, and azure has only a serviceBusConnectionString; set azure.connectionString too" $place) }}
+{{- end }}
+{{- if and $own (eq $kind "serviceBus") (not $azure.serviceBusConnectionString) (not (and $azure.workloadIdentity.clientId $queue.serviceBusNamespace)) }}
+{{- fail (printf "%s: is a Service Bus queue, and azure has only a connectionString, which is the storage account's; set azure.serviceBusConnectionString too" $place) }}
+{{- end }}
+{{- end }}
+
+{{- define "vott-train.checkModelStore" -}}
+{{- with .Values.trainer.modelStore }}
+{{- if and (not .secretName) (not (include "vott-train.secret" $)) }}
+{{- fail "trainer.modelStore.secretName: is needed, as azure names no Secret that it could be taken from" }}
+{{- end }}
+{{- if and (not .secretName) (gt (len (include "vott-train.namespaces" $ | fromYamlArray)) 1) }}
+{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace, for a Secret of that name has to lie in each namespace that trainings run in" }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,149 @@
+"""Whatever stands on the queue: it becomes a TrainingJob, or is put aside with a reason that its sender can act on."""
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from demo.callbacks import CallbackReceiver
+from tests.support.bodies import SECRET, anything
+from tests.support.corner import Corner
+from vott_operator import intake as intake_module
+from vott_operator import names
+from vott_operator.app import App
+from vott_operator.callbacks import CallbackSender
+from vott_operator.cluster import Cluster
+from vott_operator.intake import Intake
+from vott_operator.queue_settings import QueueSettings
+from vott_operator.queues.base import Delivery
+from vott_operator.queues.memory import MemoryQueue
+from vott_operator.settings import CallbackSettings, Settings
+
+EXAMPLES, BODIES = 220, 50
+ROUNDS = 5
+WEB_DEFAULTS = {"model": f"https://store/{{projectId}}/{{requestId}}.tgz?sig={SECRET}", "parameters": {"epochs": 1}}
+
+KINDS = {
+    "NotText": "NotText: The message is not UTF-8 text: byte",
+    "too large": r"MessageTooLarge: The message has \d+ bytes; 262144",
+    "empty": "NotJSON: The message is empty",
+    "not JSON": r"NotJSON: The message is not valid JSON: .* at line \d+, column \d+",
+    "base64 of no JSON": "NotJSON: .*nor is it within its base64",
+    "a list": "NotAnObject: .* a list and not an object",
+    "a string": "NotAnObject: .* a string and not an object",
+    "a number": "NotAnObject: .* a number and not an object",
+    "a boolean": "NotAnObject: .* a boolean and not an object",
+    "null": "NotAnObject: .* null and not an object",
+    "too deep to read": "InvalidMessage: The message is nested too deeply",
+    "too deep": 'InvalidMessage: Field "[^"]+" is nested more than 32 deep',
+    "twice": 'InvalidMessage: Field "[^"]+" appears twice',
+    "no finite number": 'InvalidMessage: Field "[^"]+" is no finite number',
+    "NUL": 'InvalidMessage: Field "[^"]+" contains a NUL',
+    "NUL in a name": 'InvalidMessage: Field "[^"]+" contains in its name a NUL',
+    "half a surrogate pair": 'InvalidMessage: Field "[^"]+" contains half of a surrogate pair',
+    "missing": 'InvalidMessage: Field "[^"]+" is missing',
+    "no id": 'InvalidMessage: Field "(project|request)Id" is no usable id',
+    "no plugin's name": 'InvalidMessage: Field "plugin(_name)?" is no plugin\'s name',
+    "parameters too long": 'InvalidMessage: Field "parameters" is longer than',
+    "URL too long": 'InvalidMessage: Field "[^"]+" is longer than',
+    "URL with spaces": 'InvalidMessage: Field "[^"]+" contains spaces',
+    "no http(s) URL": 'InvalidMessage: Field "[^"]+" is not an http',
+    "no URL": 'InvalidMessage: Field "[^"]+" is not a URL',
+    "no host": 'InvalidMessage: Field "[^"]+" names no host',
+    "user name": 'InvalidMessage: Field "[^"]+" carries a user name',
+    "another type": 'InvalidMessage: Field "[^"]+" is (an object|a list|a string|a boolean|a number|null); send',
+    "plugin not allowed": 'PluginNotAllowed: Field "plugin"',
+}
+
+
+class RecordingQueue(MemoryQueue):
+    """Keeps, by message id, what each message came to."""
+
+    def __init__(self, identity: str) -> None:
+        super().__init__(lambda: 0.0, identity)
+        self.accepted: set[str] = set()
+        self.outcomes: Counter[str] = Counter()
+
+    async def complete(self, delivery: Delivery) -> None:
+        self.accepted.add(delivery.id)
+        await super().complete(delivery)
+
+    async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
+        text = f"{reason}: {message}"
+        kind = next((kind for kind, pattern in KINDS.items() if re.match(pattern, text)), None)
+        assert kind, f"not a reason that tells its sender what to do: {text!r}, of {delivery.body[:300]!r}"
+        assert SECRET not in text, text
+        self.outcomes[kind] += 1
+        await super().complete(delivery)
+
+
+class Bench:
+    """Two queues before one API server: VoTT-web's, with a place for models in its settings, and one without."""
+
+    def __init__(self, corner: Corner, callback: str) -> None:
+        self.app = App(Settings(namespace=corner.name, max_unfinished_jobs=10**9))
+        self.stack = AsyncExitStack()
+        self.settings = [QueueSettings(**WEB_DEFAULTS, callback=f"{callback}?{{requestId}}"), QueueSettings()]
+        self.queues = [RecordingQueue("memory://web"), RecordingQueue("memory://plain")]
+        self.intakes: list[Intake] = []
+
+    async def open(self) -> None:
+        self.cluster = await Cluster.connect()
+        self.stack.push_async_callback(self.cluster.close)
+        callbacks = await self.stack.enter_async_context(CallbackSender(CallbackSettings(allow_http=True)))
+        pairs = zip(self.queues, self.settings, strict=True)
+        self.intakes = [Intake(queue, item, self.cluster, callbacks, self.app) for queue, item in pairs]
+
+    async def take(self, bodies: list[bytes]) -> None:
+        """Send these, and take them in to the end."""
+        for number, body in enumerate(bodies):
+            self.queues[number % 2].send(body)
+        for queue, intake in zip(self.queues, self.intakes, strict=True):
+            for _ in range(ROUNDS):
+                await intake.take_batch()
+                await intake.idle()
+            assert not len(queue), f"left unsettled: {[item.body[:300] for item in queue._messages.values()]}"
+
+    async def trainingjobs(self, corner: Corner) -> set[str]:
+        return {item.metadata.name async for item in self.cluster.list_trainingjobs(corner.name)}
+
+    def expected(self) -> set[str]:
+        return {names.trainingjob(queue.identity, id_) for queue in self.queues for id_ in queue.accepted}
+
+
+@pytest.fixture
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
+    corner: Corner, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
+    monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
+    statuses = [receiver.url, "http://127.0.0.1:1/refused?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
+    bench = Bench(corner, receiver.url)
+    runner.run(bench.open())
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.lists(anything(statuses), min_size=BODIES, max_size=BODIES))
+    def take(bodies: list[bytes]) -> None:
+        runner.run(bench.take(bodies))
+
+    take()
+    outcomes = bench.queues[0].outcomes + bench.queues[1].outcomes
+    outcomes["accepted"] = len(bench.expected())
+    print(f"\n{outcomes.total()} bodies:", *(f"{count:6} {kind}" for kind, count in outcomes.most_common()), sep="\n")  # noqa: T201
+    assert runner.run(bench.trainingjobs(corner)) == bench.expected()
+    runner.run(bench.stack.aclose())
+    assert outcomes.total() >= 10_000
+    assert set(outcomes) == {*KINDS, "accepted"}, "some kinds did not occur: this test has become blind to them"
+    assert {post["state"] for post in receiver.posts} == {"failed"}
+
+

@@ -1,0 +1,85 @@
+"""The election against a real API server: one leads, the others wait, and somebody always leads in the end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.support.corner import Corner
+from vott_operator.cluster import Cluster
+from vott_operator.errors import ClusterError
+from vott_operator.leader import Leadership
+from vott_operator.names import Key
+
+SECONDS = 1.0
+
+
+@pytest.fixture
+def candidate(corner: Corner, cluster: Cluster) -> Callable[[], Leadership]:
+    return lambda: Leadership(cluster, Key(corner.name, "vott-train"), SECONDS)
+
+
+def lease(corner: Corner) -> dict[str, Any]:
+    found: dict[str, Any] = corner.kubectl.get("lease", "vott-train")["spec"]
+    return found
+
+
+async def ends(waiting: Awaitable[None]) -> bool:
+    """Whether it ends within a time that is long for it."""
+    try:
+        await asyncio.wait_for(waiting, 10 * SECONDS)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def test_the_first_leads_and_the_second_waits(corner: Corner, candidate: Callable[[], Leadership]) -> None:
+    first, second = candidate(), candidate()
+    await first.acquire()
+    holding = asyncio.create_task(first.hold())
+    waiting = asyncio.create_task(second.acquire())
+    await asyncio.sleep(3 * SECONDS)
+    assert (holding.done(), waiting.done()) == (False, False)
+    assert lease(corner)["holderIdentity"] == first.identity
+    for task in (holding, waiting):
+        task.cancel()
+
+
+async def test_the_second_takes_over_from_a_dead_first(corner: Corner, candidate: Callable[[], Leadership]) -> None:
+    first, second = candidate(), candidate()
+    await first.acquire()
+    assert await ends(second.acquire())
+    assert lease(corner)["holderIdentity"] == second.identity
+    assert lease(corner)["leaseTransitions"] == 1
+    assert await ends(first.hold())  # it comes back to life and sees that it leads no more
+
+
+async def test_a_released_lease_is_free_at_once(corner: Corner, candidate: Callable[[], Leadership]) -> None:
+    first, second = candidate(), candidate()
+    await first.acquire()
+    await first.release()
+    assert lease(corner)["holderIdentity"] in (None, "")
+    await asyncio.wait_for(second.acquire(), SECONDS / 2)
+
+
+async def test_only_the_holder_releases(corner: Corner, candidate: Callable[[], Leadership]) -> None:
+    first, second = candidate(), candidate()
+    await first.acquire()
+    await second.release()
+    assert lease(corner)["holderIdentity"] == first.identity
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
+async def test_who_can_not_renew_gives_up(
+    cluster: Cluster, candidate: Callable[[], Leadership], monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    async def away(_: object) -> None:
+        if hangs:
+            await asyncio.sleep(3600)
+        raise ClusterError("the API did not answer")
+
+    leader = candidate()
+    await leader.acquire()
+    monkeypatch.setattr(cluster, "replace_lease", away)
+    assert await ends(leader.hold())

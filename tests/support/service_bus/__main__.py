@@ -1,0 +1,25 @@
+"""The broker's program: `python -m tests.support.service_bus HOST AMQP_PORT CONTROL_PORT FILE`."""
+
+import sys
+from pathlib import Path
+from threading import Thread
+
+from proton.reactor import ApplicationEvent, Container, EventInjector
+
+from tests.support.service_bus.control import control_server
+from tests.support.service_bus.server import Server
+from tests.support.service_bus.store import Store
+
+
+def main(host: str, amqp_port: str, control_port: str, file: str) -> None:
+    """Serve until killed."""
+    injector = EventInjector()
+    control = control_server(
+        (host, int(control_port)), Store(Path(file)), lambda: injector.trigger(ApplicationEvent("cut"))
+    )
+    Thread(target=control.serve_forever, daemon=True).start()
+    Container(Server(f"{host}:{amqp_port}", Store(Path(file)), injector)).run()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,215 @@
+"""Service Bus's AMQP 1.0 side: connections, links, deliveries and their outcomes."""
+
+import uuid
+from typing import Any
+
+from proton import Condition, Delivery, Endpoint, Event, Handler, Link, Message, Receiver, Sender, Session, symbol
+from proton.reactor import Container, EventInjector
+
+from tests.support.service_bus.nodes import LOCK_LOST, LOCK_LOST_TEXT, manage, put_token
+from tests.support.service_bus.sections import give_out, request, split_batch, take_in
+from tests.support.service_bus.store import LockLostError, Store, Stored
+
+TICK_SECONDS = 0.05
+CREDIT = 1000
+WINDOW_BYTES = 16 * 1024 * 1024
+MANAGEMENT = "/$management"
+ACTIVE = Endpoint.LOCAL_ACTIVE | Endpoint.REMOTE_ACTIVE
+
+
+class Server(Handler):  # type: ignore[misc]
+    """Speaks with clients over one port, all in one thread; `injector` brings the word to cut their connections."""
+
+    def __init__(self, address: str, store: Store, injector: EventInjector) -> None:
+        super().__init__()
+        self._address = address
+        self._store = store
+        self._injector = injector
+        self._senders: dict[str, list[Sender]] = {}
+
+    # The broker's own life
+
+    def on_reactor_init(self, event: Event) -> None:
+        container: Container = event.container
+        container.listen(self._address)
+        container.selectable(self._injector)
+        container.schedule(TICK_SECONDS, self)
+
+    def on_timer_task(self, event: Event) -> None:
+        for entity in self._store.expire():
+            self._dispatch(entity)
+        event.container.schedule(TICK_SECONDS, self)
+
+    # Connections, sessions and links
+
+    def on_connection_remote_open(self, event: Event) -> None:
+        event.connection.container = "service-bus-test-broker"
+        event.connection.has_token = False
+        event.connection.open()
+
+    def on_session_remote_open(self, event: Event) -> None:
+        event.session.incoming_capacity = WINDOW_BYTES
+        event.session.open()
+
+    def on_link_remote_open(self, event: Event) -> None:
+        link: Link = event.link
+        link.source.copy(link.remote_source)
+        link.target.copy(link.remote_target)
+        link.rcv_settle_mode = link.remote_rcv_settle_mode
+        link.snd_settle_mode = link.remote_snd_settle_mode
+        link.node = _node(link)
+        link.open()
+        refusal = self._refusal(link)
+        if refusal is not None:
+            link.condition = refusal
+            link.close()
+        elif link.is_receiver:
+            link.flow(CREDIT)
+        else:
+            self._senders.setdefault(link.node, []).append(link)
+
+    def _refusal(self, link: Link) -> Condition | None:
+        info = {symbol("broker"): "test"}  # the client can't read a close whose info is empty
+        entity = link.node.removesuffix(MANAGEMENT)
+        if link.node == "$cbs":
+            return None
+        if not link.connection.has_token:
+            return Condition("amqp:unauthorized-access", "Unauthorized access. 'Listen' claim(s) are required.", info)
+        if not self._store.has(entity):
+            return Condition("amqp:not-found", f"The messaging entity '{entity}' could not be found.", info)
+        return None
+
+    def on_link_remote_close(self, event: Event) -> None:
+        self._forget(event.link)
+        event.link.close()
+
+    def on_link_remote_detach(self, event: Event) -> None:
+        self._forget(event.link)
+        event.link.detach()
+
+    def on_session_remote_close(self, event: Event) -> None:
+        self._forget_all(lambda link: link.session == event.session)
+        event.session.close()
+
+    def on_connection_remote_close(self, event: Event) -> None:
+        self._forget_all(lambda link: link.connection == event.connection)
+        event.connection.close()
+
+    def on_transport_closed(self, event: Event) -> None:
+        self._forget_all(lambda link: link.connection == event.connection)
+
+    def on_cut(self, _event: Event) -> None:
+        """End all connections as a broken network does."""
+        connections = {link.connection for links in self._senders.values() for link in links}
+        for connection in connections:
+            connection.transport.close_head()
+            connection.transport.close_tail()
+
+    def _forget(self, link: Link) -> None:
+        self._forget_all(lambda other: other == link)
+
+    def _forget_all(self, is_gone: "Any") -> None:
+        for links in self._senders.values():
+            links[:] = [link for link in links if not is_gone(link)]
+
+    # Messages out
+
+    def on_link_flow(self, event: Event) -> None:
+        link: Link = event.link
+        if link.is_sender and hasattr(link, "node"):
+            self._dispatch(link.node)
+            if link.drain_mode:
+                link.drained()
+
+    def _dispatch(self, entity: str) -> None:
+        """Hand waiting messages to whoever has credit, in turns."""
+        if entity == "$cbs" or entity.endswith(MANAGEMENT):
+            return
+        links = self._senders.get(entity, [])
+        while hungry := [link for link in links if link.state == ACTIVE and link.credit > 0]:
+            for link in hungry:
+                messages = self._store.lock(entity, 1)
+                if not messages:
+                    return
+                _deliver(link, messages[0])
+            links.append(links.pop(0))
+
+    # Messages in, and outcomes
+
+    def on_delivery(self, event: Event) -> None:
+        delivery: Delivery = event.delivery
+        if delivery.link.is_receiver:
+            if delivery.readable and not delivery.partial:
+                self._receive(delivery.link, delivery)
+        elif delivery.updated:
+            self._outcome(delivery)
+
+    def _receive(self, link: Receiver, delivery: Delivery) -> None:
+        encoded = link.recv(delivery.pending)
+        link.advance()
+        if link.node == "$cbs":
+            self._take_token(link.session, encoded)
+        elif link.node.endswith(MANAGEMENT):
+            entity = link.node.removesuffix(MANAGEMENT)
+            self._reply(link.session, link.node, manage(entity, request(encoded), self._store, self._dispatch))
+        else:
+            self._store.put(link.node, [take_in(each) for each in split_batch(encoded)])
+        delivery.update(Delivery.ACCEPTED)
+        delivery.settle()
+        link.flow(1)
+        self._dispatch(link.node)
+
+    def _take_token(self, session: Session, encoded: bytes) -> None:
+        answer = put_token(request(encoded), self._store)
+        session.connection.has_token = answer.properties["status-code"] == 202
+        self._reply(session, "$cbs", answer)
+
+    def _reply(self, session: Session, node: str, answer: Message) -> None:
+        for link in self._senders.get(node, []):
+            if link.session == session:
+                link.send(answer)
+
+    def _outcome(self, delivery: Delivery) -> None:
+        if delivery.link.node not in {"$cbs"} and not delivery.link.node.endswith(MANAGEMENT):
+            self._settle(delivery)
+        if not delivery.settled or delivery.local_state:
+            delivery.settle()
+
+    def _settle(self, delivery: Delivery) -> None:
+        state = delivery.remote_state
+        try:
+            entity = self._apply(delivery.lock_token, state, delivery)
+        except LockLostError:
+            delivery.local.condition = Condition(LOCK_LOST, LOCK_LOST_TEXT, {symbol("broker"): "test"})
+            delivery.update(Delivery.REJECTED)
+        else:
+            delivery.update(state)
+            self._dispatch(entity)
+
+    def _apply(self, token: bytes, state: int, delivery: Delivery) -> str:
+        if state == Delivery.ACCEPTED:
+            return self._store.complete(token)
+        if state == Delivery.MODIFIED:
+            return self._store.abandon(token)
+        if state == Delivery.REJECTED:
+            info = {str(name): str(value) for name, value in (delivery.remote.condition.info or {}).items()}
+            reason = info.get("DeadLetterReason", "")
+            return self._store.dead_letter(token, reason, info.get("DeadLetterErrorDescription", ""))
+        return self._store.release(token)
+
+
+def _deliver(link: Sender, message: Stored) -> None:
+    assert message.lock_token is not None
+    delivery = link.delivery(uuid.UUID(bytes=message.lock_token).bytes_le)
+    delivery.lock_token = message.lock_token
+    link.stream(give_out(message))
+    link.advance()
+
+
+def _node(link: Link) -> str:
+    """The entity or node that a link is for, in lower case: addresses come with and without scheme and host."""
+    terminus = link.remote_source if link.is_sender else link.remote_target
+    address = str(terminus.address or "")
+    if "://" in address:
+        address = address.split("://", 1)[1].partition("/")[2]
+    return address.strip("/").lower()
