@@ -147,8 +147,11 @@ class Settings(BaseSettings):
         return queue.plugins or self.plugins
 
 
-def load() -> Settings:
-    """Read the settings. Raises SettingsError, which names every wrong setting."""
+def load(*, for_operator: bool = True) -> Settings:
+    """Read the settings; where it is not `for_operator`, what only trainings need may be missing.
+
+    Raises SettingsError, which names every wrong setting.
+    """
     file = os.environ.get(CONFIG_ENV)
     if file and not Path(file).is_file():
         raise SettingsError(f"{CONFIG_ENV} names {file}, which is not a file")
@@ -160,7 +163,7 @@ def load() -> Settings:
     except (ValueError, TypeError, yaml.YAMLError, OSError) as error:
         text = " ".join(str(error).split())
         raise SettingsError(f"settings ({file or 'environment'}) can't be read: {text}") from None
-    if not settings.trainer.image:
+    if for_operator and not settings.trainer.image:
         raise SettingsError(
             "trainer.image is not set: name the image that trains, in the settings or in VOTT_TRAIN_TRAINER__IMAGE"
         )

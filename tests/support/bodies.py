@@ -42,7 +42,9 @@ def json_values() -> st.SearchStrategy[Any]:
 def good() -> st.SearchStrategy[dict[str, Any]]:
     """Messages as they should be, of both forms."""
     plugin = st.sampled_from([{}, {"plugin": "detection"}, {"plugin_name": "hello-world"}, {"plugin": "unknown"}])
-    parameters = st.dictionaries(st.text("abc.- \u00e9$", min_size=1, max_size=4), st.integers() | st.text(max_size=5), max_size=3)
+    parameters = st.dictionaries(
+        st.text("abc.- \u00e9$", min_size=1, max_size=4), st.integers() | st.text(max_size=5), max_size=3
+    )
     more = st.fixed_dictionaries({}, optional={"parameters": parameters, "createdAt": st.text(max_size=4)})
     form = st.sampled_from([GOOD, WEB])
     return st.builds(lambda form, plugin, more: form | plugin | more, form, plugin, more)
@@ -52,9 +54,18 @@ def almost_good() -> st.SearchStrategy[dict[str, Any]]:
     """Messages with one field of another type or an odd value, or without one."""
     change = st.tuples(st.sampled_from(FIELDS), json_values())
     url = st.tuples(st.sampled_from(["annotations", "url", "model"]), st.sampled_from(ODD_URLS))
+    telling = st.sampled_from(  # rare by chance alone
+        [
+            ("plugin", "../x"), ("plugin_name", "x" * 64), ("plugin", ""), ("model", f"https://u:{SECRET}@host/"),
+            ("model", "https://host/" + "a" * 9000), ("url", "https://host/a b"), ("parameters", {"a": "\0"}), ("x", ["\udfff"]),
+            ("projectId", ".."), ("requestId", "a\n"),
+        ]
+    )  # fmt: skip
     identifier = st.tuples(st.sampled_from(["projectId", "requestId"]), st.sampled_from(ODD_TEXTS) | json_values())
-    changed = st.builds(lambda fields, item: fields | dict([item]), good(), change | url | identifier)
-    without = st.builds(lambda fields, name: {k: v for k, v in fields.items() if k != name}, good(), st.sampled_from(FIELDS))
+    changed = st.builds(lambda fields, item: fields | dict([item]), good(), change | url | identifier | telling)
+    without = st.builds(
+        lambda fields, name: {k: v for k, v in fields.items() if k != name}, good(), st.sampled_from(FIELDS)
+    )
     return changed | without
 
 
@@ -78,7 +89,9 @@ def large() -> Bodies:
     def pad(fields: dict[str, Any], name: str, size: int, unit: str) -> bytes:
         return json.dumps(fields | {name: {"a": (unit * size)[:size]}}, ensure_ascii=False).encode()
 
-    return st.builds(pad, good(), st.sampled_from(["parameters", "createdAt"]), size, st.sampled_from(["x", "$", "\u00e9", '"']))
+    return st.builds(
+        pad, good(), st.sampled_from(["parameters", "createdAt"]), size, st.sampled_from(["x", "$", "\u00e9", '"'])
+    )
 
 
 def mutated(bodies: Bodies) -> Bodies:
@@ -88,7 +101,9 @@ def mutated(bodies: Bodies) -> Bodies:
         place = int(at * len(body))
         return body[:place] + put + body[place + cut :]
 
-    put = st.binary(max_size=3) | st.sampled_from([b'"', b",", b"}", b"\\", b"\xff", b"\xed\xa0\x80", b"\0", b"\xc0\x80"])
+    put = st.binary(max_size=3) | st.sampled_from(
+        [b'"', b",", b"}", b"\\", b"\xff", b"\xed\xa0\x80", b"\0", b"\xc0\x80"]
+    )
     return st.builds(mutate, bodies, st.floats(0, 1), st.integers(0, 3), put)
 
 
@@ -113,7 +128,9 @@ def with_callback(statuses: list[str]) -> Bodies:
 def anything(statuses: list[str]) -> Bodies:
     """Bodies of all kinds. Only these callbacks are named; where bytes are changed at random there are none."""
     written = (good() | almost_good()).map(lambda fields: json.dumps(fields).encode())
-    base64_and_json = st.sampled_from([b"1234", b"true", b"null", b"12345678", b"eyJhIjoxfQ==", b"e30=", b"W10="])
+    base64_and_json = st.sampled_from(
+        [b"1234", b"true", b"null", b"12345678", b"eyJhIjoxfQ==", b"e30=", b"W10=", b"aGVsbG8=", b"e30K/w=="]
+    )
     return st.one_of(
         written,
         with_callback(statuses),
@@ -125,5 +142,7 @@ def anything(statuses: list[str]) -> Bodies:
         json_values().map(lambda value: json.dumps(value).encode()),
         st.binary(max_size=40),
         base64_and_json,
-        st.sampled_from([b"", b"{}", b"[" * 65_536, b'{"a":' * 20_000, b"\xef\xbb\xbf", b"\xff" * 65_536, b" " * 65_536]),
+        st.sampled_from(
+            [b"", b"{}", b"[" * 65_536, b'{"a":' * 20_000, b"\xef\xbb\xbf", b"\xff" * 65_536, b" " * 65_536]
+        ),
     )

@@ -2,9 +2,8 @@
 
 import base64
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +17,10 @@ from demo.kubectl import Kubectl
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.gobuild import binaries
-from localcluster.ports import free_ports
+from tests.support.operator_process import ROOT, OperatorProcess
+from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 
-ROOT = Path(__file__).parents[2]
 RELEASE = "vott-train"
 Object = dict[str, Any]
 
@@ -34,80 +33,109 @@ class Corner:
     azurite: Azurite
     name: str
     settings: Object = field(default_factory=dict)
-    """Chart values on top of the usual ones."""
+    """Chart values on top of the usual ones. Namespaces that queues are to train in are made."""
 
     def __post_init__(self) -> None:
         self.kubectl = Kubectl(str(self.control_plane.kubeconfig), self.name)
         self.log = Path(self.control_plane.kubeconfig).parent / f"{self.name}.log"
-        self._processes: list[subprocess.Popen[bytes]] = []
+        """Of all operators that were given no log of their own."""
+        self._processes: list[OperatorProcess] = []
 
     def __enter__(self) -> Self:
         self.kubectl("create", "namespace", self.name)
-        values = {
-            "azure": {"connectionString": self.azurite.connection_string},
-            "queues": [{"kind": "storage", "name": self.name}],
-            "callbacks": {"allowHttp": True, "timeoutSeconds": 2},
-            "trainer": {"image": "trainer:1"},
-        } | self.settings
-        self._helm("install", values)
+        self.install(self.settings)
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
-            process.kill()
-            process.wait()
+            process.sigkill()
         # Its policy holds for the whole cluster; the namespace itself ends with the control plane.
         self._helm("uninstall")
 
-    def _helm(self, verb: str, values: Object | None = None) -> None:
-        install = [str(ROOT / "charts" / "vott-train"), "--values=-"] if values is not None else []
+    def install(self, settings: Object) -> None:
+        """Install the chart, or change its values: those of `settings` on top of the usual ones."""
+        values: Object = {
+            "azure": {"connectionString": self.azurite.connection_string},
+            "queues": [{"kind": "storage", "name": self.name}],
+            "callbacks": {"allowHttp": True, "timeoutSeconds": 2},
+            "trainer": {"image": "trainer:1"},
+        } | settings
+        for queue in values["queues"]:
+            if target := queue.get("targetNamespace"):
+                self.kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": target}})
+        self._helm("upgrade", "--install", str(ROOT / "charts" / "vott-train"), "--values=-", values=values)
+
+    def _helm(self, verb: str, *args: str, values: Object | None = None) -> None:
         where = [f"--kubeconfig={self.control_plane.kubeconfig}", f"--namespace={self.name}"]
-        command = [str(binaries() / "helm"), verb, RELEASE, *install, *where]
-        subprocess.run(command, input=json.dumps(values), text=True, check=True, capture_output=True)
+        command = [str(binaries() / "helm"), verb, RELEASE, *args, *where]
+        result = subprocess.run(command, input=json.dumps(values), text=True, check=False, capture_output=True)
+        assert result.returncode == 0, result.stderr
 
     # ------------------------------------------------------------------------------------------------ the operator
 
-    def operator(self, **environment: str) -> "subprocess.Popen[bytes]":
-        """Start one, as the chart's ConfigMap sets it up, and wait until it is healthy."""
-        (port,) = free_ports(1)
-        config = self.log.with_suffix(".yaml")
-        config.write_text(self.kubectl.get("configmap", f"{RELEASE}-settings")["data"]["settings.yaml"])
+    def operator(self, **environment: str) -> OperatorProcess:
+        """Start one, as the chart's ConfigMap and Secrets set it up, and wait until it is healthy.
+
+        Args:
+            environment: more variables; those of credentials are laid over the mounted Secrets.
+        """
+        process = self.start_operator(self.log, **environment)
+        process.wait_healthy()
+        return process
+
+    def start_operator(self, log: Path, **environment: str) -> OperatorProcess:
+        """Start one that writes to a log of its own, without waiting."""
+        number = len(self._processes)
+        config = self._config(self.folder / f"operator-{number}", environment)
         account = self.control_plane.user_kubeconfig(
             f"system:serviceaccount:{self.name}:{RELEASE}", ["system:serviceaccounts", "system:authenticated"]
         )
-        variables = {
-            "KUBECONFIG": str(account),
-            "AZURE_STORAGE_CONNECTION_STRING": self.azurite.connection_string,
-            "VOTT_TRAIN_CONFIG": str(config),
-            "PYTHONPATH": str(ROOT / "operator"),
-        }
-        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", f"http://127.0.0.1:{port}/healthz"]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(command, env=os.environ | variables | environment, stdout=log, stderr=log)
+        variables = {"KUBECONFIG": str(account), "VOTT_TRAIN_CONFIG": str(config), "POD_NAME": f"{RELEASE}-{number}"}
+        process = OperatorProcess(variables | environment, log)
         self._processes.append(process)
-
-        def healthy() -> bool:
-            assert process.poll() is None, self.log.read_text()
-            with suppress(requests.ConnectionError):
-                return requests.get(f"http://127.0.0.1:{port}/healthz", timeout=5).ok
-            return False
-
-        wait_until("a healthy operator", healthy, seconds=60, dump=self.log.read_text)
         return process
+
+    @property
+    def folder(self) -> Path:
+        """Where the operators' files lie."""
+        return self.log.with_suffix("")
+
+    def _config(self, pod: Path, environment: Mapping[str, str]) -> Path:
+        """The settings as the pod would see them, and its Secrets mounted where they then say."""
+        settings = yaml.safe_load(self.kubectl.get("configmap", f"{RELEASE}-settings")["data"]["settings.yaml"])
+        for queue in settings["queues"]:
+            if "credentialsDir" in queue:
+                secret = Path(queue["credentialsDir"]).name
+                overlay = {name: value for name, value in environment.items() if name.startswith("AZURE_")}
+                queue["credentialsDir"] = str(mount_secret(pod / secret, self._secret(secret) | overlay))
+        config = pod / "settings.yaml"
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(yaml.safe_dump(settings))
+        return config
+
+    def _secret(self, name: str) -> dict[str, str]:
+        data = self.kubectl.get("secret", name)["data"]
+        return {key: self.decoded(value).decode() for key, value in data.items()}
+
+    def change_secret(self, name: str, **variables: str) -> None:
+        """Put these in place of what the Secret holds, here and where it is mounted, as the kubelet does it after a while."""
+        self.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": variables})
+        for mounted in self.folder.glob(f"*/{name}"):
+            mount_secret(mounted, variables)
 
     # --------------------------------------------------------------------------------------------------- the queue
 
-    def queue(self, suffix: str = "") -> QueueClient:
-        """The queue, or with a suffix its poison queue; made where it is not there yet."""
-        client = QueueClient.from_connection_string(self.azurite.connection_string, self.name + suffix)
+    def queue(self, suffix: str = "", name: str = "") -> QueueClient:
+        """The queue, or with a suffix its poison queue; made where it is not there yet. Its name is the corner's own when not given."""
+        client = QueueClient.from_connection_string(self.azurite.connection_string, (name or self.name) + suffix)
         with suppress(Exception):
             client.create_queue()
         return client
 
-    def send(self, message: Object | str) -> str:
+    def send(self, message: Object | str, queue: str = "") -> str:
         """Send a message; returns its id."""
         text = message if isinstance(message, str) else json.dumps(message)
-        return str(self.queue().send_message(text).id)
+        return str(self.queue(name=queue).send_message(text).id)
 
     def waiting_messages(self) -> int:
         """Messages that are not settled, those in somebody's hand included."""
@@ -130,9 +158,9 @@ class Corner:
         }
         self.kubectl.apply(manifest)
 
-    def trainingjobs(self) -> list[Object]:
-        """All TrainingJobs."""
-        return self.kubectl.list("trainingjobs")
+    def trainingjobs(self, namespace: str = "") -> list[Object]:
+        """All TrainingJobs of a namespace; of the corner's own when not given."""
+        return Kubectl(self.kubectl.kubeconfig, namespace or self.name).list("trainingjobs")
 
     def wait_phase(self, phase: str, name: str | None = None, seconds: float = 30) -> Object:
         """The (only) TrainingJob, once it is in that phase."""

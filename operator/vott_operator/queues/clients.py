@@ -121,20 +121,21 @@ async def _token(credential: DefaultAzureCredential, *scopes: str, **kwargs: Any
 
 
 def _from_connection_string(text: str, name: str, queue: QueueSettings, credentials: Credentials) -> QueueClient:
-    where = f"{queue.place}: {STORAGE_CONNECTION_STRING} in {credentials.where}"
-    if key := re.search(r"(?:^|;)\s*AccountKey=([^;]*)", text, re.IGNORECASE):
-        _check_key(key[1], where)
-    elif not re.search(r"(?:^|;)\s*(SharedAccessSignature=|UseDevelopmentStorage=true)", text, re.IGNORECASE):
-        raise SettingsError(f"{where} has neither an AccountKey nor a SharedAccessSignature")
     try:
-        return QueueClient.from_connection_string(text, name, **STORAGE_OPTIONS)
+        client = QueueClient.from_connection_string(text, name, **STORAGE_OPTIONS)
     except ValueError:
-        raise SettingsError(f"{where} is not a connection string of a storage account") from None
+        raise SettingsError(
+            f"{queue.place}: {STORAGE_CONNECTION_STRING} is not a connection string of a storage account,"
+            f" with an AccountKey or a SharedAccessSignature (look at {credentials.where})"
+        ) from None
+    if key := re.search(r"(?:^|;)\s*AccountKey=([^;]*)", text, re.IGNORECASE):
+        _check_key(key[1], f"{queue.place}: the AccountKey in {STORAGE_CONNECTION_STRING}", credentials)
+    return client
 
 
 def _storage_credential(queue: QueueSettings, credentials: Credentials) -> Any:
     if key := credentials.get(STORAGE_KEY):
-        _check_key(key, f"{queue.place}: {STORAGE_KEY} in {credentials.where}")
+        _check_key(key, f"{queue.place}: {STORAGE_KEY}", credentials)
         account = urlsplit(queue.account).path.strip("/") or credentials.get(STORAGE_ACCOUNT)
         return {"account_name": account, "account_key": key} if "://" in queue.account else key
     if sas := credentials.get(STORAGE_SAS):
@@ -167,11 +168,11 @@ def _same_account(client: QueueClient, queue: QueueSettings) -> None:
         )
 
 
-def _check_key(key: str, where: str) -> None:
+def _check_key(key: str, variable: str, credentials: Credentials) -> None:
     try:
         base64.b64decode(key.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise SettingsError(f"{where} is not an account key: those are base64") from None
+        raise SettingsError(f"{variable} is no account key: those are base64 (look at {credentials.where})") from None
 
 
 # --------------------------------------------------------------------------------------------------------- Service Bus
@@ -183,14 +184,16 @@ def _domain(namespace: str) -> str:
 
 
 def _parse_bus(text: str, queue: QueueSettings, credentials: Credentials) -> ServiceBusConnectionStringProperties:
-    where = f"{queue.place}: {BUS_CONNECTION_STRING} in {credentials.where}"
+    variable = f"{queue.place}: {BUS_CONNECTION_STRING}"
     try:
         parsed = parse_connection_string(text)
     except ValueError:
-        raise SettingsError(f"{where} is not a connection string of a Service Bus namespace") from None
+        raise SettingsError(
+            f"{variable} is not a connection string of a Service Bus namespace (look at {credentials.where})"
+        ) from None
     if parsed.entity_path and parsed.entity_path.lower() != queue.name.lower():
         raise SettingsError(
-            f"{where} is for the queue {parsed.entity_path} only (EntityPath); take the namespace's, or that queue's"
+            f"{variable} is for the queue {parsed.entity_path} only (EntityPath); take the namespace's, or that queue's"
         )
     return parsed
 

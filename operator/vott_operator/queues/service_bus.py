@@ -31,7 +31,7 @@ from azure.servicebus.exceptions import (
 
 from ..credentials import Credentials
 from ..errors import LostMessageError, SettingsError, SourceUnavailableError
-from ..settings import QueueSettings
+from ..queue_settings import QueueSettings
 from .base import Connection, Delivery
 from .clients import service_bus_client, service_bus_host
 
@@ -183,7 +183,8 @@ class ServiceBusQueue:
         try:
             opened = await self._connection.client()
             async with asyncio.timeout(CALL_SECONDS):
-                return await call(opened.receiver)
+                # Opens it where it is not: settling demands that, even for what came over another one.
+                return await call(await opened.receiver.__aenter__())
         except (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled):
             raise _LostError from None
         except SettingsError as error:  # a Secret that was changed to something useless; it may be changed again
@@ -197,8 +198,8 @@ class ServiceBusQueue:
             return f"there is no queue {self._name} in this namespace; create it, or correct the queue's name"
         if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
             return (
-                f"access denied ({_first_line(error)}); the credentials need the right Listen on the queue,"
-                " or the role Azure Service Bus Data Receiver"
+                "access denied; is the key or token right, and does it carry the right Listen on this queue,"
+                " or the identity the role Azure Service Bus Data Receiver?"
             )
         if isinstance(error, TimeoutError):
             return f"no answer within {CALL_SECONDS:.0f} s"

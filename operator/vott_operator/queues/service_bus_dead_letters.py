@@ -18,9 +18,9 @@ from azure.servicebus.exceptions import ServiceBusError
 
 from ..credentials import Credentials
 from ..queue_settings import QueueSettings
-from .azure_errors import explained
 from .base import Connection, DeadLetter
 from .clients import service_bus_client
+from .service_bus_errors import service_bus_errors
 
 COUNTED_UP_TO = 1000
 """Service Bus tells nobody but its managers how many messages it has, so they are counted by looking; not on and on."""
@@ -46,6 +46,8 @@ class ServiceBusDeadLetters:
     def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
         self.identity = f"{queue.name}/$DeadLetterQueue"
         self._name = queue.name
+        self._place = queue.place
+        self._credentials = credentials
         self._client: Connection[ServiceBusClient] = Connection(
             lambda: service_bus_client(queue, credentials, **OPTIONS),
             lambda client: client.close(),
@@ -67,7 +69,7 @@ class ServiceBusDeadLetters:
     async def requeue(self, ids: Collection[str] | None) -> Sequence[str]:
         """See DeadLetters. The new message's id says of which one it is made, so that doing it twice makes no second TrainingJob."""
         client = await self._client.client()
-        with explained(f"queue {self._name}"):
+        with service_bus_errors(self._place, self._credentials):
             async with client.get_queue_sender(self._name) as sender:
                 return await self._take(ids, lambda message: sender.send_messages(_again(message)))
 
@@ -102,6 +104,8 @@ class ServiceBusDeadLetters:
         there = {_id(message) async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER)}
         # Only what is there now: a message that is sent again and is still of no use comes back while this goes on.
         wanted = there if ids is None else there.intersection(ids)
+        if not wanted:
+            return []
         async with (
             AutoLockRenewer(LOOK_THROUGH_SECONDS) as renewer,
             self._receiver(ServiceBusSubQueue.DEAD_LETTER, renewer) as receiver,
@@ -113,7 +117,7 @@ class ServiceBusDeadLetters:
         self, sub_queue: ServiceBusSubQueue | None, renewer: AutoLockRenewer | None = None
     ) -> AsyncIterator[ServiceBusReceiver]:
         client = await self._client.client()
-        with explained(f"queue {self._name}"):
+        with service_bus_errors(self._place, self._credentials):
             async with client.get_queue_receiver(
                 self._name, sub_queue=sub_queue, auto_lock_renewer=renewer
             ) as receiver:

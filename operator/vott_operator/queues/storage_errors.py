@@ -53,17 +53,25 @@ def storage_errors(place: str, credentials: Credentials) -> Iterator[None]:
 
 
 def _translated(error: AzureError, place: str, credentials: Credentials) -> SourceUnavailableError | LostMessageError:
-    code = str(getattr(error, "error_code", None) or "")
+    code = _code(error)
     if code in LOST:
         return LostMessageError(f"{place}: the message is no longer in hand")
     if isinstance(error, ResourceNotFoundError):
         return NoQueueError(f"{place}: there is no such queue")
+    if remedy := REMEDIES.get(code):
+        return SourceUnavailableError(f"{place}: refused ({code}): {remedy.format(where=credentials.where)}")
     text = f"{place}: {_first_line(error)}"
-    if remedy := REMEDIES.get(code) or _by_status(error):
-        return SourceUnavailableError(f"{text} ({code or 'refused'}): {remedy.format(where=credentials.where)}")
+    if remedy := _by_status(error):
+        return SourceUnavailableError(f"{text}; {remedy.format(where=credentials.where)}")
     if isinstance(error, DecodeError) or (isinstance(error, HttpResponseError) and error.status_code == 500):
         return UnreadableError(text)
     return SourceUnavailableError(text)
+
+
+def _code(error: AzureError) -> str:
+    """The service's error code: of the client's enumeration, or a word that this does not know."""
+    code = getattr(error, "error_code", None) or ""
+    return str(getattr(code, "value", code))
 
 
 def _by_status(error: AzureError) -> str | None:

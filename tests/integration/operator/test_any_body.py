@@ -145,5 +145,3 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     assert outcomes.total() >= 10_000
     assert set(outcomes) == {*KINDS, "accepted"}, "some kinds did not occur: this test has become blind to them"
     assert {post["state"] for post in receiver.posts} == {"failed"}
-
-

@@ -1,6 +1,7 @@
 """What the chart allows the operator and the trainer, asked of a real API server."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from tests.support.corner import RELEASE, Corner
 from tests.support.waiting import wait_until
 
-OPERATOR_MAY = {
-    "trainingjobs.vott.dev": {"get", "list", "watch", "create"},
+TEAM = "permissions-team"
+TEAM_QUEUE = {"name": "of-the-team", "targetNamespace": TEAM}
+WHERE_IT_TRAINS = {
+    "trainingjobs.vott.dev": {"get", "list", "watch", "create", "delete"},
     "trainingjobs.vott.dev/status": {"patch"},
     "trainingjobs.vott.dev/finalizers": {"update"},
     "jobs.batch": {"get", "list", "watch", "create", "patch"},
@@ -17,24 +20,51 @@ OPERATOR_MAY = {
     "secrets": {"get", "create"},
     "events": {"create"},
 }
-TRAINER_MAY = {"trainingjobs.vott.dev/status": {"patch"}}
-VERBS = {"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+LEADER_ELECTION = {
+    "leases.coordination.k8s.io": {"create"},
+    f"leases.coordination.k8s.io {RELEASE}": {"get", "update"},
+}
+TRAINER = {"trainingjobs.vott.dev/status": {"patch"}}
+NOTHING: dict[str, set[str]] = {}
 SELF_REVIEWS = ("selfsubject", "[/")
+with_a_team = pytest.mark.parametrize("corner", [{"queues": [TEAM_QUEUE]}], indirect=True, ids=["a team"])
 
 
-@pytest.mark.parametrize(("account", "allowed"), [(RELEASE, OPERATOR_MAY), (f"{RELEASE}-trainer", TRAINER_MAY)])
-def test_a_service_account_may_do_this_and_nothing_else(
-    corner: Corner, account: str, allowed: dict[str, set[str]]
-) -> None:
-    table = corner.kubectl(
-        "auth", "can-i", "--list", f"--as=system:serviceaccount:{corner.name}:{account}", "--no-headers"
+def permissions(corner: Corner, account: str, namespace: str) -> dict[str, set[str]]:
+    """What an account may do in a namespace: resource, with the object's name where it is held to one, and verbs."""
+    who = f"--as=system:serviceaccount:{account}"
+    table = corner.kubectl("auth", "can-i", "--list", who, "--no-headers", f"--namespace={namespace}")
+    rows = re.findall(r"^(\S+)\s+\[.*?\]\s+\[(.*?)\]\s+\[(.*?)\]", table, re.MULTILINE)
+    return {
+        f"{resource} {name}".strip(): set(verbs.split())
+        for resource, name, verbs in rows
+        if not resource.startswith(SELF_REVIEWS)
+    }
+
+
+@with_a_team
+def test_the_service_accounts_may_do_this_and_nothing_else(corner: Corner) -> None:
+    operator, trainer, teams = (
+        f"{corner.name}:{RELEASE}",
+        f"{corner.name}:{RELEASE}-trainer",
+        f"{TEAM}:{RELEASE}-trainer",
     )
-    found = {}
-    for line in table.splitlines():
-        resource, verbs = line.split()[0], line.partition("[")[2] and line.rpartition("[")[2].rstrip("] ")
-        if not resource.startswith(SELF_REVIEWS):
-            found[resource] = set(verbs.split())
-    assert found == allowed
+    found = {
+        (account, where): permissions(corner, account, where)
+        for account in (operator, trainer, teams)
+        for where in (corner.name, TEAM, "default")
+    }
+    assert found == {
+        (operator, corner.name): WHERE_IT_TRAINS | LEADER_ELECTION,
+        (operator, TEAM): WHERE_IT_TRAINS,
+        (operator, "default"): NOTHING,
+        (trainer, corner.name): TRAINER,
+        (trainer, TEAM): NOTHING,
+        (trainer, "default"): NOTHING,
+        (teams, corner.name): NOTHING,
+        (teams, TEAM): TRAINER,
+        (teams, "default"): NOTHING,
+    }
 
 
 @pytest.fixture

@@ -11,39 +11,39 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
 from azure.storage.queue import QueueClient
 from click.testing import CliRunner, Result
 
 from localcluster.azurite import Azurite
-from tests.support.corner import ROOT
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from vott_operator.cli import main
-from vott_operator.queues.poison import PoisonMessage, poison_text
+from vott_operator.queues.poison import PoisonMessage, poison_text, read_poison
 from vott_operator.queues.storage_poison import MAX_BATCH
 
+ROOT = Path(__file__).parents[3]
 numbers = itertools.count(1)
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"
 BODY = json.dumps({"annotations": "https://host/a.csv", "model": SAS_URL})
 
 
 class Place(Protocol):
-    """One queue with what was put aside from it, as its service's own client sees it."""
+    """One queue with what was put aside from it, as its service's own client or the service itself sees it."""
 
     settings: dict[str, Any]
     environment: dict[str, str]
 
-    def put_aside(self, body: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> None:
-        """As the operator does it."""
+    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+        """As the operator does it; returns the ids of those put aside."""
 
-    def send(self, body: str) -> None:
+    def send(self, *bodies: str) -> None:
         """As VoTT does it."""
 
     def waiting(self) -> list[str]:
         """Bodies in the queue."""
 
     def aside(self) -> list[str]:
-        """What lies in the poison queue or the dead-letter sub-queue, ready to be received."""
+        """Bodies put aside."""
 
 
 class StoragePlace:
@@ -59,20 +59,21 @@ class StoragePlace:
         self.queue.create_queue()
         self.poison.create_queue()
 
-    def put_aside(self, body: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> None:
-        text = poison_text(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1"))
-        self.poison.send_message(text, time_to_live=-1)
+    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+        texts = [
+            poison_text(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1")) for body in bodies
+        ]
+        return [str(self.poison.send_message(text, time_to_live=-1).id) for text in texts]
 
-    def send(self, body: str) -> None:
-        self.queue.send_message(body)
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self.queue.send_message(body)
 
     def waiting(self) -> list[str]:
         return [str(item.content) for item in self.queue.peek_messages(MAX_BATCH)]
 
     def aside(self) -> list[str]:
-        """Only what is not hidden can be peeked at."""
-        contents = [str(item.content) for item in self.poison.peek_messages(MAX_BATCH)]
-        return [json.loads(text)["body"] if '"messageId"' in text else text for text in contents]
+        return [read_poison(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
 
 
 class ServiceBusPlace:
@@ -83,39 +84,43 @@ class ServiceBusPlace:
         self.settings = {"kind": "serviceBus", "name": self.name}
         self.environment = {"AZURE_SERVICE_BUS_CONNECTION_STRING": broker.connection_string}
         self.broker = broker
-        broker.add_queue(self.name, QueueOptions())
+        self.ids = itertools.count(1)
+        broker.add_queue(self.name, QueueOptions(duplicate_detection_seconds=600))
 
-    def put_aside(self, body: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> None:
-        self.send(body)
+    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+        self.send(*bodies)
         with self.client() as client, client.get_queue_receiver(self.name) as receiver:
-            (received,) = receiver.receive_messages(1, max_wait_time=10)
-            receiver.dead_letter_message(received, reason=reason, error_description=message)
+            for _ in bodies:
+                (received,) = receiver.receive_messages(1, max_wait_time=10)
+                receiver.dead_letter_message(received, reason=reason, error_description=message)
+        return [str(item.sequence_number) for item in self.broker.dead_letters(self.name)][-len(bodies) :]
 
-    def send(self, body: str) -> None:
+    def send(self, *bodies: str) -> None:
         properties: dict[str | bytes, Any] = {"team": "cats"}
-        message = ServiceBusMessage(
-            body, message_id="m-1", content_type="application/json", application_properties=properties
-        )
+        messages = [
+            ServiceBusMessage(
+                body,
+                message_id=f"m-{next(self.ids)}",
+                content_type="application/json",
+                application_properties=properties,
+            )
+            for body in bodies
+        ]
         with self.client() as client, client.get_queue_sender(self.name) as sender:
-            sender.send_messages(message)
+            sender.send_messages(messages)
 
     def waiting(self) -> list[str]:
         return [item.body.decode() for item in self.broker.messages(self.name)]
 
     def aside(self) -> list[str]:
-        """Those that are in nobody's hand: receiving is the proof."""
-        with (
-            self.client() as client,
-            client.get_queue_receiver(self.name, sub_queue=ServiceBusSubQueue.DEAD_LETTER) as receiver,
-        ):
-            received = receiver.receive_messages(MAX_BATCH, max_wait_time=1)
-            for message in received:
-                receiver.abandon_message(message)
-            return [b"".join(message.body).decode() for message in received]
+        return [item.body.decode() for item in self.broker.dead_letters(self.name)]
 
-    def received(self) -> list[ServiceBusReceivedMessage]:
+    def receive(self) -> ServiceBusReceivedMessage:
+        """The only message, which is put aside afterwards."""
         with self.client() as client, client.get_queue_receiver(self.name) as receiver:
-            return receiver.receive_messages(MAX_BATCH, max_wait_time=1)
+            (message,) = receiver.receive_messages(1, max_wait_time=10)
+            receiver.dead_letter_message(message, reason="InvalidMessage")
+            return message
 
     def client(self) -> ServiceBusClient:
         return ServiceBusClient.from_connection_string(self.broker.connection_string)
@@ -173,10 +178,6 @@ def command(*arguments: str, answer: str = "", exit_code: int = 0) -> Result:
     return result
 
 
-def ids() -> list[str]:
-    return [item["id"] for item in json.loads(command("peek", "--limit=100", "--output=json").stdout)]
-
-
 # ---------------------------------------------------------------------------------------------------------------- list
 
 
@@ -186,15 +187,14 @@ def test_list_says_how_many_messages_wait_and_were_put_aside(
     configure(config, monkeypatch, storage, service_bus)
     for place in (storage, service_bus):
         place.put_aside("not json")
-        place.put_aside("nor this")
-        place.send(BODY)
+        place.send("one", "two")
 
     rows = [line.split() for line in command("list").stdout.splitlines()]
 
     assert rows == [
         ["QUEUE", "KIND", "WAITING", "PUT", "ASIDE"],
-        [storage.name, "storage", "1", "2"],
-        [service_bus.name, "serviceBus", "1", "2"],
+        [storage.name, "storage", "2", "1"],
+        [service_bus.name, "serviceBus", "2", "1"],
     ]
 
 
@@ -233,8 +233,9 @@ def test_a_queue_that_was_never_used_has_nothing_put_aside(
 
 
 def test_the_first_vott_trains_environment_alone_is_enough(
-    storage: StoragePlace, config: Path, monkeypatch: pytest.MonkeyPatch
+    config: Path, storage: StoragePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert not config.exists()
     monkeypatch.delenv("VOTT_TRAIN_CONFIG")
     program = [sys.executable, "-m", "vott_operator", "queue", "list"]
     environment = storage.environment | {"AZURE_STORAGE_QUEUE_NAME": storage.name, "PYTHONPATH": str(ROOT / "operator")}
@@ -249,7 +250,7 @@ def test_the_first_vott_trains_environment_alone_is_enough(
 
 
 def test_peek_shows_why_and_hides_the_credentials(configured: Place) -> None:
-    configured.put_aside(BODY, "PluginNotAllowed", 'Plugin "magic" is not allowed here.')
+    configured.put_aside(BODY, reason="PluginNotAllowed", message='Plugin "magic" is not allowed here.')
 
     shown = command("peek").stdout
 
@@ -270,8 +271,7 @@ def test_peek_shows_the_body_exactly_as_it_was_sent_when_asked_to(configured: Pl
 
 
 def test_peek_shows_the_oldest_first_and_says_that_there_are_more(configured: Place) -> None:
-    for body in ("first", "second", "third"):
-        configured.put_aside(body)
+    configured.put_aside("first", "second", "third")
 
     result = command("peek", "--limit=2")
 
@@ -282,13 +282,12 @@ def test_peek_shows_the_oldest_first_and_says_that_there_are_more(configured: Pl
 
 def test_peek_shows_more_than_one_page_and_leaves_all_where_they_are(configured: Place) -> None:
     bodies = [f"body {number}" for number in range(MAX_BATCH + 8)]
-    for body in bodies:
-        configured.put_aside(body)
+    configured.put_aside(*bodies)
 
     shown = json.loads(command("peek", "--limit=100", "--output=json").stdout)
 
     assert [item["body"] for item in shown] == bodies
-    assert len(configured.aside()) == MAX_BATCH
+    assert configured.aside()[:MAX_BATCH] == bodies[:MAX_BATCH]
 
 
 def test_peek_reads_a_poison_message_of_somebody_else(
@@ -306,10 +305,9 @@ def test_peek_reads_a_poison_message_of_somebody_else(
 
 
 def test_requeue_sends_the_original_body_and_removes_the_message_here(configured: Place) -> None:
-    configured.put_aside(BODY)
-    configured.put_aside("another")
+    first, _ = configured.put_aside(BODY, "another")
 
-    result = command("requeue", ids()[0])
+    result = command("requeue", first)
 
     assert result.stdout.startswith("1 message sent to queue aside-")
     assert configured.waiting() == [BODY]
@@ -318,8 +316,7 @@ def test_requeue_sends_the_original_body_and_removes_the_message_here(configured
 
 def test_requeue_all_sends_everything_that_is_there(configured: Place) -> None:
     bodies = [f"body {number}" for number in range(5)]
-    for body in bodies:
-        configured.put_aside(body)
+    configured.put_aside(*bodies)
 
     assert command("requeue", "--all").stdout.startswith("5 messages sent")
     assert sorted(configured.waiting()) == bodies
@@ -327,9 +324,9 @@ def test_requeue_all_sends_everything_that_is_there(configured: Place) -> None:
 
 
 def test_requeue_names_the_ids_that_are_not_there_and_does_the_others(configured: Place) -> None:
-    configured.put_aside(BODY)
+    (known,) = configured.put_aside(BODY)
 
-    result = command("requeue", *ids(), "424242", exit_code=1)
+    result = command("requeue", known, "424242", exit_code=1)
 
     assert result.stdout.startswith("1 message sent")
     assert result.stderr.rstrip().endswith(": 424242")
@@ -351,12 +348,11 @@ def test_requeue_gives_the_message_a_new_id_and_keeps_its_properties(
     config: Path, service_bus: ServiceBusPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(config, monkeypatch, service_bus)
-    service_bus.put_aside(BODY)
-    (number,) = ids()
+    (number,) = service_bus.put_aside(BODY)
 
     command("requeue", number)
 
-    (message,) = service_bus.received()
+    message = service_bus.receive()
     assert message.message_id == f"m-1-requeued-{number}"
     assert message.content_type == "application/json"
     assert message.application_properties == {b"team": b"cats"}
@@ -368,15 +364,11 @@ def test_a_message_that_is_put_aside_twice_keeps_an_id_that_service_bus_takes(
     configure(config, monkeypatch, service_bus)
     service_bus.put_aside(BODY)
     command("requeue", "--all")
-    with service_bus.client() as client, client.get_queue_receiver(service_bus.name) as receiver:
-        (again,) = receiver.receive_messages(1, max_wait_time=10)
-        receiver.dead_letter_message(again, reason="InvalidMessage")
-    (number,) = ids()
+    number = service_bus.receive().sequence_number
 
     command("requeue", "--all")
 
-    (message,) = service_bus.received()
-    assert message.message_id == f"m-1-requeued-{number}"
+    assert service_bus.receive().message_id == f"m-1-requeued-{number}"
 
 
 def test_requeue_that_dies_between_sending_and_removing_loses_nothing(
@@ -406,14 +398,20 @@ def test_purge_asks_first_and_removes_nothing_without_a_yes(configured: Place) -
 
 
 def test_purge_removes_what_was_named_and_says_how_many(configured: Place) -> None:
-    for body in ("keep", "remove", "keep too"):
-        configured.put_aside(body)
+    _, unwanted, _ = configured.put_aside("keep", "remove", "keep too")
 
-    result = command("purge", ids()[1], answer="y\n")
+    result = command("purge", unwanted, answer="y\n")
 
     assert result.stdout.startswith("1 message removed")
-    assert sorted(configured.aside()) == ["keep", "keep too"]
-    assert configured.waiting() == []
+    assert configured.aside() == ["keep", "keep too"]
+
+
+def test_what_was_only_looked_through_can_be_taken_at_once(configured: Place) -> None:
+    first, *_ = configured.put_aside("first", "second", "third")
+    command("purge", first, "--yes")
+
+    assert command("requeue", "--all").stdout.startswith("2 messages sent")
+    assert sorted(configured.waiting()) == ["second", "third"]
 
 
 def test_purge_does_not_ask_when_told_so(configured: Place) -> None:

@@ -1,21 +1,37 @@
-"""The contract of a QueueSource, the same for every one."""
+"""The contract of a QueueSource, the same for every one: memory, Storage Queue (on Azurite), Service Bus (on the test broker)."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
 from azure.storage.queue.aio import QueueClient
 
 from localcluster.azurite import Azurite
-from vott_operator.errors import SettingsError, SourceUnavailableError
-from vott_operator.queues import storage_queue
-from vott_operator.queues.base import QueueSource
+from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
+from vott_operator.credentials import Credentials
+from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
+from vott_operator.queue_settings import QueueSettings
+from vott_operator.queues import memory, storage_queue
+from vott_operator.queues.base import Delivery, QueueSource
 from vott_operator.queues.memory import MemoryQueue
+from vott_operator.queues.service_bus import ServiceBusQueue
 from vott_operator.queues.storage_queue import StorageQueue
 
-LOCK_SECONDS = 1
+LOCK_SECONDS = 2
+PATIENCE_SECONDS = 30
+"""How long a message that has to come is waited for."""
+GLANCE_SECONDS = 0.3
+"""How long a message that must not come is waited for."""
+BODIES = ['{"model": "m"}', "ünï😀\u2028", " a\n\tb ", "<a b='c'>&amp;</a>", "eyJhIjogMX0=", "x" * 60_000]
+
+numbers = itertools.count(1)
 
 
 @dataclass
@@ -23,30 +39,47 @@ class Bench:
     """A source, and what a test does from outside."""
 
     source: QueueSource
+    other: QueueSource
+    """Of the same queue, as another operator has it."""
     send: Callable[[str], Awaitable[object]]
-    let_locks_end: Callable[[], Awaitable[None]]
+    pass_time: Callable[[float], Awaitable[None]]
+    """Let so many lock durations go by."""
     rejected: Callable[[], Awaitable[list[tuple[str, str, str]]]]
+    """Body, reason and message of what was put aside."""
+
+    async def receive(self) -> Delivery:
+        """The message that is there."""
+        (delivery,) = await self.source.receive(1, PATIENCE_SECONDS)
+        return delivery
+
+    async def is_empty(self) -> bool:
+        """Whether nobody else would get a message now."""
+        return not await self.other.receive(1, GLANCE_SECONDS)
 
 
-async def memory() -> AsyncIterator[Bench]:
+@asynccontextmanager
+async def memory_bench() -> AsyncIterator[Bench]:
     now = 0.0
     queue = MemoryQueue(lambda: now)
 
     async def send(body: str) -> str:
         return queue.send(body)
 
-    async def pass_time() -> None:
+    async def pass_time(locks: float) -> None:
         nonlocal now
-        now += 60
+        now += locks * memory.LOCK_SECONDS
 
     async def rejected() -> list[tuple[str, str, str]]:
         return queue.rejected
 
-    yield Bench(queue, send, pass_time, rejected)
+    yield Bench(queue, queue, send, pass_time, rejected)
 
 
-async def storage(azurite: Azurite, name: str) -> AsyncIterator[Bench]:
-    source = StorageQueue(azurite.connection_string, name)
+@asynccontextmanager
+async def storage_bench(azurite: Azurite, folder: Path, name: str) -> AsyncIterator[Bench]:
+    (folder / "AZURE_STORAGE_CONNECTION_STRING").write_text(azurite.connection_string)
+    settings = QueueSettings(kind="storage", name=name)
+    source, other = (StorageQueue(settings, Credentials(folder)) for _ in range(2))
     outside = QueueClient.from_connection_string(azurite.connection_string, name)
     poison = QueueClient.from_connection_string(azurite.connection_string, f"{name}-poison")
 
@@ -54,103 +87,301 @@ async def storage(azurite: Azurite, name: str) -> AsyncIterator[Bench]:
         found = [json.loads(item.content) for item in await poison.peek_messages(32)]
         return [(item["body"], item["reason"], item["message"]) for item in found]
 
-    async def pass_time() -> None:
-        await asyncio.sleep(LOCK_SECONDS + 0.5)
-
     await outside.create_queue()
-    yield Bench(source, outside.send_message, pass_time, rejected)
-    for client in (source, outside, poison):
-        await client.close()
+    yield Bench(source, other, outside.send_message, sleep, rejected)
+    await asyncio.gather(*(each.close() for each in (source, other, outside, poison)))
 
 
-@pytest.fixture(params=["memory", "storage"])
+@asynccontextmanager
+async def service_bus_bench(broker: ServiceBusBroker, folder: Path, name: str) -> AsyncIterator[Bench]:
+    broker.add_queue(name, QueueOptions(lock_seconds=LOCK_SECONDS))
+    (folder / "AZURE_SERVICE_BUS_CONNECTION_STRING").write_text(broker.connection_string)
+    settings = QueueSettings(kind="serviceBus", name=name)
+    source, other = (ServiceBusQueue(settings, Credentials(folder)) for _ in range(2))
+
+    async def rejected() -> list[tuple[str, str, str]]:
+        return [(item.body.decode(), item.reason, item.description) for item in broker.dead_letters(name)]
+
+    client = ServiceBusClient.from_connection_string(broker.connection_string)
+    sender = client.get_queue_sender(name)
+    yield Bench(source, other, lambda body: sender.send_messages(ServiceBusMessage(body)), sleep, rejected)
+    await asyncio.gather(source.close(), other.close(), client.close())
+
+
+async def sleep(locks: float) -> None:
+    await asyncio.sleep(locks * LOCK_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[ServiceBusBroker]:
+    with ServiceBusBroker() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["memory", "storage", "serviceBus"])
 async def bench(
-    request: pytest.FixtureRequest, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Bench]:
     monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
-    name = f"contract-{abs(hash(request.node.name))}"
-    async for bench in memory() if request.param == "memory" else storage(azurite, name):
+    name = f"contract-{next(numbers)}"
+    benches = {
+        "memory": lambda: memory_bench(),
+        "storage": lambda: storage_bench(request.getfixturevalue("azurite"), tmp_path, name),
+        "serviceBus": lambda: service_bus_bench(request.getfixturevalue("broker"), tmp_path, name),
+    }
+    async with benches[request.param]() as bench:
         yield bench
 
 
 async def test_a_message_in_hand_is_nobody_elses(bench: Bench) -> None:
     await bench.send("a")
-    (delivery,) = await bench.source.receive(10)
-    assert (delivery.body, delivery.attempt) == ("a", 1)
-    assert await bench.source.receive(10) == []
+    delivery = await bench.receive()
+    assert (delivery.body, delivery.attempt) == (b"a", 1)
+    assert await bench.is_empty()
+
+
+async def test_a_message_is_received_with_the_time_that_it_is_ours(bench: Bench) -> None:
+    await bench.send("a")
+    assert 0 < (await bench.receive()).lock_seconds <= max(LOCK_SECONDS, memory.LOCK_SECONDS)
 
 
 async def test_no_more_than_asked_for_is_received(bench: Bench) -> None:
     for body in "abc":
         await bench.send(body)
-    assert len(await bench.source.receive(2)) == 2
+    received = [await bench.source.receive(2, PATIENCE_SECONDS) for _ in range(2)]
+    assert all(1 <= len(deliveries) <= 2 for deliveries in received)
+
+
+async def test_all_that_wait_are_received_each_once(bench: Bench) -> None:
+    sent = [str(number) for number in range(40)]
+    for body in sent:
+        await bench.send(body)
+    received: list[str] = []
+    while batch := await bench.source.receive(16, GLANCE_SECONDS):
+        received += [delivery.body.decode() for delivery in batch]
+        await asyncio.gather(*(bench.source.complete(delivery) for delivery in batch))
+    assert sorted(received) == sorted(sent)
+
+
+async def test_two_who_receive_at_once_never_get_the_same_message(bench: Bench) -> None:
+    sent = [str(number) for number in range(40)]
+    for body in sent:
+        await bench.send(body)
+
+    async def take(source: QueueSource) -> list[str]:
+        received: list[str] = []
+        while batch := await source.receive(4, GLANCE_SECONDS):
+            received += [delivery.body.decode() for delivery in batch]
+            await asyncio.gather(*(source.complete(delivery) for delivery in batch))
+        return received
+
+    one, two = await asyncio.gather(take(bench.source), take(bench.other))
+    assert sorted(one + two) == sorted(sent)
+
+
+async def test_nothing_is_received_from_an_empty_queue(bench: Bench) -> None:
+    assert not await bench.source.receive(1, 0)
+
+
+async def test_a_message_sent_while_we_wait_is_received(bench: Bench) -> None:
+    waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    await asyncio.sleep(GLANCE_SECONDS)
+    await bench.send("a")
+    (delivery,) = await waiting
+    assert delivery.body == b"a"
+
+
+@pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
+async def test_a_body_comes_as_it_was_sent(bench: Bench, body: str) -> None:
+    await bench.send(body)
+    assert (await bench.receive()).body.decode() == body
 
 
 async def test_a_message_that_is_not_settled_comes_back_with_the_same_id(bench: Bench) -> None:
     await bench.send("a")
-    (first,) = await bench.source.receive(1)
-    await bench.let_locks_end()
-    (second,) = await bench.source.receive(1)
-    assert (second.id, second.attempt) == (first.id, 2)
+    first = await bench.receive()
+    await bench.pass_time(1.25)
+    second = await bench.receive()
+    assert (second.id, second.body, second.attempt) == (first.id, b"a", 2)
 
 
 async def test_a_completed_message_is_gone(bench: Bench) -> None:
     await bench.send("a")
-    (delivery,) = await bench.source.receive(1)
-    await bench.source.complete(delivery)
-    await bench.let_locks_end()
-    assert await bench.source.receive(1) == []
+    await bench.source.complete(await bench.receive())
+    await bench.pass_time(1.25)
+    assert await bench.is_empty()
 
 
-async def test_a_released_message_comes_back(bench: Bench) -> None:
+async def test_a_message_is_settled_while_we_wait_for_another(bench: Bench) -> None:
     await bench.send("a")
-    (delivery,) = await bench.source.receive(1)
-    await bench.source.release(delivery, 0)
-    (again,) = await bench.source.receive(1)
-    assert again.id == delivery.id
+    delivery = await bench.receive()
+    waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    await asyncio.sleep(GLANCE_SECONDS)
+    await bench.source.complete(delivery)
+    assert not waiting.done()
+    await bench.send("b")
+    assert [delivery.body for delivery in await waiting] == [b"b"]
+
+
+async def test_many_are_settled_at_once_while_we_wait_for_another(bench: Bench) -> None:
+    for body in "abcdefgh":
+        await bench.send(body)
+    in_hand = [await bench.receive() for _ in range(8)]
+    waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    await asyncio.gather(*(bench.source.complete(delivery) for delivery in in_hand))
+    await bench.send("i")
+    (last,) = await waiting
+    await bench.source.complete(last)
+    await bench.pass_time(1.25)
+    assert await bench.is_empty()
+
+
+async def test_a_released_message_comes_back_at_once(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    await bench.source.release(delivery)
+    again = await bench.receive()
+    assert (again.id, again.body) == (delivery.id, b"a")
 
 
 async def test_a_rejected_message_is_kept_aside_with_its_reason(bench: Bench) -> None:
     await bench.send("a")
-    (delivery,) = await bench.source.receive(1)
-    await bench.source.reject(delivery, "NotJSON", "Why, in words.")
+    await bench.source.reject(await bench.receive(), "NotJSON", "Why, in words.")
     assert await bench.rejected() == [("a", "NotJSON", "Why, in words.")]
-    await bench.let_locks_end()
-    assert await bench.source.receive(1) == []
+    await bench.pass_time(1.25)
+    assert await bench.is_empty()
+
+
+async def test_an_extended_message_stays_ours_beyond_its_first_lock(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    for _ in range(2):
+        await bench.pass_time(0.65)
+        await bench.source.extend(delivery)
+    await bench.pass_time(0.3)
+    assert await bench.is_empty()
+    await bench.source.complete(delivery)
+    await bench.pass_time(1.25)
+    assert await bench.is_empty()
+
+
+async def test_an_extended_message_that_is_not_settled_comes_back(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    await bench.source.extend(delivery)
+    await bench.pass_time(1.25)
+    assert (await bench.receive()).id == delivery.id
+
+
+async def test_what_somebody_else_has_by_now_cannot_be_extended(bench: Bench) -> None:
+    await bench.send("a")
+    late = await bench.receive()
+    await bench.pass_time(1.25)
+    await bench.other.receive(1, PATIENCE_SECONDS)
+    with pytest.raises(LostMessageError):
+        await bench.source.extend(late)
+
+
+async def test_what_is_settled_cannot_be_extended(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    await bench.source.complete(delivery)
+    with pytest.raises(LostMessageError):
+        await bench.source.extend(delivery)
 
 
 async def test_settling_what_somebody_else_has_by_now_changes_nothing(bench: Bench) -> None:
     await bench.send("a")
-    (late,) = await bench.source.receive(1)
-    await bench.let_locks_end()
-    (current,) = await bench.source.receive(1)
+    late = await bench.receive()
+    await bench.pass_time(1.25)
+    (current,) = await bench.other.receive(1, PATIENCE_SECONDS)
     await bench.source.complete(late)
-    await bench.source.release(late, 0)
-    await bench.source.release(current, 0)
-    assert len(await bench.source.receive(1)) == 1
+    await bench.source.release(late)
+    await bench.other.release(current)
+    assert (await bench.receive()).id == current.id
 
 
-async def test_a_missing_storage_queue_is_made(azurite: Azurite) -> None:
-    source = StorageQueue(azurite.connection_string, "not-there-yet")
-    assert await source.receive(1) == []
-    assert await source.receive(1) == []
+async def test_settling_twice_changes_nothing(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    await bench.source.complete(delivery)
+    await bench.source.complete(delivery)
+    await bench.source.release(delivery)
+    assert await bench.is_empty()
+
+
+async def test_who_pauses_leaves_messages_to_others(bench: Bench) -> None:
+    await bench.source.receive(8, GLANCE_SECONDS)
+    await bench.source.pause()
+    await bench.send("a")
+    (delivery,) = await bench.other.receive(1, PATIENCE_SECONDS)
+    assert (delivery.body, delivery.attempt) == (b"a", 1)
+
+
+async def test_what_is_in_hand_is_settled_in_a_pause_too(bench: Bench) -> None:
+    await bench.send("a")
+    delivery = await bench.receive()
+    await bench.source.pause()
+    await bench.source.complete(delivery)
+    await bench.pass_time(1.25)
+    assert await bench.is_empty()
+
+
+async def test_after_a_pause_messages_are_received_again(bench: Bench) -> None:
+    await bench.source.receive(1, 0)
+    await bench.source.pause()
+    await bench.send("a")
+    assert (await bench.receive()).body == b"a"
+
+
+async def test_a_receive_that_is_given_up_takes_no_message_along(bench: Bench) -> None:
+    waiting = asyncio.create_task(bench.source.receive(8, PATIENCE_SECONDS))
+    await asyncio.sleep(GLANCE_SECONDS)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    await bench.source.pause()
+    await bench.send("a")
+    (delivery,) = await bench.other.receive(1, PATIENCE_SECONDS)
+    assert delivery.body == b"a"
+
+
+async def test_closing_again_is_harmless(bench: Bench) -> None:
+    await bench.source.receive(1, 0)
+    await bench.source.close()
+    await bench.source.close()
+
+
+# ------------------------------------------------------------------------------------------------- Storage Queue alone
+
+
+def storage(folder: Path, connection_string: str, name: str) -> StorageQueue:
+    (folder / "AZURE_STORAGE_CONNECTION_STRING").write_text(connection_string)
+    return StorageQueue(QueueSettings(kind="storage", name=name), Credentials(folder))
+
+
+async def test_a_missing_storage_queue_is_made(azurite: Azurite, tmp_path: Path) -> None:
+    source = storage(tmp_path, azurite.connection_string, "not-there-yet")
+    assert not await source.receive(1, 0)
+    assert not await source.receive(1, 0)
     await source.close()
 
 
-async def test_the_identity_of_a_storage_queue_names_account_and_queue_but_no_key(azurite: Azurite) -> None:
-    source = StorageQueue(azurite.connection_string, "cats")
+async def test_the_identity_of_a_storage_queue_names_account_and_queue_but_no_key(
+    azurite: Azurite, tmp_path: Path
+) -> None:
+    source = storage(tmp_path, azurite.connection_string, "cats")
     assert source.identity == f"storage://127.0.0.1:{azurite.queue_port}/devstoreaccount1/cats"
     await source.close()
 
 
-async def test_an_unreachable_account_is_said() -> None:
+async def test_an_unreachable_account_is_said(tmp_path: Path) -> None:
     text = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:1/a"
-    source = StorageQueue(text, "cats")
+    source = storage(tmp_path, text, "cats")
     with pytest.raises(SourceUnavailableError, match=r"storage://127\.0\.0\.1:1/a/cats"):
-        await source.receive(1)
+        await source.receive(1, 0)
     await source.close()
 
 
-def test_a_broken_connection_string_is_said() -> None:
+def test_a_broken_connection_string_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="AZURE_STORAGE_CONNECTION_STRING"):
-        StorageQueue("nonsense", "cats")
+        storage(tmp_path, "nonsense", "cats")

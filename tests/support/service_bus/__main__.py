@@ -14,11 +14,12 @@ from tests.support.service_bus.store import Store
 def main(host: str, amqp_port: str, control_port: str, file: str) -> None:
     """Serve until killed."""
     injector = EventInjector()
-    control = control_server(
-        (host, int(control_port)), Store(Path(file)), lambda: injector.trigger(ApplicationEvent("cut"))
-    )
+    container = Container(Server(Store(Path(file)), injector))
+    container.listen(f"{host}:{amqp_port}")
+    address = (host, int(control_port))  # whoever gets an answer there may connect
+    control = control_server(address, Store(Path(file)), lambda: injector.trigger(ApplicationEvent("cut")))
     Thread(target=control.serve_forever, daemon=True).start()
-    Container(Server(f"{host}:{amqp_port}", Store(Path(file)), injector)).run()
+    container.run()
 
 
 if __name__ == "__main__":

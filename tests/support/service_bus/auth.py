@@ -10,11 +10,13 @@ KEY_NAME = "RootManageSharedAccessKey"
 
 
 def refusal(token: str, key: str) -> str | None:
-    """Why the token is no good; None when it is. Only shared access signatures come here, no tokens of an identity provider."""
+    """Why the token is no good; None when it is. A token of an identity provider is taken as it is."""
     kind, _, fields = token.partition(" ")
+    if kind != "SharedAccessSignature":
+        return None
     values = {name: items[0] for name, items in parse_qs(fields).items()}
-    if kind != "SharedAccessSignature" or not {"sr", "sig", "se", "skn"} <= values.keys():
-        return "MalformedToken: The token is no shared access signature."
+    if not {"sr", "sig", "se", "skn"} <= values.keys():
+        return "MalformedToken: The token lacks a field."
     if values["skn"] != KEY_NAME or not hmac.compare_digest(values["sig"], _signature(fields, values["se"], key)):
         return "InvalidSignature: The token has an invalid signature."
     return None if int(values["se"]) > time.time() else "ExpiredToken: The token is expired."

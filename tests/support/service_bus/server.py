@@ -4,7 +4,7 @@ import uuid
 from typing import Any
 
 from proton import Condition, Delivery, Endpoint, Event, Handler, Link, Message, Receiver, Sender, Session, symbol
-from proton.reactor import Container, EventInjector
+from proton.reactor import EventInjector
 
 from tests.support.service_bus.nodes import LOCK_LOST, LOCK_LOST_TEXT, manage, put_token
 from tests.support.service_bus.sections import give_out, request, split_batch, take_in
@@ -18,11 +18,10 @@ ACTIVE = Endpoint.LOCAL_ACTIVE | Endpoint.REMOTE_ACTIVE
 
 
 class Server(Handler):  # type: ignore[misc]
-    """Speaks with clients over one port, all in one thread; `injector` brings the word to cut their connections."""
+    """Speaks with clients, all in one thread; `injector` brings the word to cut their connections."""
 
-    def __init__(self, address: str, store: Store, injector: EventInjector) -> None:
+    def __init__(self, store: Store, injector: EventInjector) -> None:
         super().__init__()
-        self._address = address
         self._store = store
         self._injector = injector
         self._senders: dict[str, list[Sender]] = {}
@@ -30,10 +29,8 @@ class Server(Handler):  # type: ignore[misc]
     # The broker's own life
 
     def on_reactor_init(self, event: Event) -> None:
-        container: Container = event.container
-        container.listen(self._address)
-        container.selectable(self._injector)
-        container.schedule(TICK_SECONDS, self)
+        event.container.selectable(self._injector)
+        event.container.schedule(TICK_SECONDS, self)
 
     def on_timer_task(self, event: Event) -> None:
         for entity in self._store.expire():

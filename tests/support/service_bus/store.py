@@ -99,9 +99,7 @@ class Store:
 
     def lock(self, entity: str, count: int) -> list[Stored]:
         """Lock the first messages that wait."""
-        (seconds,) = self._db.execute(
-            "SELECT lock_seconds FROM queues WHERE name = ?", (_queue(entity),)
-        ).fetchone()
+        (seconds,) = self._db.execute("SELECT lock_seconds FROM queues WHERE name = ?", (_queue(entity),)).fetchone()
         until = time.time() + seconds
         with self._transaction():
             waiting = self._db.execute(

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from vott_operator import constants, crd
 from vott_operator.models import TrainingJobSpec
-from vott_operator.settings import Settings
+from vott_operator.queues import clients
+from vott_operator.settings import QueueSettings, Settings
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -52,7 +53,7 @@ def settings_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         if field.validation_alias != field.alias:  # from the environment only
             continue
         inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and inner.__module__.endswith(".settings"):
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and inner.__module__.endswith("settings"):
             yield from settings_names(inner, f"{prefix}{field.alias}.")
         else:
             yield f"{prefix}{field.alias}"
@@ -65,14 +66,30 @@ def test_every_reason_is_documented(reason: str) -> None:
 
 @pytest.mark.parametrize("value", sorted(leaves(VALUES)))
 def test_every_chart_value_is_documented(value: str) -> None:
-    name = "queues[0].name" if value == "queues" else value
     page = (ROOT / "docs/administration.md").read_text()
-    assert f"`{name}`" in page or f"`{name}." in page
+    assert f"`{value}`" in page or f"`{value}." in page
+
+
+@pytest.mark.parametrize("name", sorted(str(field.alias) for field in QueueSettings.model_fields.values()))
+def test_every_setting_of_a_queue_is_a_chart_value_and_documented(name: str) -> None:
+    value = {"credentialsDir": "secretName"}.get(name, name)  # the chart mounts the Secret and knows where
+    assert f'"{value}"' in (ROOT / "charts/vott-train/templates/_checks.tpl").read_text()
+    assert f"`queues[].{value}`" in (ROOT / "docs/administration.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted(
+        value for key, value in vars(clients).items() if key.startswith(("STORAGE_", "BUS_")) and isinstance(value, str)
+    ),
+)
+def test_every_variable_with_credentials_is_documented(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs/administration.md").read_text()
 
 
 @pytest.mark.parametrize("name", sorted(settings_names(Settings)))
 def test_every_setting_is_a_chart_value(name: str) -> None:
-    derived = {"namespace", "trainer.serviceAccountName"}  # the chart knows these by itself
+    derived = {"namespace", "trainer.serviceAccountName", "leaderElection.leaseName"}  # the chart knows these by itself
     assert name in derived or name in set(leaves(VALUES)) | set(VALUES["trainer"]), name
 
 

@@ -5,16 +5,35 @@ from pathlib import Path
 import pytest
 
 from vott_operator.errors import SettingsError
-from vott_operator.settings import CONFIG_ENV, Settings, load
+from vott_operator.settings import CONFIG_ENV, QueueSettings, Settings, load
 
-SEED = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
+STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
+SERVICE_BUS = {
+    "AZURE_SERVICE_BUS_NAMESPACE": "acme-bus",
+    "AZURE_SERVICE_BUS_ACCESS_KEY_NAME": "train",
+    "AZURE_SERVICE_BUS_ACCESS_KEY_VALUE": "a2V5",
+}
+OTHERS = (
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "AZURE_STORAGE_QUEUE_NAME",
+    "AZURE_SERVICE_BUS_CONNECTION_STRING",
+    "AZURE_SERVICE_BUS_QUEUE_NAME",
+    "VOTT_TRAIN_PLUGIN",
+    CONFIG_ENV,
+)
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_TRAINER__IMAGE", "trainer:1")
-    for name in ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_QUEUE_NAME", "VOTT_TRAIN_PLUGIN", CONFIG_ENV, *SEED):
+    for name in (*STORAGE, *SERVICE_BUS, *OTHERS):
         monkeypatch.delenv(name, raising=False)
+
+
+def in_environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return load()
 
 
 def from_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -24,34 +43,56 @@ def from_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Set
     return load()
 
 
-def test_the_seeds_environment_alone_gives_a_working_queue(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (SEED | {"VOTT_TRAIN_PLUGIN": "hello-world"}).items():
-        monkeypatch.setenv(name, value)
-    settings = load()
-    assert [queue.name for queue in settings.queues] == ["training"]
-    assert "AccountName=acme;AccountKey=a2V5" in settings.storage_connection_string
-    assert settings.plugins.default == "hello-world"
+@pytest.mark.parametrize(
+    ("variables", "kind", "name"),
+    [
+        (STORAGE, "storage", "training"),
+        (STORAGE | {"AZURE_STORAGE_QUEUE_NAME": "cats"}, "storage", "cats"),
+        (SERVICE_BUS, "serviceBus", "training"),
+        (SERVICE_BUS | {"AZURE_SERVICE_BUS_QUEUE_NAME": "Cats/1"}, "serviceBus", "Cats/1"),
+        ({"AZURE_SERVICE_BUS_CONNECTION_STRING": "x"}, "serviceBus", "training"),
+        (SERVICE_BUS | STORAGE, "storage", "training"),
+    ],
+    ids=["storage", "storage-name", "service-bus", "service-bus-name", "service-bus-connection-string", "both"],
+)
+def test_the_seeds_environment_alone_gives_one_queue(
+    variables: dict[str, str], kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (queue,) = in_environment(monkeypatch, **variables).queues
+    assert (queue.kind, queue.name, queue.credentials_dir) == (kind, name, None)
 
 
-def test_a_seeds_plugin_of_ones_own_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VOTT_TRAIN_PLUGIN", "my-plugin")
-    assert "my-plugin" in load().plugins.allowed
+def test_the_seeds_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = in_environment(monkeypatch, VOTT_TRAIN_PLUGIN="my-plugin").plugins
+    assert plugins.default == "my-plugin"
+    assert plugins.allowed == ["detection", "hello-world", "my-plugin"]
 
 
-def test_the_queues_name_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_QUEUE_NAME", "cats")
-    assert load().queues[0].name == "cats"
+def test_a_seeds_queue_name_that_azure_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match="AZURE_STORAGE_QUEUE_NAME 'My Cats' can't be a storage queue's name"):
+        in_environment(monkeypatch, AZURE_STORAGE_QUEUE_NAME="My Cats")
 
 
-def test_a_connection_string_wins_over_name_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (SEED | {"AZURE_STORAGE_CONNECTION_STRING": "UseThis=1"}).items():
-        monkeypatch.setenv(name, value)
-    assert load().storage_connection_string == "UseThis=1"
+def test_a_queue_has_the_operators_namespace_and_plugins_unless_it_names_its_own() -> None:
+    plugins = {"default": "hello-world", "allowed": ["hello-world"]}
+    settings = Settings.model_validate(
+        {
+            "namespace": "vott-train",
+            "queues": [{"name": "cats"}, {"name": "dogs", "targetNamespace": "team-b", "plugins": plugins}],
+        }
+    )
+    assert [settings.namespace_of(queue) for queue in settings.queues] == ["vott-train", "team-b"]
+    assert [settings.plugins_of(queue).default for queue in settings.queues] == ["detection", "hello-world"]
+    assert settings.namespaces == ["team-b", "vott-train"]
 
 
-def test_missing_credentials_are_named() -> None:
-    with pytest.raises(SettingsError, match="AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME"):
-        _ = load().storage_connection_string
+def test_the_operators_own_namespace_is_always_one_of_its_namespaces() -> None:
+    settings = Settings(namespace="vott-train", queues=[QueueSettings(target_namespace="team-b")])
+    assert settings.namespaces == ["team-b", "vott-train"]
+
+
+def test_a_queue_of_the_same_name_in_another_account_is_another_queue() -> None:
+    Settings(queues=[QueueSettings(account="acme"), QueueSettings(account="other")])
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,27 +102,90 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "said"),
     [
         ("trainer: {imege: x}", "trainer.imege"),
         ("maxUnfinishedJobs: 0", "maxUnfinishedJobs"),
-        ("queues: [{kind: kafka, name: abc}]", "queues.0.kind"),
-        ("plugins: {default: x, allowed: [y]}", "plugins.default is 'x'"),
+        ("ttlSecondsAfterFinished: -1", "ttlSecondsAfterFinished"),
+        ("leaderElection: {leaseDurationSeconds: 1}", "leaderElection.leaseDurationSeconds"),
+        ("plugins: {default: x, allowed: [y]}", "plugins default is 'x', which is not in allowed ['y']; add it there"),
         ("maxUnfinishedJob: 5", "maxUnfinishedJob"),
+        (
+            "queues: [{name: cats}, {name: dogs}, {name: cats}]",
+            "queues[2] is the same queue as [0] (storage queue cats)",
+        ),
         ("a: b: c", "can't be read"),
         ("[1, 2]", "can't be read"),
     ],
 )
-def test_a_wrong_setting_is_named(text: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"settings\.yaml") as caught:
         from_file(text, tmp_path, monkeypatch)
-    assert named in str(caught.value)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("queue", "said"),
+    [
+        ("kind: kafka", "queues[1].kind"),
+        ("nane: cats", "queues[1].nane"),
+        ("name: My_Cats", "queues[1].name 'My_Cats' can't be a storage queue's name: use 3 to 56 lower-case"),
+        ("name: ab", "queues[1].name 'ab' can't be"),
+        ("name: cats--1", "queues[1].name 'cats--1' can't be"),
+        (f"name: {'a' * 57}", "queues[1].name"),
+        ("kind: serviceBus, name: cats$", "queues[1].name 'cats$' can't be a Service Bus queue's name"),
+        ("kind: serviceBus, account: acme", "queues[1].account is for storage queues"),
+        ("serviceBusNamespace: acme-bus", "queues[1].serviceBusNamespace is for Service Bus queues"),
+        ("account: Acme_1", "queues[1].account 'Acme_1' is no storage account's name"),
+        ("account: 'https://acme.queue.core.windows.net?sig=SECRET'", "queues[1].account has a query; a SAS belongs"),
+        (
+            "kind: serviceBus, serviceBusNamespace: 'sb://acme-bus/'",
+            "queues[1].serviceBusNamespace 'sb://acme-bus/' is no",
+        ),
+        ("targetNamespace: Team_B", "queues[1].targetNamespace 'Team_B' can't be a namespace"),
+        ("plugins: {default: x, allowed: [y]}", "queues[1].plugins default is 'x', which is not in allowed"),
+        ("duplicateWindowSeconds: -1", "queues[1].duplicateWindowSeconds"),
+        ("model: 'https://h/{project}'", "queues[1].model has the placeholder {project}, which no message fills"),
+        ("model: 'https://h/{}'", "queues[1].model has the placeholder {}"),
+        ("model: 'https://h/{projectId!r}'", "queues[1].model has the placeholder {projectId}"),
+        ("model: 'https://h/{{projectId}}'", "queues[1].model has double braces"),
+        ("model: 'https://h/{projectId'", "queues[1].model has a brace without its counterpart"),
+        ("model: models", "queues[1].model is not an http(s) URL"),
+        ("model: 'https://{projectId}.acme.net/x'", "queues[1].model has a placeholder in the host"),
+        ("callback: 'ftp://h/{requestId}'", "queues[1].callback is not an http(s) URL but ftp:"),
+    ],
+)
+def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
+    queue: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_file(f"queues: [{{name: first}}, {{{queue}}}]", tmp_path, monkeypatch)
+    assert said in str(caught.value)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "queue",
+    [
+        {"name": "a1-b2"},
+        {"account": "http://127.0.0.1:10001/devstoreaccount1"},
+        {"account": "https://acme.queue.core.chinacloudapi.cn"},
+        {"kind": "serviceBus", "name": "Team.A/cats_1", "serviceBusNamespace": "acme-bus"},
+        {"kind": "serviceBus", "serviceBusNamespace": "acme-bus.servicebus.chinacloudapi.cn"},
+        {"model": "https://acme.blob.core.windows.net/models/{projectId}/{requestId}.tgz"},
+        {"callback": "https://vott.example/api/{projectId}/status?request={requestId}"},
+        {"model": "https://acme.blob.core.windows.net/models"},
+    ],
+)
+def test_a_queue_that_can_work_is_accepted(queue: dict[str, str]) -> None:
+    QueueSettings.model_validate(queue)
 
 
 def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOTT_TRAIN_TRAINER__IMAGE")
     with pytest.raises(SettingsError, match=r"trainer\.image is not set"):
         load()
+    assert load(for_operator=False).queues
 
 
 def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,6 +194,5 @@ def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load()
 
 
-def test_a_credential_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_KEY", "SECRET")
-    assert "SECRET" not in repr(load())
+def test_a_credential_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "U0VDUkVU" not in repr(in_environment(monkeypatch, **STORAGE | {"AZURE_STORAGE_KEY": "U0VDUkVU"}))

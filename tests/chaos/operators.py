@@ -1,0 +1,97 @@
+"""Two operators as processes, started anew whenever they end, as a kubelet would."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Lock, Thread
+from types import TracebackType
+from typing import Self
+
+from localcluster.guarded import start_guarded
+from localcluster.ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+POLL_SECONDS = 0.1
+BACK_OFF_SECONDS = 1.0
+"""After an operator ended by itself; a kubelet waits longer."""
+
+
+class Operators:
+    """Runs operators `operator-0` and `operator-1` until the `with` block ends.
+
+    Args:
+        environment: what they are set up with.
+        folder: where their logs go.
+        note: is told when one ended by itself.
+    """
+
+    NAMES = ("operator-0", "operator-1")
+
+    def __init__(self, environment: Mapping[str, str], folder: Path, note: Callable[[str], None]) -> None:
+        self._environment = environment
+        self._folder = folder
+        self._note = note
+        self._ports = dict(zip(self.NAMES, free_ports(len(self.NAMES)), strict=True))
+        self._lock = Lock()
+        self._killed: set[str] = set()
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = Event()
+        self._keeper = Thread(target=self._keep, name="operators", daemon=True)
+        self.kills = 0
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one; another is started at once."""
+        with self._lock:
+            self._killed.add(name)
+            self._processes[name].kill()
+            self._processes[name].wait()
+            self.kills += 1
+
+    def signal(self, name: str, which: signal.Signals) -> None:
+        """SIGSTOP and SIGCONT make one hang and go on. One that was killed meanwhile is let be."""
+        with self._lock, suppress(ProcessLookupError):
+            self._processes[name].send_signal(which)
+
+    def log(self, name: str) -> Path:
+        """The log of all processes of that name, one after the other."""
+        return self._folder / f"{name}.log"
+
+    def _start(self, name: str) -> None:
+        liveness = f"http://127.0.0.1:{self._ports[name]}/healthz"
+        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", liveness]
+        variables = {"PYTHONPATH": str(ROOT / "operator"), "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
+        self._processes[name] = start_guarded(command, self.log(name), {**self._environment, **variables})
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(POLL_SECONDS):
+            for name in self.NAMES:
+                with self._lock:
+                    code = self._processes[name].poll()
+                    if code is None:
+                        continue
+                    by_itself = name not in self._killed
+                    self._killed.discard(name)
+                if by_itself:
+                    self._note(f"{name} ended by itself with exit code {code}")
+                    time.sleep(BACK_OFF_SECONDS)
+                with self._lock:
+                    self._start(name)
+
+    def __enter__(self) -> Self:
+        for name in self.NAMES:
+            self._start(name)
+        self._keeper.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._keeper.join()
+        for process in self._processes.values():
+            process.kill()
+            process.wait()

@@ -1,0 +1,234 @@
+"""Every way to show a storage queue who one is, over the real client against Azurite."""
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.storage.queue import (
+    QueueClient,
+    QueueSasPermissions,
+    ResourceTypes,
+    generate_account_sas,
+    generate_queue_sas,
+)
+
+from localcluster.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
+from localcluster.control_plane import ControlPlane
+from localcluster.pki import Authority
+from tests.support.corner import RELEASE, Corner
+from tests.support.entra import CLIENT, RESOURCE, Entra
+from tests.support.secret_mount import mount_secret
+from tests.support.waiting import wait_until
+from vott_operator.credentials import Credentials
+from vott_operator.errors import SourceUnavailableError
+from vott_operator.queues.storage_queue import StorageQueue
+from vott_operator.settings import QueueSettings
+
+HOUR = timedelta(hours=1)
+OTHER_KEY = "b3RoZXIga2V5"
+MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models"}
+
+
+def account_sas(lifetime: timedelta = HOUR, permissions: str = "rwdlacup") -> str:
+    return generate_account_sas(
+        ACCOUNT,
+        ACCOUNT_KEY,
+        ResourceTypes(service=True, container=True, object=True),
+        permissions,
+        datetime.now(UTC) + lifetime,
+    )
+
+
+def queue_sas(queue: str) -> str:
+    permission = QueueSasPermissions(read=True, add=True, update=True, process=True)
+    return generate_queue_sas(ACCOUNT, queue, ACCOUNT_KEY, permission, datetime.now(UTC) + HOUR)
+
+
+def connection_string(azurite: Azurite, sas: str) -> str:
+    return f"QueueEndpoint={azurite.queue_service};SharedAccessSignature={sas}"
+
+
+@pytest.fixture
+def queue(azurite: Azurite) -> Iterator[QueueClient]:
+    """A queue with one message."""
+    with QueueClient.from_connection_string(azurite.connection_string, f"auth-{secrets.token_hex(6)}") as client:
+        client.create_queue()
+        client.send_message("hello")
+        yield client
+
+
+def source(azurite: Azurite, queue: QueueClient, folder: Path, named: bool = False) -> StorageQueue:
+    """The queue, with the credentials of the folder; `named` where those do not say in which account it is."""
+    settings = QueueSettings(name=queue.queue_name, account=azurite.queue_service if named else "")
+    return StorageQueue(settings, Credentials(folder))
+
+
+@pytest.mark.parametrize("how", ["connection string", "name and key", "account SAS", "SAS token", "queue SAS"])
+async def test_a_message_is_received_and_settled(
+    how: str, azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    ways = {
+        "connection string": {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string},
+        "name and key": {"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_KEY": ACCOUNT_KEY},
+        "account SAS": {"AZURE_STORAGE_CONNECTION_STRING": connection_string(azurite, account_sas())},
+        "SAS token": {"AZURE_STORAGE_SAS_TOKEN": f"?{account_sas()}"},
+        "queue SAS": {"AZURE_STORAGE_CONNECTION_STRING": connection_string(azurite, queue_sas(queue.queue_name))},
+    }
+    ours = source(azurite, queue, mount_secret(tmp_path, ways[how]), named="CONNECTION" not in next(iter(ways[how])))
+    assert ours.identity == f"storage://127.0.0.1:{azurite.queue_port}/{ACCOUNT}/{queue.queue_name}"
+    (delivery,) = await ours.receive(1, 0)
+    assert delivery.body == b"hello"
+    await ours.extend(delivery)
+    await ours.complete(delivery)
+    await ours.close()
+    assert queue.get_queue_properties().approximate_message_count == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"AZURE_STORAGE_KEY": OTHER_KEY}, "the key or the SAS in the Secret mounted at"),
+        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(-HOUR)}, "is wrong, revoked or expired: put a valid one there"),
+        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(permissions="r")}, "a SAS needs the permissions read, add, create, update"),
+    ],
+    ids=["wrong key", "expired SAS", "SAS without permission"],
+)  # fmt: skip
+async def test_refused_credentials_are_said_with_the_remedy(
+    variables: dict[str, str], said: str, azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    ours = source(azurite, queue, mount_secret(tmp_path, variables), named=True)
+    with pytest.raises(SourceUnavailableError) as caught:
+        await ours.receive(1, 0)
+    await ours.close()
+    assert said in str(caught.value)
+    assert queue.queue_name in str(caught.value)
+    assert all(value not in str(caught.value) for value in variables.values())
+
+
+async def test_a_changed_secret_is_used_for_what_is_in_hand_too(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    ours = source(azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_KEY": ACCOUNT_KEY}), named=True)
+    (delivery,) = await ours.receive(1, 0)
+    mount_secret(tmp_path, {"AZURE_STORAGE_KEY": OTHER_KEY})
+    with pytest.raises(SourceUnavailableError, match="AuthenticationFailed"):
+        await ours.complete(delivery)
+    mount_secret(tmp_path, {"AZURE_STORAGE_SAS_TOKEN": account_sas()})
+    await ours.complete(delivery)
+    await ours.close()
+    assert queue.get_queue_properties().approximate_message_count == 0
+
+
+async def test_a_secret_that_is_broken_for_a_while_does_not_end_the_intake(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    ours = source(
+        azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
+    )
+    for broken in ({}, {"AZURE_STORAGE_CONNECTION_STRING": "nonsense"}):
+        mount_secret(tmp_path, broken)
+        with pytest.raises(SourceUnavailableError, match="AZURE_STORAGE_CONNECTION_STRING"):
+            await ours.receive(1, 0)
+    mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
+    assert len(await ours.receive(1, 0)) == 1
+    await ours.close()
+
+
+async def test_another_accounts_credentials_are_not_taken_for_the_same_queue(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    ours = source(
+        azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
+    )
+    other = f"AccountName=other;AccountKey={OTHER_KEY}"
+    mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": other})
+    with pytest.raises(SourceUnavailableError, match="the credentials are another account's now; restart the operator"):
+        await ours.receive(1, 0)
+    await ours.close()
+
+
+# ---------------------------------------------------------------------------------------------------- the operator
+
+
+def settled(corner: Corner, count: int) -> None:
+    def probe() -> bool:
+        return len(corner.trainingjobs()) == count and corner.waiting_messages() == 0
+
+    wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=corner.picture)
+
+
+def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
+    control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Azurite() as azurite, Corner(control_plane, azurite, f"rotation-{secrets.token_hex(4)}") as corner:
+        operator = corner.operator()
+        corner.send(MESSAGE)
+        settled(corner, 1)
+
+        monkeypatch.setenv("AZURITE_ACCOUNTS", f"{ACCOUNT}:{OTHER_KEY}")
+        azurite.restart()
+        wait_until("the refusal", lambda: "AuthenticationFailed" in corner.log.read_text(), dump=corner.log.read_text)
+        new = azurite.connection_string.replace(ACCOUNT_KEY, OTHER_KEY)
+        corner.change_secret(f"{RELEASE}-azure", AZURE_STORAGE_CONNECTION_STRING=new)
+
+        outside = QueueClient.from_connection_string(new, corner.name)
+        outside.send_message('{"annotations": "https://host/b.csv", "model": "https://store/models"}')
+        wait_until("the second", lambda: len(corner.trainingjobs()) == 2, seconds=60, dump=corner.picture)
+        assert operator.poll() is None
+        assert OTHER_KEY not in corner.log.read_text()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki")
+
+
+def identity_values(azurite: Azurite, queue: str) -> dict[str, Any]:
+    """Chart values without any Secret."""
+    return {
+        "azure": {"workloadIdentity": {"clientId": CLIENT}},
+        "queues": [{"kind": "storage", "name": queue, "account": azurite.queue_service}],
+    }
+
+
+def test_a_workload_identity_needs_no_secret(control_plane: ControlPlane, authority: Authority, tmp_path: Path) -> None:
+    name = f"identity-{secrets.token_hex(4)}"
+    with Azurite(authority=authority) as azurite, Entra(authority, tmp_path) as entra:
+        outside = QueueClient.from_connection_string(
+            azurite.connection_string, name, connection_verify=str(authority.certificate)
+        )
+        outside.create_queue()
+        outside.send_message('{"annotations": "https://host/a.csv", "model": "https://store/models"}')
+        with Corner(control_plane, azurite, name, identity_values(azurite, name)) as corner:
+            corner.operator(**entra.environment())
+            wait_until("a TrainingJob", corner.trainingjobs, seconds=60, dump=corner.picture)
+            empty = lambda: outside.get_queue_properties().approximate_message_count == 0  # noqa: E731
+            wait_until("an empty queue", empty, dump=corner.picture)
+            pod = corner.kubectl.get("deployment", RELEASE)["spec"]["template"]
+            account = corner.kubectl.get("serviceaccount", RELEASE)["metadata"]
+    assert entra.asked[0]["client_assertion"] == "the pod's token"
+    assert entra.asked[0]["scope"] == f"{RESOURCE}/.default"
+    assert len(entra.asked) == 1  # the token is kept until it is about to expire
+    assert pod["metadata"]["labels"]["azure.workload.identity/use"] == "true"
+    assert account["annotations"]["azure.workload.identity/client-id"] == CLIENT
+    assert not [volume for volume in pod["spec"]["volumes"] if "secret" in volume]
+
+
+def test_an_identity_that_entra_does_not_know_is_said_in_a_sentence(
+    control_plane: ControlPlane, authority: Authority, tmp_path: Path
+) -> None:
+    name = f"identity-{secrets.token_hex(4)}"
+    with (
+        Azurite(authority=authority) as azurite,
+        Entra(authority, tmp_path) as entra,
+        Corner(control_plane, azurite, name, identity_values(azurite, name)) as corner,
+    ):
+        corner.operator(**entra.environment("a stranger's token"))
+        wait_until("the refusal", lambda: "AADSTS700213" in corner.log.read_text(), dump=corner.log.read_text)
+        (line, *_) = [line for line in corner.log.read_text().splitlines() if "AADSTS700213" in line]
+        assert f"/{name}: no token for the workload identity" in line
+        assert "or give the pod a workload identity" in line
+        assert "Traceback" not in corner.log.read_text()

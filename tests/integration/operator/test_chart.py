@@ -1,0 +1,179 @@
+"""What Helm makes of the chart's values."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from localcluster.gobuild import binaries
+from tests.support.operator_process import ROOT
+from vott_operator.settings import CONFIG_ENV, Settings, load
+
+Object = dict[str, Any]
+KEYS: Object = {"connectionString": "storage", "serviceBusConnectionString": "bus"}
+TEAMS = [
+    {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},
+    {
+        "kind": "serviceBus",
+        "name": "dogs",
+        "serviceBusNamespace": "acme-bus",
+        "targetNamespace": "team-b",
+        "plugins": {"default": "hello-world", "allowed": ["hello-world"]},
+        "model": "https://acme.blob.core.windows.net/models/{projectId}/{requestId}.tgz",
+        "callback": "https://vott.acme.net/{requestId}",
+        "duplicateWindowSeconds": 60,
+    },
+]
+
+
+def template(values: Object) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(binaries() / "helm"),
+        "template",
+        "vott",
+        str(ROOT / "charts/vott-train"),
+        "--values=-",
+        "-n",
+        "train",
+    ]
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
+
+
+def rendered(values: Object) -> list[Object]:
+    result = template(values)
+    assert result.returncode == 0, result.stderr
+    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+
+
+def one(kind: str, manifests: list[Object]) -> Object:
+    (found,) = [item for item in manifests if item["kind"] == kind]
+    return found
+
+
+def pod(manifests: list[Object]) -> Object:
+    spec: Object = one("Deployment", manifests)["spec"]["template"]["spec"]
+    return spec
+
+
+def settings(manifests: list[Object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    file = tmp_path / "settings.yaml"
+    file.write_text(one("ConfigMap", manifests)["data"]["settings.yaml"])
+    monkeypatch.setenv(CONFIG_ENV, str(file))
+    return load()
+
+
+def test_the_operator_understands_the_settings_that_the_chart_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"azure": {"existingSecret": "ours"}, "queues": TEAMS, "ttlSecondsAfterFinished": 0}
+    found = settings(rendered(values), tmp_path, monkeypatch)
+    cats, dogs = found.queues
+    assert found.namespaces == ["team-a", "team-b", "train"]
+    assert (found.ttl_seconds_after_finished, found.leader_election.lease_name) == (0, "vott")
+    assert (cats.kind, cats.parameters, str(cats.credentials_dir)) == (
+        "storage", {"epochs": 3}, "/etc/vott-train/credentials/of-team-a",
+    )  # fmt: skip
+    assert (dogs.kind, dogs.service_bus_namespace, str(dogs.credentials_dir)) == (
+        "serviceBus", "acme-bus", "/etc/vott-train/credentials/ours",
+    )  # fmt: skip
+    assert (dogs.model, dogs.callback, dogs.duplicate_window_seconds) == (
+        TEAMS[1]["model"], TEAMS[1]["callback"], 60,
+    )  # fmt: skip
+    assert found.plugins_of(dogs).allowed == ["hello-world"]
+
+
+def test_every_secret_is_mounted_once_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues = [*TEAMS, {"name": "birds"}]
+    manifests = rendered({"azure": {"existingSecret": "ours"}, "queues": queues})
+    spec = pod(manifests)
+    volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in spec["volumes"]}
+    mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in spec["containers"][0]["volumeMounts"]}
+    assert sorted(secret for secret in volumes.values() if secret) == ["of-team-a", "ours"]
+    for queue in settings(manifests, tmp_path, monkeypatch).queues:
+        assert queue.credentials_dir is not None
+        assert mounts[str(queue.credentials_dir)] == queue.credentials_dir.name
+
+
+def test_no_credential_stands_outside_the_secret() -> None:
+    manifests = rendered({"azure": {"connectionString": "TOPSECRET", "serviceBusConnectionString": "TOPSECRET"}})
+    assert [item["kind"] for item in manifests if "TOPSECRET" in json.dumps(item)] == ["Secret"]
+
+
+def test_other_credentials_need_no_new_pod_and_other_settings_do() -> None:
+    first, second, third = (
+        one("Deployment", rendered(values))["spec"]["template"]
+        for values in (
+            {"azure": {"connectionString": "one"}},
+            {"azure": {"connectionString": "two"}},
+            {"azure": {"connectionString": "two"}, "logLevel": "DEBUG"},
+        )
+    )
+    assert first == second
+    assert second != third
+
+
+def test_two_replicas_are_kept_apart_and_replaced_one_at_a_time() -> None:
+    manifests = rendered({"azure": KEYS, "replicas": 2})
+    deployment = one("Deployment", manifests)["spec"]
+    assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
+    assert pod(manifests)["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+    budget = one("PodDisruptionBudget", manifests)["spec"]
+    assert (budget["maxUnavailable"], budget["selector"]) == (1, deployment["selector"])
+    assert "PodDisruptionBudget" not in {item["kind"] for item in rendered({"azure": KEYS})}
+
+
+def test_a_workload_identity_needs_no_secret() -> None:
+    manifests = rendered(
+        {
+            "azure": {"workloadIdentity": {"clientId": "abc"}},
+            "queues": [
+                {"name": "cats", "account": "acme"},
+                {"kind": "serviceBus", "name": "dogs", "serviceBusNamespace": "acme-bus"},
+            ],
+        }
+    )
+    assert "Secret" not in {item["kind"] for item in manifests}
+    assert "credentialsDir" not in one("ConfigMap", manifests)["data"]["settings.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({}, "queues[0]: has no credentials; set azure.existingSecret, azure.connectionString or azure.workloadIdentity"),
+        ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: give either existingSecret or connection strings, not both"),
+        ({"azure": KEYS, "queues": {"name": "cats"}}, "queues: is a list"),
+        ({"azure": KEYS, "queues": []}, "queues: name at least one queue"),
+        ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: there is no such value; a queue may have kind, name"),
+        ({"azure": KEYS, "queues": [{"name": "cats"}, {"kind": "kafka"}]}, "queues[1].kind: is kafka; it may be storage or"),
+        ({"azure": KEYS, "queues": [{"kind": "serviceBus", "account": "x"}]}, "queues[0].account: is for storage queues"),
+        ({"azure": KEYS, "queues": [{"serviceBusNamespace": "x"}]}, "queues[0].serviceBusNamespace: is for Service Bus"),
+        ({"azure": {"connectionString": "x"}, "queues": [{"kind": "serviceBus"}]}, "set azure.serviceBusConnectionString too"),
+        ({"azure": {"serviceBusConnectionString": "x"}}, "set azure.connectionString too"),
+        ({"azure": {"workloadIdentity": {"clientId": "x"}}}, "queues[0].account: is needed with a workload identity"),
+        (
+            {"azure": {"workloadIdentity": {"clientId": "x"}}, "queues": [{"kind": "serviceBus"}]},
+            "queues[0].serviceBusNamespace: is needed with a workload identity",
+        ),
+        ({"azure": KEYS, "replicas": 0}, "replicas: is 1, or 2 with one standing by"),
+        ({"azure": KEYS, "replicas": 2, "leaderElection": {"enabled": False}}, "replicas: more than one needs leaderElection"),
+        (
+            {"azure": KEYS, "queues": TEAMS, "trainer": {"modelStore": {"containers": ["models"]}}},
+            "trainer.modelStore.secretName: is needed with queues[].targetNamespace",
+        ),
+        (
+            {
+                "azure": {"workloadIdentity": {"clientId": "x"}},
+                "queues": [{"account": "acme"}],
+                "trainer": {"modelStore": {"containers": ["models"]}},
+            },
+            "trainer.modelStore.secretName: is needed, as azure names no Secret",
+        ),
+    ],
+)  # fmt: skip
+def test_values_that_cannot_work_are_refused_with_a_sentence(values: Object, said: str) -> None:
+    result = template(values)
+    assert result.returncode != 0
+    assert said in result.stderr

@@ -1,0 +1,334 @@
+"""What only Azure Service Bus has, and what its connections go through. The contract of all sources is in test_queue_sources.py."""
+
+import asyncio
+import gc
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.amqp import AmqpAnnotatedMessage
+
+from localcluster.ports import free_ports
+from tests.support.service_bus_broker import Counts, QueueOptions, ServiceBusBroker
+from vott_operator.credentials import Credentials
+from vott_operator.errors import LostMessageError, SourceUnavailableError
+from vott_operator.queue_settings import QueueSettings
+from vott_operator.queues.base import Delivery
+from vott_operator.queues.service_bus import ServiceBusQueue
+
+# Azure's client leaves the sockets of broken connections to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+CONNECTION_STRING = "AZURE_SERVICE_BUS_CONNECTION_STRING"
+PATIENCE_SECONDS = 30
+GLANCE_SECONDS = 0.3
+
+numbers = itertools.count(1)
+
+
+@dataclass
+class Bench:
+    """A broker with one queue, a source of it, and what a test does from outside."""
+
+    broker: ServiceBusBroker
+    name: str
+    folder: Path
+    """The source's credentials."""
+    source: ServiceBusQueue
+
+    async def send(self, *messages: ServiceBusMessage | AmqpAnnotatedMessage) -> None:
+        async with (
+            ServiceBusClient.from_connection_string(self.broker.connection_string) as client,
+            client.get_queue_sender(self.name) as sender,
+        ):
+            for message in messages:
+                await sender.send_messages(message)
+
+    async def receive(self) -> Delivery:
+        (delivery,) = await self.source.receive(1, PATIENCE_SECONDS)
+        return delivery
+
+    def options(self, options: QueueOptions) -> None:
+        self.broker.add_queue(self.name, options)
+
+    @property
+    def counts(self) -> Counts:
+        return self.broker.counts(self.name)
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[ServiceBusBroker]:
+    with ServiceBusBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+async def bench(broker: ServiceBusBroker, tmp_path: Path) -> AsyncIterator[Bench]:
+    name = f"bus-{next(numbers)}"
+    broker.add_queue(name)
+    (tmp_path / CONNECTION_STRING).write_text(broker.connection_string)
+    source = service_bus(tmp_path, name)
+    yield Bench(broker, name, tmp_path, source)
+    await source.close()
+    gc.collect()  # now, while the warnings are ignored
+
+
+def service_bus(folder: Path, name: str) -> ServiceBusQueue:
+    return ServiceBusQueue(QueueSettings(kind="serviceBus", name=name), Credentials(folder))
+
+
+# Messages
+
+
+async def test_the_message_id_is_the_senders(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a", message_id="job-7"))
+    assert (await bench.receive()).id == "job-7"
+
+
+async def test_a_message_without_an_id_has_its_sequence_number_each_time(bench: Bench) -> None:
+    await bench.send(AmqpAnnotatedMessage(data_body=b"a"))
+    first = await bench.receive()
+    await bench.source.release(first)
+    (stored,) = bench.broker.messages(bench.name)
+    assert first.id == (await bench.receive()).id == f"sequence-{stored.sequence_number}"
+
+
+@pytest.mark.parametrize(
+    "body", [b"", bytes(range(256)), b"\xff\xfe{}", b"\x00Su\xa0\x01a\x00", b"{}" * 100_000], ids=range(5)
+)
+async def test_a_body_of_any_bytes_comes_as_it_was_sent(bench: Bench, body: bytes) -> None:
+    await bench.send(ServiceBusMessage(body))
+    assert (await bench.receive()).body == body
+
+
+async def test_a_body_in_several_sections_is_joined(bench: Bench) -> None:
+    await bench.send(AmqpAnnotatedMessage(data_body=[b'{"model":', b' "m"}']))
+    assert (await bench.receive()).body == b'{"model": "m"}'
+
+
+async def test_a_body_that_is_an_amqp_string_comes_as_its_text(bench: Bench) -> None:
+    await bench.send(AmqpAnnotatedMessage(value_body='{"model": "ü"}'))
+    assert (await bench.receive()).body.decode() == '{"model": "ü"}'
+
+
+@pytest.mark.parametrize("body", [{"value_body": {"model": 1}}, {"value_body": None}, {"sequence_body": [1, "a"]}], ids=str)
+async def test_a_body_of_another_kind_comes_as_some_text(bench: Bench, body: dict[str, object]) -> None:
+    await bench.send(AmqpAnnotatedMessage(**body))
+    assert (await bench.receive()).body.decode()
+
+
+async def test_a_session_id_makes_no_difference_in_a_queue_without_sessions(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a", session_id="s"))
+    await bench.source.complete(await bench.receive())
+    assert bench.counts == Counts(0, 0, 0)
+
+
+async def test_a_queues_name_is_taken_in_any_case(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a"))
+    source = service_bus(bench.folder, bench.name.upper())
+    assert source.identity == bench.source.identity
+    assert len(await source.receive(1, PATIENCE_SECONDS)) == 1
+    await source.close()
+
+
+async def test_the_identity_names_namespace_and_queue_but_no_key(bench: Bench) -> None:
+    assert bench.source.identity == f"servicebus://127.0.0.1:{bench.broker.port}/{bench.name}"
+
+
+# The broker's own rules
+
+
+async def test_a_message_sent_twice_under_one_id_is_received_once_where_the_queue_detects_duplicates(bench: Bench) -> None:
+    bench.options(QueueOptions(duplicate_detection_seconds=60))
+    await bench.send(ServiceBusMessage("a", message_id="one"))
+    await bench.source.complete(await bench.receive())
+    await bench.send(ServiceBusMessage("a", message_id="one"), ServiceBusMessage("b", message_id="two"))
+    assert (await bench.receive()).id == "two"
+    assert not await bench.source.receive(1, GLANCE_SECONDS)
+
+
+async def test_each_delivery_in_vain_counts_until_the_broker_puts_the_message_aside(bench: Bench) -> None:
+    bench.options(QueueOptions(lock_seconds=1, max_delivery_count=3))
+    await bench.send(ServiceBusMessage("a"))
+    attempts = [(await bench.receive()).attempt]  # its lock ends
+    released = await bench.receive()
+    await bench.source.release(released)
+    last = await bench.receive()
+    await bench.source.release(last)
+    assert [*attempts, released.attempt, last.attempt] == [1, 2, 3]
+    (dead,) = bench.broker.dead_letters(bench.name)
+    assert dead.reason == "MaxDeliveryCountExceeded"
+
+
+async def test_pausing_and_receiving_again_does_not_count_as_a_delivery(bench: Bench) -> None:
+    await bench.source.receive(8, GLANCE_SECONDS)
+    for _ in range(2):
+        await bench.send(ServiceBusMessage("a"))
+        await bench.source.pause()
+        delivery = await bench.receive()
+        assert delivery.attempt == 1
+        await bench.source.complete(delivery)
+
+
+async def test_a_rejected_message_is_a_dead_letter_with_reason_and_description(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a", message_id="one"))
+    await bench.source.reject(await bench.receive(), "NotJSON", "Line 1: ü")
+    (dead,) = bench.broker.dead_letters(bench.name)
+    assert (dead.message_id, dead.body, dead.reason, dead.description) == ("one", b"a", "NotJSON", "Line 1: ü")
+    assert bench.counts == Counts(active=0, locked=0, dead_lettered=1)
+
+
+async def test_a_long_description_is_cut_to_what_service_bus_keeps(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a"))
+    await bench.source.reject(await bench.receive(), "NotJSON", "x" * 5000)
+    (dead,) = bench.broker.dead_letters(bench.name)
+    assert dead.description == "x" * 4095 + "…"
+
+
+# Connections that break
+
+
+async def test_a_message_is_received_although_the_connection_was_cut_while_we_waited(bench: Bench) -> None:
+    waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    await asyncio.sleep(1)
+    bench.broker.cut()
+    await bench.send(ServiceBusMessage("a"))
+    (delivery,) = await waiting
+    assert delivery.body == b"a"
+
+
+@pytest.mark.parametrize("how", ["complete", "release", "reject"])
+async def test_a_message_is_settled_although_the_connection_was_cut_since(bench: Bench, how: str) -> None:
+    await bench.send(ServiceBusMessage("a"))
+    delivery = await bench.receive()
+    bench.broker.cut()
+    arguments = ("NotJSON", "Why.") if how == "reject" else ()
+    await getattr(bench.source, how)(delivery, *arguments)
+    expected = {"complete": Counts(0, 0, 0), "release": Counts(1, 0, 0), "reject": Counts(0, 0, 1)}
+    assert bench.counts == expected[how]
+
+
+async def test_several_are_settled_at_once_although_the_connection_was_cut_while_we_waited(bench: Bench) -> None:
+    await bench.send(*(ServiceBusMessage(str(number)) for number in range(5)))
+    in_hand = [await bench.receive() for _ in range(5)]
+    waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    await asyncio.sleep(GLANCE_SECONDS)
+    bench.broker.cut()
+    await asyncio.gather(*(bench.source.complete(delivery) for delivery in in_hand))
+    assert bench.counts == Counts(0, 0, 0)
+    await bench.send(ServiceBusMessage("last"))
+    assert [delivery.body for delivery in await waiting] == [b"last"]
+
+
+async def test_a_message_is_extended_although_the_connection_was_cut_since(bench: Bench) -> None:
+    bench.options(QueueOptions(lock_seconds=3))
+    await bench.send(ServiceBusMessage("a"))
+    delivery = await bench.receive()
+    bench.broker.cut()
+    await bench.source.extend(delivery)
+    await asyncio.sleep(2)
+    assert bench.counts == Counts(active=0, locked=1, dead_lettered=0)
+    await asyncio.sleep(1.5)
+    with pytest.raises(LostMessageError, match=delivery.id):
+        await bench.source.extend(delivery)
+
+
+async def test_a_dead_broker_is_said_and_its_messages_are_there_when_it_is_back(bench: Bench) -> None:
+    await bench.send(*(ServiceBusMessage(str(number)) for number in range(3)))
+    in_hand = await bench.receive()
+    bench.broker.kill()
+    for call in (bench.source.receive(1, 0), bench.source.complete(in_hand), bench.source.extend(in_hand)):
+        with pytest.raises(SourceUnavailableError) as caught:
+            await call
+        assert str(caught.value).startswith(bench.source.identity)
+        assert bench.broker.key not in str(caught.value)
+    bench.broker.restart()
+    await bench.source.extend(in_hand)
+    await bench.source.complete(in_hand)
+    assert {(await bench.receive()).body for _ in range(2)} == {b"1", b"2"}
+    assert bench.counts == Counts(active=0, locked=2, dead_lettered=0)
+
+
+async def test_a_source_is_paused_and_closed_although_the_broker_is_dead(bench: Bench) -> None:
+    await bench.source.receive(1, 0)
+    bench.broker.kill()
+    await bench.source.pause()
+    await bench.source.close()
+    bench.broker.restart()
+
+
+async def test_a_backlog_comes_through_while_connections_break_all_the_time(bench: Bench) -> None:
+    await bench.send(*(ServiceBusMessage(str(number)) for number in range(200)))
+    other = service_bus(bench.folder, bench.name)
+    received: list[bytes] = []
+
+    async def take(source: ServiceBusQueue) -> None:
+        while bench.counts != Counts(0, 0, 0):
+            for delivery in await source.receive(16, GLANCE_SECONDS):
+                await source.complete(delivery)
+                received.append(delivery.body)
+
+    async def trouble() -> None:
+        for _ in range(6):
+            await asyncio.sleep(0.4)
+            bench.broker.cut()
+
+    await asyncio.gather(take(bench.source), take(other), trouble())
+    await other.close()
+    assert {int(body) for body in received} == set(range(200))
+
+
+# Who may
+
+
+async def test_a_changed_key_is_used_without_a_new_start(bench: Bench) -> None:
+    await bench.send(ServiceBusMessage("a"), ServiceBusMessage("b"))
+    in_hand = await bench.receive()
+    bench.broker.change_key()
+    bench.broker.cut()
+    with pytest.raises(SourceUnavailableError, match="access denied"):
+        await bench.source.receive(1, GLANCE_SECONDS)
+    (bench.folder / CONNECTION_STRING).write_text(bench.broker.connection_string)
+    await bench.source.complete(in_hand)
+    assert (await bench.receive()).body == b"b"
+
+
+async def test_credentials_that_became_unusable_are_said_and_tried_again(bench: Bench) -> None:
+    await bench.source.receive(1, 0)
+    (bench.folder / CONNECTION_STRING).write_text("nonsense")
+    with pytest.raises(SourceUnavailableError, match=CONNECTION_STRING):
+        await bench.source.receive(1, 0)
+    (bench.folder / CONNECTION_STRING).write_text(bench.broker.connection_string)
+    assert not await bench.source.receive(1, 0)
+
+
+async def test_a_wrong_key_is_said_with_the_remedy_and_without_the_key(bench: Bench) -> None:
+    bench.broker.change_key()
+    with pytest.raises(SourceUnavailableError, match="Azure Service Bus Data Receiver") as caught:
+        await bench.source.receive(1, 0)
+    old = (bench.folder / CONNECTION_STRING).read_text().split("SharedAccessKey=")[1].split(";")[0]
+    assert old not in str(caught.value)
+
+
+async def test_a_queue_that_is_not_there_is_said_with_the_remedy(bench: Bench) -> None:
+    source = service_bus(bench.folder, "nowhere")
+    with pytest.raises(SourceUnavailableError, match="no queue nowhere in this namespace; create it"):
+        await source.receive(1, 0)
+    await source.close()
+
+
+async def test_a_namespace_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    text = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=a2V5;UseDevelopmentEmulator=true"
+    (tmp_path / CONNECTION_STRING).write_text(text)
+    source = service_bus(tmp_path, "cats")
+    with pytest.raises(SourceUnavailableError, match=f"servicebus://127.0.0.1:{port}/cats: "):
+        await source.receive(1, 0)
+    await source.close()

@@ -1,0 +1,49 @@
+"""The operator as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import requests
+
+from localcluster.ports import free_ports
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+
+
+class OperatorProcess(subprocess.Popen[bytes]):
+    """Started, and healthy once `wait_healthy` returns. Several may share a log."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        (port,) = free_ports(1)
+        self.log = log
+        self.health = f"http://127.0.0.1:{port}/healthz"
+        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", self.health]
+        variables = {"PYTHONPATH": str(ROOT / "operator")} | environment
+        with log.open("ab") as file:
+            super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)
+
+    def wait_healthy(self, seconds: float = 60) -> None:
+        """Wait until it is healthy. Raises AssertionError with its log when it ends before."""
+
+        def healthy() -> bool:
+            assert self.poll() is None, self.log.read_text()
+            with suppress(requests.RequestException):
+                return requests.get(self.health, timeout=5).ok
+            return False
+
+        wait_until("a healthy operator", healthy, seconds=seconds, dump=self.log.read_text)
+
+    def sigkill(self) -> None:
+        """End it as a node's crash would, at once and without a word."""
+        self.kill()
+        self.wait()
+
+    def stop(self, seconds: float = 30) -> int:
+        """End it as the kubelet does, within the pod's grace period. Returns its exit code."""
+        self.send_signal(signal.SIGTERM)
+        return self.wait(seconds)

@@ -1,0 +1,180 @@
+"""Where credentials come from, and what is said when they can't be used."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.secret_mount import mount_secret
+from vott_operator.credentials import Credentials
+from vott_operator.errors import SettingsError
+from vott_operator.queues.clients import WorkloadIdentity, service_bus_client, service_bus_host, storage_client
+from vott_operator.settings import QueueSettings
+
+KEY = "U0VDUkVU"
+CONNECTION_STRING = f"AccountName=acme;AccountKey={KEY};EndpointSuffix=core.windows.net;DefaultEndpointsProtocol=https"
+BUS = f"Endpoint=sb://Acme-Bus.servicebus.windows.net/;SharedAccessKeyName=train;SharedAccessKey={KEY}"
+STORAGE = QueueSettings(name="cats")
+SERVICE_BUS = QueueSettings(kind="serviceBus", name="cats")
+
+
+def secret(folder: Path, **variables: str) -> Credentials:
+    return Credentials(mount_secret(folder, variables))
+
+
+def open_client(queue: QueueSettings, credentials: Credentials) -> object:
+    if queue.kind == "serviceBus":
+        return service_bus_client(queue, credentials)
+    return storage_client(queue, credentials, queue.name)
+
+
+# ---------------------------------------------------------------------------------------------------- where they are
+
+
+def test_a_mounted_secret_counts_and_the_environment_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "from the environment")
+    credentials = secret(tmp_path, AZURE_STORAGE_KEY="from the Secret\n")
+    assert credentials.get("AZURE_STORAGE_KEY") == "from the Secret"
+    assert credentials.get("AZURE_STORAGE_SAS_TOKEN") is None
+    assert Credentials(None).get("AZURE_STORAGE_SAS_TOKEN") == "from the environment"
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_KEY", " ")
+    assert Credentials(None).get("AZURE_STORAGE_KEY") is None
+    assert secret(tmp_path, AZURE_STORAGE_KEY="\n").get("AZURE_STORAGE_KEY") is None
+
+
+def test_a_changed_secret_is_read_and_has_another_fingerprint(tmp_path: Path) -> None:
+    credentials = secret(tmp_path, AZURE_STORAGE_KEY="one")
+    before = credentials.fingerprint()
+    assert credentials.fingerprint() == before
+    secret(tmp_path, AZURE_STORAGE_KEY="two")
+    assert credentials.get("AZURE_STORAGE_KEY") == "two"
+    assert credentials.fingerprint() != before
+
+
+def test_a_variable_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "AZURE_STORAGE_KEY").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match=f"AZURE_STORAGE_KEY in {tmp_path} can't be read: it is not text"):
+        Credentials(tmp_path).get("AZURE_STORAGE_KEY")
+
+
+def test_a_secret_that_is_not_mounted_is_named_with_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"mounted at {tmp_path}/none has no credentials; set AZURE_STORAGE_CONN"):
+        storage_client(STORAGE, Credentials(tmp_path / "none"), "cats")
+
+
+# -------------------------------------------------------------------------------------------------------- the clients
+
+
+@pytest.mark.parametrize(
+    ("variables", "url"),
+    [
+        ({"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING}, "https://acme.queue.core.windows.net/cats"),
+        (
+            {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING, "AZURE_STORAGE_ACCOUNT_NAME": "other"},
+            "https://acme.queue.core.windows.net/cats",
+        ),
+        ({"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": KEY}, "https://acme.queue.core.windows.net/cats"),
+        ({"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_SAS_TOKEN": "?sig=x"}, "https://acme.queue.core.windows.net/cats"),
+        ({"AZURE_STORAGE_ACCOUNT_NAME": "acme"}, "https://acme.queue.core.windows.net/cats"),
+    ],
+    ids=["connection-string", "connection-string-first", "key", "sas", "workload-identity"],
+)  # fmt: skip
+def test_a_storage_queue_is_found_by_its_credentials(variables: dict[str, str], url: str, tmp_path: Path) -> None:
+    assert storage_client(STORAGE, secret(tmp_path, **variables), "cats").url == url
+
+
+def test_the_account_may_be_a_setting_and_the_key_alone_a_secret(tmp_path: Path) -> None:
+    credentials = secret(tmp_path, AZURE_STORAGE_KEY=KEY)
+    assert storage_client(QueueSettings(account="acme"), credentials, "cats").account_name == "acme"
+    emulator = QueueSettings(account="http://127.0.0.1:1/devstoreaccount1")
+    assert storage_client(emulator, credentials, "cats").credential.account_name == "devstoreaccount1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "settings", "host"),
+    [
+        ({"AZURE_SERVICE_BUS_CONNECTION_STRING": BUS}, {}, "acme-bus.servicebus.windows.net"),
+        ({"AZURE_SERVICE_BUS_NAMESPACE": "Acme-Bus"}, {}, "acme-bus.servicebus.windows.net"),
+        ({"AZURE_SERVICE_BUS_NAMESPACE": "sb://acme-bus.x.cn/"}, {}, "acme-bus.x.cn"),
+        ({}, {"serviceBusNamespace": "acme-bus"}, "acme-bus.servicebus.windows.net"),
+        (
+            {"AZURE_SERVICE_BUS_CONNECTION_STRING": BUS},
+            {"serviceBusNamespace": "acme-bus"},
+            "acme-bus.servicebus.windows.net",
+        ),
+    ],
+)
+def test_a_service_bus_queue_is_found_by_its_credentials(
+    variables: dict[str, str], settings: dict[str, str], host: str, tmp_path: Path
+) -> None:
+    queue = QueueSettings.model_validate({"kind": "serviceBus", "name": "cats"} | settings)
+    credentials = secret(tmp_path, **variables)
+    assert service_bus_host(queue, credentials) == host
+    assert service_bus_client(queue, credentials).fully_qualified_namespace.lower() == host
+
+
+@pytest.mark.parametrize(
+    ("variables", "credential"),
+    [
+        (
+            {"AZURE_SERVICE_BUS_ACCESS_KEY_NAME": "train", "AZURE_SERVICE_BUS_ACCESS_KEY_VALUE": KEY},
+            "AzureNamedKeyCredential",
+        ),
+        ({"AZURE_SERVICE_BUS_SAS_TOKEN": "SharedAccessSignature sr=x"}, "AzureSasCredential"),
+        ({}, WorkloadIdentity.__name__),
+    ],
+    ids=["key", "sas", "workload-identity"],
+)
+def test_a_service_bus_namespace_is_reached_with_what_there_is(
+    variables: dict[str, str], credential: str, tmp_path: Path
+) -> None:
+    credentials = secret(tmp_path, AZURE_SERVICE_BUS_NAMESPACE="acme-bus", **variables)
+    client: Any = service_bus_client(SERVICE_BUS, credentials)
+    assert type(client._credential).__name__ == credential
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "said"),
+    [
+        ({}, {}, "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_KEY (or AZURE_STORAGE_SAS_TOKEN, or a workload identity)"),
+        ({}, {"AZURE_STORAGE_KEY": KEY}, "has no credentials; set AZURE_STORAGE_CONNECTION_STRING"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "QueueEndpoint=https://acme.queue.core.windows.net"}, "with an AccountKey or a SharedAccessSignature"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "SECRET"}, "is not a connection string of a storage account"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=acme;AccountKey=SECRET!"}, "is no account key"),
+        ({}, {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "SECRET!"}, "AZURE_STORAGE_KEY is no account key"),
+        ({"account": "other"}, {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING}, "account is other, but AZURE_STORAGE"),
+        (
+            {"account": "https://acme.queue.core.chinacloudapi.cn"},
+            {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING},
+            "account is https://acme.queue.core.chinacloudapi.cn, but AZURE_STORAGE_CONNECTION_STRING is of acme",
+        ),
+        ({"kind": "serviceBus"}, {}, "AZURE_SERVICE_BUS_NAMESPACE with AZURE_SERVICE_BUS_ACCESS_KEY_NAME"),
+        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": "SECRET"}, "is not a connection string of a Service"),
+        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": f"{BUS};EntityPath=dogs"}, "queue dogs only"),
+        (
+            {"kind": "serviceBus", "serviceBusNamespace": "other-bus"},
+            {"AZURE_SERVICE_BUS_CONNECTION_STRING": BUS},
+            "serviceBusNamespace is other-bus.servicebus.windows.net, but",
+        ),
+        (
+            {"kind": "serviceBus", "serviceBusNamespace": "acme-bus"},
+            {"AZURE_SERVICE_BUS_ACCESS_KEY_NAME": "train"},
+            "has no AZURE_SERVICE_BUS_ACCESS_KEY_VALUE; an access key has a name and a value",
+        ),
+    ],
+)  # fmt: skip
+def test_credentials_that_can_not_be_used_are_named_and_not_shown(
+    settings: dict[str, str], variables: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    queue = QueueSettings.model_validate({"name": "cats"} | settings)
+    credentials = secret(tmp_path, **variables)
+    with pytest.raises(SettingsError) as caught:
+        open_client(queue, credentials)
+    text = str(caught.value)
+    assert said in text
+    assert text.startswith(queue.place)
+    assert "SECRET" not in text
+    assert KEY not in text

@@ -1,0 +1,186 @@
+"""What `vott-train queue` shows, and what it hides."""
+
+import base64
+import json
+
+import click
+import pytest
+
+from vott_operator.queue_commands.redaction import readable, redact
+from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
+from vott_operator.queue_commands.targets import choose, label
+from vott_operator.queue_settings import QueueSettings
+from vott_operator.queues.base import DeadLetter
+from vott_operator.queues.poison import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
+
+SECRET = "c2VjcmV0"
+SAS = f"https://store.blob.core.windows.net/models?sv=2024-11-04&sig={SECRET}"
+LETTER = DeadLetter(
+    "5f3b", "m-1", f'{{"model": "{SAS}"}}', "InvalidMessage", "It is wrong.", "2026-01-01T00:00:00+00:00"
+)
+
+
+# ----------------------------------------------------------------------------------------------------------- redaction
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f'{{"model": "{SAS}"}}',
+        f'{{"model": "{SAS}"',  # cut off
+        f"{{'model': '{SAS}'}}",
+        SAS,
+        f"model={SAS} and more",
+        f'{{"model": "https:\\/\\/store\\/models\\u003fsig={SECRET}"}}',
+        f'{{"model": "https://store/models?s\\u0069g={SECRET}"}}',
+        f'{{"model": "\\u0068ttps://store/models\\u003fkey={SECRET}"}}',
+        f'{{"model": "https://store/models?a=b c={SECRET}"}}',
+        f'{{"model": "https://store/models#access_token={SECRET}"}}',
+        f'{{"model": "https://store/models?a=\\"{SECRET}"}}',
+        f'{{"model": "https://me:{SECRET}@store/models"}}',
+        json.dumps({"inner": json.dumps({"model": SAS})}),
+        f'"a stray quote {{"model": "{SAS}"}}',
+        f"store/models?sv=1&sig={SECRET}",
+        f"sv=2024-11-04&sig={SECRET}",
+        f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET};EndpointSuffix=x",
+        f"Endpoint=sb://x/;SharedAccessKeyName=k;SharedAccessKey={SECRET}",
+        base64.b64encode(f'{{"model": "{SAS}"}}'.encode()).decode(),
+        base64.b64encode(f'{{"model": "{SAS}"}}'.encode()).decode().rstrip("="),
+        base64.encodebytes(f'{{"model": "{SAS}", "x": "{"x" * 100}"}}'.encode()).decode(),
+        base64.urlsafe_b64encode(f'{{"model": "{SAS}", "x": "???>>>"}}'.encode()).decode(),
+        base64.b64encode(f'{{"model": "{SAS}"}}'.encode("utf-16")).decode(),
+    ],
+)
+def test_no_credential_is_shown_in_whatever_form_it_was_sent(body: str) -> None:
+    shown = letters_table([_letter(body)], show_secrets=False)
+
+    assert SECRET not in shown
+    assert SECRET not in shown.replace("\\x00", "")
+    assert base64.b64encode(SAS.encode()).decode()[4:-4] not in shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"annotations": "https://host/a.csv", "parameters": {"epochs": 3, "rate": 1e-3}, "a": 1, "a": 2}',
+        '{"status": "https://host/callback"',
+        "hello, is this JSON? No.",
+        "",
+    ],
+)
+def test_what_carries_no_credential_is_shown_as_it_is(body: str) -> None:
+    assert redact(readable(body)) == body
+
+
+def test_base64_is_decoded_because_encoded_it_hides_nothing() -> None:
+    body = '{"annotations": "https://host/a.csv"}'
+
+    assert readable(base64.b64encode(body.encode()).decode()) == body
+
+
+# ----------------------------------------------------------------------------------------------------------- rendering
+
+
+def test_the_table_of_queues_stands_in_columns() -> None:
+    lines = [
+        QueueLine("training", "storage", "12", "3"),
+        QueueLine("bus", "serviceBus", problem="queue bus: no answer"),
+    ]
+
+    assert queue_table(lines).splitlines() == [
+        "QUEUE     KIND        WAITING  PUT ASIDE",
+        "training  storage     12       3",
+        "bus       serviceBus  -        -          queue bus: no answer",
+    ]
+
+
+def test_a_message_is_shown_with_its_reason_its_sentence_and_its_body() -> None:
+    assert letters_table([LETTER], show_secrets=False).splitlines() == [
+        "ID    TIME                       REASON",
+        "5f3b  2026-01-01T00:00:00+00:00  InvalidMessage",
+        "  It is wrong.",
+        '  {"model": "https://store.blob.core.windows.net/models?…"}',
+    ]
+
+
+def test_a_terminal_takes_no_commands_from_a_body() -> None:
+    assert "\x1b" not in letters_table([_letter("\x1b[2Jgone")], show_secrets=True)
+
+
+def test_a_long_body_is_cut_on_the_screen_and_whole_for_programs() -> None:
+    long = "x y " * 10_000
+
+    assert "36000 more characters" in letters_table([_letter(long)], show_secrets=False)
+    assert json.loads(letters_json([_letter(long)], show_secrets=False))[0]["body"] == long
+
+
+def test_programs_get_the_body_exactly_as_it_was_sent_when_secrets_are_asked_for() -> None:
+    encoded = base64.b64encode(LETTER.body.encode()).decode()
+
+    assert json.loads(letters_json([_letter(encoded)], show_secrets=True))[0]["body"] == encoded
+
+
+def _letter(body: str) -> DeadLetter:
+    return DeadLetter("1", "m-1", body, "NotJSON", "It is not JSON.", "2026-01-01T00:00:00+00:00")
+
+
+# ------------------------------------------------------------------------------------------------------- command lines
+
+TRAINING = QueueSettings(kind="storage", name="training")
+SAME_NAME = QueueSettings(kind="serviceBus", name="training")
+OTHER_ACCOUNT = QueueSettings(kind="storage", name="training", account="cats")
+
+
+def test_the_only_queue_need_not_be_named() -> None:
+    assert choose(["an-id"], [TRAINING]) == (TRAINING, ["an-id"])
+    assert choose(["training", "an-id"], [TRAINING]) == (TRAINING, ["an-id"])
+
+
+def test_queues_of_one_name_are_told_apart_by_kind() -> None:
+    assert choose(["serviceBus/training", "7"], [TRAINING, SAME_NAME]) == (SAME_NAME, ["7"])
+    with pytest.raises(click.UsageError, match="several queues.*storage/training, serviceBus/training"):
+        choose(["training", "7"], [TRAINING, SAME_NAME])
+
+
+def test_queues_of_one_name_and_kind_are_told_apart_by_account() -> None:
+    queues = [TRAINING, OTHER_ACCOUNT]
+
+    assert label(OTHER_ACCOUNT, queues) == "storage/cats/training"
+    assert choose(["storage/cats/training"], queues) == (OTHER_ACCOUNT, [])
+    assert choose([label(TRAINING, queues)], queues) == (TRAINING, [])
+
+
+def test_an_unknown_queue_is_named_with_those_there_are() -> None:
+    other = QueueSettings(kind="storage", name="other")
+    with pytest.raises(click.UsageError, match="'trianing' is not a queue that is configured.*training, other"):
+        choose(["trianing"], [TRAINING, other])
+
+
+# ------------------------------------------------------------------------------------------------------ poison message
+
+
+def test_a_poison_message_keeps_the_body_to_the_letter() -> None:
+    poison = PoisonMessage('{"a":\r\n "ü\u2028\\u0000"}', "NotJSON", "It is wrong.", queue="training", message_id="m-1")
+
+    assert read_poison(poison_text(poison)) == poison
+
+
+def test_a_poison_message_too_large_for_its_reason_is_the_body_alone() -> None:
+    body = '"' * (MAX_MESSAGE_BYTES - 10)
+
+    assert poison_text(PoisonMessage(body, "NotJSON", "It is wrong.")) == body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json",
+        "[" * 100_000,
+        '{"annotations": "https://host/a.csv"}',
+        '{"body": "x"}',
+        '{"reason": 1, "message": "", "queue": "", "messageId": "", "body": ""}',
+        "[]",
+    ],
+)
+def test_a_poison_message_of_somebody_else_is_a_body(text: str) -> None:
+    assert read_poison(text) == PoisonMessage(text)
