@@ -28,7 +28,8 @@ def run(liveness: str) -> None:
     """Run the operator until it is stopped.
 
     Settings come from the YAML file that VOTT_TRAIN_CONFIG names and from the environment. The least that is needed:
-    AZURE_STORAGE_CONNECTION_STRING (or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_KEY) and VOTT_TRAIN_TRAINER__IMAGE.
+    a queue's credentials, such as AZURE_STORAGE_CONNECTION_STRING or AZURE_SERVICE_BUS_CONNECTION_STRING, and
+    VOTT_TRAIN_TRAINER__IMAGE.
     """
     try:
         settings = load()

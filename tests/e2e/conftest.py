@@ -16,10 +16,12 @@ from demo.storage import Storage
 from tests.e2e.scenarios import Scenario
 from tests.support.lab import Lab, Submission
 from tests.support.queue_proxy import QueueProxy
+from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.waiting import picture
 
 # Two cores train two models at once, so a pod may not ask for a whole one.
 TRAINER_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
+QUICK = {"epochs": 2}  # of messages that name no parameters
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
 
@@ -38,7 +40,9 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
     release = chart.Release(site.kubeconfig, name, name)
     _remove_abandoned(kubectl)
     with ExitStack() as cleanup:  # each step is taken even where another one fails
-        lab = Lab(name, kubectl, storage, host, cleanup.enter_context(QueueProxy(host, storage.queue_service_url)))
+        proxy = cleanup.enter_context(QueueProxy(host, storage.queue_service_url))
+        broker = cleanup.enter_context(ServiceBusBroker({name: QueueOptions()}, host=host))
+        lab = Lab(name, kubectl, storage, host, proxy, broker)
         cleanup.callback(lab.close)
         cleanup.callback(kubectl, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
         _create_namespace(kubectl)
@@ -84,9 +88,17 @@ def _install(release: chart.Release, values: dict[str, object], kubectl: Kubectl
 
 
 def _values(local: dict[str, str], lab: Lab) -> dict[str, object]:
-    """As the demo installs it, with the queue behind the proxy."""
+    """As the demo installs it, with the queue behind the proxy, a Service Bus queue beside it, and a standby."""
     direct, connection_string = lab.storage.queue_service_url.rstrip("/"), lab.storage.connection_string
     assert f"QueueEndpoint={direct}" in connection_string, "there is no queue endpoint that the proxy could stand for"
     proxied = connection_string.replace(f"QueueEndpoint={direct}", f"QueueEndpoint={lab.proxy.url.rstrip('/')}")
     values = chart.values(proxied, lab.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"])
-    return values | {"trainer": values["trainer"] | {"resources": TRAINER_RESOURCES}}
+    return values | {
+        "azure": {"connectionString": proxied, "serviceBusConnectionString": lab.broker.connection_string},
+        "queues": [
+            {"kind": "storage", "name": lab.name, "parameters": QUICK},
+            {"kind": "serviceBus", "name": lab.name},
+        ],
+        "trainer": values["trainer"] | {"resources": TRAINER_RESOURCES},
+        "replicas": 2,
+    }

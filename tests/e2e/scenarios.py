@@ -27,6 +27,16 @@ def as_vott_web_sends_it(lab: Lab) -> Submission:
     return lab.send(model=lab.storage.blob_url(lab.container(), VOTT_WEB_BLOB, "w"))
 
 
+def over_service_bus(lab: Lab) -> Submission:
+    """No torch, from the Service Bus queue."""
+    return lab.send_to_service_bus(plugin=HELLO)
+
+
+def forbidden_plugin_over_service_bus(lab: Lab) -> Submission:
+    """A plugin that the administrator does not allow, from the Service Bus queue."""
+    return lab.send_to_service_bus(plugin="mine-bitcoins")
+
+
 def invalid_json(lab: Lab) -> Submission:
     """A text that was cut off."""
     return lab.send_text('{"annotations": "https://images.example/a.csv", "mod')

@@ -25,6 +25,18 @@ def test_message_that_can_never_be_trained_goes_to_the_poison_queue_with_its_rea
     assert submission.job() is None
 
 
+@pytest.mark.parametrize("submission", [scenarios.forbidden_plugin_over_service_bus], indirect=True)
+def test_rejected_service_bus_message_is_a_dead_letter_that_the_administrator_sees_from_the_pod(
+    submission: Submission,
+) -> None:
+    said, lab = submission.last_word(), submission.lab
+    (letter,) = lab.wait("a dead letter", lambda: lab.broker.dead_letters(lab.name))
+    assert (letter.message_id, letter.reason) == (submission.message_id, "PluginNotAllowed")
+    assert said["message"] == letter.description
+    peek = ["exec", f"deployment/{lab.name}", "--", "vott-train", "queue", "peek", f"serviceBus/{lab.name}"]
+    assert "'mine-bitcoins' is not allowed here" in " ".join(lab.kubectl(*peek).split())
+
+
 @pytest.mark.parametrize("submission", [scenarios.missing_model, scenarios.ftp_annotations], indirect=True)
 def test_rejected_message_that_names_a_callback_gets_the_same_sentence_there(submission: Submission) -> None:
     rejected, said = submission.rejection(), submission.last_word()

@@ -37,6 +37,14 @@ def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: 
     assert read_model(archive).labels == ("circle", "square", "triangle")
 
 
+@pytest.mark.parametrize("submission", [scenarios.over_service_bus], indirect=True)
+def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
+    assert submission.completed()["status"]["model"]["sizeBytes"]
+    lab = submission.lab
+    counts = lab.broker.counts(lab.name)
+    assert (counts.active, counts.locked) == (0, 0)
+
+
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submission) -> None:
     submission.completed()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.storage.queue import QueueClient
 
 from demo.callbacks import CallbackReceiver
@@ -17,6 +19,7 @@ from demo.progress import condition, find_job, is_true
 from demo.shapes import annotated_images
 from demo.storage import Storage
 from tests.support.queue_proxy import QueueProxy
+from tests.support.service_bus_broker import ServiceBusBroker
 from tests.support.waiting import picture, wait_until
 
 IMAGES = 12
@@ -91,14 +94,18 @@ class Lab:
         storage: the account, with the queue reached directly.
         host: this host as pods reach it.
         proxy: what the operator takes for the queue service.
+        broker: a Service Bus namespace with a queue of the lab's name.
     """
 
-    def __init__(self, name: str, kubectl: Kubectl, storage: Storage, host: str, proxy: QueueProxy) -> None:
+    def __init__(
+        self, name: str, kubectl: Kubectl, storage: Storage, host: str, proxy: QueueProxy, broker: ServiceBusBroker
+    ) -> None:
         self.name = name
         self.kubectl = kubectl
         self.storage = storage
         self.host = host
         self.proxy = proxy
+        self.broker = broker
         self._resources = ExitStack()
         self._containers = 0
 
@@ -137,11 +144,23 @@ class Lab:
         """A callback URL of its own, listening as long as the lab exists."""
         return self._resources.enter_context(CallbackReceiver(self.host))
 
-    def send(self, *, encode: bool = False, **fields: object) -> Submission:
-        """Send a good message; `fields` replace its parts, and None leaves one out."""
-        receiver = self.receiver()
+    def message(self, receiver: CallbackReceiver, **fields: object) -> str:
+        """A good message as JSON; `fields` replace its parts, and None leaves one out."""
         message = {"annotations": self.annotations, "model": self.model_url(), "status": receiver.url} | fields
-        text = json.dumps({name: value for name, value in message.items() if value is not None})
+        return json.dumps({name: value for name, value in message.items() if value is not None})
+
+    def send_to_service_bus(self, **fields: object) -> Submission:
+        """Send a good message to the Service Bus queue."""
+        receiver, message_id = self.receiver(), str(uuid.uuid4())
+        text = self.message(receiver, **fields)
+        with ServiceBusClient.from_connection_string(self.broker.connection_string) as client, client.get_queue_sender(self.name) as sender:
+            sender.send_messages(ServiceBusMessage(text, message_id=message_id))
+        return Submission(self, message_id, receiver)
+
+    def send(self, *, encode: bool = False, **fields: object) -> Submission:
+        """Send a good message to the storage queue; see `message`."""
+        receiver = self.receiver()
+        text = self.message(receiver, **fields)
         return self.send_text(base64.b64encode(text.encode()).decode() if encode else text, receiver)
 
     def send_text(self, text: str, receiver: CallbackReceiver | None = None) -> Submission:

@@ -13,7 +13,6 @@ from typing import Any
 
 from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, ServiceBusSubQueue
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import ServiceBusError
 
 from ..credentials import Credentials
@@ -21,6 +20,7 @@ from ..queue_settings import QueueSettings
 from .base import Connection, DeadLetter
 from .clients import service_bus_client
 from .service_bus_errors import service_bus_errors
+from .service_bus_message import body_bytes
 
 COUNTED_UP_TO = 1000
 """Service Bus tells nobody but its managers how many messages it has, so they are counted by looking; not on and on."""
@@ -189,13 +189,3 @@ def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
 
 def _text(key: str | bytes) -> str:
     return key.decode(errors="replace") if isinstance(key, bytes) else key
-
-
-def body_bytes(message: ServiceBusReceivedMessage) -> bytes:
-    """What was sent. Some senders send an AMQP value in place of data."""
-    body = message.body
-    if isinstance(body, bytes | str):
-        return body if isinstance(body, bytes) else body.encode()
-    if message.body_type == AmqpMessageBodyType.DATA:
-        return b"".join(body)
-    return str(message).encode()

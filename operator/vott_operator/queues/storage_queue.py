@@ -138,7 +138,7 @@ class StorageQueue:
                 self._queue,
                 lambda queue: queue.update_message(receipt.message_id, receipt.pop, visibility_timeout=seconds),
             )
-            receipt.pop = str(updated.pop_receipt)
+            pass
 
     async def pause(self) -> None:
         """See QueueSource. Nothing waits at the service for us."""

@@ -14,7 +14,7 @@ from vott_operator.settings import CONFIG_ENV, Settings, load
 
 Object = dict[str, Any]
 KEYS: Object = {"connectionString": "storage", "serviceBusConnectionString": "bus"}
-TEAMS = [
+TEAMS: list[Object] = [
     {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},
     {
         "kind": "serviceBus",

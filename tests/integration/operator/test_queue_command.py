@@ -208,7 +208,9 @@ def test_list_names_the_queue_that_cannot_be_reached_and_still_shows_the_others(
     _, first, second = command("list", exit_code=1).stdout.splitlines()
 
     assert first.split() == [storage.name, "storage", "0", "0"]
-    assert second.startswith(f"{service_bus.name}  serviceBus  -        -          queue {service_bus.name}: ")
+    assert second.startswith(
+        f"{service_bus.name}  serviceBus  -        -          Service Bus queue {service_bus.name}: "
+    )
 
 
 def test_list_names_the_credentials_that_are_missing(
@@ -380,7 +382,7 @@ def test_requeue_that_dies_between_sending_and_removing_loses_nothing(
 
     result = command("requeue", "--all", exit_code=1)
 
-    assert "there is no such queue" in result.stderr
+    assert f"storage queue {storage.name}: there is no such queue" in result.stderr
     assert storage.aside() == [BODY]
 
 

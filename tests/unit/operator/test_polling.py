@@ -1,11 +1,10 @@
-"""How often a queue is asked that can't be waited at. Time is the event loop's, turned by hand."""
+"""How often a queue is asked that can't be waited at. The clock is turned by hand."""
 
 import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from vott_operator.queues import polling
 from vott_operator.queues.polling import Polling
 
 
@@ -23,11 +22,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(polling, "time", clock)
-    monkeypatch.setattr(polling, "asyncio", clock)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 class Queue:
@@ -45,8 +41,12 @@ class Queue:
         return here
 
 
+def polling_with(clock: Clock) -> Polling:
+    return Polling(clock.monotonic, clock.sleep)
+
+
 async def idle(queue: Queue, seconds: float, wait: float = 2.0) -> Polling:
-    polling, end = Polling(), queue.clock.now + seconds
+    polling, end = polling_with(queue.clock), queue.clock.now + seconds
     while queue.clock.now < end:
         await polling.wait_for(queue.ask, wait)
     return polling
@@ -90,7 +90,7 @@ def spread() -> Iterator[float]:
 async def test_the_answer_of_an_empty_queue_comes_when_the_wait_is_over(clock: Clock) -> None:
     queue = Queue(clock)
     before = clock.now
-    assert await Polling().wait_for(queue.ask, 5) == []
+    assert await polling_with(clock).wait_for(queue.ask, 5) == []
     assert clock.now == pytest.approx(before + 5)
 
 

@@ -2,10 +2,12 @@
 
 import base64
 import json
+from pathlib import Path
 
 import click
 import pytest
 
+from vott_operator import constants as c
 from vott_operator.queue_commands.redaction import readable, redact
 from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.targets import choose, label
@@ -138,7 +140,7 @@ def test_the_only_queue_need_not_be_named() -> None:
 
 def test_queues_of_one_name_are_told_apart_by_kind() -> None:
     assert choose(["serviceBus/training", "7"], [TRAINING, SAME_NAME]) == (SAME_NAME, ["7"])
-    with pytest.raises(click.UsageError, match="several queues.*storage/training, serviceBus/training"):
+    with pytest.raises(click.UsageError, match=r"several queues.*storage/training, serviceBus/training"):
         choose(["training", "7"], [TRAINING, SAME_NAME])
 
 
@@ -152,8 +154,29 @@ def test_queues_of_one_name_and_kind_are_told_apart_by_account() -> None:
 
 def test_an_unknown_queue_is_named_with_those_there_are() -> None:
     other = QueueSettings(kind="storage", name="other")
-    with pytest.raises(click.UsageError, match="'trianing' is not a queue that is configured.*training, other"):
+    with pytest.raises(click.UsageError, match=r"'trianing' is not a queue that is configured.*training, other"):
         choose(["trianing"], [TRAINING, other])
+
+
+# ------------------------------------------------------------------------------------------------------- documentation
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        c.NOT_TEXT,
+        c.MESSAGE_TOO_LARGE,
+        c.NOT_JSON,
+        c.NOT_AN_OBJECT,
+        c.INVALID_MESSAGE,
+        c.PLUGIN_NOT_ALLOWED,
+        c.MESSAGE_ID_REUSED,
+        c.INTERNAL_ERROR,
+    ],
+)
+def test_every_reason_has_a_remedy_for_the_administrator(reason: str) -> None:
+    page = Path(__file__).parents[3] / "docs" / "queues.md"
+    assert f"| `{reason}` |" in page.read_text()
 
 
 # ------------------------------------------------------------------------------------------------------ poison message

@@ -1,0 +1,126 @@
+"""What only a storage queue has; the contract of all queues is in test_queue_sources.py."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from azure.storage.queue.aio import QueueClient
+
+from localcluster.azurite import Azurite
+from tests.support.secret_mount import mount_secret
+from vott_operator.credentials import Credentials
+from vott_operator.errors import LostMessageError
+from vott_operator.queues import storage_queue
+from vott_operator.queues.storage_errors import UnreadableError
+from vott_operator.queues.storage_queue import StorageQueue
+from vott_operator.settings import QueueSettings
+
+LOCK_SECONDS = 1
+NO_XML = "a control character \x01 that XML can't have"
+
+
+@pytest.fixture
+async def outside(azurite: Azurite) -> AsyncIterator[QueueClient]:
+    """The queue as others see it."""
+    async with QueueClient.from_connection_string(azurite.connection_string, f"own-{secrets.token_hex(6)}") as client:
+        await client.create_queue()
+        yield client
+
+
+@pytest.fixture
+async def source(azurite: Azurite, outside: QueueClient, tmp_path: Path) -> AsyncIterator[StorageQueue]:
+    folder = mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
+    source = StorageQueue(QueueSettings(name=outside.queue_name), Credentials(folder))
+    yield source
+    await source.close()
+
+
+async def bodies(source: StorageQueue, count: int) -> set[bytes]:
+    """The next messages, each completed, whatever has to be overcome on the way."""
+    found: set[bytes] = set()
+    while len(found) < count:
+        with suppress(UnreadableError):
+            for delivery in await source.receive(32, 1):
+                await source.complete(delivery)
+                found.add(delivery.body)
+    return found
+
+
+async def test_a_message_that_can_not_be_read_does_not_hold_up_the_others(
+    source: StorageQueue, outside: QueueClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    for body in (NO_XML, "one", "two", NO_XML, "three"):
+        await outside.send_message(body)
+    async with asyncio.timeout(60):
+        assert await bodies(source, 3) == {b"one", b"two", b"three"}
+
+
+async def test_a_message_is_settled_with_the_receipt_of_its_last_extension(
+    source: StorageQueue, outside: QueueClient
+) -> None:
+    await outside.send_message("one")
+    (delivery,) = await source.receive(1, 0)
+    first = delivery.handle.pop
+    await source.extend(delivery)
+    await source.extend(delivery)
+    assert delivery.handle.pop != first
+    await source.complete(delivery)
+    assert (await outside.get_queue_properties()).approximate_message_count == 0
+
+
+async def test_a_message_may_be_settled_while_its_extension_is_on_the_way(
+    source: StorageQueue, outside: QueueClient
+) -> None:
+    await outside.send_message("one")
+    (delivery,) = await source.receive(1, 0)
+    extending = asyncio.create_task(source.extend(delivery))
+    await asyncio.sleep(0)
+    extending.cancel()  # what keeps it alive is cancelled when it is to be settled
+    await source.complete(delivery)
+    assert (await outside.get_queue_properties()).approximate_message_count == 0
+
+
+async def test_a_message_that_somebody_else_has_is_not_put_aside(
+    source: StorageQueue, outside: QueueClient, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    await outside.send_message("one")
+    (late,) = await source.receive(1, 0)
+    await asyncio.sleep(LOCK_SECONDS + 0.5)
+    (current,) = await source.receive(1, 0)
+    with pytest.raises(LostMessageError):
+        await source.extend(late)
+    await source.reject(late, "NotJSON", "Why, in words.")
+    poison = QueueClient.from_connection_string(azurite.connection_string, f"{outside.queue_name}-poison")
+    async with poison:
+        await poison.create_queue()
+        assert not await poison.peek_messages()
+        await source.reject(current, "NotJSON", "Why, in words.")
+        assert len(await poison.peek_messages()) == 1
+
+
+async def test_what_is_handed_out_while_receiving_is_cancelled_comes_back_at_once(
+    source: StorageQueue, outside: QueueClient
+) -> None:
+    await outside.send_message("one")
+    for turns in range(40):
+        receiving = asyncio.create_task(source.receive(1, 0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        receiving.cancel()
+        for delivery in (await asyncio.gather(receiving, return_exceptions=True))[0:1]:
+            if isinstance(delivery, list) and delivery:
+                await source.release(delivery[0])
+        (message,) = await outside.peek_messages()
+        assert message.content == "one"
+
+
+async def test_a_queue_that_is_missing_is_made(source: StorageQueue, outside: QueueClient) -> None:
+    await outside.delete_queue()
+    assert await source.receive(1, 0) == []
+    await outside.send_message("one")
+    assert await bodies(source, 1) == {b"one"}
