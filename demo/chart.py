@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from demo.errors import SetupError
+from demo.kubectl import Kubectl, KubectlError
 from localcluster.paths import STATE
 
 CHART = Path(__file__).parent.parent / "charts" / "vott-train"
+CRD = CHART / "crds" / "trainingjobs.yaml"
 RELEASE = "vott-train"
 TIMEOUT = "180s"
 
@@ -26,9 +28,14 @@ class Release:
 
     def install(self, values: dict[str, Any]) -> None:
         """Install or upgrade, and wait until the operator is ready. Raises `SetupError` with what Helm said."""
+        try:  # Helm never changes a CustomResourceDefinition that is there
+            Kubectl(self.kubeconfig, self.namespace)("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
+        except KubectlError as error:
+            raise SetupError(str(error)) from None
         self._helm(
             "upgrade",
             "--install",
+            "--skip-crds",
             "--create-namespace",
             self.name,
             str(CHART),

@@ -103,7 +103,7 @@ class Azurite:
         return f"{_scheme(self._authority)}://{self.host}:{self.queue_port}/{ACCOUNT}"
 
     def kill(self) -> None:
-        """End it as a crash would; what it has acknowledged stays on disk."""
+        """End it as a crash would. It writes its tables every five seconds: what it acknowledged since then is lost."""
         self._programs.kill("azurite")
 
     def restart(self) -> None:

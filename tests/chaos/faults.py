@@ -4,12 +4,13 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Thread
 
-from demo.kubectl import Kubectl, KubectlError
 from localcluster.azurite import Azurite
 from localcluster.control_plane import API_SERVER, ETCD, ControlPlane
+from tests.chaos.diary import Diary
+from tests.chaos.election import Election
 from tests.chaos.operators import Operators
 from tests.chaos.senders import Sender
 from tests.support.service_bus_broker import ServiceBusBroker
@@ -21,25 +22,24 @@ LEADS_WITHIN_SECONDS = 30
 AZURITE_WRITES_EVERY = 5.0
 """Seconds after which what Azurite has acknowledged lies on its disk."""
 
-KINDS = {
-    # SIGKILL of an operator counts; how often of 100 kills
-    "kill the leader": 40,
-    "kill the standby": 30,
-    "kill both operators": 15,
-    # and the rest, as often per 100 kills
-    "stop the leader for longer than its lease": 6,
-    "kill the API server": 8,
-    "kill etcd": 8,
-    "kill Azurite": 8,
-    "restart Azurite": 4,
-    "kill the broker": 8,
-    "break the broker's connections": 8,
-    "cut the API server off": 10,
-    "cut Azurite off": 10,
-    "cut the broker off": 10,
-    "lose the API server's answers": 8,
-    "lose Azurite's answers": 8,
-    "lose the broker's answers": 8,
+KILLS = 30
+PER_30_KILLS = {
+    "kill the leader": 9,
+    "kill the standby": 17,
+    "kill both operators": 2,
+    "stop the leader for longer than its lease": 1,
+    "kill the API server": 2,
+    "kill etcd": 1,
+    "kill Azurite": 1,
+    "restart Azurite": 1,
+    "kill the broker": 2,
+    "break the broker's connections": 1,
+    "cut the API server off": 2,
+    "cut Azurite off": 1,
+    "cut the broker off": 1,
+    "lose the API server's answers": 2,
+    "lose Azurite's answers": 1,
+    "lose the broker's answers": 1,
 }
 
 
@@ -55,9 +55,9 @@ class Fault:
 
 
 def plan(seed: int, kills: int) -> list[Fault]:
-    """The faults, with so many kills of operators or a few more: the same for the same seed."""
+    """The faults, with so many kills of operators (a multiple of 30): the same for the same seed."""
     chance = random.Random(seed)
-    kinds = [kind for kind, share in KINDS.items() for _ in range(max(1, round(share * kills / 100)))]
+    kinds = [kind for kind, count in PER_30_KILLS.items() for _ in range(count * kills // KILLS)]
     chance.shuffle(kinds)
     return [Fault(kind, chance.random(), chance.random()) for kind in kinds]
 
@@ -74,26 +74,23 @@ class Faults:
     """By "storage" and "serviceBus"."""
     proxies: dict[str, TcpProxy]
     """By "API server", "Azurite" and "broker"."""
-    kubectl: Kubectl
-    log: list[str] = field(default_factory=list)
+    election: Election
+    diary: Diary
 
     def __post_init__(self) -> None:
-        self._began = time.monotonic()
         self._lasting: list[Thread] = []
         self._errors: list[Exception] = []
         self._busy: dict[str, Thread] = {}
-        self._leader_before = ""
-
-    def note(self, text: str) -> None:
-        """Write down what happens."""
-        self.log.append(f"{time.monotonic() - self._began:6.1f} s  {text}")
+        self._gone = ""
+        """The leader that was killed or stopped last."""
 
     def strike(self, fault: Fault) -> None:
         """Let it happen, then wait until an operator leads and has worked for a moment."""
-        self.note(fault.kind)
+        self.diary.note(fault.kind)
         self._actions()[fault.kind](fault.strength)
-        self._wait_for_leader()
-        time.sleep(1.5 * fault.pause)
+        if not self.election.wait_for_other(self._gone, LEADS_WITHIN_SECONDS):
+            self.diary.note(f"  nobody took over within {LEADS_WITHIN_SECONDS} s")
+        time.sleep(fault.pause)
 
     def end(self) -> None:
         """Wait until nothing is wrong any more. Raises what went wrong in doing wrong."""
@@ -103,13 +100,13 @@ class Faults:
             proxy.cut()
         if self._errors:
             raise self._errors[0]
-        self.note("all faults have ended")
+        self.diary.note("all faults have ended")
 
     def _actions(self) -> dict[str, Callable[[float], None]]:
         return {
-            "kill the leader": lambda _: self._kill_leader(),
+            "kill the leader": lambda _: self._kill(self._leader()),
             "kill the standby": lambda _: self._kill(self._standby()),
-            "kill both operators": lambda _: [self._kill(name) for name in Operators.NAMES] and None,
+            "kill both operators": lambda _: self._kill(*Operators.NAMES),
             "stop the leader for longer than its lease": self._stop_leader,
             "kill the API server": lambda strength: self._lasts("API server", self._kill_part, API_SERVER, strength),
             "kill etcd": lambda strength: self._lasts("etcd", self._kill_part, ETCD, strength),
@@ -130,47 +127,30 @@ class Faults:
     # ------------------------------------------------------------------------------------------------- the operators
 
     def _leader(self) -> str:
-        """Name of the operator that holds the Lease, as far as the API server can be asked."""
-        try:
-            holder = self.kubectl.get("lease", "vott-train")["spec"].get("holderIdentity") or ""
-        except KubectlError:
-            return ""
-        return str(holder)
-
-    def _leader_name(self) -> str:
-        return self._leader().partition("_")[0] or Operators.NAMES[0]
+        """Name of the one that leads, or else of the first: somebody is hit in any case."""
+        return self.election.holder().partition("_")[0] or Operators.NAMES[0]
 
     def _standby(self) -> str:
-        return Operators.NAMES[1 - Operators.NAMES.index(self._leader_name())]
+        return Operators.NAMES[1 - Operators.NAMES.index(self._leader())]
 
-    def _kill_leader(self) -> None:
-        self._kill(self._leader_name())
-
-    def _kill(self, name: str) -> None:
-        if self._leader_name() == name:
-            self._leader_before = self._leader()
-        self.operators.kill(name)
-        self.note(f"  {name} killed")
+    def _kill(self, *names: str) -> None:
+        holder = self.election.holder()
+        for name in names:
+            self.operators.kill(name)
+            self.diary.note(f"  {name} killed")
+            if holder.startswith(f"{name}_"):
+                self._gone = holder
 
     def _stop_leader(self, strength: float) -> None:
-        name = self._leader_name()
-        self._leader_before = self._leader()
+        name = self._leader()
+        self._gone = self.election.holder()
         self._lasts(name, self._hang, name, LEASE_SECONDS + 2 + 2 * strength)
 
     def _hang(self, name: str, seconds: float) -> None:
         self.operators.signal(name, signal.SIGSTOP)
         time.sleep(seconds)
         self.operators.signal(name, signal.SIGCONT)
-        self.note(f"  {name} goes on after {seconds:.1f} s")
-
-    def _wait_for_leader(self) -> None:
-        deadline = time.monotonic() + LEADS_WITHIN_SECONDS
-        while time.monotonic() < deadline:
-            holder = self._leader()
-            if holder and holder != self._leader_before:
-                return
-            time.sleep(0.2)
-        self.note(f"  nobody took over within {LEADS_WITHIN_SECONDS} s")
+        self.diary.note(f"  {name} goes on after {seconds:.1f} s")
 
     # -------------------------------------------------------------------------------------------------- the services
 
@@ -178,27 +158,27 @@ class Faults:
         self.control_plane.kill(program)
         time.sleep(0.3 + 2 * strength)
         self.control_plane.restart(program)
-        self.note(f"  {program} is back")
+        self.diary.note(f"  {program} is back")
 
     def _kill_azurite(self, strength: float) -> None:
         with self.senders["storage"].held():
             time.sleep(AZURITE_WRITES_EVERY + 0.5)
             self.azurite.kill()
-            self.note("  Azurite killed")
+            self.diary.note("  Azurite killed")
             time.sleep(2 * strength)
             self._restart_azurite()
 
     def _restart_azurite(self) -> None:
         with self.senders["storage"].held():
             self.azurite.restart()
-            self.note("  Azurite is back")
+            self.diary.note("  Azurite is back")
 
     def _kill_broker(self, strength: float) -> None:
         with self.senders["serviceBus"].held():
             self.broker.kill()
             time.sleep(2 * strength)
             self.broker.restart()
-            self.note("  the broker is back")
+            self.diary.note("  the broker is back")
 
     def _break_broker(self) -> None:
         with self.senders["serviceBus"].held():
@@ -207,7 +187,7 @@ class Faults:
     # --------------------------------------------------------------------------------------------------- the network
 
     def _cut(self, name: str) -> None:
-        self.note(f"  {self.proxies[name].cut()} connections broken")
+        self.diary.note(f"  {self.proxies[name].cut()} connections broken")
 
     def _lose(self, name: str, strength: float) -> None:
         self.proxies[name].swallow()

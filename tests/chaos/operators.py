@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -13,6 +13,7 @@ from typing import Self
 
 from localcluster.guarded import start_guarded
 from localcluster.ports import free_ports
+from tests.chaos.diary import Diary
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
@@ -26,15 +27,15 @@ class Operators:
     Args:
         environment: what they are set up with.
         folder: where their logs go.
-        note: is told when one ended by itself.
+        diary: is told when one ended by itself.
     """
 
     NAMES = ("operator-0", "operator-1")
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, note: Callable[[str], None]) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, diary: Diary) -> None:
         self._environment = environment
         self._folder = folder
-        self._note = note
+        self._diary = diary
         self._ports = dict(zip(self.NAMES, free_ports(len(self.NAMES)), strict=True))
         self._lock = Lock()
         self._killed: set[str] = set()
@@ -76,7 +77,7 @@ class Operators:
                     by_itself = name not in self._killed
                     self._killed.discard(name)
                 if by_itself:
-                    self._note(f"{name} ended by itself with exit code {code}")
+                    self._diary.note(f"{name} ended by itself with exit code {code}")
                     time.sleep(BACK_OFF_SECONDS)
                 with self._lock:
                     self._start(name)

@@ -10,11 +10,13 @@ from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from azure.core.exceptions import ResourceExistsError
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
+from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusSender
 from azure.storage.queue import QueueClient
 
 from tests.support.service_bus_broker import ServiceBusBroker
+
+SEND_ATTEMPTS = 5
 
 
 class Post(Protocol):
@@ -22,6 +24,9 @@ class Post(Protocol):
 
     def send(self, body: str) -> str:
         """Send a message; returns its id."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 class StoragePost:
@@ -36,22 +41,47 @@ class StoragePost:
         """Send a message; the service gives the id."""
         return str(self.client.send_message(body, time_to_live=-1).id)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
 
 class ServiceBusPost:
-    """A Service Bus queue. Each message goes over a connection of its own: the broker is killed between any two."""
+    """A Service Bus queue with duplicate detection: what may or may not have arrived is sent again under the same id."""
 
     def __init__(self, broker: ServiceBusBroker, name: str, seed: int) -> None:
         self._broker = broker
         self._name = name
         self._random = random.Random(seed)
+        self._client: ServiceBusClient | None = None
+        self._sender: ServiceBusSender | None = None
 
     def send(self, body: str) -> str:
         """Send a message with an id of its own."""
         message = ServiceBusMessage(body, message_id=str(uuid.UUID(int=self._random.getrandbits(128))))
-        client = ServiceBusClient.from_connection_string(self._broker.connection_string)
-        with client, client.get_queue_sender(self._name) as sender:
-            sender.send_messages(message)
+        for attempts_left in reversed(range(SEND_ATTEMPTS)):
+            try:
+                self._open().send_messages(message)
+                break
+            except AzureError:
+                self.close()
+                if not attempts_left:
+                    raise
         return str(message.message_id)
+
+    def _open(self) -> ServiceBusSender:
+        if self._client is None or self._sender is None:
+            self._client = ServiceBusClient.from_connection_string(self._broker.connection_string, retry_total=0)
+            self._sender = self._client.get_queue_sender(self._name)
+        return self._sender
+
+    def close(self) -> None:
+        """Close the connection; the next message opens another."""
+        for part in (self._sender, self._client):
+            with suppress(Exception):  # a broken connection can't be closed well
+                if part is not None:
+                    part.close()
+        self._client = self._sender = None
 
 
 class Sender:
@@ -116,6 +146,7 @@ class Sender:
             self._stopped = True
             self._changed.notify_all()
         self._thread.join()
+        self._post.close()
 
 
 def _body(number: int) -> str:

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ import yaml
 from localcluster.azurite import Azurite, connection_string
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
+from tests.chaos.diary import Diary
+from tests.chaos.election import Election
 from tests.chaos.faults import LEASE_SECONDS, Faults, plan
 from tests.chaos.operators import Operators
-from tests.chaos.senders import Sender, ServiceBusPost, StoragePost
-from tests.support.corner import ROOT, Corner
+from tests.chaos.senders import Post, Sender, ServiceBusPost, StoragePost
+from tests.support.corner import Corner
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
 
+ROOT = Path(__file__).parents[2]
 QUEUE = "chaos"
 LOCK_SECONDS = 5.0
 SETTLED_WITHIN_SECONDS = 180
@@ -60,7 +63,7 @@ class Chaos:
     seed: int
     scale: Scale
     storage: StoragePost
-    notes: list[str] = field(default_factory=list)
+    diary: Diary
 
     def left(self) -> dict[str, int]:
         """What is not settled yet, by place; empty when all is."""
@@ -76,8 +79,7 @@ class Chaos:
     def picture(self) -> str:
         """For a failure: how to repeat it, what was done, what the operators said."""
         logs = [f"--- {name}\n{self.operators.log(name).read_text()[-LOG_TAIL:]}" for name in Operators.NAMES]
-        faults = "\n".join(self.faults.log)
-        return f"VOTT_CHAOS_SEED={self.seed} repeats these faults:\n{faults}\n" + "\n".join(logs)
+        return f"VOTT_CHAOS_SEED={self.seed} repeats these faults:\n{self.diary}\n" + "\n".join(logs)
 
 
 @pytest.fixture
@@ -91,18 +93,21 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
         kubectl(control_plane.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
         kubectl(control_plane.kubeconfig, "wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
         azurite = stack.enter_context(Azurite())
-        broker = stack.enter_context(ServiceBusBroker({QUEUE: QueueOptions(lock_seconds=LOCK_SECONDS)}))
+        broker = stack.enter_context(
+            ServiceBusBroker({QUEUE: QueueOptions(lock_seconds=LOCK_SECONDS, duplicate_detection_seconds=3600)})
+        )
         ports = {"API server": _port(control_plane.server), "Azurite": azurite.queue_port, "broker": broker.port}
         proxies = {name: stack.enter_context(TcpProxy(port)) for name, port in ports.items()}
         corner = stack.enter_context(Corner(control_plane, azurite, QUEUE, _values(azurite, broker, proxies)))
-        log: list[str] = []
-        operators = Operators(_environment(corner, tmp_path, azurite, broker, proxies), tmp_path, log.append)
+        diary = Diary()
+        election = stack.enter_context(Election(corner, tmp_path))
+        operators = Operators(_environment(corner, tmp_path, azurite, broker, proxies), tmp_path, diary)
         storage = StoragePost(azurite.connection_string, QUEUE)
-        posts = {"storage": storage, "serviceBus": ServiceBusPost(broker, QUEUE, seed)}
+        posts: dict[str, Post] = {"storage": storage, "serviceBus": ServiceBusPost(broker, QUEUE, seed)}
         senders = {kind: stack.enter_context(Sender(post, scale.messages)) for kind, post in posts.items()}
-        faults = Faults(control_plane, azurite, broker, operators, senders, proxies, corner.kubectl, log)
+        faults = Faults(control_plane, azurite, broker, operators, senders, proxies, election, diary)
         stack.enter_context(operators)
-        yield Chaos(corner, azurite, broker, operators, senders, faults, seed, scale, storage)
+        yield Chaos(corner, azurite, broker, operators, senders, faults, seed, scale, storage, diary)
 
 
 def _port(url: str) -> int:
@@ -157,7 +162,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_dies(chaos: Chaos, capsys:
         print(chaos.picture())
         raise
     with capsys.disabled():
-        print(f"{chaos.operators.kills} operators killed; {chaos.faults.log[-1].strip()}")
+        print(f"{chaos.operators.kills} operators killed; {chaos.diary.lines[-1].strip()}")
 
 
 def _let_it_happen(chaos: Chaos) -> None:

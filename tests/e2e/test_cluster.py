@@ -35,7 +35,7 @@ def test_kubectl_explain_describes_every_field(lab: Lab, path: str) -> None:
 def test_operator_runs_under_pod_security_restricted(lab: Lab) -> None:
     labels = lab.kubectl.get("namespace", lab.name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert [pod["status"]["phase"] for pod in lab.operator_pods()] == ["Running"]
+    assert [pod["status"]["phase"] for pod in lab.operator_pods()] == ["Running"] * 2
 
 
 def test_operator_may_not_read_beyond_its_namespace(lab: Lab) -> None:

@@ -21,6 +21,8 @@ from tests.support.operator_process import ROOT, OperatorProcess
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 
+__all__ = ["RELEASE", "ROOT", "Corner", "condition"]
+
 RELEASE = "vott-train"
 Object = dict[str, Any]
 
@@ -229,17 +231,19 @@ class Corner:
         patch = {"status": {"phase": phase, "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container]}}
         self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", json.dumps(patch))
 
-    def report(self, pod: str, trainingjob: str, status: Object) -> requests.Response:
+    def report(self, pod: str, trainingjob: str, status: Object, namespace: str = "") -> requests.Response:
         """Apply `status` as the trainer in that pod does: with the pod's own bound token, server-side, as vott-trainer."""
-        uid = self.kubectl.get("pod", pod)["metadata"]["uid"]
+        namespace = namespace or self.name
+        kubectl = Kubectl(self.kubectl.kubeconfig, namespace)
+        uid = kubectl.get("pod", pod)["metadata"]["uid"]
         bound = ["--bound-object-kind=Pod", f"--bound-object-name={pod}", f"--bound-object-uid={uid}"]
-        token = self.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+        token = kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
         body = {
             "apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob",
-            "metadata": {"name": trainingjob, "namespace": self.name}, "status": status,
+            "metadata": {"name": trainingjob, "namespace": namespace}, "status": status,
         }  # fmt: skip
         return requests.patch(
-            f"{self.control_plane.server}/apis/vott.dev/v1alpha1/namespaces/{self.name}/trainingjobs/{trainingjob}/status",
+            f"{self.control_plane.server}/apis/vott.dev/v1alpha1/namespaces/{namespace}/trainingjobs/{trainingjob}/status",
             params={"fieldManager": "vott-trainer", "force": "true"},
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/apply-patch+yaml"},
             data=json.dumps(body), verify=str(self.authority()), timeout=10,

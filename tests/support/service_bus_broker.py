@@ -100,7 +100,7 @@ class ServiceBusBroker:
         key = f"SharedAccessKeyName={KEY_NAME};SharedAccessKey={self.key}"
         return f"Endpoint=sb://{address};{key};UseDevelopmentEmulator=true;"
 
-    def add_queue(self, name: str, options: QueueOptions = QueueOptions()) -> None:  # noqa: B008 - it is frozen
+    def add_queue(self, name: str, options: QueueOptions = QueueOptions()) -> None:
         """Make a queue, or change its options."""
         self._ask(
             "add_queue",

@@ -19,6 +19,7 @@ from .targets import choose, label
 T = TypeVar("T")
 
 EXIT_CODES = "Exit code: 0 all was done; 1 something was not, and is said; 2 the command line is wrong."
+HALF_DONE = ". Nothing is lost; what was done until then stays done, so run the command again"
 QUEUE_AND_IDS = click.argument("arguments", nargs=-1, metavar="[QUEUE] [ID]...")
 ALL = click.option("--all", "everything", is_flag=True, help="All that are put aside now.")
 
@@ -92,7 +93,7 @@ def requeue(arguments: Sequence[str], everything: bool) -> None:
     """
     queues = _queues()
     chosen, ids = _choose_messages(arguments, everything, queues)
-    done = _with_dead_letters(chosen, lambda letters: letters.requeue(ids))
+    done = _with_dead_letters(chosen, lambda letters: letters.requeue(ids), hint=HALF_DONE)
     click.echo(f"{_messages(len(done))} sent to queue {label(chosen, queues)} again.")
     _name_missing(ids, done, label(chosen, queues))
 
@@ -113,7 +114,7 @@ def purge(arguments: Sequence[str], everything: bool, yes: bool) -> None:
     name = label(chosen, queues)
     if not yes:
         _confirm(chosen, name, ids)
-    done = _with_dead_letters(chosen, lambda letters: letters.purge(ids))
+    done = _with_dead_letters(chosen, lambda letters: letters.purge(ids), hint=HALF_DONE)
     click.echo(f"{_messages(len(done))} removed that had been put aside from queue {name}.")
     _name_missing(ids, done, name)
 
@@ -155,11 +156,11 @@ async def _opened(queue: QueueSettings, use: Callable[[DeadLetters], Awaitable[T
         await letters.close()
 
 
-def _with_dead_letters(queue: QueueSettings, use: Callable[[DeadLetters], Awaitable[T]]) -> T:
+def _with_dead_letters(queue: QueueSettings, use: Callable[[DeadLetters], Awaitable[T]], hint: str = "") -> T:
     try:
         return asyncio.run(_opened(queue, use))
     except VottOperatorError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(f"{error}{hint}") from None
 
 
 # ----------------------------------------------------------------------------------------------------------- messages

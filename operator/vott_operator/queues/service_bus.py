@@ -9,7 +9,6 @@ breaks each of them opens another, and those that nobody closes keep taking mess
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,14 +18,10 @@ from typing import TypeVar
 from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import (
     MessageAlreadySettled,
     MessageLockLostError,
     MessageNotFoundError,
-    MessagingEntityNotFoundError,
-    ServiceBusAuthenticationError,
-    ServiceBusAuthorizationError,
 )
 
 from ..credentials import Credentials
@@ -34,6 +29,8 @@ from ..errors import LostMessageError, SettingsError, SourceUnavailableError
 from ..queue_settings import QueueSettings
 from .base import Connection, Delivery
 from .clients import service_bus_client, service_bus_host
+from .service_bus_errors import service_bus_errors
+from .service_bus_message import body_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +45,6 @@ AT_ONCE_SECONDS = 0.02
 """A message that comes this soon was waiting already."""
 CALL_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
-
-SECRET = re.compile(r"(sig|SharedAccessKey|SharedAccessSignature)=[^&;\s]+", re.IGNORECASE)
 
 T = TypeVar("T")
 Call = Callable[[ServiceBusReceiver], Awaitable[T]]
@@ -72,13 +67,13 @@ class ServiceBusQueue:
     """
 
     def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
-        self._name = queue.name
-        self._host = service_bus_host(queue, credentials)
-        self.identity = f"servicebus://{self._host}/{queue.name.lower()}"
+        self.identity = f"servicebus://{service_bus_host(queue, credentials)}/{queue.name.lower()}"
+        self._credentials = credentials
         self._connection = Connection(lambda: _open(queue, credentials), _close, credentials.fingerprint)
         self._turn = asyncio.Lock()
         self._in_hand: dict[int, float] = {}
-        self._flowing = False
+        self._is_flowing = False
+        self._is_expecting = False
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """See QueueSource. The first look after a pause takes as long as opening a connection, and none is shorter than 0.2 s."""
@@ -100,19 +95,17 @@ class ServiceBusQueue:
         Asked for several, the client waits 0.2 s for more after the first: right in a backlog, and too long for a message
         that comes alone.
         """
-        started = _now()
-        if self._flowing and limit > 1:
-            messages = await _receive_whole(receiver, limit)
-            self._flowing = len(messages) == limit
-        else:
-            messages = await receiver.receive_messages(1, seconds)
-            self._flowing = bool(messages) and _now() - started < AT_ONCE_SECONDS
+        started, self._is_expecting = _now(), True
+        asked = limit if self._is_flowing else 1
+        messages = await (receiver.receive_messages(1, seconds) if asked == 1 else _receive_several(receiver, asked))
+        self._is_expecting = len(messages) < asked
+        self._is_flowing = not self._is_expecting and (asked > 1 or _now() - started < AT_ONCE_SECONDS)
         return messages
 
     def _delivery(self, message: ServiceBusReceivedMessage) -> Delivery:
         delivery = Delivery(
             id=str(message.message_id or f"sequence-{message.sequence_number}"),
-            body=_body(message),
+            body=body_bytes(message),
             attempt=(message.delivery_count or 0) + 1,
             lock_seconds=_lock_seconds(message),
             handle=message,
@@ -136,30 +129,44 @@ class ServiceBusQueue:
     async def extend(self, delivery: Delivery) -> None:
         """See QueueSource."""
         try:
-            async with self._turn:
-                await self._use(lambda receiver: receiver.renew_message_lock(delivery.handle, timeout=CALL_SECONDS))
+            await self._exclusively(lambda receiver: receiver.renew_message_lock(delivery.handle, timeout=CALL_SECONDS))
         except _LostError:
             self._in_hand.pop(id(delivery.handle), None)
             raise LostMessageError(f"{self.identity}: message {delivery.id} is no longer in hand") from None
         self._in_hand[id(delivery.handle)] = _now() + delivery.lock_seconds
 
     async def pause(self) -> None:
-        """See QueueSource. An open receiver may be sent a message even when nobody asks, so it is closed."""
+        """See QueueSource. A receiver that asked for more than came is closed: it may still be sent a message that nobody awaits."""
         async with self._turn:
-            await self._connection.close()
+            if self._is_expecting:
+                await self._close()
 
     async def close(self) -> None:
         """See QueueSource. Never raises."""
-        await self.pause()
+        async with self._turn:
+            await self._close()
+
+    async def _close(self) -> None:
+        self._is_expecting = False
+        # To its end even when cancelled: a connection that stays open takes messages along.
+        await asyncio.shield(self._connection.close())
 
     async def _settle(self, delivery: Delivery, call: Call[None]) -> None:
         try:
-            async with self._turn:
-                await self._use(call)
+            await self._exclusively(call)
         except _LostError:
             # Somebody else has it in hand by now; for them the TrainingJob exists already, and they complete it.
             logger.info("message %s was no longer ours to settle", delivery.id)
         self._in_hand.pop(id(delivery.handle), None)
+
+    async def _exclusively(self, call: Call[T]) -> T:
+        """Take a turn for one call; to its end even when cancelled, since half an exchange would confuse the next call."""
+
+        async def turn() -> T:
+            async with self._turn:
+                return await self._use(call)
+
+        return await asyncio.shield(turn())
 
     def _has_something_in_hand(self) -> bool:
         now = _now()
@@ -181,29 +188,22 @@ class ServiceBusQueue:
 
     async def _use_once(self, call: Call[T]) -> T:
         try:
+            with service_bus_errors(self.identity, self._credentials):
+                return await self._call(call)
+        except SourceUnavailableError:
+            await self._close()
+            raise
+
+    async def _call(self, call: Call[T]) -> T:
+        try:
             opened = await self._connection.client()
             async with asyncio.timeout(CALL_SECONDS):
                 # Opens it where it is not: settling demands that, even for what came over another one.
                 return await call(await opened.receiver.__aenter__())
         except (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled):
             raise _LostError from None
-        except SettingsError as error:  # a Secret that was changed to something useless; it may be changed again
-            raise SourceUnavailableError(f"{self.identity}: {error}") from None
-        except (AzureError, OSError) as error:
-            await self._connection.close()
-            raise SourceUnavailableError(f"{self.identity}: {self._cause(error)}") from None
-
-    def _cause(self, error: Exception) -> str:
-        if isinstance(error, MessagingEntityNotFoundError):
-            return f"there is no queue {self._name} in this namespace; create it, or correct the queue's name"
-        if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
-            return (
-                "access denied; is the key or token right, and does it carry the right Listen on this queue,"
-                " or the identity the role Azure Service Bus Data Receiver?"
-            )
-        if isinstance(error, TimeoutError):
-            return f"no answer within {CALL_SECONDS:.0f} s"
-        return _first_line(error)
+        except SettingsError as error:  # a Secret that is wrong just now may be right in a moment
+            raise SourceUnavailableError(str(error)) from None
 
 
 def _open(queue: QueueSettings, credentials: Credentials) -> _Open:
@@ -221,7 +221,7 @@ async def _close(opened: _Open) -> None:
         await opened.client.close()
 
 
-async def _receive_whole(receiver: ServiceBusReceiver, limit: int) -> list[ServiceBusReceivedMessage]:
+async def _receive_several(receiver: ServiceBusReceiver, limit: int) -> list[ServiceBusReceivedMessage]:
     """Receive several. When cancelled meanwhile, those that came are given back rather than left locked."""
     receiving = asyncio.ensure_future(receiver.receive_messages(limit, SHORT_TURN_SECONDS))
     try:
@@ -233,22 +233,9 @@ async def _receive_whole(receiver: ServiceBusReceiver, limit: int) -> list[Servi
         raise
 
 
-def _body(message: ServiceBusReceivedMessage) -> bytes:
-    """What was sent: the data sections joined; of an AMQP value or sequence its text, for the reader to reject in words."""
-    if message.body_type == AmqpMessageBodyType.DATA:
-        return b"".join(message.body)
-    value = message.body if message.body_type == AmqpMessageBodyType.VALUE else list(message.body)
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
 def _lock_seconds(message: ServiceBusReceivedMessage) -> float:
     end = message.locked_until_utc
     return max(0.0, (end - datetime.now(UTC)).total_seconds()) if end else 0.0
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).splitlines()
-    return SECRET.sub(r"\1=…", lines[0].strip()) if lines else type(error).__name__
 
 
 def _now() -> float:

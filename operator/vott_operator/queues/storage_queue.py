@@ -20,10 +20,11 @@ from azure.storage.queue.aio import QueueClient
 from ..credentials import Credentials
 from ..errors import LostMessageError, SettingsError, SourceUnavailableError
 from ..settings import QueueSettings
-from .base import Connection, Delivery
+from .base import Delivery
 from .clients import storage_client
 from .poison import POISON_SUFFIX, PoisonMessage, poison_text
 from .polling import Polling
+from .storage_connection import StorageConnection
 from .storage_errors import NoQueueError, UnreadableError, storage_errors
 
 logger = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class StorageQueue:
         self._polling = Polling()
         self._one_by_one_until = 0.0
 
-    def _connection(self, name: str) -> Connection[QueueClient]:
-        return Connection(lambda: self._open(name), lambda client: client.close(), self._credentials.fingerprint)
+    def _connection(self, name: str) -> StorageConnection:
+        return StorageConnection(lambda: self._open(name), self._credentials.fingerprint)
 
     def _open(self, name: str) -> QueueClient:
         client = storage_client(self._settings, self._credentials, name)
@@ -138,7 +139,7 @@ class StorageQueue:
                 self._queue,
                 lambda queue: queue.update_message(receipt.message_id, receipt.pop, visibility_timeout=seconds),
             )
-            pass
+            receipt.pop = str(updated.pop_receipt)
 
     async def pause(self) -> None:
         """See QueueSource. Nothing waits at the service for us."""
@@ -148,9 +149,10 @@ class StorageQueue:
         await self._queue.close()
         await self._poison.close()
 
-    async def _call(self, connection: Connection[QueueClient], call: Callable[[QueueClient], Awaitable[T]]) -> T:
+    async def _call(self, connection: StorageConnection, call: Callable[[QueueClient], Awaitable[T]]) -> T:
         with storage_errors(self.identity, self._credentials):
-            return await call(await connection.client())
+            async with connection.use() as client:
+                return await call(client)
 
 
 def _identity(client: QueueClient) -> str:

@@ -1,5 +1,6 @@
 """Every way to show a storage queue who one is, over the real client against Azurite."""
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,23 @@ async def test_a_changed_secret_is_used_for_what_is_in_hand_too(
         await ours.complete(delivery)
     mount_secret(tmp_path, {"AZURE_STORAGE_SAS_TOKEN": account_sas()})
     await ours.complete(delivery)
+    await ours.close()
+    assert queue.get_queue_properties().approximate_message_count == 0
+
+
+async def test_what_is_under_way_while_a_secret_changes_ends_well(
+    azurite: Azurite, queue: QueueClient, tmp_path: Path
+) -> None:
+    variables = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+    ours = source(azurite, queue, mount_secret(tmp_path, variables))
+    for number in range(31):
+        queue.send_message(str(number))
+    settling = []
+    for delivery in await ours.receive(32, 0):
+        mount_secret(tmp_path, variables)
+        settling += [asyncio.create_task(ours.extend(delivery)), asyncio.create_task(ours.complete(delivery))]
+        await asyncio.sleep(0)
+    await asyncio.gather(*settling)
     await ours.close()
     assert queue.get_queue_properties().approximate_message_count == 0
 

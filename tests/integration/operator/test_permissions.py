@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from demo.kubectl import Kubectl
 from tests.support.corner import RELEASE, Corner
 from tests.support.waiting import wait_until
 
@@ -86,6 +87,22 @@ def test_a_trainer_reports_to_its_own_trainingjob_only(two: tuple[Corner, dict[s
             assert answer.ok == (owner == target), answer.text
             if owner != target:
                 assert "may only report to the TrainingJob that it belongs to" in answer.text
+
+
+@with_a_team
+def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_only(corner: Corner) -> None:
+    team = Kubectl(corner.kubectl.kubeconfig, TEAM)
+    corner.operator()
+    for name in ("a", "b"):
+        message = {"annotations": f"https://host/{name}.csv", "model": "https://store/models"}
+        corner.send(message, queue=str(TEAM_QUEUE["name"]))
+    selector = "vott.dev/trainingjob"
+    pods = wait_until("two pods", lambda: found if len(found := team.list("pods", selector)) == 2 else None, seconds=60)
+    own, other = (pod["metadata"]["labels"][selector] for pod in pods)
+    name = str(pods[0]["metadata"]["name"])
+    assert corner.report(name, own, {"progress": {"percent": 1}}, TEAM).ok
+    assert not corner.report(name, other, {"progress": {"percent": 1}}, TEAM).ok
+    assert corner.trainingjobs() == []
 
 
 @pytest.mark.parametrize(

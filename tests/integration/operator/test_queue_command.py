@@ -1,129 +1,28 @@
 """`vott-train queue` against a real Storage Queue and a real AMQP broker: what an administrator sees and does at night."""
 
-import itertools
+import asyncio
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 import yaml
-from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
-from azure.storage.queue import QueueClient
 from click.testing import CliRunner, Result
 
 from localcluster.azurite import Azurite
-from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
+from tests.support.queue_places import Place, ServiceBusPlace, StoragePlace
+from tests.support.service_bus_broker import ServiceBusBroker
 from vott_operator.cli import main
-from vott_operator.queues.poison import PoisonMessage, poison_text, read_poison
+from vott_operator.queue_settings import QueueSettings
+from vott_operator.queues.factory import open_source
 from vott_operator.queues.storage_poison import MAX_BATCH
 
 ROOT = Path(__file__).parents[3]
-numbers = itertools.count(1)
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"
 BODY = json.dumps({"annotations": "https://host/a.csv", "model": SAS_URL})
-
-
-class Place(Protocol):
-    """One queue with what was put aside from it, as its service's own client or the service itself sees it."""
-
-    settings: dict[str, Any]
-    environment: dict[str, str]
-
-    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
-        """As the operator does it; returns the ids of those put aside."""
-
-    def send(self, *bodies: str) -> None:
-        """As VoTT does it."""
-
-    def waiting(self) -> list[str]:
-        """Bodies in the queue."""
-
-    def aside(self) -> list[str]:
-        """Bodies put aside."""
-
-
-class StoragePlace:
-    """A Storage Queue of Azurite."""
-
-    def __init__(self, azurite: Azurite) -> None:
-        self.name = f"aside-{next(numbers)}"
-        self.settings = {"kind": "storage", "name": self.name}
-        self.environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-        self.queue, self.poison = (
-            QueueClient.from_connection_string(azurite.connection_string, self.name + end) for end in ("", "-poison")
-        )
-        self.queue.create_queue()
-        self.poison.create_queue()
-
-    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
-        texts = [
-            poison_text(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1")) for body in bodies
-        ]
-        return [str(self.poison.send_message(text, time_to_live=-1).id) for text in texts]
-
-    def send(self, *bodies: str) -> None:
-        for body in bodies:
-            self.queue.send_message(body)
-
-    def waiting(self) -> list[str]:
-        return [str(item.content) for item in self.queue.peek_messages(MAX_BATCH)]
-
-    def aside(self) -> list[str]:
-        return [read_poison(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
-
-
-class ServiceBusPlace:
-    """A queue of the broker."""
-
-    def __init__(self, broker: ServiceBusBroker) -> None:
-        self.name = f"aside-{next(numbers)}"
-        self.settings = {"kind": "serviceBus", "name": self.name}
-        self.environment = {"AZURE_SERVICE_BUS_CONNECTION_STRING": broker.connection_string}
-        self.broker = broker
-        self.ids = itertools.count(1)
-        broker.add_queue(self.name, QueueOptions(duplicate_detection_seconds=600))
-
-    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
-        self.send(*bodies)
-        with self.client() as client, client.get_queue_receiver(self.name) as receiver:
-            for _ in bodies:
-                (received,) = receiver.receive_messages(1, max_wait_time=10)
-                receiver.dead_letter_message(received, reason=reason, error_description=message)
-        return [str(item.sequence_number) for item in self.broker.dead_letters(self.name)][-len(bodies) :]
-
-    def send(self, *bodies: str) -> None:
-        properties: dict[str | bytes, Any] = {"team": "cats"}
-        messages = [
-            ServiceBusMessage(
-                body,
-                message_id=f"m-{next(self.ids)}",
-                content_type="application/json",
-                application_properties=properties,
-            )
-            for body in bodies
-        ]
-        with self.client() as client, client.get_queue_sender(self.name) as sender:
-            sender.send_messages(messages)
-
-    def waiting(self) -> list[str]:
-        return [item.body.decode() for item in self.broker.messages(self.name)]
-
-    def aside(self) -> list[str]:
-        return [item.body.decode() for item in self.broker.dead_letters(self.name)]
-
-    def receive(self) -> ServiceBusReceivedMessage:
-        """The only message, which is put aside afterwards."""
-        with self.client() as client, client.get_queue_receiver(self.name) as receiver:
-            (message,) = receiver.receive_messages(1, max_wait_time=10)
-            receiver.dead_letter_message(message, reason="InvalidMessage")
-            return message
-
-    def client(self) -> ServiceBusClient:
-        return ServiceBusClient.from_connection_string(self.broker.connection_string)
 
 
 @pytest.fixture(scope="module")
@@ -176,6 +75,13 @@ def command(*arguments: str, answer: str = "", exit_code: int = 0) -> Result:
     result = CliRunner().invoke(main, ["queue", *arguments], input=answer)
     assert result.exit_code == exit_code, result.output
     return result
+
+
+def process(*arguments: str) -> "subprocess.Popen[str]":
+    """The command as a program of its own."""
+    program = [sys.executable, "-m", "vott_operator", "queue", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------- list
@@ -239,13 +145,14 @@ def test_the_first_vott_trains_environment_alone_is_enough(
 ) -> None:
     assert not config.exists()
     monkeypatch.delenv("VOTT_TRAIN_CONFIG")
-    program = [sys.executable, "-m", "vott_operator", "queue", "list"]
-    environment = storage.environment | {"AZURE_STORAGE_QUEUE_NAME": storage.name, "PYTHONPATH": str(ROOT / "operator")}
+    for name, value in {**storage.environment, "AZURE_STORAGE_QUEUE_NAME": storage.name}.items():
+        monkeypatch.setenv(name, value)
 
-    done = subprocess.run(program, env=os.environ | environment, capture_output=True, text=True)
+    with process("list") as running:
+        output, errors = running.communicate()
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[1].split() == [storage.name, "storage", "0", "0"]
+    assert (running.returncode, errors) == (0, "")
+    assert output.splitlines()[1].split() == [storage.name, "storage", "0", "0"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- peek
@@ -261,6 +168,19 @@ def test_peek_shows_why_and_hides_the_credentials(configured: Place) -> None:
     assert "https://store.blob.core.windows.net/models?…" in shown
     assert "c2VjcmV0" not in shown
     assert configured.aside() == [BODY]
+
+
+async def test_peek_shows_what_the_operator_rejected(configured: Place) -> None:
+    configured.send(BODY)
+    source = open_source(QueueSettings.model_validate(configured.settings))
+    (delivery,) = await source.receive(1, wait_seconds=10)
+    await source.reject(delivery, "PluginNotAllowed", "It is not allowed.")
+    await source.close()
+
+    (item,) = json.loads((await asyncio.to_thread(command, "peek", "--output=json", "--show-secrets")).stdout)
+
+    assert (item["body"], item["reason"], item["message"]) == (BODY, "PluginNotAllowed", "It is not allowed.")
+    assert item["messageId"] == delivery.id
 
 
 def test_peek_shows_the_body_exactly_as_it_was_sent_when_asked_to(configured: Place) -> None:
@@ -360,6 +280,17 @@ def test_requeue_gives_the_message_a_new_id_and_keeps_its_properties(
     assert message.application_properties == {b"team": b"cats"}
 
 
+def test_a_body_that_is_no_text_is_shown_as_escapes_and_sent_as_it_was(
+    config: Path, service_bus: ServiceBusPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(config, monkeypatch, service_bus)
+    service_bus.put_aside(b"caf\xe9")
+
+    assert r"caf\xe9" in command("peek").stdout
+    command("requeue", "--all")
+    assert [item.body for item in service_bus.broker.messages(service_bus.name)] == [b"caf\xe9"]
+
+
 def test_a_message_that_is_put_aside_twice_keeps_an_id_that_service_bus_takes(
     config: Path, service_bus: ServiceBusPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,7 +304,24 @@ def test_a_message_that_is_put_aside_twice_keeps_an_id_that_service_bus_takes(
     assert service_bus.receive().message_id == f"m-1-requeued-{number}"
 
 
-def test_requeue_that_dies_between_sending_and_removing_loses_nothing(
+def test_requeue_that_is_killed_loses_nothing(
+    config: Path, service_bus: ServiceBusPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(config, monkeypatch, service_bus)
+    bodies = [f"body {number}" for number in range(300)]
+    service_bus.put_aside(*bodies)
+
+    with process("requeue", "--all") as running:
+        while not service_bus.broker.counts(service_bus.name).active:
+            assert running.poll() is None
+        running.kill()
+
+    sent, aside = service_bus.waiting(), service_bus.aside()
+    assert aside, "it was done before it could be killed"
+    assert {*sent, *aside} == {*bodies}
+
+
+def test_requeue_that_can_not_send_leaves_the_message_where_it_is(
     config: Path, storage: StoragePlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(config, monkeypatch, storage)

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -124,8 +124,8 @@ async def bench(
 ) -> AsyncIterator[Bench]:
     monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
     name = f"contract-{next(numbers)}"
-    benches = {
-        "memory": lambda: memory_bench(),
+    benches: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
+        "memory": memory_bench,
         "storage": lambda: storage_bench(request.getfixturevalue("azurite"), tmp_path, name),
         "serviceBus": lambda: service_bus_bench(request.getfixturevalue("broker"), tmp_path, name),
     }

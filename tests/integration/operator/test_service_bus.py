@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -122,7 +123,7 @@ async def test_a_body_that_is_an_amqp_string_comes_as_its_text(bench: Bench) -> 
 @pytest.mark.parametrize(
     "body", [{"value_body": {"model": 1}}, {"value_body": None}, {"sequence_body": [1, "a"]}], ids=str
 )
-async def test_a_body_of_another_kind_comes_as_some_text(bench: Bench, body: dict[str, object]) -> None:
+async def test_a_body_of_another_kind_comes_as_some_text(bench: Bench, body: dict[str, Any]) -> None:
     await bench.send(AmqpAnnotatedMessage(**body))
     assert (await bench.receive()).body.decode()
 
@@ -298,6 +299,17 @@ async def test_a_backlog_comes_through_while_connections_break_all_the_time(benc
     assert received == set(range(200))
 
 
+async def test_a_call_that_is_given_up_half_way_leaves_the_source_usable(bench: Bench) -> None:
+    await bench.send(*(ServiceBusMessage(str(number)) for number in range(4)))
+    for call in (bench.source.complete, bench.source.extend, bench.source.release):
+        task = asyncio.create_task(call(await bench.receive()))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    await bench.source.complete(await bench.receive())
+    assert bench.counts == Counts(active=1, locked=1, dead_lettered=0)
+
+
 # Who may
 
 
@@ -332,7 +344,7 @@ async def test_a_wrong_key_is_said_with_the_remedy_and_without_the_key(bench: Be
 
 async def test_a_queue_that_is_not_there_is_said_with_the_remedy(bench: Bench) -> None:
     source = service_bus(bench.folder, "nowhere")
-    with pytest.raises(SourceUnavailableError, match="no queue nowhere in this namespace; create it"):
+    with pytest.raises(SourceUnavailableError, match="no such queue in this namespace; create it"):
         await source.receive(1, 0)
     await source.close()
 

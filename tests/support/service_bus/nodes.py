@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from proton import Array, Data, Message, int32, timestamp, UNDESCRIBED
+from proton import UNDESCRIBED, Array, Data, Message, int32, timestamp
 
 from tests.support.service_bus.auth import refusal
 from tests.support.service_bus.sections import give_out
@@ -15,37 +15,41 @@ LOCK_LOST_TEXT = (
     "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue."
 )
 
+NO_DESCRIPTOR: Any = UNDESCRIBED
+
 Answer = tuple[int, str, str, Any]
 """Status, its description, error condition, body."""
 
 
-def put_token(request: Message, store: Store) -> Message:
-    """Answer a request to `$cbs`."""
+def put_token(request: Message, store: Store) -> tuple[bool, Message]:
+    """Whether the token that a request to `$cbs` brings is good, and the answer."""
     why = refusal(str(request.body), store.key())
     properties = {"status-code": int32(401 if why else 202), "status-description": why or "Accepted"}
-    return Message(properties=properties, correlation_id=request.id, body=None)
+    return why is None, Message(properties=properties, correlation_id=request.id, body=None)
 
 
 def manage(entity: str, request: Message, store: Store, changed: Callable[[str], None]) -> Message:
     """Answer a request to `<entity>/$management`; `changed` hears of entities whose messages became receivable."""
-    operation = _OPERATIONS.get(str(request.properties["operation"]).removeprefix("com.microsoft:"))
+    properties: Any = request.properties
+    arguments: Any = request.body
+    operation = _OPERATIONS.get(str(properties["operation"]).removeprefix("com.microsoft:"))
     try:
         if operation is None:
             answer: Answer = 501, "This test broker does not know the operation.", "amqp:not-implemented", None
         else:
-            answer = operation(entity, request.body, store, changed)
+            answer = operation(entity, arguments, store, changed)
     except LockLostError:
         answer = 410, LOCK_LOST_TEXT, LOCK_LOST, None
     status, description, condition, body = answer
-    properties = {"statusCode": int32(status), "statusDescription": description}
+    result = {"statusCode": int32(status), "statusDescription": description}
     if condition:
-        properties["errorCondition"] = condition
-    return Message(properties=properties, correlation_id=request.id, body=body)
+        result["errorCondition"] = condition
+    return Message(properties=result, correlation_id=request.id, body=body)
 
 
 def _renew(_entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Answer:
     ends = [timestamp(int(store.renew(token) * 1000)) for token in _tokens(body)]
-    return 200, "OK", "", {"expirations": Array(UNDESCRIBED, Data.TIMESTAMP, *ends)}
+    return 200, "OK", "", {"expirations": Array(NO_DESCRIPTOR, Data.TIMESTAMP, *ends)}
 
 
 def _peek(entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Answer:

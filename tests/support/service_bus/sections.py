@@ -23,7 +23,7 @@ def sections(encoded: bytes) -> Iterator[tuple[int, bytes, Any]]:
         size = data.decode(encoded)
         data.rewind()
         data.next()
-        section = data.get_object()
+        section: Any = data.get_object()
         # proton shows binary data in place, valid no longer than `data`
         value = bytes(section.value) if isinstance(section.value, memoryview) else section.value
         yield int(section.descriptor), encoded[:size], value
@@ -47,7 +47,7 @@ def _is_message(encoded: bytes) -> bool:
         codes = [code for code, _, _ in sections(encoded)]
     except (ProtonException, AttributeError, ValueError, TypeError):
         return False
-    return bool(codes) and codes == sorted(codes) and HEADER <= codes[0] and codes[-1] >= DATA
+    return bool(codes) and codes == sorted(codes) and codes[0] >= HEADER and codes[-1] >= DATA
 
 
 def take_in(encoded: bytes) -> tuple[str, bytes]:
@@ -100,7 +100,7 @@ def _header(delivery_count: int) -> bytes:
     return bytes([0x00, 0x53, HEADER, 0xC0, 10, 5, 0x40, 0x40, 0x40, 0x40, 0x70]) + delivery_count.to_bytes(4, "big")
 
 
-def _section(code: int, value: object) -> bytes:
+def _section(code: int, value: Any) -> bytes:
     data = Data()
     data.put_object(Described(ulong(code), value))
     return bytes(data.encode())

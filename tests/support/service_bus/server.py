@@ -1,9 +1,10 @@
 """Service Bus's AMQP 1.0 side: connections, links, deliveries and their outcomes."""
 
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from proton import Condition, Delivery, Endpoint, Event, Handler, Link, Message, Receiver, Sender, Session, symbol
+from proton import Condition, Delivery, Endpoint, Handler, Message, symbol
 from proton.reactor import EventInjector
 
 from tests.support.service_bus.nodes import LOCK_LOST, LOCK_LOST_TEXT, manage, put_token
@@ -14,17 +15,25 @@ TICK_SECONDS = 0.05
 CREDIT = 1000
 WINDOW_BYTES = 16 * 1024 * 1024
 MANAGEMENT = "/$management"
+CBS = "$cbs"
 ACTIVE = Endpoint.LOCAL_ACTIVE | Endpoint.REMOTE_ACTIVE
+INFO: Any = {symbol("broker"): "test"}
+"""The client can't read an error without further information."""
+
+# These take attributes of ours, and many of their own are None in other states than those that they are used in here.
+Event: TypeAlias = Any
+Link: TypeAlias = Any
+Session: TypeAlias = Any
 
 
-class Server(Handler):  # type: ignore[misc]
+class Server(Handler):
     """Speaks with clients, all in one thread; `injector` brings the word to cut their connections."""
 
     def __init__(self, store: Store, injector: EventInjector) -> None:
         super().__init__()
         self._store = store
         self._injector = injector
-        self._senders: dict[str, list[Sender]] = {}
+        self._senders: dict[str, list[Link]] = {}
 
     # The broker's own life
 
@@ -49,7 +58,7 @@ class Server(Handler):  # type: ignore[misc]
         event.session.open()
 
     def on_link_remote_open(self, event: Event) -> None:
-        link: Link = event.link
+        link = event.link
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
         link.rcv_settle_mode = link.remote_rcv_settle_mode
@@ -66,14 +75,13 @@ class Server(Handler):  # type: ignore[misc]
             self._senders.setdefault(link.node, []).append(link)
 
     def _refusal(self, link: Link) -> Condition | None:
-        info = {symbol("broker"): "test"}  # the client can't read a close whose info is empty
         entity = link.node.removesuffix(MANAGEMENT)
-        if link.node == "$cbs":
+        if link.node == CBS:
             return None
         if not link.connection.has_token:
-            return Condition("amqp:unauthorized-access", "Unauthorized access. 'Listen' claim(s) are required.", info)
+            return Condition("amqp:unauthorized-access", "Unauthorized access. 'Listen' claim(s) are required.", INFO)
         if not self._store.has(entity):
-            return Condition("amqp:not-found", f"The messaging entity '{entity}' could not be found.", info)
+            return Condition("amqp:not-found", f"The messaging entity '{entity}' could not be found.", INFO)
         return None
 
     def on_link_remote_close(self, event: Event) -> None:
@@ -105,14 +113,14 @@ class Server(Handler):  # type: ignore[misc]
     def _forget(self, link: Link) -> None:
         self._forget_all(lambda other: other == link)
 
-    def _forget_all(self, is_gone: "Any") -> None:
+    def _forget_all(self, is_gone: Callable[[Link], bool]) -> None:
         for links in self._senders.values():
             links[:] = [link for link in links if not is_gone(link)]
 
     # Messages out
 
     def on_link_flow(self, event: Event) -> None:
-        link: Link = event.link
+        link = event.link
         if link.is_sender and hasattr(link, "node"):
             self._dispatch(link.node)
             if link.drain_mode:
@@ -120,7 +128,7 @@ class Server(Handler):  # type: ignore[misc]
 
     def _dispatch(self, entity: str) -> None:
         """Hand waiting messages to whoever has credit, in turns."""
-        if entity == "$cbs" or entity.endswith(MANAGEMENT):
+        if not _is_entity(entity):
             return
         links = self._senders.get(entity, [])
         while hungry := [link for link in links if link.state == ACTIVE and link.credit > 0]:
@@ -134,17 +142,17 @@ class Server(Handler):  # type: ignore[misc]
     # Messages in, and outcomes
 
     def on_delivery(self, event: Event) -> None:
-        delivery: Delivery = event.delivery
+        delivery = event.delivery
         if delivery.link.is_receiver:
             if delivery.readable and not delivery.partial:
                 self._receive(delivery.link, delivery)
         elif delivery.updated:
             self._outcome(delivery)
 
-    def _receive(self, link: Receiver, delivery: Delivery) -> None:
+    def _receive(self, link: Link, delivery: Any) -> None:
         encoded = link.recv(delivery.pending)
         link.advance()
-        if link.node == "$cbs":
+        if link.node == CBS:
             self._take_token(link.session, encoded)
         elif link.node.endswith(MANAGEMENT):
             entity = link.node.removesuffix(MANAGEMENT)
@@ -157,33 +165,31 @@ class Server(Handler):  # type: ignore[misc]
         self._dispatch(link.node)
 
     def _take_token(self, session: Session, encoded: bytes) -> None:
-        answer = put_token(request(encoded), self._store)
-        session.connection.has_token = answer.properties["status-code"] == 202
-        self._reply(session, "$cbs", answer)
+        session.connection.has_token, answer = put_token(request(encoded), self._store)
+        self._reply(session, CBS, answer)
 
     def _reply(self, session: Session, node: str, answer: Message) -> None:
         for link in self._senders.get(node, []):
             if link.session == session:
                 link.send(answer)
 
-    def _outcome(self, delivery: Delivery) -> None:
-        if delivery.link.node not in {"$cbs"} and not delivery.link.node.endswith(MANAGEMENT):
+    def _outcome(self, delivery: Any) -> None:
+        if _is_entity(delivery.link.node):  # of an answer there is nothing to remember
             self._settle(delivery)
-        if not delivery.settled or delivery.local_state:
-            delivery.settle()
+        delivery.settle()
 
-    def _settle(self, delivery: Delivery) -> None:
+    def _settle(self, delivery: Any) -> None:
         state = delivery.remote_state
         try:
             entity = self._apply(delivery.lock_token, state, delivery)
         except LockLostError:
-            delivery.local.condition = Condition(LOCK_LOST, LOCK_LOST_TEXT, {symbol("broker"): "test"})
+            delivery.local.condition = Condition(LOCK_LOST, LOCK_LOST_TEXT, INFO)
             delivery.update(Delivery.REJECTED)
         else:
             delivery.update(state)
             self._dispatch(entity)
 
-    def _apply(self, token: bytes, state: int, delivery: Delivery) -> str:
+    def _apply(self, token: bytes, state: int, delivery: Any) -> str:
         if state == Delivery.ACCEPTED:
             return self._store.complete(token)
         if state == Delivery.MODIFIED:
@@ -195,12 +201,16 @@ class Server(Handler):  # type: ignore[misc]
         return self._store.release(token)
 
 
-def _deliver(link: Sender, message: Stored) -> None:
+def _deliver(link: Link, message: Stored) -> None:
     assert message.lock_token is not None
     delivery = link.delivery(uuid.UUID(bytes=message.lock_token).bytes_le)
     delivery.lock_token = message.lock_token
     link.stream(give_out(message))
     link.advance()
+
+
+def _is_entity(node: str) -> bool:
+    return node != CBS and not node.endswith(MANAGEMENT)
 
 
 def _node(link: Link) -> str:

@@ -141,7 +141,7 @@ def test_a_service_bus_namespace_is_reached_with_what_there_is(
     [
         ({}, {}, "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_KEY (or AZURE_STORAGE_SAS_TOKEN, or a workload identity)"),
         ({}, {"AZURE_STORAGE_KEY": KEY}, "has no credentials; set AZURE_STORAGE_CONNECTION_STRING"),
-        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "QueueEndpoint=https://acme.queue.core.windows.net"}, "with an AccountKey or a SharedAccessSignature"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "QueueEndpoint=https://acme.net"}, "with an AccountKey or a SharedAccessSignature"),
         ({}, {"AZURE_STORAGE_CONNECTION_STRING": "SECRET"}, "is not a connection string of a storage account"),
         ({}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=acme;AccountKey=SECRET!"}, "is no account key"),
         ({}, {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "SECRET!"}, "AZURE_STORAGE_KEY is no account key"),

@@ -42,6 +42,7 @@ LETTER = DeadLetter(
         f'{{"model": "https://me:{SECRET}@store/models"}}',
         json.dumps({"inner": json.dumps({"model": SAS})}),
         f'"a stray quote {{"model": "{SAS}"}}',
+        f"https://bucket.s3.amazonaws.com/m?X-Amz-Signature={SECRET}",
         f"store/models?sv=1&sig={SECRET}",
         f"sv=2024-11-04&sig={SECRET}",
         f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={SECRET};EndpointSuffix=x",

@@ -1,0 +1,115 @@
+"""A queue and what was put aside from it, through its service's own client or the service itself, for both kinds."""
+
+import itertools
+from typing import Any, Protocol
+
+from azure.servicebus import ServiceBusClient, ServiceBusMessage, ServiceBusReceivedMessage
+from azure.storage.queue import QueueClient
+
+from localcluster.azurite import Azurite
+from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
+from vott_operator.queues.poison import PoisonMessage, poison_text, read_poison
+from vott_operator.queues.storage_poison import MAX_BATCH
+
+numbers = itertools.count(1)
+
+
+class Place(Protocol):
+    """One queue with what was put aside from it, as its service's own client or the service itself sees it."""
+
+    settings: dict[str, Any]
+    environment: dict[str, str]
+
+    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+        """As the operator does it; returns the ids of those put aside."""
+
+    def send(self, *bodies: str) -> None:
+        """As VoTT does it."""
+
+    def waiting(self) -> list[str]:
+        """Bodies in the queue."""
+
+    def aside(self) -> list[str]:
+        """Bodies put aside."""
+
+
+class StoragePlace:
+    """A Storage Queue of Azurite."""
+
+    def __init__(self, azurite: Azurite) -> None:
+        self.name = f"aside-{next(numbers)}"
+        self.settings = {"kind": "storage", "name": self.name}
+        self.environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
+        self.queue, self.poison = (
+            QueueClient.from_connection_string(azurite.connection_string, self.name + end) for end in ("", "-poison")
+        )
+        self.queue.create_queue()
+        self.poison.create_queue()
+
+    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+        texts = [
+            poison_text(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1")) for body in bodies
+        ]
+        return [str(self.poison.send_message(text, time_to_live=-1).id) for text in texts]
+
+    def send(self, *bodies: str) -> None:
+        for body in bodies:
+            self.queue.send_message(body)
+
+    def waiting(self) -> list[str]:
+        return [str(item.content) for item in self.queue.peek_messages(MAX_BATCH)]
+
+    def aside(self) -> list[str]:
+        return [read_poison(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
+
+
+class ServiceBusPlace:
+    """A queue of the broker."""
+
+    def __init__(self, broker: ServiceBusBroker) -> None:
+        self.name = f"aside-{next(numbers)}"
+        self.settings = {"kind": "serviceBus", "name": self.name}
+        self.environment = {"AZURE_SERVICE_BUS_CONNECTION_STRING": broker.connection_string}
+        self.broker = broker
+        self.ids = itertools.count(1)
+        broker.add_queue(self.name, QueueOptions(duplicate_detection_seconds=600))
+
+    def put_aside(
+        self, *bodies: str | bytes, reason: str = "InvalidMessage", message: str = "It can't be read."
+    ) -> list[str]:
+        self.send(*bodies)
+        with self.client() as client, client.get_queue_receiver(self.name) as receiver:
+            for _ in bodies:
+                (received,) = receiver.receive_messages(1, max_wait_time=10)
+                receiver.dead_letter_message(received, reason=reason, error_description=message)
+        return [str(item.sequence_number) for item in self.broker.dead_letters(self.name)][-len(bodies) :]
+
+    def send(self, *bodies: str | bytes) -> None:
+        properties: dict[str | bytes, Any] = {"team": "cats"}
+        messages = [
+            ServiceBusMessage(
+                body,
+                message_id=f"m-{next(self.ids)}",
+                content_type="application/json",
+                application_properties=properties,
+            )
+            for body in bodies
+        ]
+        with self.client() as client, client.get_queue_sender(self.name) as sender:
+            sender.send_messages(messages)
+
+    def waiting(self) -> list[str]:
+        return [item.body.decode() for item in self.broker.messages(self.name)]
+
+    def aside(self) -> list[str]:
+        return [item.body.decode() for item in self.broker.dead_letters(self.name)]
+
+    def receive(self) -> ServiceBusReceivedMessage:
+        """The only message, which is put aside afterwards."""
+        with self.client() as client, client.get_queue_receiver(self.name) as receiver:
+            (message,) = receiver.receive_messages(1, max_wait_time=10)
+            receiver.dead_letter_message(message, reason="InvalidMessage")
+            return message
+
+    def client(self) -> ServiceBusClient:
+        return ServiceBusClient.from_connection_string(self.broker.connection_string)
