@@ -24,7 +24,13 @@ GPU_TOLERATIONS = (
 
 
 def trainingjob_manifest(
-    message: TrainMessage, *, name: str, namespace: str, plugin: str, annotations: dict[str, str], ttl_seconds: int | None = None
+    message: TrainMessage,
+    *,
+    name: str,
+    namespace: str,
+    plugin: str,
+    annotations: dict[str, str],
+    ttl_seconds: int | None = None,
 ) -> Manifest:
     """The TrainingJob for a message. URLs go in without their credentials; `url_secret` holds the full ones."""
     spec: Manifest = {"plugin": plugin, "parameters": message.parameters}

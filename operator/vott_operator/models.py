@@ -159,7 +159,8 @@ class Condition(ApiModel):
     """One aspect of the state, as in Kubernetes' metav1.Condition."""
 
     type: str = Field(
-        description="Running, Suspended, Complete, Failed, ModelUploaded, CallbackDelivered or MessageSettled.", max_length=316
+        description="Running, Suspended, Complete, Failed, ModelUploaded, CallbackDelivered or MessageSettled.",
+        max_length=316,
     )
     status: str = Field(description="True, False or Unknown.", json_schema_extra={"enum": ["True", "False", "Unknown"]})
     reason: str = Field(description="One CamelCase word for programs.", min_length=1, max_length=1024)

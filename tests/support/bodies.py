@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 Bodies = st.SearchStrategy[bytes]
 
-SECRET = "SECRET"  # noqa: S105 - a word that must never be shown
+SECRET = "SECRET"
 GOOD: dict[str, Any] = {"annotations": f"https://host/a.csv?sig={SECRET}", "model": f"https://store/m?sig={SECRET}"}
 WEB: dict[str, Any] = {"projectId": "p1", "requestId": 7, "url": f"https://host/a.csv?sig={SECRET}"}
 FIELDS = ["annotations", "url", "model", "plugin", "plugin_name", "parameters", "projectId", "requestId", "digest", "x"]

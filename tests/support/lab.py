@@ -153,7 +153,10 @@ class Lab:
         """Send a good message to the Service Bus queue."""
         receiver, message_id = self.receiver(), str(uuid.uuid4())
         text = self.message(receiver, **fields)
-        with ServiceBusClient.from_connection_string(self.broker.connection_string) as client, client.get_queue_sender(self.name) as sender:
+        with (
+            ServiceBusClient.from_connection_string(self.broker.connection_string) as client,
+            client.get_queue_sender(self.name) as sender,
+        ):
             sender.send_messages(ServiceBusMessage(text, message_id=message_id))
         return Submission(self, message_id, receiver)
 

@@ -139,7 +139,7 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     take()
     outcomes = bench.queues[0].outcomes + bench.queues[1].outcomes
     outcomes["accepted"] = len(bench.expected())
-    print(f"\n{outcomes.total()} bodies:", *(f"{count:6} {kind}" for kind, count in outcomes.most_common()), sep="\n")  # noqa: T201
+    print(f"\n{outcomes.total()} bodies:", *(f"{count:6} {kind}" for kind, count in outcomes.most_common()), sep="\n")
     assert runner.run(bench.trainingjobs(corner)) == bench.expected()
     runner.run(bench.stack.aclose())
     assert outcomes.total() >= 10_000

@@ -23,7 +23,9 @@ def holder(corner: Corner) -> str:
 
 
 def wait_leader(corner: Corner, other_than: str = "") -> str:
-    return wait_until("a leader", lambda: name if (name := holder(corner)) not in ("", other_than) else None, seconds=30)
+    return wait_until(
+        "a leader", lambda: name if (name := holder(corner)) not in ("", other_than) else None, seconds=30
+    )
 
 
 def pair(corner: Corner) -> tuple[Process, Process, str]:

@@ -18,8 +18,14 @@ CALLBACK = {"callback": {"url": "https://host/status"}}
 
 
 def decide(
-    ttl: int | None = 600, *, spec: Any = None, status: Any = ENDED, annotations: Any = None, settled: bool = False, age: timedelta = timedelta(hours=2)
-) -> Plan:  # fmt: skip
+    ttl: int | None = 600,
+    *,
+    spec: Any = None,
+    status: Any = ENDED,
+    annotations: Any = None,
+    settled: bool = False,
+    age: timedelta = timedelta(hours=2),
+) -> Plan:
     created = (NOW - age).isoformat()
     metadata = {"annotations": annotations or {}, "creationTimestamp": created}
     tj = trainingjob({"ttlSecondsAfterFinished": ttl} | (spec or {}), status, metadata)
