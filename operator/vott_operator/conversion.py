@@ -48,7 +48,7 @@ class Converter:
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = queue.target_namespace or settings.namespace
         self._plugins = queue.plugins or settings.plugins
-        self._defaults = MessageDefaults(model=queue.model, callback=queue.callback, parameters=queue.parameters)
+        self._defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
         self._content_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def convert(self, delivery: Delivery) -> TrainingJob:

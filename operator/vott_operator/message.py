@@ -45,7 +45,10 @@ class MessageDefaults:
     """URL in which {projectId} and {requestId} stand for the message's own; empty: every message has to name its own."""
     callback: str = ""
     """Likewise. A message without the ids that it needs gets no callback."""
+    plugin: str = ""
+    """Of a message that names none."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of that plugin: a message that names another one does not get them."""
 
 
 NO_DEFAULTS = MessageDefaults()
@@ -99,7 +102,8 @@ def _completed(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[str
     if "status" not in named and defaults.callback and all(name in named for name in _ids_in(defaults.callback)):
         named["status"] = _filled_in(defaults.callback, "queues[].callback", named)
     parameters = named.get("parameters", {})
-    if isinstance(parameters, dict):
+    plugin = named.get("plugin", named.get("plugin_name", defaults.plugin))
+    if isinstance(parameters, dict) and plugin == defaults.plugin:
         named["parameters"] = {**defaults.parameters, **parameters}
     return named
 

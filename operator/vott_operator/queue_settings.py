@@ -70,7 +70,7 @@ class QueueSettings(Section):
         None, description="Which plugins the queue's messages may choose. Default: plugins."
     )
     parameters: dict[str, Any] = Field(
-        default_factory=dict, description="Plugin parameters that a message's own are laid over."
+        default_factory=dict, description="Parameters of the default plugin, which a message's own are laid over."
     )
     model: str = Field(
         "",

@@ -1,9 +1,12 @@
 """Who leads, asked directly and often."""
 
+import json
+import ssl
 import time
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import requests
 import yaml
 
 from tests.support.corner import Corner
@@ -16,22 +19,25 @@ class Election:
     """The Lease of the operators in a corner."""
 
     def __init__(self, corner: Corner, folder: Path) -> None:
-        server, name = corner.control_plane.server, "vott-train"
-        self._url = f"{server}/apis/coordination.k8s.io/v1/namespaces/{corner.name}/leases/{name}"
+        self._server = urlsplit(corner.control_plane.server).netloc
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{corner.name}/leases/vott-train"
         user = yaml.safe_load(corner.control_plane.kubeconfig.read_text())["users"][0]["user"]
-        self._session = requests.Session()
-        self._session.verify = str(corner.authority())
-        self._session.cert = (str(folder / "admin.crt"), str(folder / "admin.key"))
-        for file, field in zip(self._session.cert, ("client-certificate-data", "client-key-data"), strict=True):
-            Path(file).write_bytes(corner.decoded(user[field]))
+        pem = folder / "admin.pem"
+        pem.write_bytes(b"".join(corner.decoded(user[f"client-{part}-data"]) for part in ("certificate", "key")))
+        self._tls = ssl.create_default_context(cafile=str(corner.authority()))
+        self._tls.load_cert_chain(pem)
 
     def holder(self) -> str:
         """Identity of the operator that holds the Lease; empty when nobody does, or the API server does not answer."""
+        connection = HTTPSConnection(self._server, timeout=TIMEOUT_SECONDS, context=self._tls)
         try:
-            lease = self._session.get(self._url, timeout=TIMEOUT_SECONDS)
-            return str(lease.json()["spec"].get("holderIdentity") or "") if lease.ok else ""
-        except (requests.RequestException, ValueError):
+            connection.request("GET", self._path)
+            lease = json.loads(connection.getresponse().read())
+            return str(lease.get("spec", {}).get("holderIdentity") or "")
+        except (OSError, HTTPException, ValueError):
             return ""
+        finally:
+            connection.close()
 
     def wait_for_other(self, than: str, seconds: float) -> bool:
         """Whether somebody else than that holder leads within the time."""
@@ -41,13 +47,3 @@ class Election:
                 return True
             time.sleep(POLL_SECONDS)
         return False
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
-    def __enter__(self) -> "Election":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

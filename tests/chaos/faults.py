@@ -166,12 +166,13 @@ class Faults:
             self.azurite.kill()
             self.diary.note("  Azurite killed")
             time.sleep(2 * strength)
-            self._restart_azurite()
+            self.azurite.restart()
+        self.diary.note("  Azurite is back")
 
     def _restart_azurite(self) -> None:
         with self.senders["storage"].held():
             self.azurite.restart()
-            self.diary.note("  Azurite is back")
+        self.diary.note("  Azurite is back")
 
     def _kill_broker(self, strength: float) -> None:
         with self.senders["serviceBus"].held():

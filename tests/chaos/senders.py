@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -26,24 +26,30 @@ class Post(Protocol):
         """Send a message; returns its id."""
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; the next message opens another."""
 
 
 class StoragePost:
     """A storage queue; made where it is not there."""
 
     def __init__(self, connection_string: str, name: str) -> None:
-        self.client = QueueClient.from_connection_string(connection_string, name)
+        self._place = (connection_string, name)
+        self._client = QueueClient.from_connection_string(*self._place)
         with suppress(ResourceExistsError):
-            self.client.create_queue()
+            self._client.create_queue()
 
     def send(self, body: str) -> str:
         """Send a message; the service gives the id."""
-        return str(self.client.send_message(body, time_to_live=-1).id)
+        return str(self._client.send_message(body, time_to_live=-1).id)
+
+    def left(self) -> int:
+        """How many messages there are, those in somebody's hand included."""
+        return self._client.get_queue_properties().approximate_message_count or 0
 
     def close(self) -> None:
-        """Close the connection."""
-        self.client.close()
+        """Close the connection; the next message opens another."""
+        self._client.close()
+        self._client = QueueClient.from_connection_string(*self._place)
 
 
 class ServiceBusPost:
@@ -94,6 +100,7 @@ class Sender:
         self._total = total
         self._allowed = 0
         self._changed = Condition()
+        self._sending = Lock()
         self._held = False
         self._stopped = False
         self._thread = Thread(target=self._run, name=type(post).__name__, daemon=True)
@@ -110,7 +117,9 @@ class Sender:
         with self._changed:
             self._held = True
         try:
-            yield
+            with self._sending:
+                self._post.close()
+                yield
         finally:
             with self._changed:
                 self._held = False
@@ -131,6 +140,7 @@ class Sender:
                     self._changed.wait_for(lambda: self._stopped or (not self._held and len(self.sent) < self._allowed))
                     if self._stopped:
                         return
+                with self._sending:
                     self.sent.append(self._post.send(_body(number)))
         except Exception as error:  # told by `finish`, in the test's own thread
             self.error = error

@@ -69,7 +69,7 @@ class Chaos:
         """What is not settled yet, by place; empty when all is."""
         counts = self.broker.counts(QUEUE)
         here = {
-            "storage": self.storage.client.get_queue_properties().approximate_message_count or 0,
+            "storage": self.storage.left(),
             "waiting": counts.active,
             "locked": counts.locked,
             "Jobs": 2 * self.scale.messages - len(self.corner.kubectl.list("jobs")),
@@ -99,8 +99,8 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
         ports = {"API server": _port(control_plane.server), "Azurite": azurite.queue_port, "broker": broker.port}
         proxies = {name: stack.enter_context(TcpProxy(port)) for name, port in ports.items()}
         corner = stack.enter_context(Corner(control_plane, azurite, QUEUE, _values(azurite, broker, proxies)))
-        diary = Diary()
-        election = stack.enter_context(Election(corner, tmp_path))
+        diary = Diary(tmp_path / "faults.log")
+        election = Election(corner, tmp_path)
         operators = Operators(_environment(corner, tmp_path, azurite, broker, proxies), tmp_path, diary)
         storage = StoragePost(azurite.connection_string, QUEUE)
         posts: dict[str, Post] = {"storage": storage, "serviceBus": ServiceBusPost(broker, QUEUE, seed)}
@@ -162,7 +162,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_dies(chaos: Chaos, capsys:
         print(chaos.picture())
         raise
     with capsys.disabled():
-        print(f"{chaos.operators.kills} operators killed; {chaos.diary.lines[-1].strip()}")
+        print(f"{chaos.operators.kills} operators killed;{str(chaos.diary).splitlines()[-1]}")
 
 
 def _let_it_happen(chaos: Chaos) -> None:

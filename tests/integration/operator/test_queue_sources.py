@@ -3,10 +3,11 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -25,8 +26,7 @@ from vott_operator.queues.service_bus import ServiceBusQueue
 from vott_operator.queues.storage_queue import StorageQueue
 
 LOCK_SECONDS = 2
-PATIENCE_SECONDS = 30
-"""How long a message that has to come is waited for."""
+PATIENCE_SECONDS = 30.0
 GLANCE_SECONDS = 0.3
 """How long a message that must not come is waited for."""
 BODIES = ['{"model": "m"}', "ünï😀\u2028", " a\n\tb ", "<a b='c'>&amp;</a>", "eyJhIjogMX0=", "x" * 60_000]
@@ -46,10 +46,12 @@ class Bench:
     """Let so many lock durations go by."""
     rejected: Callable[[], Awaitable[list[tuple[str, str, str]]]]
     """Body, reason and message of what was put aside."""
+    patience: float = PATIENCE_SECONDS
+    """How long a message that has to come is waited for."""
 
     async def receive(self) -> Delivery:
         """The message that is there."""
-        (delivery,) = await self.source.receive(1, PATIENCE_SECONDS)
+        (delivery,) = await self.source.receive(1, self.patience)
         return delivery
 
     async def is_empty(self) -> bool:
@@ -349,6 +351,28 @@ async def test_closing_again_is_harmless(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     await bench.source.close()
     await bench.source.close()
+
+
+class SettlesTooEarly:
+    """A source with the worst fault: a message is gone before there is a TrainingJob."""
+
+    def __init__(self, source: QueueSource) -> None:
+        self._source = source
+
+    async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
+        deliveries = await self._source.receive(limit, wait_seconds)
+        for delivery in deliveries:
+            await self._source.complete(delivery)
+        return deliveries
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._source, name)
+
+
+async def test_these_tests_notice_a_source_that_settles_too_early(bench: Bench) -> None:
+    careless = replace(bench, source=cast("QueueSource", SettlesTooEarly(bench.source)), patience=GLANCE_SECONDS)
+    with pytest.raises(ValueError, match="not enough values"):
+        await test_a_message_that_is_not_settled_comes_back_with_the_same_id(careless)
 
 
 # ------------------------------------------------------------------------------------------------- Storage Queue alone

@@ -104,6 +104,12 @@ def test_parameters_of_the_message_win_over_the_queues() -> None:
     assert parse(GOOD | {"parameters": {"epochs": 5}}, defaults).parameters == {"epochs": 5, "batchSize": 8}
 
 
+@pytest.mark.parametrize(("plugin", "got"), [({}, True), ({"plugin": "cats"}, True), ({"plugin_name": "dogs"}, False)])
+def test_the_queues_parameters_are_for_its_default_plugin(plugin: dict[str, str], got: bool) -> None:
+    defaults = MessageDefaults(plugin="cats", parameters={"epochs": 1})
+    assert parse(GOOD | plugin, defaults).parameters == ({"epochs": 1} if got else {})
+
+
 @pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "\x7f", "\x85", "x" * 129, 10**200])
 @pytest.mark.parametrize("field", ["projectId", "requestId"])
 def test_an_id_that_can_not_stand_in_a_url_is_refused(field: str, value: object) -> None:
