@@ -43,6 +43,8 @@ SHORT_TURN_SECONDS = 0.2
 """The same while there is something to settle. The client looks at its socket no more often than this."""
 AT_ONCE_SECONDS = 0.02
 """A message that comes this soon was waiting already."""
+MIN_LOCK_SECONDS = 1.0
+"""Less is left of a lock only where clocks differ; whoever extends it must not do so without a pause."""
 CALL_SECONDS = 30.0
 CLOSE_SECONDS = 5.0
 
@@ -67,13 +69,24 @@ class ServiceBusQueue:
     """
 
     def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
-        self.identity = f"servicebus://{service_bus_host(queue, credentials)}/{queue.name.lower()}"
+        self.identity = _identity(queue, credentials)
+        self._settings = queue
         self._credentials = credentials
-        self._connection = Connection(lambda: _open(queue, credentials), _close, credentials.fingerprint)
+        self._connection = Connection(self._open, _close, credentials.fingerprint)
         self._turn = asyncio.Lock()
         self._in_hand: dict[int, float] = {}
         self._is_flowing = False
         self._is_expecting = False
+
+    def _open(self) -> _Open:
+        if _identity(self._settings, self._credentials) != self.identity:
+            # A TrainingJob's name is made from the identity: it must not change under messages in hand.
+            raise SettingsError(
+                f"{self.identity}: the credentials are another namespace's now; restart the operator for that"
+            )
+        # Trying again is this module's affair: the client's own attempts would go on over a connection known to be broken.
+        client = service_bus_client(self._settings, self._credentials, retry_total=0)
+        return _Open(client, client.get_queue_receiver(self._settings.name))
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """See QueueSource. The first look after a pause takes as long as opening a connection, and none is shorter than 0.2 s."""
@@ -206,10 +219,8 @@ class ServiceBusQueue:
             raise SourceUnavailableError(str(error)) from None
 
 
-def _open(queue: QueueSettings, credentials: Credentials) -> _Open:
-    # Trying again is this module's affair: the client's own attempts would go on over a connection known to be broken.
-    client = service_bus_client(queue, credentials, retry_total=0)
-    return _Open(client, client.get_queue_receiver(queue.name))
+def _identity(queue: QueueSettings, credentials: Credentials) -> str:
+    return f"servicebus://{service_bus_host(queue, credentials)}/{queue.name.lower()}"
 
 
 async def _close(opened: _Open) -> None:
@@ -235,7 +246,8 @@ async def _receive_several(receiver: ServiceBusReceiver, limit: int) -> list[Ser
 
 def _lock_seconds(message: ServiceBusReceivedMessage) -> float:
     end = message.locked_until_utc
-    return max(0.0, (end - datetime.now(UTC)).total_seconds()) if end else 0.0
+    left = (end - datetime.now(UTC)).total_seconds() if end else 0.0
+    return max(MIN_LOCK_SECONDS, left)
 
 
 def _now() -> float:

@@ -334,6 +334,14 @@ async def test_credentials_that_became_unusable_are_said_and_tried_again(bench: 
     assert not await bench.source.receive(1, 0)
 
 
+async def test_credentials_of_another_namespace_are_not_taken_over_while_it_runs(bench: Bench) -> None:
+    await bench.source.receive(1, 0)
+    elsewhere = bench.broker.connection_string_at("127.0.0.1:1")
+    (bench.folder / CONNECTION_STRING).write_text(elsewhere)
+    with pytest.raises(SourceUnavailableError, match="another namespace's now; restart"):
+        await bench.source.receive(1, 0)
+
+
 async def test_a_wrong_key_is_said_with_the_remedy_and_without_the_key(bench: Bench) -> None:
     bench.broker.change_key()
     with pytest.raises(SourceUnavailableError, match="Azure Service Bus Data Receiver") as caught:
