@@ -11,7 +11,7 @@ PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo 
 export PYTHONPATH := operator:trainer-image:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo up down status test unit integration e2e check format generate lock bench clean
+.PHONY: help demo up down status test unit integration chaos e2e check format generate lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,8 +33,11 @@ test: check unit integration e2e ## Everything
 unit: $(VENV)/all ## Seconds, no network
 	$(PYTEST) tests/unit
 
-integration: $(VENV)/all ## A real API server and Azurite, the operator and the trainer as processes
-	$(PYTEST) tests/integration
+integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator and the trainer as processes; a short chaos test
+	$(PYTEST) tests/integration tests/chaos
+
+chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everything dies again and again (VOTT_CHAOS_SEED repeats a run)
+	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
 
 e2e: $(VENV)/all ## A real node, both images, real training; starts the local cluster
 	$(PYTEST) tests/e2e
