@@ -56,7 +56,11 @@ async def _bare(corner: Corner, count: int) -> float:
 async def _one_set(session: aiohttp.ClientSession, corner: Corner, gate: asyncio.Semaphore, number: int) -> None:
     base, group = corner.control_plane.server, f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs"
     manifest = desired.trainingjob_manifest(
-        parse_message(MESSAGE.encode()), name=f"bare-{number}", namespace=corner.name, plugin="detection", annotations={}
+        parse_message(MESSAGE.encode()),
+        name=f"bare-{number}",
+        namespace=corner.name,
+        plugin="detection",
+        annotations={},
     )
     async with gate:
         made = await _send(session, "POST", f"{base}/{group}", manifest, JSON)
