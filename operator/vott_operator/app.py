@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from .callbacks import CallbackSender
 from .cluster import Cluster
-from .errors import LeadershipLostError, VottOperatorError
+from .errors import LeadershipLostError, SettingsError, VottOperatorError
 from .intake import Intake
 from .last_word import LastWord
 from .leader import Leadership
@@ -24,9 +24,11 @@ from .workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 
+OPERATOR = "operator"
 WORKERS = 32
 RESYNC_SECONDS = 300.0
 LEARN_AGAIN_SECONDS = 5.0
+RELEASE_SECONDS = 3.0
 STOP_SECONDS = 10.0
 """For messages in hand at the end, out of the 30 seconds that Kubernetes gives a pod."""
 
@@ -44,7 +46,7 @@ class App:
         """Set when this operator must not go on."""
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
-        self._intakes: list[Intake] = []
+        self._intakes: list[tuple[QueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] | None = None
         self._last_words: WorkQueue[Key] | None = None
@@ -72,13 +74,17 @@ class App:
         self._last_words = WorkQueue(last_word.say, workers=WORKERS, expected=VottOperatorError)
         reconciler = Reconciler(cluster, self.store, settings, self.now, self._last_words.add)
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS, expected=VottOperatorError)
-        self._intakes = [self._open(queue, cluster, callbacks) for queue in settings.queues]
-        self._tasks.append(self._spawn(self._operate(cluster), "operator"))
+        self._open_queues(cluster, callbacks)
+        self._tasks.append(self._spawn(self._operate(cluster), OPERATOR))
 
-    def _open(self, queue: QueueSettings, cluster: Cluster, callbacks: CallbackSender) -> Intake:
-        source = open_source(queue)
-        self._stack.push_async_callback(source.close)
-        return Intake(source, queue, cluster, callbacks, self)
+    def _open_queues(self, cluster: Cluster, callbacks: CallbackSender) -> None:
+        known: dict[str, QueueSettings] = {}
+        for queue in self.settings.queues:
+            source = open_source(queue)
+            self._stack.push_async_callback(source.close)
+            if known.setdefault(source.identity, queue) is not queue:
+                raise SettingsError(f"two of the queues are one and the same, {source.identity}; remove one of them")
+            self._intakes.append((queue, Intake(source, queue, cluster, callbacks, self)))
 
     async def _operate(self, cluster: Cluster) -> None:
         election = self.settings.leader_election
@@ -87,13 +93,21 @@ class App:
         lease = Key(self.settings.namespace, election.lease_name)
         leadership = Leadership(cluster, lease, election.lease_duration_seconds)
         await leadership.acquire()
-        self._stack.push_async_callback(leadership.release)
+        self._stack.push_async_callback(self._release, leadership)
         self._lead(cluster)
-        await leadership.hold()
-        # Another may lead from now on. What both do is harmless, as every name is made from the message, but of no use.
-        await _cancel([task for task in self._tasks if task is not asyncio.current_task()])
-        await self._stop_intakes(0)
+        try:
+            await leadership.hold()
+        finally:
+            # Another may lead from now on. What both do is harmless, as every name is made from the message, but of no use.
+            await _cancel([task for task in self._tasks if task is not asyncio.current_task()])
+            await self._stop_intakes(0)
         raise LeadershipLostError(f"the Lease {lease} could not be renewed; another operator may lead")
+
+    @staticmethod
+    async def _release(leadership: Leadership) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await leadership.release()
 
     def _lead(self, cluster: Cluster) -> None:
         assert self._queue is not None
@@ -101,17 +115,21 @@ class App:
         self._tasks.append(self._spawn(self._queue.run(), "reconcile"))
         self._tasks.append(self._spawn(self._last_words.run(), "last words"))
         self._tasks.append(self._spawn(self._resync(cluster), "resync"))
-        learned = self._spawn(self._learn(cluster), "learn")
-        self._tasks.append(learned)
+        learned = {
+            namespace: self._spawn(self._learn(cluster, namespace), f"learn {namespace}")
+            for namespace in self.settings.namespaces
+        }
+        self._tasks += learned.values()
         self._intake_tasks = [
-            self._spawn(self._take_in(intake, learned), f"intake {number}")
-            for number, intake in enumerate(self._intakes)
+            self._spawn(self._take_in(intake, learned[self.settings.namespace_of(queue)]), f"intake of {queue.name}")
+            for queue, intake in self._intakes
         ]
 
     async def _stop_intakes(self, grace_seconds: float) -> None:
         """Receive nothing more, and finish or release what is in hand."""
-        await _cancel(self._intake_tasks)
-        await asyncio.gather(*(intake.stop(grace_seconds) for intake in self._intakes))
+        stopping = (intake.stop(grace_seconds) for _, intake in self._intakes)
+        await asyncio.gather(_cancel(self._intake_tasks), *stopping)
+        await asyncio.gather(*(intake.stop(0) for _, intake in self._intakes))  # what came in the last moment
 
     # ----------------------------------------------------------------------------------- what the other parts report
 
@@ -130,22 +148,35 @@ class App:
         self.store.note_settled(key)
         self.trigger(key)
 
-    def claim_room(self, wanted: int) -> int:
-        """Take room for up to so many new TrainingJobs; returns how much there was."""
-        room = self.settings.max_unfinished_jobs - self.store.unfinished - self._claimed
-        granted = max(0, min(wanted, room))
-        self._claimed += granted
-        return granted
+    @property
+    def share(self) -> int:
+        """How many messages one queue may have in hand, so that none takes the others' room. At least 1."""
+        return self._part(self.settings.max_unfinished_jobs)
+
+    def room(self) -> int:
+        """How many new TrainingJobs one queue may make now.
+
+        Several that take the last places at the same moment may exceed the limit, by less than their number.
+        """
+        return self._part(self.settings.max_unfinished_jobs - self.store.unfinished - self._claimed)
+
+    def _part(self, whole: int) -> int:
+        return -(-whole // max(1, len(self._intakes)))
+
+    def claim_room(self, count: int) -> None:
+        """So many messages came and will need room."""
+        self._claimed += count
 
     def give_room_back(self, count: int) -> None:
         """What was claimed is not needed any more: the TrainingJob counts now, or there is none."""
         self._claimed -= count
 
     def twin(self, queue: str, digest: str, message_id: str, window_seconds: float) -> TrainingJob | None:
-        """A TrainingJob that another message of the same queue and content brought within that time."""
+        """A TrainingJob that another message of the same queue and content brought within that time, and that has not failed."""
         for trainingjob in self.store.of_content(queue, digest):
             age = self.now() - datetime.fromisoformat(trainingjob.metadata.creation_timestamp)
-            if age.total_seconds() <= window_seconds and not trainingjob.is_from(message_id):
+            again = trainingjob.failed or trainingjob.is_from(message_id)
+            if age.total_seconds() <= window_seconds and not again:
                 return trainingjob
         return None
 
@@ -173,12 +204,8 @@ class App:
         await asyncio.shield(learned)  # without it `claim_room` would be wrong after a restart
         await intake.run()
 
-    async def _learn(self, cluster: Cluster) -> None:
+    async def _learn(self, cluster: Cluster, namespace: str) -> None:
         """Get to know the TrainingJobs there are."""
-        for namespace in self.settings.namespaces:
-            await self._learn_of(cluster, namespace)
-
-    async def _learn_of(self, cluster: Cluster, namespace: str) -> None:
         while True:
             try:
                 async for trainingjob in cluster.list_trainingjobs(namespace):
@@ -210,6 +237,7 @@ class App:
                 self.store.drop_trainingjob(key, trainingjob.metadata.uid)
         for key in jobs.keys() - names:
             self.store.drop_job(key)
+        self.store.drop_stray_pods()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -221,7 +249,7 @@ class App:
             return
         expected = isinstance(error, VottOperatorError)
         logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
-        if isinstance(error, LeadershipLostError):
+        if task.get_name() == OPERATOR:
             self.ended.set()
 
 

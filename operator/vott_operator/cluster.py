@@ -67,7 +67,7 @@ class Cluster:
     async def create_trainingjob(self, manifest: Mapping[str, Any]) -> TrainingJob:
         """Create it and return it as the server sees it. Raises AlreadyExistsError when there is one of that name."""
         path = f"{TRAININGJOBS}/namespaces/{manifest['metadata']['namespace']}/{c.PLURAL}"
-        return TrainingJob.model_validate(await self._send("POST", path, manifest))
+        return _read(await self._send("POST", path, manifest))
 
     async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
         """All of a namespace. Those that can't be read are left out: a watch tells of them, too."""
@@ -77,7 +77,7 @@ class Cluster:
 
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read it. Raises NotFoundError."""
-        return TrainingJob.model_validate(await self._send("GET", _trainingjob(key)))
+        return _read(await self._send("GET", _trainingjob(key)))
 
     async def patch_status(self, trainingjob: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
         """Set these fields of that very TrainingJob's status.
@@ -94,7 +94,7 @@ class Cluster:
             if current.metadata.uid == trainingjob.metadata.uid:
                 raise
             raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
-        return TrainingJob.model_validate(answer)
+        return _read(answer)
 
     async def delete_trainingjob(self, trainingjob: TrainingJob) -> None:
         """Delete that very TrainingJob, and by its ownership all that it made. One that is gone is as good."""
@@ -189,24 +189,39 @@ class Cluster:
     ) -> Body:
         query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}"
         headers = {"Accept": "application/json", "Content-Type": content_type}
-        await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-        url = f"{self._api.configuration.host}/{path}{query}"
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
         try:
+            await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+            url = f"{self._api.configuration.host}/{path}{query}"
             response = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
             data = await response.read()
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, config.ConfigException) as error:
             raise ClusterError(
                 f"{method} {path}: the Kubernetes API did not answer ({error or type(error).__name__})"
             ) from error
         if not 200 <= response.status < 300:
             raise _error(f"{method} {path}", response.status, data)
-        result: Body = json.loads(data)
+        try:
+            result: Body = json.loads(data)
+        except ValueError:
+            raise ClusterError(f"{method} {path}: the answer is not JSON; is that the Kubernetes API?") from None
         return result
 
 
 def _trainingjob(key: Key) -> str:
     return f"{TRAININGJOBS}/namespaces/{key.namespace}/{c.PLURAL}/{key.name}"
+
+
+def _read(answer: Body) -> TrainingJob:
+    try:
+        return TrainingJob.model_validate(answer)
+    except ValidationError as error:  # the CustomResourceDefinition is older or newer than this operator
+        fields = ", ".join(
+            ".".join(map(str, item["loc"])) for item in error.errors(include_input=False, include_url=False)
+        )
+        raise ClusterError(
+            f"a TrainingJob can't be read ({fields}): is the CustomResourceDefinition this version's?"
+        ) from None
 
 
 def _lease(key: Key) -> str:

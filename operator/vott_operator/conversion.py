@@ -89,7 +89,7 @@ class Converter:
         message_id = manifest["metadata"]["annotations"][c.ANNOTATION_MESSAGE_ID]
         try:
             trainingjob = await self._cluster.create_trainingjob(manifest)
-            logger.info("message %s: TrainingJob %s created", message_id, trainingjob.key)
+            logger.info("message %r: TrainingJob %s created", message_id, trainingjob.key)
         except AlreadyExistsError:
             trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, manifest["metadata"]["name"]))
             _check_same_content(trainingjob, message_id, message)
@@ -110,7 +110,7 @@ class Converter:
 
     async def _tell_of_duplicate(self, twin: TrainingJob, delivery: Delivery) -> None:
         text = f"Message {delivery.id} has the same content; no second training was made (queues[].duplicateWindowSeconds)."
-        logger.info("message %s: has the same content as that of TrainingJob %s", delivery.id, twin.key)
+        logger.info("message %r: has the same content as that of TrainingJob %s", delivery.id, twin.key)
         try:
             await self._cluster.create_event(twin, EventNote("Normal", c.DUPLICATE_MESSAGE, text), self._registry.now())
         except ClusterError as error:

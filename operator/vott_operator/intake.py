@@ -40,7 +40,9 @@ WAIT_SECONDS = 2.0
 FULL_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 15.0
 MAX_ATTEMPTS = 5
-"""After which a message that makes the operator itself stumble is put aside, and an unheard callback is let be."""
+"""After which an unheard callback is let be."""
+FAULT_SECONDS = 600.0
+"""After which a message that makes the operator itself stumble is put aside: time for an administrator to mend what hits all of them."""
 RELEASE_SECONDS = 3.0
 
 
@@ -49,8 +51,15 @@ class Owner(Registry, Protocol):
 
     settings: Settings
 
-    def claim_room(self, wanted: int) -> int:
-        """Take room for up to so many new TrainingJobs; returns how much there was."""
+    @property
+    def share(self) -> int:
+        """How many messages one queue may have in hand, so that none takes the others' room. At least 1."""
+
+    def room(self) -> int:
+        """How many new TrainingJobs one queue may make now."""
+
+    def claim_room(self, count: int) -> None:
+        """So many messages came and will need room."""
 
     def give_room_back(self, count: int) -> None:
         """What was claimed is not needed any more: the TrainingJob counts now, or there is none."""
@@ -78,26 +87,22 @@ class Intake:
             try:
                 await self.take_batch(WAIT_SECONDS)
                 failures = 0
-            except VottOperatorError as error:
+            except Exception as error:  # one queue's trouble must not end the others
                 pause = min(MAX_BACKOFF_SECONDS, 2.0**failures)
                 failures = min(failures + 1, 10)
-                logger.warning("%s; trying again in %.0f s", error, pause)
+                expected = isinstance(error, VottOperatorError)
+                text = str(error) if expected else f"{self._source.identity}: a fault in the operator"
+                logger.warning("%s; trying again in %.0f s", text, pause, exc_info=None if expected else error)
                 await asyncio.sleep(pause)
 
     async def take_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive what there is room for, and begin with each. Waits so long for the first message, or for room."""
-        free = min(BATCH, MAX_IN_HAND - len(self._in_hand))
-        room = self._owner.claim_room(free) if free else 0
-        if not room:
+        free = min(BATCH, min(MAX_IN_HAND, self._owner.share) - len(self._in_hand), self._owner.room())
+        if free <= 0:
             await self._wait_for_room()
             return
-        deliveries = 0
-        try:
-            for delivery in await self._source.receive(room, wait_seconds):
-                deliveries += 1
-                self._begin(delivery)
-        finally:
-            self._owner.give_room_back(room - deliveries)
+        for delivery in await self._source.receive(free, wait_seconds):
+            self._begin(delivery)
 
     async def _wait_for_room(self) -> None:
         await self._source.pause()
@@ -112,7 +117,7 @@ class Intake:
             await asyncio.wait(self._in_hand)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Finish what is in hand, as far as the time allows, and let go of the rest. Call it after `run` has ended."""
+        """Finish what is in hand, as far as the time allows, and let go of the rest. `run` must have been cancelled."""
         if self._in_hand:
             await asyncio.wait(self._in_hand, timeout=grace_seconds)
         for task in self._in_hand:
@@ -122,6 +127,7 @@ class Intake:
     def _begin(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._handle(delivery), name=f"message {delivery.id}")
         self._in_hand.add(task)
+        self._owner.claim_room(1)
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
@@ -142,8 +148,8 @@ class Intake:
         for task in (work, keeper):
             task.cancel()
         for result in await asyncio.gather(work, keeper, return_exceptions=True):
-            if isinstance(result, (LostMessageError, SourceUnavailableError)):
-                logger.warning("message %s: %s; it comes back by itself", delivery.id, result)
+            if isinstance(result, LostMessageError):
+                logger.warning("message %r: %s; it comes back by itself", delivery.id, result)
             elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
@@ -157,38 +163,56 @@ class Intake:
 
     async def _keep(self, delivery: Delivery) -> None:
         while True:
+            ends = _now() + delivery.lock_seconds
             await asyncio.sleep(delivery.lock_seconds / 3)
-            await self._source.extend(delivery)
+            while True:
+                try:
+                    await self._source.extend(delivery)
+                    break
+                except SourceUnavailableError as error:
+                    if _now() >= ends:
+                        raise LostMessageError(str(error)) from None
+                    await asyncio.sleep(delivery.lock_seconds / 10)
 
     async def _work(self, delivery: Delivery) -> None:
+        began = _now()
         for attempt in itertools.count(1):
             try:
-                trainingjob = await self._converter.convert(delivery)
+                return await self._train(delivery)
             except MessageRejectedError as error:
-                await self._reject(delivery, error)
-                break
-            except ClusterError as error:
+                return await self._reject(delivery, error)
+            except (ClusterError, SourceUnavailableError) as error:
                 trouble = str(error)
             except Exception as error:  # a fault of ours must neither lose the message nor stop the others
-                logger.exception("message %s", delivery.id)
+                logger.exception("message %r", delivery.id)
                 trouble = "a fault in the operator"
-                if attempt >= MAX_ATTEMPTS:
+                if _now() - began >= FAULT_SECONDS:
                     text = f"The operator failed at this message {attempt} times ({type(error).__name__}); its log has more."
-                    await self._reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
-                    break
-            else:
-                await self._source.complete(delivery)
-                self._owner.settled(trainingjob.key)
-                break
-            delay = _backoff(attempt)
-            logger.warning("message %s: %s; trying again in %.1f s", delivery.id, trouble, delay)
-            await asyncio.sleep(delay)
+                    return await self._reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
+            await self._back_off(delivery, attempt, trouble)
+        return None
+
+    async def _train(self, delivery: Delivery) -> None:
+        trainingjob = await self._converter.convert(delivery)
+        # A duplicate's TrainingJob is another message's, and a message that is no longer ours may come back.
+        if await self._source.complete(delivery) and trainingjob.is_from(delivery.id):
+            self._owner.settled(trainingjob.key)
+
+    async def _back_off(self, delivery: Delivery, attempt: int, trouble: str) -> None:
+        delay = _backoff(attempt)
+        logger.warning("message %r: %s; trying again in %.1f s", delivery.id, trouble, delay)
+        await asyncio.sleep(delay)
 
     async def _reject(self, delivery: Delivery, error: MessageRejectedError) -> None:
-        logger.warning("message %s of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
+        logger.warning("message %r of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
         # Before settling, so that a kill in between says it twice rather than never.
         await self._tell_callback(delivery, error)
-        await self._source.reject(delivery, error.reason, str(error))
+        for attempt in itertools.count(1):
+            try:
+                return await self._source.reject(delivery, error.reason, str(error))
+            except SourceUnavailableError as trouble:
+                await self._back_off(delivery, attempt, str(trouble))
+        return None
 
     async def _tell_callback(self, delivery: Delivery, error: MessageRejectedError) -> None:
         if error.status_url is None:
@@ -200,7 +224,7 @@ class Intake:
                 await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
                 break
             except CallbackError as undelivered:
-                logger.warning("message %s: callback not delivered: %s", delivery.id, undelivered)
+                logger.warning("message %r: callback not delivered: %s", delivery.id, undelivered)
                 if undelivered.permanent or attempt == MAX_ATTEMPTS:
                     break
                 await asyncio.sleep(min(undelivered.retry_after or _backoff(attempt), MAX_BACKOFF_SECONDS))
@@ -208,3 +232,7 @@ class Intake:
 
 def _backoff(attempt: int) -> float:
     return min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(attempt - 1, 10))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

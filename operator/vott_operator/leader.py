@@ -98,18 +98,22 @@ class Leadership:
         return True
 
     def _is_free(self, lease: Lease) -> bool:
-        holder = lease["spec"].get("holderIdentity") or ""
+        spec = lease.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
         version = lease["metadata"]["resourceVersion"]
         if version != self._seen[0]:
             self._seen = (version, self._now())
         if holder not in ("", self.identity) and holder != self._told_of:
             logger.info("%s leads; this operator stands by", holder)
         self._told_of = holder
-        lasting = float(lease["spec"].get("leaseDurationSeconds") or self._duration)
+        lasting = float(spec.get("leaseDurationSeconds") or self._duration)
         return holder in ("", self.identity) or self._now() - self._seen[1] >= lasting
 
     def _mine(self, lease: Lease) -> Lease:
-        spec, now = dict(lease["spec"]), datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        spec, now = (
+            dict(lease.get("spec") or {}),
+            datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        )
         if spec.get("holderIdentity") != self.identity:
             spec |= {
                 "holderIdentity": self.identity,

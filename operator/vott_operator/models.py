@@ -14,6 +14,8 @@ from .names import Key
 
 HTTP_URL_RULE = r"self.matches('^https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?$')"
 HTTP_URL_MESSAGE = "must be an http(s) URL without user name and fragment, for example https://host/path"
+MAX_TTL_SECONDS = 315_360_000
+"""Ten years."""
 PLUGIN_PATTERN = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
 
 
@@ -120,6 +122,7 @@ class TrainingJobSpec(ApiModel):
         description="The TrainingJob and all that it made in the cluster are deleted this many seconds after it ended, its callback was told"
         " and its message was removed from the queue. Default: it stays. May be changed.",
         ge=0,
+        le=MAX_TTL_SECONDS,
     )
 
 
@@ -236,6 +239,11 @@ class TrainingJob(ApiModel):
     def is_from(self, message_id: str) -> bool:
         """Whether the queue message of that id brought it."""
         return self.metadata.annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended without a model."""
+        return any(item.type == c.FAILED and item.status == "True" for item in self.status.conditions)
 
     @property
     def finished(self) -> bool:

@@ -7,15 +7,15 @@ no settings (`credentials.py`). The first VoTT-train's environment names alone g
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
 
 from .errors import SettingsError
-from .models import ResourceRequirements
+from .models import MAX_TTL_SECONDS, ResourceRequirements
 from .queue_settings import PluginSettings, QueueSettings, Section
 
 __all__ = ["LeaderElectionSettings", "PluginSettings", "QueueSettings", "Settings", "load"]
@@ -103,7 +103,10 @@ class Settings(BaseSettings):
         1000, description="While this many TrainingJobs are unfinished, messages stay in the queue.", ge=1
     )
     ttl_seconds_after_finished: int | None = Field(
-        None, description="TrainingJobs of messages are deleted so long after they ended. Default: never.", ge=0
+        None,
+        description="TrainingJobs of messages are deleted so long after they ended. Default: never.",
+        ge=0,
+        le=MAX_TTL_SECONDS,
     )
     leader_election: LeaderElectionSettings = Field(
         default_factory=LeaderElectionSettings, description="Which of several operators works."
@@ -132,6 +135,17 @@ class Settings(BaseSettings):
             if (first := seen.setdefault(place, number)) != number:
                 raise ValueError(f"[{number}] is the same queue as [{first}] ({queue.place}); remove one of them")
         return queues
+
+    @model_validator(mode="after")
+    def _duplicates_are_remembered(self) -> Self:
+        ttl = self.ttl_seconds_after_finished
+        for number, queue in enumerate(self.queues):
+            if ttl is not None and ttl < queue.duplicate_window_seconds:
+                raise ValueError(
+                    f"ttlSecondsAfterFinished is {ttl}, but queues[{number}].duplicateWindowSeconds is"
+                    f" {queue.duplicate_window_seconds}: the TrainingJob is what remembers the content; make it stay as long"
+                )
+        return self
 
     @property
     def namespaces(self) -> list[str]:

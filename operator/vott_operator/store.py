@@ -54,6 +54,7 @@ class Store:
             return False
         if known is not None and not same:
             self._settled.discard(key)
+            self._forget_content(known, key)
         self._trainingjobs[key] = trainingjob
         if content := _content(trainingjob):
             self._contents.setdefault(content, set()).add(key)
@@ -101,6 +102,11 @@ class Store:
     def put_pod(self, key: Key, body: Body) -> None:
         """Take note of a pod of a TrainingJob."""
         self._pods.setdefault(key, {})[body["metadata"]["name"]] = observe_pod(body)
+
+    def drop_stray_pods(self) -> None:
+        """Forget the pods of TrainingJobs that are gone: of their end a broken watch does not tell."""
+        for key in self._pods.keys() - self._trainingjobs.keys():
+            del self._pods[key]
 
     def drop_pod(self, key: Key, name: str) -> None:
         """Forget a deleted pod."""

@@ -54,6 +54,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "vott-train.queue" -}}
 {{- $secret := .queue.secretName | default (include "vott-train.secret" .root) }}
 {{- $settings := omit .queue "secretName" }}
+{{- if .queue.name }}{{/* a number in a values file is a name all the same */}}
+{{- $settings = set $settings "name" (toString .queue.name) }}
+{{- end }}
 {{- if $secret }}
 {{- $settings = set $settings "credentialsDir" (include "vott-train.credentialsDir" $secret) }}
 {{- end }}
@@ -67,7 +70,7 @@ queues:
   - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
 {{- end }}
 trainer:
-  {{- omit .Values.trainer "modelStore" | toYaml | nindent 2 }}
+  {{- omit .Values.trainer "modelStore" "serviceAccountName" | toYaml | nindent 2 }}
   serviceAccountName: {{ include "vott-train.trainerAccount" . }}
   {{- with .Values.trainer.modelStore }}
   modelStore:
@@ -81,7 +84,7 @@ maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
 ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}
 {{- end }}
 leaderElection:
-  {{- toYaml .Values.leaderElection | nindent 2 }}
+  {{- omit .Values.leaderElection "leaseName" | toYaml | nindent 2 }}
   leaseName: {{ .Release.Name }}
 logLevel: {{ .Values.logLevel }}
 {{- end }}

@@ -36,8 +36,8 @@ class QueueSource(Protocol):
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """Up to `limit` messages, as soon as there is one; none when there was none for `wait_seconds`."""
 
-    async def complete(self, delivery: Delivery) -> None:
-        """The message has become a TrainingJob: remove it."""
+    async def complete(self, delivery: Delivery) -> bool:
+        """The message has become a TrainingJob: remove it. False when it was not ours to remove: it may come back."""
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         """The message can never become a TrainingJob: put it aside with the reason, then remove it."""

@@ -62,10 +62,12 @@ class MemoryQueue:
             self.attempts += 1
         return [Delivery(item.id, item.body, item.attempts, LOCK_SECONDS, item.attempts) for item in ready]
 
-    async def complete(self, delivery: Delivery) -> None:
+    async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
-        if self._mine(delivery):
-            del self._messages[delivery.id]
+        if not self._mine(delivery):
+            return False
+        del self._messages[delivery.id]
+        return True
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         """See QueueSource."""

@@ -1,12 +1,15 @@
 """The form of a message in `<queue>-poison`: what was sent, and why it could not be used."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
 POISON_SUFFIX = "-poison"
 MAX_MESSAGE_BYTES = 64 * 1024
 """The service's own limit for one message."""
+NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
+"""Characters beyond JSON's own escapes that the service, which speaks XML, can't carry (XML 1.0, section 2.2)."""
 _NAMES = {"reason", "message", "queue", "messageId", "body"}
 
 
@@ -34,7 +37,7 @@ def poison_text(poison: PoisonMessage) -> str:
         "messageId": poison.message_id,
         "body": poison.body,
     }
-    text = json.dumps(fields, ensure_ascii=False)
+    text = NOT_XML.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(fields, ensure_ascii=False))
     return text if len(text.encode()) <= MAX_MESSAGE_BYTES else poison.body
 
 

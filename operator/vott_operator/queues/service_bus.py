@@ -30,7 +30,7 @@ from ..queue_settings import QueueSettings
 from .base import Connection, Delivery
 from .clients import service_bus_client, service_bus_host
 from .service_bus_errors import service_bus_errors
-from .service_bus_message import body_bytes
+from .service_bus_message import body_bytes, message_id
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class ServiceBusQueue:
 
     def _delivery(self, message: ServiceBusReceivedMessage) -> Delivery:
         delivery = Delivery(
-            id=str(message.message_id or f"sequence-{message.sequence_number}"),
+            id=message_id(message),
             body=body_bytes(message),
             attempt=(message.delivery_count or 0) + 1,
             lock_seconds=_lock_seconds(message),
@@ -126,9 +126,9 @@ class ServiceBusQueue:
         self._in_hand[id(message)] = _now() + delivery.lock_seconds
         return delivery
 
-    async def complete(self, delivery: Delivery) -> None:
+    async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
-        await self._settle(delivery, lambda receiver: receiver.complete_message(delivery.handle))
+        return await self._settle(delivery, lambda receiver: receiver.complete_message(delivery.handle))
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         """See QueueSource. Reason and message become the dead letter's reason and description."""
@@ -164,13 +164,17 @@ class ServiceBusQueue:
         # To its end even when cancelled: a connection that stays open takes messages along.
         await asyncio.shield(self._connection.close())
 
-    async def _settle(self, delivery: Delivery, call: Call[None]) -> None:
+    async def _settle(self, delivery: Delivery, call: Call[None]) -> bool:
+        """Whether the message was still ours to settle."""
         try:
             await self._exclusively(call)
         except _LostError:
             # Somebody else has it in hand by now; for them the TrainingJob exists already, and they complete it.
-            logger.info("message %s was no longer ours to settle", delivery.id)
-        self._in_hand.pop(id(delivery.handle), None)
+            logger.info("message %r was no longer ours to settle", delivery.id)
+            return False
+        finally:
+            self._in_hand.pop(id(delivery.handle), None)
+        return True
 
     async def _exclusively(self, call: Call[T]) -> T:
         """Take a turn for one call; to its end even when cancelled, since half an exchange would confuse the next call."""
@@ -225,11 +229,10 @@ def _identity(queue: QueueSettings, credentials: Credentials) -> str:
 
 async def _close(opened: _Open) -> None:
     """Give back what is on its way to us, and close. A connection that is broken can't be closed well, and need not be."""
-    with suppress(Exception):
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await opened.receiver.close()
-    with suppress(Exception):
-        await opened.client.close()
+    for closing in (opened.receiver.close, opened.client.close):
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await closing()
 
 
 async def _receive_several(receiver: ServiceBusReceiver, limit: int) -> list[ServiceBusReceivedMessage]:

@@ -20,7 +20,7 @@ from ..queue_settings import QueueSettings
 from .base import Connection, DeadLetter
 from .clients import service_bus_client
 from .service_bus_errors import service_bus_errors
-from .service_bus_message import body_bytes
+from .service_bus_message import body_bytes, message_id
 
 COUNTED_UP_TO = 1000
 """Service Bus tells nobody but its managers how many messages it has, so they are counted by looking; not on and on."""
@@ -167,19 +167,15 @@ def _again(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
 def _new_id(message: ServiceBusReceivedMessage) -> str:
     """Another id than before, else duplicate detection drops the message; the same one each time this message is sent again."""
     suffix = f"-requeued-{_id(message)}"
-    original = REQUEUED.sub("", _message_id(message))
+    original = REQUEUED.sub("", message_id(message))
     return original[: MAX_MESSAGE_ID - len(suffix)] + suffix
-
-
-def _message_id(message: ServiceBusReceivedMessage) -> str:
-    return message.message_id or f"sequence-{_id(message)}"
 
 
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
     time = message.enqueued_time_utc
     return DeadLetter(
         id=_id(message),
-        message_id=_message_id(message),
+        message_id=message_id(message),
         body=body_bytes(message).decode(errors="backslashreplace"),
         reason=message.dead_letter_reason or "",
         message=message.dead_letter_error_description or "",

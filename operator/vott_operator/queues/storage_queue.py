@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 VISIBILITY_SECONDS = 30
 """How long a message in hand stays invisible."""
+GIVE_BACK_SECONDS = 3.0
 MAX_BATCH = 32
 """The service's own limit for one receive."""
 
@@ -64,7 +65,7 @@ class StorageQueue:
 
     def _open(self, name: str) -> QueueClient:
         client = storage_client(self._settings, self._credentials, name)
-        if _identity(client).removesuffix(POISON_SUFFIX) != self.identity:
+        if _identity(client) != self.identity + name.removeprefix(self._settings.name):
             # A TrainingJob's name is made from the identity: it must not change under messages in hand.
             raise SettingsError(
                 f"{self.identity}: the credentials are another account's now; restart the operator for that"
@@ -81,9 +82,10 @@ class StorageQueue:
             return await asyncio.shield(request)
         except asyncio.CancelledError:
             # What the service hands out in this moment would be invisible to everybody until its lock ended.
-            with suppress(SourceUnavailableError):
-                for delivery in await request:
-                    await self.release(delivery)
+            with suppress(SourceUnavailableError, TimeoutError):
+                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                    for delivery in await request:
+                        await self.release(delivery)
             raise
 
     async def _receive_batch(self, limit: int) -> list[Delivery]:
@@ -99,7 +101,7 @@ class StorageQueue:
             raise
         return [_delivery(message) for message in messages]
 
-    async def complete(self, delivery: Delivery) -> None:
+    async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
         receipt: _Receipt = delivery.handle
         try:
@@ -108,6 +110,8 @@ class StorageQueue:
         except LostMessageError:
             # Somebody else has it in hand by now; for them the TrainingJob exists already, and they delete it.
             logger.info("message %s was no longer ours to delete", delivery.id)
+            return False
+        return True
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         """See QueueSource. The poison message is JSON: reason, message, queue, messageId and the original body."""

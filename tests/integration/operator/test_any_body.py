@@ -69,9 +69,9 @@ class RecordingQueue(MemoryQueue):
         self.accepted: set[str] = set()
         self.outcomes: Counter[str] = Counter()
 
-    async def complete(self, delivery: Delivery) -> None:
+    async def complete(self, delivery: Delivery) -> bool:
         self.accepted.add(delivery.id)
-        await super().complete(delivery)
+        return await super().complete(delivery)
 
     async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
         text = f"{reason}: {message}"

@@ -85,8 +85,9 @@ async def test_a_message_is_settled_only_after_the_trainingjob_exists(
 ) -> None:
     there: list[int] = []
 
-    async def complete(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
+    async def complete(_: MemoryQueue, delivery: Delivery) -> bool:  # noqa: ARG001
         there.append(len(corner.trainingjobs()) + len(corner.kubectl.list("secrets", "vott.dev/trainingjob")))
+        return True
 
     monkeypatch.setattr(MemoryQueue, "complete", complete)
     bench.queue.send(BODY)
@@ -179,6 +180,7 @@ async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
     async def stumble(*_: object) -> None:
         raise ZeroDivisionError
 
+    monkeypatch.setattr(intake_module, "FAULT_SECONDS", 0.05)
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", stumble)
@@ -223,6 +225,73 @@ async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.M
     assert len(bench.queue) == 1
 
 
+async def test_no_queue_starves_beside_an_idle_one(build: Build) -> None:
+    idle, busy = build(max_unfinished_jobs=1), build(max_unfinished_jobs=1)
+    both = idle.app
+    busy.intake._owner = both
+    both._intakes = [(QueueSettings(), idle.intake), (QueueSettings(), busy.intake)]
+    running = [asyncio.create_task(bench.intake.run()) for bench in (idle, busy)]
+    await asyncio.sleep(0.1)
+    busy.queue.send(BODY)
+    await asyncio.wait_for(_until(lambda: len(busy.queue) == 0), 30)
+    for task in running:
+        task.cancel()
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    while not true():  # noqa: ASYNC110 - of somebody else's making
+        await asyncio.sleep(0.05)
+
+
+async def test_a_message_that_was_no_longer_ours_to_remove_is_not_taken_for_gone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(_: MemoryQueue, delivery: Delivery) -> bool:  # noqa: ARG001
+        return False
+
+    bench.queue.send(BODY)
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryQueue, "complete", lost)
+        await bench.take()
+    (key,) = bench.app.store.trainingjobs()
+    assert not bench.app.store.observed(key).message_settled  # type: ignore[union-attr]
+    await bench.again()
+    assert bench.app.store.observed(key).message_settled  # type: ignore[union-attr]
+
+
+async def test_a_duplicate_does_not_tell_that_the_first_message_is_gone(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = build({"duplicate_window_seconds": 3600})
+    real = MemoryQueue.complete
+
+    async def only_the_second(queue: MemoryQueue, delivery: Delivery) -> bool:
+        return delivery.id == "second" and await real(queue, delivery)
+
+    monkeypatch.setattr(MemoryQueue, "complete", only_the_second)
+    for message_id in ("first", "second"):
+        bench.queue.send(BODY, message_id)
+        await bench.take()
+    (key,) = bench.app.store.trainingjobs()
+    assert not bench.app.store.observed(key).message_settled  # type: ignore[union-attr]
+
+
+async def test_a_queue_that_is_away_for_a_moment_costs_no_delivery(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = MemoryQueue.complete, iter(range(3))
+
+    async def away(queue: MemoryQueue, delivery: Delivery) -> bool:
+        if next(failures, None) is not None:
+            raise SourceUnavailableError("no route")
+        return await real(queue, delivery)
+
+    monkeypatch.setattr(MemoryQueue, "complete", away)
+    bench.queue.send(BODY)
+    await bench.take()
+    assert (len(bench.queue), bench.queue.attempts) == (0, 1)
+
+
 async def test_a_rejection_does_not_hold_up_the_queue(corner: Corner, build: Build, receiver: CallbackReceiver) -> None:
     bench = build(max_unfinished_jobs=1)
     bench.queue.send(json.dumps({"status": receiver.url}))
@@ -246,7 +315,7 @@ async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.Mo
     monkeypatch.setattr(MemoryQueue, "receive", away)
     with pytest.raises(SourceUnavailableError):
         await bench.intake.take_batch()
-    assert bench.app.claim_room(1000) == 1000  # nothing of the room is lost
+    assert bench.app.room() == 1000  # nothing of the room is lost
 
 
 async def test_an_id_that_comes_again_with_other_content_is_rejected(

@@ -287,7 +287,8 @@ async def test_a_backlog_comes_through_while_connections_break_all_the_time(benc
     async def settle(source: ServiceBusQueue, delivery: Delivery) -> None:
         while True:
             with suppress(SourceUnavailableError):
-                return await source.complete(delivery)
+                await source.complete(delivery)
+                return
 
     async def trouble() -> None:
         for _ in range(6):
