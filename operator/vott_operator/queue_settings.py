@@ -41,7 +41,7 @@ class PluginSettings(Section):
     @model_validator(mode="after")
     def _default_is_allowed(self) -> Self:
         if self.default not in self.allowed:
-            raise ValueError(f"default is {self.default!r}, which is not in allowed {self.allowed}; add it there")
+            raise ValueError(f".default is {self.default!r}, which is not in .allowed {self.allowed}; add it there")
         return self
 
 

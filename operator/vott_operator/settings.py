@@ -187,9 +187,10 @@ def load(*, for_operator: bool = True) -> Settings:
 def _explain(item: Mapping[str, Any]) -> str:
     """A sentence that begins with the setting's name as one writes it: queues[1].model."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
-    name = "".join(parts).removeprefix(".") or "settings"
+    name = "".join(parts).removeprefix(".")
     text = item["msg"].removeprefix("Value error, ")
-    return f"{name}{'' if text.startswith('[') else ' ' if item['type'] == 'value_error' else ': '}{text}"
+    goes_on = not name or text.startswith(("[", "."))  # of a part of what is named, or of several settings
+    return f"{name}{'' if goes_on else ' ' if item['type'] == 'value_error' else ': '}{text}"
 
 
 def _from_seed_environment(settings: Settings) -> dict[str, Any]:

@@ -209,7 +209,7 @@ async def test_a_message_that_is_not_settled_comes_back_with_the_same_id(bench: 
 
 async def test_a_completed_message_is_gone(bench: Bench) -> None:
     await bench.send("a")
-    await bench.source.complete(await bench.receive())
+    assert await bench.source.complete(await bench.receive()) is True
     await bench.pass_time(1.25)
     assert await bench.is_empty()
 
@@ -297,7 +297,7 @@ async def test_settling_what_somebody_else_has_by_now_changes_nothing(bench: Ben
     late = await bench.receive()
     await bench.pass_time(1.25)
     (current,) = await bench.other.receive(1, PATIENCE_SECONDS)
-    await bench.source.complete(late)
+    assert await bench.source.complete(late) is False
     await bench.source.release(late)
     await bench.other.release(current)
     assert (await bench.receive()).id == current.id

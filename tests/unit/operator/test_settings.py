@@ -108,8 +108,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
         ("maxUnfinishedJobs: 0", "maxUnfinishedJobs"),
         ("ttlSecondsAfterFinished: -1", "ttlSecondsAfterFinished"),
         ("leaderElection: {leaseDurationSeconds: 1}", "leaderElection.leaseDurationSeconds"),
-        ("plugins: {default: x, allowed: [y]}", "plugins default is 'x', which is not in allowed ['y']; add it there"),
+        ("plugins: {default: x, allowed: [y]}", "plugins.default is 'x', which is not in .allowed ['y']; add it there"),
         ("maxUnfinishedJob: 5", "maxUnfinishedJob"),
+        (
+            "{ttlSecondsAfterFinished: 60, queues: [{duplicateWindowSeconds: 600}]}",
+            "ttlSecondsAfterFinished is 60, but queues[0].duplicateWindowSeconds is 600",
+        ),
         (
             "queues: [{name: cats}, {name: dogs}, {name: cats}]",
             "queues[2] is the same queue as [0] (storage queue cats)",
@@ -143,7 +147,7 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
             "queues[1].serviceBusNamespace 'sb://acme-bus/' is no",
         ),
         ("targetNamespace: Team_B", "queues[1].targetNamespace 'Team_B' can't be a namespace"),
-        ("plugins: {default: x, allowed: [y]}", "queues[1].plugins default is 'x', which is not in allowed"),
+        ("plugins: {default: x, allowed: [y]}", "queues[1].plugins.default is 'x', which is not in .allowed"),
         ("duplicateWindowSeconds: -1", "queues[1].duplicateWindowSeconds"),
         ("model: 'https://h/{project}'", "queues[1].model has the placeholder {project}, which no message fills"),
         ("model: 'https://h/{}'", "queues[1].model has the placeholder {}"),

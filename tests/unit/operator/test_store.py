@@ -1,0 +1,48 @@
+"""What the operator remembers of the cluster."""
+
+from tests.unit.operator.builders import UID, trainingjob
+from vott_operator import constants as c
+from vott_operator.models import TrainingJob
+from vott_operator.store import Store
+
+QUEUE = "storage://account/training"
+
+
+def of_content(digest: str, uid: str = UID) -> TrainingJob:
+    return trainingjob(metadata={"uid": uid, "annotations": {c.ANNOTATION_QUEUE: QUEUE, c.ANNOTATION_DIGEST: digest}})
+
+
+def test_a_trainingjob_is_found_by_queue_and_content() -> None:
+    store, known = Store(), of_content("d1")
+    store.put_trainingjob(known)
+    assert store.of_content(QUEUE, "d1") == [known]
+    assert store.of_content("storage://other/training", "d1") == []
+
+
+def test_a_trainingjob_that_is_gone_is_not_found_by_its_content() -> None:
+    store, known = Store(), of_content("d1")
+    store.put_trainingjob(known)
+    store.drop_trainingjob(known.key)
+    assert store.of_content(QUEUE, "d1") == []
+
+
+def test_another_trainingjob_of_the_name_has_neither_the_content_nor_the_message_of_the_first() -> None:
+    store, first, second = Store(), of_content("d1"), of_content("d2", "another-uid")
+    store.put_trainingjob(first)
+    store.note_settled(first.key)
+    store.put_trainingjob(second)
+    assert (store.of_content(QUEUE, "d1"), store.of_content(QUEUE, "d2")) == ([], [second])
+    seen = store.observed(second.key)
+    assert seen is not None
+    assert not seen.message_settled
+
+
+def test_pods_of_trainingjobs_that_are_gone_are_forgotten() -> None:
+    store, known = Store(), of_content("d1")
+    pod = {"metadata": {"name": "cats-abcde"}}
+    store.put_pod(known.key, pod)
+    store.drop_stray_pods()
+    store.put_trainingjob(known)
+    seen = store.observed(known.key)
+    assert seen is not None
+    assert seen.pods == ()
