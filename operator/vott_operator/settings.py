@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, YamlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 from .errors import SettingsError
 from .models import MAX_TTL_SECONDS, ResourceRequirements
@@ -82,6 +88,26 @@ class LeaderElectionSettings(Section):
     )
 
 
+class _Environment(EnvSettingsSource):
+    """The environment, by the file's names, so that the one can be laid over the other."""
+
+    def __call__(self) -> dict[str, Any]:
+        """See PydanticBaseSettingsSource."""
+        return _by_alias(self.settings_cls, super().__call__())
+
+
+def _by_alias(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the aliases of `model` and of its sections for names; what it does not know keeps its name."""
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        field = model.model_fields.get(name)
+        kind = field.annotation if field else None
+        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
+            value = _by_alias(kind, value)  # noqa: PLW2901
+        result[(field.alias if field else None) or name] = value
+    return result
+
+
 class Settings(BaseSettings):
     """All settings of the operator."""
 
@@ -118,13 +144,13 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Environment over file, so that one value can be tried without editing the file."""
         file = YamlConfigSettingsSource(settings_cls, yaml_file=os.environ.get(CONFIG_ENV))
-        return init_settings, env_settings, file
+        return init_settings, _Environment(settings_cls), file
 
     @field_validator("queues")
     @classmethod

@@ -68,11 +68,11 @@ def settings(manifests: list[Object], tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_operator_understands_the_settings_that_the_chart_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = {"azure": {"existingSecret": "ours"}, "queues": TEAMS, "ttlSecondsAfterFinished": 0}
+    values = {"azure": {"existingSecret": "ours"}, "queues": TEAMS, "ttlSecondsAfterFinished": 3600}
     found = settings(rendered(values), tmp_path, monkeypatch)
     cats, dogs = found.queues
     assert found.namespaces == ["team-a", "team-b", "train"]
-    assert (found.ttl_seconds_after_finished, found.leader_election.lease_name) == (0, "vott")
+    assert (found.ttl_seconds_after_finished, found.leader_election.lease_name) == (3600, "vott")
     assert (cats.kind, cats.parameters, str(cats.credentials_dir)) == (
         "storage", {"epochs": 3}, "/etc/vott-train/credentials/of-team-a",
     )  # fmt: skip
@@ -83,6 +83,11 @@ def test_the_operator_understands_the_settings_that_the_chart_writes(
         TEAMS[1]["model"], TEAMS[1]["callback"], 60,
     )  # fmt: skip
     assert found.plugins_of(dogs).allowed == ["hello-world"]
+
+
+def test_a_ttl_of_zero_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"azure": {"existingSecret": "ours"}, "ttlSecondsAfterFinished": 0}
+    assert settings(rendered(values), tmp_path, monkeypatch).ttl_seconds_after_finished == 0
 
 
 def test_every_secret_is_mounted_once_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

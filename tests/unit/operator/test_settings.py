@@ -101,6 +101,23 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (settings.trainer.image, settings.trainer.shared_memory, settings.max_unfinished_jobs) == ("env:1", "1Gi", 5)
 
 
+def test_the_environment_wins_over_the_file_value_by_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOTT_TRAIN_MAX_UNFINISHED_JOBS", "7")
+    monkeypatch.setenv("VOTT_TRAIN_CALLBACKS__ALLOW_HTTP", "true")
+    monkeypatch.setenv("VOTT_TRAIN_LEADER_ELECTION__ENABLED", "false")
+    file = "{maxUnfinishedJobs: 9, callbacks: {allowHttp: false, timeoutSeconds: 3}, leaderElection: {leaseDurationSeconds: 20}}"
+    settings = from_file(file, tmp_path, monkeypatch)
+    assert settings.max_unfinished_jobs == 7
+    assert (settings.callbacks.allow_http, settings.callbacks.timeout_seconds) == (True, 3)
+    assert (settings.leader_election.enabled, settings.leader_election.lease_duration_seconds) == (False, 20)
+
+
+def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOTT_TRAIN_CALLBACKS__ALOW_HTTP", "true")
+    with pytest.raises(SettingsError, match=r"callbacks\.alow_http"):
+        from_file("{}", tmp_path, monkeypatch)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
