@@ -99,7 +99,10 @@ class DeadLetters(Protocol):
 
 
 class Connection(Generic[ClientT]):
-    """A client that is opened when it is first needed, and anew when `fingerprint` says that its credentials changed."""
+    """A client that is opened when it is first needed, and anew when `fingerprint` says that its credentials changed.
+
+    For one task at a time; `storage_connection.py` is for several.
+    """
 
     def __init__(
         self,
