@@ -75,7 +75,10 @@ class App:
         reconciler = Reconciler(cluster, self.store, settings, self.now, self._last_words.add)
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS, expected=VottOperatorError)
         self._open_queues(cluster, callbacks)
-        self._tasks.append(self._spawn(self._operate(cluster), OPERATOR))
+        # The Lease has connections of its own: a renewal must not wait behind a backlog's writes.
+        leases = await Cluster.connect()
+        self._stack.push_async_callback(leases.close)
+        self._tasks.append(self._spawn(self._operate(cluster, leases), OPERATOR))
 
     def _open_queues(self, cluster: Cluster, callbacks: CallbackSender) -> None:
         known: dict[str, QueueSettings] = {}
@@ -86,12 +89,12 @@ class App:
                 raise SettingsError(f"two of the queues are one and the same, {source.identity}; remove one of them")
             self._intakes.append((queue, Intake(source, queue, cluster, callbacks, self)))
 
-    async def _operate(self, cluster: Cluster) -> None:
+    async def _operate(self, cluster: Cluster, leases: Cluster) -> None:
         election = self.settings.leader_election
         if not election.enabled:
             return self._lead(cluster)
         lease = Key(self.settings.namespace, election.lease_name)
-        leadership = Leadership(cluster, lease, election.lease_duration_seconds)
+        leadership = Leadership(leases, lease, election.lease_duration_seconds)
         await leadership.acquire()
         self._stack.push_async_callback(self._release, leadership)
         self._lead(cluster)

@@ -31,6 +31,7 @@ from .base import Connection, Delivery
 from .clients import service_bus_client, service_bus_host
 from .service_bus_errors import service_bus_errors
 from .service_bus_message import body_bytes, message_id
+from .shielding import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ class ServiceBusQueue:
     async def _close(self) -> None:
         self._is_expecting = False
         # To its end even when cancelled: a connection that stays open takes messages along.
-        await asyncio.shield(self._connection.close())
+        await to_its_end(self._connection.close())
 
     async def _settle(self, delivery: Delivery, call: Call[None]) -> bool:
         """Whether the message was still ours to settle."""
@@ -183,7 +184,7 @@ class ServiceBusQueue:
             async with self._turn:
                 return await self._use(call)
 
-        return await asyncio.shield(turn())
+        return await to_its_end(turn())
 
     def _has_something_in_hand(self) -> bool:
         now = _now()

@@ -24,6 +24,7 @@ from .base import Delivery
 from .clients import storage_client
 from .poison import POISON_SUFFIX, PoisonMessage, poison_text
 from .polling import Polling
+from .shielding import to_its_end
 from .storage_connection import StorageConnection
 from .storage_errors import NoQueueError, UnreadableError, storage_errors
 
@@ -135,7 +136,7 @@ class StorageQueue:
 
     async def extend(self, delivery: Delivery) -> None:
         """See QueueSource. To its end even when cancelled: the new receipt is needed for settling."""
-        await asyncio.shield(self._hide(delivery.handle, VISIBILITY_SECONDS))
+        await to_its_end(self._hide(delivery.handle, VISIBILITY_SECONDS))
 
     async def _hide(self, receipt: _Receipt, seconds: int) -> None:
         async with receipt.lock:
