@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import itertools
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ async def test_a_message_without_an_id_has_its_sequence_number_each_time(bench: 
     first = await bench.receive()
     await bench.source.release(first)
     (stored,) = bench.broker.messages(bench.name)
-    assert first.id == (await bench.receive()).id == f"sequence-{stored.sequence_number}"
+    assert first.id == (await bench.receive()).id
+    assert re.fullmatch(rf"sequence-{stored.sequence_number}-\d{{13}}", first.id)  # and when it was sent, in ms
 
 
 @pytest.mark.parametrize(
