@@ -204,7 +204,7 @@ class App:
     # ------------------------------------------------------------------------------------------- tasks of the leader
 
     async def _take_in(self, intake: Intake, learned: asyncio.Task[None]) -> None:
-        await asyncio.shield(learned)  # without it `claim_room` would be wrong after a restart
+        await asyncio.shield(learned)  # without it `room` would be wrong after a restart
         await intake.run()
 
     async def _learn(self, cluster: Cluster, namespace: str) -> None:

@@ -46,8 +46,8 @@ class Converter:
         self._cluster = cluster
         self._registry = registry
         self._ttl_seconds = settings.ttl_seconds_after_finished
-        self._namespace = queue.target_namespace or settings.namespace
-        self._plugins = queue.plugins or settings.plugins
+        self._namespace = settings.namespace_of(queue)
+        self._plugins = settings.plugins_of(queue)
         self._defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
         self._content_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
