@@ -20,7 +20,12 @@ MANAGED_BY: Final = "vott-train"
 ANNOTATION_QUEUE: Final = "vott.dev/queue"
 ANNOTATION_MESSAGE_ID: Final = "vott.dev/message-id"
 ANNOTATION_DIGEST: Final = "vott.dev/message-digest"
+ANNOTATION_FAILURES: Final = "vott.dev/failures"
+ANNOTATION_COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+FINALIZER: Final = "vott.dev/last-word"
+"""Holds a TrainingJob with a callback until the outcome, be it `cancelled`, was said."""
 
 # The trainer container (docs/trainer-contract.md).
 TRAINER_CONTAINER: Final = "trainer"
@@ -28,6 +33,10 @@ TRAINER_UID: Final = 10001
 URLS_DIR: Final = "/var/run/vott/urls"
 EXIT_CODES_PERMANENT: Final = (64, 65, 66, 73)
 """sysexits.h: usage, data error, no input, can't create. Trying again can't help."""
+EXIT_CODE_SIGTERM: Final = 143
+"""128 + SIGTERM: somebody stopped the pod; not the training's fault."""
+RENDEZVOUS_PORT: Final = 29500
+"""PyTorch's default."""
 
 # Phases.
 PENDING: Final = "Pending"
@@ -40,18 +49,29 @@ FAILED: Final = "Failed"
 CALLBACK_DELIVERED: Final = "CallbackDelivered"
 MODEL_UPLOADED: Final = "ModelUploaded"
 MESSAGE_SETTLED: Final = "MessageSettled"
+STALLED: Final = "Stalled"
 
 # Reasons of Running.
 TRAINER_RUNNING: Final = "TrainerRunning"
 TRAINER_FINISHED: Final = "TrainerFinished"
 RETRYING: Final = "Retrying"
+INTERRUPTED: Final = "Interrupted"
+WAITING_FOR_PODS: Final = "WaitingForPods"
 UNSCHEDULABLE: Final = "Unschedulable"
 IMAGE_PULL_FAILED: Final = "ImagePullFailed"
 CONTAINER_CONFIG_ERROR: Final = "ContainerConfigError"
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
 POD_NOT_CREATED: Final = "PodNotCreated"
 OLD_JOB_REMAINS: Final = "OldJobRemains"
+
+# Reasons of Suspended.
 JOB_SUSPENDED: Final = "Suspended"
+WAITING_FOR_QUOTA: Final = "WaitingForQuota"
 RESUMED: Final = "Resumed"
+
+# Reasons of Stalled.
+NO_PROGRESS: Final = "NoProgress"
+PROGRESS_RESUMED: Final = "ProgressResumed"
 
 # Reasons of Complete and ModelUploaded.
 TRAINING_SUCCEEDED: Final = "TrainingSucceeded"
@@ -61,17 +81,23 @@ UPLOAD_VERIFIED: Final = "UploadVerified"
 INVALID_SPEC: Final = "InvalidSpec"
 OOM_KILLED: Final = "OOMKilled"
 EVICTED: Final = "Evicted"
+POD_REJECTED: Final = "PodRejected"
+NODE_LOST: Final = "NodeLost"
+CANCELLED: Final = "Cancelled"
+PENDING_DEADLINE_EXCEEDED: Final = "PendingDeadlineExceeded"
 TRAINER_FAILED: Final = "TrainerFailed"
 BACKOFF_LIMIT_EXCEEDED: Final = "BackoffLimitExceeded"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 MODEL_NOT_REPORTED: Final = "ModelNotReported"
 JOB_NAME_TAKEN: Final = "JobNameTaken"
+SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
 
 # Reasons of MessageSettled.
 REMOVED_FROM_QUEUE: Final = "RemovedFromQueue"
 
 # Reasons of Events that are no condition's.
 DUPLICATE_MESSAGE: Final = "DuplicateMessage"
+CALLBACK_GIVEN_UP: Final = "CallbackGivenUp"
 
 # Reasons of CallbackDelivered.
 DELIVERED: Final = "Delivered"

@@ -14,6 +14,9 @@ from .names import MAX_NAME_LENGTH
 
 MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
 
+SERVICE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+"""DNS-1035."""
+
 COLUMNS = (
     ("Status", "string", ".status.phase", 0, "Pending, Running, Suspended, Complete or Failed"),
     ("Progress", "integer", ".status.progress.percent", 0, "Percent of the whole training"),
@@ -95,7 +98,12 @@ def _root_schema() -> dict[str, Any]:
             {
                 "rule": f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
                 "message": f"metadata.name must be at most {MAX_NAME_LENGTH} characters, because the names of Job and pods are made from it",
-            }
+            },
+            {
+                "rule": f"self.spec.trainer.nodes == 1 || self.metadata.name.matches('{SERVICE_NAME_PATTERN}')",
+                "message": "with trainer.nodes, metadata.name must begin with a letter and have only lower-case letters, digits and dashes,"
+                " because a Service of that name is made: rename it",
+            },
         ],
     }
 

@@ -22,6 +22,10 @@ class MessageRejectedError(VottOperatorError):
         self.status_url = status_url
 
 
+class PodTemplateError(VottOperatorError):
+    """spec.podTemplate contradicts what the operator sets of a pod; the text names the path and the remedy."""
+
+
 class ClusterError(VottOperatorError):
     """The Kubernetes API refused or failed a request.
 

@@ -68,15 +68,40 @@ class Trainer(ApiModel):
         description="Image of the trainer container. Default: the operator's setting trainer.image.",
         max_length=1024,
     )
-    gpus: int = Field(1, description="Number of GPUs. 0 trains on the CPU.", ge=0, le=64)
+    gpus: int = Field(1, description="Number of GPUs, for each node. 0 trains on the CPU.", ge=0, le=64)
     gpu_resource_name: str = Field(
         "nvidia.com/gpu",
         description="Extended resource that is a GPU here; the names of MIG slices (nvidia.com/mig-1g.10gb) and shared GPUs work too.",
         min_length=1,
         max_length=253,
     )
+    nodes: int = Field(
+        1,
+        description="Number of pods that train together, each with its own GPUs. When one of them fails, all start again.",
+        ge=1,
+        le=64,
+    )
     resources: ResourceRequirements | None = Field(
         None, description="CPU and memory of the trainer container. Default: the operator's setting trainer.resources."
+    )
+
+
+class PodTemplateMetadata(ApiModel):
+    """Labels and annotations of the pods."""
+
+    labels: dict[str, str] | None = Field(None, description="Labels, beside the operator's own.")
+    annotations: dict[str, str] | None = Field(None, description="Annotations, beside the operator's own.")
+
+
+class PodTemplate(ApiModel):
+    """A partial PodTemplateSpec."""
+
+    metadata: PodTemplateMetadata | None = Field(None, description="Labels and annotations of the pods.")
+    spec: dict[str, Any] | None = Field(
+        None,
+        description="A partial PodSpec, for example tolerations, nodeSelector, priorityClassName, volumes, and volumeMounts or env of"
+        " the container `trainer`.",
+        json_schema_extra={"type": "object", "x-kubernetes-preserve-unknown-fields": True},
     )
 
 
@@ -101,19 +126,31 @@ class TrainingJobSpec(ApiModel):
         description="Image, GPUs and other resources of the pod that trains.",
         json_schema_extra={"default": {}},  # so that the API server fills in the defaults within
     )
+    pod_template: PodTemplate | None = Field(
+        None,
+        description="Merged under what the operator sets of the training's pods, lists by name where Kubernetes does that."
+        " Something that the operator sets to another value is refused.",
+    )
     suspend: bool = Field(
         False,
         description="True stops the training's pods and starts no new ones until it is false again. May be changed.",
     )
     backoff_limit: int = Field(
         3,
-        description="How often a failed training is tried again. Failures that trying again can't help (bad annotations, refused upload) are not.",
+        description="How often a training that failed by a fault of its own is tried again. Interruptions (eviction, drain, preemption,"
+        " a lost node) do not count; failures that trying again can't help (bad annotations, refused upload) are final.",
         ge=0,
         le=100,
     )
     active_deadline_seconds: int | None = Field(
         None,
         description="The training fails when it is not complete this many seconds after it started.",
+        ge=1,
+        le=31_536_000,
+    )
+    pending_deadline_seconds: int | None = Field(
+        None,
+        description="The training fails when it waits this many seconds for a node. Default: it waits.",
         ge=1,
         le=31_536_000,
     )
@@ -138,6 +175,11 @@ class Progress(ApiModel):
         None, description="Classification loss, mean over the current epoch so far."
     )
     images_per_second: float | None = Field(None, description="Images trained per second.", ge=0)
+    estimated_completion_time: str | None = Field(
+        None,
+        description="When the training will end, by its speed so far.",
+        json_schema_extra={"format": "date-time"},
+    )
     last_updated_time: str | None = Field(
         None, description="When the trainer last reported.", json_schema_extra={"format": "date-time"}
     )
@@ -162,7 +204,7 @@ class Condition(ApiModel):
     """One aspect of the state, as in Kubernetes' metav1.Condition."""
 
     type: str = Field(
-        description="Running, Suspended, Complete, Failed, ModelUploaded, CallbackDelivered or MessageSettled.",
+        description="Running, Stalled, Suspended, Complete, Failed, ModelUploaded, CallbackDelivered or MessageSettled.",
         max_length=316,
     )
     status: str = Field(description="True, False or Unknown.", json_schema_extra={"enum": ["True", "False", "Unknown"]})
@@ -196,7 +238,15 @@ class TrainingJobStatus(ApiModel):
     completion_time: str | None = Field(
         None, description="When the training ended, well or not.", json_schema_extra={"format": "date-time"}
     )
-    restarts: int | None = Field(None, description="How many of the training's pods failed and were replaced.", ge=0)
+    pod_name: str | None = Field(
+        None, description="The pod that trains, or trained last; with several nodes the first of them."
+    )
+    restarts: int | None = Field(
+        None, description="How often the training began anew in another pod, after failures and interruptions.", ge=0
+    )
+    failures: int | None = Field(
+        None, description="With several nodes: how many failures counted against spec.backoffLimit.", ge=0
+    )
     progress: Progress | None = Field(None, description="How far the training is.")
     metrics: tuple[Metric, ...] | None = Field(
         None,
@@ -218,6 +268,7 @@ class Metadata(ApiModel):
     deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: tuple[str, ...] = ()
 
 
 class TrainingJob(ApiModel):
@@ -239,6 +290,11 @@ class TrainingJob(ApiModel):
     def is_from(self, message_id: str) -> bool:
         """Whether the queue message of that id brought it."""
         return self.metadata.annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody deleted it, and a finalizer holds it."""
+        return self.metadata.deletion_timestamp is not None
 
     @property
     def failed(self) -> bool:
