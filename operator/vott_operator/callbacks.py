@@ -8,21 +8,21 @@ import json
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from .errors import CallbackError
 from .models import Progress
+from .notes import Outcome
 from .settings import CallbackSettings
 from .urls import check_http_url, without_credentials
 
-State = Literal["succeeded", "failed"]
 MAX_RETRY_AFTER_SECONDS = 3600.0
 
 
-def payload(job: str, state: State, message: str, progress: Progress | None) -> dict[str, Any]:
+def payload(job: str, state: Outcome, message: str, progress: Progress | None) -> dict[str, Any]:
     """The body of a terminal callback. `progress` is the trainer's last word on how far it came; None before its first."""
     known = progress or Progress()
     fraction = 1.0 if state == "succeeded" else (known.percent or 0) / 100

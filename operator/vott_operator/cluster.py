@@ -7,7 +7,7 @@ into one of `errors.py`.
 import base64
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +22,9 @@ from . import constants as c
 from . import names
 from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
 from .models import TrainingJob
+from .moments import timestamp
 from .names import Key
-from .plan import EventNote
-from .status import timestamp
+from .notes import EventNote
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
@@ -96,20 +96,42 @@ class Cluster:
             raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
         return _read(answer)
 
+    async def set_finalizers(self, trainingjob: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
+        """Set the finalizers of that very TrainingJob, as it was read. Raises NotFoundError when it is gone.
+
+        Raises ClusterError (409) when it changed in between.
+        """
+        metadata = trainingjob.metadata
+        body: list[Body] = [
+            {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
+            {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
+        ]
+        try:
+            return _read(await self._send("PATCH", _trainingjob(trainingjob.key), body, JSON_PATCH))
+        except InvalidObjectError as error:  # one of the tests
+            raise ClusterError(f"{trainingjob.key} changed meanwhile", 409, error.answer) from None
+
     async def delete_trainingjob(self, trainingjob: TrainingJob) -> None:
         """Delete that very TrainingJob, and by its ownership all that it made. One that is gone is as good."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": trainingjob.metadata.uid}}
-        try:
-            await self._send("DELETE", _trainingjob(trainingjob.key), body)
-        except NotFoundError:
-            return
-        except ClusterError as error:
-            if error.status != 409:  # another of the same name
-                raise
+        await self._delete(_trainingjob(trainingjob.key), trainingjob.metadata.uid)
 
     async def create_job(self, manifest: Mapping[str, Any]) -> Body:
-        """Create a batch/v1 Job. Raises AlreadyExistsError."""
-        return await self._send("POST", f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs", manifest)
+        """Create a batch/v1 Job. Raises AlreadyExistsError; InvalidObjectError also for a field that there is not."""
+        path = f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs"
+        return await self._send("POST", path, manifest, query="&fieldValidation=Strict")
+
+    async def delete_job(self, key: Key, uid: str) -> None:
+        """Delete that very Job; its pods end with their grace period. One that is gone is as good."""
+        path = f"apis/batch/v1/namespaces/{key.namespace}/jobs/{names.job(key.name)}"
+        await self._delete(path, uid)
+
+    async def create_service(self, manifest: Mapping[str, Any]) -> None:
+        """Create a Service; one that its owner has already is as good.
+
+        Raises AlreadyExistsError when it is somebody else's, and ClusterError when it is an earlier TrainingJob's.
+        """
+        await self._create_owned("services", manifest)
 
     async def read_job(self, key: Key) -> Body:
         """The Job of a TrainingJob's name, whoever owns it. Raises NotFoundError."""
@@ -135,17 +157,9 @@ class Cluster:
     async def create_secret(self, manifest: Mapping[str, Any]) -> None:
         """Create a Secret; one that its owner has already is as good.
 
-        Raises ClusterError when it is an earlier owner's, which the garbage collector is about to remove.
+        Raises AlreadyExistsError when it is somebody else's, and ClusterError when it is an earlier TrainingJob's.
         """
-        metadata = manifest["metadata"]
-        path = f"api/v1/namespaces/{metadata['namespace']}/secrets"
-        try:
-            await self._send("POST", path, manifest)
-        except AlreadyExistsError:
-            existing = await self._send("GET", f"{path}/{metadata['name']}")
-            owners = {item["uid"] for item in existing["metadata"].get("ownerReferences") or ()}
-            if owners != {item["uid"] for item in metadata["ownerReferences"]}:
-                raise ClusterError(f"the Secret {metadata['name']} of an earlier TrainingJob is still there") from None
+        await self._create_owned("secrets", manifest)
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, str]:
         """The Secret's data, decoded. Raises NotFoundError."""
@@ -162,6 +176,14 @@ class Cluster:
         except AlreadyExistsError:
             return
 
+    async def refusal_of_pods(self, namespace: str, job_uid: str) -> str:
+        """The newest Event in which that Job says why it can't make a pod; empty where there is none."""
+        selector = quote(f"involvedObject.uid={job_uid},reason=FailedCreate")
+        path, query = f"api/v1/namespaces/{namespace}/events", f"fieldSelector={selector}"
+        events = [event async for event in self._list(path, query)]
+        newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
+        return str(newest.get("message") or "")
+
     async def read_lease(self, key: Key) -> Body:
         """A coordination.k8s.io/v1 Lease. Raises NotFoundError."""
         return await self._send("GET", _lease(key))
@@ -174,6 +196,31 @@ class Cluster:
         """Write a Lease that was read. Raises ClusterError (409) when it changed in between."""
         await self._send("PUT", _lease(Key(lease["metadata"]["namespace"], lease["metadata"]["name"])), lease)
 
+    async def _create_owned(self, plural: str, manifest: Mapping[str, Any]) -> None:
+        metadata = manifest["metadata"]
+        path = f"api/v1/namespaces/{metadata['namespace']}/{plural}"
+        try:
+            await self._send("POST", path, manifest)
+        except AlreadyExistsError:
+            existing = await self._send("GET", f"{path}/{metadata['name']}")
+            owners = {item["uid"]: item["kind"] for item in existing["metadata"].get("ownerReferences") or ()}
+            if owners.keys() == {item["uid"] for item in metadata["ownerReferences"]}:
+                return
+            if c.KIND not in owners.values():
+                raise
+            # The garbage collector is about to remove it.
+            raise ClusterError(f"{plural} {metadata['name']} of an earlier TrainingJob is still there") from None
+
+    async def _delete(self, path: str, uid: str) -> None:
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        try:
+            await self._send("DELETE", path, body)
+        except NotFoundError:
+            return
+        except ClusterError as error:
+            if error.status != 409:  # another of the same name
+                raise
+
     async def _list(self, path: str, query: str = "") -> AsyncIterator[Body]:
         token = ""
         while True:
@@ -185,9 +232,14 @@ class Cluster:
                 return
 
     async def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | list[Body] | None = None, content_type: str = JSON
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | list[Body] | None = None,
+        content_type: str = JSON,
+        query: str = "",
     ) -> Body:
-        query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}"
+        query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}{query}"
         headers = {"Accept": "application/json", "Content-Type": content_type}
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
         try:

@@ -62,6 +62,7 @@ IMAGE_PULL_FAILED: Final = "ImagePullFailed"
 CONTAINER_CONFIG_ERROR: Final = "ContainerConfigError"
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 POD_NOT_CREATED: Final = "PodNotCreated"
+JOB_NOT_CREATED: Final = "JobNotCreated"
 OLD_JOB_REMAINS: Final = "OldJobRemains"
 
 # Reasons of Suspended.
@@ -91,6 +92,9 @@ DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
 MODEL_NOT_REPORTED: Final = "ModelNotReported"
 JOB_NAME_TAKEN: Final = "JobNameTaken"
 SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
+
+# Reasons that the trainer gives and the operator knows.
+PEER_LOST: Final = "PeerLost"
 
 # Reasons of MessageSettled.
 REMOVED_FROM_QUEUE: Final = "RemovedFromQueue"

@@ -13,7 +13,7 @@ from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, Messag
 from .message import MessageDefaults, TrainMessage, parse_message
 from .models import TrainingJob
 from .names import Key
-from .plan import EventNote
+from .notes import EventNote
 from .queue_settings import QueueSettings
 from .queues.base import Delivery
 from .settings import Settings
@@ -48,6 +48,7 @@ class Converter:
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
+        self._trainingjob_defaults = settings.trainingjob_settings_of(queue)
         self._defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
         self._content_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -72,6 +73,7 @@ class Converter:
             namespace=self._namespace,
             plugin=self._plugin(message),
             ttl_seconds=self._ttl_seconds,
+            defaults=self._trainingjob_defaults,
             annotations={
                 c.ANNOTATION_QUEUE: self._identity,
                 c.ANNOTATION_MESSAGE_ID: delivery.id,

@@ -1,26 +1,19 @@
-"""From a TrainingJob to the objects it needs: the Job and the Secret with its URLs. Pure."""
+"""From a TrainingJob to the objects it needs: the Job, with several nodes a Service, and the Secret with its URLs. Pure."""
 
-import json
 from typing import Any
 
 from . import constants as c
-from . import names
+from . import names, pods
 from .message import TrainMessage
 from .models import TrainingJob
-from .settings import TrainerSettings
+from .trainer_settings import TrainerSettings, TrainingJobSettings
 from .urls import has_credentials, without_credentials
 
 Manifest = dict[str, Any]
-WORK_DIR = "/work"
-TEMP_DIR = "/tmp"  # noqa: S108 - inside the container, an emptyDir of its own
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 - likewise
+NO_DEFAULTS = TrainingJobSettings()
 
-URL_FIELDS = ("annotations", "model", "callback")
-FLAGS = {"annotations": "--annotations", "model": "--model", "callback": "--status"}
-GPU_TOLERATIONS = (
-    {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
-    {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
-)
+DISRUPTED = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+"""Eviction, drain, preemption or a lost node."""
 
 
 def trainingjob_manifest(
@@ -31,25 +24,24 @@ def trainingjob_manifest(
     plugin: str,
     annotations: dict[str, str],
     ttl_seconds: int | None = None,
+    defaults: TrainingJobSettings = NO_DEFAULTS,
 ) -> Manifest:
     """The TrainingJob for a message. URLs go in without their credentials; `url_secret` holds the full ones."""
-    spec: Manifest = {"plugin": plugin, "parameters": message.parameters}
+    spec: Manifest = {**defaults.to_spec(), "plugin": plugin, "parameters": message.parameters}
     spec |= {field: {"url": without_credentials(url)} for field, url in _urls(message).items()}
     if _needs_secret(message):
         spec["urlSecretRef"] = {"name": names.url_secret(name)}
     if ttl_seconds is not None:
         spec["ttlSecondsAfterFinished"] = ttl_seconds
-    return {
-        "apiVersion": c.API_VERSION,
-        "kind": c.KIND,
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {c.LABEL_MANAGED_BY: c.MANAGED_BY},
-            "annotations": annotations,
-        },
-        "spec": spec,
+    metadata: Manifest = {
+        "name": name,
+        "namespace": namespace,
+        "labels": {**defaults.labels, c.LABEL_MANAGED_BY: c.MANAGED_BY},
+        "annotations": annotations,
     }
+    if message.status:
+        metadata["finalizers"] = [c.FINALIZER]
+    return {"apiVersion": c.API_VERSION, "kind": c.KIND, "metadata": metadata, "spec": spec}
 
 
 def url_secret(message: TrainMessage, owner: TrainingJob) -> Manifest | None:
@@ -75,25 +67,50 @@ def _needs_secret(message: TrainMessage) -> bool:
     return any(has_credentials(url) for url in _urls(message).values())
 
 
+def service(trainingjob: TrainingJob) -> Manifest | None:
+    """The headless Service that gives the pods of several nodes host names; None for one node."""
+    if trainingjob.spec.trainer.nodes == 1:
+        return None
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _child_metadata(trainingjob, names.service(trainingjob.metadata.name)),
+        "spec": {
+            "clusterIP": "None",
+            # The pods look for each other before any of them is ready.
+            "publishNotReadyAddresses": True,
+            "selector": {c.LABEL_TRAININGJOB: trainingjob.metadata.name},
+            "ports": [{"name": "rendezvous", "port": c.RENDEZVOUS_PORT}],
+        },
+    }
+
+
 def job(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
-    """The batch/v1 Job that trains."""
+    """The batch/v1 Job that trains. Raises PodTemplateError where spec.podTemplate contradicts what the operator sets."""
     spec = trainingjob.spec
-    metadata = _child_metadata(trainingjob, names.job(trainingjob.metadata.name))
-    if queue := trainingjob.metadata.labels.get(c.KUEUE_QUEUE_LABEL):
-        metadata["labels"][c.KUEUE_QUEUE_LABEL] = queue
+    nodes = spec.trainer.nodes
     job_spec: Manifest = {
-        "backoffLimit": spec.backoff_limit,
+        # Indexed, so that a pod's name says exactly whose and which it is.
+        "completionMode": "Indexed",
+        "completions": nodes,
+        "parallelism": nodes,
         "suspend": spec.suspend,
-        "podFailurePolicy": _pod_failure_policy(),
-        "template": {"metadata": {"labels": _labels(trainingjob)}, "spec": _pod_spec(trainingjob, settings)},
+        **(_retried_by_the_job(spec.backoff_limit) if nodes == 1 else _failing_together()),
+        "template": pods.template(trainingjob, settings),
     }
     if spec.active_deadline_seconds is not None:
         job_spec["activeDeadlineSeconds"] = spec.active_deadline_seconds
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": job_spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": _job_metadata(trainingjob), "spec": job_spec}
 
 
-def _labels(owner: TrainingJob) -> dict[str, str]:
-    return {c.LABEL_MANAGED_BY: c.MANAGED_BY, c.LABEL_TRAININGJOB: owner.metadata.name}
+def _job_metadata(trainingjob: TrainingJob) -> Manifest:
+    metadata = _child_metadata(trainingjob, names.job(trainingjob.metadata.name))
+    own = trainingjob.metadata.labels
+    metadata["labels"] |= {key: value for key, value in own.items() if key.startswith(c.KUEUE_PREFIX)}
+    if trainingjob.spec.trainer.nodes > 1:
+        # So that a failure is counted once, however often it is seen.
+        metadata["annotations"] = {c.ANNOTATION_FAILURES: str(trainingjob.status.failures or 0)}
+    return metadata
 
 
 def _child_metadata(owner: TrainingJob, name: str) -> Manifest:
@@ -108,116 +125,30 @@ def _child_metadata(owner: TrainingJob, name: str) -> Manifest:
     return {
         "name": name,
         "namespace": owner.metadata.namespace,
-        "labels": _labels(owner),
+        "labels": pods.labels(owner),
         "ownerReferences": [reference],
     }
 
 
-def _pod_failure_policy() -> Manifest:
-    return {
-        "rules": [
-            # Eviction, drain and preemption are not the training's fault.
-            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            {
-                "action": "FailJob",
-                "onExitCodes": {
-                    "containerName": c.TRAINER_CONTAINER,
-                    "operator": "In",
-                    "values": list(c.EXIT_CODES_PERMANENT),
-                },
-            },
-        ]
-    }
-
-
-def _pod_spec(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
-    volumes, _ = zip(*_volumes(trainingjob, settings), strict=True)
-    return {
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.service_account_name,
-        "terminationGracePeriodSeconds": settings.termination_grace_period_seconds,
-        "enableServiceLinks": False,
-        "nodeSelector": settings.node_selector,
-        "tolerations": [*GPU_TOLERATIONS, *settings.tolerations],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": c.TRAINER_UID,
-            "runAsGroup": c.TRAINER_UID,
-            "fsGroup": c.TRAINER_UID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(trainingjob, settings)],
-        "volumes": list(volumes),
-    }
-
-
-def _container(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
-    _, mounts = zip(*_volumes(trainingjob, settings), strict=True)
-    return {
-        "name": c.TRAINER_CONTAINER,
-        "image": trainingjob.spec.trainer.image or settings.image,
-        "imagePullPolicy": settings.image_pull_policy,
-        "args": _arguments(trainingjob),
-        "env": _environment(trainingjob, settings),
-        "resources": _resources(trainingjob, settings),
-        "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": list(mounts),
-    }
-
-
-def _arguments(trainingjob: TrainingJob) -> list[str]:
-    spec = trainingjob.spec
-    arguments = ["--plugin", spec.plugin, "--parameters", json.dumps(spec.parameters, separators=(",", ":"))]
-    for field in URL_FIELDS:
-        location = getattr(spec, field)
-        if location is not None:
-            arguments += [FLAGS[field], f"@{c.URLS_DIR}/{field}" if spec.url_secret_ref else location.url]
-    # Kubernetes replaces $(NAME) in arguments by the environment; what a message says must not reach into it.
-    return [argument.replace("$", "$$") for argument in [*arguments, "--trainingjob", str(trainingjob.key)]]
-
-
-def _environment(trainingjob: TrainingJob, settings: TrainerSettings) -> list[Manifest]:
-    plain = {
-        "TRAININGJOB_UID": trainingjob.metadata.uid,
-        "VOTT_WORK_DIR": WORK_DIR,
-        "HOME": TEMP_DIR,
-        "TMPDIR": TEMP_DIR,
-    }
-    environment: list[Manifest] = [{"name": name, "value": value} for name, value in plain.items()]
-    if store := settings.model_store:
-        key = "AZURE_STORAGE_CONNECTION_STRING"
-        environment.append({"name": key, "valueFrom": {"secretKeyRef": {"name": store.secret_name, "key": key}}})
-        environment.append({"name": "VOTT_MODEL_CONTAINERS", "value": ",".join(store.containers)})
-    return environment
-
-
-def _resources(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
-    trainer = trainingjob.spec.trainer
-    resources = (trainer.resources or settings.resources).to_api()
-    if trainer.gpus:
-        resources["limits"] = {**resources.get("limits", {}), trainer.gpu_resource_name: trainer.gpus}
-    return resources
-
-
-def _volumes(trainingjob: TrainingJob, settings: TrainerSettings) -> list[tuple[Manifest, Manifest]]:
-    """Each volume with its mount."""
-    volumes: list[tuple[Manifest, Manifest]] = [
-        ({"name": "work", "emptyDir": {"sizeLimit": settings.work_volume}}, {"name": "work", "mountPath": WORK_DIR}),
-        ({"name": "tmp", "emptyDir": {"sizeLimit": settings.work_volume}}, {"name": "tmp", "mountPath": TEMP_DIR}),
-        (
-            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": settings.shared_memory}},
-            {"name": "shm", "mountPath": SHARED_MEMORY},
-        ),
+def _retried_by_the_job(backoff_limit: int) -> Manifest:
+    """One pod: the Job replaces it. What is not the training's fault does not count."""
+    rules = [
+        {"action": "Ignore", **DISRUPTED},
+        {"action": "Ignore", **_exited(c.EXIT_CODE_SIGTERM)},
+        {"action": "FailJob", **_exited(*c.EXIT_CODES_PERMANENT)},
     ]
-    if reference := trainingjob.spec.url_secret_ref:
-        secret = {"secretName": reference.name, "defaultMode": 0o440}
-        volumes.append(
-            ({"name": "urls", "secret": secret}, {"name": "urls", "mountPath": c.URLS_DIR, "readOnly": True})
-        )
-    return volumes
+    return {"backoffLimit": backoff_limit, "podFailurePolicy": {"rules": rules}}
+
+
+def _failing_together() -> Manifest:
+    """Several pods: one's failure ends them all, for the others can't go on without it. The operator makes the next Job.
+
+    The Job's condition tells by the rule's number what kind of failure it was, so their order matters.
+    """
+    kinds = [DISRUPTED, _exited(c.EXIT_CODE_SIGTERM), _exited(*c.EXIT_CODES_PERMANENT)]
+    return {"backoffLimit": 0, "podFailurePolicy": {"rules": [{"action": "FailJob", **kind} for kind in kinds]}}
+
+
+def _exited(*codes: int) -> Manifest:
+    values = {"containerName": c.TRAINER_CONTAINER, "operator": "In", "values": list(codes)}
+    return {"onExitCodes": values}

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from . import constants as c
 from .conditions import Finding
 from .models import TrainingJob
+from .moments import moment
 from .observed import Observed
 
 MESSAGE_LIFE = timedelta(days=14)
@@ -38,16 +39,12 @@ def remaining(observed: Observed, now: datetime) -> timedelta | None:
     seconds = trainingjob.spec.ttl_seconds_after_finished
     if seconds is None:
         return None
-    stays = _time(trainingjob.status.completion_time, now) + timedelta(seconds=seconds) - now
+    stays = moment(trainingjob.status.completion_time, now) + timedelta(seconds=seconds) - now
     if is_settled(observed):
         return stays
-    return max(stays, _time(trainingjob.metadata.creation_timestamp, now) + MESSAGE_LIFE - now)
+    return max(stays, moment(trainingjob.metadata.creation_timestamp, now) + MESSAGE_LIFE - now)
 
 
 def _is_recorded(trainingjob: TrainingJob) -> bool:
     told = trainingjob.condition(c.MESSAGE_SETTLED)
     return told is not None and told.status == "True"
-
-
-def _time(text: str | None, default: datetime) -> datetime:
-    return datetime.fromisoformat(text) if text else default

@@ -8,6 +8,8 @@ from . import constants as c
 from .observed import JobState, PodState
 
 REASON_PATTERN = re.compile(r"^[A-Z][A-Za-z0-9]{0,62}$")
+QUOTA_PATTERN = re.compile(r"exceeded quota: (?P<name>[^,]+)")
+RULE_PATTERN = re.compile(r"matching FailJob rule at index (\d+)")
 IMAGE_REASONS = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -18,6 +20,18 @@ IMAGE_REASONS = (
 )
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 DEADLINE_REASON = "DeadlineExceeded"
+POLICY_REASON = "PodFailurePolicy"
+LOST_REASON = "NodeLost"
+LAST_INTERRUPTION_RULE = 1
+"""Index of the last podFailurePolicy rule of several nodes that tells of an interruption (desired.py)."""
+# https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
+DISRUPTIONS = {
+    "PreemptionByScheduler": "preempted for a pod of higher priority",
+    "DeletionByTaintManager": "removed because its node got a taint that it does not tolerate",
+    "EvictionByEvictionAPI": "evicted, as by a drain of its node",
+    "DeletionByPodGC": "lost with its node",
+    "TerminationByKubelet": "ended by its node, which shuts down or is short of a resource",
+}
 
 
 class Explanation(NamedTuple):
@@ -49,6 +63,28 @@ def explain_waiting(pod: PodState) -> Explanation | None:
     return None
 
 
+def explain_lost(pod: PodState) -> Explanation | None:
+    """What to say of a pod whose node no longer answers."""
+    if pod.reason != LOST_REASON:
+        return None
+    return Explanation(
+        c.NODE_LOST,
+        f"Node {pod.node} of pod {pod.name} does not answer. The training goes on in another pod once the cluster has given up the node; "
+        f"see `kubectl describe node {pod.node}`, and delete the node if it is gone for good.",
+    )
+
+
+def explain_interruption(pod: PodState | None) -> Explanation:
+    """Why a pod that was not at fault runs no more."""
+    if pod is None:
+        cause = "The pod that ran was deleted or lost"
+    else:
+        cause = f"Pod {pod.name} was {DISRUPTIONS.get(pod.disruption, pod.disruption or 'stopped')}"
+    return Explanation(
+        c.INTERRUPTED, f"{cause}; another one takes over. This does not count against spec.backoffLimit."
+    )
+
+
 def explain_missing_secret(name: str, namespace: str) -> Explanation:
     """A pod whose Secret is not there waits without a word of its own."""
     return Explanation(
@@ -57,33 +93,50 @@ def explain_missing_secret(name: str, namespace: str) -> Explanation:
     )
 
 
-def explain_no_pod(job: JobState, namespace: str) -> Explanation:
-    """A Job that can't make a pod says so in its Events only."""
+def explain_no_pod(job: JobState, refusal: str, namespace: str) -> Explanation:
+    """A Job that can't make a pod says so in its Events only; `refusal` is the last one's text, if there is one."""
+    text = refusal.removeprefix("Error creating: ").rstrip(". ")
+    if quota := QUOTA_PATTERN.search(text):
+        return Explanation(
+            c.QUOTA_EXCEEDED,
+            f"A quota refuses the pod ({text}). It starts by itself once others have ended; or raise the ResourceQuota {quota['name']}.",
+        )
+    cause = f"can't make a pod: {text}" if text else "has made no pod yet, and says nothing of the cause"
     return Explanation(
-        c.POD_NOT_CREATED,
-        "The Job has made no pod yet: a quota, a missing ServiceAccount or Pod Security may refuse it; "
-        f"see `kubectl describe job -n {namespace} {job.name}`.",
+        c.POD_NOT_CREATED, f"The Job {cause}. It keeps trying; see `kubectl describe job -n {namespace} {job.name}`."
     )
 
 
-def explain_failure(job: JobState, pods: tuple[PodState, ...], namespace: str) -> Explanation:
+def explain_refused_job(answer: str) -> Explanation:
+    """The API server forbids the Job itself, for now."""
+    if quota := QUOTA_PATTERN.search(answer):
+        remedy = f"It is tried again; or raise the ResourceQuota {quota['name']}."
+        return Explanation(c.QUOTA_EXCEEDED, f"A quota refuses the Job ({answer.rstrip('. ')}). {remedy}")
+    return Explanation(
+        c.JOB_NOT_CREATED,
+        f"The API server forbids the Job ({answer.rstrip('. ')}). It is tried again; an administrator has to allow it.",
+    )
+
+
+def explain_failure(job: JobState, pods: tuple[PodState, ...], nodes: int, namespace: str) -> Explanation:
     """Why a Job failed for good."""
     if job.failed_reason == DEADLINE_REASON:
         return Explanation(
             c.DEADLINE_EXCEEDED,
             "The training was not complete within spec.activeDeadlineSeconds. Raise it, or lower the number of epochs.",
         )
-    last = last_failed(pods)
-    if last is None:
+    guilty = first_failed(pods) if nodes > 1 else last_failed(pods)
+    if guilty is None:
         return Explanation(
             job.failed_reason or c.TRAINER_FAILED,
             f"The Job failed: {job.failed_message or 'no reason was given'}. Its pods are gone; "
             f"see `kubectl describe job -n {namespace} {job.name}`.",
         )
-    cause = explain_pod(last, namespace)
-    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or job.failed_pods < 2:
+    cause = explain_pod(guilty, namespace)
+    tries = job.failures + 1 if nodes > 1 else job.failed_pods
+    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or tries < 2:
         return cause
-    return Explanation(cause.reason, f"{cause.message} Tried {job.failed_pods} times (spec.backoffLimit).")
+    return Explanation(cause.reason, f"{cause.message} Tried {tries} times (spec.backoffLimit).")
 
 
 def explain_pod(pod: PodState, namespace: str) -> Explanation:
@@ -102,13 +155,45 @@ def explain_pod(pod: PodState, namespace: str) -> Explanation:
     told = _trainers_own_words(pod.termination_message)
     if told is not None:
         return told
+    if pod.exit_code is None and pod.reason:
+        return Explanation(
+            c.POD_REJECTED,
+            f"Node {pod.node or '(unnamed)'} refused the pod ({pod.reason}: {pod.message or 'no reason was given'}). "
+            "See `kubectl describe node` for what the node offers; its device plugin may be at fault.",
+        )
     code = "for an unknown reason" if pod.exit_code is None else f"with exit code {pod.exit_code}"
     return Explanation(c.TRAINER_FAILED, f"The trainer ended {code}; see `kubectl logs -n {namespace} {pod.name}`.")
 
 
 def last_failed(pods: tuple[PodState, ...]) -> PodState | None:
-    """The youngest pod that failed."""
-    return max((pod for pod in pods if pod.phase == "Failed"), key=lambda pod: pod.created, default=None)
+    """The youngest pod that failed by itself; where there is none, the youngest that was stopped."""
+    failed = [pod for pod in pods if pod.phase == "Failed"]
+    return max(failed, key=lambda pod: (not pod.interrupted, pod.created), default=None)
+
+
+def first_failed(pods: tuple[PodState, ...]) -> PodState | None:
+    """Of several nodes' pods the one that tells why: the first to fail by itself, not for missing another."""
+    failed = [pod for pod in pods if pod.phase == "Failed"]
+    return min(failed, key=_innocence, default=None)
+
+
+def is_interruption(job: JobState, pods: tuple[PodState, ...]) -> bool:
+    """Whether a Job of several nodes failed because a pod was taken away, not by a fault of the training."""
+    if any(pod.disruption for pod in pods):
+        return True
+    rule = RULE_PATTERN.search(job.failed_message) if job.failed_reason == POLICY_REASON else None
+    return rule is not None and int(rule[1]) <= LAST_INTERRUPTION_RULE
+
+
+def is_permanent(job: JobState) -> bool:
+    """Whether trying a failed Job of several nodes again can't help."""
+    return job.failed_reason in (DEADLINE_REASON, POLICY_REASON)
+
+
+def _innocence(pod: PodState) -> tuple[bool, bool, str]:
+    told = _trainers_own_words(pod.termination_message)
+    missed_another = told is not None and told.reason == c.PEER_LOST
+    return pod.interrupted, missed_another, pod.finished_at
 
 
 def _trainers_own_words(termination_message: str) -> Explanation | None:

@@ -78,7 +78,7 @@ async def job_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     app, body = _app(memo), event["object"]
     key = owner_key(body)
     if event["type"] == "DELETED":
-        app.store.drop_job(key)
+        app.store.drop_job(key, body["metadata"]["uid"])
     else:
         app.store.put_job(key, body)
     app.trigger(key)

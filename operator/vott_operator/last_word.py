@@ -14,7 +14,8 @@ from .conditions import Finding
 from .errors import CallbackError, ClusterError, NotFoundError
 from .models import TrainingJob
 from .names import Key
-from .plan import CallbackNote, plan
+from .notes import CallbackNote, EventNote
+from .plan import plan
 from .settings import Settings
 from .status import condition_patch
 from .store import Store
@@ -23,13 +24,15 @@ logger = logging.getLogger(__name__)
 
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 600.0
+MAX_RETRY_SECONDS_OF_DELETED = 30.0
 
 
 class _Wait(NamedTuple):
-    """Since the last attempt: how many there were, and when (loop time) the next is due."""
+    """Since the last attempt: how many there were, when (loop time) it was, and when the next is due."""
 
     uid: str
     attempts: int
+    last: float
     due: float
 
 
@@ -70,17 +73,28 @@ class LastWord:
         wait = self._waits.get(trainingjob.key)
         if wait is None or wait.uid != trainingjob.metadata.uid:
             return 0.0
-        return wait.due - asyncio.get_running_loop().time()
+        due = min(wait.due, wait.last + MAX_RETRY_SECONDS_OF_DELETED) if trainingjob.deleting else wait.due
+        return due - asyncio.get_running_loop().time()
 
     async def _record(self, trainingjob: TrainingJob, finding: Finding) -> None:
         status = condition_patch(trainingjob, finding, self._clock())
         if status is None:
             return
+        if finding.reason in (c.DELIVERY_GIVEN_UP, c.DELIVERY_REFUSED):
+            await self._note_giving_up(trainingjob, finding)
         try:
             self._store.put_trainingjob(await self._cluster.patch_status(trainingjob, status))
         except NotFoundError:
             self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
         logger.info("%s: callback %s: %s", trainingjob.key, finding.reason, finding.message)
+
+    async def _note_giving_up(self, trainingjob: TrainingJob, finding: Finding) -> None:
+        """The TrainingJob itself may be on its way out; the Event stays."""
+        note = EventNote("Warning", c.CALLBACK_GIVEN_UP, finding.message)
+        try:
+            await self._cluster.create_event(trainingjob, note, self._clock())
+        except ClusterError as error:
+            logger.warning("%s: Event %s not recorded: %s", trainingjob.key, note.reason, error)
 
     async def _attempt(self, trainingjob: TrainingJob, note: CallbackNote) -> tuple[Finding, float | None]:
         """Post once; what to record, and the delay before the next attempt."""
@@ -103,7 +117,10 @@ class LastWord:
         uid, known = trainingjob.metadata.uid, self._waits.get(trainingjob.key)
         attempts = known.attempts + 1 if known is not None and known.uid == uid else 1
         delay = error.retry_after or min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(attempts - 1, 12))
-        self._waits[trainingjob.key] = _Wait(uid, attempts, asyncio.get_running_loop().time() + delay)
+        if trainingjob.deleting:
+            delay = min(delay, MAX_RETRY_SECONDS_OF_DELETED)
+        now = asyncio.get_running_loop().time()
+        self._waits[trainingjob.key] = _Wait(uid, attempts, now, now + delay)
         return Finding(c.CALLBACK_DELIVERED, "False", c.DELIVERY_RETRYING, f"{error}. It is tried again."), delay
 
     async def _callback_url(self, trainingjob: TrainingJob) -> str:

@@ -31,6 +31,11 @@ def job(trainingjob_name: str) -> str:
     return trainingjob_name
 
 
+def service(trainingjob_name: str) -> str:
+    """Name of the headless Service under which several nodes find the first one."""
+    return trainingjob_name
+
+
 def url_secret(trainingjob_name: str) -> str:
     """Name of the Secret that holds the URLs with credentials."""
     return f"{trainingjob_name}-urls"

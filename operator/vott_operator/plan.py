@@ -5,49 +5,41 @@ It is level-triggered: whatever event came, the plan follows from what is true n
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from . import constants as c
-from . import desired, expiry
+from . import desired, expiry, outcome, stall
 from .conditions import Finding
+from .errors import PodTemplateError
 from .failures import Explanation
+from .moments import moment
+from .notes import CallbackNote, EventNote
 from .observed import JobState, Observed
 from .settings import Settings
-from .status import Verdict, condition_patch, failed, is_starting, judge, sentence, status_patch
+from .status import condition_patch, status_patch
+from .verdict import Verdict, cancelled, ending_pods, failed, is_starting, judge, node_due, suspended
 
 OLD_JOB_RECHECK_SECONDS = 2.0
 STARTING_RECHECK_SECONDS = 16.0
 MODEL_RECHECK_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class EventNote:
-    """A Kubernetes Event about the TrainingJob."""
-
-    type: Literal["Normal", "Warning"]
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallbackNote:
-    """The last word to the callback URL. `give_up` says that the time for it has run out."""
-
-    state: Literal["succeeded", "failed"]
-    message: str
-    give_up: bool = False
+ENDING_MARGIN = timedelta(seconds=30)
+"""How much longer than its grace period a pod of a cancelled training is waited for: its node may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Steps in the order in which they are applied. Nothing set means that all is as it should be."""
 
+    add_finalizer: bool = False
+    create_service: dict[str, Any] | None = None
     create_job: dict[str, Any] | None = None
     suspend_job: bool | None = None
+    events: tuple[EventNote, ...] = ()
+    status: dict[str, Any] | None = None
+    delete_job: bool = False
+    remove_finalizer: bool = False
     delete: bool = False
     """The TrainingJob itself, and with it all that it owns."""
-    status: dict[str, Any] | None = None
-    events: tuple[EventNote, ...] = ()
     callback: CallbackNote | None = None
     requeue_seconds: float | None = None
 
@@ -55,43 +47,89 @@ class Plan:
 def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """Decide. `now` is in UTC."""
     trainingjob, job = observed.trainingjob, observed.job
-    if trainingjob.metadata.deletion_timestamp:
-        return Plan()
     if trainingjob.finished:
         return _ended(observed, settings, now)
+    if trainingjob.deleting:
+        return _cancel(observed, settings, now)
+    if trainingjob.spec.callback is not None and c.FINALIZER not in trainingjob.metadata.finalizers:
+        return Plan(add_finalizer=True, requeue_seconds=0.0)
     if job is None:
-        return Plan(create_job=desired.job(trainingjob, settings.trainer))
+        return _without_job(observed, settings, now)
     if job.owner_uid != trainingjob.metadata.uid:
         return _foreign_job(observed, job, now)
+    if job.deleting:
+        return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+    return _follow(observed, job, settings, now)
+
+
+# ------------------------------------------------------------------------------------------------- from Job to its end
+
+
+def _without_job(observed: Observed, settings: Settings, now: datetime) -> Plan:
+    """Make the Job, once no pod of an earlier one is left."""
+    trainingjob = observed.trainingjob
+    if any(not pod.over for pod in observed.pods):
+        return Plan(status=status_patch(observed, ending_pods(observed), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+    if trainingjob.spec.suspend and _kueue_manages(observed):
+        return _say(observed, suspended(trainingjob), now)
+    try:
+        job = desired.job(trainingjob, settings.trainer)
+    except PodTemplateError as error:
+        return _say(observed, failed(Explanation(c.INVALID_SPEC, str(error))), now)
+    _shorten_deadline(job["spec"], observed, now)
+    return Plan(create_service=desired.service(trainingjob), create_job=job)
+
+
+def _shorten_deadline(spec: dict[str, Any], observed: Observed, now: datetime) -> None:
+    """A Job made anew has the time that the first one left."""
+    status, seconds = observed.trainingjob.status, spec.get("activeDeadlineSeconds")
+    if seconds is not None and status.start_time and status.phase != c.SUSPENDED:
+        spent = int((now - moment(status.start_time, now)).total_seconds())
+        spec["activeDeadlineSeconds"] = max(1, seconds - spent)
+
+
+def _follow(observed: Observed, job: JobState, settings: Settings, now: datetime) -> Plan:
+    """Say what is true of our Job, and keep it suspended or not as the spec says."""
     verdict = judge(observed, now)
+    held = _kueue_manages(observed) and observed.trainingjob.spec.suspend
+    if held and not job.over:  # Kueue alone suspends its Jobs, so the training is held by having none
+        return _say(observed, suspended(observed.trainingjob), now, delete_job=True)
+    more = stall.findings(observed, verdict, settings.trainer.stalled_after_seconds, now) if verdict else ()
     return Plan(
         suspend_job=_suspend_change(observed, job, verdict),
-        status=status_patch(observed, verdict, now),
-        events=_events(observed, verdict),
-        requeue_seconds=_recheck(observed, job, verdict),
+        status=status_patch(observed, verdict, now, more),
+        events=outcome.events(observed, verdict, more),
+        delete_job=verdict is not None and verdict.again,
+        requeue_seconds=_recheck(observed, job, verdict, settings, now),
     )
 
 
-def _ended(observed: Observed, settings: Settings, now: datetime) -> Plan:
-    """Only three things are left to do for it: the last word, a note that its message is gone, and in the end to delete it."""
-    callback, left = _last_word(observed, settings, now), expiry.remaining(observed, now)
-    if left is None:
-        return Plan(callback=callback)
-    if callback is None and left <= timedelta(0):
-        return Plan(delete=True)
-    findings = expiry.unrecorded(observed)
-    return Plan(
-        callback=callback,
-        status=condition_patch(observed.trainingjob, findings[0], now) if findings else None,
-        requeue_seconds=max(left.total_seconds(), 1.0) if callback is None else None,
-    )
+def _say(observed: Observed, verdict: Verdict, now: datetime, *, delete_job: bool = False) -> Plan:
+    status, events = status_patch(observed, verdict, now), outcome.events(observed, verdict)
+    return Plan(status=status, events=events, delete_job=delete_job)
 
 
-def _recheck(observed: Observed, job: JobState, verdict: Verdict | None) -> float | None:
+def _kueue_manages(observed: Observed) -> bool:
+    return c.KUEUE_QUEUE_LABEL in observed.trainingjob.metadata.labels
+
+
+def _suspend_change(observed: Observed, job: JobState, verdict: Verdict | None) -> bool | None:
+    wanted, ended = observed.trainingjob.spec.suspend, verdict is not None and verdict.terminal
+    return None if _kueue_manages(observed) or job.over or ended or job.suspended == wanted else wanted
+
+
+def _recheck(
+    observed: Observed, job: JobState, verdict: Verdict | None, settings: Settings, now: datetime
+) -> float | None:
     """Seconds until to look again where no event may come."""
     if job.complete and verdict is None:
         return MODEL_RECHECK_SECONDS
-    return STARTING_RECHECK_SECONDS if is_starting(observed) else None
+    times = [node_due(observed, job, now)]
+    if verdict is not None:
+        due = stall.due(observed, verdict, settings.trainer.stalled_after_seconds, now)
+        times.append(due if due is not None and due > now else None)
+    waits = [max(0.0, (time - now).total_seconds()) for time in times if time is not None]
+    return min([*waits, *([STARTING_RECHECK_SECONDS] if is_starting(observed) else [])], default=None)
 
 
 def _foreign_job(observed: Observed, job: JobState, now: datetime) -> Plan:
@@ -102,42 +140,47 @@ def _foreign_job(observed: Observed, job: JobState, now: datetime) -> Plan:
         finding = Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message)
         waiting = Verdict(c.PENDING, c.OLD_JOB_REMAINS, (finding,))
         return Plan(status=status_patch(without_job, waiting, now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
-    why = Explanation(
-        c.JOB_NAME_TAKEN,
-        f"There is already a Job {job.name} that this TrainingJob does not own. Delete it, or use another name.",
+    text = f"There is already a Job {job.name} that this TrainingJob does not own. Delete it, or use another name."
+    return _say(without_job, failed(Explanation(c.JOB_NAME_TAKEN, text)), now)
+
+
+# ---------------------------------------------------------------------------------------------------------- the ends
+
+
+def _ended(observed: Observed, settings: Settings, now: datetime) -> Plan:
+    """What is left to do: end what still runs, the last word, a note that its message is gone, and in the end to delete it."""
+    trainingjob, job = observed.trainingjob, observed.job
+    callback = outcome.last_word(trainingjob, settings.callbacks, now)
+    if job is not None and observed.owns_job and not job.over and not job.deleting:
+        return Plan(delete_job=True, callback=callback)
+    if callback is None and c.FINALIZER in trainingjob.metadata.finalizers:
+        return Plan(remove_finalizer=True, requeue_seconds=0.0)
+    left = expiry.remaining(observed, now)
+    if left is None or trainingjob.deleting:
+        return Plan(callback=callback)
+    if callback is None and left <= timedelta(0):
+        return Plan(delete=True)
+    findings = expiry.unrecorded(observed)
+    return Plan(
+        callback=callback,
+        status=condition_patch(trainingjob, findings[0], now) if findings else None,
+        requeue_seconds=max(left.total_seconds(), 1.0) if callback is None else None,
     )
-    verdict = failed(why)
-    return Plan(status=status_patch(without_job, verdict, now), events=_events(without_job, verdict))
 
 
-def _suspend_change(observed: Observed, job: JobState, verdict: Verdict | None) -> bool | None:
-    managed_by_kueue = c.KUEUE_QUEUE_LABEL in observed.trainingjob.metadata.labels
-    ended = verdict is not None and verdict.terminal
-    wanted = observed.trainingjob.spec.suspend
-    return None if managed_by_kueue or ended or job.suspended == wanted else wanted
-
-
-def _events(observed: Observed, verdict: Verdict | None) -> tuple[EventNote, ...]:
-    """An Event where the reason changes, for the ends and for what keeps a training waiting."""
-    if verdict is None or not verdict.findings or observed.trainingjob.status.reason == verdict.reason:
-        return ()
-    if verdict.phase in (c.RUNNING, c.SUSPENDED):
-        return ()
-    first = verdict.findings[0]
-    return (EventNote("Normal" if verdict.phase == c.COMPLETE else "Warning", first.reason, first.message),)
-
-
-def _last_word(observed: Observed, settings: Settings, now: datetime) -> CallbackNote | None:
-    trainingjob = observed.trainingjob
-    if trainingjob.spec.callback is None:
-        return None
-    told = trainingjob.condition(c.CALLBACK_DELIVERED)
-    if told is not None and (told.status == "True" or told.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)):
-        return None
-    ended = datetime.fromisoformat(trainingjob.status.completion_time) if trainingjob.status.completion_time else now
-    complete = any(item.type == c.COMPLETE and item.status == "True" for item in trainingjob.status.conditions)
-    return CallbackNote(
-        "succeeded" if complete else "failed",
-        sentence(trainingjob),
-        give_up=told is not None and now - ended > timedelta(seconds=settings.callbacks.give_up_after_seconds),
-    )
+def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
+    """Deleted before its end: end its pods, and once they are gone say so."""
+    trainingjob, job = observed.trainingjob, observed.job
+    if job is not None and observed.owns_job:
+        if job.complete or (job.over and trainingjob.spec.trainer.nodes == 1):
+            return _follow(observed, job, settings, now)  # it ended just before
+        return Plan(delete_job=not job.deleting, requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+    if c.FINALIZER not in trainingjob.metadata.finalizers:
+        return Plan()
+    grace = timedelta(seconds=settings.trainer.termination_grace_period_seconds) + ENDING_MARGIN
+    if (
+        any(not pod.over for pod in observed.pods)
+        and now - moment(trainingjob.metadata.deletion_timestamp, now) < grace
+    ):
+        return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+    return _say(Observed(trainingjob, message_settled=observed.message_settled), cancelled(), now)

@@ -6,9 +6,9 @@ from string import Formatter
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from .trainer_settings import Section, TrainingJobSettings
 from .urls import check_http_url
 
 PLACEHOLDERS = ("projectId", "requestId")
@@ -20,12 +20,6 @@ SERVICE_BUS_QUEUE = re.compile(r"(?=.{1,260}\Z)[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za
 SERVICE_BUS_NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9-]{4,48}[A-Za-z0-9](\.[A-Za-z0-9.-]+)?")
 STORAGE_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-
-
-class Section(BaseModel):
-    """A part of the settings file: camelCase there, and an unknown name is an error rather than a silent typo."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class PluginSettings(Section):
@@ -68,6 +62,9 @@ class QueueSettings(Section):
     )
     plugins: PluginSettings | None = Field(
         None, description="Which plugins the queue's messages may choose. Default: plugins."
+    )
+    training_job: TrainingJobSettings | None = Field(
+        None, description="What the TrainingJobs of the queue's messages get. Default: trainingJob."
     )
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="Parameters of the default plugin, which a message's own are laid over."

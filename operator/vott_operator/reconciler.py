@@ -7,19 +7,25 @@ from datetime import datetime
 
 from . import constants as c
 from .cluster import Body, Cluster
+from .conditions import Finding
 from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
-from .failures import Explanation
+from .failures import Explanation, explain_refused_job
 from .models import TrainingJob
 from .names import Key
+from .notes import EventNote
 from .observed import Observed
-from .plan import EventNote, Plan, plan
+from .outcome import events
+from .plan import Plan, plan
 from .settings import Settings
-from .status import failed, lacks_evidence, may_lack_secret, status_patch
+from .status import status_patch
 from .store import Store
+from .verdict import Verdict, failed, lacks_evidence, lacks_pods, may_lack_secret
 
 logger = logging.getLogger(__name__)
 
 GONE_RETRY_SECONDS = 2.0
+REFUSED_RETRY_SECONDS = 30.0
+FORBIDDEN = 403
 
 
 class Reconciler:
@@ -49,20 +55,27 @@ class Reconciler:
             return None
         try:
             observed = await self._look_closer(observed)
-            return await self._apply(observed.trainingjob, plan(observed, self._settings, self._clock()))
+            return await self._apply(observed, plan(observed, self._settings, self._clock()))
         except NotFoundError:
             return await self._refresh(key)
 
+    # --------------------------------------------------------------------------------------------------------- observe
+
     async def _look_closer(self, observed: Observed) -> Observed:
         """Ask the cluster itself where what the watches told would not be enough."""
-        key = observed.trainingjob.key
-        if lacks_evidence(observed, self._clock()):
+        key, now = observed.trainingjob.key, self._clock()
+        if lacks_evidence(observed, now):
             self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
-            for pod in await self._cluster.list_pods(key):
-                self._store.put_pod(key, pod)
+            self._store.put_pods(key, await self._cluster.list_pods(key))
             observed = self._store.observed(key) or observed
+        job = observed.job
+        if job is not None and observed.trainingjob.finished and observed.owns_job and not job.over:
+            self._store.put_job(key, await self._cluster.read_job(key))  # it is about to be deleted
+            observed = self._store.observed(key) or observed
+        if job is not None and lacks_pods(observed, now):
+            observed = replace(observed, refusal=await self._cluster.refusal_of_pods(key.namespace, job.uid))
         reference = observed.trainingjob.spec.url_secret_ref
-        if reference is not None and may_lack_secret(observed, self._clock()):
+        if reference is not None and may_lack_secret(observed, now):
             try:
                 await self._cluster.read_secret(key.namespace, reference.name)
             except NotFoundError:
@@ -79,15 +92,25 @@ class Reconciler:
             return None
         return GONE_RETRY_SECONDS
 
-    async def _apply(self, trainingjob: TrainingJob, steps: Plan) -> float | None:
+    # ----------------------------------------------------------------------------------------------------------- apply
+
+    async def _apply(self, observed: Observed, steps: Plan) -> float | None:
+        trainingjob = observed.trainingjob
+        if steps.add_finalizer:
+            return await self._add_finalizer(trainingjob, steps)
         if steps.create_job is not None:
-            return await self._create_job(trainingjob, steps.create_job)
+            return await self._create(trainingjob, steps.create_service, steps.create_job)
         if steps.suspend_job is not None:
             key = trainingjob.key
             self._store.put_job(key, await self._cluster.suspend_job(key, steps.suspend_job))
         await self._tell(trainingjob, steps.events)
         if steps.status is not None:
             trainingjob = await self._write_status(trainingjob, steps.status)
+        if steps.delete_job and observed.job is not None:
+            logger.info("%s: Job deleted", trainingjob.key)
+            await self._cluster.delete_job(trainingjob.key, observed.job.uid)
+        if steps.remove_finalizer:
+            return await self._remove_finalizer(trainingjob, steps)
         if steps.delete:
             logger.info("%s: deleted, as its ttlSecondsAfterFinished says", trainingjob.key)
             await self._cluster.delete_trainingjob(trainingjob)
@@ -95,7 +118,51 @@ class Reconciler:
             self._ended(trainingjob.key)
         return steps.requeue_seconds
 
-    async def _create_job(self, trainingjob: TrainingJob, manifest: Body) -> float | None:
+    async def _add_finalizer(self, trainingjob: TrainingJob, steps: Plan) -> float | None:
+        finalizers = (*trainingjob.metadata.finalizers, c.FINALIZER)
+        self._store.put_trainingjob(await self._cluster.set_finalizers(trainingjob, finalizers))
+        return steps.requeue_seconds
+
+    async def _remove_finalizer(self, trainingjob: TrainingJob, steps: Plan) -> float | None:
+        rest = [item for item in trainingjob.metadata.finalizers if item != c.FINALIZER]
+        updated = await self._cluster.set_finalizers(trainingjob, rest)
+        if updated.deleting and not rest:
+            logger.info("%s: gone, and its callback was told", trainingjob.key)
+            self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
+            return None
+        self._store.put_trainingjob(updated)
+        return steps.requeue_seconds
+
+    async def _create(self, trainingjob: TrainingJob, service: Body | None, job: Body) -> float | None:
+        try:
+            if service is not None and not await self._create_service(trainingjob, service):
+                return None
+            return await self._create_job(trainingjob, job)
+        except InvalidObjectError as error:
+            text = f"The Job was refused by the API server: {error.answer}"
+            await self._fail(trainingjob, Explanation(c.INVALID_SPEC, text))
+            return None
+        except ClusterError as error:
+            if error.status != FORBIDDEN:
+                raise
+            why = explain_refused_job(error.answer)
+            waiting = Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message),))
+            await self._say(trainingjob, waiting)
+            return REFUSED_RETRY_SECONDS
+
+    async def _create_service(self, trainingjob: TrainingJob, manifest: Body) -> bool:
+        try:
+            await self._cluster.create_service(manifest)
+        except AlreadyExistsError:
+            name = manifest["metadata"]["name"]
+            text = (
+                f"There is already a Service {name} that this TrainingJob does not own. Delete it, or use another name."
+            )
+            await self._fail(trainingjob, Explanation(c.SERVICE_NAME_TAKEN, text))
+            return False
+        return True
+
+    async def _create_job(self, trainingjob: TrainingJob, manifest: Body) -> float:
         key = trainingjob.key
         try:
             self._store.put_job(key, await self._cluster.create_job(manifest))
@@ -103,18 +170,16 @@ class Reconciler:
         except AlreadyExistsError:
             # Ours, which the watch has yet to tell of; or somebody else's, of which it never will.
             self._store.put_job(key, await self._cluster.read_job(key))
-        except InvalidObjectError as error:
-            await self._fail(
-                trainingjob, Explanation(c.INVALID_SPEC, f"The Job was refused by the API server: {error.answer}")
-            )
-            return None
         return 0.0
 
     async def _fail(self, trainingjob: TrainingJob, why: Explanation) -> None:
-        status = status_patch(Observed(trainingjob), failed(why), self._clock())
-        if status is not None:
-            await self._tell(trainingjob, (EventNote("Warning", why.reason, why.message),))
-            self._ended((await self._write_status(trainingjob, status)).key)
+        self._ended((await self._say(trainingjob, failed(why))).key)
+
+    async def _say(self, trainingjob: TrainingJob, verdict: Verdict) -> TrainingJob:
+        observed = Observed(trainingjob)
+        await self._tell(trainingjob, events(observed, verdict))
+        status = status_patch(observed, verdict, self._clock())
+        return trainingjob if status is None else await self._write_status(trainingjob, status)
 
     async def _tell(self, trainingjob: TrainingJob, notes: tuple[EventNote, ...]) -> None:
         # Before the status, so that a kill in between repeats an Event (which its name makes harmless) rather than losing it.

@@ -20,49 +20,25 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from .errors import SettingsError
-from .models import MAX_TTL_SECONDS, ResourceRequirements
-from .queue_settings import PluginSettings, QueueSettings, Section
+from . import pods
+from .errors import PodTemplateError, SettingsError
+from .models import MAX_TTL_SECONDS
+from .queue_settings import PluginSettings, QueueSettings
+from .trainer_settings import ModelStore, Section, TrainerSettings, TrainingJobSettings
 
-__all__ = ["LeaderElectionSettings", "PluginSettings", "QueueSettings", "Settings", "load"]
+__all__ = [
+    "LeaderElectionSettings",
+    "ModelStore",
+    "PluginSettings",
+    "QueueSettings",
+    "Settings",
+    "TrainerSettings",
+    "TrainingJobSettings",
+    "load",
+]
 
 CONFIG_ENV = "VOTT_TRAIN_CONFIG"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-class ModelStore(Section):
-    """Where the trainer may upload with the administrator's own account key."""
-
-    secret_name: str = Field(
-        description="Secret with the key AZURE_STORAGE_CONNECTION_STRING, in the training's namespace."
-    )
-    containers: list[str] = Field(
-        default_factory=list,
-        description="Containers that a message may name without a SAS; * allows all of the account.",
-    )
-
-
-class TrainerSettings(Section):
-    """What every trainer pod gets."""
-
-    image: str = Field("", description="Image of the trainer container, unless the TrainingJob names one.")
-    image_pull_policy: str = Field("IfNotPresent", description="Kubernetes' imagePullPolicy of the trainer container.")
-    service_account_name: str = Field(
-        "vott-trainer", description="ServiceAccount of the trainer pods; it may write its own TrainingJob's status."
-    )
-    resources: ResourceRequirements = Field(
-        default_factory=lambda: ResourceRequirements(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "16Gi"}),
-        description="CPU and memory of the trainer container, unless the TrainingJob says otherwise.",
-    )
-    shared_memory: str = Field("2Gi", description="Size of /dev/shm, which data loader workers use. Counts as memory.")
-    work_volume: str = Field("50Gi", description="Size limit of /work: images, checkpoints and the model archive.")
-    termination_grace_period_seconds: int = Field(60, description="Time from SIGTERM to SIGKILL.", ge=0)
-    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have.")
-    tolerations: list[dict[str, Any]] = Field(
-        default_factory=list,
-        description="Tolerations beyond the ones for nvidia.com/gpu and sku=gpu, which every training has.",
-    )
-    model_store: ModelStore | None = Field(None, description="Own account for models whose URL carries no SAS.")
 
 
 class CallbackSettings(Section):
@@ -123,6 +99,9 @@ class Settings(BaseSettings):
     namespace: str = Field("", description="Namespace of TrainingJobs, Jobs and pods. Default: the operator's own.")
     queues: list[QueueSettings] = Field(default_factory=list, description="Queues that messages come from.")
     trainer: TrainerSettings = Field(default_factory=TrainerSettings, description="What every trainer pod gets.")
+    training_job: TrainingJobSettings = Field(
+        default_factory=TrainingJobSettings, description="What the TrainingJobs of messages get."
+    )
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins a message may choose.")
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings, description="How callbacks are sent.")
     max_unfinished_jobs: int = Field(
@@ -186,6 +165,10 @@ class Settings(BaseSettings):
         """Which plugins a queue's messages may choose."""
         return queue.plugins or self.plugins
 
+    def trainingjob_settings_of(self, queue: QueueSettings) -> TrainingJobSettings:
+        """What the TrainingJobs of a queue's messages get."""
+        return queue.training_job or self.training_job
+
 
 def load(*, for_operator: bool = True) -> Settings:
     """Read the settings; where it is not `for_operator`, what only trainings need may be missing.
@@ -203,18 +186,34 @@ def load(*, for_operator: bool = True) -> Settings:
     except (ValueError, TypeError, yaml.YAMLError, OSError) as error:
         text = " ".join(str(error).split())
         raise SettingsError(f"settings ({file or 'environment'}) can't be read: {text}") from None
-    if for_operator and not settings.trainer.image:
+    if for_operator:
+        _check_trainings(settings, file or "environment")
+    return settings.model_copy(update=_from_seed_environment(settings))
+
+
+def _check_trainings(settings: Settings, source: str) -> None:
+    """Raise SettingsError for what every training would fail by."""
+    if not settings.trainer.image:
         raise SettingsError(
             "trainer.image is not set: name the image that trains, in the settings or in VOTT_TRAIN_TRAINER__IMAGE"
         )
-    return settings.model_copy(update=_from_seed_environment(settings))
+    every = {"": settings.training_job} | {
+        f"queues[{n}].": queue.training_job for n, queue in enumerate(settings.queues)
+    }
+    for place, defaults in every.items():
+        try:
+            pods.check(defaults or TrainingJobSettings(), settings.trainer)
+        except PodTemplateError as error:
+            text = str(error).replace("spec.", f"{place}trainingJob.", 1)
+            raise SettingsError(f"settings ({source}): {text}") from None
 
 
 def _explain(item: Mapping[str, Any]) -> str:
     """A sentence that begins with the setting's name as one writes it: queues[1].model."""
     parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in item["loc"]]
     name = "".join(parts).removeprefix(".")
-    text = item["msg"].removeprefix("Value error, ")
+    unknown = item["type"] == "extra_forbidden"
+    text = "there is no such setting" if unknown else item["msg"].removeprefix("Value error, ")
     goes_on = not name or text.startswith(("[", "."))  # of a part of what is named, or of several settings
     return f"{name}{'' if goes_on else ' ' if item['type'] == 'value_error' else ': '}{text}"
 

@@ -1,6 +1,6 @@
 """What the watches have told so far, by TrainingJob: the reconciler's view of the cluster."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import constants as c
@@ -95,13 +95,21 @@ class Store:
         if known is None or not _older(state.resource_version, known.resource_version):
             self._jobs[key] = state
 
-    def drop_job(self, key: Key) -> None:
-        """Forget a deleted Job."""
-        self._jobs.pop(key, None)
+    def drop_job(self, key: Key, uid: str | None = None) -> None:
+        """Forget a deleted Job (with `uid`: unless a new one of that name is known)."""
+        known = self._jobs.get(key)
+        if known is not None and uid in (None, known.uid):
+            del self._jobs[key]
 
     def put_pod(self, key: Key, body: Body) -> None:
         """Take note of a pod of a TrainingJob."""
         self._pods.setdefault(key, {})[body["metadata"]["name"]] = observe_pod(body)
+
+    def put_pods(self, key: Key, bodies: Iterable[Body]) -> None:
+        """Take note of all the pods of a TrainingJob; others that were known are gone."""
+        self._pods.pop(key, None)
+        for body in bodies:
+            self.put_pod(key, body)
 
     def drop_stray_pods(self) -> None:
         """Forget the pods of TrainingJobs that are gone: of their end a broken watch does not tell."""

@@ -11,7 +11,7 @@ from tests.support.corner import Corner
 from vott_operator.cluster import Cluster
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
 from vott_operator.names import Key
-from vott_operator.plan import EventNote
+from vott_operator.notes import EventNote
 
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
 

@@ -1,0 +1,56 @@
+"""What is told of a change: the Events, and the last word to the callback. Pure."""
+
+from datetime import datetime, timedelta
+
+from . import constants as c
+from .conditions import Finding
+from .models import TrainingJob
+from .moments import moment
+from .notes import CallbackNote, EventNote, Outcome
+from .observed import Observed
+from .settings import CallbackSettings
+from .status import sentence
+from .verdict import Verdict
+
+DELETED_PATIENCE = timedelta(minutes=10)
+"""How long a TrainingJob that somebody deleted stays for the sake of its callback."""
+
+
+def events(observed: Observed, verdict: Verdict | None, more: tuple[Finding, ...] = ()) -> tuple[EventNote, ...]:
+    """An Event for each transition; that it runs is one only after something had kept it from running."""
+    if verdict is None:
+        return ()
+    notes = [_stalled(observed, finding) for finding in more]
+    status = observed.trainingjob.status
+    if verdict.findings and status.reason != verdict.reason and (verdict.phase != c.RUNNING or status.reason):
+        first = verdict.findings[0]
+        warning = verdict.phase in (c.PENDING, c.FAILED)
+        notes.append(EventNote("Warning" if warning else "Normal", first.reason, first.message))
+    return tuple(note for note in notes if note is not None)
+
+
+def _stalled(observed: Observed, finding: Finding) -> EventNote | None:
+    was = observed.trainingjob.condition(finding.type)
+    news = was is None or was.status != finding.status
+    warning = finding.status == "True"
+    return EventNote("Warning" if warning else "Normal", finding.reason, finding.message) if news else None
+
+
+def last_word(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> CallbackNote | None:
+    """What the callback is still to be told of an ended training; None when it was told, or never will be."""
+    if trainingjob.spec.callback is None:
+        return None
+    told = trainingjob.condition(c.CALLBACK_DELIVERED)
+    if told is not None and (told.status == "True" or told.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)):
+        return None
+    until = moment(trainingjob.status.completion_time, now) + timedelta(seconds=settings.give_up_after_seconds)
+    if trainingjob.deleting:
+        until = min(until, moment(trainingjob.metadata.deletion_timestamp, now) + DELETED_PATIENCE)
+    return CallbackNote(_outcome(trainingjob), sentence(trainingjob), give_up=told is not None and now > until)
+
+
+def _outcome(trainingjob: TrainingJob) -> Outcome:
+    ended = trainingjob.condition(c.FAILED)
+    if ended is None or ended.status != "True":
+        return "succeeded"
+    return "cancelled" if ended.reason == c.CANCELLED else "failed"

@@ -1,0 +1,302 @@
+"""What is to be said of a TrainingJob now: from what was observed to a phase, a reason and conditions. Pure."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from . import constants as c
+from .conditions import Finding
+from .failures import (
+    DEADLINE_REASON,
+    Explanation,
+    explain_failure,
+    explain_interruption,
+    explain_lost,
+    explain_missing_secret,
+    explain_no_pod,
+    explain_pod,
+    explain_waiting,
+    first_failed,
+    is_interruption,
+    is_permanent,
+    last_failed,
+)
+from .models import TrainingJob
+from .moments import moment
+from .observed import JobState, Observed, PodState
+
+STARTING = timedelta(seconds=15)
+"""How long a pod may start, and a Job be without one, before somebody asks why."""
+MODEL_REPORT_GRACE = timedelta(seconds=60)
+"""How long after the pod's success its last status report may still be on the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The phase, why it is so, and the conditions that say it."""
+
+    phase: str
+    reason: str
+    findings: tuple[Finding, ...] = field(default=())
+    failures: int | None = None
+    """With several nodes: the failures that count by now."""
+    again: bool = False
+    """The Job of several nodes failed, and another one is to take its place."""
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the training ended."""
+        return self.phase in (c.COMPLETE, c.FAILED)
+
+
+def judge(observed: Observed, now: datetime) -> Verdict | None:
+    """What to say now, or None when there is no news worth a write (a pod that is merely starting)."""
+    job = observed.job
+    if job is None:
+        return None
+    if job.complete:
+        return _succeeded(observed.trainingjob, job, now)
+    if job.failed_reason:
+        return _failed_job(observed, job)
+    if job.suspended:
+        return suspended(observed.trainingjob)
+    return _overdue(observed, job, now) or _active(observed, job, now)
+
+
+# ------------------------------------------------------------------------------------------------------------- the ends
+
+
+def failed(why: Explanation, failures: int | None = None) -> Verdict:
+    """The verdict for a training that ended without a model."""
+    ended = Finding(c.RUNNING, "False", c.TRAINER_FINISHED, "The training ended.")
+    return Verdict(c.FAILED, why.reason, (Finding(c.FAILED, "True", why.reason, why.message), ended), failures)
+
+
+def cancelled() -> Verdict:
+    """The verdict for a training whose TrainingJob was deleted before it ended."""
+    return failed(Explanation(c.CANCELLED, "The TrainingJob was deleted before its training ended."))
+
+
+def _succeeded(trainingjob: TrainingJob, job: JobState, now: datetime) -> Verdict | None:
+    model = trainingjob.status.model
+    if model is None:
+        if now - moment(job.finished_at, now) < MODEL_REPORT_GRACE:
+            return None
+        return failed(
+            Explanation(
+                c.MODEL_NOT_REPORTED,
+                "The trainer ended well but reported no verified model in status.model. "
+                "A trainer image of your own must report it before it exits (docs/trainer-contract.md).",
+            )
+        )
+    metrics = ", ".join(f"{item.name} {item.value:.4g}" for item in trainingjob.status.metrics or ())
+    message = f"The model lies at {model.url} ({model.size_bytes:,} bytes){f'; {metrics}' if metrics else ''}."
+    return Verdict(
+        c.COMPLETE,
+        c.TRAINING_SUCCEEDED,
+        (
+            Finding(c.COMPLETE, "True", c.TRAINING_SUCCEEDED, message),
+            Finding(c.MODEL_UPLOADED, "True", c.UPLOAD_VERIFIED, f"sha256 {model.sha256}"),
+            Finding(c.RUNNING, "False", c.TRAINER_FINISHED, "The training ended."),
+        ),
+    )
+
+
+def _failed_job(observed: Observed, job: JobState) -> Verdict:
+    """A Job of one node has tried as often as it may; one of several nodes fails whole at its first failure."""
+    trainer, metadata, pods = observed.trainingjob.spec.trainer, observed.trainingjob.metadata, observed.job_pods
+    why = explain_failure(job, pods, trainer.nodes, metadata.namespace)
+    if trainer.nodes == 1:
+        return failed(why)
+    if job.failed_reason != DEADLINE_REASON and is_interruption(job, pods):
+        disrupted = next((pod for pod in pods if pod.disruption), None)
+        return _again(explain_interruption(disrupted), job.failures)
+    failures = job.failures + 1
+    limit = observed.trainingjob.spec.backoff_limit
+    if is_permanent(job) or failures > limit:
+        return failed(why, failures)
+    guilty = first_failed(pods)
+    cause = explain_pod(guilty, metadata.namespace).message if guilty else "its pods are gone."
+    return _again(_attempt(failures + 1, limit, cause), failures)
+
+
+def _again(why: Explanation, failures: int) -> Verdict:
+    finding = Finding(c.RUNNING, "False", why.reason, why.message)
+    return Verdict(c.PENDING, why.reason, (finding,), failures, again=True)
+
+
+def _overdue(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
+    """The end of a training that waited too long for a node."""
+    due = node_due(observed, job, now)
+    if due is None or now < due:
+        return None
+    seconds = observed.trainingjob.spec.pending_deadline_seconds
+    waiting = next((pod for pod in observed.job_pods if pod.live and not pod.node), None)
+    cause = _waiting(observed, job, waiting, now)
+    text = (
+        f"The training got no node within {seconds} s (spec.pendingDeadlineSeconds). {cause.message if cause else ''}"
+    )
+    return failed(Explanation(c.PENDING_DEADLINE_EXCEEDED, text.rstrip()))
+
+
+def node_due(observed: Observed, job: JobState, now: datetime) -> datetime | None:
+    """When spec.pendingDeadlineSeconds ends the training; None where it does not, or while no pod waits for a node."""
+    seconds = observed.trainingjob.spec.pending_deadline_seconds
+    if seconds is None or job.suspended or job.over:
+        return None
+    waiting = [pod.created for pod in observed.job_pods if pod.live and not pod.node]
+    if waiting:
+        since = min(waiting)
+    elif not observed.job_pods and not job.failed_pods and job.start_time:
+        since = job.start_time
+    else:
+        return None
+    return moment(since, now) + timedelta(seconds=seconds)
+
+
+# ---------------------------------------------------------------------------------------------------- before the end
+
+
+def suspended(trainingjob: TrainingJob) -> Verdict:
+    """The verdict for a training whose Job is held back."""
+    if trainingjob.spec.suspend:
+        reason, message = c.JOB_SUSPENDED, "The training is suspended; it goes on when spec.suspend is false."
+    elif queue := trainingjob.metadata.labels.get(c.KUEUE_QUEUE_LABEL):
+        reason = c.WAITING_FOR_QUOTA
+        message = (
+            f"Kueue holds the training back until LocalQueue {queue} has quota for it; "
+            f"see `kubectl get workloads -n {trainingjob.metadata.namespace}`."
+        )
+    else:
+        reason, message = c.JOB_SUSPENDED, "Somebody suspended the Job; the operator resumes it."
+    return Verdict(
+        c.SUSPENDED,
+        reason,
+        (Finding(c.SUSPENDED, "True", reason, message), Finding(c.RUNNING, "False", reason, message)),
+    )
+
+
+def ending_pods(observed: Observed) -> Verdict | None:
+    """What to say while pods of an earlier Job still end; None where the reason stands there already."""
+    pod = next(pod for pod in observed.pods if not pod.over)
+    said = observed.trainingjob.condition(c.RUNNING)
+    if said is not None and said.reason in (c.RETRYING, c.INTERRUPTED, c.OLD_JOB_REMAINS, c.NODE_LOST):
+        return None
+    message = f"Pod {pod.name} of an earlier Job still ends; it is waited for, so that no two train at once."
+    return Verdict(c.PENDING, c.OLD_JOB_REMAINS, (Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message),))
+
+
+def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
+    resumed = _resumed(observed.trainingjob)
+    lost = next((why for pod in observed.job_pods if pod.index == 0 and (why := explain_lost(pod))), None)
+    nodes = observed.trainingjob.spec.trainer.nodes
+    running = {pod.index: pod for pod in observed.job_pods if pod.live and pod.running}
+    if len(running) == nodes and lost is None:
+        who = f"Pod {running[0].name} is training." if nodes == 1 else f"All {nodes} pods are training."
+        return Verdict(c.RUNNING, c.TRAINER_RUNNING, (Finding(c.RUNNING, "True", c.TRAINER_RUNNING, who), *resumed))
+    pod = max((p for p in observed.job_pods if p.live and not p.running), key=lambda p: p.created, default=None)
+    why = lost or _waiting(observed, job, pod, now)
+    why = _of_several(why, len(running), nodes) or _retrying(observed, job)
+    if why is not None:
+        return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
+    return Verdict(c.PENDING, "", resumed) if resumed else None
+
+
+def _of_several(why: Explanation | None, running: int, nodes: int) -> Explanation | None:
+    if nodes == 1 or not running:
+        return why
+    state = f"{running} of {nodes} pods run and wait for the others."
+    return Explanation(why.reason if why else c.WAITING_FOR_PODS, f"{state} {why.message}" if why else state)
+
+
+def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datetime) -> Explanation | None:
+    namespace = observed.trainingjob.metadata.namespace
+    if observed.missing_secret:
+        return explain_missing_secret(observed.missing_secret, namespace)
+    if pod is not None:
+        return explain_waiting(pod)
+    return explain_no_pod(job, observed.refusal, namespace) if lacks_pods(observed, now) else None
+
+
+def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
+    was = trainingjob.condition(c.SUSPENDED)
+    if was is None or was.status != "True":
+        return ()
+    return (Finding(c.SUSPENDED, "False", c.RESUMED, "The Job is no longer suspended."),)
+
+
+def _retrying(observed: Observed, job: JobState) -> Explanation | None:
+    """Why what ran runs no more, while the next pod is on its way."""
+    pods = observed.job_pods
+    ended = max((pod for pod in pods if not pod.live), key=lambda pod: pod.created, default=None)
+    if ended is None or ended.interrupted:
+        if not job.failed_pods or ended is not None:
+            return explain_interruption(ended) if ran(observed.trainingjob) else None
+    elif sum(pod.phase == "Failed" and not pod.interrupted for pod in pods) > job.failed_pods or not job.failed_pods:
+        return None  # a pod that has merely ended is the Job's to judge
+    last, namespace = last_failed(pods), observed.trainingjob.metadata.namespace
+    cause = explain_pod(last, namespace).message if last else "Its pod was deleted or lost."
+    return _attempt(job.failed_pods + 1, observed.trainingjob.spec.backoff_limit, cause)
+
+
+def _attempt(number: int, limit: int, cause: str) -> Explanation:
+    return Explanation(c.RETRYING, f"Attempt {number} of {limit + 1} follows. The one before: {cause}")
+
+
+def ran(trainingjob: TrainingJob) -> bool:
+    """Whether the last that was said of it is that it runs, or why it for a moment does not."""
+    said = trainingjob.condition(c.RUNNING)
+    return said is not None and (said.status == "True" or said.reason in (c.JOB_SUSPENDED, c.INTERRUPTED, c.NODE_LOST))
+
+
+# ------------------------------------------------------------------------------------- when to look at the cluster itself
+
+
+def lacks_pods(observed: Observed, now: datetime) -> bool:
+    """Whether a Job that should have pods has been without for so long that the cause should be looked for."""
+    job = observed.job
+    if job is None or job.over or job.suspended or job.deleting or job.failed_pods:
+        return False
+    live = sum(pod.live for pod in observed.job_pods)
+    return live < observed.trainingjob.spec.trainer.nodes and now - moment(job.start_time, now) >= STARTING
+
+
+def lacks_evidence(observed: Observed, now: datetime) -> bool:
+    """Whether a verdict would be drawn from what was not seen.
+
+    Watches of different kinds run ahead of each other, most of all after a start. What says that something is missing, or
+    ends a training for good, should rest on a look at the cluster.
+    """
+    job = observed.job
+    if observed.trainingjob.finished:
+        return False
+    if job is None:
+        return any(not pod.over for pod in observed.pods)
+    if job.suspended:
+        return False
+    if job.complete:
+        return observed.trainingjob.status.model is None
+    if job.failed_reason:
+        return job.failed_reason != DEADLINE_REASON and last_failed(observed.job_pods) is None
+    return not observed.job_pods and (lacks_pods(observed, now) or ran(observed.trainingjob))
+
+
+def may_lack_secret(observed: Observed, now: datetime) -> bool:
+    """Whether a pod has been starting for so long that its Secret may be missing."""
+    pod = _starting_pod(observed)
+    if pod is None or observed.trainingjob.spec.url_secret_ref is None:
+        return False
+    return explain_waiting(pod) is None and now - moment(pod.created, now) >= STARTING
+
+
+def is_starting(observed: Observed) -> bool:
+    """Whether a Job is there that has yet to bring all its pods to run, or to say why not."""
+    job = observed.job
+    if job is None or job.over or job.suspended:
+        return False
+    running = sum(pod.live and pod.running for pod in observed.job_pods)
+    return running < observed.trainingjob.spec.trainer.nodes
+
+
+def _starting_pod(observed: Observed) -> PodState | None:
+    pods = (pod for pod in observed.job_pods if pod.live and not pod.running)
+    return max(pods, key=lambda pod: pod.created, default=None)
