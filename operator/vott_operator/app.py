@@ -230,17 +230,19 @@ class App:
                 self.trigger(key)
 
     async def _forget_what_is_gone(self, cluster: Cluster) -> None:
-        trainingjobs, jobs = self.store.trainingjobs(), self.store.jobs()
+        trainingjobs, jobs, pods = self.store.trainingjobs(), self.store.jobs(), self.store.pods()
         uids, names = set(), set()
         for namespace in self.settings.namespaces:
             uids |= {item.metadata.uid async for item in cluster.list_trainingjobs(namespace)}
             names |= {owner_key(body) async for body in cluster.list_jobs(namespace)}
+            pods -= {(owner_key(body), body["metadata"]["name"]) async for body in cluster.list_all_pods(namespace)}
         for key, trainingjob in trainingjobs.items():
             if trainingjob.metadata.uid not in uids:
                 self.store.drop_trainingjob(key, trainingjob.metadata.uid)
         for key in jobs.keys() - names:
             self.store.drop_job(key)
-        self.store.drop_stray_pods()
+        for key, name in pods:
+            self.store.drop_pod(key, name)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 
 from . import constants as c
 from . import names
-from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
+from .errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 from .models import TrainingJob
-from .moments import timestamp
+from .moments import moment, timestamp
 from .names import Key
 from .notes import EventNote
 
@@ -82,35 +82,42 @@ class Cluster:
     async def patch_status(self, trainingjob: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
         """Set these fields of that very TrainingJob's status.
 
-        Raises NotFoundError when it is gone, also when another of the same name is there.
+        Raises NotFoundError when it is gone, also when another of the same name is there, and ConflictError when it is in another
+        phase than the caller believes: a terminal one is never left.
         """
-        # A uid in a merge patch of the status subresource is ignored; the test of a JSON patch (RFC 6902) is not.
-        changes = [{"op": "add", "path": f"/status/{field}", "value": value} for field, value in status.items()]
-        body = [{"op": "test", "path": "/metadata/uid", "value": trainingjob.metadata.uid}, *changes]
-        try:
-            answer = await self._send("PATCH", f"{_trainingjob(trainingjob.key)}/status", body, JSON_PATCH)
-        except InvalidObjectError as error:
-            current = await self.read_trainingjob(trainingjob.key)
-            if current.metadata.uid == trainingjob.metadata.uid:
-                raise
-            raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
-        return _read(answer)
+        # While it trains the trainer writes, too, so the whole object can't be asked to be unchanged.
+        tests = {"/status/phase": trainingjob.status.phase}
+        if trainingjob.finished:
+            tests["/metadata/resourceVersion"] = trainingjob.metadata.resource_version
+        changes = {f"/status/{field}": value for field, value in status.items()}
+        return await self._change(trainingjob, f"{_trainingjob(trainingjob.key)}/status", tests, changes)
 
     async def set_finalizers(self, trainingjob: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
         """Set the finalizers of that very TrainingJob, as it was read. Raises NotFoundError when it is gone.
 
-        Raises ClusterError (409) when it changed in between.
+        Raises ConflictError when it changed in between.
         """
-        metadata = trainingjob.metadata
-        body: list[Body] = [
-            {"op": "test", "path": "/metadata/uid", "value": metadata.uid},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata.resource_version},
-            {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
-        ]
+        tests = {"/metadata/resourceVersion": trainingjob.metadata.resource_version}
+        changes = {"/metadata/finalizers": list(finalizers)}
+        return await self._change(trainingjob, _trainingjob(trainingjob.key), tests, changes)
+
+    async def _change(
+        self, trainingjob: TrainingJob, path: str, tests: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> TrainingJob:
+        """Change that very TrainingJob if it is as `tests` say, by a JSON patch (RFC 6902): in a merge patch of the status
+        subresource a uid is ignored."""
+        uid = {"/metadata/uid": trainingjob.metadata.uid}
+        body = [{"op": "test", "path": field, "value": value} for field, value in (uid | dict(tests)).items()]
+        body += [{"op": "add", "path": field, "value": value} for field, value in changes.items()]
         try:
-            return _read(await self._send("PATCH", _trainingjob(trainingjob.key), body, JSON_PATCH))
-        except InvalidObjectError as error:  # one of the tests
-            raise ClusterError(f"{trainingjob.key} changed meanwhile", 409, error.answer) from None
+            return _read(await self._send("PATCH", path, body, JSON_PATCH))
+        except InvalidObjectError as error:
+            current = await self.read_trainingjob(trainingjob.key)
+            if current.metadata.uid != trainingjob.metadata.uid:
+                raise NotFoundError(f"{trainingjob.key} was replaced by another of its name", error.status) from None
+            if current.metadata.resource_version != trainingjob.metadata.resource_version:
+                raise ConflictError(f"{trainingjob.key} changed meanwhile", error.status, error.answer) from None
+            raise
 
     async def delete_trainingjob(self, trainingjob: TrainingJob) -> None:
         """Delete that very TrainingJob, and by its ownership all that it made. One that is gone is as good."""
@@ -144,6 +151,13 @@ class Cluster:
         ):
             yield job
 
+    async def list_all_pods(self, namespace: str) -> AsyncIterator[Body]:
+        """All pods of TrainingJobs in a namespace."""
+        async for pod in self._list(
+            f"api/v1/namespaces/{namespace}/pods", f"labelSelector={quote(c.LABEL_TRAININGJOB)}"
+        ):
+            yield pod
+
     async def list_pods(self, key: Key) -> list[Body]:
         """All pods of one TrainingJob."""
         selector = quote(f"{c.LABEL_TRAININGJOB}={key.name}")
@@ -176,13 +190,13 @@ class Cluster:
         except AlreadyExistsError:
             return
 
-    async def refusal_of_pods(self, namespace: str, job_uid: str) -> str:
-        """The newest Event in which that Job says why it can't make a pod; empty where there is none."""
+    async def refusal_of_pods(self, namespace: str, job_uid: str, since: datetime) -> str:
+        """The newest Event since then in which that Job says why it can't make a pod; empty where there is none."""
         selector = quote(f"involvedObject.uid={job_uid},reason=FailedCreate")
         path, query = f"api/v1/namespaces/{namespace}/events", f"fieldSelector={selector}"
         events = [event async for event in self._list(path, query)]
         newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
-        return str(newest.get("message") or "")
+        return str(newest.get("message") or "") if moment(newest.get("lastTimestamp"), since) >= since else ""
 
     async def read_lease(self, key: Key) -> Body:
         """A coordination.k8s.io/v1 Lease. Raises NotFoundError."""

@@ -46,6 +46,10 @@ class NotFoundError(ClusterError):
     """404: the object, or its namespace, is not there (any more)."""
 
 
+class ConflictError(ClusterError):
+    """An object is not as it was read: it was changed meanwhile."""
+
+
 class InvalidObjectError(ClusterError):
     """400 or 422: the API server will never accept this object."""
 

@@ -21,7 +21,6 @@ IMAGE_REASONS = (
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 DEADLINE_REASON = "DeadlineExceeded"
 POLICY_REASON = "PodFailurePolicy"
-LOST_REASON = "NodeLost"
 LAST_INTERRUPTION_RULE = 1
 """Index of the last podFailurePolicy rule of several nodes that tells of an interruption (desired.py)."""
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
@@ -63,14 +62,12 @@ def explain_waiting(pod: PodState) -> Explanation | None:
     return None
 
 
-def explain_lost(pod: PodState) -> Explanation | None:
-    """What to say of a pod whose node no longer answers."""
-    if pod.reason != LOST_REASON:
-        return None
+def explain_lost(pod: PodState) -> Explanation:
+    """What to say of a pod that should have ended by now: its node does not answer."""
     return Explanation(
         c.NODE_LOST,
-        f"Node {pod.node} of pod {pod.name} does not answer. The training goes on in another pod once the cluster has given up the node; "
-        f"see `kubectl describe node {pod.node}`, and delete the node if it is gone for good.",
+        f"Pod {pod.name} should have ended by {pod.ends_by}, but node {pod.node} does not say that it has. Another pod takes over once it does, "
+        f"or once the node is deleted: see `kubectl describe node {pod.node}`, and delete it if it is gone for good.",
     )
 
 

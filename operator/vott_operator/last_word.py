@@ -11,7 +11,7 @@ from . import names
 from .callbacks import CallbackSender, payload
 from .cluster import Cluster
 from .conditions import Finding
-from .errors import CallbackError, ClusterError, NotFoundError
+from .errors import CallbackError, ClusterError, ConflictError, NotFoundError
 from .models import TrainingJob
 from .names import Key
 from .notes import CallbackNote, EventNote
@@ -86,6 +86,11 @@ class LastWord:
             self._store.put_trainingjob(await self._cluster.patch_status(trainingjob, status))
         except NotFoundError:
             self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
+        except ConflictError:  # record it in what is there now
+            current = await self._cluster.read_trainingjob(trainingjob.key)
+            self._store.put_trainingjob(current)
+            await self._record(current, finding)
+            return
         logger.info("%s: callback %s: %s", trainingjob.key, finding.reason, finding.message)
 
     async def _note_giving_up(self, trainingjob: TrainingJob, finding: Finding) -> None:

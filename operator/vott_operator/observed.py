@@ -26,7 +26,8 @@ class PodState:
     """Which of the Job's nodes it is."""
     node: str = ""
     """Name of the node that it is on; empty before it has one."""
-    deleting: bool = False
+    ends_by: str = ""
+    """When the grace period of its deletion is over; empty while nobody deleted it."""
     disruption: str = ""
     """Why the cluster took it away, such as EvictionByEvictionAPI; empty where it did not."""
     disruption_message: str = ""
@@ -43,6 +44,11 @@ class PodState:
     reason: str = ""
     """The kubelet's own reason for the whole pod, such as Evicted."""
     message: str = ""
+
+    @property
+    def deleting(self) -> bool:
+        """Whether somebody deleted it."""
+        return bool(self.ends_by)
 
     @property
     def live(self) -> bool:
@@ -72,6 +78,9 @@ class JobState:
     resource_version: str = ""
     deleting: bool = False
     suspended: bool = False
+    """Whether it is to have no pods."""
+    resuming: bool = False
+    """It is suspended no longer, but its controller has yet to notice."""
     failed_pods: int = 0
     failures: int = 0
     """With several nodes: the failures that counted before this Job was made."""
@@ -122,13 +131,15 @@ def observe_job(body: Body) -> JobState:
     conditions = {item["type"]: item for item in status.get("conditions") or () if item.get("status") == "True"}
     complete, failed = conditions.get("Complete"), conditions.get("Failed")
     decisive = complete or failed or {}
+    suspended = bool(body["spec"].get("suspend"))
     return JobState(
         name=body["metadata"]["name"],
         owner_uid=_controller_uid(body["metadata"], c.KIND),
         uid=body["metadata"].get("uid") or "",
         resource_version=body["metadata"].get("resourceVersion") or "",
         deleting=bool(body["metadata"].get("deletionTimestamp")),
-        suspended=bool(body["spec"].get("suspend")),
+        suspended=suspended,
+        resuming="Suspended" in conditions and not suspended,
         failed_pods=status.get("failed") or 0,
         failures=_number((body["metadata"].get("annotations") or {}).get(c.ANNOTATION_FAILURES)),
         start_time=status.get("startTime"),
@@ -157,7 +168,7 @@ def observe_pod(body: Body) -> PodState:
         job_uid=_controller_uid(metadata, "Job"),
         index=_number((metadata.get("annotations") or {}).get(c.ANNOTATION_COMPLETION_INDEX)),
         node=(body.get("spec") or {}).get("nodeName") or "",
-        deleting=bool(metadata.get("deletionTimestamp")),
+        ends_by=metadata.get("deletionTimestamp") or "",
         disruption=(disruption.get("reason") or "") if disrupted else "",
         disruption_message=(disruption.get("message") or "") if disrupted else "",
         unschedulable=(scheduled.get("message") or "") if scheduled.get("reason") == "Unschedulable" else "",

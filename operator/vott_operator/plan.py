@@ -11,19 +11,18 @@ from . import constants as c
 from . import desired, expiry, outcome, stall
 from .conditions import Finding
 from .errors import PodTemplateError
+from .evidence import is_lost, is_starting, pod_due
 from .failures import Explanation
 from .moments import moment
 from .notes import CallbackNote, EventNote
 from .observed import JobState, Observed
 from .settings import Settings
 from .status import condition_patch, status_patch
-from .verdict import Verdict, cancelled, ending_pods, failed, is_starting, judge, node_due, suspended
+from .verdict import Verdict, cancelled, ending_pods, failed, judge, node_due, suspended
 
 OLD_JOB_RECHECK_SECONDS = 2.0
 STARTING_RECHECK_SECONDS = 16.0
 MODEL_RECHECK_SECONDS = 10.0
-ENDING_MARGIN = timedelta(seconds=30)
-"""How much longer than its grace period a pod of a cancelled training is waited for: its node may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
         return _without_job(observed, settings, now)
     if job.owner_uid != trainingjob.metadata.uid:
         return _foreign_job(observed, job, now)
-    if job.deleting:
+    if job.deleting and not job.over:
         return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     return _follow(observed, job, settings, now)
 
@@ -69,7 +68,7 @@ def _without_job(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """Make the Job, once no pod of an earlier one is left."""
     trainingjob = observed.trainingjob
     if any(not pod.over for pod in observed.pods):
-        return Plan(status=status_patch(observed, ending_pods(observed), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
+        return Plan(status=status_patch(observed, ending_pods(observed, now), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if trainingjob.spec.suspend and _kueue_manages(observed):
         return _say(observed, suspended(trainingjob), now)
     try:
@@ -90,16 +89,18 @@ def _shorten_deadline(spec: dict[str, Any], observed: Observed, now: datetime) -
 
 def _follow(observed: Observed, job: JobState, settings: Settings, now: datetime) -> Plan:
     """Say what is true of our Job, and keep it suspended or not as the spec says."""
+    change = _suspend_change(observed, job)
+    if change is not None:
+        return Plan(suspend_job=change, requeue_seconds=0.0)
     verdict = judge(observed, now)
     held = _kueue_manages(observed) and observed.trainingjob.spec.suspend
     if held and not job.over:  # Kueue alone suspends its Jobs, so the training is held by having none
         return _say(observed, suspended(observed.trainingjob), now, delete_job=True)
     more = stall.findings(observed, verdict, settings.trainer.stalled_after_seconds, now) if verdict else ()
     return Plan(
-        suspend_job=_suspend_change(observed, job, verdict),
         status=status_patch(observed, verdict, now, more),
         events=outcome.events(observed, verdict, more),
-        delete_job=verdict is not None and verdict.again,
+        delete_job=verdict is not None and verdict.again and not job.deleting,
         requeue_seconds=_recheck(observed, job, verdict, settings, now),
     )
 
@@ -113,9 +114,10 @@ def _kueue_manages(observed: Observed) -> bool:
     return c.KUEUE_QUEUE_LABEL in observed.trainingjob.metadata.labels
 
 
-def _suspend_change(observed: Observed, job: JobState, verdict: Verdict | None) -> bool | None:
-    wanted, ended = observed.trainingjob.spec.suspend, verdict is not None and verdict.terminal
-    return None if _kueue_manages(observed) or job.over or ended or job.suspended == wanted else wanted
+def _suspend_change(observed: Observed, job: JobState) -> bool | None:
+    wanted = observed.trainingjob.spec.suspend
+    untouched = _kueue_manages(observed) or job.over or observed.trainingjob.deleting
+    return None if untouched or job.suspended == wanted else wanted
 
 
 def _recheck(
@@ -124,11 +126,11 @@ def _recheck(
     """Seconds until to look again where no event may come."""
     if job.complete and verdict is None:
         return MODEL_RECHECK_SECONDS
-    times = [node_due(observed, job, now)]
+    ending = (pod for pod in observed.job_pods if pod.deleting and not pod.over)
+    times = [node_due(observed, job, now), *map(pod_due, ending)]
     if verdict is not None:
-        due = stall.due(observed, verdict, settings.trainer.stalled_after_seconds, now)
-        times.append(due if due is not None and due > now else None)
-    waits = [max(0.0, (time - now).total_seconds()) for time in times if time is not None]
+        times.append(stall.due(observed, verdict, settings.trainer.stalled_after_seconds, now))
+    waits = [(time - now).total_seconds() for time in times if time is not None and time > now]
     return min([*waits, *([STARTING_RECHECK_SECONDS] if is_starting(observed) else [])], default=None)
 
 
@@ -177,10 +179,6 @@ def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
         return Plan(delete_job=not job.deleting, requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if c.FINALIZER not in trainingjob.metadata.finalizers:
         return Plan()
-    grace = timedelta(seconds=settings.trainer.termination_grace_period_seconds) + ENDING_MARGIN
-    if (
-        any(not pod.over for pod in observed.pods)
-        and now - moment(trainingjob.metadata.deletion_timestamp, now) < grace
-    ):
+    if any(not pod.over and not is_lost(pod, now) for pod in observed.pods):
         return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     return _say(Observed(trainingjob, message_settled=observed.message_settled), cancelled(), now)

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
 from . import constants as c
 from .cluster import Body, Cluster
 from .conditions import Finding
-from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
+from .errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
+from .evidence import lacks_evidence, lacks_pods, lacks_pods_since, may_lack_secret
 from .failures import Explanation, explain_refused_job
 from .models import TrainingJob
 from .names import Key
@@ -19,7 +21,7 @@ from .plan import Plan, plan
 from .settings import Settings
 from .status import status_patch
 from .store import Store
-from .verdict import Verdict, failed, lacks_evidence, lacks_pods, may_lack_secret
+from .verdict import Verdict, failed
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +60,9 @@ class Reconciler:
             return await self._apply(observed, plan(observed, self._settings, self._clock()))
         except NotFoundError:
             return await self._refresh(key)
+        except ConflictError:
+            self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
+            return 0.0
 
     # --------------------------------------------------------------------------------------------------------- observe
 
@@ -65,15 +70,15 @@ class Reconciler:
         """Ask the cluster itself where what the watches told would not be enough."""
         key, now = observed.trainingjob.key, self._clock()
         if lacks_evidence(observed, now):
-            self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
-            self._store.put_pods(key, await self._cluster.list_pods(key))
-            observed = self._store.observed(key) or observed
+            observed = await self._read_all(observed)
         job = observed.job
         if job is not None and observed.trainingjob.finished and observed.owns_job and not job.over:
             self._store.put_job(key, await self._cluster.read_job(key))  # it is about to be deleted
             observed = self._store.observed(key) or observed
-        if job is not None and lacks_pods(observed, now):
-            observed = replace(observed, refusal=await self._cluster.refusal_of_pods(key.namespace, job.uid))
+        since = lacks_pods_since(observed, now)
+        if job is not None and since is not None and lacks_pods(observed, now):
+            refusal = await self._cluster.refusal_of_pods(key.namespace, job.uid, since)
+            observed = replace(observed, refusal=refusal)
         reference = observed.trainingjob.spec.url_secret_ref
         if reference is not None and may_lack_secret(observed, now):
             try:
@@ -81,6 +86,16 @@ class Reconciler:
             except NotFoundError:
                 return replace(observed, missing_secret=reference.name)
         return observed
+
+    async def _read_all(self, observed: Observed) -> Observed:
+        """Everything anew, so that nothing is decided from a watch that is behind."""
+        key = observed.trainingjob.key
+        self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
+        if observed.job is None:
+            with suppress(NotFoundError):
+                self._store.put_job(key, await self._cluster.read_job(key))
+        self._store.put_pods(key, await self._cluster.list_pods(key))
+        return self._store.observed(key) or observed
 
     async def _refresh(self, key: Key) -> float | None:
         """Something was gone. Is it the TrainingJob, or its Job?"""

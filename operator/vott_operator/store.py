@@ -111,10 +111,9 @@ class Store:
         for body in bodies:
             self.put_pod(key, body)
 
-    def drop_stray_pods(self) -> None:
-        """Forget the pods of TrainingJobs that are gone: of their end a broken watch does not tell."""
-        for key in self._pods.keys() - self._trainingjobs.keys():
-            del self._pods[key]
+    def pods(self) -> set[tuple[Key, str]]:
+        """All known pods, as a copy."""
+        return {(key, name) for key, pods in self._pods.items() for name in pods}
 
     def drop_pod(self, key: Key, name: str) -> None:
         """Forget a deleted pod."""

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from . import constants as c
 from .conditions import Finding
+from .evidence import is_lost, lacks_pods, ran
 from .failures import (
     DEADLINE_REASON,
     Explanation,
@@ -24,8 +25,6 @@ from .models import TrainingJob
 from .moments import moment
 from .observed import JobState, Observed, PodState
 
-STARTING = timedelta(seconds=15)
-"""How long a pod may start, and a Job be without one, before somebody asks why."""
 MODEL_REPORT_GRACE = timedelta(seconds=60)
 """How long after the pod's success its last status report may still be on the way."""
 
@@ -59,6 +58,8 @@ def judge(observed: Observed, now: datetime) -> Verdict | None:
         return _failed_job(observed, job)
     if job.suspended:
         return suspended(observed.trainingjob)
+    if job.resuming:
+        return None
     return _overdue(observed, job, now) or _active(observed, job, now)
 
 
@@ -158,16 +159,14 @@ def node_due(observed: Observed, job: JobState, now: datetime) -> datetime | Non
 
 def suspended(trainingjob: TrainingJob) -> Verdict:
     """The verdict for a training whose Job is held back."""
-    if trainingjob.spec.suspend:
-        reason, message = c.JOB_SUSPENDED, "The training is suspended; it goes on when spec.suspend is false."
-    elif queue := trainingjob.metadata.labels.get(c.KUEUE_QUEUE_LABEL):
+    reason, message = c.JOB_SUSPENDED, "The training is suspended; it goes on when spec.suspend is false."
+    queue = trainingjob.metadata.labels.get(c.KUEUE_QUEUE_LABEL)
+    if queue and not trainingjob.spec.suspend:
         reason = c.WAITING_FOR_QUOTA
         message = (
             f"Kueue holds the training back until LocalQueue {queue} has quota for it; "
             f"see `kubectl get workloads -n {trainingjob.metadata.namespace}`."
         )
-    else:
-        reason, message = c.JOB_SUSPENDED, "Somebody suspended the Job; the operator resumes it."
     return Verdict(
         c.SUSPENDED,
         reason,
@@ -175,11 +174,14 @@ def suspended(trainingjob: TrainingJob) -> Verdict:
     )
 
 
-def ending_pods(observed: Observed) -> Verdict | None:
+def ending_pods(observed: Observed, now: datetime) -> Verdict | None:
     """What to say while pods of an earlier Job still end; None where the reason stands there already."""
     pod = next(pod for pod in observed.pods if not pod.over)
+    if is_lost(pod, now):
+        why = explain_lost(pod)
+        return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message),))
     said = observed.trainingjob.condition(c.RUNNING)
-    if said is not None and said.reason in (c.RETRYING, c.INTERRUPTED, c.OLD_JOB_REMAINS, c.NODE_LOST):
+    if said is not None and said.reason in (c.RETRYING, c.INTERRUPTED, c.OLD_JOB_REMAINS):
         return None
     message = f"Pod {pod.name} of an earlier Job still ends; it is waited for, so that no two train at once."
     return Verdict(c.PENDING, c.OLD_JOB_REMAINS, (Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message),))
@@ -187,18 +189,19 @@ def ending_pods(observed: Observed) -> Verdict | None:
 
 def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
     resumed = _resumed(observed.trainingjob)
-    lost = next((why for pod in observed.job_pods if pod.index == 0 and (why := explain_lost(pod))), None)
+    lost = next((explain_lost(pod) for pod in observed.job_pods if is_lost(pod, now)), None)
     nodes = observed.trainingjob.spec.trainer.nodes
     running = {pod.index: pod for pod in observed.job_pods if pod.live and pod.running}
-    if len(running) == nodes and lost is None:
+    if len(running) == nodes:
         who = f"Pod {running[0].name} is training." if nodes == 1 else f"All {nodes} pods are training."
         return Verdict(c.RUNNING, c.TRAINER_RUNNING, (Finding(c.RUNNING, "True", c.TRAINER_RUNNING, who), *resumed))
     pod = max((p for p in observed.job_pods if p.live and not p.running), key=lambda p: p.created, default=None)
-    why = lost or _waiting(observed, job, pod, now)
-    why = _of_several(why, len(running), nodes) or _retrying(observed, job)
+    waiting = lost or _waiting(observed, job, pod, now)
+    why = _of_several(waiting, len(running), nodes) or _retrying(observed, job)
     if why is not None:
         return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
-    return Verdict(c.PENDING, "", resumed) if resumed else None
+    starting = Finding(c.RUNNING, "False", c.RESUMED, "The Job was resumed; its pod starts.")
+    return Verdict(c.PENDING, "", (starting, *resumed)) if resumed else None
 
 
 def _of_several(why: Explanation | None, running: int, nodes: int) -> Explanation | None:
@@ -214,7 +217,10 @@ def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datet
         return explain_missing_secret(observed.missing_secret, namespace)
     if pod is not None:
         return explain_waiting(pod)
-    return explain_no_pod(job, observed.refusal, namespace) if lacks_pods(observed, now) else None
+    never_had_one = not observed.job_pods and not job.failed_pods and not ran(observed.trainingjob)
+    if lacks_pods(observed, now) and (observed.refusal or never_had_one):
+        return explain_no_pod(job, observed.refusal, namespace)
+    return None
 
 
 def _resumed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
@@ -228,11 +234,11 @@ def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     """Why what ran runs no more, while the next pod is on its way."""
     pods = observed.job_pods
     ended = max((pod for pod in pods if not pod.live), key=lambda pod: pod.created, default=None)
-    if ended is None or ended.interrupted:
-        if not job.failed_pods or ended is not None:
-            return explain_interruption(ended) if ran(observed.trainingjob) else None
-    elif sum(pod.phase == "Failed" and not pod.interrupted for pod in pods) > job.failed_pods or not job.failed_pods:
-        return None  # a pod that has merely ended is the Job's to judge
+    if (ended is None and not job.failed_pods) or (ended is not None and ended.interrupted):
+        return explain_interruption(ended) if ran(observed.trainingjob) else None
+    counted = sum(pod.phase == "Failed" and not pod.interrupted for pod in pods) <= job.failed_pods
+    if ended is not None and (ended.phase != "Failed" or not counted):
+        return None  # what has merely ended is the Job's to judge
     last, namespace = last_failed(pods), observed.trainingjob.metadata.namespace
     cause = explain_pod(last, namespace).message if last else "Its pod was deleted or lost."
     return _attempt(job.failed_pods + 1, observed.trainingjob.spec.backoff_limit, cause)
@@ -240,63 +246,3 @@ def _retrying(observed: Observed, job: JobState) -> Explanation | None:
 
 def _attempt(number: int, limit: int, cause: str) -> Explanation:
     return Explanation(c.RETRYING, f"Attempt {number} of {limit + 1} follows. The one before: {cause}")
-
-
-def ran(trainingjob: TrainingJob) -> bool:
-    """Whether the last that was said of it is that it runs, or why it for a moment does not."""
-    said = trainingjob.condition(c.RUNNING)
-    return said is not None and (said.status == "True" or said.reason in (c.JOB_SUSPENDED, c.INTERRUPTED, c.NODE_LOST))
-
-
-# ------------------------------------------------------------------------------------- when to look at the cluster itself
-
-
-def lacks_pods(observed: Observed, now: datetime) -> bool:
-    """Whether a Job that should have pods has been without for so long that the cause should be looked for."""
-    job = observed.job
-    if job is None or job.over or job.suspended or job.deleting or job.failed_pods:
-        return False
-    live = sum(pod.live for pod in observed.job_pods)
-    return live < observed.trainingjob.spec.trainer.nodes and now - moment(job.start_time, now) >= STARTING
-
-
-def lacks_evidence(observed: Observed, now: datetime) -> bool:
-    """Whether a verdict would be drawn from what was not seen.
-
-    Watches of different kinds run ahead of each other, most of all after a start. What says that something is missing, or
-    ends a training for good, should rest on a look at the cluster.
-    """
-    job = observed.job
-    if observed.trainingjob.finished:
-        return False
-    if job is None:
-        return any(not pod.over for pod in observed.pods)
-    if job.suspended:
-        return False
-    if job.complete:
-        return observed.trainingjob.status.model is None
-    if job.failed_reason:
-        return job.failed_reason != DEADLINE_REASON and last_failed(observed.job_pods) is None
-    return not observed.job_pods and (lacks_pods(observed, now) or ran(observed.trainingjob))
-
-
-def may_lack_secret(observed: Observed, now: datetime) -> bool:
-    """Whether a pod has been starting for so long that its Secret may be missing."""
-    pod = _starting_pod(observed)
-    if pod is None or observed.trainingjob.spec.url_secret_ref is None:
-        return False
-    return explain_waiting(pod) is None and now - moment(pod.created, now) >= STARTING
-
-
-def is_starting(observed: Observed) -> bool:
-    """Whether a Job is there that has yet to bring all its pods to run, or to say why not."""
-    job = observed.job
-    if job is None or job.over or job.suspended:
-        return False
-    running = sum(pod.live and pod.running for pod in observed.job_pods)
-    return running < observed.trainingjob.spec.trainer.nodes
-
-
-def _starting_pod(observed: Observed) -> PodState | None:
-    pods = (pod for pod in observed.job_pods if pod.live and not pod.running)
-    return max(pods, key=lambda pod: pod.created, default=None)

@@ -10,6 +10,7 @@ from vott_operator.cluster import Cluster
 from vott_operator.errors import CallbackError
 from vott_operator.last_word import LastWord
 from vott_operator.models import TrainingJob
+from vott_operator.notes import EventNote
 from vott_operator.settings import CallbackSettings
 from vott_operator.store import Store
 
@@ -26,6 +27,9 @@ class Recorder:
         self.said.append(status["conditions"][-1]["reason"])
         return tj.model_copy(update={"status": tj.status.model_validate({**tj.status.to_api(), **status})})
 
+    async def create_event(self, tj: TrainingJob, note: EventNote, now: datetime) -> None:  # noqa: ARG002
+        self.said.append(note.reason)
+
 
 class Receiver(CallbackSender):
     """A receiver that answers as told."""
@@ -41,8 +45,9 @@ class Receiver(CallbackSender):
             raise error
 
 
-def last_word(receiver: Receiver) -> tuple[LastWord, Recorder, TrainingJob]:
-    tj, store, cluster = trainingjob({"callback": {"url": "https://h/s"}}, ENDED), Store(), Recorder()
+def last_word(receiver: Receiver, **metadata: str) -> tuple[LastWord, Recorder, TrainingJob]:
+    tj = trainingjob({"callback": {"url": "https://h/s"}}, ENDED, metadata)
+    store, cluster = Store(), Recorder()
     store.put_trainingjob(tj)
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     return LastWord(cast("Cluster", cluster), store, receiver, settings(), lambda: now), cluster, tj
@@ -73,4 +78,19 @@ async def test_what_is_refused_is_said_once() -> None:
     word, cluster, tj = last_word(receiver)
     assert await word.say(tj.key) is None
     assert await word.say(tj.key) is None
-    assert (receiver.posts, cluster.said) == (1, ["Refused"])
+    assert (receiver.posts, cluster.said) == (1, ["CallbackGivenUp", "Refused"])
+
+
+async def test_a_deleted_trainingjob_does_not_wait_out_a_long_backoff() -> None:
+    receiver = Receiver(CallbackError("busy", permanent=False, retry_after=600))
+    word, _, tj = last_word(receiver, deletionTimestamp="2026-01-01T11:59:00Z")
+    assert await word.say(tj.key) == 30
+
+
+async def test_a_deleted_trainingjob_is_held_for_ten_minutes_at_most() -> None:
+    receiver = Receiver(*[CallbackError("busy", permanent=False)] * 2)
+    word, cluster, tj = last_word(receiver, deletionTimestamp="2026-01-01T11:49:00Z")
+    await word.say(tj.key)
+    word._waits[tj.key] = word._waits[tj.key]._replace(due=0.0)
+    assert await word.say(tj.key) is None
+    assert cluster.said == ["Retrying", "CallbackGivenUp", "GivenUp"]

@@ -37,12 +37,19 @@ def test_another_trainingjob_of_the_name_has_neither_the_content_nor_the_message
     assert not seen.message_settled
 
 
-def test_pods_of_trainingjobs_that_are_gone_are_forgotten() -> None:
+def test_pods_that_a_broken_watch_did_not_tell_the_end_of_are_forgotten() -> None:
     store, known = Store(), of_content("d1")
-    pod = {"metadata": {"name": "cats-abcde"}}
-    store.put_pod(known.key, pod)
-    store.drop_stray_pods()
     store.put_trainingjob(known)
-    seen = store.observed(known.key)
-    assert seen is not None
-    assert seen.pods == ()
+    store.put_pod(known.key, {"metadata": {"name": "cats-0-abcde"}})
+    store.put_pods(known.key, [{"metadata": {"name": "cats-0-fghij"}}])
+    assert store.pods() == {(known.key, "cats-0-fghij")}
+
+
+def test_the_end_of_an_earlier_job_does_not_hide_the_one_that_took_its_place() -> None:
+    store, known = Store(), of_content("d1")
+    store.put_trainingjob(known)
+    store.put_job(known.key, {"metadata": {"name": "cats", "uid": "second", "resourceVersion": "9"}, "spec": {}})
+    store.drop_job(known.key, "first")
+    assert known.key in store.jobs()
+    store.drop_job(known.key, "second")
+    assert known.key not in store.jobs()
