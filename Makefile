@@ -11,10 +11,10 @@ PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo 
 export PYTHONPATH := operator:trainer-image:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo up down status test unit integration chaos e2e check format generate lock bench clean
+.PHONY: help demo up down status test unit integration chaos test-versions e2e check format generate lock bench clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 demo: $(VENV)/tools ## From nothing to a trained model, on a local cluster or the one that KUBECONFIG names
 	@$(BIN)/python -m demo
@@ -38,6 +38,9 @@ integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator an
 
 chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everything dies again and again (VOTT_CHAOS_SEED repeats a run)
 	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
+
+test-versions: $(VENV)/all ## The operator on a Kubernetes two minors older (builds it from source, once)
+	VOTT_KUBERNETES=1.34 $(PYTEST) tests/integration/operator
 
 e2e: $(VENV)/all ## A real node, both images, real training; starts the local cluster
 	$(PYTEST) tests/e2e
