@@ -12,6 +12,7 @@ from .settings import CallbackSettings
 from .status import sentence
 from .verdict import Verdict
 
+GOOD_NEWS = (c.RESUMED, c.WAITING_FOR_PODS)
 DELETED_PATIENCE = timedelta(minutes=10)
 """How long a TrainingJob that somebody deleted stays for the sake of its callback."""
 
@@ -24,7 +25,7 @@ def events(observed: Observed, verdict: Verdict | None, more: tuple[Finding, ...
     status = observed.trainingjob.status
     if verdict.findings and status.reason != verdict.reason and (verdict.phase != c.RUNNING or status.reason):
         first = verdict.findings[0]
-        warning = verdict.phase in (c.PENDING, c.FAILED)
+        warning = verdict.phase in (c.PENDING, c.FAILED) and first.reason not in GOOD_NEWS
         notes.append(EventNote("Warning" if warning else "Normal", first.reason, first.message))
     return tuple(note for note in notes if note is not None)
 

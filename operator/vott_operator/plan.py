@@ -67,10 +67,12 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
 def _without_job(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """Make the Job, once no pod of an earlier one is left."""
     trainingjob = observed.trainingjob
-    if any(not pod.over for pod in observed.pods):
-        return Plan(status=status_patch(observed, ending_pods(observed, now), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if trainingjob.spec.suspend and _kueue_manages(observed):
         return _say(observed, suspended(trainingjob), now)
+    if any(not pod.over for pod in observed.pods):
+        return Plan(
+            status=status_patch(observed, ending_pods(observed, now), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS
+        )
     try:
         job = desired.job(trainingjob, settings.trainer)
     except PodTemplateError as error:

@@ -30,6 +30,8 @@ MERGE_KEYS = {
 DEEP = ("containers", "initContainers")
 """Their items are merged. The others' are one thing each: half of a volume and half of another are no volume."""
 UNIONS = ("tolerations",)
+ROOT = "spec.podTemplate"
+"""How an error's text begins to name a path."""
 
 
 class Merger:
@@ -38,13 +40,11 @@ class Merger:
     Args:
         remedies: path below the template's root -> what to do in place of setting that; the longest that fits is told.
         defaults: paths that the operator sets as a mere default, which gives way to the template.
-        root: how the error's text begins to name a path.
     """
 
-    def __init__(self, remedies: Mapping[str, str], defaults: tuple[str, ...], root: str = "spec.podTemplate") -> None:
+    def __init__(self, remedies: Mapping[str, str], defaults: tuple[str, ...]) -> None:
         self._remedies = remedies
         self._defaults = defaults
-        self._root = root
 
     def merge(self, own: Manifest, template: Any) -> Manifest:
         """The operator's own template, and what `template` adds. Raises PodTemplateError, which names the path."""
@@ -110,7 +110,7 @@ class Merger:
         raise self._error(path, f"is set by the operator{value}; {remedy}")
 
     def _error(self, path: str, text: str) -> PodTemplateError:
-        return PodTemplateError(f"{self._root}{path} {text}.")
+        return PodTemplateError(f"{ROOT}{path} {text}.")
 
 
 def _below(path: str, name: str) -> str:

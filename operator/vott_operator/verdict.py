@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from . import constants as c
 from .conditions import Finding
-from .evidence import is_lost, lacks_pods, ran
+from .evidence import STARTING, is_lost, lacks_pods, ran
 from .failures import (
     DEADLINE_REASON,
     Explanation,
@@ -196,19 +196,26 @@ def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
         who = f"Pod {running[0].name} is training." if nodes == 1 else f"All {nodes} pods are training."
         return Verdict(c.RUNNING, c.TRAINER_RUNNING, (Finding(c.RUNNING, "True", c.TRAINER_RUNNING, who), *resumed))
     pod = max((p for p in observed.job_pods if p.live and not p.running), key=lambda p: p.created, default=None)
+    if nodes > 1 and lost is None and any(not pod.live for pod in observed.job_pods):
+        return None  # the Job ends them all, and then says what it was
     waiting = lost or _waiting(observed, job, pod, now)
-    why = _of_several(waiting, len(running), nodes) or _retrying(observed, job)
+    if nodes > 1 and running:
+        waiting = _with_others(waiting, pod, len(running), nodes, now)
+    why = waiting or _retrying(observed, job)
     if why is not None:
         return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
     starting = Finding(c.RUNNING, "False", c.RESUMED, "The Job was resumed; its pod starts.")
     return Verdict(c.PENDING, "", (starting, *resumed)) if resumed else None
 
 
-def _of_several(why: Explanation | None, running: int, nodes: int) -> Explanation | None:
-    if nodes == 1 or not running:
-        return why
+def _with_others(
+    why: Explanation | None, pod: PodState | None, running: int, nodes: int, now: datetime
+) -> Explanation | None:
     state = f"{running} of {nodes} pods run and wait for the others."
-    return Explanation(why.reason if why else c.WAITING_FOR_PODS, f"{state} {why.message}" if why else state)
+    if why is not None:
+        return Explanation(why.reason, f"{state} {why.message}")
+    merely_starting = pod is not None and now - moment(pod.created, now) < STARTING
+    return None if merely_starting else Explanation(c.WAITING_FOR_PODS, state)
 
 
 def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datetime) -> Explanation | None:
