@@ -11,6 +11,7 @@
 {{- if not .Values.queues }}
 {{- fail "queues: name at least one queue that messages come from" }}
 {{- end }}
+{{- include "vott-train.checkTrainingJob" (dict "place" "trainingJob" "values" .Values.trainingJob) }}
 {{- range $number, $queue := .Values.queues }}
 {{- include "vott-train.checkQueue" (dict "number" $number "queue" $queue "root" $) }}
 {{- end }}
@@ -26,12 +27,9 @@
 {{- define "vott-train.checkQueue" -}}
 {{- $place := printf "queues[%d]" (int .number) }}
 {{- $queue := .queue }}
-{{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "parameters" "model" "callback" "duplicateWindowSeconds" }}
-{{- range keys $queue | sortAlpha }}
-{{- if not (has . $known) }}
-{{- fail (printf "%s.%s: there is no such value; a queue may have %s" $place . (join ", " $known)) }}
-{{- end }}
-{{- end }}
+{{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "trainingJob" "parameters" "model" "callback" "duplicateWindowSeconds" }}
+{{- include "vott-train.checkNames" (dict "place" $place "values" $queue "known" $known) }}
+{{- include "vott-train.checkTrainingJob" (dict "place" (printf "%s.trainingJob" $place) "values" $queue.trainingJob) }}
 {{- $kind := $queue.kind | default "storage" }}
 {{- if not (has $kind (list "storage" "serviceBus")) }}
 {{- fail (printf "%s.kind: is %s; it may be storage or serviceBus" $place $kind) }}
@@ -59,6 +57,20 @@
 {{- end }}
 {{- if and $own (eq $kind "serviceBus") (not $azure.serviceBusConnectionString) (not (and $azure.workloadIdentity.clientId $queue.serviceBusNamespace)) }}
 {{- fail (printf "%s: is a Service Bus queue, and azure has only a connectionString, which is the storage account's; set azure.serviceBusConnectionString too" $place) }}
+{{- end }}
+{{- end }}
+
+{{- define "vott-train.checkTrainingJob" -}}
+{{- $known := list "labels" "trainer" "podTemplate" "backoffLimit" "activeDeadlineSeconds" "pendingDeadlineSeconds" }}
+{{- include "vott-train.checkNames" (dict "place" .place "values" (.values | default dict) "known" $known) }}
+{{- end }}
+
+{{/* A misspelt name would be a value that is quietly not used, or an operator that does not start. */}}
+{{- define "vott-train.checkNames" -}}
+{{- range keys .values | sortAlpha }}
+{{- if not (has . $.known) }}
+{{- fail (printf "%s.%s: there is no such value; there are %s" $.place . (join ", " $.known)) }}
+{{- end }}
 {{- end }}
 {{- end }}
 

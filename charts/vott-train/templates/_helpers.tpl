@@ -77,6 +77,7 @@ trainer:
     secretName: {{ .secretName | default (include "vott-train.secret" $) }}
     containers: {{- toYaml .containers | nindent 6 }}
   {{- end }}
+trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
 callbacks: {{- toYaml .Values.callbacks | nindent 2 }}
 maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}

@@ -25,8 +25,15 @@ TEAMS: list[Object] = [
         "model": "https://acme.blob.core.windows.net/models/{projectId}/{requestId}.tgz",
         "callback": "https://vott.acme.net/{requestId}",
         "duplicateWindowSeconds": 60,
+        "trainingJob": {"trainer": {"gpus": 4}, "activeDeadlineSeconds": 10_000_000},
     },
 ]
+CACHE: Object = {
+    "spec": {
+        "volumes": [{"name": "dataset", "persistentVolumeClaim": {"claimName": "datasets"}}],
+        "containers": [{"name": "trainer", "volumeMounts": [{"name": "dataset", "mountPath": "/data"}]}],
+    }
+}
 
 
 def template(values: Object) -> subprocess.CompletedProcess[str]:
@@ -83,6 +90,28 @@ def test_the_operator_understands_the_settings_that_the_chart_writes(
         TEAMS[1]["model"], TEAMS[1]["callback"], 60,
     )  # fmt: skip
     assert found.plugins_of(dogs).allowed == ["hello-world"]
+
+
+def test_what_trainingjobs_of_messages_get_reaches_the_operator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {
+        "azure": KEYS,
+        "queues": TEAMS,
+        "trainer": {"tolerateSpot": False, "stalledAfterSeconds": 0},
+        "trainingJob": {"labels": {"kueue.x-k8s.io/queue-name": "gpu"}, "podTemplate": CACHE, "backoffLimit": 0},
+    }
+    found = settings(rendered(values), tmp_path, monkeypatch)
+    cats, dogs = (found.trainingjob_settings_of(queue) for queue in found.queues)
+    assert (found.trainer.tolerate_spot, found.trainer.stalled_after_seconds) == (False, 0)
+    assert cats.labels == {"kueue.x-k8s.io/queue-name": "gpu"}
+    assert cats.to_spec() == {"podTemplate": CACHE, "backoffLimit": 0}
+    assert (dogs.labels, dogs.to_spec()) == ({}, {"trainer": {"gpus": 4}, "activeDeadlineSeconds": 10_000_000})
+
+
+def test_by_default_trainingjobs_of_messages_get_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(rendered({"azure": KEYS}), tmp_path, monkeypatch)
+    assert (found.training_job.labels, found.training_job.to_spec()) == ({}, {})
 
 
 def test_a_ttl_of_zero_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +180,12 @@ def test_a_workload_identity_needs_no_secret() -> None:
         ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: give either existingSecret or connection strings, not both"),
         ({"azure": KEYS, "queues": {"name": "cats"}}, "queues: is a list"),
         ({"azure": KEYS, "queues": []}, "queues: name at least one queue"),
-        ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: there is no such value; a queue may have kind, name"),
+        ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: there is no such value; there are kind, name"),
+        ({"azure": KEYS, "trainingJob": {"gpus": 2}}, "trainingJob.gpus: there is no such value; there are labels, trainer"),
+        (
+            {"azure": KEYS, "queues": [{"trainingJob": {"podtemplate": {}}}]},
+            "queues[0].trainingJob.podtemplate: there is no such value",
+        ),
         ({"azure": KEYS, "queues": [{"name": "cats"}, {"kind": "kafka"}]}, "queues[1].kind: is kafka; it may be storage or"),
         ({"azure": KEYS, "queues": [{"kind": "serviceBus", "account": "x"}]}, "queues[0].account: is for storage queues"),
         ({"azure": KEYS, "queues": [{"serviceBusNamespace": "x"}]}, "queues[0].serviceBusNamespace: is for Service Bus"),

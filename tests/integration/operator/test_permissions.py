@@ -13,13 +13,14 @@ from tests.support.waiting import wait_until
 TEAM = "permissions-team"
 TEAM_QUEUE = {"name": "of-the-team", "targetNamespace": TEAM}
 WHERE_IT_TRAINS = {
-    "trainingjobs.vott.dev": {"get", "list", "watch", "create", "delete"},
+    "trainingjobs.vott.dev": {"get", "list", "watch", "create", "patch", "delete"},
     "trainingjobs.vott.dev/status": {"patch"},
     "trainingjobs.vott.dev/finalizers": {"update"},
-    "jobs.batch": {"get", "list", "watch", "create", "patch"},
+    "jobs.batch": {"get", "list", "watch", "create", "patch", "delete"},
+    "services": {"get", "create"},
     "pods": {"get", "list", "watch"},
     "secrets": {"get", "create"},
-    "events": {"create"},
+    "events": {"create", "list"},
 }
 LEADER_ELECTION = {
     "leases.coordination.k8s.io": {"create"},
@@ -68,25 +69,30 @@ def test_the_service_accounts_may_do_this_and_nothing_else(corner: Corner) -> No
     }
 
 
+Pods = dict[tuple[str, str], str]
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
 @pytest.fixture
-def two(corner: Corner) -> tuple[Corner, dict[str, str]]:
-    """Two TrainingJobs, one's name the beginning of the other's, with the pod of each."""
+def trainings(corner: Corner) -> tuple[Corner, Pods]:
+    """Two TrainingJobs, one's name the beginning of the other's, with two nodes each; and the pod of each node."""
     corner.operator()
-    for name in ("cats", "cats-x"):
-        corner.create_trainingjob(name)
-    pods = wait_until("two pods", lambda: found if len(found := corner.pods()) == 2 else None, dump=corner.picture)
-    return corner, {pod["metadata"]["labels"]["vott.dev/trainingjob"]: pod["metadata"]["name"] for pod in pods}
+    for name in ("cats", "cats-0"):
+        corner.create_trainingjob(name, trainer={"nodes": 2})
+    pods = wait_until("four pods", lambda: found if len(found := corner.pods()) == 4 else None, dump=corner.picture)
+    labels = [(pod["metadata"]["labels"], pod["metadata"]["name"]) for pod in pods]
+    return corner, {(label["vott.dev/trainingjob"], label[INDEX]): name for label, name in labels}
 
 
-def test_a_trainer_reports_to_its_own_trainingjob_only(two: tuple[Corner, dict[str, str]]) -> None:
-    corner, pods = two
+def test_the_first_pod_of_a_training_reports_to_its_own_trainingjob_only(trainings: tuple[Corner, Pods]) -> None:
+    corner, pods = trainings
     progress = {"progress": {"percent": 1}}
-    for owner, pod in pods.items():
-        for target in pods:
+    for (owner, index), pod in pods.items():
+        for target in ("cats", "cats-0"):
             answer = corner.report(pod, target, progress)
-            assert answer.ok == (owner == target), answer.text
-            if owner != target:
-                assert "may only report to the TrainingJob that it belongs to" in answer.text
+            assert answer.ok == (owner == target and index == "0"), answer.text
+            if not answer.ok:
+                assert f'pod "{pod}" may not report to TrainingJob "{target}"' in answer.json()["message"]
 
 
 @with_a_team
@@ -111,6 +117,8 @@ def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_onl
         {"phase": "Complete"},
         {"jobName": "other"},
         {"restarts": 7},
+        {"podName": "other"},
+        {"failures": 7},
         {
             "conditions": [
                 {
@@ -125,9 +133,9 @@ def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_onl
     ],
     ids=lambda status: next(iter(status)),
 )
-def test_a_trainer_writes_its_own_fields_only(two: tuple[Corner, dict[str, str]], status: dict[str, Any]) -> None:
-    corner, pods = two
-    answer = corner.report(pods["cats"], "cats", status)
+def test_a_trainer_writes_its_own_fields_only(trainings: tuple[Corner, Pods], status: dict[str, Any]) -> None:
+    corner, pods = trainings
+    answer = corner.report(pods["cats", "0"], "cats", status)
     assert answer.status_code == 422, answer.text
     assert "the trainer owns status.progress" in answer.text
 

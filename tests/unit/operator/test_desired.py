@@ -3,14 +3,17 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.unit.operator.builders import UID, trainingjob
 from vott_operator import desired
 from vott_operator.message import TrainMessage
-from vott_operator.settings import ModelStore, TrainerSettings
+from vott_operator.settings import ModelStore, TrainerSettings, TrainingJobSettings
 
 SETTINGS = TrainerSettings(image="trainer:1")
 PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")
 SIGNED = PLAIN.model_copy(update={"model": "https://s/m?sig=SECRET"})
+TWO_NODES: dict[str, Any] = {"trainer": {"nodes": 2}}
 
 
 def container(spec: dict[str, Any] | None = None, settings: TrainerSettings = SETTINGS) -> dict[str, Any]:
@@ -23,8 +26,10 @@ def pod_spec(spec: dict[str, Any] | None = None, settings: TrainerSettings = SET
     return result
 
 
-def manifest(message: TrainMessage) -> dict[str, Any]:
-    return desired.trainingjob_manifest(message, name="n", namespace="ns", plugin="p", annotations={})
+def manifest(message: TrainMessage, defaults: TrainingJobSettings | None = None) -> dict[str, Any]:
+    return desired.trainingjob_manifest(
+        message, name="n", namespace="ns", plugin="p", annotations={}, defaults=defaults or TrainingJobSettings()
+    )
 
 
 def test_a_credential_goes_into_the_secret_and_nowhere_else() -> None:
@@ -38,6 +43,35 @@ def test_a_credential_goes_into_the_secret_and_nowhere_else() -> None:
         "callback": "https://h/s",
     }
     assert secret["metadata"]["ownerReferences"][0]["uid"] == UID
+
+
+def test_the_administrators_defaults_are_the_messages_trainingjobs() -> None:
+    defaults = TrainingJobSettings.model_validate(
+        {
+            "labels": {"kueue.x-k8s.io/queue-name": "gpu"},
+            "trainer": {"gpus": 2},
+            "podTemplate": {"spec": {"priorityClassName": "high"}},
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": 3600,
+            "pendingDeadlineSeconds": None,
+        }
+    )
+    made = manifest(PLAIN, defaults)
+    assert made["metadata"]["labels"] == {
+        "kueue.x-k8s.io/queue-name": "gpu", "app.kubernetes.io/managed-by": "vott-train",
+    }  # fmt: skip
+    added = {key: value for key, value in made["spec"].items() if key not in manifest(PLAIN)["spec"]}
+    assert added == {
+        "trainer": {"gpus": 2},
+        "podTemplate": {"spec": {"priorityClassName": "high"}},
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": 3600,
+    }
+
+
+def test_a_callback_holds_the_trainingjob_until_its_last_word() -> None:
+    assert manifest(PLAIN)["metadata"]["finalizers"] == ["vott.dev/last-word"]
+    assert "finalizers" not in manifest(PLAIN.model_copy(update={"status": None}))["metadata"]
 
 
 def test_without_credentials_there_is_no_secret() -> None:
@@ -59,9 +93,26 @@ def test_a_message_can_not_reach_into_the_environment() -> None:
     assert '{"architecture":"$$(AZURE_STORAGE_CONNECTION_STRING)"}' in arguments
 
 
-def test_the_pod_asks_for_its_gpu_and_tolerates_its_taints() -> None:
+def tolerated(spec: dict[str, Any] | None = None, settings: TrainerSettings = SETTINGS) -> set[str]:
+    return {item["key"] for item in pod_spec(spec, settings)["tolerations"]}
+
+
+def test_the_pod_asks_for_its_gpu_and_tolerates_the_taints_of_gpu_and_spot_nodes() -> None:
     assert container()["resources"]["limits"]["nvidia.com/gpu"] == 1
-    assert {"nvidia.com/gpu", "sku"} <= {item["key"] for item in pod_spec()["tolerations"]}
+    assert pod_spec()["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "sku", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"},
+        {"key": "kubernetes.azure.com/scalesetpriority", "operator": "Equal", "value": "spot", "effect": "NoSchedule"},
+    ]
+
+
+def test_spot_nodes_can_be_left_out_and_other_taints_be_tolerated() -> None:
+    settings = TrainerSettings(image="t", tolerate_spot=False, tolerations=[{"key": "team", "operator": "Exists"}])
+    assert tolerated(settings=settings) == {"nvidia.com/gpu", "sku", "team"}
+
+
+def test_the_taint_of_another_gpu_name_is_tolerated() -> None:
+    assert "nvidia.com/mig-1g.10gb" in tolerated({"trainer": {"gpuResourceName": "nvidia.com/mig-1g.10gb"}})
 
 
 def test_other_gpu_names_and_no_gpu_work() -> None:
@@ -85,10 +136,86 @@ def test_the_pod_is_restricted() -> None:
     assert security["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
-def test_permanent_failures_are_not_tried_again_and_disruptions_do_not_count() -> None:
-    ignore, fail = desired.job(trainingjob(), SETTINGS)["spec"]["podFailurePolicy"]["rules"]
-    assert (ignore["action"], ignore["onPodConditions"][0]["type"]) == ("Ignore", "DisruptionTarget")
-    assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [64, 65, 66, 73])
+def rules(spec: dict[str, Any] | None = None) -> list[tuple[str, Any]]:
+    """What each rule of the podFailurePolicy does, and to which pods."""
+    policy = desired.job(trainingjob(spec), SETTINGS)["spec"]["podFailurePolicy"]
+    return [
+        (rule["action"], rule["onExitCodes"]["values"] if "onExitCodes" in rule else rule["onPodConditions"][0]["type"])
+        for rule in policy["rules"]
+    ]
+
+
+def test_permanent_failures_are_not_tried_again_and_interruptions_do_not_count() -> None:
+    assert rules() == [("Ignore", "DisruptionTarget"), ("Ignore", [143]), ("FailJob", [64, 65, 66, 73])]
+
+
+def test_a_failure_of_one_of_several_pods_ends_them_all_and_its_rule_tells_the_kind() -> None:
+    assert rules(TWO_NODES) == [("FailJob", "DisruptionTarget"), ("FailJob", [143]), ("FailJob", [64, 65, 66, 73])]
+    assert desired.job(trainingjob(TWO_NODES), SETTINGS)["spec"]["backoffLimit"] == 0
+
+
+def test_one_pods_retries_are_the_jobs() -> None:
+    assert desired.job(trainingjob({"backoffLimit": 5}), SETTINGS)["spec"]["backoffLimit"] == 5
+
+
+@pytest.mark.parametrize(("spec", "nodes"), [({}, 1), (TWO_NODES, 2)], ids=["one", "two"])
+def test_the_job_has_one_indexed_pod_for_each_node(spec: dict[str, Any], nodes: int) -> None:
+    made = desired.job(trainingjob(spec), SETTINGS)["spec"]
+    assert (made["completionMode"], made["completions"], made["parallelism"]) == ("Indexed", nodes, nodes)
+
+
+def test_the_job_of_several_nodes_carries_the_failures_before_it() -> None:
+    made = desired.job(trainingjob(TWO_NODES, {"failures": 2}), SETTINGS)
+    assert made["metadata"]["annotations"] == {"vott.dev/failures": "2"}
+    assert "annotations" not in desired.job(trainingjob(), SETTINGS)["metadata"]
+
+
+def test_a_headless_service_names_the_pods_of_several_nodes_before_they_are_ready() -> None:
+    assert desired.service(trainingjob()) is None
+    service = desired.service(trainingjob(TWO_NODES))
+    assert service is not None
+    spec = service["spec"]
+    assert (service["metadata"]["name"], spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("cats", "None", True)
+    assert service["metadata"]["ownerReferences"][0]["uid"] == UID
+    template = desired.job(trainingjob(TWO_NODES), SETTINGS)["spec"]["template"]
+    assert template["spec"]["subdomain"] == service["metadata"]["name"]
+    assert spec["selector"].items() <= template["metadata"]["labels"].items()
+
+
+def torchrun(spec: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item.get("value", "") for item in container(spec)["env"] if item["name"].startswith("PET_")}
+
+
+def test_one_gpu_needs_no_torchrun() -> None:
+    assert torchrun({}) == torchrun({"trainer": {"gpus": 0}}) == {}
+
+
+def test_torchrun_finds_the_gpus_of_one_node() -> None:
+    assert torchrun({"trainer": {"gpus": 4}}) == {
+        "PET_NNODES": "1", "PET_NPROC_PER_NODE": "4", "PET_NODE_RANK": "",
+        "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": "29500",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpus", "processes"), [(0, "1"), (1, "1"), (8, "8")])
+def test_torchrun_finds_the_first_of_several_nodes(gpus: int, processes: str) -> None:
+    assert torchrun({"trainer": {"gpus": gpus, "nodes": 2}}) == {
+        "PET_NNODES": "2", "PET_NPROC_PER_NODE": processes, "PET_NODE_RANK": "",
+        "PET_MASTER_ADDR": "cats-0.cats", "PET_MASTER_PORT": "29500",
+    }  # fmt: skip
+
+
+def test_the_rank_of_a_node_is_the_jobs_index() -> None:
+    (rank,) = (item for item in container(TWO_NODES)["env"] if item["name"] == "PET_NODE_RANK")
+    path = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+    assert rank["valueFrom"] == {"fieldRef": {"fieldPath": path}}
+
+
+def test_kueues_labels_and_no_others_go_to_the_job() -> None:
+    kueue = {"kueue.x-k8s.io/queue-name": "gpu", "kueue.x-k8s.io/priority-class": "high"}
+    made = desired.job(trainingjob(metadata={"labels": kueue | {"team": "cats"}}), SETTINGS)
+    assert made["metadata"]["labels"].items() >= kueue.items()
+    assert "team" not in made["metadata"]["labels"]
 
 
 def test_the_model_stores_key_comes_from_its_secret() -> None:

@@ -1,12 +1,14 @@
 """The administrator's settings."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from vott_operator.errors import SettingsError
-from vott_operator.settings import CONFIG_ENV, QueueSettings, Settings, load
+from vott_operator.settings import CONFIG_ENV, QueueSettings, Settings, TrainingJobSettings, load
 
+ROOT = Path(__file__).parents[3]
 STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
 SERVICE_BUS = {
     "AZURE_SERVICE_BUS_NAMESPACE": "acme-bus",
@@ -86,6 +88,32 @@ def test_a_queue_has_the_operators_namespace_and_plugins_unless_it_names_its_own
     assert settings.namespaces == ["team-b", "vott-train"]
 
 
+def test_a_queues_trainings_get_what_is_said_for_all_unless_it_says_its_own() -> None:
+    settings = Settings.model_validate(
+        {
+            "trainingJob": {"labels": {"team": "all"}, "backoffLimit": 1},
+            "queues": [{"name": "cats"}, {"name": "dogs", "trainingJob": {"trainer": {"gpus": 4}}}],
+        }
+    )
+    cats, dogs = (settings.trainingjob_settings_of(queue) for queue in settings.queues)
+    assert (cats.labels, cats.to_spec()) == ({"team": "all"}, {"backoffLimit": 1})
+    assert (dogs.labels, dogs.to_spec()) == ({}, {"trainer": {"gpus": 4}})
+
+
+@pytest.mark.parametrize("key", ["team", "kueue.x-k8s.io/queue-name", "a", "A_b.c-D"])
+@pytest.mark.parametrize("value", ["", "a", "GPU_1.x-y", "a" * 63])
+def test_a_label_that_kubernetes_takes_is_taken(key: str, value: str) -> None:
+    assert TrainingJobSettings(labels={key: value}).labels == {key: value}
+
+
+@pytest.mark.parametrize(
+    "label", [{"-a": ""}, {"a/": ""}, {"/a": ""}, {"a/b/c": ""}, {"a" * 64: ""}, {"a": "b" * 64}, {"a": "-"}]
+)
+def test_a_label_that_kubernetes_refuses_is_refused(label: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="can't be a label's"):
+        TrainingJobSettings(labels=label)
+
+
 def test_the_operators_own_namespace_is_always_one_of_its_namespaces() -> None:
     settings = Settings(namespace="vott-train", queues=[QueueSettings(target_namespace="team-b")])
     assert settings.namespaces == ["team-b", "vott-train"]
@@ -134,6 +162,31 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         (
             "queues: [{name: cats}, {name: dogs}, {name: cats}]",
             "queues[2] is the same queue as [0] (storage queue cats)",
+        ),
+        ("trainer: {stalledAfterSeconds: -1}", "trainer.stalledAfterSeconds"),
+        ("trainer: {tolerateSpot: maybe}", "trainer.tolerateSpot"),
+        ("trainingJob: {label: {}}", "trainingJob.label: there is no such setting"),
+        ("trainingJob: {trainer: {gpu: 2}}", "trainingJob.trainer.gpu: there is no such setting"),
+        ("trainingJob: {trainer: {nodes: 0}}", "trainingJob.trainer.nodes"),
+        (
+            "trainingJob: {trainer: {resources: {limit: {cpu: 1}}}}",
+            "trainingJob.trainer.resources.limit: there is no such setting",
+        ),
+        (
+            "queues: [{trainingJob: {podTemplate: {metadata: {label: {a: b}}}}}]",
+            "queues[0].trainingJob.podTemplate.metadata.label: there is no such setting",
+        ),
+        ("trainingJob: {backoffLimit: -1}", "trainingJob.backoffLimit"),
+        ("trainingJob: {labels: {My Team/a: b}}", "trainingJob.labels has the key 'My Team/a', which can't be"),
+        ("trainingJob: {labels: {team: my team}}", "trainingJob.labels has 'my team' for team, which can't be"),
+        ("trainingJob: {labels: {vott.dev/trainingjob: a}}", "trainingJob.labels has vott.dev/trainingjob, which is"),
+        (
+            "trainingJob: {podTemplate: {spec: {restartPolicy: Always}}}",
+            "trainingJob.podTemplate.spec.restartPolicy is set by the operator to 'Never'; leave it out.",
+        ),
+        (
+            "queues: [{name: cats}, {name: dogs, trainingJob: {podTemplate: {spec: {containers: [{}]}}}}]",
+            "queues[1].trainingJob.podTemplate.spec.containers[0] has no name",
         ),
         ("a: b: c", "can't be read"),
         ("[1, 2]", "can't be read"),
@@ -200,6 +253,18 @@ def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
 )
 def test_a_queue_that_can_work_is_accepted(queue: dict[str, str]) -> None:
     QueueSettings.model_validate(queue)
+
+
+EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/administration.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", [text for text in EXAMPLES if re.match(r"(trainingJob|trainer):", text)])
+def test_a_documented_example_is_taken(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert from_file(text, tmp_path, monkeypatch).training_job is not None
+
+
+def test_there_are_documented_examples() -> None:
+    assert len([text for text in EXAMPLES if text.startswith("trainingJob:")]) > 2
 
 
 def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

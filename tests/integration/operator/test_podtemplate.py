@@ -1,0 +1,54 @@
+"""What the administrator and the user add to a training's pods, up to the Job on a real API server."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.corner import Corner, condition
+from tests.support.waiting import wait_until
+
+DATASET = {
+    "volumes": [{"name": "dataset", "persistentVolumeClaim": {"claimName": "datasets"}}],
+    "containers": [{"name": "trainer", "volumeMounts": [{"name": "dataset", "mountPath": "/data"}]}],
+}
+ADMINISTRATORS = {
+    "labels": {"team": "cats"},
+    "trainer": {"gpus": 2},
+    "podTemplate": {"metadata": {"annotations": {"note": "ours"}}, "spec": DATASET},
+    "backoffLimit": 1,
+}
+
+
+@pytest.mark.parametrize("corner", [{"trainingJob": ADMINISTRATORS}], indirect=True, ids=["of the administrator"])
+def test_a_messages_training_gets_what_the_administrator_says(corner: Corner) -> None:
+    corner.operator()
+    corner.send({"annotations": "https://host/a.csv", "model": "https://store/models"})
+    (pod,) = wait_until("a pod", corner.pods, dump=corner.picture, seconds=60)
+    (trainingjob,) = corner.trainingjobs()
+    assert trainingjob["metadata"]["labels"]["team"] == "cats"
+    assert corner.kubectl.get("job", trainingjob["metadata"]["name"])["spec"]["backoffLimit"] == 1
+    (trainer,) = pod["spec"]["containers"]
+    assert trainer["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    assert "/data" in {mount["mountPath"] for mount in trainer["volumeMounts"]}
+    assert pod["metadata"]["annotations"]["note"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"restartPolicy": "Always"}, "spec.podTemplate.spec.restartPolicy is set by the operator to 'Never'"),
+        ({"containers": [{"nane": "trainer"}]}, "spec.podTemplate.spec.containers[0] has no name"),
+        ({"priorityClass": "high"}, "priorityClass"),
+        ({"volumes": [{"name": "x", "hostPat": {"path": "/"}}]}, "hostPat"),
+    ],
+    ids=["a contradiction", "no name", "a typo", "a typo within"],
+)
+def test_a_template_that_cannot_be_used_ends_the_training_with_a_sentence(
+    corner: Corner, spec: dict[str, Any], said: str
+) -> None:
+    corner.operator()
+    corner.create_trainingjob("cats", podTemplate={"spec": spec})
+    failed = condition(corner.wait_phase("Failed"), "Failed")
+    assert failed is not None
+    assert failed["reason"] == "InvalidSpec"
+    assert said in failed["message"]
