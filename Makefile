@@ -40,7 +40,7 @@ chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everythin
 	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
 
 test-versions: $(VENV)/all ## The operator on a Kubernetes two minors older (builds it from source, once)
-	VOTT_KUBERNETES=1.34 $(PYTEST) tests/integration/operator
+	VOTT_KUBERNETES=1.34 $(PYTEST) tests/integration/test_localcluster.py tests/integration/operator
 
 e2e: $(VENV)/all ## A real node, both images, real training; starts the local cluster
 	$(PYTEST) tests/e2e

@@ -174,6 +174,6 @@ def _require_running() -> None:
 
 def _cluster() -> "Cluster":
     from localcluster.cluster import Cluster
-    from localcluster.gobuild import binaries
+    from localcluster.gobuild import binaries, coredns
 
-    return Cluster(binaries(), gpus=int(GPUS.read_text()))
+    return Cluster(binaries(), coredns(), gpus=int(GPUS.read_text()))

@@ -9,6 +9,8 @@ from localcluster import containerd, settings
 from localcluster.azurite import azurite_program, connection_string
 from localcluster.cgroups import ensure_cgroups
 from localcluster.cleanup import remove_everything, remove_pods
+from localcluster.cluster_dns import USER as DNS_USER
+from localcluster.cluster_dns import coredns_program, ensure_cluster_dns
 from localcluster.errors import LocalClusterError
 from localcluster.kubectl import kubectl
 from localcluster.kubernetes_parts import ControlPlaneParts
@@ -31,11 +33,12 @@ class Access:
 
 
 class Cluster:
-    """etcd, control plane, node and Azurite, described by their command lines."""
+    """etcd, control plane, node, DNS and Azurite, described by their command lines."""
 
-    def __init__(self, binaries: Path, gpus: int) -> None:
+    def __init__(self, binaries: Path, coredns: Path, gpus: int) -> None:
         self._state = StateFolder(STATE).create()
         self._binaries = binaries
+        self._coredns = coredns
         self._gpus = gpus
         self._supervisor = Supervisor(STATE, self._state.logs)
         self._control_plane = ControlPlaneParts(
@@ -65,6 +68,7 @@ class Cluster:
             self._node.kubelet(),
             self._node.kube_proxy(),
             self._node.device_plugin(self._gpus),
+            self._cluster_dns(),
         ]
 
     def start(self) -> None:
@@ -78,7 +82,7 @@ class Cluster:
             GPUS.write_text(str(self._gpus))
             ensure_network()
             ensure_cgroups()
-            azurite, etcd, api_server, controllers, scheduler, runtime, kubelet, proxy, plugin = self.programs()
+            azurite, etcd, api_server, controllers, scheduler, runtime, kubelet, proxy, plugin, dns = self.programs()
             with ThreadPoolExecutor() as pool:
                 side_by_side: list[Future[object]] = [
                     pool.submit(self._supervisor.ensure, azurite),
@@ -87,6 +91,7 @@ class Cluster:
                 self._supervisor.ensure(etcd)
                 self._supervisor.ensure(api_server)
                 side_by_side.extend(pool.submit(self._supervisor.ensure, each) for each in (controllers, scheduler))
+                side_by_side.append(pool.submit(self._start_dns, dns))
                 for future in side_by_side:
                     future.result()
             for program in (kubelet, plugin, proxy):  # the proxy is not well before the kubelet has registered its node
@@ -101,6 +106,15 @@ class Cluster:
         if self._supervisor.ensure(program) and is_fresh:
             containerd.remove_containers()
         containerd.ensure_pause_image(self._binaries / "pause")
+
+    def _start_dns(self, program: Program) -> None:
+        ensure_cluster_dns(self.access.kubeconfig, settings.HOST_ADDRESS, settings.DNS_PORT)
+        self._supervisor.ensure(program)
+
+    def _cluster_dns(self) -> Program:
+        kubeconfig = self._control_plane.write_kubeconfig("coredns", DNS_USER)
+        address = (settings.HOST_ADDRESS, settings.DNS_PORT)
+        return coredns_program(self._coredns, self._state.config, kubeconfig, *address)
 
     def _azurite(self) -> Program:
         ports = (settings.BLOB_PORT, settings.QUEUE_PORT, settings.TABLE_PORT)

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster.gobuild import binaries
+from localcluster.gobuild import binaries, control_plane_binaries
 from localcluster.guarded_programs import GuardedPrograms
 from localcluster.kubectl import kubectl_json, wait_for_service_account
 from localcluster.kubernetes_parts import ControlPlaneParts, Ports
@@ -23,6 +23,7 @@ class ControlPlane:
     """etcd and an API server with TLS and RBAC on free loopback ports, and more programs as wished.
 
     Use it as a context manager, or call :meth:`stop`. Everything ends with this process at the latest, however that ends.
+    ``$VOTT_KUBERNETES`` chooses another version of Kubernetes than the pinned one, see :func:`control_plane_binaries`.
 
     Args:
         controllers: also run kube-controller-manager (Jobs get pods, owners' dependents are collected).
@@ -40,7 +41,10 @@ class ControlPlane:
         self._folder = tempfile.TemporaryDirectory(prefix="vott-control-plane-")
         self._state = StateFolder(Path(self._folder.name)).create()
         self._binaries = binaries()
-        self._parts = ControlPlaneParts(self._binaries, self._state, _HOST, Ports(*free_ports(5)))
+        kubernetes = control_plane_binaries()
+        self._parts = ControlPlaneParts(
+            self._binaries, self._state, _HOST, Ports(*free_ports(5)), kubernetes=kubernetes
+        )
         self._programs = GuardedPrograms(self._state.logs)
         try:
             self._start(controllers, scheduler, simulated_nodes, gpus_per_node)

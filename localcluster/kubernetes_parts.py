@@ -27,11 +27,22 @@ class Ports:
 class ControlPlaneParts:
     """Makes keys, kubeconfigs and command lines for one control plane whose API server listens on ``host``.
 
-    The administrator's kubeconfig names ``namespace`` as the one to use where none is said.
+    The administrator's kubeconfig names ``namespace`` as the one to use where none is said. The programs lie in ``binaries``, those of
+    another version of Kubernetes in ``kubernetes``.
     """
 
-    def __init__(self, binaries: Path, state: StateFolder, host: str, ports: Ports, namespace: str = "") -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        state: StateFolder,
+        host: str,
+        ports: Ports,
+        namespace: str = "",
+        *,
+        kubernetes: Path | None = None,
+    ) -> None:
         self._binaries = binaries
+        self._kubernetes = kubernetes or binaries
         self._state = state
         self._host = host
         self._ports = ports
@@ -123,6 +134,7 @@ class ControlPlaneParts:
         return address, f"{address}/healthz"
 
     def _program(self, name: str, flags: dict[str, str], address: str, probe: str) -> Program:
-        command = (str(self._binaries / name), *(f"--{flag}={value}" for flag, value in flags.items()))
+        folder = self._binaries if name == "etcd" else self._kubernetes
+        command = (str(folder / name), *(f"--{flag}={value}" for flag, value in flags.items()))
         certificate = self.authority.certificate
         return Program(name, command, lambda: answers(probe, certificate), address)

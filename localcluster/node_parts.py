@@ -1,11 +1,11 @@
 """Configuration and command lines of the node's programs."""
 
-import ipaddress
 import json
 import subprocess
 from pathlib import Path
 
 from localcluster import settings
+from localcluster.cluster_dns import CLUSTER_DOMAIN, SERVICE_ADDRESS
 from localcluster.files import write_if_changed
 from localcluster.http_probe import answers
 from localcluster.kubernetes_parts import ControlPlaneParts
@@ -19,7 +19,6 @@ DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")  # the kubelet knows no
 _DEVICE_PLUGIN_SOCKET = DEVICE_PLUGINS / (settings.GPU_RESOURCE.replace("/", "-").replace(".", "-") + ".sock")
 _LOOPBACK = "127.0.0.1"
 _UNUSED_SNAPSHOTTERS = ("aufs", "btrfs", "devmapper", "zfs")
-_UNUSED_SERVICE_ADDRESS = "10.96.0.10"  # kube-proxy refuses it at once, so that a lookup fails and does not hang
 
 
 class NodeParts:
@@ -115,7 +114,8 @@ class NodeParts:
             "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
             "podLogsDir": str(self._state.root / "pod-logs"),
             "volumePluginDir": str(self._state.root / "volume-plugins"),
-            "clusterDNS": _name_servers(),
+            "clusterDNS": [SERVICE_ADDRESS],
+            "clusterDomain": CLUSTER_DOMAIN,
             **_KUBELET_ON_ANY_HOST,
         }
 
@@ -140,25 +140,6 @@ _KUBELET_ON_ANY_HOST: dict[str, object] = {
     "imageGCLowThresholdPercent": 99,
     "imageMaximumGCAge": "0s",
 }
-
-
-def _name_servers() -> list[str]:
-    """The host's name servers; there is no cluster DNS, and pods reach services by address."""
-    found = []
-    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
-        if file.exists():
-            lines = [line.split() for line in file.read_text().splitlines()]
-            found += [words[1] for words in lines if len(words) > 1 and words[0] == "nameserver"]
-    usable = [address for address in dict.fromkeys(found) if _is_reachable_from_pods(address)]
-    return usable[:3] or [_UNUSED_SERVICE_ADDRESS]
-
-
-def _is_reachable_from_pods(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return parsed.version == 4 and not parsed.is_loopback
 
 
 def _cni() -> dict[str, object]:

@@ -10,7 +10,7 @@ from localcluster import settings
 from localcluster.azurite_install import azurite_command
 from localcluster.cluster import Access, Cluster, forget_earlier_boot
 from localcluster.environment import environment, link_tools, write_environment
-from localcluster.gobuild import binaries
+from localcluster.gobuild import binaries, coredns
 from localcluster.images import build_images, load_images
 from localcluster.kubectl import kubectl_path
 from localcluster.operator_install import Installation, ensure_namespace
@@ -18,7 +18,7 @@ from localcluster.packages import ensure_image_packages, ensure_node_packages
 from localcluster.progress import say
 from localcluster.storage import ensure_queue
 
-_PROGRAMS = (binaries, azurite_command, kubectl_path)
+_PROGRAMS = (binaries, coredns, azurite_command, kubectl_path)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def up(options: settings.Options) -> Up:
     ensure_image_packages()
     images = _build_all()
     forget_earlier_boot()
-    cluster = Cluster(binaries(), options.gpus)
+    cluster = Cluster(binaries(), coredns(), options.gpus)
     cluster.start()
     tools = link_tools(binaries())
     load_images(images)

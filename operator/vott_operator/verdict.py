@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from . import constants as c
 from .conditions import Finding
-from .evidence import STARTING, is_lost, lacks_pods, ran
+from .evidence import STARTING, is_lost, lacks_pods, lacks_pods_since, ran
 from .failures import (
     DEADLINE_REASON,
     Explanation,
@@ -145,13 +145,16 @@ def node_due(observed: Observed, job: JobState, now: datetime) -> datetime | Non
     if seconds is None or job.suspended or job.over:
         return None
     waiting = [pod.created for pod in observed.job_pods if pod.live and not pod.node]
-    if waiting:
-        since = min(waiting)
-    elif not observed.job_pods and not job.failed_pods and job.start_time:
-        since = job.start_time
-    else:
-        return None
-    return moment(since, now) + timedelta(seconds=seconds)
+    since = moment(min(waiting), now) if waiting else _without_pod_since(observed, now)
+    return since + timedelta(seconds=seconds) if since is not None else None
+
+
+def _without_pod_since(observed: Observed, now: datetime) -> datetime | None:
+    """Since when it lacks a pod. After an interruption that is not since the Job's start, even where the pod left no trace."""
+    since, said = lacks_pods_since(observed, now), observed.trainingjob.condition(c.RUNNING)
+    if since is None or said is None:
+        return since
+    return None if said.status == "True" else max(since, moment(said.last_transition_time, since))
 
 
 # ---------------------------------------------------------------------------------------------------- before the end

@@ -86,6 +86,13 @@ def test_data_outlives_a_crash_of_etcd_and_of_the_api_server(control_plane: Cont
         assert "kept" in kubectl(control_plane.kubeconfig, "get", "configmaps")
 
 
+def test_kubernetes_is_of_the_chosen_version(control_plane: ControlPlane) -> None:
+    versions = json.loads(kubectl(control_plane.kubeconfig, "version", "-o", "json"))
+    server = versions["serverVersion"]
+    assert f"{server['major']}.{server['minor']}" == (os.environ.get("VOTT_KUBERNETES") or "1.36")
+    assert server["gitVersion"].startswith(f"v{server['major']}.{server['minor']}.")
+
+
 def test_another_user_may_do_only_what_rbac_allows(control_plane: ControlPlane) -> None:
     kubeconfig = control_plane.user_kubeconfig("system:serviceaccount:default:nobody")
     with pytest.raises(LocalClusterError, match="is forbidden"):
