@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 
@@ -50,9 +51,13 @@ def fit(
 ) -> History:
     """Train `model` in place.
 
+    Where torch.distributed is initialized, all processes train one model together: each calls this with its own share of the
+    samples, and with equally many batches. Rank 0 alone evaluates; losses are those of the process' own share.
+
     Raises:
         NonFiniteLossError: names the step and its images.
     """
+    learner = _learner(model)
     optimizer = AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=WEIGHT_DECAY)
     cycle = OneCycleLR(optimizer, schedule.learning_rate, total_steps=schedule.epochs * len(batches), pct_start=WARM_UP)
     history = History()
@@ -61,7 +66,7 @@ def fit(
         means = _Means()
         model.train()
         for step, batch in enumerate(batches.epoch(epoch), start=1):
-            loss, classification = _losses(model, batch, schedule.classification)
+            loss, classification = _losses(learner, batch, schedule.classification)
             means.add(loss, classification, batch, where=f"epoch {epoch}, step {step}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -73,6 +78,23 @@ def fit(
         _end_epoch(history, epoch, schedule, means, evaluate)
         progress.epoch_end(history.metrics)
     return history
+
+
+def _learner(model: nn.Module) -> nn.Module:
+    """Return what to call in training: the model itself, or what also averages the gradients of all processes."""
+    if not distributed.is_initialized():
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
+def anywhere(here: bool) -> bool:
+    """Return whether it is so in any of the processes that train together; all must ask."""
+    if not distributed.is_initialized():
+        return here
+    told = torch.tensor(int(here))
+    distributed.all_reduce(told, distributed.ReduceOp.MAX)
+    return bool(told)
 
 
 def autocast(device: torch.device) -> torch.autocast:
@@ -95,6 +117,7 @@ class _Means:
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._processes = distributed.get_world_size() if distributed.is_initialized() else 1
         self._images = 0
         self._loss = self._classification = 0.0
 
@@ -123,7 +146,7 @@ class _Means:
 
     @property
     def rate(self) -> float:
-        return self._images / self.seconds
+        return self._processes * self._images / self.seconds
 
 
 def _end_epoch(
@@ -136,7 +159,8 @@ def _end_epoch(
         "imagesPerSecond": means.rate,
     }
     start = time.monotonic()
-    if epoch == schedule.epochs or epoch % math.ceil(schedule.epochs / EVALUATIONS) == 0:
+    due = epoch == schedule.epochs or epoch % math.ceil(schedule.epochs / EVALUATIONS) == 0
+    if due and not (distributed.is_initialized() and distributed.get_rank()):
         history.metrics = evaluate()
         row |= history.metrics
     history.evaluation_seconds += time.monotonic() - start

@@ -13,7 +13,7 @@ class TrainerError(Exception):
     """A fault in a plugin or in this program."""
 
     reason: ClassVar[str] = "TrainerError"
-    exit_code: ClassVar[int] = 70
+    exit_code: int = 70
 
 
 class UsageError(TrainerError):
@@ -81,3 +81,15 @@ class TemporaryFailureError(TrainerError):
 
     reason = "TemporaryFailure"
     exit_code = 75
+
+
+class GPUError(TemporaryFailureError):
+    """A GPU, its driver or its libraries failed; another GPU may do."""
+
+    reason = "GPUError"
+
+
+class PeerLostError(TemporaryFailureError):
+    """Another process of this training is gone; the cause is told there, not here."""
+
+    reason = "PeerLost"

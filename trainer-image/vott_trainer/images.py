@@ -59,6 +59,11 @@ def open_rgb(path: Path) -> Image.Image:
         return ImageOps.exif_transpose(image).convert("RGB")
 
 
+def path_of(url: str, folder: Path) -> Path:
+    """Return where in `folder` the image of a URL lies."""
+    return folder / hashlib.sha256(url.encode()).hexdigest()[:32]
+
+
 def fetch_all(
     urls: Sequence[str],
     folder: Path,
@@ -101,7 +106,7 @@ class _Fetch:
     backoff: Backoff
 
     def __call__(self, url: str) -> Path:
-        path = self.folder / hashlib.sha256(url.encode()).hexdigest()[:32]
+        path = path_of(url, self.folder)
         download(self.session, url, path, limit=self.limits.image_bytes, backoff=self.backoff)
         self._check(path)
         return path

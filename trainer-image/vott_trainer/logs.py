@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 
+from vott_trainer.ranks import Ranks
 from vott_trainer.urls import redact
 
 
@@ -17,9 +18,13 @@ class RedactingFormatter(logging.Formatter):
         return redact(super().format(record))
 
 
-def configure(level: int = logging.INFO) -> None:
-    """Send this program's log to stdout; other libraries only from warnings on."""
+def configure(ranks: Ranks = Ranks(), level: int = logging.INFO) -> None:  # noqa: B008 - frozen
+    """Send this program's log to stdout, other libraries' only from warnings on.
+
+    Of several processes in a container, the first one tells the story; the others only add what is wrong with them.
+    """
+    rank = "" if ranks.alone else f"[rank {ranks.rank}] "
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(message)s", "%Y-%m-%dT%H:%M:%SZ"))
+    handler.setFormatter(RedactingFormatter(f"%(asctime)s %(levelname)-7s {rank}%(message)s", "%Y-%m-%dT%H:%M:%SZ"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("vott_trainer").setLevel(level)
+    logging.getLogger("vott_trainer").setLevel(level if ranks.leads_node else logging.WARNING)

@@ -1,7 +1,10 @@
 """What is known about the training at an instant, and the one place that changes it."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+
+from vott_trainer.eta import Mark, seconds_left
 
 TRAINING_BEGINS = 0.05  # share of the whole that fetching takes
 TRAINING_ENDS = 0.95  # the rest is packing and uploading
@@ -20,7 +23,8 @@ class UploadedModel:
 class Snapshot:
     """A training at an instant. `fraction` is over everything (0 to 1); epochs and steps count from 1, 0 is before the first.
 
-    `classification_loss` is the running mean of the epoch; `images_per_second` is of the epoch's training steps.
+    `classification_loss` is the running mean of the epoch; `images_per_second` is of the epoch's training steps;
+    `seconds_left` is until the training ends, uploading aside, and None where that is not known.
     """
 
     fraction: float = 0.0
@@ -33,6 +37,7 @@ class Snapshot:
     metrics: dict[str, float] = field(default_factory=dict)
     model: UploadedModel | None = None
     message: str = "Starting"
+    seconds_left: float | None = None
 
 
 Listener = Callable[[Snapshot, bool], None]
@@ -41,9 +46,15 @@ Listener = Callable[[Snapshot, bool], None]
 class Progress:
     """Holds the newest snapshot and tells the listener of each change; the second argument says whether an epoch ended."""
 
-    def __init__(self, listener: Listener = lambda _snapshot, _milestone: None) -> None:
+    def __init__(
+        self,
+        listener: Listener = lambda _snapshot, _milestone: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.snapshot = Snapshot()
         self._listener = listener
+        self._clock = clock
+        self._begun: Mark | None = None
 
     def fetching(self, done: int, total: int) -> None:
         """`done` of `total` images are here."""
@@ -60,6 +71,8 @@ class Progress:
         """Step `step` of epoch `epoch` is done, both counted from 1."""
         now = self.snapshot
         trained = (epoch - 1 + step / now.step_total) / now.epoch_total
+        mark = Mark(self._clock(), trained)
+        self._begun = self._begun or mark
         self._change(
             fraction=TRAINING_BEGINS + (TRAINING_ENDS - TRAINING_BEGINS) * trained,
             epoch_current=epoch,
@@ -67,6 +80,7 @@ class Progress:
             classification_loss=classification_loss,
             images_per_second=images_per_second,
             message=f"Epoch {epoch} of {now.epoch_total}",
+            seconds_left=seconds_left(self._begun, mark),
         )
 
     def epoch_end(self, metrics: dict[str, float] | None = None) -> None:
@@ -75,11 +89,13 @@ class Progress:
 
     def uploading(self, metrics: dict[str, float]) -> None:
         """The training is over; the model is on its way to the labeller's container."""
-        self._change(fraction=TRAINING_ENDS, metrics=metrics, message="Uploading the model")
+        self._change(fraction=TRAINING_ENDS, metrics=metrics, message="Uploading the model", seconds_left=None)
 
     def done(self, model: UploadedModel) -> Snapshot:
         """Return the last snapshot. The listener is not told: the last report is sent apart, and is waited for."""
-        self.snapshot = replace(self.snapshot, fraction=1.0, model=model, message="The model is uploaded")
+        self.snapshot = replace(
+            self.snapshot, fraction=1.0, model=model, message="The model is uploaded", seconds_left=None
+        )
         return self.snapshot
 
     def _change(self, *, milestone: bool = False, **changes: object) -> None:

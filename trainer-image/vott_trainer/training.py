@@ -1,6 +1,7 @@
 """One training from its settings to the uploaded model: fetch, train, pack, upload, report."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import shutil
@@ -16,10 +17,12 @@ import requests
 from vott_trainer import annotations, archive, destination, images, plugins
 from vott_trainer.callback import Callback
 from vott_trainer.errors import AnnotationsUnreachableError, TemporaryFailureError, TrainerError
+from vott_trainer.faults import recognised
 from vott_trainer.fetch import FetchError, download
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import Dataset, LabelledImage, Trained
+from vott_trainer.plugins.base import Dataset, LabelledImage, Plugin, Trained
 from vott_trainer.progress import Progress, UploadedModel
+from vott_trainer.ranks import Alone, Peers, Ranks
 from vott_trainer.reporting import Receiver, ReceiverGoneError, Reporter
 from vott_trainer.retry import Backoff
 from vott_trainer.settings import TrainSettings
@@ -34,13 +37,15 @@ JOB_WITHOUT_KUBERNETES = "local"
 
 
 class TrainingRun:
-    """The `Run` that a plugin gets: fetches into `work_dir`, and notes how long that took."""
+    """The `Run` that a plugin gets: fetches into `work_dir`, once for each node, and notes how long that took."""
 
-    def __init__(self, annotations_url: str, work_dir: Path, progress: Progress) -> None:
+    def __init__(self, annotations_url: str, work_dir: Path, progress: Progress, peers: Peers | None = None) -> None:
         self._url = annotations_url
         self._work_dir = work_dir
+        self._peers = peers or Alone()
+        self.ranks = self._peers.ranks
         self.progress = progress
-        self.model_dir = work_dir / "model"
+        self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
         self.usable: list[LabelledImage] = []
         self.dropped: list[images.Dropped] = []
         self.seconds: dict[str, float] = {}
@@ -49,27 +54,46 @@ class TrainingRun:
 
     def annotations(self) -> annotations.Annotations:
         """Fetch and read the annotation file; errors name it."""
+        path = self._work_dir / "annotations"
         with self._timed("annotations"):
-            path = self._work_dir / "annotations"
-            fetch_annotations(self._url, path)
+            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
+            if len(set(digests)) > 1:
+                raise TemporaryFailureError(
+                    f"The annotations at {redact_url(self._url)} changed while the nodes fetched them. Leave them as they are."
+                )
             found = annotations.read(path, file_name(self._url))
         log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
         return found
 
     def dataset(self) -> Dataset:
-        """Fetch the annotations and every image they name."""
+        """Fetch the annotations and every image they name; what one node has to leave out, all leave out."""
         found = self.annotations()
+        folder = self._work_dir / "images"
+        urls = [image.url for image in found.images]
         with self._timed("images"):
-            urls = [image.url for image in found.images]
-            fetched = images.fetch_all(urls, self._work_dir / "images", on_progress=self.progress.fetching)
-        self.dropped = fetched.dropped
-        log.info(
-            "%d images fetched in %.1f s, %d left out", len(fetched.files), self.seconds["images"], len(fetched.dropped)
-        )
+            told = [json.loads(text) for text in self._peers.once_per_node(lambda: self._fetch_images(urls, folder))]
+        missing = {number for node in told for number in node["missing"]}
+        self.dropped = list(dict.fromkeys(images.Dropped(**one) for node in told for one in node["dropped"]))
         self.usable = [
-            LabelledImage(i.url, fetched.files[i.url], i.boxes) for i in found.images if i.url in fetched.files
+            LabelledImage(i.url, images.path_of(i.url, folder), i.boxes)
+            for number, i in enumerate(found.images)
+            if number not in missing
         ]
-        return Dataset(self.usable, found.labels, fetched.dropped)
+        log.info(
+            "%d images fetched in %.1f s, %d left out", len(self.usable), self.seconds["images"], len(self.dropped)
+        )
+        return Dataset(self.usable, found.labels, self.dropped)
+
+    def _fetch_annotations(self, path: Path) -> str:
+        fetch_annotations(self._url, path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _fetch_images(self, urls: list[str], folder: Path) -> str:
+        """Fetch into `folder`; return as JSON the numbers of the images that are missing, and which were left out and why."""
+        fetched = images.fetch_all(urls, folder, on_progress=self.progress.fetching)
+        missing = [number for number, url in enumerate(urls) if url not in fetched.files]
+        return json.dumps({"missing": missing, "dropped": [asdict(image) for image in fetched.dropped]})
 
     @contextlib.contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -97,18 +121,51 @@ def fetch_annotations(url: str, path: Path, backoff: Backoff | None = None) -> N
         ) from error
 
 
-def train(settings: TrainSettings) -> UploadedModel:
-    """Train, upload, and report to the TrainingJob and the callback.
+def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B008 - frozen
+    """Do this process' part of a training; rank 0 also uploads, and reports to the TrainingJob and the callback.
 
     Raises:
         TrainerError: with the reason; without Kubernetes the callback has been told.
     """
+    with recognised(ranks):
+        peers = _join(ranks)
+        if ranks.leads:
+            _lead(settings, peers)
+        else:
+            _assist(settings, peers)
+
+
+def _join(ranks: Ranks) -> Peers:
+    if ranks.alone:
+        return Alone()
+    from vott_trainer.peers import StorePeers  # needs torch
+
+    return StorePeers.join(ranks)
+
+
+def _assist(settings: TrainSettings, peers: Peers) -> None:
+    """Learn with rank 0 where the plugin can, and end when rank 0 has ended."""
+    plugin = plugins.load(settings.plugin)
+    parameters = validate(plugin.parameters, settings.parameters)
+    if _is_distributed(plugin):
+        peers.start_group()
+        with _work_dir(settings.work_dir) as work_dir:
+            plugin.train(TrainingRun(settings.annotations, work_dir, Progress(), peers), parameters)
+    peers.wait_for_end()
+
+
+def _is_distributed(plugin: Plugin) -> bool:
+    return bool(getattr(plugin, "distributed", False))
+
+
+def _lead(settings: TrainSettings, peers: Peers) -> None:
     job = TrainingJobStatus.in_cluster(settings.trainingjob, settings.trainingjob_uid) if settings.trainingjob else None
     callback = Callback(settings.status, job.job if job else JOB_WITHOUT_KUBERNETES) if settings.status else None
     receivers: list[Receiver] = [receiver for receiver in (job, callback) if receiver]
     progress = Progress(reporter := Reporter(receivers))
     try:
-        model = _train(settings, progress)
+        with recognised(peers.ranks):
+            model = _train(settings, progress, peers)
     except Exception as error:
         reporter.close()
         _last_word(callback, job, progress, "failed", explain(error))
@@ -118,7 +175,7 @@ def train(settings: TrainSettings) -> UploadedModel:
     if job:
         job.send_surely(last)
     _last_word(callback, job, progress, "succeeded", last.message)
-    return model
+    peers.end()
 
 
 def refuse(status: str, error: Exception) -> None:
@@ -132,13 +189,15 @@ def explain(error: Exception) -> str:
     return redact(" ".join(text.split()))
 
 
-def _train(settings: TrainSettings, progress: Progress) -> UploadedModel:
+def _train(settings: TrainSettings, progress: Progress, peers: Peers) -> UploadedModel:
     plugin = plugins.load(settings.plugin)
     parameters = validate(plugin.parameters, settings.parameters)
     blob = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     log.info("plugin %s, parameters %s", settings.plugin, parameters.model_dump_json(by_alias=True))
     with _work_dir(settings.work_dir) as work_dir:
-        run = TrainingRun(settings.annotations, work_dir, progress)
+        if _is_distributed(plugin):
+            peers.start_group()
+        run = TrainingRun(settings.annotations, work_dir, progress, peers if _is_distributed(plugin) else None)
         trained = plugin.train(run, parameters)
         _describe(
             run, trained, {"plugin": settings.plugin, "parameters": parameters.model_dump(mode="json", by_alias=True)}

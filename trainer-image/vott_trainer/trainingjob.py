@@ -6,7 +6,7 @@ report carries everything that is known by then.
 
 import os
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,8 @@ def status(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
         "stepTotal": snapshot.step_total,
         "classificationLoss": _rounded(snapshot.classification_loss),
         "imagesPerSecond": _rounded(snapshot.images_per_second),
-        "lastUpdatedTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lastUpdatedTime": _rfc3339(now),
+        "estimatedCompletionTime": _end(now, snapshot.seconds_left),
     }
     fields: dict[str, Any] = {"progress": {name: value for name, value in progress.items() if value is not None}}
     if snapshot.metrics:
@@ -136,6 +137,19 @@ def status(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
     if model := snapshot.model:
         fields["model"] = {"url": model.url, "sha256": model.sha256, "sizeBytes": model.size_bytes}
     return fields
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _end(now: datetime, seconds_left: float | None) -> str | None:
+    if seconds_left is None:
+        return None
+    try:
+        return _rfc3339(now + timedelta(seconds=seconds_left))
+    except OverflowError:  # beyond the year 9999
+        return None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -98,7 +98,7 @@ def _handler(server: HttpServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST = do_PATCH = _handle  # noqa: N815 - http.server's names
+        do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = _handle  # noqa: N815 - http.server's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Keep the tests' output clean."""

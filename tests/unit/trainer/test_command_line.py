@@ -181,6 +181,29 @@ def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_l
     assert left(termination_log)["message"].endswith("…")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "stands"),
+    [
+        ("BadAnnotations", "PeerLost", "BadAnnotations"),
+        ("PeerLost", "BadAnnotations", "BadAnnotations"),
+        ("PeerLost", "PeerLost", "PeerLost"),
+        ("GPUError", "TrainerError", "GPUError"),
+    ],
+)
+def test_cause_is_not_overwritten_by_what_followed_from_it(
+    first: str, second: str, stands: str, termination_log: Path
+) -> None:
+    leave_message(first, "a longer sentence than the second one", termination_log)
+    leave_message(second, "so", termination_log)
+    assert left(termination_log)["reason"] == stands
+
+
+def test_processes_that_can_not_be_end_with_64(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PET_NPROC_PER_NODE", "auto")
+    assert main(URLS, termination_log) == 64
+    assert "PET_NPROC_PER_NODE: expected a whole number" in left(termination_log)["message"]
+
+
 def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])

@@ -35,7 +35,7 @@ def test_every_architecture_is_on_the_page() -> None:
 
 
 def test_the_pages_own_plugin_trains(server: HttpServer, tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     namespace: dict[str, Any] = {}
     exec(code, namespace)
     plugin = namespace["MeanColour"]()

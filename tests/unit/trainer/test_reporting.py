@@ -17,7 +17,7 @@ from vott_trainer.retry import Backoff
 from vott_trainer.trainingjob import LAST_REPORT, TrainingJobStatus, status
 
 MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
-SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10")
+SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10", 90.4)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATUS_PATH = "/apis/vott.dev/v1alpha1/namespaces/training/trainingjobs/cats/status"
 
@@ -148,6 +148,7 @@ def test_status_has_the_contracts_fields() -> None:
             "classificationLoss": 0.25,
             "imagesPerSecond": 9.8123,
             "lastUpdatedTime": "2026-01-01T00:00:00Z",
+            "estimatedCompletionTime": "2026-01-01T00:01:30Z",
         },
         "metrics": [{"name": "mAP50", "value": 0.91}],
     }
@@ -155,9 +156,13 @@ def test_status_has_the_contracts_fields() -> None:
 
 def test_status_leaves_out_what_is_not_known_yet() -> None:
     found = status(Snapshot(), NOW)
-    assert "classificationLoss" not in found["progress"]
+    assert not {"classificationLoss", "estimatedCompletionTime"} & set(found["progress"])
     assert "metrics" not in found
     assert "model" not in found
+
+
+def test_end_beyond_all_calendars_is_left_out() -> None:
+    assert "estimatedCompletionTime" not in status(Snapshot(seconds_left=1e15), NOW)["progress"]
 
 
 def test_callback_has_the_six_fields_of_the_first_vott_train_and_three_more() -> None:

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from vott_trainer.annotations import Annotations, Box
 from vott_trainer.images import Dropped
 from vott_trainer.progress import Progress
+from vott_trainer.ranks import Ranks
 
 
 class Parameters(BaseModel):
@@ -44,8 +45,12 @@ class Run(Protocol):
         """Where to say how far the training is."""
 
     @property
+    def ranks(self) -> Ranks:
+        """Which of how many processes this is; a plugin that is not `distributed` sees only itself."""
+
+    @property
     def model_dir(self) -> Path:
-        """An empty folder; what lies there when `train` returns is packed into `model.tgz`."""
+        """An empty folder; what lies there when `train` returns is packed into `model.tgz`. Only rank 0's counts."""
 
     def annotations(self) -> Annotations:
         """Return the annotation file, fetched and checked."""
@@ -75,7 +80,11 @@ class Prediction:
 
 
 class Plugin(Protocol):
-    """One kind of training. Made without arguments; anything it raises that is no TrainerError counts as its own fault."""
+    """One kind of training. Made without arguments; anything it raises that is no TrainerError counts as its own fault.
+
+    With several GPUs a plugin whose class says `distributed = True` trains in one process for each GPU, torch.distributed
+    ready to use; any other one only in rank 0, as if there were no other process.
+    """
 
     parameters: type[BaseModel]
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 
 from vott_trainer import cpus, engine
 from vott_trainer.annotations import Box
-from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
+from vott_trainer.errors import BadAnnotationsError, GPUError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import Dataset, Parameters, Prediction, Run, Trained
+from vott_trainer.ranks import Ranks
 from vott_trainer.vision.architectures import ARCHITECTURES, CLASSIFICATION_LOSSES, ON_CPU, ON_GPU, Architecture, build
 from vott_trainer.vision.drawing import LOWEST_SCORE_DRAWN, draw
 from vott_trainer.vision.evaluation import detect, evaluate
-from vott_trainer.vision.samples import Batches, Samples, load_pixels, split
+from vott_trainer.vision.samples import Batches, Samples, load_pixels, share, split
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,12 @@ class DetectionParameters(Parameters):
         le=10_000,
         description="How often each image is shown. Default: fewer, the more images there are.",
     )
-    batch_size: int | None = Field(default=None, ge=1, le=1024, description="Images a step.")
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
+    )
     learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate of the cycle.")
     image_size: int | None = Field(
         default=None, ge=64, le=4096, description="The longer side that images are scaled to, in pixels."
@@ -55,12 +61,13 @@ class Detection:
     """Trains a detector from random weights."""
 
     parameters = DetectionParameters
+    distributed = True
 
     def train(self, run: Run, parameters: DetectionParameters) -> Trained:
         """Fetch, split, train, measure, and leave weights, labels and a drawn sample."""
-        device = prepare_device(parameters.seed)
+        device = prepare_device(parameters.seed, run.ranks)
         dataset = run.dataset()
-        chosen = _choose(parameters, device, len(dataset.images))
+        chosen = _choose(parameters, device, len(dataset.images), run.ranks.world_size)
         log.info("on %s: %s", _name(device), ", ".join(f"{name} {value}" for name, value in chosen.items()))
         try:
             return _train(run, dataset, chosen, device)
@@ -76,13 +83,30 @@ class Detection:
         return _predictions(model, image, config["imageSize"], config["labels"], torch.device("cpu"))
 
 
-def prepare_device(seed: int) -> torch.device:
-    """Seed everything and return the GPU if there is one."""
+def prepare_device(seed: int, ranks: Ranks) -> torch.device:
+    """Seed everything and return this process' GPU if there are any.
+
+    Raises:
+        GPUError: the container has fewer GPUs than processes.
+    """
     torch.manual_seed(seed)
     torch.set_flush_denormal(True)  # tiny numbers make a CPU slow
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(cpus.available())
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.set_num_threads(_workers(ranks))
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if (found := torch.cuda.device_count()) < ranks.local_world_size:
+        raise GPUError(
+            f"This pod sees {found} of its {ranks.local_world_size} GPUs. See the node's Xid messages (`dmesg | grep Xid`) "
+            "and its device plugin, and take the node out of service (`kubectl cordon`)."
+        )
+    torch.cuda.set_device(ranks.local_rank)
+    return torch.device("cuda", ranks.local_rank)
+
+
+def _workers(ranks: Ranks) -> int:
+    """Return the number of threads for this process; those of one node share its CPUs."""
+    return max(1, cpus.available() // ranks.local_world_size)
 
 
 def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -93,15 +117,16 @@ def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
     return model.eval(), config
 
 
-def _choose(parameters: DetectionParameters, device: torch.device, images: int) -> dict[str, Any]:
+def _choose(parameters: DetectionParameters, device: torch.device, images: int, processes: int) -> dict[str, Any]:
     """Fill in what the message left open."""
     name = parameters.architecture or (ON_GPU if device.type == "cuda" else ON_CPU)
     default: Architecture = ARCHITECTURES[name]
+    batch_size = parameters.batch_size or default.batch_size
     epochs = min(200, max(8, math.ceil(default.images_shown / max(1, images))))
     return {
         "architecture": name,
         "epochs": parameters.epochs or epochs,
-        "batchSize": parameters.batch_size or default.batch_size,
+        "batchSize": math.ceil(batch_size / processes) * processes,
         "learningRate": parameters.learning_rate or default.learning_rate,
         "imageSize": parameters.image_size or default.image_size,
         "holdoutFraction": parameters.holdout_fraction,
@@ -111,18 +136,22 @@ def _choose(parameters: DetectionParameters, device: torch.device, images: int) 
 
 def _train(run: Run, dataset: Dataset, chosen: dict[str, Any], device: torch.device) -> Trained:
     start = time.monotonic()
-    training, held_out = _samples(dataset, chosen)
+    ranks = run.ranks
+    training, held_out = _samples(dataset, chosen, ranks)
     decoding = time.monotonic() - start
     model = (
         build(chosen["architecture"], len(dataset.labels), chosen["imageSize"])
         .to(device)
         .to(memory_format=torch.channels_last)
     )
-    batches = Batches(training, chosen["batchSize"], device, chosen["seed"])
+    seed = chosen["seed"] if ranks.leads else f"{chosen['seed']}-{ranks.rank}"
+    batches = Batches(training, chosen["batchSize"] // ranks.world_size, device, seed)
     schedule = engine.Schedule(chosen["epochs"], chosen["learningRate"], CLASSIFICATION_LOSSES)
     history = engine.fit(
         model, batches, schedule, lambda: evaluate(model, held_out, dataset.labels, device), run.progress
     )
+    if not ranks.leads:
+        return Trained({})
     _save(run.model_dir, model, dataset.labels)
     _save_sample(run.model_dir, model, dataset, held_out, chosen, device)
     return Trained(
@@ -130,8 +159,9 @@ def _train(run: Run, dataset: Dataset, chosen: dict[str, Any], device: torch.dev
         {
             "settings": chosen,
             "device": _name(device),
+            "processes": ranks.world_size,
             "counts": {
-                "trainingImages": len(training),
+                "trainingImages": len(dataset.images) - len(held_out),
                 "heldOutImages": len(held_out),
                 "boxes": {
                     label: sum(box.label == label for i in dataset.images for box in i.boxes)
@@ -149,22 +179,22 @@ def _train(run: Run, dataset: Dataset, chosen: dict[str, Any], device: torch.dev
     )
 
 
-def _samples(dataset: Dataset, chosen: dict[str, Any]) -> tuple[Samples, Samples]:
+def _samples(dataset: Dataset, chosen: dict[str, Any], ranks: Ranks) -> tuple[Samples, Samples]:
+    """Return this rank's share of the images to learn from, and those to measure with, which only rank 0 needs."""
     if sum(bool(image.boxes) for image in dataset.images) < 2:
         raise NoUsableImagesError(
             "Fewer than 2 images with objects could be used: one to learn from and one to measure with are the least. "
             "Annotate more images and send the message again."
         )
     training, held_out = split(dataset.images, chosen["holdoutFraction"])
-    workers = cpus.available()
-    size = chosen["imageSize"]
-    samples = Samples(training, dataset.labels, size, workers), Samples(held_out, dataset.labels, size, workers)
-    if not any(len(sample.boxes) for sample in samples[0]):
+    mine = share(training, ranks), held_out if ranks.leads else []
+    learn, measure = (Samples(images, dataset.labels, chosen["imageSize"], _workers(ranks)) for images in mine)
+    if not engine.anywhere(any(len(sample.boxes) for sample in learn)):
         raise BadAnnotationsError(
             "Every box lies outside of its image. Boxes are x,y,width,height in pixels from the upper left corner; "
             "correct the annotations and send the message again."
         )
-    return samples
+    return learn, measure
 
 
 def _save(folder: Path, model: nn.Module, labels: list[str]) -> None:

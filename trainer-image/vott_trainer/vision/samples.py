@@ -17,6 +17,7 @@ from torch import Tensor
 from vott_trainer.annotations import Box
 from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import LabelledImage
+from vott_trainer.ranks import Ranks
 from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
@@ -81,6 +82,12 @@ def _corners(boxes: Sequence[Box]) -> Tensor:
     return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
 
 
+def share(images: Sequence[LabelledImage], ranks: Ranks) -> list[LabelledImage]:
+    """Return the images that one rank learns from: equally many on each, a few of them twice where they do not divide."""
+    each = math.ceil(len(images) / ranks.world_size)
+    return [images[(ranks.rank + number * ranks.world_size) % len(images)] for number in range(each)]
+
+
 class Samples(Sequence[Sample]):
     """Annotated images as samples, decoded by several threads at first, then from memory while that suffices."""
 
@@ -105,7 +112,7 @@ class Samples(Sequence[Sample]):
 class Batches:
     """The training batches of each epoch, shuffled and varied; the same seed gives the same ones."""
 
-    def __init__(self, samples: Samples, batch_size: int, device: torch.device, seed: int) -> None:
+    def __init__(self, samples: Samples, batch_size: int, device: torch.device, seed: int | str) -> None:
         self._samples, self._batch_size, self._device, self._seed = samples, batch_size, device, seed
 
     def __len__(self) -> int:

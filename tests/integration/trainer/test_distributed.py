@@ -1,0 +1,283 @@
+"""One training by several processes, through the image's entry point: on one node, and on two that meet at 127.0.0.1."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.integration.trainer.conftest import command, environment
+from tests.unit.trainer.conftest import annotated
+from tests.unit.trainer.http_server import Answer, HttpServer
+
+MODEL = "/account/models/model.tgz"
+IMAGES = 12
+TIMEOUT = 300
+
+# Learns with the engine as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told.
+PROBE_PLUGIN = """
+import os
+from pathlib import Path
+import torch
+from vott_trainer import engine
+from vott_trainer.errors import BadAnnotationsError
+from vott_trainer.plugins.base import Parameters, Trained
+from vott_trainer.vision.architectures import build
+from vott_trainer.vision.samples import Batches, Samples, share
+
+class ProbeParameters(Parameters):
+    epochs: int = 2
+    fault: str = ""
+
+class Probe:
+    parameters = ProbeParameters
+    distributed = True
+
+    def train(self, run, parameters):
+        dataset, place = run.dataset(), Path(os.environ["PROBE"])
+        torch.set_num_threads(1)
+        torch.manual_seed(run.ranks.rank)
+        model = build("fcos_tiny", len(dataset.labels), 64)
+        samples = Samples(share(dataset.images, run.ranks), dataset.labels, 64, 1)
+        batches = Batches(samples, 8 // run.ranks.world_size, torch.device("cpu"), run.ranks.rank)
+        (place / f"pid-{run.ranks.rank}").write_text(str(os.getpid()))
+        if run.ranks.rank == run.ranks.world_size - 1:
+            self.fail(parameters.fault)
+        schedule = engine.Schedule(parameters.epochs, 0.001, ["classification"])
+        engine.fit(model, batches, schedule, lambda: {}, run.progress)
+        torch.save(dict(model.named_parameters()), place / f"weights-{run.ranks.rank}")
+        (place / f"steps-{run.ranks.rank}").write_text(str(len(batches)))
+        if run.ranks.leads:
+            (run.model_dir / "probe").write_text("x")
+        else:
+            (run.model_dir / "not-this").write_text("x")
+        return Trained({})
+
+    def fail(self, fault):
+        if fault == "data":
+            raise BadAnnotationsError("This rank does not like its data.")
+"""
+
+
+@dataclass(frozen=True)
+class Pod:
+    """One container that runs the entry point."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+
+    def ended(self) -> int:
+        """The exit code."""
+        return self.process.wait(TIMEOUT)
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        return (self.folder / "log").read_text(encoding="utf-8")
+
+    @property
+    def message(self) -> dict[str, str]:
+        """Its termination message."""
+        told: dict[str, str] = json.loads((self.folder / "termination-log").read_text(encoding="utf-8"))
+        return told
+
+
+class Cluster:
+    """Starts the pods of one training."""
+
+    def __init__(self, server: HttpServer, folder: Path, *, nodes: int = 1, processes: int = 1) -> None:
+        self.server, self.folder = server, folder
+        self.nodes, self.processes = nodes, processes
+        self.port = free_port()
+        self.stack = ExitStack()
+        server.answers[MODEL] = [Answer(201), Answer(403)]  # takes the upload, and may not be read
+        self.annotations = annotated(server, IMAGES)
+
+    def pod(self, node: int, plugin: str, *, master: str = "127.0.0.1", **parameters: Any) -> Pod:
+        """Start the pod of one node."""
+        folder = self.folder / f"node-{node}"
+        folder.mkdir()
+        (folder / "termination-log").touch()
+        variables = {
+            "PET_NNODES": str(self.nodes),
+            "PET_NPROC_PER_NODE": str(self.processes),
+            "PET_NODE_RANK": str(node),
+            "PET_MASTER_ADDR": master,
+            "PET_MASTER_PORT": str(self.port),
+            "VOTT_WORK_DIR": str(folder / "work"),
+            "VOTT_TERMINATION_LOG": str(folder / "termination-log"),
+            "PROBE": str(self.folder),
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "PYTHONDONTWRITEBYTECODE": "",  # as in the image, torch comes as byte code from the second time on
+        }
+        variables["PYTHONPATH"] = f"{environment()['PYTHONPATH']}:{self.folder}"
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command(*self._arguments(plugin, parameters)),
+                env=environment() | variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self.stack.callback(stop, process)
+        return Pod(process, folder)
+
+    def pods(self, plugin: str, **parameters: Any) -> list[Pod]:
+        """Start the pods of all nodes."""
+        return [self.pod(node, plugin, **parameters) for node in range(self.nodes)]
+
+    def pid(self, rank: int) -> int:
+        """The process of one rank, once it trains."""
+        path = self.folder / f"pid-{rank}"
+        wait_until(lambda: path.exists() and path.read_text(encoding="utf-8") != "")
+        return int(path.read_text(encoding="utf-8"))
+
+    def _arguments(self, plugin: str, parameters: dict[str, Any]) -> list[str]:
+        urls = ["--annotations", self.annotations, "--model", f"{self.server.url}/account/models?sp=w&sig=SECRET"]
+        reports = ["--status", f"{self.server.url}/status"]
+        return ["--plugin", plugin, *urls, *reports, "--parameters", json.dumps(parameters)]
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(60)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT
+    while not true():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def cluster(server: HttpServer, tmp_path: Path) -> Callable[..., Any]:
+    """Make the cluster of a test; a package with the probe is installed where its pods find it."""
+    (tmp_path / "probe.py").write_text(PROBE_PLUGIN, encoding="utf-8")
+    package = tmp_path / "probe-1.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Name: probe\nVersion: 1\n", encoding="utf-8")
+    (package / "entry_points.txt").write_text("[vott_trainer.plugins]\nprobe = probe:Probe\n", encoding="utf-8")
+
+    @contextmanager
+    def made(**layout: int) -> Iterator[Cluster]:
+        made = Cluster(server, tmp_path, **layout)
+        with made.stack:
+            yield made
+
+    return made
+
+
+def uploaded(server: HttpServer) -> dict[str, bytes]:
+    """The files of the one model that was uploaded."""
+    (body,) = (request.body for request in server.requests if request.method == "PUT")
+    with tarfile.open(fileobj=BytesIO(body)) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
+
+
+def fetched(server: HttpServer) -> int:
+    return sum(request.path.startswith("/images/") for request in server.requests)
+
+
+def same_weights(folder: Path) -> bool:
+    one, two = (torch.load(folder / f"weights-{rank}", weights_only=True) for rank in (0, 1))
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_processes_of_one_node_learn_one_model_from_images_fetched_once(
+    cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
+) -> None:
+    with cluster(processes=2) as node:
+        (pod,) = node.pods("probe")
+        assert pod.ended() == 0, pod.log
+    assert same_weights(tmp_path)
+    assert [(tmp_path / f"steps-{rank}").read_text(encoding="utf-8") for rank in (0, 1)] == ["2", "2"]
+    assert fetched(server) == IMAGES
+    assert set(uploaded(server)) == {"probe", "metrics.json", "config.json"}
+
+
+def test_processes_of_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(
+    cluster: Callable[..., Any], server: HttpServer
+) -> None:
+    with cluster(nodes=2) as two:
+        pods = two.pods("detection", epochs=2, imageSize=64, batchSize=3)
+        assert [pod.ended() for pod in pods] == [0, 0], pods[0].log + pods[1].log
+    assert fetched(server) == 2 * IMAGES
+    metrics = json.loads(uploaded(server)["metrics.json"])
+    assert (metrics["processes"], metrics["settings"]["batchSize"]) == (2, 4)
+    assert metrics["counts"]["trainingImages"] + metrics["counts"]["heldOutImages"] == IMAGES
+    posts = server.bodies("/status")
+    assert [post["state"] for post in posts].count("succeeded") == 1
+    assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
+
+
+def test_plugin_that_knows_nothing_of_ranks_runs_once(cluster: Callable[..., Any], server: HttpServer) -> None:
+    with cluster(nodes=2) as two:
+        pods = two.pods("hello-world", stepSeconds=0)
+        assert [pod.ended() for pod in pods] == [0, 0], pods[0].log + pods[1].log
+    assert "hello.json" in uploaded(server)
+    assert [request.path for request in server.requests].count("/annotations.csv") == 1
+
+
+def test_cause_of_one_process_is_the_end_of_the_container(cluster: Callable[..., Any]) -> None:
+    with cluster(processes=2) as node:
+        (pod,) = node.pods("probe", fault="data")
+        assert pod.ended() == 65
+        assert pod.message == {"reason": "BadAnnotations", "message": "This rank does not like its data."}
+
+
+def test_loss_of_a_killed_peer_is_told_by_the_others_and_the_signal_by_its_own_pod(
+    cluster: Callable[..., Any], server: HttpServer
+) -> None:
+    with cluster(nodes=2) as two:
+        first, second = two.pods("probe", epochs=10_000)
+        os.kill(two.pid(1), signal.SIGKILL)
+        assert (first.ended(), second.ended()) == (75, 137), first.log + second.log
+        assert first.message["reason"] == "PeerLost"
+        assert "The cause is in another pod of this Job" in first.message["message"]
+        assert "was ended by SIGKILL" in second.message["message"]
+        (last,) = [post for post in server.bodies("/status") if post["state"] != "running"]
+        assert last["message"] == first.message["message"]
+
+
+def test_sigterm_stops_every_process_of_the_pod(cluster: Callable[..., Any]) -> None:
+    with cluster(processes=2) as node:
+        (pod,) = node.pods("probe", epochs=10_000)
+        pids = [node.pid(rank) for rank in (0, 1)]
+        pod.process.send_signal(signal.SIGTERM)
+        assert pod.ended() == 143, pod.log
+        assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("node", "master", "waits_for"),
+    [
+        (0, "127.0.0.1", "waiting for the pods of the other nodes (2 in all)"),
+        (1, "no-such-host.invalid", "waiting for node 0: no-such-host.invalid:"),
+    ],
+)
+def test_pod_that_waits_for_the_others_says_so_and_hears_sigterm(
+    node: int, master: str, waits_for: str, cluster: Callable[..., Any]
+) -> None:
+    with cluster(nodes=2) as two:
+        pod = two.pod(node, "hello-world", master=master)
+        wait_until(lambda: waits_for in pod.log)
+        pod.process.send_signal(signal.SIGTERM)
+        assert pod.ended() == 143, pod.log

@@ -1,0 +1,74 @@
+"""When a training will end."""
+
+import pytest
+
+from vott_trainer.eta import LEAST_SECONDS, Mark, seconds_left
+from vott_trainer.progress import Progress, Snapshot, UploadedModel
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(
+    ("begun", "now", "left"),
+    [
+        (Mark(0, 0), Mark(60, 0.25), 180),
+        (Mark(0, 0.5), Mark(60, 0.75), 60),  # resumed in the middle
+        (Mark(100, 0.01), Mark(160, 1.0), 0),
+    ],
+)
+def test_rest_goes_at_the_mean_speed_so_far(begun: Mark, now: Mark, left: float) -> None:
+    assert seconds_left(begun, now) == pytest.approx(left)
+
+
+@pytest.mark.parametrize("now", [Mark(0, 0.1), Mark(LEAST_SECONDS - 0.1, 0.5), Mark(60, 0.1)])
+def test_end_is_not_known_before_there_is_a_speed(now: Mark) -> None:
+    assert seconds_left(Mark(0, 0.1), now) is None
+
+
+def test_fetching_and_a_slow_first_step_do_not_count() -> None:
+    clock, told = Clock(), list[Snapshot]()
+    progress = Progress(lambda snapshot, _milestone: told.append(snapshot), clock)
+    progress.fetching(1, 1)
+    clock.now += 3600
+    progress.begin(epochs=2, steps=5)
+    for step, seconds in enumerate([300, 10, 10], start=1):
+        clock.now += seconds
+        progress.step(1, step, classification_loss=None, images_per_second=None)
+    assert [snapshot.seconds_left for snapshot in told][:3] == [None, None, None]
+    assert told[-1].seconds_left == pytest.approx(70)
+
+
+def test_pause_moves_the_end_only_by_its_share() -> None:
+    clock, told = Clock(), list[Snapshot]()
+    progress = Progress(lambda snapshot, _milestone: told.append(snapshot), clock)
+    progress.begin(epochs=10, steps=10)
+    for epoch in range(1, 6):
+        for step in range(1, 11):
+            clock.now += 10
+            progress.step(epoch, step, classification_loss=None, images_per_second=None)
+    before = told[-1].seconds_left
+    clock.now += 60  # an evaluation
+    progress.step(6, 1, classification_loss=None, images_per_second=None)
+    assert before == pytest.approx(500)
+    assert told[-1].seconds_left == pytest.approx(540, abs=10)
+
+
+def test_end_is_gone_once_the_training_is_over() -> None:
+    clock = Clock()
+    progress = Progress(clock=clock)
+    progress.begin(epochs=1, steps=4)
+    for step in range(1, 4):
+        clock.now += 60
+        progress.step(1, step, classification_loss=None, images_per_second=None)
+    assert progress.snapshot.seconds_left == pytest.approx(60)
+    progress.uploading({})
+    assert progress.snapshot.seconds_left is None
+    assert progress.done(UploadedModel("https://store/m", "ab", 1)).seconds_left is None
