@@ -82,10 +82,10 @@ $(VENV)/bin/uv: requirements/build.txt
 
 $(VENV)/tools: requirements/dev.txt | $(VENV)/bin/uv
 	@echo "Installing the Python packages of the tools …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	@touch $@
 
 $(VENV)/all: trainer-image/requirements.txt $(VENV)/tools
 	@echo "Installing the Python packages of the trainer (torch, some GB) …"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $<
 	@touch $@

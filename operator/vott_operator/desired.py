@@ -143,10 +143,15 @@ def _retried_by_the_job(backoff_limit: int) -> Manifest:
 def _failing_together() -> Manifest:
     """Several pods: one's failure ends them all, for the others can't go on without it. The operator makes the next Job.
 
-    The Job's condition tells by the rule's number what kind of failure it was, so their order matters.
+    The Job's condition tells by the rule's number what kind of failure it was, so their order matters. What SIGTERM ended does not fail
+    the Job, or it could not be suspended; where only one pod was stopped, the others soon fail for missing it.
     """
-    kinds = [DISRUPTED, _exited(c.EXIT_CODE_SIGTERM), _exited(*c.EXIT_CODES_PERMANENT)]
-    return {"backoffLimit": 0, "podFailurePolicy": {"rules": [{"action": "FailJob", **kind} for kind in kinds]}}
+    rules = [
+        {"action": "FailJob", **DISRUPTED},
+        {"action": "Ignore", **_exited(c.EXIT_CODE_SIGTERM)},
+        {"action": "FailJob", **_exited(*c.EXIT_CODES_PERMANENT)},
+    ]
+    return {"backoffLimit": 0, "podFailurePolicy": {"rules": rules}}
 
 
 def _exited(*codes: int) -> Manifest:

@@ -14,7 +14,7 @@ ENDING_MARGIN = timedelta(seconds=30)
 """How much later than its grace period a pod may end before its node is taken for lost."""
 
 
-def ran(trainingjob: TrainingJob) -> bool:
+def was_running(trainingjob: TrainingJob) -> bool:
     """Whether the last that was said of it is that it runs, or that what ran was taken away."""
     said = trainingjob.condition(c.RUNNING)
     return said is not None and (said.status == "True" or said.reason in (c.INTERRUPTED, c.NODE_LOST))
@@ -30,13 +30,15 @@ def is_lost(pod: PodState, now: datetime) -> bool:
     return pod.deleting and not pod.over and bool(pod.node) and now > pod_due(pod)
 
 
-def is_starting(observed: Observed) -> bool:
-    """Whether a Job is there that has yet to bring all its pods to run, or to say why not."""
+def starting_since(observed: Observed, now: datetime) -> datetime | None:
+    """Since when a Job has yet to bring all its pods to run without a word of why not; None where it need not be looked at again."""
     job = observed.job
     if job is None or job.over or job.suspended:
-        return False
-    running = sum(pod.live and pod.running for pod in observed.job_pods)
-    return running < observed.trainingjob.spec.trainer.nodes
+        return None
+    unexplained = [pod for pod in observed.job_pods if pod.live and not pod.running and explain_waiting(pod) is None]
+    if unexplained:
+        return moment(min(pod.created for pod in unexplained), now)
+    return lacks_pods_since(observed, now)
 
 
 def lacks_pods_since(observed: Observed, now: datetime) -> datetime | None:
@@ -66,7 +68,7 @@ def lacks_evidence(observed: Observed, now: datetime) -> bool:
     if observed.trainingjob.finished:
         return False
     if job is None:
-        return bool(status.job_name or observed.pods)
+        return bool(status.job_name or observed.pods) and all(pod.over for pod in observed.pods)
     if job.suspended:
         return False
     if job.complete:

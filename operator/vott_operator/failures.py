@@ -21,8 +21,8 @@ IMAGE_REASONS = (
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 DEADLINE_REASON = "DeadlineExceeded"
 POLICY_REASON = "PodFailurePolicy"
-LAST_INTERRUPTION_RULE = 1
-"""Index of the last podFailurePolicy rule of several nodes that tells of an interruption (desired.py)."""
+INTERRUPTION_RULE = 0
+"""Index of the podFailurePolicy rule of several nodes that tells of an interruption (desired.py)."""
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted for a pod of higher priority",
@@ -178,8 +178,11 @@ def is_interruption(job: JobState, pods: tuple[PodState, ...]) -> bool:
     """Whether a Job of several nodes failed because a pod was taken away, not by a fault of the training."""
     if any(pod.disruption for pod in pods):
         return True
+    failed = [pod for pod in pods if pod.phase == "Failed"]
+    if failed and all(pod.interrupted or _misses_another(pod) for pod in failed):
+        return True  # the pod that they miss left no trace
     rule = RULE_PATTERN.search(job.failed_message) if job.failed_reason == POLICY_REASON else None
-    return rule is not None and int(rule[1]) <= LAST_INTERRUPTION_RULE
+    return rule is not None and int(rule[1]) == INTERRUPTION_RULE
 
 
 def is_permanent(job: JobState) -> bool:
@@ -188,9 +191,12 @@ def is_permanent(job: JobState) -> bool:
 
 
 def _innocence(pod: PodState) -> tuple[bool, bool, str]:
+    return pod.interrupted, _misses_another(pod), pod.finished_at
+
+
+def _misses_another(pod: PodState) -> bool:
     told = _trainers_own_words(pod.termination_message)
-    missed_another = told is not None and told.reason == c.PEER_LOST
-    return pod.interrupted, missed_another, pod.finished_at
+    return told is not None and told.reason == c.PEER_LOST
 
 
 def _trainers_own_words(termination_message: str) -> Explanation | None:

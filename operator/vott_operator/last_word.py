@@ -89,7 +89,8 @@ class LastWord:
         except ConflictError:  # record it in what is there now
             current = await self._cluster.read_trainingjob(trainingjob.key)
             self._store.put_trainingjob(current)
-            await self._record(current, finding)
+            if current.metadata.uid == trainingjob.metadata.uid:
+                await self._record(current, finding)
             return
         logger.info("%s: callback %s: %s", trainingjob.key, finding.reason, finding.message)
 

@@ -9,5 +9,9 @@ def timestamp(moment: datetime) -> str:
 
 
 def moment(text: str | None, default: datetime) -> datetime:
-    """Read one; `default` where there is none."""
-    return datetime.fromisoformat(text) if text else default
+    """Read one; `default` where there is none, or none that can be read: a trainer of somebody's own may write anything."""
+    try:
+        found = datetime.fromisoformat(text) if text else default
+    except ValueError:
+        return default
+    return found if found.tzinfo else default

@@ -20,6 +20,7 @@ class PodState:
     name: str
     phase: str
     created: str
+    resource_version: str = ""
     job_uid: str = ""
     """uid of the Job that made it."""
     index: int = 0
@@ -30,7 +31,6 @@ class PodState:
     """When the grace period of its deletion is over; empty while nobody deleted it."""
     disruption: str = ""
     """Why the cluster took it away, such as EvictionByEvictionAPI; empty where it did not."""
-    disruption_message: str = ""
     unschedulable: str = ""
     """The scheduler's message, when it found no node."""
     waiting_reason: str = ""
@@ -64,6 +64,8 @@ class PodState:
     @property
     def interrupted(self) -> bool:
         """Whether it ended, or ends, because somebody else wanted it to."""
+        if self.exit_code == 0:
+            return False
         return bool(self.disruption) or self.deleting or self.exit_code == c.EXIT_CODE_SIGTERM
 
 
@@ -165,12 +167,12 @@ def observe_pod(body: Body) -> PodState:
         name=metadata["name"],
         phase=status.get("phase") or "Pending",
         created=metadata.get("creationTimestamp") or "",
+        resource_version=metadata.get("resourceVersion") or "",
         job_uid=_controller_uid(metadata, "Job"),
         index=_number((metadata.get("annotations") or {}).get(c.ANNOTATION_COMPLETION_INDEX)),
         node=(body.get("spec") or {}).get("nodeName") or "",
         ends_by=metadata.get("deletionTimestamp") or "",
         disruption=(disruption.get("reason") or "") if disrupted else "",
-        disruption_message=(disruption.get("message") or "") if disrupted else "",
         unschedulable=(scheduled.get("message") or "") if scheduled.get("reason") == "Unschedulable" else "",
         waiting_reason=waiting.get("reason") or "",
         waiting_message=waiting.get("message") or "",

@@ -12,20 +12,21 @@ from .settings import CallbackSettings
 from .status import sentence
 from .verdict import Verdict
 
-GOOD_NEWS = (c.RESUMED, c.WAITING_FOR_PODS)
+NO_WARNING = (c.RESUMED, c.WAITING_FOR_PODS, c.POD_STARTING, c.CANCELLED)
 DELETED_PATIENCE = timedelta(minutes=10)
 """How long a TrainingJob that somebody deleted stays for the sake of its callback."""
 
 
 def events(observed: Observed, verdict: Verdict | None, more: tuple[Finding, ...] = ()) -> tuple[EventNote, ...]:
-    """An Event for each transition; that it runs is one only after something had kept it from running."""
+    """An Event for each transition that is not the usual course: of that the status tells, and each Event is one write more."""
     if verdict is None:
         return ()
     notes = [_stalled(observed, finding) for finding in more]
     status = observed.trainingjob.status
-    if verdict.findings and status.reason != verdict.reason and (verdict.phase != c.RUNNING or status.reason):
+    usual = verdict.phase == c.COMPLETE or (verdict.phase == c.RUNNING and not status.reason)
+    if verdict.findings and status.reason != verdict.reason and not usual:
         first = verdict.findings[0]
-        warning = verdict.phase in (c.PENDING, c.FAILED) and first.reason not in GOOD_NEWS
+        warning = verdict.phase in (c.PENDING, c.FAILED) and first.reason not in NO_WARNING
         notes.append(EventNote("Warning" if warning else "Normal", first.reason, first.message))
     return tuple(note for note in notes if note is not None)
 

@@ -11,7 +11,7 @@ from . import constants as c
 from . import desired, expiry, outcome, stall
 from .conditions import Finding
 from .errors import PodTemplateError
-from .evidence import is_lost, is_starting, pod_due
+from .evidence import is_lost, pod_due, starting_since
 from .failures import Explanation
 from .moments import moment
 from .notes import CallbackNote, EventNote
@@ -21,7 +21,9 @@ from .status import condition_patch, status_patch
 from .verdict import Verdict, cancelled, ending_pods, failed, judge, node_due, suspended
 
 OLD_JOB_RECHECK_SECONDS = 2.0
-STARTING_RECHECK_SECONDS = 16.0
+FIRST_LOOK, LONGEST_LOOK = timedelta(seconds=16), timedelta(minutes=5)
+FIRST_BACKOFF, LONGEST_BACKOFF = timedelta(seconds=10), timedelta(minutes=6)
+"""Of Jobs that take another's place: as a Job's own for its pods."""
 MODEL_RECHECK_SECONDS = 10.0
 
 
@@ -94,17 +96,29 @@ def _follow(observed: Observed, job: JobState, settings: Settings, now: datetime
     change = _suspend_change(observed, job)
     if change is not None:
         return Plan(suspend_job=change, requeue_seconds=0.0)
-    verdict = judge(observed, now)
-    held = _kueue_manages(observed) and observed.trainingjob.spec.suspend
-    if held and not job.over:  # Kueue alone suspends its Jobs, so the training is held by having none
+    if _kueue_manages(observed) and observed.trainingjob.spec.suspend and not job.over:
+        # Kueue alone suspends its Jobs, so the training is held by having none.
         return _say(observed, suspended(observed.trainingjob), now, delete_job=True)
+    verdict = judge(observed, now)
+    again = _next_job_due(observed, job) if verdict is not None and verdict.replace_job else None
     more = stall.findings(observed, verdict, settings.trainer.stalled_after_seconds, now) if verdict else ()
     return Plan(
         status=status_patch(observed, verdict, now, more),
         events=outcome.events(observed, verdict, more),
-        delete_job=verdict is not None and verdict.again and not job.deleting,
-        requeue_seconds=_recheck(observed, job, verdict, settings, now),
+        delete_job=again is not None and again <= now and not job.deleting,
+        requeue_seconds=max(1.0, (again - now).total_seconds())
+        if again is not None
+        else _recheck(observed, job, verdict, settings, now),
     )
+
+
+def _next_job_due(observed: Observed, job: JobState) -> datetime | None:
+    """When a Job of several nodes may be replaced: the more often that happened, the longer after its own start."""
+    if job.start_time is None:
+        return None
+    doublings = min(observed.trainingjob.status.restarts or 0, 10)
+    backoff: timedelta = min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
+    return datetime.fromisoformat(job.start_time) + backoff
 
 
 def _say(observed: Observed, verdict: Verdict, now: datetime, *, delete_job: bool = False) -> Plan:
@@ -129,11 +143,18 @@ def _recheck(
     if job.complete and verdict is None:
         return MODEL_RECHECK_SECONDS
     ending = (pod for pod in observed.job_pods if pod.deleting and not pod.over)
-    times = [node_due(observed, job, now), *map(pod_due, ending)]
+    times = [node_due(observed, job, now), *map(pod_due, ending), _next_look(observed, now)]
     if verdict is not None:
         times.append(stall.due(observed, verdict, settings.trainer.stalled_after_seconds, now))
-    waits = [(time - now).total_seconds() for time in times if time is not None and time > now]
-    return min([*waits, *([STARTING_RECHECK_SECONDS] if is_starting(observed) else [])], default=None)
+    return min(((time - now).total_seconds() for time in times if time is not None and time > now), default=None)
+
+
+def _next_look(observed: Observed, now: datetime) -> datetime | None:
+    """When to ask the cluster again why a pod does not start: each time it has waited twice as long."""
+    since = starting_since(observed, now)
+    if since is None:
+        return None
+    return now + min(max(now - since, FIRST_LOOK), LONGEST_LOOK)
 
 
 def _foreign_job(observed: Observed, job: JobState, now: datetime) -> Plan:

@@ -35,6 +35,8 @@ def _changes(current: dict[str, Any], wanted: dict[str, Any]) -> dict[str, Any]:
 def _wanted(observed: Observed, findings: tuple[Finding, ...], verdict: Verdict, now: datetime) -> dict[str, Any]:
     trainingjob, job = observed.trainingjob, observed.job
     generation = trainingjob.metadata.generation
+    if verdict.terminal:
+        findings += _closed(trainingjob)
     conditions = merge(trainingjob.status.conditions, findings, generation, timestamp(now))
     wanted: dict[str, Any] = {
         "phase": verdict.phase,
@@ -52,6 +54,15 @@ def _wanted(observed: Observed, findings: tuple[Finding, ...], verdict: Verdict,
     if verdict.terminal:
         wanted["completionTime"] = (job.finished_at if job else None) or timestamp(now)
     return wanted
+
+
+def _closed(trainingjob: TrainingJob) -> tuple[Finding, ...]:
+    """What can't be true of an ended training."""
+    true = (item.type for item in trainingjob.status.conditions if item.status == "True")
+    ended = "The training ended."
+    return tuple(
+        Finding(type_, "False", c.TRAINER_FINISHED, ended) for type_ in true if type_ in (c.STALLED, c.SUSPENDED)
+    )
 
 
 def _start_time(trainingjob: TrainingJob, of_job: str | None) -> str | None:

@@ -102,13 +102,19 @@ class Store:
             del self._jobs[key]
 
     def put_pod(self, key: Key, body: Body) -> None:
-        """Take note of a pod of a TrainingJob."""
-        self._pods.setdefault(key, {})[body["metadata"]["name"]] = observe_pod(body)
+        """Take note of a pod of a TrainingJob, unless a newer state of it is known."""
+        state, pods = observe_pod(body), self._pods.setdefault(key, {})
+        known = pods.get(state.name)
+        if known is None or not _older(state.resource_version, known.resource_version):
+            pods[state.name] = state
 
     def put_pods(self, key: Key, bodies: Iterable[Body]) -> None:
         """Take note of all the pods of a TrainingJob; others that were known are gone."""
-        self._pods.pop(key, None)
+        known = self._pods.pop(key, {})
         for body in bodies:
+            name = body["metadata"]["name"]
+            if name in known:
+                self._pods.setdefault(key, {})[name] = known[name]
             self.put_pod(key, body)
 
     def pods(self) -> set[tuple[Key, str]]:

@@ -1,11 +1,11 @@
 """What is to be said of a TrainingJob now: from what was observed to a phase, a reason and conditions. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from . import constants as c
 from .conditions import Finding
-from .evidence import STARTING, is_lost, lacks_pods, lacks_pods_since, ran
+from .evidence import STARTING, is_lost, lacks_pods, lacks_pods_since, was_running
 from .failures import (
     DEADLINE_REASON,
     Explanation,
@@ -25,6 +25,16 @@ from .models import TrainingJob
 from .moments import moment
 from .observed import JobState, Observed, PodState
 
+WAITS = (
+    c.UNSCHEDULABLE,
+    c.QUOTA_EXCEEDED,
+    c.IMAGE_PULL_FAILED,
+    c.CONTAINER_CONFIG_ERROR,
+    c.POD_NOT_CREATED,
+    c.JOB_NOT_CREATED,
+    c.OLD_JOB_REMAINS,
+    c.WAITING_FOR_PODS,
+)
 MODEL_REPORT_GRACE = timedelta(seconds=60)
 """How long after the pod's success its last status report may still be on the way."""
 
@@ -38,7 +48,7 @@ class Verdict:
     findings: tuple[Finding, ...] = field(default=())
     failures: int | None = None
     """With several nodes: the failures that count by now."""
-    again: bool = False
+    replace_job: bool = False
     """The Job of several nodes failed, and another one is to take its place."""
 
     @property
@@ -58,8 +68,8 @@ def judge(observed: Observed, now: datetime) -> Verdict | None:
         return _failed_job(observed, job)
     if job.suspended:
         return suspended(observed.trainingjob)
-    if job.resuming:
-        return None
+    if job.resuming or job.start_time is None:
+        return None  # its controller has yet to see it
     return _overdue(observed, job, now) or _active(observed, job, now)
 
 
@@ -108,6 +118,8 @@ def _failed_job(observed: Observed, job: JobState) -> Verdict:
     why = explain_failure(job, pods, trainer.nodes, metadata.namespace)
     if trainer.nodes == 1:
         return failed(why)
+    if job.suspended:
+        return replace(suspended(observed.trainingjob), replace_job=True)
     if job.failed_reason != DEADLINE_REASON and is_interruption(job, pods):
         disrupted = next((pod for pod in pods if pod.disruption), None)
         return _again(explain_interruption(disrupted), job.failures)
@@ -122,7 +134,7 @@ def _failed_job(observed: Observed, job: JobState) -> Verdict:
 
 def _again(why: Explanation, failures: int) -> Verdict:
     finding = Finding(c.RUNNING, "False", why.reason, why.message)
-    return Verdict(c.PENDING, why.reason, (finding,), failures, again=True)
+    return Verdict(c.PENDING, why.reason, (finding,), failures, replace_job=True)
 
 
 def _overdue(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
@@ -207,8 +219,18 @@ def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
     why = waiting or _retrying(observed, job)
     if why is not None:
         return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
-    starting = Finding(c.RUNNING, "False", c.RESUMED, "The Job was resumed; its pod starts.")
-    return Verdict(c.PENDING, "", (starting, *resumed)) if resumed else None
+    if resumed:
+        starting = Finding(c.RUNNING, "False", c.RESUMED, "The Job was resumed; its pod starts.")
+        return Verdict(c.PENDING, "", (starting, *resumed))
+    return _no_longer_waiting(observed.trainingjob, pod)
+
+
+def _no_longer_waiting(trainingjob: TrainingJob, pod: PodState | None) -> Verdict | None:
+    """Take back a reason that no longer holds, while the pod pulls its image."""
+    if pod is None or not pod.node or trainingjob.status.reason not in WAITS:
+        return None
+    message = f"Pod {pod.name} starts on node {pod.node}."
+    return Verdict(c.PENDING, c.POD_STARTING, (Finding(c.RUNNING, "False", c.POD_STARTING, message),))
 
 
 def _with_others(
@@ -227,7 +249,7 @@ def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datet
         return explain_missing_secret(observed.missing_secret, namespace)
     if pod is not None:
         return explain_waiting(pod)
-    never_had_one = not observed.job_pods and not job.failed_pods and not ran(observed.trainingjob)
+    never_had_one = not observed.job_pods and not job.failed_pods and not was_running(observed.trainingjob)
     if lacks_pods(observed, now) and (observed.refusal or never_had_one):
         return explain_no_pod(job, observed.refusal, namespace)
     return None
@@ -245,7 +267,9 @@ def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     pods = observed.job_pods
     ended = max((pod for pod in pods if not pod.live), key=lambda pod: pod.created, default=None)
     if (ended is None and not job.failed_pods) or (ended is not None and ended.interrupted):
-        return explain_interruption(ended) if ran(observed.trainingjob) else None
+        said = observed.trainingjob.condition(c.RUNNING)
+        told = ended is None and said is not None and said.reason == c.INTERRUPTED  # and knew more
+        return explain_interruption(ended) if was_running(observed.trainingjob) and not told else None
     counted = sum(pod.phase == "Failed" and not pod.interrupted for pod in pods) <= job.failed_pods
     if ended is not None and (ended.phase != "Failed" or not counted):
         return None  # what has merely ended is the Job's to judge

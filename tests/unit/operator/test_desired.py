@@ -150,7 +150,7 @@ def test_permanent_failures_are_not_tried_again_and_interruptions_do_not_count()
 
 
 def test_a_failure_of_one_of_several_pods_ends_them_all_and_its_rule_tells_the_kind() -> None:
-    assert rules(TWO_NODES) == [("FailJob", "DisruptionTarget"), ("FailJob", [143]), ("FailJob", [64, 65, 66, 73])]
+    assert rules(TWO_NODES) == [("FailJob", "DisruptionTarget"), ("Ignore", [143]), ("FailJob", [64, 65, 66, 73])]
     assert desired.job(trainingjob(TWO_NODES), SETTINGS)["spec"]["backoffLimit"] == 0
 
 
