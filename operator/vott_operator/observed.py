@@ -83,6 +83,8 @@ class JobState:
     """Whether it is to have no pods."""
     resuming: bool = False
     """It is suspended no longer, but its controller has yet to notice."""
+    ending: bool = False
+    """Its controller knows how it ends, and has yet to end its pods."""
     failed_pods: int = 0
     failures: int = 0
     """With several nodes: the failures that counted before this Job was made."""
@@ -142,6 +144,7 @@ def observe_job(body: Body) -> JobState:
         deleting=bool(body["metadata"].get("deletionTimestamp")),
         suspended=suspended,
         resuming="Suspended" in conditions and not suspended,
+        ending="FailureTarget" in conditions or "SuccessCriteriaMet" in conditions,
         failed_pods=status.get("failed") or 0,
         failures=_number((body["metadata"].get("annotations") or {}).get(c.ANNOTATION_FAILURES)),
         start_time=status.get("startTime"),

@@ -33,7 +33,7 @@ def events(observed: Observed, verdict: Verdict | None, more: tuple[Finding, ...
 
 def _stalled(observed: Observed, finding: Finding) -> EventNote | None:
     was = observed.trainingjob.condition(finding.type)
-    news = was is None or was.status != finding.status
+    news = (was is None or was.status != finding.status) and finding.reason in (c.NO_PROGRESS, c.PROGRESS_RESUMED)
     warning = finding.status == "True"
     return EventNote("Warning" if warning else "Normal", finding.reason, finding.message) if news else None
 

@@ -68,8 +68,8 @@ def judge(observed: Observed, now: datetime) -> Verdict | None:
         return _failed_job(observed, job)
     if job.suspended:
         return suspended(observed.trainingjob)
-    if job.resuming or job.start_time is None:
-        return None  # its controller has yet to see it
+    if job.ending or job.resuming or job.start_time is None:
+        return None  # its controller is about to say more
     return _overdue(observed, job, now) or _active(observed, job, now)
 
 

@@ -1,10 +1,11 @@
-"""One cluster, one corner of it for the session, and all messages on their way at once."""
+"""One cluster, one corner of it for the session, and all trainings on their way at once."""
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -13,16 +14,18 @@ from demo.environment import local_site, start_local
 from demo.errors import SetupError
 from demo.kubectl import Kubectl
 from demo.storage import Storage
-from tests.e2e.scenarios import Scenario
+from tests.e2e.training import WORKING, Training
 from tests.support.lab import Lab, Submission
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.waiting import picture
 
-# Two cores train two models at once, so a pod may not ask for a whole one.
-TRAINER_RESOURCES = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
 QUICK = {"epochs": 2}  # of messages that name no parameters
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+STALLED_AFTER_SECONDS = 30
+# Its node is full of trainings, which elsewhere have nodes of their own.
+OPERATOR_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+Begin: TypeAlias = Callable[[Lab], Submission | Training]
 SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
 
 
@@ -51,18 +54,43 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
         yield lab
 
 
+@pytest.fixture
+def upgrade(local: dict[str, str], lab: Lab) -> Callable[[dict[str, Any]], None]:
+    """Gives the chart other settings for the trainer, and returns when other operators are ready."""
+
+    def upgrade(trainer: dict[str, Any]) -> None:
+        values = _values(local, lab)
+        values["trainer"] |= trainer
+        _install(chart.Release(lab.kubectl.kubeconfig, lab.name, lab.name), values, lab.kubectl)
+
+    return upgrade
+
+
 @pytest.fixture(scope="session")
-def sent(request: pytest.FixtureRequest, lab: Lab) -> dict[Scenario, Submission]:
-    """The messages of all chosen tests: sent together, they wait for GPUs side by side."""
-    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    wanted = dict.fromkeys(param["submission"] for param in params if "submission" in param)
-    return {scenario: scenario(lab) for scenario in wanted}
+def begun(request: pytest.FixtureRequest, lab: Lab) -> dict[Begin, Any]:
+    """All that the chosen tests are about, begun at once: messages are sent, TrainingJobs made, samples applied."""
+    chosen = [begin for kind in ("submission", "training", "sample") for begin in _chosen(request, kind)]
+    return {begin: begin(lab) for begin in dict.fromkeys(chosen)}
 
 
 @pytest.fixture
-def submission(request: pytest.FixtureRequest, sent: dict[Scenario, Submission]) -> Submission:
+def submission(request: pytest.FixtureRequest, begun: dict[Begin, Any]) -> Submission:
     """The message of the scenario that the test names."""
-    return sent[request.param]
+    message: Submission = begun[request.param]
+    return message
+
+
+@pytest.fixture
+def training(request: pytest.FixtureRequest, begun: dict[Begin, Any]) -> Training:
+    """The TrainingJob of the life that the test names."""
+    made: Training = begun[request.param]
+    return made
+
+
+def _chosen(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
+    """The values of that parameter in the tests of this session."""
+    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    return [param[parameter] for param in params if parameter in param]
 
 
 def _create_namespace(kubectl: Kubectl) -> None:
@@ -80,14 +108,14 @@ def _remove_abandoned(kubectl: Kubectl) -> None:
             kubectl("delete", "namespace", metadata["name"], "--ignore-not-found", "--wait=false")
 
 
-def _install(release: chart.Release, values: dict[str, object], kubectl: Kubectl) -> None:
+def _install(release: chart.Release, values: dict[str, Any], kubectl: Kubectl) -> None:
     try:
         release.install(values)
     except SetupError as error:
         raise AssertionError(f"{error.message}\n{picture(kubectl)}") from error
 
 
-def _values(local: dict[str, str], lab: Lab) -> dict[str, object]:
+def _values(local: dict[str, str], lab: Lab) -> dict[str, Any]:
     """As the demo installs it, with the queue behind the proxy, a Service Bus queue beside it, and a standby."""
     direct, connection_string = lab.storage.queue_service_url.rstrip("/"), lab.storage.connection_string
     assert f"QueueEndpoint={direct}" in connection_string, "there is no queue endpoint that the proxy could stand for"
@@ -99,6 +127,7 @@ def _values(local: dict[str, str], lab: Lab) -> dict[str, object]:
             {"kind": "storage", "name": lab.name, "parameters": QUICK},
             {"kind": "serviceBus", "name": lab.name},
         ],
-        "trainer": values["trainer"] | {"resources": TRAINER_RESOURCES},
+        "trainer": values["trainer"] | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS},
         "replicas": 2,
+        "resources": OPERATOR_RESOURCES,
     }

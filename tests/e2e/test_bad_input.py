@@ -87,6 +87,7 @@ def test_failed_training_says_the_same_sentence_at_the_callback(submission: Subm
 @pytest.mark.parametrize("submission", [scenarios.forbidden_annotations, scenarios.refused_upload], indirect=True)
 def test_no_credential_is_shown_in_what_is_said_of_a_failure(submission: Submission) -> None:
     failure, said = submission.failure(), submission.last_word()
-    described = submission.lab.kubectl("describe", "trainingjobs")
+    of_messages = "--selector=app.kubernetes.io/managed-by=vott-train"
+    described = submission.lab.kubectl("describe", "trainingjobs", of_messages)
     for text in (failure["message"], said["message"], described):
         assert "sig=" not in text

@@ -1,6 +1,14 @@
 """Pods that die at the worst moment: nothing is lost, and nothing is done twice."""
 
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
 from demo.kubectl import Manifest
+from tests.e2e import lives
+from tests.e2e.training import Held
 from tests.support.lab import Lab, Submission
 
 HELLO = "hello-world"
@@ -55,3 +63,62 @@ def test_trainer_pod_deleted_in_mid_training_is_replaced_and_the_training_comple
     submission.completed()
     (successor,) = (pod for pod in submission.pods() if pod["status"]["phase"] == "Succeeded")
     assert successor["metadata"]["uid"] != victim["metadata"]["uid"]
+
+
+def completes_in_another_pod(training: Held, first: Manifest) -> None:
+    """Let it train; it must not be the pod that was there first. It may fail never, so the interruption did not count."""
+    training.go()
+    training.shows("Complete", "TrainingSucceeded")
+    assert training.hears("stopped"), "the pod had no SIGTERM, or no time for it"
+    training.says("Restarts: 1")
+    assert training.pods()[-1]["metadata"]["uid"] != first["metadata"]["uid"]
+
+
+@pytest.mark.parametrize("training", [lives.evicted], indirect=True)
+def test_evicted_training_goes_on_in_another_pod_and_that_does_not_count(training: Held) -> None:
+    pod = training.begun()["metadata"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["name"]}}
+    place = f"/api/v1/namespaces/{training.lab.name}/pods/{pod['name']}/eviction"
+    training.lab.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(eviction))
+    training.says("Interrupted")
+    completes_in_another_pod(training, {"metadata": pod})
+
+
+@pytest.mark.parametrize("training", [lives.drained], indirect=True)
+def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training: Held) -> None:
+    first, kubectl = training.begun(), training.lab.kubectl
+    node = first["spec"]["nodeName"]
+    only = f"--pod-selector=vott.dev/trainingjob={training.name}"  # the others go on
+    try:
+        kubectl("drain", node, only, "--delete-emptydir-data", "--timeout=60s")
+        training.shows("Pending", "Unschedulable")
+    finally:
+        kubectl("uncordon", node)
+    training.says("Interrupted")
+    completes_in_another_pod(training, first)
+
+
+@pytest.mark.parametrize("training", [lives.jobless], indirect=True)
+def test_job_that_was_deleted_by_hand_is_made_anew(training: Held) -> None:
+    first, job = training.begun(), training.uid("job")
+    training.lab.kubectl("delete", "job", training.name)
+    training.lab.wait("another Job", lambda: training.uid("job") not in ("", job))
+    completes_in_another_pod(training, first)
+
+
+@pytest.mark.parametrize("training", [lives.through_an_upgrade], indirect=True)
+def test_training_runs_on_while_the_operator_is_upgraded(
+    training: Held, upgrade: Callable[[dict[str, Any]], None]
+) -> None:
+    lab, trainer, job = training.lab, training.begun(), training.uid("job")
+    before = {pod["metadata"]["uid"] for pod in lab.operator_pods()}
+    upgrade({"terminationGracePeriodSeconds": 45})
+
+    lab.wait(
+        "the end of the old operators", lambda: not before & {pod["metadata"]["uid"] for pod in lab.operator_pods()}
+    )
+    training.go()
+    training.shows("Complete", "TrainingSucceeded")
+    (same,) = training.pods()
+    assert (same["metadata"]["uid"], training.uid("job")) == (trainer["metadata"]["uid"], job)
+    assert "Restarts: 1" not in training.described()

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -124,6 +126,11 @@ class Lab:
         """URL of the annotations of a small image set, uploaded once."""
         return self.storage.upload_images(self.container(), annotated_images(IMAGES))
 
+    @cached_property
+    def folder(self) -> Path:
+        """A folder of this host, removed with the lab."""
+        return Path(self._resources.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
+
     def container(self) -> str:
         """A fresh container, removed with the lab."""
         self._containers += 1
@@ -174,6 +181,12 @@ class Lab:
         """The rejected message of that id, None while it is not there."""
         texts = (json.loads(message.content) for message in self.poison_queue.peek_messages(max_messages=32))
         return next((text for text in texts if text.get("messageId") == message_id), None)
+
+    def apply_to_cluster(self, manifest: Manifest) -> None:
+        """Create or change an object that belongs to no namespace; it is removed with the lab."""
+        self.kubectl.apply(manifest)
+        name = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        self._resources.callback(self.kubectl, "delete", name, "--ignore-not-found", "--wait=false")
 
     def operator_pods(self) -> list[Manifest]:
         """The operator's pods."""

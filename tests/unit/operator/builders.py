@@ -8,13 +8,17 @@ from vott_operator.observed import JobState, Observed, PodState
 from vott_operator.settings import Settings, TrainerSettings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+HOUR_AGO = "2026-01-01T11:00:00Z"
+SOON = "2026-01-01T12:00:30Z"
 UID = "11111111-2222-3333-4444-555555555555"
+JOB_UID = "66666666-7777-8888-9999-000000000000"
 MODEL = {"url": "https://store/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 
 
 def settings(**overrides: Any) -> Settings:
     """Settings without a look at the environment's queues."""
-    return Settings(namespace="training", trainer=TrainerSettings(image="trainer:1"), **overrides)
+    usual: dict[str, Any] = {"namespace": "training", "trainer": TrainerSettings(image="trainer:1")}
+    return Settings(**usual | overrides)
 
 
 def trainingjob(
@@ -33,13 +37,19 @@ def trainingjob(
 
 
 def job(**fields: Any) -> JobState:
-    """A Job of that TrainingJob."""
-    return JobState(**{"name": "cats", "owner_uid": UID, "start_time": "2026-01-01T11:00:00Z"} | fields)
+    """A Job of that TrainingJob, made an hour ago."""
+    return JobState(**{"name": "cats", "owner_uid": UID, "uid": JOB_UID, "start_time": HOUR_AGO} | fields)
 
 
-def pod(name: str = "cats-abcde", **fields: Any) -> PodState:
-    """A pod of that Job, starting."""
-    return PodState(**{"name": name, "phase": "Pending", "created": "2026-01-01T11:00:00Z"} | fields)
+def pod(name: str = "cats-0-abcde", **fields: Any) -> PodState:
+    """A pod of that Job, on a node and starting for an hour."""
+    usual: dict[str, Any] = {"phase": "Pending", "created": HOUR_AGO, "job_uid": JOB_UID, "node": "n1"}
+    return PodState(**usual | {"name": name, "index": int(name.split("-")[1])} | fields)
+
+
+def running_pod(name: str = "cats-0-abcde", **fields: Any) -> PodState:
+    """A pod of that Job whose trainer runs."""
+    return pod(name, **{"phase": "Running", "running": True} | fields)
 
 
 def observed(tj: TrainingJob | None = None, child: JobState | None = None, *pods: PodState) -> Observed:
@@ -54,5 +64,40 @@ def condition(type_: str, status: str = "True", reason: str = "Reason", message:
         "status": status,
         "reason": reason,
         "message": message,
-        "lastTransitionTime": "2026-01-01T11:00:00Z",
+        "lastTransitionTime": HOUR_AGO,
     }
+
+
+def told(phase: str, reason: str, *conditions: dict[str, str], **fields: Any) -> dict[str, Any]:
+    """A status that the operator wrote an hour ago."""
+    known = {"phase": phase, "reason": reason, "conditions": list(conditions), "observedGeneration": 1}
+    return known | {"jobName": "cats", "startTime": HOUR_AGO, "restarts": 0} | fields
+
+
+def was_running(**fields: Any) -> dict[str, Any]:
+    """The status of a training that runs in pod cats-0-abcde."""
+    running = condition("Running", reason="TrainerRunning", message="Pod cats-0-abcde is training.")
+    return told("Running", "TrainerRunning", running, **{"podName": "cats-0-abcde"} | fields)
+
+
+def was_pending(reason: str, **fields: Any) -> dict[str, Any]:
+    """The status of a training that does not run for that reason."""
+    return told("Pending", reason, condition("Running", "False", reason), **fields)
+
+
+def was_suspended(reason: str = "Suspended", **fields: Any) -> dict[str, Any]:
+    """The status of a training that is held back."""
+    both = (condition("Suspended", reason=reason), condition("Running", "False", reason))
+    return told("Suspended", reason, *both, **{"podName": ""} | fields)
+
+
+def was_complete(*more: dict[str, str], **fields: Any) -> dict[str, Any]:
+    """The status of a training that ended well."""
+    ended = condition("Complete", reason="TrainingSucceeded", message="The model lies there.")
+    return told("Complete", "TrainingSucceeded", ended, *more, **{"completionTime": HOUR_AGO} | fields)
+
+
+def was_failed(*more: dict[str, str], reason: str = "TrainerFailed", **fields: Any) -> dict[str, Any]:
+    """The status of a training that failed."""
+    ended = condition("Failed", reason=reason, message="Why.")
+    return told("Failed", reason, ended, *more, **{"completionTime": HOUR_AGO} | fields)
