@@ -1,0 +1,151 @@
+"""Every TrainingJob that the tests make by hand, so that all can be made at once and live side by side."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from tests.e2e.training import SMALL, Held, Training, hold, make
+from tests.support.lab import Lab
+
+Life: TypeAlias = Callable[[Lab], Training]
+
+NO_SUCH_IMAGE = "localhost/vott-train/no-such-image:1"
+RATIONED_GPU = "nvidia.com/mig-3g.40gb"
+QUOTA = "no-such-slices"
+PRIORITY = "vott-e2e-patient"
+BAD_LINE = "a.csv line 7: expected 6 fields, found 4. Correct the line."
+
+# ------------------------------------------------------------------------------------------ those that never get to train
+
+
+def bad_image(lab: Lab) -> Training:
+    """An image that is nowhere."""
+    return make(lab, "bad-image", trainer={"image": NO_SUCH_IMAGE})
+
+
+def too_many_gpus(lab: Lab) -> Training:
+    """More GPUs than any node has."""
+    return make(lab, "too-many-gpus", trainer={"gpus": 64})
+
+
+def over_quota(lab: Lab) -> Training:
+    """A GPU of a kind that the namespace may have none of."""
+    hard = {f"requests.{RATIONED_GPU}": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA}, "spec": {"hard": hard}}
+    lab.kubectl.apply(quota)
+    lab.wait("the quota in force", lambda: lab.kubectl.get("quota", QUOTA).get("status", {}).get("hard"))
+    return make(lab, "over-quota", trainer={"gpus": 1, "gpuResourceName": RATIONED_GPU})
+
+
+def never_a_node(lab: Lab) -> Training:
+    """More GPUs than any node has, and a deadline for getting them."""
+    return make(lab, "never-a-node", trainer={"gpus": 64}, pendingDeadlineSeconds=5)
+
+
+def other_service_account(lab: Lab) -> Training:
+    """A pod template that wants a service account of its own."""
+    return make(lab, "other-service-account", template={"serviceAccountName": "default"})
+
+
+def typing_error(lab: Lab) -> Training:
+    """A pod template with a field that Kubernetes does not have."""
+    return make(lab, "typing-error", template={"priorityClasName": "high"})
+
+
+# ------------------------------------------------------------------------------------------------------- those that fail
+
+
+def out_of_memory(lab: Lab) -> Training:
+    """A gigabyte in a container of an eighth of that."""
+    resources = {"requests": SMALL["requests"], "limits": {"memory": "128Mi"}}
+    return make(lab, "out-of-memory", program="b'x' * 2**30", trainer={"resources": resources}, backoffLimit=0)
+
+
+def bad_data(lab: Lab) -> Training:
+    """The trainer says that its data is bad."""
+    program = f"""
+import json, pathlib, sys
+told = {{"reason": "BadAnnotations", "message": {BAD_LINE!r}}}
+pathlib.Path("/dev/termination-log").write_text(json.dumps(told))
+sys.exit(65)"""
+    return make(lab, "bad-data", program=program)
+
+
+def always_fails(lab: Lab) -> Training:
+    """A program error, time after time."""
+    return make(lab, "always-fails", program="raise SystemExit(1)", backoffLimit=1)
+
+
+def too_slow(lab: Lab) -> Training:
+    """A training that takes longer than it may."""
+    return hold(lab, "too-slow", activeDeadlineSeconds=5)
+
+
+def no_model(lab: Lab) -> Training:
+    """A program that ends well without a model."""
+    return make(lab, "no-model", program="pass")
+
+
+# ------------------------------------------------------------------------------------------------ those that are disturbed
+
+
+def silent(lab: Lab) -> Held:
+    """Reports nothing until it is told to go on, then for some seconds."""
+    return hold(lab, "silent", parameters={"epochs": 20})
+
+
+def evicted(lab: Lab) -> Held:
+    """May fail never, so that an eviction that counted would end it."""
+    return hold(lab, "evicted", backoffLimit=0)
+
+
+def drained(lab: Lab) -> Held:
+    """The same, for a node that is drained."""
+    return hold(lab, "drained", backoffLimit=0)
+
+
+def jobless(lab: Lab) -> Held:
+    """Loses its Job."""
+    return hold(lab, "jobless", backoffLimit=0)
+
+
+def paused(lab: Lab) -> Held:
+    """Is suspended, and resumed."""
+    return hold(lab, "paused")
+
+
+def short_lived(lab: Lab) -> Training:
+    """Just trains."""
+    return make(lab, "short-lived")
+
+
+def through_an_upgrade(lab: Lab) -> Held:
+    """Runs while the operator is replaced."""
+    return hold(lab, "through-an-upgrade")
+
+
+# --------------------------------------------------------------------------------------------------- with a pod template
+
+
+def with_a_template(lab: Lab) -> Held:
+    """Environment, a volume with its mount, a priority, a toleration and a label, all checked in the pod."""
+    priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": PRIORITY}}
+    lab.apply_to_cluster(priority | {"value": -10, "description": "For tests."})
+    lab.kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team"}, "data": {"name": "cats"}})
+    container = {
+        "env": [{"name": "TEAM", "value": "cats"}],
+        "volumeMounts": [{"name": "team", "mountPath": "/etc/team", "readOnly": True}],
+    }
+    template = {
+        "priorityClassName": PRIORITY,
+        "volumes": [{"name": "team", "configMap": {"name": "team"}}],
+        "tolerations": [{"key": "team", "operator": "Equal", "value": "cats", "effect": "NoSchedule"}],
+    }
+    return hold(lab, "with-a-template", "check", container=container, template=template)
+
+
+# ------------------------------------------------------------------------------------------------------------- two nodes
+
+
+def one_of_two_fails(lab: Lab) -> Held:
+    """Two pods, of which the second fails once; the first trains alone then."""
+    return hold(lab, "one-of-two-fails", "fail-once", trainer={"nodes": 2})

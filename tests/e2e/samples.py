@@ -1,0 +1,90 @@
+"""The objects of `manifests/samples/`, as a user applies them: only addresses and images are replaced by the lab's."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demo.kubectl import Manifest
+from tests.e2e.training import Training
+from tests.support.lab import Lab
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "manifests" / "samples"
+ENDS = re.compile(r"# Ends: (?P<status>[A-Z]\w+)(?:, (?P<reason>[A-Z]\w+))?\b")
+ANNOTATIONS = r"https://account\.blob\.core\.windows\.net/data/[^\s\"?]+"
+MODEL = r"https://account\.blob\.core\.windows\.net/models/[^\s\"?]+"
+SAS = "?YOUR-SAS"
+KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One file."""
+
+    path: Path
+
+    def end(self) -> tuple[str, str]:
+        """STATUS and REASON that its first line promises; the reason is empty where it names none."""
+        first = self.path.read_text().partition("\n")[0]
+        promised = ENDS.match(first)
+        assert promised, f"{self.path.name} must begin with `# Ends: STATUS[, REASON]`, not with {first!r}"
+        return promised["status"], promised["reason"] or ""
+
+    def __call__(self, lab: Lab) -> Training:
+        """Apply it, and do what a cluster of its kind would have or do."""
+        manifests: list[Manifest] = list(yaml.safe_load_all(self._text(lab)))
+        (trainingjob,) = (manifest for manifest in manifests if manifest["kind"] == "TrainingJob")
+        for manifest in manifests:
+            _apply(lab, manifest)
+        training = Training(lab, trainingjob["metadata"]["name"])
+        if KUEUE_QUEUE in trainingjob["metadata"].get("labels", {}):
+            _hold_as_kueue(training)
+        return training
+
+    def _text(self, lab: Lab) -> str:
+        text, in_secret = self.path.read_text(), SAS in self.path.read_text()
+        for pattern, url in ((ANNOTATIONS, lab.annotations), (MODEL, lab.model_url())):
+            text = re.sub(pattern + re.escape(SAS), url, text)
+            text = re.sub(pattern, url.partition("?")[0] if in_secret else url, text)
+        return text
+
+
+def all_samples() -> list[Sample]:
+    """Every file of the folder."""
+    return [Sample(path) for path in sorted(FOLDER.iterdir())]
+
+
+def _apply(lab: Lab, manifest: Manifest) -> None:
+    match manifest["kind"]:
+        case "PriorityClass":
+            lab.apply_to_cluster(manifest)
+        case "PersistentVolumeClaim":
+            lab.kubectl.apply(manifest)
+            lab.apply_to_cluster(_volume_for(lab, manifest))
+        case _:
+            lab.kubectl.apply(manifest)
+
+
+def _volume_for(lab: Lab, claim: Manifest) -> Manifest:
+    """What a StorageClass would make: a volume for that claim, a folder of this host that everybody may write to."""
+    folder = lab.folder / claim["metadata"]["name"]
+    folder.mkdir()
+    folder.chmod(0o777)
+    spec: dict[str, Any] = {
+        "accessModes": claim["spec"]["accessModes"],
+        "capacity": claim["spec"]["resources"]["requests"],
+        "claimRef": {"namespace": lab.name, "name": claim["metadata"]["name"]},
+        "hostPath": {"path": str(folder)},
+    }
+    metadata = {"name": f"{lab.name}-{claim['metadata']['name']}"}
+    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
+
+
+def _hold_as_kueue(training: Training) -> None:
+    """Suspend its Job, as Kueue does with those that its queue has no room for."""
+    kubectl = training.lab.kubectl
+    training.lab.wait(f"the Job of {training.name}", lambda: training.uid("job"))
+    kubectl("patch", "job", training.name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')

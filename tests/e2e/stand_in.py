@@ -1,0 +1,92 @@
+"""What a pod does before it trains, or instead. Its source travels in the environment, so it is one file that needs only Python.
+
+The pod and the test leave each other words: blobs in the container that the environment's PLACE names, a URL with its SAS.
+"""
+
+import os
+import signal
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import NoReturn
+
+STOPPED_BY_SIGTERM = 143
+
+
+def say(word: str) -> None:
+    """Leave a word, however often that takes: all pods begin at once, and the store is small."""
+    request = urllib.request.Request(_url(word), b"yes", {"x-ms-blob-type": "BlockBlob"}, method="PUT")
+    while not _answers(request):
+        time.sleep(0.5)
+
+
+def heard(word: str) -> bool:
+    """Whether somebody left that word."""
+    return _answers(urllib.request.Request(_url(word)))
+
+
+def _answers(request: urllib.request.Request) -> bool:
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except OSError as error:  # urllib's errors are among them
+        print(error, flush=True)
+        return False
+    return True
+
+
+def _url(word: str) -> str:
+    place, _, sas = os.environ["PLACE"].partition("?")
+    return f"{place}/{word}?{sas}"
+
+
+def wait_for_go() -> None:
+    """Wait for the word `go`; say `waiting` at the start, and `stopped` at SIGTERM."""
+
+    def stop(*_: object) -> NoReturn:
+        say("stopped")
+        sys.exit(STOPPED_BY_SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)  # without a handler, the first process of a container ignores it
+    say("waiting")
+    wait_for("go")
+
+
+def wait_for(word: str) -> None:
+    """Return when somebody left that word."""
+    while not heard(word):
+        time.sleep(0.5)
+
+
+def fail_once_beside_the_first() -> None:
+    """In the second pod: fail in the first attempt, once the first pod works. In the first pod: train alone in the second attempt."""
+    second_attempt = heard("failed")
+    if os.environ["JOB_COMPLETION_INDEX"] == "0":
+        if not second_attempt:
+            wait_for_go()
+        for name in [name for name in os.environ if name.startswith("PET_")]:
+            del os.environ[name]
+    elif second_attempt:
+        sys.exit(0)
+    else:
+        wait_for("waiting")
+        say("failed")
+        sys.exit(1)
+
+
+def check_what_the_template_brought() -> None:
+    """Fail for good unless environment, volume and file of the pod template are there."""
+    if not Path("/etc/team/name").read_text() == os.environ["TEAM"] == "cats":
+        sys.exit(65)
+
+
+def train(arguments: list[str]) -> NoReturn:
+    """Become the trainer."""
+    os.execv(sys.executable, [sys.executable, "-m", "vott_trainer", *arguments])
+
+
+PARTS = {"wait": wait_for_go, "fail-once": fail_once_beside_the_first, "check": check_what_the_template_brought}
+
+if __name__ == "__main__":
+    PARTS[sys.argv[1]]()
+    train(sys.argv[2:])

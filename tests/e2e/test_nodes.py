@@ -1,0 +1,42 @@
+"""Two pods train one model, over the pods' network."""
+
+import pytest
+
+from tests.e2e import lives
+from tests.e2e.samples import FOLDER, Sample
+from tests.e2e.training import Held, Training
+
+TWO_NODES = Sample(FOLDER / "multi-node.yaml")
+
+
+def indexes(training: Training) -> list[str]:
+    """The completion index of each pod, as `kubectl describe job` counts them."""
+    label = "batch.kubernetes.io/job-completion-index"
+    return sorted(pod["metadata"]["labels"][label] for pod in training.pods() if pod["status"]["phase"] == "Succeeded")
+
+
+@pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
+def test_two_nodes_train_one_model(training: Training) -> None:
+    training.shows("Complete", "TrainingSucceeded")
+    assert indexes(training) == ["0", "1"]
+    assert training.row()["MODEL"].endswith("/model.tgz")
+    assert f"Pod Name: {training.name}-0-" in training.described()
+
+
+@pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
+def test_nodes_find_each_other_by_a_service_of_the_trainings_name(training: Training) -> None:
+    training.lab.wait("the headless Service", lambda: training.uid("service"))
+    described = " ".join(training.lab.kubectl("describe", "service", training.name).split())
+    assert "IP: None" in described
+    assert f"vott.dev/trainingjob={training.name}" in described
+
+
+@pytest.mark.parametrize("training", [lives.one_of_two_fails], indirect=True)
+def test_failure_in_one_node_starts_all_again(training: Held) -> None:
+    training.shows("Complete", "TrainingSucceeded")
+    assert training.hears("failed")
+    assert training.hears("stopped"), "the pod beside it had no SIGTERM, or no time for it"
+    text = training.described()
+    assert "Restarts: 1" in text
+    assert "Failures: 1" in text
+    assert indexes(training) == ["0", "1"]

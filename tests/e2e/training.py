@@ -1,0 +1,163 @@
+"""A TrainingJob written by hand, and what kubectl prints of it."""
+
+import json
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from demo.kubectl import KubectlError, Manifest
+from tests.support.lab import Lab
+
+HELLO = "hello-world"
+PYTHON = "/opt/venv/bin/python"
+RUN_STAND_IN = "import os; exec(os.environ['STAND_IN'])"
+STAND_IN = (Path(__file__).parent / "stand_in.py").read_text()
+# Two cores carry all of them at once. Those that work get as much of them as the trainings of messages do.
+SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
+WORKING = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
+ENDS = ("Complete", "Failed")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One TrainingJob of the lab."""
+
+    lab: Lab
+    name: str
+
+    def row(self) -> dict[str, str]:
+        """What `kubectl get tj -o wide` prints, by column."""
+        header, line = self.lab.kubectl("get", "tj", self.name, "-o", "wide").splitlines()
+        columns = [(found.group(), found.start()) for found in re.finditer(r"\S+", header)]
+        ends = [start for _, start in columns[1:]] + [len(line)]
+        return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
+
+    def shows(self, status: str, reason: str = "", seconds: float = 240) -> None:
+        """Wait until `kubectl get tj -o wide` prints these; another end than this one is an error at once."""
+
+        def probe() -> bool:
+            row = self.row()
+            reached = row["STATUS"] == status and reason in ("", row["REASON"])
+            assert reached or row["STATUS"] not in ENDS, (
+                f"{row}\n{self.lab.kubectl.logs(self.name)}\n{self.described()}"
+            )
+            return reached
+
+        self.lab.wait(f"STATUS {status}, REASON {reason or '(any)'} of {self.name}", probe, seconds)
+
+    def described(self) -> str:
+        """What `kubectl describe tj` prints, with single spaces."""
+        return " ".join(self.lab.kubectl("describe", "tj", self.name).split())
+
+    def says(self, *words: str) -> str:
+        """Wait until `kubectl describe tj` prints all of these, and return all of it. Events come a moment after the status."""
+
+        def probe() -> str | None:
+            text = self.described()
+            return None if [word for word in words if word not in text] else text
+
+        return self.lab.wait(f"{words} in the description of {self.name}", probe, 60)
+
+    def uid(self, kind: str) -> str:
+        """The uid of the object of that kind and the TrainingJob's name; empty where there is none."""
+        with suppress(KubectlError):
+            return str(self.lab.kubectl.get(kind, self.name)["metadata"]["uid"])
+        return ""
+
+    def pods(self) -> list[Manifest]:
+        """Its pods, the oldest first; not those that are going away."""
+        pods = self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
+        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return sorted(staying, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def patch(self, **spec: object) -> None:
+        """Change fields of the spec."""
+        self.lab.kubectl("patch", "tj", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
+
+    def gone(self) -> None:
+        """Wait until neither the TrainingJob nor anything that was made for it is there."""
+
+        def probe() -> bool:
+            kinds = "trainingjobs,jobs,services"
+            names = self.lab.kubectl("get", kinds, "-o", "jsonpath={.items[*].metadata.name}").split()
+            return self.name not in names and not self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
+
+        self.lab.wait(f"the end of all that was made for {self.name}", probe)
+
+
+@dataclass(frozen=True)
+class Held(Training):
+    """A TrainingJob whose pods wait for a word before they train."""
+
+    container: str = field(kw_only=True)
+
+    def begun(self) -> Manifest:
+        """The pod, once it waits and obeys SIGTERM."""
+        self.lab.wait(f"the pod of {self.name}", lambda: self.hears("waiting"))
+        return self.pods()[-1]
+
+    def go(self) -> None:
+        """Let pods train, this one and those to come."""
+        self.lab.storage.upload(self.container, "go", b"yes")
+
+    def hears(self, word: str) -> bool:
+        """Whether a pod said that word."""
+        with suppress(ResourceNotFoundError):
+            return bool(self.lab.storage.download(self.container, word))
+        return False
+
+
+def make(
+    lab: Lab,
+    name: str,
+    *,
+    program: str = "",
+    container: Manifest | None = None,
+    template: Manifest | None = None,
+    trainer: Manifest | None = None,
+    **spec: Any,
+) -> Training:
+    """Make a TrainingJob that needs no GPU and little else.
+
+    Args:
+        program: Python text that the pods run in place of the trainer.
+        container: of the pod template, beside the program.
+        template: of the pod template's spec.
+        trainer: of spec.trainer.
+        spec: further fields.
+    """
+    command = {"command": [PYTHON, "-c", program]} if program else {}
+    template = _with_container(template or {}, command | (container or {}))
+    urls = {"annotations": lab.annotations, "model": lab.model_url()}
+    spec |= {field: {"url": url.partition("?")[0]} for field, url in urls.items()} | {"urlSecretRef": {"name": name}}
+    spec |= {"podTemplate": {"spec": template}} if template else {}
+    spec = {"plugin": HELLO} | spec | {"trainer": {"gpus": 0, "resources": SMALL} | (trainer or {})}
+    callback = {"callback": spec["callback"]["url"]} if "callback" in spec else {}
+    manifest = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
+    _apply(lab, _secret(name, urls | callback), manifest)
+    return Training(lab, name)
+
+
+def hold(lab: Lab, name: str, part: str = "wait", *, container: Manifest | None = None, **fields: Any) -> Held:
+    """Make one whose pods do that part of the stand-in before they train; the rest as in `make`."""
+    place, secret = lab.container(), f"{name}-stand-in"
+    _apply(lab, _secret(secret, {"PLACE": lab.storage.container_url(place), "STAND_IN": STAND_IN}))
+    command = {"command": [PYTHON, "-c", RUN_STAND_IN, part], "envFrom": [{"secretRef": {"name": secret}}]}
+    make(lab, name, container=(container or {}) | command, **fields)
+    return Held(lab, name, container=place)
+
+
+def _secret(name: str, texts: dict[str, str]) -> Manifest:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": texts}
+
+
+def _apply(lab: Lab, *manifests: Manifest) -> None:
+    lab.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+
+
+def _with_container(template: Manifest, container: Manifest) -> Manifest:
+    return template | ({"containers": [{"name": "trainer"} | container]} if container else {})
