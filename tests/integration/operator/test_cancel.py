@@ -75,8 +75,11 @@ def test_an_ended_training_whose_callback_was_told_is_held_by_nothing(
     assert corner.kubectl.get("trainingjob", name)["metadata"]["finalizers"] == [FINALIZER]
     corner.end_pod(corner.pods()[0]["metadata"]["name"], 65, json.dumps({"reason": "BadAnnotations", "message": "No."}))
     corner.wait_condition("CallbackDelivered")
-    ended = lambda: corner.kubectl.get("trainingjob", name)["metadata"]  # noqa: E731
-    wait_until("no finalizer", lambda: "finalizers" not in ended(), dump=corner.picture)
+
+    def released() -> bool:
+        return "finalizers" not in corner.kubectl.get("trainingjob", name)["metadata"]
+
+    wait_until("no finalizer", released, dump=corner.picture)
     operator.sigkill()
     delete(corner, name)
     wait_gone(corner)
