@@ -1,5 +1,6 @@
 """One HTTP download: to a file, with retries, a size limit, and a reason in words when it fails."""
 
+import secrets
 from http import HTTPStatus
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def download(session: requests.Session, url: str, path: Path, *, limit: int, bac
 
 
 def _download_once(session: requests.Session, url: str, path: Path, limit: int) -> None:
-    partial = path.with_name(path.name + ".partial")
+    # A volume may be shared by several pods, which fetch the same.
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with session.get(url, stream=True, timeout=TIMEOUT) as response:
             _check_status(response)

@@ -87,7 +87,8 @@ def was_pending(reason: str, **fields: Any) -> dict[str, Any]:
 
 def was_suspended(reason: str = "Suspended", **fields: Any) -> dict[str, Any]:
     """The status of a training that is held back."""
-    both = (condition("Suspended", reason=reason), condition("Running", "False", reason))
+    text = "The training is suspended; it goes on when spec.suspend is false."
+    both = (condition("Suspended", "True", reason, text), condition("Running", "False", reason, text))
     return told("Suspended", reason, *both, **{"podName": ""} | fields)
 
 
