@@ -1,0 +1,78 @@
+"""Random events against the real API server, Job controller and garbage collector, with an operator that is killed among them.
+
+The unit tier drives the same events by the thousand through a simulation (tests/unit/operator/test_plan_states.py); here a few
+lives at the same time show that the simulation is honest. What is held is looked at from outside, on everything that a watch
+of the API server tells.
+"""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from demo.callbacks import CallbackReceiver
+from tests.integration.operator.random_lives import Api, Life, Witness, endings
+from tests.support.corner import Corner, Object
+from tests.support.waiting import wait_until
+
+SEED = 20260101
+LIVES, STEPS = 8, 12
+STATES = {"Complete": "succeeded", "Failed": "failed"}
+
+
+@pytest.fixture
+def node(corner: Corner) -> Iterator[str]:
+    """A node, so that pods on it end with their grace; nobody but the test acts for it."""
+    name = f"node-of-{corner.name}"
+    corner.kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    yield name
+    corner.kubectl("delete", "node", name)
+
+
+def test_whatever_happens_each_training_ends_once_and_is_told(
+    corner: Corner, node: str, receiver: CallbackReceiver
+) -> None:
+    print(f"seed {SEED}")
+    api, chance = Api(corner), random.Random(SEED)
+    witness, operator = Witness(api), corner.operator()
+    lives = [Life(api, f"life-{n}", node, random.Random(chance.random()), receiver.url) for n in range(LIVES)]
+    with ThreadPoolExecutor(LIVES) as pool:
+        for step in range(STEPS):
+            list(pool.map(Life.step, lives))
+            if step % 4 == 1:
+                operator.sigkill()
+            if step % 4 == 2:
+                operator = corner.operator()
+        lives[0].delete()
+        wait_until("every end", lambda: all(pool.map(Life.finish, lives)), seconds=120, dump=corner.picture)
+    for life in lives:
+        check(life, witness, receiver)
+    assert witness.wrong == []
+    wait_until("no pod left", lambda: not [life for life in lives if life.pods()], dump=corner.picture)
+
+
+def check(life: Life, witness: Witness, receiver: CallbackReceiver) -> None:
+    """One last word; restarts right."""
+
+    def words() -> set[str]:
+        return {post["state"] for post in receiver.posts if post["job"] == life.name}
+
+    (said,) = wait_until(f"the last word of {life.name}", words, seconds=60)
+    trainingjob = life.now()
+    if trainingjob is None:
+        assert said == "cancelled"
+        return
+    (ending,) = endings(trainingjob)
+    assert said == STATES[ending.partition("/")[0]]
+    assert_restarts(life, trainingjob, witness.noted[life.name])
+
+
+def assert_restarts(life: Life, trainingjob: Object, noted: set[str]) -> None:
+    """Those runs in place of another that the operator came to know of; while it is down it may miss one, or a suspension."""
+    restarts, known = trainingjob["status"]["restarts"], [run for run in life.runs if run[0] in noted]
+    least = sum(not asked for _, asked in known[1:])
+    print(
+        f"{life.name}: {len(life.runs)} runs, {least} to {len(life.runs) - 1}: {restarts} restarts, {endings(trainingjob)}"
+    )
+    assert least <= restarts <= max(0, len(life.runs) - 1), (life.runs, noted)

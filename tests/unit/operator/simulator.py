@@ -1,0 +1,183 @@
+"""A simulated API server of one namespace: objects, finalizers, graceful deletion, watches, and writes that go wrong.
+
+What it does follows Kubernetes' documentation: API concepts (resource versions, preconditions, JSON patches), finalizers and
+the termination of pods. `SimulatedCluster` is the operator's own client over it.
+"""
+
+import copy
+import json
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from vott_operator.cluster import Cluster, _error
+from vott_operator.errors import ClusterError
+from vott_operator.moments import timestamp
+
+Body = dict[str, Any]
+Fault = Literal["refused", "answer lost", "killed before", "killed after"]
+FAULTS: tuple[Fault, ...] = ("refused", "answer lost", "killed before", "killed after")
+NAMESPACE = "training"
+START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
+GRACE_SECONDS = 60
+TERMINAL = ("Succeeded", "Failed")
+
+
+class Killed(BaseException):
+    """The operator's process ended in the middle of a pass."""
+
+
+class RequestError(Exception):
+    """An HTTP status that is no success."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class ApiServer:
+    """The objects, by plural and name. `watch` is told of every change."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, dict[str, Body]] = {}
+        self.now = START
+        self.watch: Callable[[str, str, Body], None] = lambda *_: None
+        self._version = 0
+        self._random = random.Random(0)
+
+    def all(self, plural: str) -> list[Body]:
+        """What there is of a kind; not to be changed."""
+        return list(self.objects.get(plural, {}).values())
+
+    def find(self, plural: str, name: str) -> Body | None:
+        """One of them, if it is there; not to be changed."""
+        return self.objects.get(plural, {}).get(name)
+
+    def unique(self, prefix: str) -> str:
+        """A name or uid that was not given before."""
+        return f"{prefix}{self._random.randrange(16**5):05x}"
+
+    def create(self, plural: str, body: Body) -> Body:
+        """Create. Raises RequestError (409)."""
+        name = body["metadata"]["name"]
+        if self.find(plural, name) is not None:
+            raise RequestError(409, "AlreadyExists")
+        made = copy.deepcopy(body)
+        known = {"uid": self.unique(f"{plural}-"), "creationTimestamp": timestamp(self.now), "generation": 1}
+        made["metadata"] = {"namespace": NAMESPACE} | made["metadata"] | known
+        return self._store(plural, made, "ADDED")
+
+    def update(self, plural: str, name: str, change: Callable[[Body], None]) -> Body:
+        """Change one. Raises RequestError (404)."""
+        known = self.find(plural, name)
+        if known is None:
+            raise RequestError(404, "NotFound")
+        body = copy.deepcopy(known)
+        change(body)
+        if body == known:
+            return known
+        if body.get("spec") != known.get("spec"):
+            body["metadata"]["generation"] += 1
+        return self._store(plural, body, "MODIFIED")
+
+    def delete(self, plural: str, name: str, uid: str | None = None) -> None:
+        """Delete: pods with their grace period, others once their finalizers are gone. Raises RequestError (404, 409)."""
+        known = self.find(plural, name)
+        if known is None:
+            raise RequestError(404, "NotFound")
+        if uid not in (None, known["metadata"]["uid"]):
+            raise RequestError(409, "Conflict")
+        grace = GRACE_SECONDS if plural == "pods" else 0
+
+        def mark(body: Body) -> None:
+            body["metadata"].setdefault("deletionTimestamp", timestamp(self.now + timedelta(seconds=grace)))
+
+        self.update(plural, name, mark)
+
+    def _store(self, plural: str, body: Body, event: str) -> Body:
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        name = body["metadata"]["name"]
+        if _is_gone(plural, body):
+            self.objects[plural].pop(name, None)
+            event = "DELETED"
+        else:
+            self.objects.setdefault(plural, {})[name] = body
+        self.watch(event, plural, copy.deepcopy(body))
+        return body
+
+
+def _is_gone(plural: str, body: Body) -> bool:
+    metadata = body["metadata"]
+    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
+        return False
+    # A pod on a node stays until its containers have ended, or somebody gives up its node.
+    waits = plural == "pods" and body["spec"].get("nodeName") and body["status"]["phase"] not in TERMINAL
+    return not waits
+
+
+class SimulatedCluster(Cluster):
+    """The operator's client, with the wire cut off. `faults` are for the next writes, in order; None is none."""
+
+    def __init__(self, api: ApiServer) -> None:
+        self._server = api
+        self.faults: list[Fault | None] = []
+
+    async def _send(
+        self, method: str, path: str, body: Any = None, content_type: str = "", query: str = ""
+    ) -> Body:  # the same as its parent's
+        del content_type, query
+        fault = self.faults.pop(0) if self.faults and method != "GET" else None
+        if fault == "killed before":
+            raise Killed
+        if fault == "refused":
+            raise ClusterError(f"{method} {path}: the object has been modified", 409)
+        try:
+            answer = copy.deepcopy(self._answer(method, urlsplit(path).path, body))
+        except RequestError as error:
+            data = json.dumps({"message": str(error), "reason": error.reason}).encode()
+            raise _error(f"{method} {path}", error.status, data) from None
+        if fault == "killed after":
+            raise Killed
+        if fault == "answer lost":
+            raise ClusterError(f"{method} {path}: the Kubernetes API did not answer")
+        return answer
+
+    def _answer(self, method: str, path: str, body: Any) -> Body:
+        _, _, rest = path.partition(f"/namespaces/{NAMESPACE}/")
+        plural, _, name = rest.partition("/")
+        name, _, subresource = name.partition("/")
+        if method == "POST":
+            return self._server.create(plural, body)
+        if method == "DELETE":
+            self._server.delete(plural, name, body["preconditions"]["uid"])
+            return {}
+        if method == "PATCH":
+            return self._server.update(plural, name, lambda known: _patch(known, body, subresource))
+        if not name:
+            return {"items": self._server.all(plural), "metadata": {}}
+        known = self._server.find(plural, name)
+        if known is None:
+            raise RequestError(404, "NotFound")
+        return known
+
+
+def _patch(known: Body, patch: Any, subresource: str) -> None:
+    """A JSON patch (RFC 6902) with `test` and `add`, or a merge patch (RFC 7386) of one level below the top."""
+    if isinstance(patch, dict):
+        for section, fields in patch.items():
+            known.setdefault(section, {}).update(fields)
+        return
+    for step in patch:
+        *parents, last = step["path"].strip("/").split("/")
+        at = known
+        for parent in parents:
+            at = at.setdefault(parent, {})
+        if step["op"] == "add":
+            assert (parents[0] == "status") == (subresource == "status"), "each has its own subresource"
+            at[last] = step["value"]
+        elif at.get(last) != step["value"]:
+            raise RequestError(422, "Invalid")
