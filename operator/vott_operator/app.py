@@ -41,7 +41,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store()
+        self.store = Store(self.now())
         self.ended = asyncio.Event()
         """Set when this operator must not go on."""
         self._stack = AsyncExitStack()

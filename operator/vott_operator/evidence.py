@@ -68,7 +68,8 @@ def lacks_evidence(observed: Observed, now: datetime) -> bool:
     if observed.trainingjob.finished:
         return False
     if job is None:
-        return bool(status.job_name or observed.pods) and all(pod.over for pod in observed.pods)
+        may_have_pods = status.job_name or observed.pods or observed.may_have_had_job
+        return bool(may_have_pods) and all(pod.over for pod in observed.pods)
     if job.suspended:
         return False
     if job.complete:

@@ -112,6 +112,8 @@ class Observed:
     """Whether this process saw the message that brought it removed from the queue."""
     missing_secret: str = ""
     """Name of the Secret with the URLs, when somebody looked for it and it is not there."""
+    may_have_had_job: bool = False
+    """Whether there may have been a Job, now gone, that this process knows nothing of."""
     refusal: str = ""
     """Why the Job can't make a pod, in the words of its Event, when somebody looked for it."""
 

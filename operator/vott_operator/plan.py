@@ -100,7 +100,7 @@ def _follow(observed: Observed, job: JobState, settings: Settings, now: datetime
         # Kueue alone suspends its Jobs, so the training is held by having none.
         return _say(observed, suspended(observed.trainingjob), now, delete_job=True)
     verdict = judge(observed, now)
-    again = _next_job_due(observed, job) if verdict is not None and verdict.replace_job else None
+    again = _next_job_due(observed, job, now) if verdict is not None and verdict.replace_job else None
     more = stall.findings(observed, verdict, settings.trainer.stalled_after_seconds, now) if verdict else ()
     return Plan(
         status=status_patch(observed, verdict, now, more),
@@ -112,13 +112,11 @@ def _follow(observed: Observed, job: JobState, settings: Settings, now: datetime
     )
 
 
-def _next_job_due(observed: Observed, job: JobState) -> datetime | None:
+def _next_job_due(observed: Observed, job: JobState, now: datetime) -> datetime:
     """When a Job of several nodes may be replaced: the more often that happened, the longer after its own start."""
-    if job.start_time is None:
-        return None
     doublings = min(observed.trainingjob.status.restarts or 0, 10)
     backoff: timedelta = min(FIRST_BACKOFF * 2**doublings, LONGEST_BACKOFF)
-    return datetime.fromisoformat(job.start_time) + backoff
+    return moment(job.start_time, now) + backoff
 
 
 def _say(observed: Observed, verdict: Verdict, now: datetime, *, delete_job: bool = False) -> Plan:

@@ -1,10 +1,12 @@
 """What the watches have told so far, by TrainingJob: the reconciler's view of the cluster."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from . import constants as c
 from .models import TrainingJob
+from .moments import timestamp
 from .names import Key
 from .observed import JobState, Observed, PodState, observe_job, observe_pod
 
@@ -12,9 +14,14 @@ Body = Mapping[str, Any]
 
 
 class Store:
-    """The newest known TrainingJobs, Jobs and pods of one or several namespaces. Not for several threads."""
+    """The newest known TrainingJobs, Jobs and pods of one or several namespaces. Not for several threads.
 
-    def __init__(self) -> None:
+    `began` is when it began to be told of them, in UTC; what is older may have had a Job that it was never told of.
+    """
+
+    def __init__(self, began: datetime) -> None:
+        self._began = timestamp(began)
+        self._had_job: set[Key] = set()
         self._trainingjobs: dict[Key, TrainingJob] = {}
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
@@ -27,7 +34,10 @@ class Store:
         trainingjob = self._trainingjobs.get(key)
         if trainingjob is None:
             return None
-        return Observed(trainingjob, self._jobs.get(key), tuple(self._pods.get(key, {}).values()), key in self._settled)
+        pods = tuple(self._pods.get(key, {}).values())
+        # RFC 3339 in UTC with seconds, on both sides.
+        had_job = key in self._had_job or trainingjob.metadata.creation_timestamp <= self._began
+        return Observed(trainingjob, self._jobs.get(key), pods, key in self._settled, may_have_had_job=had_job)
 
     def trainingjobs(self) -> dict[Key, TrainingJob]:
         """All known TrainingJobs, as a copy."""
@@ -78,6 +88,7 @@ class Store:
         known = self._trainingjobs.get(key)
         if known is not None and uid in (None, known.metadata.uid):
             del self._trainingjobs[key]
+            self._had_job.discard(key)
             self._unfinished.discard(key)
             self._settled.discard(key)
             self._forget_content(known, key)
@@ -100,6 +111,8 @@ class Store:
         known = self._jobs.get(key)
         if known is not None and uid in (None, known.uid):
             del self._jobs[key]
+            if key in self._trainingjobs:
+                self._had_job.add(key)
 
     def put_pod(self, key: Key, body: Body) -> None:
         """Take note of a pod of a TrainingJob, unless a newer state of it is known."""

@@ -211,7 +211,8 @@ def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
         who = f"Pod {running[0].name} is training." if nodes == 1 else f"All {nodes} pods are training."
         return Verdict(c.RUNNING, c.TRAINER_RUNNING, (Finding(c.RUNNING, "True", c.TRAINER_RUNNING, who), *resumed))
     pod = max((p for p in observed.job_pods if p.live and not p.running), key=lambda p: p.created, default=None)
-    if nodes > 1 and lost is None and any(not pod.live for pod in observed.job_pods):
+    present = {pod.index for pod in observed.job_pods if pod.live}
+    if nodes > 1 and lost is None and any(pod.index not in present for pod in observed.job_pods):
         return None  # the Job ends them all, and then says what it was
     waiting = lost or _waiting(observed, job, pod, now)
     if nodes > 1 and running:

@@ -56,7 +56,7 @@ class Operator:
 
     def restart(self) -> None:
         """As a new process: nothing is known, and the watches list what there is."""
-        self.store = Store()
+        self.store = Store(self._api.now)
         self.cluster.faults.clear()
         self._last_word = LastWord(self.cluster, self.store, self.receiver, self._settings, self._now)
         self._due: dict[str, float] = {}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from tests.unit.operator.builders import condition, settings, trainingjob
+from tests.unit.operator.builders import NOW, condition, settings, trainingjob
 from vott_operator.callbacks import CallbackSender
 from vott_operator.cluster import Cluster
 from vott_operator.errors import CallbackError
@@ -47,7 +47,7 @@ class Receiver(CallbackSender):
 
 def last_word(receiver: Receiver, **metadata: str) -> tuple[LastWord, Recorder, TrainingJob]:
     tj = trainingjob({"callback": {"url": "https://h/s"}}, ENDED, metadata)
-    store, cluster = Store(), Recorder()
+    store, cluster = Store(NOW), Recorder()
     store.put_trainingjob(tj)
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     return LastWord(cast("Cluster", cluster), store, receiver, settings(), lambda: now), cluster, tj

@@ -1,6 +1,6 @@
 """What the operator remembers of the cluster."""
 
-from tests.unit.operator.builders import UID, trainingjob
+from tests.unit.operator.builders import NOW, UID, trainingjob
 from vott_operator import constants as c
 from vott_operator.models import TrainingJob
 from vott_operator.store import Store
@@ -13,21 +13,21 @@ def of_content(digest: str, uid: str = UID) -> TrainingJob:
 
 
 def test_a_trainingjob_is_found_by_queue_and_content() -> None:
-    store, known = Store(), of_content("d1")
+    store, known = Store(NOW), of_content("d1")
     store.put_trainingjob(known)
     assert store.of_content(QUEUE, "d1") == [known]
     assert store.of_content("storage://other/training", "d1") == []
 
 
 def test_a_trainingjob_that_is_gone_is_not_found_by_its_content() -> None:
-    store, known = Store(), of_content("d1")
+    store, known = Store(NOW), of_content("d1")
     store.put_trainingjob(known)
     store.drop_trainingjob(known.key)
     assert store.of_content(QUEUE, "d1") == []
 
 
 def test_another_trainingjob_of_the_name_has_neither_the_content_nor_the_message_of_the_first() -> None:
-    store, first, second = Store(), of_content("d1"), of_content("d2", "another-uid")
+    store, first, second = Store(NOW), of_content("d1"), of_content("d2", "another-uid")
     store.put_trainingjob(first)
     store.note_settled(first.key)
     store.put_trainingjob(second)
@@ -38,7 +38,7 @@ def test_another_trainingjob_of_the_name_has_neither_the_content_nor_the_message
 
 
 def test_pods_that_a_broken_watch_did_not_tell_the_end_of_are_forgotten() -> None:
-    store, known = Store(), of_content("d1")
+    store, known = Store(NOW), of_content("d1")
     store.put_trainingjob(known)
     store.put_pod(known.key, {"metadata": {"name": "cats-0-abcde"}})
     store.put_pods(known.key, [{"metadata": {"name": "cats-0-fghij"}}])
@@ -46,7 +46,7 @@ def test_pods_that_a_broken_watch_did_not_tell_the_end_of_are_forgotten() -> Non
 
 
 def test_the_end_of_an_earlier_job_does_not_hide_the_one_that_took_its_place() -> None:
-    store, known = Store(), of_content("d1")
+    store, known = Store(NOW), of_content("d1")
     store.put_trainingjob(known)
     store.put_job(known.key, {"metadata": {"name": "cats", "uid": "second", "resourceVersion": "9"}, "spec": {}})
     store.drop_job(known.key, "first")
