@@ -37,6 +37,7 @@ integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator an
 	$(PYTEST) tests/integration tests/chaos
 
 chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everything dies again and again (VOTT_CHAOS_SEED repeats a run)
+	VOTT_CHAOS=long $(PYTEST) tests/unit/operator/test_plan_states.py
 	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
 
 test-versions: $(VENV)/all ## The operator on a Kubernetes two minors older (builds it from source, once)

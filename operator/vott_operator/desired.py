@@ -151,7 +151,9 @@ def _failing_together() -> Manifest:
         {"action": "Ignore", **_exited(c.EXIT_CODE_SIGTERM)},
         {"action": "FailJob", **_exited(*c.EXIT_CODES_PERMANENT)},
     ]
-    return {"backoffLimit": 0, "podFailurePolicy": {"rules": rules}}
+    # The first pod uploads and reports; one of the others that is lost after that must not undo it.
+    success = {"rules": [{"succeededIndexes": "0"}]}
+    return {"backoffLimit": 0, "podFailurePolicy": {"rules": rules}, "successPolicy": success}
 
 
 def _exited(*codes: int) -> Manifest:

@@ -144,7 +144,8 @@ class TrainingJobSpec(ApiModel):
     )
     active_deadline_seconds: int | None = Field(
         None,
-        description="The training fails when it is not complete this many seconds after it started.",
+        description="The training fails when it is not complete this many seconds after its Job was started. Waiting for a node and all attempts"
+        " count; when it is resumed, the time begins anew.",
         ge=1,
         le=31_536_000,
     )

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import NoReturn
 
 STOPPED_BY_SIGTERM = 143
+NOT_FOUND = 404
 
 
 def say(word: str) -> None:
@@ -22,8 +24,19 @@ def say(word: str) -> None:
 
 
 def heard(word: str) -> bool:
-    """Whether somebody left that word."""
-    return _answers(urllib.request.Request(_url(word)))
+    """Whether somebody left that word; asked again until the store says yes or no."""
+    while True:
+        try:
+            urllib.request.urlopen(_url(word), timeout=10).close()
+        except urllib.error.HTTPError as error:
+            if error.code == NOT_FOUND:
+                return False
+            print(error, flush=True)
+        except OSError as error:  # no answer
+            print(error, flush=True)
+        else:
+            return True
+        time.sleep(0.5)
 
 
 def _answers(request: urllib.request.Request) -> bool:

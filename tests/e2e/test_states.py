@@ -2,6 +2,7 @@
 
 import pytest
 
+from demo.kubectl import Manifest
 from tests.e2e import lives
 from tests.e2e.training import Held, Training
 
@@ -57,11 +58,12 @@ def test_program_error_is_tried_again_as_often_as_the_limit_says(training: Train
 @pytest.mark.parametrize("training", [lives.never_a_node, lives.too_slow], indirect=True)
 def test_training_that_ran_into_a_deadline_holds_no_pod(training: Training) -> None:
     training.shows("Failed")
-    training.lab.wait("the end of its pods", lambda: not [pod for pod in training.pods() if is_active(pod)])
 
+    def active() -> list[Manifest]:
+        pods = training.lab.kubectl.list("pods", f"vott.dev/trainingjob={training.name}")
+        return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
 
-def is_active(pod: dict[str, dict[str, str]]) -> bool:
-    return pod["status"]["phase"] in ("Pending", "Running")
+    training.lab.wait("the end of its pods", lambda: not active())
 
 
 @pytest.mark.parametrize("training", [lives.silent], indirect=True)

@@ -17,6 +17,7 @@ GPU_TEXTS = re.compile(
 )
 # Too little memory is a matter of the parameters; a failed assertion on the device one of the program or its data.
 NOT_THE_GPUS_FAULT = re.compile(r"out of memory|_ALLOC_FAILED|device-side assert", re.IGNORECASE)
+UUID_PREFIXES = ("GPU-", "MIG-")
 PEER_CLASSES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
 PEER_TEXTS = re.compile(
     r"gloo[/:]|Connection (closed|reset|refused)|Broken pipe|ncclRemoteError|Timed out waiting", re.IGNORECASE
@@ -47,6 +48,11 @@ def recognise(error: RuntimeError, ranks: Ranks) -> TrainerError | None:
     return None
 
 
+def was_given_gpus() -> bool:
+    """Whether the device plugin gave this container real GPUs, be they usable or not."""
+    return os.environ.get("NVIDIA_VISIBLE_DEVICES", "").startswith(UUID_PREFIXES)
+
+
 def _gpu_error(text: str, ranks: Ranks) -> GPUError:
     return GPUError(
         f"GPU {_gpu(ranks)} failed: {_first_line(text)}. The training starts again, perhaps on another GPU. If this repeats, "
@@ -58,7 +64,7 @@ def _gpu(ranks: Ranks) -> str:
     """Return the GPU's number in this pod and, where the device plugin tells it, its UUID: `0 (GPU-1b2c…)`."""
     names = os.environ.get("NVIDIA_VISIBLE_DEVICES", "").split(",")
     name = names[ranks.local_rank] if ranks.local_rank < len(names) else ""
-    return f"{ranks.local_rank} ({name})" if name.startswith(("GPU-", "MIG-")) else str(ranks.local_rank)
+    return f"{ranks.local_rank} ({name})" if name.startswith(UUID_PREFIXES) else str(ranks.local_rank)
 
 
 def _peer_lost(text: str, ranks: Ranks) -> PeerLostError:

@@ -53,6 +53,8 @@ def launch(argv: Sequence[str], layout: Layout) -> int:
     with _work_dir(), contextlib.suppress(SignalException):
         result = _agent(argv, layout, _meet(layout)).run()
         code = verdict(result.failures.values())
+        if result.is_failed() and not code:
+            code = TrainerError.exit_code
         if code == PeerLostError.exit_code and layout.nodes > 1:
             _let_the_cause_be_seen_first()
         return code
@@ -112,7 +114,12 @@ def _agent(argv: Sequence[str], layout: Layout, meeting: StaticTCPRendezvous) ->
 def _meet(layout: Layout) -> StaticTCPRendezvous:
     """Return when every node's agent has come to the store on node 0."""
     meeting = StaticTCPRendezvous(
-        layout.master, layout.port, layout.node, layout.nodes, run_id="vott", timeout=PATIENCE_SECONDS
+        layout.master,
+        layout.port,
+        layout.node,
+        layout.nodes,
+        run_id=os.environ.get("TRAININGJOB_UID") or "vott",
+        timeout=PATIENCE_SECONDS,
     )
     _wait_for_master(layout)
     try:

@@ -1,5 +1,6 @@
 """The other processes of this training, reached through torchrun's key-value store."""
 
+import contextlib
 import logging
 import os
 import time
@@ -11,6 +12,7 @@ from torch import distributed
 from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined] # re-exported without saying so
 from torch.distributed.rendezvous import rendezvous
 
+from vott_trainer.errors import PeerLostError
 from vott_trainer.ranks import Ranks
 
 log = logging.getLogger(__name__)
@@ -31,10 +33,17 @@ class StorePeers:
         self.ranks = ranks
         self._store = PrefixStore("vott", store)
         self._shared = 0
+        if self._store.add(f"joined/{ranks.rank}", 1) > 1:
+            # The one before is gone, and with it what the others know of this rank.
+            raise PeerLostError(f"Another process was rank {ranks.rank} before this one. All have to begin anew.")
 
     @classmethod
     def join(cls, ranks: Ranks) -> "StorePeers":
-        """Connect to the store that the environment (MASTER_ADDR, MASTER_PORT) names."""
+        """Connect to the store that the environment (MASTER_ADDR, MASTER_PORT) names.
+
+        Raises:
+            PeerLostError: a process of this rank has been there before.
+        """
         store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=COLLECTIVE_TIMEOUT))
         return cls(ranks, store)
 
@@ -83,5 +92,7 @@ class StorePeers:
 
 
 def _end_group() -> None:
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+    # By now the model is uploaded and reported: whoever left a moment earlier takes nothing of that away.
+    with contextlib.suppress(RuntimeError):
+        if distributed.is_initialized():
+            distributed.destroy_process_group()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from tests.unit.operator.simulator import ApiServer, Body
 from tests.unit.operator.simulator_controllers import alive, exit_code, index_of, is_true, owner_uid
+from vott_operator import constants as c
 
 Ending = tuple[str, str]
 
@@ -29,6 +30,10 @@ class Life:
     runs: list[Run] = field(default_factory=list)
     asked: bool = False
     suspended: bool = False
+    held: bool = False
+    """Whether the finalizer was there for the sake of the callback."""
+    given_up: bool = False
+    """Whether it is recorded that the callback will not be told."""
     stillborn: int = 0
     """Failures that a Job counts though no trainer ran."""
 
@@ -54,6 +59,9 @@ class History:
         """One write."""
         if plural == "trainingjobs" and event != "DELETED":
             self._note_trainingjob(body)
+        elif plural == "trainingjobs":
+            life = self.lives[body["metadata"]["uid"]]
+            assert life.ending or not life.held, "it is gone, and nothing was said of its end"
         elif plural == "pods":
             self._note_pod(body)
         elif plural == "jobs" and event == "ADDED":
@@ -67,6 +75,10 @@ class History:
         assert life.ending is None or endings == [life.ending], f"{life.ending} was left for {endings}"
         life.ending = endings[0] if endings else None
         status = body.get("status", {})
+        life.held = life.held or c.FINALIZER in body["metadata"].get("finalizers", ())
+        life.given_up = life.given_up or any(
+            item["reason"] in (c.DELIVERY_GIVEN_UP, c.DELIVERY_REFUSED) for item in status.get("conditions", ())
+        )
         assert not endings or status["phase"] == endings[0][0]
         life.asked = life.asked or bool(body["spec"].get("suspend"))
         life.suspended = life.suspended or status.get("phase") == "Suspended"

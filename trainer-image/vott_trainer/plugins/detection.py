@@ -13,7 +13,7 @@ from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vott_trainer import cpus, engine
+from vott_trainer import cpus, engine, faults
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, GPUError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.images import open_rgb
@@ -93,9 +93,10 @@ def prepare_device(seed: int, ranks: Ranks) -> torch.device:
     torch.set_flush_denormal(True)  # tiny numbers make a CPU slow
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(_workers(ranks))
-    if not torch.cuda.is_available():
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not found and not faults.was_given_gpus():
         return torch.device("cpu")
-    if (found := torch.cuda.device_count()) < ranks.local_world_size:
+    if found < ranks.local_world_size:
         raise GPUError(
             f"This pod sees {found} of its {ranks.local_world_size} GPUs. See the node's Xid messages (`dmesg | grep Xid`) "
             "and its device plugin, and take the node out of service (`kubectl cordon`)."

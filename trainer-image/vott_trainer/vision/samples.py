@@ -22,7 +22,7 @@ from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
-CACHE_BYTES = 2 << 30  # images beyond it are decoded again each epoch
+CACHE_BYTES = 2 << 30  # of the processes of one pod together; images beyond it are decoded again each epoch
 SMALLEST_SIDE = 1.0  # pixels that must remain of a box inside its image
 
 
@@ -95,7 +95,7 @@ class Samples(Sequence[Sample]):
         self.images, self._labels, self._image_size = images, labels, image_size
         self.workers = workers
         self._cache: dict[int, Sample] = {}
-        room = CACHE_BYTES // (3 * image_size * image_size)
+        room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * image_size * image_size)
         with ThreadPoolExecutor(workers, "decode") as pool:
             self._cache.update(enumerate(pool.map(self._load, range(min(room, len(images))))))
 
