@@ -180,7 +180,8 @@ class Reconciler:
     async def _create_job(self, trainingjob: TrainingJob, manifest: Body) -> float:
         key = trainingjob.key
         try:
-            self._store.put_job(key, await self._cluster.create_job(manifest))
+            strict = trainingjob.spec.pod_template is not None
+            self._store.put_job(key, await self._cluster.create_job(manifest, strict=strict))
             logger.info("%s: Job created", key)
         except AlreadyExistsError:
             # Ours, which the watch has yet to tell of; or somebody else's, of which it never will.
