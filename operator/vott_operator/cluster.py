@@ -6,6 +6,7 @@ into one of `errors.py`.
 
 import base64
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -25,6 +26,8 @@ from .models import TrainingJob
 from .moments import moment, timestamp
 from .names import Key
 from .notes import EventNote
+
+logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
@@ -275,6 +278,14 @@ class Cluster:
         except ValueError:
             raise ClusterError(f"{method} {path}: the answer is not JSON; is that the Kubernetes API?") from None
         return result
+
+
+async def try_to_record(cluster: Cluster, trainingjob: TrainingJob, note: EventNote, now: datetime) -> None:
+    """Record an Event about the TrainingJob; one that can't be recorded is logged, for nothing depends on it."""
+    try:
+        await cluster.create_event(trainingjob, note, now)
+    except ClusterError as error:
+        logger.warning("%s: Event %s not recorded: %s", trainingjob.key, note.reason, error)
 
 
 def _trainingjob(key: Key) -> str:

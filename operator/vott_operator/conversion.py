@@ -8,8 +8,8 @@ from weakref import WeakValueDictionary
 
 from . import constants as c
 from . import desired, names
-from .cluster import Cluster
-from .errors import AlreadyExistsError, ClusterError, InvalidObjectError, MessageRejectedError
+from .cluster import Cluster, try_to_record
+from .errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
 from .message import MessageDefaults, TrainMessage, parse_message
 from .models import TrainingJob
 from .names import Key
@@ -113,10 +113,8 @@ class Converter:
     async def _tell_of_duplicate(self, twin: TrainingJob, delivery: Delivery) -> None:
         text = f"Message {delivery.id} has the same content; no second training was made (queues[].duplicateWindowSeconds)."
         logger.info("message %r: has the same content as that of TrainingJob %s", delivery.id, twin.key)
-        try:
-            await self._cluster.create_event(twin, EventNote("Normal", c.DUPLICATE_MESSAGE, text), self._registry.now())
-        except ClusterError as error:
-            logger.warning("%s: Event %s not recorded: %s", twin.key, c.DUPLICATE_MESSAGE, error)
+        note = EventNote("Normal", c.DUPLICATE_MESSAGE, text)
+        await try_to_record(self._cluster, twin, note, self._registry.now())
 
 
 def _check_same_content(trainingjob: TrainingJob, message_id: str, message: TrainMessage) -> None:

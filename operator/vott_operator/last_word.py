@@ -9,7 +9,7 @@ from typing import NamedTuple
 from . import constants as c
 from . import names
 from .callbacks import CallbackSender, payload
-from .cluster import Cluster
+from .cluster import Cluster, try_to_record
 from .conditions import Finding
 from .errors import CallbackError, ClusterError, ConflictError, NotFoundError
 from .models import TrainingJob
@@ -97,10 +97,7 @@ class LastWord:
     async def _note_giving_up(self, trainingjob: TrainingJob, finding: Finding) -> None:
         """The TrainingJob itself may be on its way out; the Event stays."""
         note = EventNote("Warning", c.CALLBACK_GIVEN_UP, finding.message)
-        try:
-            await self._cluster.create_event(trainingjob, note, self._clock())
-        except ClusterError as error:
-            logger.warning("%s: Event %s not recorded: %s", trainingjob.key, note.reason, error)
+        await try_to_record(self._cluster, trainingjob, note, self._clock())
 
     async def _attempt(self, trainingjob: TrainingJob, note: CallbackNote) -> tuple[Finding, float | None]:
         """Post once; what to record, and the delay before the next attempt."""

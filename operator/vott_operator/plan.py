@@ -9,7 +9,6 @@ from typing import Any
 
 from . import constants as c
 from . import desired, expiry, outcome, stall
-from .conditions import Finding
 from .errors import PodTemplateError
 from .evidence import is_lost, pod_due, starting_since
 from .failures import Explanation
@@ -18,7 +17,7 @@ from .notes import CallbackNote, EventNote
 from .observed import JobState, Observed
 from .settings import Settings
 from .status import condition_patch, status_patch
-from .verdict import Verdict, cancelled, ending_pods, failed, judge, node_due, suspended
+from .verdict import Verdict, cancelled, ending_pods, failed, judge, node_due, pending, suspended
 
 OLD_JOB_RECHECK_SECONDS = 2.0
 FIRST_LOOK, LONGEST_LOOK = timedelta(seconds=16), timedelta(minutes=5)
@@ -160,8 +159,7 @@ def _foreign_job(observed: Observed, job: JobState, now: datetime) -> Plan:
     without_job = Observed(observed.trainingjob)
     if job.owner_uid:
         message = f"The Job {job.name} of an earlier TrainingJob of this name is still there; it is waited for. Delete it if it stays."
-        finding = Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message)
-        waiting = Verdict(c.PENDING, c.OLD_JOB_REMAINS, (finding,))
+        waiting = pending(Explanation(c.OLD_JOB_REMAINS, message))
         return Plan(status=status_patch(without_job, waiting, now), requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     text = f"There is already a Job {job.name} that this TrainingJob does not own. Delete it, or use another name."
     return _say(without_job, failed(Explanation(c.JOB_NAME_TAKEN, text)), now)

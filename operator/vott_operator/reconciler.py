@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from . import constants as c
-from .cluster import Body, Cluster
-from .conditions import Finding
+from .cluster import Body, Cluster, try_to_record
 from .errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 from .evidence import lacks_evidence, lacks_pods, lacks_pods_since, may_lack_secret
 from .failures import Explanation, explain_refused_job
@@ -21,7 +20,7 @@ from .plan import Plan, plan
 from .settings import Settings
 from .status import status_patch
 from .store import Store
-from .verdict import Verdict, failed
+from .verdict import Verdict, failed, pending
 
 logger = logging.getLogger(__name__)
 
@@ -160,9 +159,7 @@ class Reconciler:
         except ClusterError as error:
             if error.status != FORBIDDEN:
                 raise
-            why = explain_refused_job(error.answer)
-            waiting = Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message),))
-            await self._say(trainingjob, waiting)
+            await self._say(trainingjob, pending(explain_refused_job(error.answer)))
             return REFUSED_RETRY_SECONDS
 
     async def _create_service(self, trainingjob: TrainingJob, manifest: Body) -> bool:
@@ -200,10 +197,7 @@ class Reconciler:
     async def _tell(self, trainingjob: TrainingJob, notes: tuple[EventNote, ...]) -> None:
         # Before the status, so that a kill in between repeats an Event (which its name makes harmless) rather than losing it.
         for note in notes:
-            try:
-                await self._cluster.create_event(trainingjob, note, self._clock())
-            except ClusterError as error:
-                logger.warning("%s: Event %s not recorded: %s", trainingjob.key, note.reason, error)
+            await try_to_record(self._cluster, trainingjob, note, self._clock())
 
     async def _write_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:
         updated = await self._cluster.patch_status(trainingjob, status)

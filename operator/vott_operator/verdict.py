@@ -82,6 +82,11 @@ def failed(why: Explanation, failures: int | None = None) -> Verdict:
     return Verdict(c.FAILED, why.reason, (Finding(c.FAILED, "True", why.reason, why.message), ended), failures)
 
 
+def pending(why: Explanation, *more: Finding) -> Verdict:
+    """The verdict for a training that does not run for now."""
+    return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *more))
+
+
 def cancelled() -> Verdict:
     """The verdict for a training whose TrainingJob was deleted before it ended."""
     return failed(Explanation(c.CANCELLED, "The TrainingJob was deleted before its training ended."))
@@ -133,8 +138,7 @@ def _failed_job(observed: Observed, job: JobState) -> Verdict:
 
 
 def _again(why: Explanation, failures: int) -> Verdict:
-    finding = Finding(c.RUNNING, "False", why.reason, why.message)
-    return Verdict(c.PENDING, why.reason, (finding,), failures, replace_job=True)
+    return replace(pending(why), failures=failures, replace_job=True)
 
 
 def _overdue(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
@@ -193,13 +197,12 @@ def ending_pods(observed: Observed, now: datetime) -> Verdict | None:
     """What to say while pods of an earlier Job still end; None where the reason stands there already."""
     pod = next(pod for pod in observed.pods if not pod.over)
     if is_lost(pod, now):
-        why = explain_lost(pod)
-        return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message),))
+        return pending(explain_lost(pod))
     said = observed.trainingjob.condition(c.RUNNING)
     if said is not None and said.reason in (c.RETRYING, c.INTERRUPTED, c.OLD_JOB_REMAINS):
         return None
     message = f"Pod {pod.name} of an earlier Job still ends; it is waited for, so that no two train at once."
-    return Verdict(c.PENDING, c.OLD_JOB_REMAINS, (Finding(c.RUNNING, "False", c.OLD_JOB_REMAINS, message),))
+    return pending(Explanation(c.OLD_JOB_REMAINS, message))
 
 
 def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
@@ -219,7 +222,7 @@ def _active(observed: Observed, job: JobState, now: datetime) -> Verdict | None:
         waiting = _with_others(waiting, pod, len(running), nodes, now)
     why = waiting or _retrying(observed, job)
     if why is not None:
-        return Verdict(c.PENDING, why.reason, (Finding(c.RUNNING, "False", why.reason, why.message), *resumed))
+        return pending(why, *resumed)
     if resumed:
         starting = Finding(c.RUNNING, "False", c.RESUMED, "The Job was resumed; its pod starts.")
         return Verdict(c.PENDING, "", (starting, *resumed))
@@ -230,8 +233,7 @@ def _no_longer_waiting(trainingjob: TrainingJob, pod: PodState | None) -> Verdic
     """Take back a reason that no longer holds, while the pod pulls its image."""
     if pod is None or not pod.node or trainingjob.status.reason not in WAITS:
         return None
-    message = f"Pod {pod.name} starts on node {pod.node}."
-    return Verdict(c.PENDING, c.POD_STARTING, (Finding(c.RUNNING, "False", c.POD_STARTING, message),))
+    return pending(Explanation(c.POD_STARTING, f"Pod {pod.name} starts on node {pod.node}."))
 
 
 def _with_others(
