@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from vott_trainer.annotations import Annotations, Box
-from vott_trainer.images import Dropped
+from vott_trainer.evaluation import Evaluation, Prediction
+from vott_trainer.findings import Finding
 from vott_trainer.progress import Progress
 from vott_trainer.ranks import Ranks
 
@@ -19,22 +20,27 @@ class Parameters(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class DataParameters(Parameters):
+    """What every plugin that reads the annotated images lets a message set."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """An image that lies on disk, checked and decodable, with its boxes."""
+    """An image that lies on disk, checked and decodable, with its boxes, or with the class of the whole image."""
 
     url: str
     path: Path
     boxes: list[Box]
+    label: str | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The images that came, in the annotation file's order; the sorted labels; and what was left out."""
+    """The images that came, in the annotation file's order; the sorted labels; and what was left out or is worth knowing."""
 
     images: list[LabelledImage]
     labels: list[str]
-    dropped: list[Dropped]
+    findings: list[Finding] = field(default_factory=list)
 
 
 class Run(Protocol):
@@ -56,7 +62,10 @@ class Run(Protocol):
         """Return the annotation file, fetched and checked."""
 
     def dataset(self) -> Dataset:
-        """Return the annotated images, fetched and checked."""
+        """Return the annotated images, fetched and checked, as the message's parameters say."""
+
+    def fetch(self, url: str, name: str) -> Path:
+        """Download a file that is not one of the images, once for each node; `name` is what to call it in the work folder."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +78,8 @@ class Trained:
     metrics: dict[str, float]
     details: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """One object that a model sees; `score` is 0 to 1."""
-
-    box: Box
-    score: float
+    evaluation: Evaluation | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Plugin(Protocol):
