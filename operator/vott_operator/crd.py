@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from . import constants as c
-from .models import TrainingJobSpec, TrainingJobStatus
+from .models import TrainingJobStatus
 from .names import MAX_NAME_LENGTH
+from .spec import TrainingJobSpec
 
 MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
 
@@ -63,7 +64,7 @@ def custom_resource_definition() -> dict[str, Any]:
 
 def to_yaml() -> str:
     """The definition as it lies in manifests/ and in the chart."""
-    header = "# Generated from operator/vott_operator/models.py by `make generate`. Do not edit.\n"
+    header = "# Generated from operator/vott_operator/spec.py and models.py by `make generate`. Do not edit.\n"
     return header + yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=140, allow_unicode=True)
 
 

@@ -1,5 +1,6 @@
 """From a TrainingJob to the objects it needs: the Job, with several nodes a Service, and the Secret with its URLs. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from . import constants as c
@@ -7,7 +8,7 @@ from . import names, pods
 from .message import TrainMessage
 from .models import TrainingJob
 from .trainer_settings import TrainerSettings, TrainingJobSettings
-from .urls import has_credentials, without_credentials
+from .urls import has_credentials, weights_url, without_credentials
 
 Manifest = dict[str, Any]
 NO_DEFAULTS = TrainingJobSettings()
@@ -27,8 +28,8 @@ def trainingjob_manifest(
     defaults: TrainingJobSettings = NO_DEFAULTS,
 ) -> Manifest:
     """The TrainingJob for a message. URLs go in without their credentials; `url_secret` holds the full ones."""
-    spec: Manifest = {**defaults.to_spec(), "plugin": plugin, "parameters": message.parameters}
-    spec |= {field: {"url": without_credentials(url)} for field, url in _urls(message).items()}
+    spec: Manifest = {**defaults.to_spec(), "plugin": plugin, "parameters": _shown(message.parameters)}
+    spec |= {field: {"url": without_credentials(url)} for field, url in _locations(message).items()}
     if _needs_secret(message):
         spec["urlSecretRef"] = {"name": names.url_secret(name)}
     if ttl_seconds is not None:
@@ -58,9 +59,22 @@ def url_secret(message: TrainMessage, owner: TrainingJob) -> Manifest | None:
     }
 
 
-def _urls(message: TrainMessage) -> dict[str, str]:
+def _locations(message: TrainMessage) -> dict[str, str]:
+    """The URLs that are fields of the spec."""
     urls = {"annotations": message.annotations, "model": message.model, "callback": message.status}
     return {field: url for field, url in urls.items() if url}
+
+
+def _urls(message: TrainMessage) -> dict[str, str]:
+    """All URLs, by their keys in the Secret."""
+    weights = weights_url(message.parameters)
+    return _locations(message) | ({c.INITIAL_WEIGHTS: weights} if weights else {})
+
+
+def _shown(parameters: Mapping[str, Any]) -> Manifest:
+    """The parameters without a credential."""
+    weights = weights_url(parameters)
+    return {**parameters, **({c.INITIAL_WEIGHTS: without_credentials(weights)} if weights else {})}
 
 
 def _needs_secret(message: TrainMessage) -> bool:

@@ -7,7 +7,7 @@ Two forms are understood: `{annotations, model, status}` with an optional plugin
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,8 +17,8 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 from . import constants as c
 from .errors import MessageRejectedError
 from .message_json import AmbiguousObject, FieldError, check_values, read_object, type_name
-from .models import PLUGIN_PATTERN
-from .urls import check_http_url
+from .spec import PLUGIN_PATTERN
+from .urls import check_http_url, check_model_url, weights_url
 
 MAX_PARAMETERS = 100_000
 """Bytes of the parameters as JSON. They become one argument of the trainer, and Linux takes 128 KiB in one."""
@@ -33,8 +33,19 @@ def _check_size(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
+def _check_weights(value: dict[str, Any]) -> dict[str, Any]:
+    """A URL among the parameters may carry a credential, so that it has to be known for one."""
+    try:
+        if weights := weights_url(value):
+            check_http_url(weights)
+    except ValueError as error:
+        raise ValueError(f'has an "{c.INITIAL_WEIGHTS}" that {error}') from None
+    return value
+
+
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
-Parameters = Annotated[dict[str, Any], AfterValidator(_check_size)]
+ModelUrl = Annotated[str, AfterValidator(check_model_url)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_size), AfterValidator(_check_weights)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +71,7 @@ class TrainMessage(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     annotations: HttpUrl = Field(validation_alias=AliasChoices("annotations", "url"))
-    model: HttpUrl
+    model: ModelUrl
     status: HttpUrl | None = None
     plugin: str | None = Field(
         None, validation_alias=AliasChoices("plugin", "plugin_name"), pattern=PLUGIN_PATTERN, max_length=63
@@ -98,7 +109,7 @@ def _completed(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[str
     """The fields that say something, and the queue's settings for those that are left out."""
     named = {name: value for name, value in fields.items() if value is not None}
     if "model" not in named and defaults.model:
-        named["model"] = _filled_in(defaults.model, "queues[].model", named)
+        named["model"] = _filled_in(defaults.model, "queues[].model", named, check_model_url)
     if "status" not in named and defaults.callback and all(name in named for name in _ids_in(defaults.callback)):
         named["status"] = _filled_in(defaults.callback, "queues[].callback", named)
     parameters = named.get("parameters", {})
@@ -112,7 +123,9 @@ def _ids_in(template: str) -> list[str]:
     return [name for name in ID_FIELDS if f"{{{name}}}" in template]
 
 
-def _filled_in(template: str, setting: str, fields: Mapping[str, Any]) -> str:
+def _filled_in(
+    template: str, setting: str, fields: Mapping[str, Any], check: Callable[[str], str] = check_http_url
+) -> str:
     url = template
     for name in _ids_in(template):
         if fields.get(name) is None:
@@ -121,7 +134,7 @@ def _filled_in(template: str, setting: str, fields: Mapping[str, Any]) -> str:
             )
         url = url.replace(f"{{{name}}}", quote(_id(name, fields[name]), safe=""))
     try:
-        return check_http_url(url)
+        return check(url)
     except ValueError as error:
         raise FieldError(f"The setting {setting}, filled in with this message's ids, {error}") from None
 
@@ -169,6 +182,11 @@ def _complaint(name: str, item: Mapping[str, Any]) -> str:
     if kind == "value_error":
         return str(item["ctx"]["error"])
     if kind in ("string_type", "dict_type"):
-        wanted = {"parameters": 'an object such as {"epochs": 10}', "plugin": "a name", "plugin_name": "a name"}
+        wanted = {
+            "parameters": 'an object such as {"epochs": 10}',
+            "plugin": "a name",
+            "plugin_name": "a name",
+            "model": "an http(s) or s3 URL",
+        }
         return f"is {type_name(item['input'])}; send {wanted.get(name, 'an http(s) URL')}"
     return "is no plugin's name: send up to 63 letters, digits, dots, underscores and hyphens, a letter or digit first and last"

@@ -4,10 +4,11 @@ import json
 from typing import Any
 
 from . import constants as c
-from . import names
+from . import names, places
 from .models import TrainingJob
 from .podtemplate import Merger
 from .trainer_settings import TrainerSettings, TrainingJobSettings
+from .urls import weights_url
 
 Manifest = dict[str, Any]
 WORK_DIR = "/work"
@@ -51,7 +52,8 @@ def labels(owner: TrainingJob) -> dict[str, str]:
 
 def template(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
     """The PodTemplateSpec. Raises PodTemplateError where spec.podTemplate contradicts what the operator sets."""
-    own = {"metadata": {"labels": labels(trainingjob)}, "spec": _pod_spec(trainingjob, settings)}
+    own_labels = labels(trainingjob) | places.labels(settings)
+    own = {"metadata": {"labels": own_labels}, "spec": _pod_spec(trainingjob, settings)}
     given = trainingjob.spec.pod_template
     return own if given is None else MERGER.merge(own, given.to_api())
 
@@ -68,7 +70,7 @@ def _pod_spec(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
     spec: Manifest = {
         "restartPolicy": "Never",
         "serviceAccountName": settings.service_account_name,
-        "terminationGracePeriodSeconds": settings.termination_grace_period_seconds,
+        "terminationGracePeriodSeconds": _grace_seconds(trainingjob, settings),
         "enableServiceLinks": False,
         "nodeSelector": settings.node_selector,
         "tolerations": _tolerations(trainingjob, settings),
@@ -86,6 +88,13 @@ def _pod_spec(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
     if trainingjob.spec.trainer.nodes > 1:
         spec["subdomain"] = names.service(trainingjob.metadata.name)
     return spec
+
+
+def _grace_seconds(trainingjob: TrainingJob, settings: TrainerSettings) -> Any:
+    """Time from SIGTERM to SIGKILL, as it will be once spec.podTemplate is merged: the trainer is told it."""
+    template = trainingjob.spec.pod_template
+    given = (template.spec or {}).get("terminationGracePeriodSeconds") if template else None
+    return settings.termination_grace_period_seconds if given is None else given
 
 
 def _tolerations(trainingjob: TrainingJob, settings: TrainerSettings) -> list[Manifest]:
@@ -118,7 +127,12 @@ def _container(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
 
 def _arguments(trainingjob: TrainingJob) -> list[str]:
     spec = trainingjob.spec
-    arguments = ["--plugin", spec.plugin, "--parameters", json.dumps(spec.parameters, separators=(",", ":"))]
+    parameters = dict(spec.parameters)
+    arguments = ["--plugin", spec.plugin]
+    if spec.url_secret_ref and weights_url(parameters):
+        del parameters[c.INITIAL_WEIGHTS]
+        arguments += ["--initial-weights", f"@{c.URLS_DIR}/{c.INITIAL_WEIGHTS}"]
+    arguments += ["--parameters", json.dumps(parameters, separators=(",", ":"))]
     for field in URL_FIELDS:
         location = getattr(spec, field)
         if location is not None:
@@ -128,19 +142,14 @@ def _arguments(trainingjob: TrainingJob) -> list[str]:
 
 
 def _environment(trainingjob: TrainingJob, settings: TrainerSettings) -> list[Manifest]:
-    environment = _plain(
-        {
-            "TRAININGJOB_UID": trainingjob.metadata.uid,
-            "VOTT_WORK_DIR": WORK_DIR,
-            "HOME": TEMP_DIR,
-            "TMPDIR": TEMP_DIR,
-        }
-    )
-    if store := settings.model_store:
-        key = "AZURE_STORAGE_CONNECTION_STRING"
-        environment.append({"name": key, "valueFrom": {"secretKeyRef": {"name": store.secret_name, "key": key}}})
-        environment.append({"name": "VOTT_MODEL_CONTAINERS", "value": ",".join(store.containers)})
-    return environment
+    own = {
+        "TRAININGJOB_UID": trainingjob.metadata.uid,
+        "VOTT_WORK_DIR": WORK_DIR,
+        "VOTT_GRACE_SECONDS": str(_grace_seconds(trainingjob, settings)),
+        "HOME": TEMP_DIR,
+        "TMPDIR": TEMP_DIR,
+    }
+    return _plain(own) + places.environment(settings)
 
 
 def _torchrun(trainingjob: TrainingJob) -> list[Manifest]:
@@ -185,4 +194,4 @@ def _volumes(trainingjob: TrainingJob, settings: TrainerSettings) -> list[tuple[
         volumes.append(
             ({"name": "urls", "secret": secret}, {"name": "urls", "mountPath": c.URLS_DIR, "readOnly": True})
         )
-    return volumes
+    return volumes + places.volumes(settings)

@@ -1,6 +1,7 @@
 """One queue's settings, and what is refused in them."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, Self
@@ -8,8 +9,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from .trainer_settings import Section, TrainingJobSettings
-from .urls import check_http_url
+from .place_settings import Section
+from .trainer_settings import TrainingJobSettings
+from .urls import check_http_url, check_model_url
 
 PLACEHOLDERS = ("projectId", "requestId")
 
@@ -29,7 +31,8 @@ class PluginSettings(Section):
         "detection", description="Plugin of a message that names none. Environment: VOTT_TRAIN_PLUGIN."
     )
     allowed: list[str] = Field(
-        default_factory=lambda: ["detection", "hello-world"], description="Plugins that a message may name."
+        default_factory=lambda: ["detection", "classification", "hello-world"],
+        description="Plugins that a message may name.",
     )
 
     @model_validator(mode="after")
@@ -134,8 +137,9 @@ class QueueSettings(Section):
 
     @field_validator("model", "callback")
     @classmethod
-    def _template_can_be_filled(cls, template: str) -> str:
-        return check_template(template) if template else template
+    def _template_can_be_filled(cls, template: str, info: ValidationInfo) -> str:
+        check = check_model_url if info.field_name == "model" else check_http_url
+        return check_template(template, check) if template else template
 
     @property
     def place(self) -> str:
@@ -143,10 +147,10 @@ class QueueSettings(Section):
         return f"{'Service Bus' if self.kind == 'serviceBus' else 'storage'} queue {self.name}"
 
 
-def check_template(template: str) -> str:
+def check_template(template: str, check: Callable[[str], str]) -> str:
     """Return a URL template that ids can be filled into; raise ValueError with a sentence when they can't."""
     _check_placeholders(template)
-    host = urlsplit(check_http_url(template)).netloc
+    host = urlsplit(check(template)).netloc
     if "{" in host:
         # Else a message would say which host is written to.
         raise ValueError("has a placeholder in the host; use it in the path or in the query")

@@ -22,13 +22,13 @@ from pydantic_settings import (
 
 from . import pods
 from .errors import PodTemplateError, SettingsError
-from .models import MAX_TTL_SECONDS
+from .place_settings import Section
 from .queue_settings import PluginSettings, QueueSettings
-from .trainer_settings import ModelStore, Section, TrainerSettings, TrainingJobSettings
+from .spec import MAX_TTL_SECONDS
+from .trainer_settings import TrainerSettings, TrainingJobSettings
 
 __all__ = [
     "LeaderElectionSettings",
-    "ModelStore",
     "PluginSettings",
     "QueueSettings",
     "Settings",

@@ -1,13 +1,13 @@
 """What the administrator sets of the trainings: of every pod, and of the TrainingJobs that messages become."""
 
 import re
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 
 from . import constants as c
-from .models import PodTemplate, PodTemplateMetadata, ResourceRequirements, Trainer
+from .place_settings import Checkpoints, ImageCache, ModelStore, PluginFolder, Section, WorkloadIdentity
+from .spec import PodTemplate, PodTemplateMetadata, ResourceRequirements, Trainer
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 LABEL_NAME = r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
@@ -16,24 +16,6 @@ LABEL_KEY = re.compile(
 )
 LABEL_VALUE = re.compile(rf"({LABEL_NAME})?")
 OWN_LABELS = (c.LABEL_MANAGED_BY, c.LABEL_TRAININGJOB)
-
-
-class Section(BaseModel):
-    """A part of the settings file: camelCase there, and an unknown name is an error rather than a silent typo."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class ModelStore(Section):
-    """Where the trainer may upload with the administrator's own account key."""
-
-    secret_name: str = Field(
-        description="Secret with the key AZURE_STORAGE_CONNECTION_STRING, in the training's namespace."
-    )
-    containers: list[str] = Field(
-        default_factory=list,
-        description="Containers that a message may name without a SAS; * allows all of the account.",
-    )
 
 
 class TrainerSettings(Section):
@@ -60,7 +42,30 @@ class TrainerSettings(Section):
     stalled_after_seconds: int = Field(
         900, description="A training that runs and reports no progress for so long shows as Stalled; 0: never.", ge=0
     )
-    model_store: ModelStore | None = Field(None, description="Own account for models whose URL carries no SAS.")
+    model_store: ModelStore = Field(
+        default_factory=ModelStore, description="Own account for models whose URL carries no credential."
+    )
+    workload_identity: WorkloadIdentity = Field(
+        default_factory=WorkloadIdentity, description="The trainer pods' identity in Azure."
+    )
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints, description="What trainings go on from.")
+    image_cache: ImageCache = Field(default_factory=ImageCache, description="Images that were downloaded before.")
+    plugins: PluginFolder = Field(default_factory=PluginFolder, description="Plugins beside the image's own.")
+
+    @model_validator(mode="after")
+    def _stores_can_be_opened(self) -> Self:
+        store, identity = self.model_store, self.workload_identity.client_id
+        if not store.secret_name and (named := store.named_containers):
+            raise ValueError(
+                f".modelStore.containers has {named[0]!r}, for which trainer.modelStore.secretName is needed"
+            )
+        if len(store.named_containers) < len(store.containers) and not identity:
+            raise ValueError(".modelStore.containers has URLs, for which trainer.workloadIdentity.clientId is needed")
+        if self.checkpoints.url.startswith("http") and not (store.secret_name or identity):
+            raise ValueError(
+                ".checkpoints.url needs trainer.modelStore.secretName or trainer.workloadIdentity.clientId to open it"
+            )
+        return self
 
 
 # The API ignores what it does not know; in the settings that is a typo, so these are the same without it.

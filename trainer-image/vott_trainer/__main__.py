@@ -6,12 +6,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
 from vott_trainer import logs
-from vott_trainer.errors import EXIT_SIGTERM, PeerLostError, TrainerError, UsageError
+from vott_trainer.errors import EXIT_SIGTERM, InterruptedTrainingError, PeerLostError, TrainerError, UsageError
+from vott_trainer.interruption import PROCESS
 from vott_trainer.ranks import Layout, Ranks
 from vott_trainer.settings import PredictSettings, TrainSettings, callback_of, parse
 from vott_trainer.training import explain, refuse, train
@@ -22,11 +23,17 @@ TERMINATION_LOG = Path(os.environ.get("VOTT_TERMINATION_LOG") or "/dev/terminati
 TERMINATION_LOG_BYTES = 4096  # what the kubelet reads of it
 
 
-def main(argv: Sequence[str], termination_log: Path = TERMINATION_LOG) -> int:
+def main(
+    argv: Sequence[str],
+    termination_log: Path = TERMINATION_LOG,
+    before_training: Callable[[], None] = lambda: None,
+) -> int:
     """Run one command and return its exit code."""
     try:
         logs.configure(ranks := Ranks.from_environment())
-        return _run(argv, ranks)
+        return _run(argv, ranks, before_training)
+    except InterruptedTrainingError:
+        return EXIT_SIGTERM
     except TrainerError as error:
         log.error("%s: %s", error.reason, explain(error))
         leave_message(error.reason, explain(error), termination_log)
@@ -37,7 +44,7 @@ def main(argv: Sequence[str], termination_log: Path = TERMINATION_LOG) -> int:
         return TrainerError.exit_code
 
 
-def _run(argv: Sequence[str], ranks: Ranks) -> int:
+def _run(argv: Sequence[str], ranks: Ranks, before_training: Callable[[], None]) -> int:
     layout = Layout.from_environment()
     settings = _parse(argv, first=ranks.leads and not (layout and layout.node))
     if isinstance(settings, PredictSettings):
@@ -49,6 +56,7 @@ def _run(argv: Sequence[str], ranks: Ranks) -> int:
 
         return launch(argv, layout)
     else:
+        before_training()
         train(settings, ranks)
     return 0
 
@@ -88,16 +96,15 @@ def _termination_message(reason: str, message: str) -> str:
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
-    """End at once, whatever threads are doing: what counts is already in the store."""
+    """End at once: nothing has begun."""
     os.write(1, b"SIGTERM: stopping\n")
     os._exit(EXIT_SIGTERM)
 
 
 def command() -> None:
     """Run what the command line says and exit."""
-    if "RANK" not in os.environ:  # else the launcher ends this process: at once, even where torch lets no handler run
-        signal.signal(signal.SIGTERM, _stop)
-    sys.exit(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, _stop)
+    sys.exit(main(sys.argv[1:], before_training=PROCESS.listen))
 
 
 if __name__ == "__main__":

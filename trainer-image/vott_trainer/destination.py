@@ -1,76 +1,185 @@
-"""Where the model goes: one blob or a container, by whose permission. Decided before training, so that a wrong link costs no hours.
+"""Where the model goes, and by whose permission. Decided before training, so that a wrong link costs no hours.
 
-A SAS's fields: https://learn.microsoft.com/rest/api/storageservices/create-service-sas - `sr` what it covers (b a blob, c a container),
-`sp` what it permits (w write, c create), `se` when it expires, `sig` the signature.
+docs/destinations.md shows every kind. A SAS's fields: https://learn.microsoft.com/rest/api/storageservices/create-service-sas -
+`sr` what it covers (b a blob, c a container), `sp` what it permits (r read, w write, c create), `se` when it expires, `sig` the signature.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import json
+import logging
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from azure.storage.blob import BlobClient, BlobServiceClient, ExponentialRetry
+from vott_trainer import archive
+from vott_trainer.errors import TrainerError, UploadRefusedError
+from vott_trainer.progress import UploadedModel
+from vott_trainer.stores.access import StorageAccess as StorageAccess
+from vott_trainer.stores.azure import below_url
+from vott_trainer.stores.base import Store, StoredObject
+from vott_trainer.stores.link import LinkStore
+from vott_trainer.stores.own import open_container
+from vott_trainer.stores.s3 import open_bucket, place_of
+from vott_trainer.stores.words import NEW_LINK, UPLOAD
+from vott_trainer.urls import file_name, is_http, redact_url
 
-from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
-from vott_trainer.urls import redact_url
+log = logging.getLogger(__name__)
 
 ARCHIVE_NAME = "model.tgz"
 ARCHIVE_ENDINGS = (".tgz", ".tar.gz")
-NEW_LINK = "Make a new link with write permission and send the message again."
+MANIFEST_NAME = "manifest.json"
+REPORT_NAME = "report.html"
 
 
 @dataclass(frozen=True)
-class StorageAccess:
-    """The administrator's own account: a connection string, and the containers that models may go to without a SAS (`*`: any)."""
+class Destination:
+    """A place for a model: in `store` under `name`, as one archive; without a name as single files.
 
-    connection_string: str = ""
-    containers: frozenset[str] = frozenset()
+    `several` says whether the URL is for more than that one object, `readable` whether what lies there may be read and replaced.
+    """
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "StorageAccess":
-        """Read AZURE_STORAGE_CONNECTION_STRING and VOTT_MODEL_CONTAINERS (names separated by commas, or `*`)."""
-        names = environment.get("VOTT_MODEL_CONTAINERS", "").split(",")
-        containers = frozenset(name.strip() for name in names if name.strip())
-        return cls(environment.get("AZURE_STORAGE_CONNECTION_STRING", ""), containers)
+    store: Store
+    name: str
+    several: bool = False
+    readable: bool = False
 
-    def allows(self, container: str) -> bool:
-        """Return whether models may go to this container without a SAS."""
-        return "*" in self.containers or container in self.containers
+    def deliver(self, folder: Path, packed_into: Path) -> UploadedModel:
+        """Upload the model's files, verified; what it returns names the archive, or the manifest of the single files.
+
+        Args:
+            folder: the model's files.
+            packed_into: a folder on the same machine for the archive or manifest.
+
+        Raises:
+            UploadRefusedError: the store refused it.
+            TemporaryFailureError: the store can't be reached, or what it holds is not what was sent.
+        """
+        if not self.name:
+            return _model(self._deliver_files(folder, packed_into / MANIFEST_NAME))
+        archive.pack(folder, packed := packed_into / ARCHIVE_NAME)
+        if self.several and (report := folder / REPORT_NAME).is_file():
+            self._deliver_report(report)
+        return _model(self.store.put(packed, self.name))
+
+    def look(self, into: Path) -> UploadedModel | None:
+        """Return what lies there (the archive or the manifest), downloaded into the folder `into`; None where nothing does.
+
+        Raises:
+            UploadRefusedError: the link does not permit reading.
+            TemporaryFailureError: the store can't be reached.
+        """
+        name = self.name or MANIFEST_NAME
+        if not self.store.get(name, found := into / "found-model"):
+            return None
+        sha256, _ = archive.digests(found)
+        return UploadedModel(self._url(name), sha256, found.stat().st_size)
+
+    def _url(self, name: str) -> str:
+        return self.store.shown if isinstance(self.store, LinkStore) else f"{self.store.shown}/{name}"
+
+    def _deliver_report(self, report: Path) -> None:
+        """Put the report beside the archive, to be opened without unpacking. A model is not lost for want of that."""
+        try:
+            self.store.put(report, REPORT_NAME)
+        except TrainerError as error:
+            log.warning("the report could not be put beside the model, which holds it too: %s", error)
+
+    def _deliver_files(self, folder: Path, manifest: Path) -> StoredObject:
+        """Upload every file, then the manifest: where that lies, all that it names does."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        stored = {name: self.store.put(path, name) for path in files if (name := path.relative_to(folder).as_posix())}
+        entries = [{"name": name, "sha256": one.sha256, "sizeBytes": one.size_bytes} for name, one in stored.items()]
+        manifest.write_text(json.dumps({"files": entries}, indent=2) + "\n", encoding="utf-8")
+        return self.store.put(manifest, MANIFEST_NAME)
 
 
-def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> BlobClient:
-    """Return the client of the blob that takes the model.
+def _model(stored: StoredObject) -> UploadedModel:
+    return UploadedModel(**asdict(stored))
+
+
+def is_destination(url: str) -> bool:
+    """Return whether `url` can name a place for a model: http(s), or `s3://BUCKET`."""
+    return is_http(url) or (url.startswith("s3://") and bool(urlsplit(url).netloc))
+
+
+def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Destination:
+    """Return where a URL says that the model goes.
 
     Raises:
-        UploadRefusedError: the link has expired, may not write, or its account or container is not allowed.
-        InvalidURLError: the URL names no container.
+        UploadRefusedError: the link has expired, may not write, or its account, container or bucket is not allowed.
+        InvalidURLError: the URL names no container or bucket.
     """
-    target = blob_url(url)
-    sas = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
-    if "sig" in sas:
-        _check_sas(sas, url, now or datetime.now(UTC))
-        return _from_url(target)
-    return _from_account(target, access)
+    query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+    now = now or datetime.now(UTC)
+    if "sig" in query:
+        return _by_sas(url, query, now)
+    if "X-Amz-Signature" in query:
+        _check_presigned(query, url, now)
+    if query and ".blob.core." not in urlsplit(url).netloc:
+        return Destination(LinkStore(url), file_name(url))
+    base, name = _split(url)
+    place = place_of(base, access.environment)
+    store = open_bucket(place, access) if place else open_container(base, access)
+    return Destination(store, name, several=_takes_several(url), readable=True)
 
 
-def blob_url(url: str) -> str:
-    """Return the URL of the blob: the given one if it names a blob, else `model.tgz` below the container and prefix."""
+def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
+    _check_sas(sas, url, now)
+    one_blob = sas.get("sr") == "b"
+    base, name = _split(url, one_blob=one_blob)
+    store = below_url(base, urlsplit(url).query)
+    store.blob(name or MANIFEST_NAME)  # says now whether the URL is one of a blob
+    permitted = set(sas.get("sp", "rw"))  # absent where a stored access policy holds them
+    return Destination(
+        store,
+        name,
+        several=not one_blob and _takes_several(url),
+        readable=not one_blob and {"r", "w"} <= permitted,
+    )
+
+
+def _takes_several(url: str) -> bool:
+    """Return whether the URL names a container or prefix; what names one archive gets just that."""
+    return not urlsplit(url).path.lower().endswith(ARCHIVE_ENDINGS)
+
+
+def _split(url: str, *, one_blob: bool = False) -> tuple[str, str]:
+    """Return the URL (without query) of the container and prefix, and the archive's name below it.
+
+    No name where the URL ends with a slash: it asks for single files.
+    """
     parts = urlsplit(url)
-    path = parts.path.rstrip("/")
-    names_blob = parse_qs(parts.query).get("sr") == ["b"] or path.lower().endswith(ARCHIVE_ENDINGS)
-    return urlunsplit(parts._replace(path=path if names_blob else f"{path}/{ARCHIVE_NAME}", fragment=""))
+    bare = urlunsplit(parts._replace(query="", fragment=""))
+    if one_blob or not _takes_several(url):
+        base, _, name = bare.rpartition("/")
+        return base, unquote(name)
+    return bare.rstrip("/"), "" if parts.path.endswith("/") else ARCHIVE_NAME
 
 
 def _check_sas(sas: dict[str, str], url: str, now: datetime) -> None:
     permissions = sas.get("sp")  # absent where a stored access policy holds them
     if permissions is not None and not {"w", "c"} & set(permissions):
-        raise UploadRefusedError(
-            f"The upload to {redact_url(url)} would be refused (HTTP 403): the link does not permit writing (sp={permissions}). {NEW_LINK}"
-        )
+        raise _refused(url, f"the link does not permit writing (sp={permissions})")
     if (expiry := _time(sas.get("se", ""))) and expiry <= now:
-        raise UploadRefusedError(
-            f"The upload to {redact_url(url)} would be refused (HTTP 403): the link expired at {expiry:%Y-%m-%d %H:%M} UTC. {NEW_LINK}"
+        raise _expired(url, expiry)
+
+
+def _check_presigned(query: dict[str, str], url: str, now: datetime) -> None:
+    if headers := set(query.get("X-Amz-SignedHeaders", "host").lower().split(";")) - {"host"}:
+        raise _refused(
+            url, f"the link was signed for the headers {', '.join(sorted(headers))}; sign it for the host alone"
         )
+    begins, lasts = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
+    if (start := _time(begins)) and lasts.isdecimal() and (expiry := start + timedelta(seconds=int(lasts))) <= now:
+        raise _expired(url, expiry)
+
+
+def _expired(url: str, expiry: datetime) -> UploadRefusedError:
+    return _refused(url, f"the link expired at {expiry:%Y-%m-%d %H:%M} UTC")
+
+
+def _refused(url: str, why: str) -> UploadRefusedError:
+    return UploadRefusedError(f"{UPLOAD} {redact_url(url)} would be refused (HTTP 403): {why}. {NEW_LINK}")
 
 
 def _time(text: str) -> datetime | None:
@@ -79,58 +188,3 @@ def _time(text: str) -> datetime | None:
     except ValueError:
         return None  # let the store judge it
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _from_url(target: str) -> BlobClient:
-    try:
-        return BlobClient.from_blob_url(target, retry_policy=_retries())
-    except ValueError as error:
-        raise InvalidURLError(
-            f"--model: {redact_url(target)} names no container. Use https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS."
-        ) from error
-
-
-def _from_account(target: str, access: StorageAccess) -> BlobClient:
-    shown = redact_url(target)
-    if not access.connection_string:
-        raise UploadRefusedError(f"The link to {shown} carries no SAS. {NEW_LINK}")
-    account = _account(access.connection_string)
-    container, blob = _place(target, account.url)
-    if not container:
-        raise UploadRefusedError(
-            f"The link to {shown} carries no SAS and names no container of this installation's storage account. {NEW_LINK}"
-        )
-    if not access.allows(container):
-        raise UploadRefusedError(
-            f"Container {container!r} is not among those that models may go to without a SAS. "
-            "Send a link with a SAS, or ask the administrator to list the container in VOTT_MODEL_CONTAINERS."
-        )
-    return account.get_blob_client(container, blob)
-
-
-def _place(target: str, account_url: str) -> tuple[str, str]:
-    """Return container and blob name of a URL within the account; empty names if it is not within.
-
-    Names like `..` are refused: an HTTP client resolves them, and would leave the container that was checked.
-    """
-    account, wanted = urlsplit(account_url), urlsplit(target)
-    base = account.path.rstrip("/") + "/"
-    if (wanted.scheme, wanted.netloc.lower()) != (account.scheme, account.netloc.lower()) or not wanted.path.startswith(
-        base
-    ):
-        return "", ""
-    container, *blob = unquote(wanted.path.removeprefix(base)).split("/")
-    if not blob or {"", ".", ".."} & {container, *blob}:
-        return "", ""
-    return container, "/".join(blob)
-
-
-def _account(connection_string: str) -> BlobServiceClient:
-    try:
-        return BlobServiceClient.from_connection_string(connection_string, retry_policy=_retries())
-    except ValueError as error:  # its text may hold parts of the key
-        raise InvalidParametersError("AZURE_STORAGE_CONNECTION_STRING is not a storage connection string.") from error
-
-
-def _retries() -> ExponentialRetry:
-    return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5)

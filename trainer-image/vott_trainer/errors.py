@@ -29,6 +29,12 @@ class UnknownPluginError(UsageError):
     reason = "UnknownPlugin"
 
 
+class BrokenPluginError(UsageError):
+    """A plugin of the wanted name exists, but can't be imported or is none."""
+
+    reason = "BrokenPlugin"
+
+
 class InvalidParametersError(UsageError):
     """A parameter, argument or setting is missing, unknown or out of range."""
 
@@ -89,7 +95,20 @@ class GPUError(TemporaryFailureError):
     reason = "GPUError"
 
 
+class DiskFullError(TemporaryFailureError):
+    """A volume of the pod is full; another node may have more room."""
+
+    reason = "DiskFull"
+
+
 class PeerLostError(TemporaryFailureError):
     """Another process of this training is gone; the cause is told there, not here."""
 
     reason = "PeerLost"
+
+
+class InterruptedTrainingError(TrainerError):
+    """Somebody stopped the pod: no failure, the next pod goes on."""
+
+    reason = "Interrupted"
+    exit_code = EXIT_SIGTERM

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from vott_trainer.annotations import Box
 
+LOWEST_SCORE_SHOWN = 0.5  # predictions below it are for curves only
+BACKGROUND = "background"  # a detector's confusion matrix: nothing is there
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -26,29 +29,48 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often the truth `labels[row]` was seen as `labels[column]`. A detector's last label stands for nothing there."""
+    """How often the truth `labels[row]` was seen as `labels[column]`.
+
+    A detector's matrix is `with_background`: its last label stands for nothing there.
+    """
 
     labels: list[str]
     counts: list[list[int]]
+    with_background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One held-out image: what is on it, what the model sees, and whether that is right; `note` says in a few words what is not."""
+    """One held-out image: what is on it and what the model sees.
+
+    `wrong` are those of `predictions` that are not so, `missed` those of `truth` that no prediction tells; boxes are in pixels of the
+    image file as a browser shows it.
+    """
 
     image: Path
     name: str
     truth: list[Prediction]
     predictions: list[Prediction]
-    right: bool
-    note: str = ""
+    wrong: list[Prediction] = field(default_factory=list)
+    missed: list[Prediction] = field(default_factory=list)
+
+    @property
+    def right(self) -> bool:
+        """Whether the model sees all that is there, and nothing else."""
+        return not self.wrong and not self.missed
+
+    @property
+    def severity(self) -> float:
+        """How wrong the model is: sure mistakes count more than doubtful ones."""
+        return len(self.missed) + sum(prediction.score for prediction in self.wrong)
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Only `metrics` is a must: the first one decides which model is better, and more is better.
 
-    `per_class` holds figures by label and name, `curves` precision-recall curves by label.
+    `per_class` holds figures by label and name, `curves` precision-recall curves by label. `examples` are a few: the worst first, then
+    the right ones with most to see.
     """
 
     metrics: dict[str, float]
@@ -56,3 +78,13 @@ class Evaluation:
     curves: dict[str, list[Point]] = field(default_factory=dict)
     confusion: Confusion | None = None
     examples: list[Example] = field(default_factory=list)
+
+
+EXAMPLES = 6  # of each kind
+
+
+def choose_examples(examples: list[Example], count: int = EXAMPLES) -> list[Example]:
+    """Return `count` of the worst and `count` of the right examples; the same ones for the same model."""
+    wrong = sorted((e for e in examples if not e.right), key=lambda e: (-e.severity, e.name))
+    right = sorted((e for e in examples if e.right), key=lambda e: (-len(e.truth), e.name))
+    return wrong[:count] + right[:count]

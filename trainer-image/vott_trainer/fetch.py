@@ -1,12 +1,14 @@
 """One HTTP download: to a file, with retries, a size limit, and a reason in words when it fails."""
 
 import secrets
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
 import requests
 from urllib3.exceptions import LocationValueError
 
+from vott_trainer.cache import Cache
 from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
 
 TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
@@ -21,31 +23,57 @@ INVALID_URL = (
     UnicodeError,
 )
 
+Headers = Mapping[str, str]
+
 
 class FetchError(AttemptError):
     """A download failed."""
 
 
-def download(session: requests.Session, url: str, path: Path, *, limit: int, backoff: Backoff) -> None:
+def download(
+    session: requests.Session, url: str, path: Path, *, limit: int, backoff: Backoff, cache: Cache | None = None
+) -> None:
     """Write what `url` returns to `path`, atomically: the file is complete or it does not exist.
 
     Args:
         limit: the most bytes accepted.
+        cache: where a content that the store says has not changed is taken from, and what comes is put.
 
     Raises:
         FetchError: refused, too large, or still failing after the last attempt.
     """
-    retry(lambda: _download_once(session, url, path, limit), backoff)
-
-
-def _download_once(session: requests.Session, url: str, path: Path, limit: int) -> None:
     # A volume may be shared by several pods, which fetch the same.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with session.get(url, stream=True, timeout=TIMEOUT) as response:
-            _check_status(response)
-            _write(response, partial, limit)
+        _fetch(
+            lambda conditions: retry(lambda: _get(session, url, partial, limit, conditions), backoff),
+            url,
+            partial,
+            cache,
+        )
         partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: Cache | None) -> None:
+    entry = cache.find(url) if cache else None
+    headers = get(entry.conditions() if entry else {})
+    if cache and entry and headers is None and not cache.copy(url, entry, path):
+        headers = get({})
+    if cache and headers is not None:
+        cache.add(url, path, headers)
+
+
+def _get(session: requests.Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
+    """Fetch once; return the answer's headers, or None where the content is still what the `conditions` speak of."""
+    try:
+        with session.get(url, stream=True, timeout=TIMEOUT, headers=conditions) as response:
+            if conditions and response.status_code == HTTPStatus.NOT_MODIFIED:
+                return None
+            _check_status(response)
+            _write(response, path, limit)
+            return response.headers
     except requests.Timeout as error:
         raise FetchError(f"no answer within {TIMEOUT[1]:.0f} seconds", passing=True) from error
     except (*INVALID_URL, requests.TooManyRedirects) as error:
@@ -54,8 +82,6 @@ def _download_once(session: requests.Session, url: str, path: Path, limit: int) 
         raise FetchError("the server's certificate is not trusted", passing=False) from error
     except requests.RequestException as error:
         raise FetchError("the server can't be reached or broke off", passing=True) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _check_status(response: requests.Response) -> None:

@@ -9,16 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 from requests.adapters import HTTPAdapter
 
+from vott_trainer.cache import Cache
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
 from vott_trainer.fetch import FetchError, download
+from vott_trainer.findings import Finding
 from vott_trainer.retry import Backoff
 from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
+SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
 
@@ -36,20 +39,12 @@ class Limits:
         return max(1, int(total * self.dropped_fraction))
 
 
-@dataclass(frozen=True)
-class Dropped:
-    """An image that is left out of the training, and why; the URL is without its query."""
-
-    url: str
-    why: str
-
-
 @dataclass
 class Fetched:
     """The files that came, by URL, and what was left out."""
 
     files: dict[str, Path] = field(default_factory=dict)
-    dropped: list[Dropped] = field(default_factory=list)
+    dropped: list[Finding] = field(default_factory=list)
     passing: int = 0  # how many were left out for a fault that may pass
 
 
@@ -57,6 +52,13 @@ def open_rgb(path: Path) -> Image.Image:
     """Decode an image as a browser shows it: EXIF rotation applied, 8-bit RGB."""
     with Image.open(path, formats=FORMATS) as image:
         return ImageOps.exif_transpose(image).convert("RGB")
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of an image as a browser shows it, without decoding it."""
+    with Image.open(path, formats=FORMATS) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        return (image.height, image.width) if turned else image.size
 
 
 def path_of(url: str, folder: Path) -> Path:
@@ -70,11 +72,13 @@ def fetch_all(
     *,
     limits: Limits | None = None,
     backoff: Backoff | None = None,
+    cache: Cache | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Fetched:
     """Download and check every image.
 
     Args:
+        cache: the images of earlier trainings.
         on_progress: told how many of how many images are done.
 
     Raises:
@@ -85,7 +89,7 @@ def fetch_all(
     folder.mkdir(parents=True, exist_ok=True)
     fetched = Fetched()
     with _session(limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
-        fetch = _Fetch(session, folder, limits, backoff or Backoff(attempts=4))
+        fetch = _Fetch(session, folder, limits, backoff or Backoff(attempts=4), cache)
         try:
             for done, (url, future) in enumerate(_completed(pool, fetch, urls), start=1):
                 _collect(fetched, url, future)
@@ -104,10 +108,12 @@ class _Fetch:
     folder: Path
     limits: Limits
     backoff: Backoff
+    cache: Cache | None
 
     def __call__(self, url: str) -> Path:
         path = path_of(url, self.folder)
-        download(self.session, url, path, limit=self.limits.image_bytes, backoff=self.backoff)
+        limit = self.limits.image_bytes
+        download(self.session, url, path, limit=limit, backoff=self.backoff, cache=self.cache)
         self._check(path)
         return path
 
@@ -141,14 +147,14 @@ def _collect(fetched: Fetched, url: str, future: Future[Path]) -> None:
         fetched.files[url] = future.result()
     except FetchError as error:
         log.warning("image left out: %s: %s", redact_url(url), error)
-        fetched.dropped.append(Dropped(redact_url(url), str(error)))
+        fetched.dropped.append(Finding("image", redact_url(url), str(error)))
         fetched.passing += error.passing
 
 
 def _check_dropped(fetched: Fetched, total: int, limits: Limits) -> None:
     if len(fetched.dropped) <= limits.droppable(total) and len(fetched.dropped) < total:
         return
-    examples = "; ".join(f"{image.url}: {image.why}" for image in itertools.islice(fetched.dropped, 3))
+    examples = "; ".join(f"{image.where}: {image.what}" for image in itertools.islice(fetched.dropped, 3))
     text = f"{len(fetched.dropped)} of {total} images can't be used, at most {limits.droppable(total)} may be left out: {examples}."
     raise _too_many(text, all_passing=fetched.passing == len(fetched.dropped))
 

@@ -21,6 +21,7 @@ from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
 from vott_trainer.errors import EXIT_SIGTERM, PeerLostError, TemporaryFailureError, TrainerError
+from vott_trainer.interruption import grace_seconds
 from vott_trainer.ranks import Layout
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ PATIENCE_SECONDS = 3600  # a pod of another node may wait for its node, its imag
 LOOK_SECONDS = 1.0
 REMIND_SECONDS = 30.0
 CAUSE_FIRST_SECONDS = 10.0  # how much later than the pod at fault one that only misses it ends
-STOP_SECONDS = 15  # from SIGTERM to SIGKILL; Kubernetes' own patience is longer
+SPARE_SECONDS = 2.0  # between our SIGKILL and the kubelet's; the processes themselves spare more
 
 
 class WorkerKilledError(TrainerError):
@@ -108,7 +109,7 @@ def _agent(argv: Sequence[str], layout: Layout, meeting: StaticTCPRendezvous) ->
         master_addr=layout.master,
         master_port=layout.port,
     )
-    return LocalElasticAgent(spec, DefaultLogsSpecs(), shutdown_timeout=STOP_SECONDS)
+    return LocalElasticAgent(spec, DefaultLogsSpecs(), shutdown_timeout=max(1, int(grace_seconds() - SPARE_SECONDS)))
 
 
 def _meet(layout: Layout) -> StaticTCPRendezvous:

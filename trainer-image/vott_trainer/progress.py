@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from vott_trainer.checkpoints import Checkpoint
 from vott_trainer.eta import Mark, seconds_left
 
 TRAINING_BEGINS = 0.05  # share of the whole that fetching takes
@@ -38,6 +39,7 @@ class Snapshot:
     model: UploadedModel | None = None
     message: str = "Starting"
     seconds_left: float | None = None
+    checkpoint: Checkpoint | None = None
 
 
 Listener = Callable[[Snapshot, bool], None]
@@ -55,6 +57,22 @@ class Progress:
         self._listener = listener
         self._clock = clock
         self._begun: Mark | None = None
+        self._reached = 0.0
+
+    def going_on(self, checkpoint: Checkpoint) -> None:
+        """An earlier attempt has come that far: until this one is farther, it shows as that."""
+        self._reached = checkpoint.fraction
+        message = f"Going on from epoch {checkpoint.epoch}"
+        self._change(fraction=checkpoint.fraction, checkpoint=checkpoint, message=message)
+
+    def anew(self) -> None:
+        """The earlier attempt is of no use."""
+        self._reached = 0.0
+        self._change(checkpoint=None)
+
+    def checkpointed(self, checkpoint: Checkpoint | None) -> None:
+        """A checkpoint is stored."""
+        self._change(checkpoint=checkpoint)
 
     def fetching(self, done: int, total: int) -> None:
         """`done` of `total` images are here."""
@@ -99,5 +117,6 @@ class Progress:
         return self.snapshot
 
     def _change(self, *, milestone: bool = False, **changes: object) -> None:
-        self.snapshot = replace(self.snapshot, **changes)  # type: ignore[arg-type]
+        changed = replace(self.snapshot, **changes)  # type: ignore[arg-type]
+        self.snapshot = replace(changed, fraction=max(changed.fraction, self._reached))
         self._listener(self.snapshot, milestone)

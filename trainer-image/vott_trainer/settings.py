@@ -4,15 +4,17 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vott_trainer.destination import StorageAccess
+from vott_trainer.destination import is_destination
 from vott_trainer.errors import InvalidParametersError, UsageError
+from vott_trainer.stores.access import StorageAccess
 from vott_trainer.urls import read_argument
 
 DEFAULT_PLUGIN = "detection"
+DEFAULT_CHECKPOINT_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class TrainSettings:
     trainingjob_uid: str
     work_dir: Path | None
     storage: StorageAccess
+    checkpoints: str = field(default="", repr=False)
+    checkpoint_seconds: float = DEFAULT_CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,36 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
     return TrainSettings(
         plugin=arguments.plugin or environment.get("VOTT_TRAIN_PLUGIN") or DEFAULT_PLUGIN,
         annotations=read_argument("annotations", arguments.annotations),
-        model=read_argument("model", arguments.model),
+        model=read_argument(
+            "model", arguments.model, is_destination, "a URL that begins with https://, http:// or s3://"
+        ),
         status=read_argument("status", arguments.status) if arguments.status else None,
-        parameters=_json_object(arguments.parameters),
+        parameters=_parameters(arguments),
         trainingjob=arguments.trainingjob,
         trainingjob_uid=environment.get("TRAININGJOB_UID", ""),
         work_dir=Path(work_dir) if work_dir else None,
         storage=StorageAccess.from_environment(environment),
+        checkpoints=environment.get("VOTT_CHECKPOINTS", ""),
+        checkpoint_seconds=_seconds(environment, "VOTT_CHECKPOINT_SECONDS", DEFAULT_CHECKPOINT_SECONDS),
     )
+
+
+def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
+    parameters = _json_object(arguments.parameters)
+    if arguments.initial_weights:
+        parameters["initialWeights"] = read_argument("initial-weights", arguments.initial_weights)
+    return parameters
+
+
+def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+    text = environment.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise InvalidParametersError(f"{name}: expected a number of seconds, found {text[:30]!r}.")
+    return value
 
 
 def _json_object(text: str) -> dict[str, Any]:
@@ -111,17 +137,25 @@ def _train_parser() -> argparse.ArgumentParser:
         "--plugin", metavar="NAME", help=f"what to train (default: $VOTT_TRAIN_PLUGIN, else {DEFAULT_PLUGIN})"
     )
     parser.add_argument(
-        "--annotations", metavar="URL", required=True, help="the annotation file: lines of url,x,y,width,height,class"
+        "--annotations",
+        metavar="URL",
+        required=True,
+        help="the annotation file: lines of url,x,y,width,height,class, or another format (docs/annotations.md)",
     )
     parser.add_argument(
         "--model",
         metavar="URL",
         required=True,
-        help="the Azure container (with a prefix, if you like) or the one blob that takes the model",
+        help="where the model goes: an Azure container or S3 bucket (with a prefix, if you like), one blob, or a presigned link",
     )
     parser.add_argument("--status", metavar="URL", help="where to POST the progress")
     parser.add_argument(
         "--parameters", metavar="JSON", default="{}", help="the plugin's parameters, such as '{\"epochs\": 20}'"
+    )
+    parser.add_argument(
+        "--initial-weights",
+        metavar="URL",
+        help="the earlier model to begin with; instead of the parameter initialWeights",
     )
     parser.add_argument("--trainingjob", metavar="NAMESPACE/NAME", help="the TrainingJob to report to (in Kubernetes)")
     return parser

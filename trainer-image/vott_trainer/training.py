@@ -1,138 +1,66 @@
-"""One training from its settings to the uploaded model: fetch, train, pack, upload, report."""
+"""One training from its settings to the delivered model: fetch, train, describe, deliver, report."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import requests
+from pydantic import BaseModel
 
-from vott_trainer import annotations, archive, destination, images, plugins
+from vott_trainer import destination, plugins, report
 from vott_trainer.callback import Callback
-from vott_trainer.errors import AnnotationsUnreachableError, TemporaryFailureError, TrainerError
+from vott_trainer.checkpoints import Checkpoints
+from vott_trainer.destination import Destination
+from vott_trainer.errors import DiskFullError, InterruptedTrainingError, TrainerError, UploadRefusedError
 from vott_trainer.faults import recognised
-from vott_trainer.fetch import FetchError, download
+from vott_trainer.interruption import PROCESS
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import Dataset, LabelledImage, Plugin, Trained
+from vott_trainer.plugins.base import Links, Plugin, Trained
 from vott_trainer.progress import Progress, UploadedModel
 from vott_trainer.ranks import Alone, Peers, Ranks
 from vott_trainer.reporting import Receiver, ReceiverGoneError, Reporter
-from vott_trainer.retry import Backoff
 from vott_trainer.settings import TrainSettings
+from vott_trainer.stores.checkpoints import checkpoint_store
+from vott_trainer.training_run import TrainingRun
 from vott_trainer.trainingjob import TrainingJobStatus
-from vott_trainer.upload import upload
-from vott_trainer.urls import file_name, redact, redact_url
+from vott_trainer.urls import redact, redact_url
+from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)
 
-ANNOTATIONS_LIMIT = 1 << 30  # bytes
 JOB_WITHOUT_KUBERNETES = "local"
 
 
-class TrainingRun:
-    """The `Run` that a plugin gets: fetches into `work_dir`, once for each node, and notes how long that took."""
-
-    def __init__(self, annotations_url: str, work_dir: Path, progress: Progress, peers: Peers | None = None) -> None:
-        self._url = annotations_url
-        self._work_dir = work_dir
-        self._peers = peers or Alone()
-        self.ranks = self._peers.ranks
-        self.progress = progress
-        self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
-        self.usable: list[LabelledImage] = []
-        self.dropped: list[images.Dropped] = []
-        self.seconds: dict[str, float] = {}
-        shutil.rmtree(self.model_dir, ignore_errors=True)
-        self.model_dir.mkdir(parents=True)
-
-    def annotations(self) -> annotations.Annotations:
-        """Fetch and read the annotation file; errors name it."""
-        path = self._work_dir / "annotations"
-        with self._timed("annotations"):
-            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
-            if len(set(digests)) > 1:
-                raise TemporaryFailureError(
-                    f"The annotations at {redact_url(self._url)} changed while the nodes fetched them. Leave them as they are."
-                )
-            found = annotations.read(path, file_name(self._url))
-        log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
-        return found
-
-    def dataset(self) -> Dataset:
-        """Fetch the annotations and every image they name; what one node has to leave out, all leave out."""
-        found = self.annotations()
-        folder = self._work_dir / "images"
-        urls = [image.url for image in found.images]
-        with self._timed("images"):
-            told = [json.loads(text) for text in self._peers.once_per_node(lambda: self._fetch_images(urls, folder))]
-        missing = {number for node in told for number in node["missing"]}
-        self.dropped = list(dict.fromkeys(images.Dropped(**one) for node in told for one in node["dropped"]))
-        self.usable = [
-            LabelledImage(i.url, images.path_of(i.url, folder), i.boxes)
-            for number, i in enumerate(found.images)
-            if number not in missing
-        ]
-        log.info(
-            "%d images fetched in %.1f s, %d left out", len(self.usable), self.seconds["images"], len(self.dropped)
-        )
-        return Dataset(self.usable, found.labels, self.dropped)
-
-    def _fetch_annotations(self, path: Path) -> str:
-        fetch_annotations(self._url, path)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _fetch_images(self, urls: list[str], folder: Path) -> str:
-        """Fetch into `folder`; return as JSON the numbers of the images that are missing, and which were left out and why."""
-        fetched = images.fetch_all(urls, folder, on_progress=self.progress.fetching)
-        missing = [number for number, url in enumerate(urls) if url not in fetched.files]
-        return json.dumps({"missing": missing, "dropped": [asdict(image) for image in fetched.dropped]})
-
-    @contextlib.contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self.seconds[phase] = round(time.monotonic() - start, 3)
-
-
-def fetch_annotations(url: str, path: Path, backoff: Backoff | None = None) -> None:
-    """Download the annotation file.
-
-    Raises:
-        AnnotationsUnreachableError: the store refused it.
-        TemporaryFailureError: the store did not answer, after all attempts.
-    """
-    try:
-        with requests.Session() as session:
-            download(session, url, path, limit=ANNOTATIONS_LIMIT, backoff=backoff or Backoff())
-    except FetchError as error:
-        text = f"The annotations at {redact_url(url)} can't be fetched: {error}."
-        if error.passing:
-            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
-        raise AnnotationsUnreachableError(
-            f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
-        ) from error
-
-
 def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B008 - frozen
-    """Do this process' part of a training; rank 0 also uploads, and reports to the TrainingJob and the callback.
+    """Do this process' part of a training; rank 0 also delivers, and reports to the TrainingJob and the callback.
 
     Raises:
         TrainerError: with the reason; without Kubernetes the callback has been told.
     """
-    with recognised(ranks):
+    with recognised(ranks), _told_when_the_disk_is_full():
         peers = _join(ranks)
         if ranks.leads:
             _lead(settings, peers)
         else:
             _assist(settings, peers)
+
+
+@contextlib.contextmanager
+def _told_when_the_disk_is_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFullError(
+            f"No space is left for {error.filename or 'a file'}. Raise trainer.workVolume in the chart's values, train with fewer "
+            "images, or give the nodes larger disks."
+        ) from error
 
 
 def _join(ranks: Ranks) -> Peers:
@@ -149,23 +77,32 @@ def _assist(settings: TrainSettings, peers: Peers) -> None:
     parameters = validate(plugin.parameters, settings.parameters)
     if _is_distributed(plugin):
         peers.start_group()
+        model = destination.resolve(settings.model, settings.storage)
         with _work_dir(settings.work_dir) as work_dir:
-            plugin.train(TrainingRun(settings.annotations, work_dir, Progress(), peers), parameters)
+            _learn(plugin, _run(settings, parameters, work_dir, Progress(), peers, model), parameters)
     peers.wait_for_end()
 
 
-def _is_distributed(plugin: Plugin) -> bool:
-    return bool(getattr(plugin, "distributed", False))
+def _is_distributed(plugin: Any) -> bool:
+    """Whether the plugin trains in all processes: a learner does."""
+    return bool(getattr(plugin, "distributed", not hasattr(plugin, "train")))
 
 
 def _lead(settings: TrainSettings, peers: Peers) -> None:
     job = TrainingJobStatus.in_cluster(settings.trainingjob, settings.trainingjob_uid) if settings.trainingjob else None
     callback = Callback(settings.status, job.job if job else JOB_WITHOUT_KUBERNETES) if settings.status else None
-    receivers: list[Receiver] = [receiver for receiver in (job, callback) if receiver]
-    progress = Progress(reporter := Reporter(receivers))
+    progress = Progress()
+    reporter = Reporter([])
     try:
-        with recognised(peers.ranks):
-            model = _train(settings, progress, peers)
+        with recognised(peers.ranks), _told_when_the_disk_is_full():
+            plugin = plugins.load(settings.plugin)
+            speaks = getattr(plugin, "uploads", False)  # then it speaks to the callback, too
+            receivers: list[Receiver] = [one for one in (job, None if speaks else callback) if one]
+            progress = Progress(reporter := Reporter(receivers))
+            model = _train(plugin, settings, progress, peers)
+    except InterruptedTrainingError:
+        reporter.close()
+        raise
     except Exception as error:
         reporter.close()
         _last_word(callback, job, progress, "failed", explain(error))
@@ -189,41 +126,121 @@ def explain(error: Exception) -> str:
     return redact(" ".join(text.split()))
 
 
-def _train(settings: TrainSettings, progress: Progress, peers: Peers) -> UploadedModel:
-    plugin = plugins.load(settings.plugin)
+def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peers) -> UploadedModel:
     parameters = validate(plugin.parameters, settings.parameters)
-    blob = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
-    log.info("plugin %s, parameters %s", settings.plugin, parameters.model_dump_json(by_alias=True))
+    model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
+    log.info("plugin %s, parameters %s", settings.plugin, redact(parameters.model_dump_json(by_alias=True)))
     with _work_dir(settings.work_dir) as work_dir:
         if _is_distributed(plugin):
             peers.start_group()
-        run = TrainingRun(settings.annotations, work_dir, progress, peers if _is_distributed(plugin) else None)
-        trained = plugin.train(run, parameters)
-        _describe(
-            run, trained, {"plugin": settings.plugin, "parameters": parameters.model_dump(mode="json", by_alias=True)}
-        )
-        progress.uploading(trained.metrics)
-        archive.pack(run.model_dir, packed := work_dir / destination.ARCHIVE_NAME)
-        model = upload(packed, blob)
-    log.info("model uploaded: %s, %d bytes, sha256 %s", model.url, model.size_bytes, model.sha256)
-    return model
+        run = _run(settings, parameters, work_dir, progress, peers if _is_distributed(plugin) else None, model)
+        trained = _learn(plugin, run, parameters)
+        if getattr(plugin, "uploads", False):
+            delivered = _found(model, work_dir)
+        else:
+            delivered = _deliver(settings, parameters, run, trained, model, work_dir)
+        run.forget_checkpoints()
+    log.info("model uploaded: %s, %d bytes, sha256 %s", delivered.url, delivered.size_bytes, delivered.sha256)
+    return delivered
 
 
-def _describe(run: TrainingRun, trained: Trained, request: dict[str, Any]) -> None:
-    """Write what every model archive holds beside the plugin's own files."""
-    report = {
-        **request,
-        "metrics": trained.metrics,
-        **trained.details,
-        "droppedImages": [asdict(image) for image in run.dropped],
-        "seconds": run.seconds | trained.details.get("seconds", {}),
-    }
-    _write_json(run.model_dir / "metrics.json", report)
-    _write_json(run.model_dir / "config.json", {**request, **trained.config})
+def _learn(plugin: Any, run: TrainingRun, parameters: BaseModel) -> Trained:
+    if hasattr(plugin, "train"):
+        itself: Plugin = plugin
+        return itself.train(run, parameters)
+    from vott_trainer.learning.learn import learn  # needs torch
+
+    return learn(plugin, run, parameters)  # type: ignore[arg-type] # validated against plugin.parameters
+
+
+def _run(
+    settings: TrainSettings,
+    parameters: BaseModel,
+    work_dir: Path,
+    progress: Progress,
+    peers: Peers | None,
+    model: Destination,
+) -> TrainingRun:
+    links = Links(settings.annotations, settings.model, settings.status)
+    return TrainingRun(
+        links,
+        work_dir,
+        progress,
+        parameters=parameters,
+        peers=peers,
+        checkpoints=lambda: _checkpoints(settings, model, work_dir),
+        interruption=PROCESS,
+    )
+
+
+def _checkpoints(settings: TrainSettings, model: Destination, work_dir: Path) -> Checkpoints | None:
+    store, sentence = checkpoint_store(settings.checkpoints, model, settings.storage, _key(settings))
+    log.info("%s", sentence)
+    return Checkpoints(store, work_dir / "checkpoints", settings.checkpoint_seconds) if store else None
+
+
+def _key(settings: TrainSettings) -> str:
+    """Return what tells this training's checkpoints from those of others: without Kubernetes, what it was asked to do."""
+    if settings.trainingjob_uid:
+        return settings.trainingjob_uid
+    urls = [redact_url(url) for url in (settings.annotations, settings.model)]
+    asked = json.dumps([settings.plugin, settings.parameters, urls], sort_keys=True)
+    return f"local-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+
+def _found(model: Destination, work_dir: Path) -> UploadedModel:
+    """Return what a plugin that uploads by itself has left.
+
+    Raises:
+        UploadRefusedError: nothing lies there, or the link does not permit to see that.
+    """
+    if found := model.look(work_dir):
+        return found
+    raise UploadRefusedError(
+        f"The plugin ended well, but left no model at {model.store.shown}. See its output in the pod's log: it has to put the model "
+        "exactly where --model says."
+    )
+
+
+def _deliver(
+    settings: TrainSettings,
+    parameters: BaseModel,
+    run: TrainingRun,
+    trained: Trained,
+    model: Destination,
+    work_dir: Path,
+) -> UploadedModel:
+    """Write what every model holds beside the plugin's own files, and upload all of it."""
+    asked = parameters.model_dump(mode="json", by_alias=True)
+    _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
+    report.write(run.model_dir, _result(settings, asked, run, trained))
+    run.progress.uploading(trained.metrics)
+    return model.deliver(run.model_dir, work_dir)
+
+
+def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> report.Result:
+    details = dict(trained.details)
+    return report.Result(
+        plugin=settings.plugin,
+        metrics=trained.metrics,
+        parameters=parameters,
+        settings=details.pop("settings", {}),
+        device=details.pop("device", ""),
+        labels=trained.config.get("labels", []),
+        counts=details.pop("counts", {}),
+        history=trained.history,
+        evaluation=trained.evaluation,
+        findings=run.findings,
+        seconds=run.seconds | details.pop("seconds", {}),
+        notes=run.notes,
+        details=details,
+        trainer_version=VERSION,
+        trainingjob=settings.trainingjob,
+    )
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    path.write_text(redact(json.dumps(value, indent=2)) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 
+from vott_trainer import gpu
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.fetch import describe_status
 from vott_trainer.progress import Snapshot
@@ -114,11 +115,11 @@ class TrainingJobStatus:
             "apiVersion": API_VERSION,
             "kind": "TrainingJob",
             "metadata": metadata,
-            "status": status(snapshot, datetime.now(UTC)),
+            "status": status(snapshot, datetime.now(UTC), gpu.usage()),
         }
 
 
-def status(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
+def status(snapshot: Snapshot, now: datetime, usage: gpu.Usage | None = None) -> dict[str, Any]:
     """Return the status fields that the trainer owns, as docs/trainer-contract.md names them."""
     progress = {
         "percent": int(snapshot.fraction * 100),
@@ -128,6 +129,8 @@ def status(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
         "stepTotal": snapshot.step_total,
         "classificationLoss": _rounded(snapshot.classification_loss),
         "imagesPerSecond": _rounded(snapshot.images_per_second),
+        "gpuMemoryMiB": usage.memory_mib if usage else None,
+        "gpuUtilizationPercent": usage.utilization_percent if usage else None,
         "lastUpdatedTime": _rfc3339(now),
         "estimatedCompletionTime": _end(now, snapshot.seconds_left),
     }
@@ -136,6 +139,8 @@ def status(snapshot: Snapshot, now: datetime) -> dict[str, Any]:
         fields["metrics"] = [{"name": name, "value": round(value, 4)} for name, value in snapshot.metrics.items()]
     if model := snapshot.model:
         fields["model"] = {"url": model.url, "sha256": model.sha256, "sizeBytes": model.size_bytes}
+    if last := snapshot.checkpoint:
+        fields["checkpoint"] = {"url": last.url, "epoch": last.epoch, "step": last.step, "time": last.time}
     return fields
 
 

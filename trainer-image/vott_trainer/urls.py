@@ -1,13 +1,17 @@
 """URLs as they may be shown, checked and read from arguments."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
 
 from vott_trainer.errors import InvalidURLError
 
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>()]*=[^\s\"'<>()]*|(?<=://)([^\s?\"'<>]*)\?[^\s\"'<>]*")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
+# The fields of an Azure SAS: account, service and user delegation.
+_SAS = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
+_SIGNED = {"awsaccesskeyid", "googleaccessid", "expires", "signature"}
 _ANY_USER_INFO = re.compile(r"(?<=://)[^/]*@")
 
 
@@ -39,17 +43,53 @@ def is_http(url: str) -> bool:
         return False
 
 
-def read_argument(name: str, value: str) -> str:
+def is_folder(url: str) -> bool:
+    """Return whether `url` names a folder without a credential: a http(s) URL, or a path relative to one."""
+    if "?" in url or "#" in url or "\\" in url or not url.strip():
+        return False
+    try:
+        parts = urlsplit(urljoin("http://base/folder/", url))
+    except ValueError:
+        return False
+    return is_http(parts.geturl()) and "@" not in parts.netloc
+
+
+def without_credential(url: str) -> str:
+    """Return `url` without the parts that say who may read it, so that it names the same content for all who may.
+
+    A query is kept unless all of it belongs to a SAS or to a presigned link: it may choose the content.
+    """
+    parts = urlsplit(url)
+    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    query = "" if _is_signature(names) else parts.query
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment="").geturl()
+
+
+def _is_signature(names: set[str]) -> bool:
+    """Return whether the fields of a query are those of a SAS or of a presigned link, and no other."""
+    sas = "sig" in names and all(map(_SAS.fullmatch, names))
+    return (
+        sas
+        or ("signature" in names and names <= _SIGNED)
+        or ("x-amz-signature" in names and all(name.startswith("x-amz-") for name in names))
+    )
+
+
+def read_argument(
+    name: str,
+    value: str,
+    is_valid: Callable[[str], bool] = is_http,
+    expected: str = "a URL that begins with http:// or https://",
+) -> str:
     """Return the URL of argument `name`; `@/path` names a file that holds it (docs/trainer-contract.md).
 
     Raises:
-        InvalidURLError: the file can't be read, or this is no http(s) URL.
+        InvalidURLError: the file can't be read, or the URL is not valid.
     """
     url = _read_file(name, value[1:]) if value.startswith("@") else value.strip()
-    if not is_http(url):
+    if not is_valid(url):
         raise InvalidURLError(
-            f"--{name}: expected a URL that begins with http:// or https://, found {_excerpt(url)}. "
-            "Correct the URL and send the message again."
+            f"--{name}: expected {expected}, found {_excerpt(url)}. Correct the URL and send the message again."
         )
     return url
 

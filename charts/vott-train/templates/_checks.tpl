@@ -21,7 +21,8 @@
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
 {{- fail "replicas: more than one needs leaderElection.enabled, so that only one works" }}
 {{- end }}
-{{- include "vott-train.checkModelStore" . }}
+{{- include "vott-train.checkPlaces" . }}
+{{- include "vott-train.checkStores" . }}
 {{- end }}
 
 {{- define "vott-train.checkQueue" -}}
@@ -74,13 +75,58 @@
 {{- end }}
 {{- end }}
 
-{{- define "vott-train.checkModelStore" -}}
-{{- with .Values.trainer.modelStore }}
-{{- if and (not .secretName) (not (include "vott-train.secret" $)) }}
+{{/* Places that contradict each other, in trainer. */}}
+{{- define "vott-train.checkPlaces" -}}
+{{- $known := dict
+  "modelStore" (list "containers" "buckets" "secretName")
+  "workloadIdentity" (list "clientId")
+  "checkpoints" (list "url" "persistentVolumeClaim" "everySeconds")
+  "imageCache" (list "persistentVolumeClaim" "hostPath" "sizeLimit")
+  "plugins" (list "configMap" "persistentVolumeClaim") }}
+{{- range $section, $names := $known }}
+{{- $values := index $.Values.trainer $section }}
+{{- if not (kindIs "map" $values) }}
+{{- fail (printf "trainer.%s: has to be a map of %s; leave it out for none" $section (join ", " $names)) }}
+{{- end }}
+{{- include "vott-train.checkNames" (dict "place" (printf "trainer.%s" $section) "values" $values "known" $names) }}
+{{- end }}
+{{- with .Values.trainer }}
+{{- if and .checkpoints.url .checkpoints.persistentVolumeClaim }}
+{{- fail "trainer.checkpoints: give either url or persistentVolumeClaim, not both" }}
+{{- end }}
+{{- if contains "?" .checkpoints.url }}
+{{- fail "trainer.checkpoints.url: has a query; a SAS does not belong into the values: let the modelStore's Secret or the workload identity open it" }}
+{{- end }}
+{{- if and .imageCache.hostPath .imageCache.persistentVolumeClaim }}
+{{- fail "trainer.imageCache: give either hostPath or persistentVolumeClaim, not both" }}
+{{- end }}
+{{- if and .plugins.configMap .plugins.persistentVolumeClaim }}
+{{- fail "trainer.plugins: give either configMap or persistentVolumeClaim, not both" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Stores that nothing would open. */}}
+{{- define "vott-train.checkStores" -}}
+{{- $store := .Values.trainer.modelStore }}
+{{- $identity := .Values.trainer.workloadIdentity.clientId }}
+{{- $named := include "vott-train.namedContainer" . }}
+{{- $secret := include "vott-train.storeSecret" . }}
+{{- range $store.containers }}
+{{- if and (contains "://" .) (not $identity) }}
+{{- fail (printf "trainer.modelStore.containers: %s needs trainer.workloadIdentity.clientId; a container of the Secret's account is listed by its name" .) }}
+{{- end }}
+{{- end }}
+{{- if and $named (not $secret) }}
 {{- fail "trainer.modelStore.secretName: is needed, as azure names no Secret that it could be taken from" }}
 {{- end }}
-{{- if and (not .secretName) (gt (len (include "vott-train.namespaces" $ | fromYamlArray)) 1) }}
-{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace, for a Secret of that name has to lie in each namespace that trainings run in" }}
+{{- if and (hasPrefix "http" (include "vott-train.closedCheckpoints" .)) (not $secret) }}
+{{- fail "trainer.checkpoints.url: nothing opens it; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
 {{- end }}
+{{- if and $store.buckets (eq $secret (printf "%s-azure" .Release.Name)) }}
+{{- fail "trainer.modelStore.secretName: is needed for buckets, as the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
+{{- end }}
+{{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}
+{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace, for a Secret of that name has to lie in each namespace that trainings run in" }}
 {{- end }}
 {{- end }}

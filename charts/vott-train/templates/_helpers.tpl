@@ -28,6 +28,26 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
+{{/* Name of the Secret that opens the trainings' own stores; empty where a workload identity does, or there are none. */}}
+{{- define "vott-train.storeSecret" -}}
+{{- $store := .Values.trainer.modelStore }}
+{{- if $store.secretName -}}
+{{ $store.secretName }}
+{{- else if or (include "vott-train.namedContainer" .) $store.buckets (include "vott-train.closedCheckpoints" .) -}}
+{{ include "vott-train.secret" . }}
+{{- end -}}
+{{- end }}
+
+{{/* The first container of the connection string's account; empty where there is none. */}}
+{{- define "vott-train.namedContainer" -}}
+{{- range .Values.trainer.modelStore.containers }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
+{{- end }}
+
+{{/* The URL of a checkpoint store that no workload identity opens. */}}
+{{- define "vott-train.closedCheckpoints" -}}
+{{- if not (and (hasPrefix "http" .Values.trainer.checkpoints.url) .Values.trainer.workloadIdentity.clientId) }}{{ .Values.trainer.checkpoints.url }}{{ end }}
+{{- end }}
+
 {{/* Where a Secret is mounted, given its name. */}}
 {{- define "vott-train.credentialsDir" -}}
 /etc/vott-train/credentials/{{ . }}
@@ -72,11 +92,9 @@ queues:
 trainer:
   {{- omit .Values.trainer "modelStore" "serviceAccountName" | toYaml | nindent 2 }}
   serviceAccountName: {{ include "vott-train.trainerAccount" . }}
-  {{- with .Values.trainer.modelStore }}
   modelStore:
-    secretName: {{ .secretName | default (include "vott-train.secret" $) }}
-    containers: {{- toYaml .containers | nindent 6 }}
-  {{- end }}
+    {{- omit .Values.trainer.modelStore "secretName" | toYaml | nindent 4 }}
+    secretName: {{ include "vott-train.storeSecret" . | quote }}
 trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
 callbacks: {{- toYaml .Values.callbacks | nindent 2 }}

@@ -10,6 +10,7 @@ import yaml
 
 from localcluster.gobuild import binaries
 from tests.support.operator_process import ROOT
+from vott_operator.models import TrainingJobStatus
 from vott_operator.settings import CONFIG_ENV, Settings, load
 
 Object = dict[str, Any]
@@ -107,6 +108,60 @@ def test_what_trainingjobs_of_messages_get_reaches_the_operator(
     assert cats.labels == {"kueue.x-k8s.io/queue-name": "gpu"}
     assert cats.to_spec() == {"podTemplate": CACHE, "backoffLimit": 0}
     assert (dogs.labels, dogs.to_spec()) == ({}, {"trainer": {"gpus": 4}, "activeDeadlineSeconds": 10_000_000})
+
+
+STORES: list[tuple[Object, str]] = [
+    ({}, ""),
+    ({"modelStore": {"containers": ["models"]}}, "vott-azure"),
+    ({"modelStore": {"containers": ["*"], "secretName": "mine"}}, "mine"),
+    ({"modelStore": {"buckets": ["models"], "secretName": "mine"}}, "mine"),
+    ({"checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"}}, "vott-azure"),
+    (
+        {
+            "checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"},
+            "workloadIdentity": {"clientId": "abc"},
+            "modelStore": {"containers": ["https://acme.blob.core.windows.net/models"]},
+        },
+        "",
+    ),
+]
+
+
+@pytest.mark.parametrize(("trainer", "secret"), STORES)
+def test_the_trainings_own_stores_are_opened_by_the_secret_that_they_need(
+    trainer: Object, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = settings(rendered({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
+    assert found.model_store.secret_name == secret
+
+
+def test_the_trainings_places_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = {
+        "checkpoints": {"persistentVolumeClaim": "checkpoints", "everySeconds": 10_000_000},
+        "imageCache": {"hostPath": "/var/images", "sizeLimit": "1Ti"},
+        "plugins": {"configMap": "our-plugins"},
+    }
+    found = settings(rendered({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
+    assert (found.checkpoints.persistent_volume_claim, found.checkpoints.every_seconds) == ("checkpoints", 10_000_000)
+    assert (found.image_cache.host_path, found.image_cache.size_bytes) == ("/var/images", 2**40)
+    assert found.plugins.config_map == "our-plugins"
+
+
+def test_the_trainings_account_stands_for_their_identity_in_every_namespace() -> None:
+    identity = {"workloadIdentity": {"clientId": "abc"}}
+    manifests = rendered({"azure": KEYS, "queues": TEAMS, "trainer": identity | {"modelStore": {"secretName": "s"}}})
+    accounts = [item["metadata"] for item in manifests if item["kind"] == "ServiceAccount"]
+    trainers = {meta["namespace"]: meta.get("annotations") for meta in accounts if meta["name"] == "vott-trainer"}
+    annotation = {"azure.workload.identity/client-id": "abc"}
+    assert trainers == {"team-a": annotation, "team-b": annotation, "train": annotation}
+    assert [meta.get("annotations") for meta in accounts if meta["name"] == "vott"] == [None]
+
+
+def test_the_policy_holds_the_trainer_off_every_field_of_the_status_that_is_not_its_own() -> None:
+    policy = json.dumps(one("ValidatingAdmissionPolicy", rendered({"azure": KEYS})))
+    trainers = {"progress", "metrics", "model", "checkpoint"}
+    for field in TrainingJobStatus.model_fields.values():
+        assert (f"object.?status.?{field.alias} ==" in policy) == (field.alias not in trainers), field.alias
 
 
 def test_by_default_trainingjobs_of_messages_get_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +264,37 @@ def test_a_workload_identity_needs_no_secret() -> None:
                 "trainer": {"modelStore": {"containers": ["models"]}},
             },
             "trainer.modelStore.secretName: is needed, as azure names no Secret",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"modelStore": {"buckets": ["models"]}}},
+            "trainer.modelStore.secretName: is needed for buckets, as the Secret of azure's connection strings has no AWS",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"modelStore": {"containers": ["https://a/c"]}}},
+            "trainer.modelStore.containers: https://a/c needs trainer.workloadIdentity.clientId; a container of the",
+        ),
+        ({"azure": KEYS, "trainer": {"modelStore": None}}, "trainer.modelStore: has to be a map of containers, buckets"),
+        ({"azure": KEYS, "trainer": {"checkpoints": {"pvc": "c"}}}, "trainer.checkpoints.pvc: there is no such value"),
+        (
+            {"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c", "persistentVolumeClaim": "c"}}},
+            "trainer.checkpoints: give either url or persistentVolumeClaim, not both",
+        ),
+        ({"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c?sig=S"}}}, "trainer.checkpoints.url: has a query"),
+        (
+            {
+                "azure": {"workloadIdentity": {"clientId": "x"}},
+                "queues": [{"account": "acme"}],
+                "trainer": {"checkpoints": {"url": "https://a/c"}},
+            },
+            "trainer.checkpoints.url: nothing opens it; set trainer.workloadIdentity.clientId or",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"imageCache": {"hostPath": "/a", "persistentVolumeClaim": "c"}}},
+            "trainer.imageCache: give either hostPath or persistentVolumeClaim, not both",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"plugins": {"configMap": "a", "persistentVolumeClaim": "c"}}},
+            "trainer.plugins: give either configMap or persistentVolumeClaim, not both",
         ),
     ],
 )  # fmt: skip

@@ -33,6 +33,28 @@ async def test_each_refusal_has_its_error(corner: Corner, cluster: Cluster) -> N
         await cluster.read_secret(corner.name, "nothing")
 
 
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/prefix/id.tgz", "https://h/p?x=y"])
+async def test_a_model_may_go_to_a_bucket(corner: Corner, cluster: Cluster, url: str) -> None:
+    made = await cluster.create_trainingjob(manifest(corner, model={"url": url}))
+    assert made.spec.model.url == url
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"model": {"url": "s3://user@bucket/p"}},
+        {"model": {"url": "s3://bucket/p?q"}},
+        {"model": {"url": "s3:///p"}},
+        {"annotations": {"url": "s3://bucket/a.csv"}},
+        {"callback": {"url": "s3://bucket/c"}},
+    ],
+    ids=["user", "query", "no bucket", "annotations", "callback"],
+)
+async def test_a_url_that_nobody_could_use_is_refused(corner: Corner, cluster: Cluster, spec: dict[str, Any]) -> None:
+    with pytest.raises(InvalidObjectError, match="must be an http"):
+        await cluster.create_trainingjob(manifest(corner, **spec))
+
+
 @pytest.mark.parametrize(
     "change",
     [

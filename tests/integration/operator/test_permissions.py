@@ -111,6 +111,20 @@ def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_onl
     assert corner.trainingjobs() == []
 
 
+def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[Corner, Pods]) -> None:
+    corner, pods = trainings
+    status = {
+        "progress": {"percent": 42, "gpuMemoryMiB": 71_000, "gpuUtilizationPercent": 97},
+        "metrics": [{"name": "mAP50", "value": 0.9}],
+        "model": {"url": "s3://models/cats/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1},
+        "checkpoint": {"url": "/checkpoints/uid", "epoch": 3, "step": 7, "time": "2026-01-01T00:00:00Z"},
+    }
+    answer = corner.report(pods["cats", "0"], "cats", status)
+    assert answer.ok, answer.text
+    known = corner.kubectl.get("trainingjob", "cats")["status"]
+    assert {name: known[name] for name in status} == status
+
+
 @pytest.mark.parametrize(
     "status",
     [

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel
 
 from vott_operator import constants, crd
-from vott_operator.models import TrainingJobSpec
+from vott_operator.spec import TrainingJobSpec
 from vott_operator.queues import clients
 from vott_operator.settings import QueueSettings, Settings
 

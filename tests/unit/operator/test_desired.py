@@ -8,7 +8,7 @@ import pytest
 from tests.unit.operator.builders import UID, trainingjob
 from vott_operator import desired
 from vott_operator.message import TrainMessage
-from vott_operator.settings import ModelStore, TrainerSettings, TrainingJobSettings
+from vott_operator.settings import TrainerSettings, TrainingJobSettings
 
 SETTINGS = TrainerSettings(image="trainer:1")
 PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")
@@ -87,6 +87,40 @@ def test_urls_are_passed_plainly_or_as_files() -> None:
     assert "--status" not in hidden
 
 
+WARM = PLAIN.model_copy(update={"parameters": {"epochs": 3, "initialWeights": "https://s/old.tgz?sig=SECRET"}})
+
+
+def test_the_credential_of_the_initial_weights_goes_into_the_secret_too() -> None:
+    made, secret = manifest(WARM), desired.url_secret(WARM, trainingjob())
+    assert "SECRET" not in json.dumps(made)
+    assert made["spec"]["parameters"] == {"epochs": 3, "initialWeights": "https://s/old.tgz"}
+    assert made["spec"]["urlSecretRef"] == {"name": "n-urls"}
+    assert secret is not None
+    assert secret["stringData"]["initialWeights"] == "https://s/old.tgz?sig=SECRET"
+
+
+def test_initial_weights_with_a_secret_are_passed_as_a_file() -> None:
+    parameters = {"epochs": 3, "initialWeights": "https://s/old.tgz"}
+    arguments = container({"parameters": parameters, "urlSecretRef": {"name": "x"}})["args"]
+    assert arguments[arguments.index("--initial-weights") + 1] == "@/var/run/vott/urls/initialWeights"
+    assert arguments[arguments.index("--parameters") + 1] == '{"epochs":3}'
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"parameters": {"initialWeights": "https://s/old.tgz"}},
+        {"parameters": {"initialWeights": "baked"}, "urlSecretRef": {"name": "x"}},
+        {"parameters": {"initialWeights": 5}, "urlSecretRef": {"name": "x"}},
+    ],
+    ids=["no secret", "a name", "no text"],
+)
+def test_other_initial_weights_stay_a_parameter(spec: dict[str, Any]) -> None:
+    arguments = container(spec)["args"]
+    assert "--initial-weights" not in arguments
+    assert json.loads(arguments[arguments.index("--parameters") + 1]) == spec["parameters"]
+
+
 def test_a_message_can_not_reach_into_the_environment() -> None:
     arguments = container({"parameters": {"architecture": "$(AZURE_STORAGE_CONNECTION_STRING)"}})["args"]
     # Kubernetes turns $$ into $ and leaves what follows alone.
@@ -154,6 +188,17 @@ def test_a_failure_of_one_of_several_pods_ends_them_all_and_its_rule_tells_the_k
     assert desired.job(trainingjob(TWO_NODES), SETTINGS)["spec"]["backoffLimit"] == 0
 
 
+@pytest.mark.parametrize(
+    ("template", "seconds"),
+    [({}, "60"), ({"terminationGracePeriodSeconds": 600}, "600"), ({"terminationGracePeriodSeconds": None}, "60")],
+    ids=["setting", "pod template", "null"],
+)
+def test_the_trainer_is_told_how_long_it_has_after_sigterm(template: dict[str, Any], seconds: str) -> None:
+    made = pod_spec({"podTemplate": {"spec": template}})
+    environment = {item["name"]: item.get("value") for item in made["containers"][0]["env"]}
+    assert environment["VOTT_GRACE_SECONDS"] == str(made["terminationGracePeriodSeconds"]) == seconds
+
+
 def test_one_pods_retries_are_the_jobs() -> None:
     assert desired.job(trainingjob({"backoffLimit": 5}), SETTINGS)["spec"]["backoffLimit"] == 5
 
@@ -216,13 +261,6 @@ def test_kueues_labels_and_no_others_go_to_the_job() -> None:
     made = desired.job(trainingjob(metadata={"labels": kueue | {"team": "cats"}}), SETTINGS)
     assert made["metadata"]["labels"].items() >= kueue.items()
     assert "team" not in made["metadata"]["labels"]
-
-
-def test_the_model_stores_key_comes_from_its_secret() -> None:
-    store = ModelStore(secret_name="mine", containers=["models", "more"])
-    environment = {item["name"]: item for item in container(None, TrainerSettings(image="t", model_store=store))["env"]}
-    assert environment["AZURE_STORAGE_CONNECTION_STRING"]["valueFrom"]["secretKeyRef"]["name"] == "mine"
-    assert environment["VOTT_MODEL_CONTAINERS"]["value"] == "models,more"
 
 
 def test_a_deadline_is_the_jobs() -> None:

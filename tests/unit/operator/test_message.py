@@ -130,7 +130,7 @@ def test_a_missing_template_names_the_setting() -> None:
 
 def test_a_template_that_gives_no_url_is_the_settings_fault() -> None:
     text = str(rejection(VOTT_WEB, MessageDefaults(model="store/{projectId}")))
-    assert text.startswith("The setting queues[].model, filled in with this message's ids, is not an http(s) URL")
+    assert text.startswith("The setting queues[].model, filled in with this message's ids, is not an http(s) or s3 URL")
 
 
 # --------------------------------------------------------------------------------------------------- what is said of the rest
@@ -168,7 +168,19 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
         (b"{}", 'Field "annotations" is missing'),
         (b'{"annotations": "https://h/a"}', 'Field "model" is missing'),
         (b'{"url": 5, "model": "https://h/m"}', 'Field "url" is a number; send an http(s) URL'),
-        (GOOD | {"model": "ftp://h/m"}, 'Field "model" is not an http(s) URL'),
+        (
+            GOOD | {"model": "ftp://h/m"},
+            'Field "model" is not an http(s) or s3 URL but ftp:; use https://host/path or s3',
+        ),
+        (GOOD | {"model": "s3://b/p?sig=S"}, 'Field "model" is no bucket\'s URL; use s3://bucket/prefix'),
+        (GOOD | {"model": "s3://b:9000/p"}, 'Field "model" is no bucket\'s URL'),
+        (GOOD | {"model": "s3:///p"}, 'Field "model" names no host'),
+        (GOOD | {"model": 5}, 'Field "model" is a number; send an http(s) or s3 URL'),
+        (GOOD | {"annotations": "s3://b/a.csv"}, 'Field "annotations" is not an http(s) URL but s3:'),
+        (
+            GOOD | {"parameters": {"initialWeights": "//h/w?sig=S"}},
+            'Field "parameters" has an "initialWeights" that is not an http(s) URL',
+        ),
         (GOOD | {"model": "https:///m"}, 'Field "model" names no host'),
         (GOOD | {"model": "https://u:p@h/m"}, "user name or password"),
         (GOOD | {"model": "https://h/a b"}, "spaces or control characters"),

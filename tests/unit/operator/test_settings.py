@@ -67,7 +67,7 @@ def test_the_seeds_environment_alone_gives_one_queue(
 def test_the_seeds_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = in_environment(monkeypatch, VOTT_TRAIN_PLUGIN="my-plugin").plugins
     assert plugins.default == "my-plugin"
-    assert plugins.allowed == ["detection", "hello-world", "my-plugin"]
+    assert plugins.allowed == ["detection", "classification", "hello-world", "my-plugin"]
 
 
 def test_a_seeds_queue_name_that_azure_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,6 +165,48 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ),
         ("trainer: {stalledAfterSeconds: -1}", "trainer.stalledAfterSeconds"),
         ("trainer: {tolerateSpot: maybe}", "trainer.tolerateSpot"),
+        (
+            "trainer: {checkpoints: {url: 'https://a/c', persistentVolumeClaim: c}}",
+            "trainer.checkpoints has both url and persistentVolumeClaim",
+        ),
+        (
+            "trainer: {checkpoints: {url: 'https://a/c?sig=S'}}",
+            "trainer.checkpoints.url has a query; the settings are no",
+        ),
+        (
+            "trainer: {checkpoints: {url: 'https://a/c'}}",
+            "trainer.checkpoints.url needs trainer.modelStore.secretName or",
+        ),
+        ("trainer: {checkpoints: {url: 's3://b:1/c'}}", "trainer.checkpoints.url is no bucket's URL"),
+        ("trainer: {checkpoints: {everySeconds: 0}}", "trainer.checkpoints.everySeconds"),
+        ("trainer: {checkpoints: {pvc: c}}", "trainer.checkpoints.pvc: there is no such setting"),
+        (
+            "trainer: {imageCache: {hostPath: /a, persistentVolumeClaim: c}}",
+            "trainer.imageCache has both persistentVolumeClaim and hostPath",
+        ),
+        ("trainer: {imageCache: {hostPath: a}}", "trainer.imageCache.hostPath 'a' must begin with a slash"),
+        ("trainer: {imageCache: {sizeLimit: 5 GB}}", "trainer.imageCache.sizeLimit '5 GB' is no size; write a whole"),
+        (
+            "trainer: {plugins: {configMap: a, persistentVolumeClaim: c}}",
+            "trainer.plugins has both configMap and persistentVolumeClaim",
+        ),
+        (
+            "trainer: {modelStore: {containers: [models]}}",
+            "trainer.modelStore.containers has 'models', for which trainer.modelStore",
+        ),
+        (
+            "trainer: {modelStore: {containers: ['https://a/c']}}",
+            "trainer.modelStore.containers has URLs, for which trainer.workloadIdentity.clientId is needed",
+        ),
+        (
+            "trainer: {modelStore: {containers: ['https://a/c?sig=S']}}",
+            "trainer.modelStore.containers has a URL with a query",
+        ),
+        (
+            "trainer: {modelStore: {secretName: s, containers: ['a,b']}}",
+            "trainer.modelStore.containers has 'a,b': write",
+        ),
+        ("trainer: {modelStore: {buckets: ['s3://b']}}", "trainer.modelStore.buckets has 's3://b': write BUCKET or"),
         ("trainingJob: {label: {}}", "trainingJob.label: there is no such setting"),
         ("trainingJob: {trainer: {gpu: 2}}", "trainingJob.trainer.gpu: there is no such setting"),
         ("trainingJob: {trainer: {nodes: 0}}", "trainingJob.trainer.nodes"),
@@ -224,7 +266,8 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
         ("model: 'https://h/{projectId!r}'", "queues[1].model has the placeholder {projectId}"),
         ("model: 'https://h/{{projectId}}'", "queues[1].model has double braces"),
         ("model: 'https://h/{projectId'", "queues[1].model has a brace without its counterpart"),
-        ("model: models", "queues[1].model is not an http(s) URL"),
+        ("model: models", "queues[1].model is not an http(s) or s3 URL"),
+        ("callback: 's3://bucket/{requestId}'", "queues[1].callback is not an http(s) URL but s3:"),
         ("model: 'https://{projectId}.acme.net/x'", "queues[1].model has a placeholder in the host"),
         ("callback: 'ftp://h/{requestId}'", "queues[1].callback is not an http(s) URL but ftp:"),
     ],
@@ -249,6 +292,7 @@ def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
         {"model": "https://acme.blob.core.windows.net/models/{projectId}/{requestId}.tgz"},
         {"callback": "https://vott.example/api/{projectId}/status?request={requestId}"},
         {"model": "https://acme.blob.core.windows.net/models"},
+        {"model": "s3://models/{projectId}/{requestId}.tgz"},
     ],
 )
 def test_a_queue_that_can_work_is_accepted(queue: dict[str, str]) -> None:

@@ -30,6 +30,29 @@ class LearningParameters(DataParameters):
         default=0.2, gt=0, lt=1, description="Share of the images that only measure the model."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed and data give the same model.")
+    initial_weights: str | None = Field(
+        default=None,
+        description="What to begin with: `baked` (the weights that the image brings for the architecture), `none` (random weights), or"
+        " the URL of an earlier model of this trainer (model.tgz or model.safetensors). Default: baked where there are such, else none.",
+    )
+    early_stopping: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Stop after so many evaluations without improvement, and take the best model instead of the last. Default: never.",
+    )
+    ema_decay: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="The model is a moving average of the weights of all steps, which gives each older one this share; 0 takes the last ones.",
+    )
+    gradient_accumulation_steps: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="In how many parts a batch goes through the network, to save memory. Doubled by itself when a GPU's memory runs out.",
+    )
 
     def resolved(self, _images: int, _device: torch.device) -> Self:
         """Return these parameters with every None filled in, now that the number of images and the device are known."""

@@ -4,14 +4,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from vott_trainer.annotations import Annotations, Box
+from vott_trainer.annotations import Annotations, Box, Format
+from vott_trainer.checkpoints import Checkpoint, Checkpoints
 from vott_trainer.evaluation import Evaluation, Prediction
 from vott_trainer.findings import Finding
+from vott_trainer.interruption import Interruption
 from vott_trainer.progress import Progress
 from vott_trainer.ranks import Ranks
+from vott_trainer.urls import is_folder
 
 
 class Parameters(BaseModel):
@@ -22,6 +25,26 @@ class Parameters(BaseModel):
 
 class DataParameters(Parameters):
     """What every plugin that reads the annotated images lets a message set."""
+
+    annotation_format: Format = Field(
+        default="auto", description="The dialect of the annotation file; `auto` tells all of them but `corners`."
+    )
+    images_url: str | None = Field(
+        default=None,
+        max_length=2000,
+        description="The folder that relative paths of images begin from, as a URL or a path from the annotation file's folder.",
+    )
+
+    @field_validator("images_url")
+    @classmethod
+    def _is_folder(cls, url: str | None) -> str | None:
+        """Parameters are no secret: whoever may read TrainingJobs sees them."""
+        if url is not None and not is_folder(url):
+            raise ValueError(
+                "must be a http(s) URL, or a path from the annotation file's folder, without user name and query "
+                "(the query of the annotations' URL also serves for images of the same host)"
+            )
+        return url
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +66,21 @@ class Dataset:
     findings: list[Finding] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Links:
+    """The URLs of the message, in full: they carry credentials, never print them."""
+
+    annotations: str = field(repr=False)
+    model: str = field(repr=False)
+    status: str | None = field(repr=False)
+
+
 class Run(Protocol):
     """One training, as the plugin sees it."""
+
+    @property
+    def links(self) -> Links:
+        """The message's own URLs; only a plugin that fetches and uploads by itself needs them."""
 
     @property
     def progress(self) -> Progress:
@@ -57,6 +93,20 @@ class Run(Protocol):
     @property
     def model_dir(self) -> Path:
         """An empty folder; what lies there when `train` returns is packed into `model.tgz`. Only rank 0's counts."""
+
+    @property
+    def checkpoints(self) -> Checkpoints | None:
+        """Where to keep what the next attempt can go on from; None where the model's link and the administrator give no place."""
+
+    @property
+    def interruption(self) -> Interruption:
+        """Whether SIGTERM has come. Without `defer()` it ends the process at once."""
+
+    def checkpoint(self, work: str) -> tuple[Checkpoint, Path] | None:
+        """Return the newest checkpoint of that work, fetched once for each node, and its file; None where there is none."""
+
+    def note(self, sentence: str) -> None:
+        """Say something that whoever reads the report should know."""
 
     def annotations(self) -> Annotations:
         """Return the annotation file, fetched and checked."""
@@ -86,7 +136,10 @@ class Plugin(Protocol):
     """One kind of training. Made without arguments; anything it raises that is no TrainerError counts as its own fault.
 
     With several GPUs a plugin whose class says `distributed = True` trains in one process for each GPU, torch.distributed
-    ready to use; any other one only in rank 0, as if there were no other process.
+    ready to use; any other one only in rank 0, as if there were no other process. A plugin whose class says `uploads = True` puts the
+    model where the message wants it and tells the callback by itself.
+
+    A class without `train` is a Learner (learning/learner.py), which leaves even more to the trainer.
     """
 
     parameters: type[BaseModel]

@@ -1,8 +1,10 @@
 """What every store can do."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,14 @@ class StoredObject:
 
 
 class Store(Protocol):
-    """A container, bucket or folder with a prefix. `shown` is its URL, fit to be printed.
+    """A container, bucket or folder with a prefix; or a link, which takes one object.
 
     All methods raise UploadRefusedError where the store refuses, and TemporaryFailureError where it does not answer after all attempts.
     """
 
-    shown: str
+    @property
+    def shown(self) -> str:
+        """Its URL, fit to be printed."""
 
     def put(self, file: Path, name: str) -> StoredObject:
         """Store a file under `name` below the prefix, atomically, replacing what is there; return it once it is verified."""
@@ -30,3 +34,15 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove the object of that name, if it is there."""
+
+
+@contextlib.contextmanager
+def written_whole(file: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when all of it is written."""
+    partial = file.with_name(f"{file.name}.partial")
+    try:
+        with partial.open("wb") as opened:
+            yield opened
+        partial.replace(file)
+    finally:
+        partial.unlink(missing_ok=True)

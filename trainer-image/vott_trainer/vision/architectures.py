@@ -1,4 +1,4 @@
-"""The detectors by name, with random weights: nothing is downloaded.
+"""The detectors by name, with random weights: nothing is downloaded. `vott_trainer.weights` knows better ones to begin with.
 
 All speak torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
 pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, else a list of {boxes, labels, scores}.
@@ -6,8 +6,9 @@ pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, els
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,21 +16,37 @@ from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 
+from vott_trainer.vision.transformers_detectors import rf_detr
+from vott_trainer.weights import Head
+
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
 LOWEST_SCORE = 0.05  # detections below it do not count in mAP
 
 Build = Callable[..., nn.Module]
+DetectorName = Literal[
+    "fcos_tiny",
+    "fcos_resnet50_fpn",
+    "retinanet_resnet50_fpn_v2",
+    "fasterrcnn_resnet50_fpn_v2",
+    "rf_detr_nano",
+    "rf_detr_small",
+    "rf_detr_medium",
+]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A detector and the settings that suit it. `images_shown` is how many images a default training shows the network."""
+    """A detector and the settings that suit it.
+
+    `images_shown` is how many images a default training shows the network; `heads` are its parameters that depend on the classes.
+    """
 
     build: Build
     image_size: int
     batch_size: int
     learning_rate: float
     images_shown: int
+    heads: tuple[Head, ...] = ()
 
 
 def build(name: str, labels: int, image_size: int) -> nn.Module:
@@ -64,7 +81,7 @@ class TinyBackbone(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.stem = nn.Sequential(_conv(3, width // 2, 2), _conv(width // 2, width, 2), _Residual(width))
-        widths = (width, 2 * width, 4 * width, 4 * width)
+        self.widths = widths = (width, 2 * width, 4 * width, 4 * width)
         self.stages = nn.ModuleList(
             nn.Sequential(_conv(before, after, 2), _Residual(after)) for before, after in pairwise(widths)
         )
@@ -93,16 +110,31 @@ def _torchvision(model: Build, **fixed: Any) -> Build:
     return lambda **options: model(weights=None, weights_backbone=None, **fixed, **options)
 
 
+def _rf_detr(layers: int, size: int) -> Architecture:
+    heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
+    return Architecture(
+        partial(rf_detr, layers=layers, native_size=size), size, 8, 1e-4, images_shown=12_000, heads=heads
+    )
+
+
+_SCORES = (Head("head.classification_head.cls_logits.", extra=1),)
+_REGIONS = (
+    Head("roi_heads.box_predictor.cls_score.", extra=1),
+    Head("roi_heads.box_predictor.bbox_pred.", extra=1, rows=4),
+)
 ARCHITECTURES = {
-    "fcos_tiny": Architecture(fcos_tiny, image_size=160, batch_size=8, learning_rate=2e-3, images_shown=1500),
+    "fcos_tiny": Architecture(fcos_tiny, 160, 8, 2e-3, images_shown=1500, heads=_SCORES),
     "fcos_resnet50_fpn": Architecture(
-        _torchvision(detection.fcos_resnet50_fpn, score_thresh=LOWEST_SCORE), 800, 8, 2e-4, images_shown=12_000
+        _torchvision(detection.fcos_resnet50_fpn, score_thresh=LOWEST_SCORE), 800, 8, 2e-4, 12_000, _SCORES
     ),
     "retinanet_resnet50_fpn_v2": Architecture(
-        _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, images_shown=12_000
+        _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _SCORES
     ),
     "fasterrcnn_resnet50_fpn_v2": Architecture(
-        _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, images_shown=12_000
+        _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _REGIONS
     ),
+    "rf_detr_nano": _rf_detr(layers=2, size=384),
+    "rf_detr_small": _rf_detr(layers=3, size=512),
+    "rf_detr_medium": _rf_detr(layers=4, size=576),
 }
 ON_CPU, ON_GPU = "fcos_tiny", "fcos_resnet50_fpn"

@@ -3,34 +3,54 @@
 import colorsys
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 
+import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
-from vott_trainer.plugins.base import Prediction
+from vott_trainer.annotations import Box
+from vott_trainer.evaluation import Prediction
 
-LOWEST_SCORE_DRAWN = 0.5
+_FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # knows more scripts than Pillow's own
 
 
 def draw(image: Image.Image, predictions: Iterable[Prediction]) -> Image.Image:
-    """Return a copy of an RGB image with each prediction's box, label and score; a label has the same colour everywhere."""
+    """Return a copy of an RGB image with each prediction's box, label and score; a label has the same colour everywhere.
+
+    Predictions of the whole image stand in its upper left corner, one below the other.
+    """
     drawn = image.copy()
-    canvas = ImageDraw.Draw(drawn)
-    line = max(2, max(image.size) // 300)
-    font = ImageFont.load_default(size=max(11, max(image.size) // 45))
+    pen = _Pen(drawn)
     for prediction in predictions:
-        _draw_one(canvas, prediction, line, font)
+        pen.box(prediction, prediction.box) if prediction.box else pen.line(prediction)
     return drawn
 
 
-def _draw_one(
-    canvas: ImageDraw.ImageDraw, prediction: Prediction, line: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
-) -> None:
-    box, colour = prediction.box, _colour(prediction.box.label)
-    canvas.rectangle((box.x, box.y, box.x + box.width, box.y + box.height), outline=colour, width=line)
-    text = f"{box.label} {prediction.score:.2f}"
-    left, top, right, bottom = canvas.textbbox((box.x + line, box.y + line), text, font=font)
-    canvas.rectangle((left - line, top - line, right + line, bottom + line), fill=colour)
-    canvas.text((box.x + line, box.y + line), text, fill="white", font=font)
+class _Pen:
+    """Draws on one image, with lines and letters that suit its size."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._canvas = ImageDraw.Draw(image)
+        self._width = max(2, max(image.size) // 300)
+        self._font = ImageFont.truetype(_FONT, max(11, max(image.size) // 50))
+        self._next_line = 0.0
+
+    def box(self, prediction: Prediction, box: Box) -> None:
+        corners = (box.x, box.y, box.x + box.width, box.y + box.height)
+        self._canvas.rectangle(corners, outline=_colour(prediction.label), width=self._width)
+        self._text(prediction, box.x, box.y)
+
+    def line(self, prediction: Prediction) -> None:
+        self._next_line = self._text(prediction, 0, self._next_line)
+
+    def _text(self, prediction: Prediction, x: float, y: float) -> float:
+        """Write label and score; return where the next line begins."""
+        text, corner = f"{prediction.label} {prediction.score:.2f}", (x + self._width, y + self._width)
+        left, top, right, bottom = self._canvas.textbbox(corner, text, font=self._font)
+        frame = (left - self._width, top - self._width, right + self._width, bottom + self._width)
+        self._canvas.rectangle(frame, fill=_colour(prediction.label))
+        self._canvas.text(corner, text, fill="white", font=self._font)
+        return frame[3]
 
 
 def _colour(label: str) -> tuple[int, int, int]:

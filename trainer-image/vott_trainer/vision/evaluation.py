@@ -1,70 +1,96 @@
-"""Average precision on held-out images, as COCO defines it (https://cocodataset.org/#detection-eval)."""
+"""What a detector can do on held-out images: average precision as COCO defines it (https://cocodataset.org/#detection-eval),
 
-from collections.abc import Iterable, Sequence
+and, at the score from which predictions are shown, what it finds, misses and confuses.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 
 import torch
-from faster_coco_eval import COCO, COCOeval_faster
 from torch import Tensor, nn
 
+from vott_trainer import cpus
+from vott_trainer.annotations import Box
+from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Evaluation, Example, Prediction, choose_examples
+from vott_trainer.vision import coco, matching
 from vott_trainer.vision.samples import Sample
+
+BATCH = 8  # images of one size that go through the network together
 
 Detections = dict[str, Tensor]  # boxes [N, 4] as x1, y1, x2, y2; labels [N] from 1; scores [N]
 
 
-def evaluate(
-    model: nn.Module, samples: Iterable[Sample], labels: Sequence[str], device: torch.device
-) -> dict[str, float]:
-    """Return `mAP` (mean over IoU 0.50 to 0.95) and `mAP50` (IoU 0.50), each 0 to 1."""
-    seen = list(samples)
-    found = [detect(model, sample.pixels, device) for sample in seen]
-    truth = _coco(seen, labels)
-    results = [result for image, detections in enumerate(found, start=1) for result in _results(image, detections)]
-    if not results:
-        return {"mAP": 0.0, "mAP50": 0.0}
-    evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
-    evaluation.run()
-    return {"mAP": max(0.0, float(evaluation.stats[0])), "mAP50": max(0.0, float(evaluation.stats[1]))}
+def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str], device: torch.device) -> Evaluation:
+    """Measure a detector.
 
-
-@torch.inference_mode()
-def detect(model: nn.Module, pixels: Tensor, device: torch.device) -> Detections:
-    """Return what the model sees on one uint8 image [3, H, W], on the CPU."""
-    model.eval()
-    (detections,) = model([pixels.to(device).float() / 255])
-    return {name: values.float().cpu() if name != "labels" else values.cpu() for name, values in detections.items()}
-
-
-def _coco(samples: Sequence[Sample], labels: Sequence[str]) -> COCO:
-    boxes = [
-        (image, box, label)
-        for image, s in enumerate(samples, start=1)
-        for box, label in zip(_xywh(s.boxes), s.labels.tolist(), strict=True)
-    ]
-    return COCO(
-        {
-            "images": [
-                {"id": i, "width": s.pixels.shape[2], "height": s.pixels.shape[1]}
-                for i, s in enumerate(samples, start=1)
-            ],
-            "categories": [{"id": number, "name": label} for number, label in enumerate(labels, start=1)],
-            "annotations": [
-                {
-                    "id": number,
-                    "image_id": image,
-                    "category_id": label,
-                    "bbox": box,
-                    "area": box[2] * box[3],
-                    "iscrowd": 0,
-                }
-                for number, (image, box, label) in enumerate(boxes, start=1)
-            ],
-        }
+    `mAP50` (IoU 0.50) and `mAP` (mean over IoU 0.50 to 0.95) are 0 to 1. Precision, recall, the confusion matrix and the examples count
+    predictions with a score of 0.5 or more, and an object as found at an IoU of 0.50 or more.
+    """
+    images: list[coco.Image] = []
+    examples: list[Example] = []
+    for batch in _batches(samples):
+        for sample, found in zip(batch, detect_all(model, [sample.pixels for sample in batch], device), strict=True):
+            images.append(_coco(sample, found))
+            examples.append(_example(sample, found, labels))
+    precision = coco.average_precision(images, labels)
+    confusion = matching.confusion(labels, examples)
+    per_class = matching.per_class(confusion, labels)
+    return Evaluation(
+        metrics={"mAP50": precision.map50, "mAP": precision.map},
+        per_class={label: precision.per_class[label] | per_class[label] for label in labels},
+        curves=precision.curves,
+        confusion=confusion,
+        examples=choose_examples(examples),
     )
 
 
-def _results(image: int, detections: Detections) -> list[dict[str, object]]:
-    rows = zip(_xywh(detections["boxes"]), detections["labels"].tolist(), detections["scores"].tolist(), strict=True)
-    return [{"image_id": image, "category_id": label, "bbox": box, "score": score} for box, label, score in rows]
+def detect(model: nn.Module, pixels: Tensor, device: torch.device) -> Detections:
+    """Return what the model sees on one uint8 image [3, H, W], on the CPU."""
+    return detect_all(model, [pixels], device)[0]
+
+
+@torch.inference_mode()
+def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device) -> list[Detections]:
+    """Return what the model sees on each uint8 image [3, H, W], on the CPU; background and empty boxes are left out."""
+    model.eval()
+    found = model([image.to(device, non_blocking=True).float() / 255 for image in images])
+    return [_usable({n: v.float().cpu() if n != "labels" else v.cpu() for n, v in one.items()}) for one in found]
+
+
+def predictions(found: Detections, labels: Sequence[str], scale: float) -> list[Prediction]:
+    """Return the detections that are worth showing, best first, in pixels of the image; `scale` is the sample's."""
+    rows = zip((found["boxes"] / scale).tolist(), found["labels"].tolist(), found["scores"].tolist(), strict=True)
+    shown = [
+        Prediction(label := labels[number - 1], score, Box(left, top, right - left, bottom - top, label))
+        for (left, top, right, bottom), number, score in rows
+        if score >= LOWEST_SCORE_SHOWN
+    ]
+    return sorted(shown, key=lambda prediction: -prediction.score)
+
+
+def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+    """Yield neighbours of equal size together, so that none is padded; the next ones are decoded meanwhile."""
+    chunks = [range(start, min(start + BATCH, len(samples))) for start in range(0, len(samples), BATCH)]
+    with ThreadPoolExecutor(cpus.available(), "decode") as pool:
+        coming = pool.map(samples.__getitem__, chunks[0] if chunks else ())
+        for chunk in [*chunks[1:], range(0)]:
+            ready, coming = list(coming), pool.map(samples.__getitem__, chunk)
+            for _, same in groupby(ready, key=lambda sample: sample.pixels.shape):
+                yield list(same)
+
+
+def _usable(found: Detections) -> Detections:
+    widths, heights = (found["boxes"][:, 2:] - found["boxes"][:, :2]).unbind(1)
+    keep = (found["labels"] >= 1) & (widths > 0) & (heights > 0)
+    return {name: values[keep] for name, values in found.items()}
+
+
+def _coco(sample: Sample, found: Detections) -> coco.Image:
+    height, width = sample.pixels.shape[1:]
+    truth = coco.Objects(_xywh(sample.boxes), sample.labels.tolist())
+    seen = coco.Objects(_xywh(found["boxes"]), found["labels"].tolist(), found["scores"].tolist())
+    return coco.Image(width, height, truth, seen)
 
 
 def _xywh(boxes: Tensor) -> list[list[float]]:
@@ -72,5 +98,6 @@ def _xywh(boxes: Tensor) -> list[list[float]]:
     return corners
 
 
-def _silent(*_args: object, **_options: object) -> None:
-    """COCOeval prints its table; the log has its own line."""
+def _example(sample: Sample, found: Detections, labels: Sequence[str]) -> Example:
+    truth = [Prediction(box.label, 1.0, box) for box in sample.image.boxes]
+    return matching.example(sample.image.path, sample.name, truth, predictions(found, labels, sample.scale))

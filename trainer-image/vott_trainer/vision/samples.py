@@ -1,11 +1,8 @@
-"""From annotated files to batches: each image is decoded and shrunk once, kept in memory, and varied anew each epoch."""
+"""From annotated files to samples: each image is decoded and shrunk once, and kept in memory as long as there is room."""
 
 import hashlib
 import logging
-import math
-import random
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,25 +25,21 @@ SMALLEST_SIDE = 1.0  # pixels that must remain of a box inside its image
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image as the network sees it: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1."""
+    """One image as the network sees it: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1.
 
-    name: str
+    `scale` is how many of its pixels there are for each pixel of the file.
+    """
+
+    image: LabelledImage
     pixels: Tensor
     boxes: Tensor
     labels: Tensor
+    scale: float
 
-    def target(self) -> dict[str, Tensor]:
-        """Return what torchvision's detectors train on."""
-        return {"boxes": self.boxes, "labels": self.labels}
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Float images [3, H, W] in 0..1, targets, and names for messages."""
-
-    images: list[Tensor]
-    targets: list[dict[str, Tensor]]
-    names: list[str]
+    @property
+    def name(self) -> str:
+        """The image's URL, without its query."""
+        return redact_url(self.image.url)
 
 
 def load_pixels(path: Path, image_size: int) -> tuple[Tensor, float]:
@@ -74,7 +67,7 @@ def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) ->
             "%s: %d boxes lie outside of the image and are left out", redact_url(image.url), int((~inside).sum())
         )
     numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
-    return Sample(redact_url(image.url), pixels, boxes[inside], numbers[inside])
+    return Sample(image, pixels, boxes[inside], numbers[inside], scale)
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
@@ -82,70 +75,22 @@ def _corners(boxes: Sequence[Box]) -> Tensor:
     return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
 
 
-def share(images: Sequence[LabelledImage], ranks: Ranks) -> list[LabelledImage]:
-    """Return the images that one rank learns from: equally many on each, a few of them twice where they do not divide."""
-    each = math.ceil(len(images) / ranks.world_size)
-    return [images[(ranks.rank + number * ranks.world_size) % len(images)] for number in range(each)]
-
-
 class Samples(Sequence[Sample]):
-    """Annotated images as samples, decoded by several threads at first, then from memory while that suffices."""
+    """Annotated images as samples; decoded when first asked for, by whatever thread, then kept while there is room."""
 
-    def __init__(self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int, workers: int) -> None:
+    def __init__(self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int) -> None:
         self.images, self._labels, self._image_size = images, labels, image_size
-        self.workers = workers
-        self._cache: dict[int, Sample] = {}
-        room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * image_size * image_size)
-        with ThreadPoolExecutor(workers, "decode") as pool:
-            self._cache.update(enumerate(pool.map(self._load, range(min(room, len(images))))))
+        self._kept: dict[int, Sample] = {}
+        self._room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * image_size * image_size)
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        return self._cache.get(index) or self._load(index)
-
-    def _load(self, index: int) -> Sample:
-        return load_sample(self.images[index], self._labels, self._image_size)
-
-
-class Batches:
-    """The training batches of each epoch, shuffled and varied; the same seed gives the same ones."""
-
-    def __init__(self, samples: Samples, batch_size: int, device: torch.device, seed: int | str) -> None:
-        self._samples, self._batch_size, self._device, self._seed = samples, batch_size, device, seed
-
-    def __len__(self) -> int:
-        """Return the number of batches an epoch."""
-        return math.ceil(len(self._samples) / self._batch_size)
-
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of one epoch; the next one is decoded meanwhile."""
-        rng = random.Random(f"{self._seed}/{epoch}")  # noqa: S311 - shuffling, no secret
-        order = rng.sample(range(len(self._samples)), len(self._samples))
-        with ThreadPoolExecutor(self._samples.workers, "decode") as pool:
-            chunks = [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
-            coming = pool.map(self._samples.__getitem__, chunks[0])
-            for chunk in [*chunks[1:], []]:
-                samples, coming = list(coming), pool.map(self._samples.__getitem__, chunk)
-                yield self._batch(samples, rng)
-
-    def _batch(self, samples: Sequence[Sample], rng: random.Random) -> Batch:
-        pairs = [vary(sample.pixels.to(self._device), sample.boxes.to(self._device), rng) for sample in samples]
-        targets = [
-            {"boxes": boxes, "labels": s.labels.to(self._device)} for (_, boxes), s in zip(pairs, samples, strict=True)
-        ]
-        return Batch([pixels for pixels, _ in pairs], targets, [sample.name for sample in samples])
-
-
-def vary(pixels: Tensor, boxes: Tensor, rng: random.Random) -> tuple[Tensor, Tensor]:
-    """Return a float image in 0..1 with random brightness and contrast, mirrored half of the time, and its boxes."""
-    image = pixels.float() / 255
-    image = ((image - 0.5) * rng.uniform(0.8, 1.2) + 0.5 + rng.uniform(-0.1, 0.1)).clamp_(0, 1)
-    if rng.random() < 0.5:
-        image, width = image.flip(-1), image.shape[-1]
-        boxes = torch.stack((width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), dim=1)
-    return image, boxes
+        sample = self._kept.get(index) or load_sample(self.images[index], self._labels, self._image_size)
+        if len(self._kept) < self._room:
+            self._kept[index] = sample
+        return sample
 
 
 def split(images: Sequence[LabelledImage], fraction: float) -> tuple[list[LabelledImage], list[LabelledImage]]:

@@ -1,0 +1,171 @@
+"""What the administrator's places bring into the training's pod."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.operator.builders import trainingjob
+from vott_operator import desired
+from vott_operator.errors import PodTemplateError
+from vott_operator.place_settings import size_in_bytes
+from vott_operator.settings import TrainerSettings
+
+Object = dict[str, Any]
+SECRET: Object = {"secretName": "mine"}
+IDENTITY: Object = {"workloadIdentity": {"clientId": "abc"}}
+CONTAINER_URL = "https://acme.blob.core.windows.net/checkpoints"
+
+
+def template(settings: Object) -> Object:
+    made: Object = desired.job(trainingjob(), TrainerSettings.model_validate({"image": "t"} | settings))
+    found: Object = made["spec"]["template"]
+    return found
+
+
+def environment(settings: Object) -> dict[str, Object]:
+    variables = template(settings)["spec"]["containers"][0]["env"]
+    assert len({item["name"] for item in variables}) == len(variables)
+    return {item["name"]: item for item in variables}
+
+
+def plain(settings: Object) -> dict[str, str]:
+    return {name: item["value"] for name, item in environment(settings).items() if "value" in item}
+
+
+def keys(settings: Object) -> dict[str, bool]:
+    """The variables from the Secret, and whether each has to be there."""
+    references = {
+        name: item["valueFrom"]["secretKeyRef"] for name, item in environment(settings).items() if "valueFrom" in item
+    }
+    assert all(reference["name"] == "mine" and reference["key"] == name for name, reference in references.items())
+    return {name: not reference.get("optional") for name, reference in references.items()}
+
+
+def mounted(settings: Object) -> dict[str, Object]:
+    """The volume at each path, beside those that every pod has."""
+    spec = template(settings)["spec"]
+    volumes = {volume["name"]: volume for volume in spec["volumes"]}
+    assert len(volumes) == len(spec["volumes"])
+    mounts = spec["containers"][0]["volumeMounts"]
+    usual = ("/work", "/tmp", "/dev/shm")
+    return {
+        mount["mountPath"]: {**volumes[mount["name"]], "readOnly": mount.get("readOnly", False)}
+        for mount in mounts
+        if mount["mountPath"] not in usual
+    }
+
+
+def test_by_default_there_is_no_place_beside_the_messages_own() -> None:
+    assert not mounted({})
+    assert not keys({})
+    assert [name for name in plain({}) if name.startswith("VOTT_")] == [
+        "VOTT_WORK_DIR",
+        "VOTT_GRACE_SECONDS",
+        "VOTT_CHECKPOINT_SECONDS",
+    ]
+    assert plain({})["VOTT_CHECKPOINT_SECONDS"] == "600"
+
+
+def test_checkpoints_go_to_a_claim() -> None:
+    settings = {"checkpoints": {"persistentVolumeClaim": "mine", "everySeconds": 60}}
+    assert mounted(settings) == {
+        "/checkpoints": {"name": "checkpoints", "persistentVolumeClaim": {"claimName": "mine"}, "readOnly": False}
+    }
+    variables = plain(settings)
+    assert (variables["VOTT_CHECKPOINTS"], variables["VOTT_CHECKPOINT_SECONDS"]) == ("/checkpoints", "60")
+
+
+def test_checkpoints_go_to_a_store_that_the_own_identity_opens() -> None:
+    settings = {"checkpoints": {"url": CONTAINER_URL}} | IDENTITY
+    assert not mounted(settings)
+    assert not keys(settings)
+    assert plain(settings)["VOTT_CHECKPOINTS"] == CONTAINER_URL
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        ({"modelStore": SECRET | {"containers": ["models"]}}, {"AZURE_STORAGE_CONNECTION_STRING": True}),
+        (
+            {"modelStore": SECRET | {"containers": ["https://acme.blob.core.windows.net/models"]}} | IDENTITY,
+            {"AZURE_STORAGE_CONNECTION_STRING": False},
+        ),
+        (
+            {"modelStore": SECRET, "checkpoints": {"url": CONTAINER_URL}},
+            {"AZURE_STORAGE_CONNECTION_STRING": False},
+        ),
+        (
+            {"modelStore": SECRET | {"buckets": ["models"]}},
+            {
+                "AWS_ACCESS_KEY_ID": True,
+                "AWS_SECRET_ACCESS_KEY": True,
+                "AWS_SESSION_TOKEN": False,
+                "AWS_REGION": False,
+                "AWS_ENDPOINT_URL": False,
+            },
+        ),
+        ({"modelStore": {"buckets": ["models"]}}, {}),
+        ({"modelStore": SECRET}, {}),
+    ],
+    ids=["named container", "container's URL", "checkpoints", "bucket", "bucket without a Secret", "nothing to open"],
+)
+def test_of_the_secret_a_pod_gets_what_its_stores_need(settings: Object, variables: dict[str, bool]) -> None:
+    assert keys(settings) == variables
+
+
+def test_the_allowed_containers_and_buckets_are_told() -> None:
+    variables = plain({"modelStore": SECRET | {"containers": ["a", "b"], "buckets": ["one", "two/of-us", "*"]}})
+    assert (variables["VOTT_MODEL_CONTAINERS"], variables["VOTT_MODEL_BUCKETS"]) == ("a,b", "one,two/of-us,*")
+
+
+def test_a_workload_identity_is_a_label_of_the_pods() -> None:
+    label = "azure.workload.identity/use"
+    assert template(IDENTITY)["metadata"]["labels"][label] == "true"
+    assert label not in template({})["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    ("place", "volume"),
+    [
+        ({"persistentVolumeClaim": "images"}, {"persistentVolumeClaim": {"claimName": "images"}}),
+        ({"hostPath": "/var/images"}, {"hostPath": {"path": "/var/images", "type": "DirectoryOrCreate"}}),
+    ],
+)
+def test_images_are_kept_on_a_claim_or_on_the_node(place: Object, volume: Object) -> None:
+    settings = {"imageCache": place | {"sizeLimit": "10Gi"}}
+    assert mounted(settings) == {"/cache": {"name": "image-cache", "readOnly": False} | volume}
+    variables = plain(settings)
+    assert (variables["VOTT_IMAGE_CACHE"], variables["VOTT_IMAGE_CACHE_BYTES"]) == ("/cache", str(10 * 2**30))
+
+
+@pytest.mark.parametrize(
+    ("place", "volume"),
+    [
+        ({"configMap": "ours"}, {"configMap": {"name": "ours", "optional": True}}),
+        ({"persistentVolumeClaim": "ours"}, {"persistentVolumeClaim": {"claimName": "ours"}}),
+    ],
+)
+def test_plugins_come_from_a_volume_which_trainings_can_not_change(place: Object, volume: Object) -> None:
+    assert mounted({"plugins": place}) == {"/plugins": {"name": "plugins", "readOnly": True} | volume}
+    assert plain({"plugins": place})["VOTT_PLUGINS"] == "/plugins"
+
+
+def test_a_pod_template_may_not_move_a_place() -> None:
+    moved = {"containers": [{"name": "trainer", "env": [{"name": "VOTT_CHECKPOINTS", "value": "/elsewhere"}]}]}
+    settings = TrainerSettings.model_validate({"image": "t", "checkpoints": {"persistentVolumeClaim": "mine"}})
+    with pytest.raises(PodTemplateError, match="VOTT_CHECKPOINTS"):
+        desired.job(trainingjob({"podTemplate": {"spec": moved}}), settings)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "size"),
+    [("1", 1), ("5k", 5000), ("3Ki", 3072), ("2Mi", 2**21), ("100Gi", 100 * 2**30), ("1T", 10**12)],
+)
+def test_a_quantity_is_counted_in_bytes(quantity: str, size: int) -> None:
+    assert size_in_bytes(quantity) == size
+
+
+@pytest.mark.parametrize("quantity", ["", "1 Gi", "1.5Gi", "-1Gi", "Gi", "1gb", "1ki", "1Ki5"])
+def test_what_is_no_quantity_is_refused(quantity: str) -> None:
+    with pytest.raises(ValueError, match="is no size"):
+        size_in_bytes(quantity)

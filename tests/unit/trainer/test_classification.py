@@ -1,0 +1,184 @@
+"""Classification: real trainings on small images, and its parts."""
+
+import io
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.unit.trainer.conftest import annotated
+from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.shapes import WIDTH, image_with_shapes, png
+from vott_trainer.annotations import Box
+from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
+from vott_trainer.learning.learn import learn
+from vott_trainer.parameters import validate
+from vott_trainer.plugins.base import LabelledImage, Links, Trained
+from vott_trainer.plugins.classification import (
+    Classification,
+    ClassificationParameters,
+    load,
+    scores,
+    varied,
+)
+from vott_trainer.progress import Progress
+from vott_trainer.training_run import TrainingRun
+from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
+from vott_trainer.vision.crops import GREY, View, load_square, split_by_class
+
+CPU = torch.device("cpu")
+
+
+def one_shape(seed: int) -> tuple[bytes, str]:
+    """A picture without colours of one shape, and what it is."""
+    content, shapes = image_with_shapes(seed)
+    half = Image.open(io.BytesIO(content)).crop((0, 0, WIDTH // 2, WIDTH // 2)).convert("L").convert("RGB")
+    return png(half), shapes[0].label
+
+
+def classified(server: HttpServer, count: int) -> str:
+    """Serve `count` images of one shape each, and lines of url,class; return the file's URL."""
+    lines = []
+    for number in range(count):
+        content, label = one_shape(number)
+        lines.append(f"{server.serve(f'/images/{number}.png', content)},{label}")
+    return server.serve("/annotations.csv", "\n".join(lines).encode())
+
+
+def train(annotations: str, folder: Path, **parameters: object) -> tuple[Trained, TrainingRun]:
+    values = validate(ClassificationParameters, parameters)
+    run = TrainingRun(Links(annotations, "", None), folder, Progress(), parameters=values)
+    trained = learn(Classification(), run, values)  # type: ignore[arg-type]
+    (run.model_dir / "config.json").write_text(json.dumps(trained.config))
+    return trained, run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, TrainingRun]:
+    """One training with its default parameters that several tests look at."""
+    with HttpServer() as server:
+        return train(classified(server, 150), tmp_path_factory.mktemp("work"))
+
+
+def test_three_shapes_are_told_apart(trained: tuple[Trained, TrainingRun]) -> None:
+    assert trained[0].metrics["accuracy"] >= 0.95
+
+
+def test_the_saved_model_is_as_good_on_images_it_never_saw(
+    trained: tuple[Trained, TrainingRun], tmp_path: Path
+) -> None:
+    plugin, right = Classification(), 0
+    for seed in range(1000, 1100):
+        content, label = one_shape(seed)
+        (tmp_path / "image.png").write_bytes(content)
+        best, *others = plugin.predict(trained[1].model_dir, tmp_path / "image.png")
+        right += best.label == label
+        assert len(others) == 2
+        assert best.box is None
+        assert best.score + sum(other.score for other in others) == pytest.approx(1)
+    assert right >= 95
+
+
+def test_the_models_files_tell_what_it_is(trained: tuple[Trained, TrainingRun]) -> None:
+    result, run = trained
+    assert (run.model_dir / "labels.txt").read_text() == "circle\nsquare\ntriangle\n"
+    assert result.config["architecture"] == "resnet_tiny"
+    assert isinstance(load(run.model_dir)[0], Classifier)
+
+
+def test_the_report_counts_images_of_each_class(trained: tuple[Trained, TrainingRun]) -> None:
+    counts = trained[0].details["counts"]
+    assert counts == {
+        "trainingImages": 120,
+        "heldOutImages": 30,
+        "images": {"circle": 50, "square": 50, "triangle": 50},
+    }
+
+
+def test_boxes_are_classified_where_images_have_no_class(server: HttpServer, tmp_path: Path) -> None:
+    result, _ = train(annotated(server, 30), tmp_path, epochs=12, imageSize=48)
+    assert result.details["counts"]["trainingImages"] + result.details["counts"]["heldOutImages"] == 60
+    assert result.metrics["accuracy"] > 0.8
+    assert result.evaluation
+    assert all(example.truth[0].box for example in result.evaluation.examples)
+
+
+@pytest.mark.parametrize("what", ["boxes", "images"])
+def test_a_kind_that_is_not_annotated_is_refused(what: str, server: HttpServer, tmp_path: Path) -> None:
+    url = classified(server, 4) if what == "boxes" else annotated(server, 4)
+    with pytest.raises(BadAnnotationsError, match=r"No (box|image) has a class"):
+        train(url, tmp_path, classify=what)
+
+
+def test_a_single_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
+    lines = [f"{server.serve(f'/{n}.png', one_shape(n)[0])},thing" for n in range(3)]
+    with pytest.raises(BadAnnotationsError, match="only images of the class 'thing'"):
+        train(server.serve("/annotations.csv", "\n".join(lines).encode()), tmp_path)
+
+
+def test_one_image_of_each_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
+    with pytest.raises(NoUsableImagesError, match="only one image of each class"):
+        train(classified(server, 3), tmp_path)
+
+
+def test_an_unknown_architecture_lists_those_that_exist() -> None:
+    with pytest.raises(InvalidParametersError, match=r"resnet_tiny.*efficientnet_b0"):
+        validate(ClassificationParameters, {"architecture": "vgg"})
+
+
+def test_defaults_follow_device_and_number_of_images() -> None:
+    chosen = ClassificationParameters().resolved(60, CPU)
+    assert (chosen.architecture, chosen.epochs, chosen.batch_size, chosen.image_size) == ("resnet_tiny", 100, 16, 64)
+    assert ClassificationParameters().resolved(10, torch.device("cuda")).architecture == "resnet50"
+    assert ClassificationParameters().resolved(100_000, CPU).epochs == 8
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_architecture_scores_every_class(name: str) -> None:
+    model = build(name, 5)
+    found = scores(model, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), CPU)
+    assert found.shape == (2, 5)
+    assert found.sum(dim=1).tolist() == pytest.approx([1, 1])
+    heads = CLASSIFIERS[name].heads
+    assert {tensor.shape[0] for key, tensor in model.state_dict().items() if key.startswith(heads[0].prefix)} == {5}
+
+
+def test_an_image_keeps_its_proportions_in_the_square(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 40), (255, 0, 0)).save(tmp_path / "wide.png")
+    square = load_square(tmp_path / "wide.png", 40)
+    assert square.shape == (3, 40, 40)
+    assert tuple(square[:, 0, 0].tolist()) == GREY
+    assert square[:, 20, 20].tolist() == [255, 0, 0]
+
+
+def test_a_box_is_cut_out_as_far_as_it_lies_in_the_image(tmp_path: Path) -> None:
+    pixels = np.zeros((50, 50, 3), np.uint8)
+    pixels[:, 25:] = 255
+    Image.fromarray(pixels).save(tmp_path / "half.png")
+    assert (load_square(tmp_path / "half.png", 10, Box(25, 0, 100, 25, "")) == 255).sum() == 3 * 10 * 10
+    assert load_square(tmp_path / "half.png", 10, Box(60, 60, 5, 5, "")).shape == (3, 10, 10)
+
+
+def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(tmp_path: Path) -> None:
+    views = []
+    for number in range(20):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(bytes([number]))
+        image = LabelledImage("", path, [])
+        views += [View(image, "rare" if number < 2 else "common")] * 2
+    training, held_out = split_by_class(views, 0.2)
+    assert {view.label for view in training} == {view.label for view in held_out} == {"rare", "common"}
+    assert not {view.image.path for view in training} & {view.image.path for view in held_out}
+    assert {view.image.path for view in split_by_class(views[::-1], 0.2)[1]} == {view.image.path for view in held_out}
+
+
+def test_variation_is_the_same_for_the_same_seed() -> None:
+    pixels = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    one, same, other = (varied(pixels, random.Random(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert one.shape == pixels.shape

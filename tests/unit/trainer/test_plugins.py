@@ -1,0 +1,163 @@
+"""Plugins are found by name, and one that can't be loaded says why."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from vott_trainer import plugins
+from vott_trainer.errors import BrokenPluginError, UnknownPluginError
+from vott_trainer.plugins.hello_world import HelloWorld
+from vott_trainer.plugins.script import Script
+
+PLUGIN = """
+from pathlib import Path
+from vott_trainer.plugins.base import Parameters, Prediction, Run, Trained
+from {helper} import ANSWER
+
+class Plugin:
+    parameters = Parameters
+    def train(self, run: Run, parameters: Parameters) -> Trained:
+        return Trained({{"answer": ANSWER}})
+    def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
+        return []
+"""
+SCRIPT = "import argparse\nraise SystemExit('this file must not be imported')\n"
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Mapping[str, str]:
+    """The environment of a trainer with an empty folder of plugins, which is `tmp_path`."""
+    return {"VOTT_PLUGINS": str(tmp_path)}
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def broken(name: str, environment: Mapping[str, str]) -> str:
+    with pytest.raises(BrokenPluginError) as error:
+        plugins.load(name, environment)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", plugins.BUILT_IN)
+def test_every_built_in_plugin_loads(name: str, mounted: Mapping[str, str]) -> None:
+    assert issubclass(plugins.load(name, mounted).parameters, plugins.base.Parameters)
+
+
+def test_an_unknown_name_lists_those_that_exist(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path / "old/plugin.py", SCRIPT)
+    with pytest.raises(UnknownPluginError, match=r"no plugin 'yolo'.*classification, detection, hello-world, old"):
+        plugins.load("yolo", mounted)
+
+
+def test_a_missing_folder_is_no_fault(tmp_path: Path) -> None:
+    assert isinstance(plugins.load("hello-world", {"VOTT_PLUGINS": str(tmp_path / "nowhere")}), HelloWorld)
+
+
+def test_a_file_that_defines_plugin_is_imported_with_what_lies_beside_it(
+    mounted: Mapping[str, str], tmp_path: Path
+) -> None:
+    write(tmp_path / "mine/plugin.py", PLUGIN.format(helper="helper_of_mine"))
+    write(tmp_path / "mine/helper_of_mine.py", "ANSWER = 42.0\n")
+    plugin = plugins.load("mine", mounted)
+    assert plugin.train(None, None).metrics == {"answer": 42.0}  # type: ignore[union-attr, arg-type]
+
+
+@pytest.mark.parametrize("definition", ["Plugin = Mine", "from mine_elsewhere import Mine as Plugin"])
+def test_plugin_may_be_another_name_of_the_class(definition: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
+    body = PLUGIN.format(helper="math").replace("ANSWER", "pi").replace("class Plugin", "class Mine")
+    write(tmp_path / "renamed/mine_elsewhere.py", body)
+    write(tmp_path / "renamed/plugin.py", f"{body if 'import' not in definition else ''}\n{definition}\n")
+    assert type(plugins.load("renamed", mounted)).__name__ == "Mine"
+
+
+@pytest.mark.parametrize("path", ["old/plugin.py", "old.py"])
+def test_any_other_file_is_a_script_and_not_imported(path: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path / path, SCRIPT)
+    assert isinstance(plugins.load("old", mounted), Script)
+
+
+def test_the_hidden_folders_of_a_mounted_configmap_are_no_plugins(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path / "..2026_01_01/old.py", SCRIPT)
+    (tmp_path / "..data").symlink_to(tmp_path / "..2026_01_01")
+    (tmp_path / "old.py").symlink_to(tmp_path / "..data/old.py")
+    write(tmp_path / "..data/plugin.py", SCRIPT)
+    with pytest.raises(UnknownPluginError, match=r"hello-world, old\.$"):
+        plugins.load("?", mounted)
+
+
+def test_a_name_never_leads_out_of_the_folder(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path.parent / "outside/plugin.py", SCRIPT)
+    with pytest.raises(UnknownPluginError):
+        plugins.load("../outside", mounted)
+
+
+def test_an_import_error_names_file_and_line(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    path = write(tmp_path / "mine/plugin.py", "import math\nimport a_module_that_is_not_there\nclass Plugin: ...\n")
+    told = broken("mine", mounted)
+    assert "ModuleNotFoundError: No module named 'a_module_that_is_not_there'" in told
+    assert f"({path}, line 2)" in told
+
+
+def test_an_import_error_further_down_names_that_file(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path / "mine/plugin.py", "from deeper_module import thing as Plugin\n")
+    path = write(tmp_path / "mine/deeper_module.py", "\n\nthing = 1 / 0\n")
+    assert f"ZeroDivisionError: division by zero ({path}, line 3)" in broken("mine", mounted)
+
+
+def test_a_syntax_error_names_file_and_line(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    path = write(tmp_path / "mine/plugin.py", "import math\ndef train(:\n")
+    assert re.search(rf"SyntaxError: .*\({re.escape(str(path))}, line 2\)", broken("mine", mounted))
+
+
+def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    write(tmp_path / "mine/plugin.py", "class Plugin: ...\nraise SystemExit(3)\n")
+    assert "SystemExit: 3" in broken("mine", mounted)
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ("pass", "`parameters`"),
+        ("parameters = int", "`parameters`"),
+        ("from vott_trainer.plugins.base import Parameters as parameters", "`train`, `predict`"),
+        ("from vott_trainer.plugins.base import Parameters as parameters\n    def train(self): ...", "`predict`"),
+        (
+            "from vott_trainer.plugins.base import Parameters as parameters\n    def loss(self): ...",
+            "`data`, `model`, `batch`, `evaluate`, `export`, `predict`",
+        ),
+    ],
+)
+def test_a_class_that_is_no_plugin_is_told_what_it_lacks(
+    body: str, missing: str, mounted: Mapping[str, str], tmp_path: Path
+) -> None:
+    write(tmp_path / "mine/plugin.py", f"class Plugin:\n    {body}\n")
+    assert f"it has no {missing}" in broken("mine", mounted)
+
+
+def test_two_plugins_of_one_name_are_refused_when_asked_for(mounted: Mapping[str, str], tmp_path: Path) -> None:
+    path = write(tmp_path / "hello-world/plugin.py", SCRIPT)
+    told = broken("hello-world", mounted)
+    assert "vott_trainer.plugins.hello_world:HelloWorld" in told
+    assert str(path) in told
+    assert plugins.load("detection", mounted)
+
+
+def test_an_installed_package_brings_plugins(
+    mounted: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "site-packages"
+    write(packages / "of_a_package.py", PLUGIN.format(helper="math").replace("ANSWER", "pi"))
+    write(packages / "of_a_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: of-a-package\nVersion: 1.0\n")
+    write(
+        packages / "of_a_package-1.0.dist-info/entry_points.txt",
+        "[vott_trainer.plugins]\ninstalled = of_a_package:Plugin\ngone = of_a_package:Gone\n",
+    )
+    monkeypatch.syspath_prepend(packages)
+    assert type(plugins.load("installed", mounted)).__module__ == "of_a_package"
+    assert "has no attribute 'Gone'" in broken("gone", mounted)

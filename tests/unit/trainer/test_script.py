@@ -1,0 +1,139 @@
+"""The first VoTT-train's plugins: real programs, run as they were."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vott_trainer.errors import InterruptedTrainingError, UsageError
+from vott_trainer.interruption import Interruption
+from vott_trainer.parameters import validate
+from vott_trainer.plugins.base import Links
+from vott_trainer.plugins.script import Script, ScriptError
+from vott_trainer.progress import Progress
+from vott_trainer.training_run import TrainingRun
+
+LINKS = Links("https://store/a.csv?sig=SECRET", "https://store/models/1.tgz?sig=SECRET", "https://callback/?sig=SECRET")
+Write = Callable[[str], Script]
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Write:
+    """Makes a plugin of a program's text."""
+
+    def write(text: str) -> Script:
+        path = tmp_path / "plugins/old/plugin.py"
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8")
+        return Script(path)
+
+    return write
+
+
+def run(
+    plugin: Script, folder: Path, *, links: Links = LINKS, parameters: dict[str, object] | None = None
+) -> TrainingRun:
+    """Run a script to its end."""
+    training = TrainingRun(links, folder / "work", Progress())
+    plugin.train(training, validate(plugin.parameters, parameters or {}))  # type: ignore[arg-type]
+    return training
+
+
+def failure(plugin: Script, folder: Path) -> ScriptError:
+    with pytest.raises(ScriptError) as error:
+        run(plugin, folder)
+    return error.value
+
+
+def test_a_script_gets_the_urls_in_an_empty_working_directory(script: Write, tmp_path: Path) -> None:
+    told = tmp_path / "told.json"
+    plugin = script(f"import json, os, sys\njson.dump([sys.argv[1:], os.listdir()], open({str(told)!r}, 'w'))\n")
+    run(plugin, tmp_path)
+    arguments, files = json.loads(told.read_text())
+    assert arguments == ["--annotations", LINKS.annotations, "--model", LINKS.model, "--status", LINKS.status]
+    assert files == []
+
+
+def test_without_a_callback_there_is_no_status(script: Write, tmp_path: Path) -> None:
+    plugin = script("import sys\nassert '--status' not in sys.argv, sys.argv\n")
+    run(plugin, tmp_path, links=Links(LINKS.annotations, LINKS.model, None))
+
+
+def test_parameters_come_as_json_in_the_environment(script: Write, tmp_path: Path) -> None:
+    text = "import json, os\nassert json.loads(os.environ['VOTT_PARAMETERS']) == {'epochs': 3, 'net': {'depth': 2}}\n"
+    run(script(text), tmp_path, parameters={"epochs": 3, "net": {"depth": 2}})
+
+
+def test_modules_beside_the_script_are_found(script: Write, tmp_path: Path) -> None:
+    plugin = script("import beside\n")
+    (tmp_path / "plugins/old/beside.py").write_text("")
+    run(plugin, tmp_path)
+
+
+def test_a_failure_tells_the_last_lines_of_standard_error(script: Write, tmp_path: Path) -> None:
+    text = "import sys\nfor n in range(100): print('line', n, file=sys.stderr)\nraise ValueError('no such layer')\n"
+    error = failure(script(text), tmp_path)
+    assert "ended with exit code 1" in str(error)
+    assert str(error).endswith("ValueError: no such layer")
+    assert "line 99" in str(error)
+    assert "line 50\n" not in str(error)
+    assert error.exit_code == 70
+
+
+def test_output_reaches_the_log_without_secrets(
+    script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = "import sys\nprint('reading', sys.argv[2])\nprint('writing', sys.argv[4], file=sys.stderr)\nsys.exit(1)\n"
+    error = failure(script(text), tmp_path)
+    out, err = capfd.readouterr()
+    assert "reading https://store/a.csv\n" in out
+    assert "writing https://store/models/1.tgz\n" in err
+    assert "SECRET" not in out + err + str(error)
+
+
+@pytest.mark.parametrize(("code", "meant"), [(2, 70), (64, 64), (65, 65), (66, 66), (73, 73), (75, 70), (143, 70)])
+def test_only_final_exit_codes_keep_their_meaning(code: int, meant: int, script: Write, tmp_path: Path) -> None:
+    assert failure(script(f"raise SystemExit({code})"), tmp_path).exit_code == meant
+
+
+def test_a_killed_script_says_by_what(script: Write, tmp_path: Path) -> None:
+    error = failure(script("import os\nos.kill(os.getpid(), 9)\n"), tmp_path)
+    assert "was ended by SIGKILL, which mostly means that memory ran out" in str(error)
+    assert error.exit_code == 128 + signal.SIGKILL
+
+
+def test_output_that_is_no_text_does_no_harm(script: Write, tmp_path: Path) -> None:
+    text = "import sys\nsys.stderr.buffer.write(b'\\xff\\xfe' * 50_000)\nsys.stderr.flush()\nsys.exit(1)\n"
+    assert "�" in str(failure(script(text), tmp_path))
+
+
+def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path: Path) -> None:
+    saved, ready = tmp_path / "saved", tmp_path / "ready"
+    plugin = script(
+        "import pathlib, signal, sys, time\n"
+        f"def save(*_): pathlib.Path({str(saved)!r}).write_text('all'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, save)\n"
+        f"pathlib.Path({str(ready)!r}).touch()\n"
+        "while True: time.sleep(1)\n"
+    )
+    interruption = Interruption(leave=lambda _code: pytest.fail("ended at once"))
+    training = TrainingRun(LINKS, tmp_path / "work", Progress(), interruption=interruption)
+
+    def interrupt() -> None:
+        while not ready.exists():
+            time.sleep(0.01)
+        interruption.request()
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(InterruptedTrainingError):
+        plugin.train(training, validate(plugin.parameters, {}))  # type: ignore[arg-type]
+    assert saved.read_text() == "all"
+
+
+def test_only_the_script_knows_its_model(script: Write, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"plugin\.py knows how to use its model"):
+        script("").predict(tmp_path, tmp_path)

@@ -1,0 +1,134 @@
+"""From a file of any dialect to annotations: a few faulty entries are left out and listed, too many are an error that lists them."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from vott_trainer.annotations import coco, csv_file, json_file, vott_json
+from vott_trainer.annotations.links import Links
+from vott_trainer.annotations.model import AnnotatedImage, Annotations, Entries, Fault, Row
+from vott_trainer.errors import BadAnnotationsError
+from vott_trainer.findings import MOST_LISTED, Finding, shortened
+from vott_trainer.urls import redact
+
+Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
+
+DROPPED_FRACTION = 0.1
+MOST_NAMED = 5  # faults in an error's text
+JSON_DIALECTS: dict[str, Callable[[Any, Links], Entries]] = {"coco": coco.entries, "vott-json": vott_json.entries}
+
+
+def read(
+    path: Path,
+    name: str,
+    *,
+    annotation_format: Format = "auto",
+    annotations_url: str | None = None,
+    images_url: str | None = None,
+) -> Annotations:
+    """Read an annotation file.
+
+    Args:
+        name: how messages call the file.
+        annotation_format: the dialect (docs/annotations.md); `auto` tells all of them but `corners`.
+        annotations_url: where the file came from; relative paths of images begin from its folder, with its query.
+        images_url: where relative paths begin from instead, itself a URL or a path from there.
+
+    Raises:
+        BadAnnotationsError: more than a tenth of the entries can't be used, or none says what is to be seen; names the file
+            and the first faulty places.
+    """
+    gathered = _Gathered(name)
+    try:
+        for place, found in _entries(path, annotation_format, Links.of(annotations_url, images_url)):
+            gathered.add(place, found)
+    except Fault as fault:
+        raise BadAnnotationsError(
+            f"{name} {redact(str(fault))}. Correct the file, or name its format in the parameter annotationFormat, "
+            "and send the message again."
+        ) from fault
+    return gathered.annotations()
+
+
+def droppable(total: int) -> int:
+    """Return how many of `total` entries may be left out: a tenth; a file with fewer than ten is soon put right."""
+    return int(total * DROPPED_FRACTION)
+
+
+def _entries(path: Path, kind: str, links: Links) -> Entries:
+    if kind in csv_file.KINDS:
+        return csv_file.entries(path, kind, links)
+    if kind == "auto" and not _begins_like_json(path):
+        return csv_file.entries(path, None, links)
+    document = json_file.load(path)
+    return JSON_DIALECTS[_tell(document) if kind == "auto" else kind](document, links)
+
+
+def _begins_like_json(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+
+
+def _tell(document: Any) -> str:
+    if coco.is_one(document):
+        return "coco"
+    if vott_json.is_one(document):
+        return "vott-json"
+    raise Fault("is JSON, but neither a VoTT export (with assets) nor COCO (with images, annotations and categories)")
+
+
+@dataclass
+class _Gathered:
+    """The images so far, by URL, and the faults."""
+
+    name: str
+    images: dict[str, AnnotatedImage] = field(default_factory=dict)
+    faults: list[Finding] = field(default_factory=list)
+    faulty: int = 0
+    total: int = 0
+
+    def add(self, place: str, found: Row | Fault) -> None:
+        self.total += 1
+        try:
+            if isinstance(found, Fault):
+                raise found
+            self._add(found)
+        except Fault as fault:
+            self.faulty += 1
+            if len(self.faults) < MOST_LISTED:
+                self.faults.append(Finding("line", f"{self.name} {place}", redact(str(fault))))
+
+    def _add(self, row: Row) -> None:
+        image = self.images.get(row.url) or AnnotatedImage(row.url, label=row.label, size=row.size)
+        if row.label and image.label and row.label != image.label:
+            raise Fault(f"expected one class for each image, found {row.label!r} after {image.label!r}")
+        if row.label and not image.label:
+            image = replace(image, label=row.label)
+        if row.box:
+            image.boxes.append(row.box)
+        self.images[row.url] = image
+
+    def annotations(self) -> Annotations:
+        """Return what was gathered, unless that is too little."""
+        if self.faulty > droppable(self.total):
+            raise BadAnnotationsError(self._too_many())
+        images = list(self.images.values())
+        labels = {box.label for image in images for box in image.boxes} | {i.label for i in images if i.label}
+        if not labels:
+            raise BadAnnotationsError(
+                f"{self.name} holds no annotated object: expected lines of url,x,y,width,height,class or one of the other "
+                "formats of docs/annotations.md. Annotate some images, export again and send the message again."
+            )
+        return Annotations(images, sorted(labels), shortened(self.faults, self.faulty))
+
+    def _too_many(self) -> str:
+        first = "; ".join(f"{fault.where}: {fault.what}" for fault in itertools.islice(self.faults, MOST_NAMED))
+        if self.faulty == 1:
+            unit = self.faults[0].where.removeprefix(self.name).split()[0]
+            return f"{first}. Correct the {unit} and send the message again."
+        return (
+            f"{first}{'; …' if self.faulty > MOST_NAMED else ''}. {self.faulty} of {self.total} entries can't be used, "
+            f"at most {droppable(self.total)} may be left out. Correct them and send the message again."
+        )

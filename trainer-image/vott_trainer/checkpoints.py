@@ -1,0 +1,147 @@
+"""The last two checkpoints of a training in a store, from which the next attempt goes on.
+
+Two slots take turns, and `index.json` says what lies in them. It is written last: until then the other slot's checkpoint counts, so that
+a kill at any instant leaves a whole one. This needs neither the right to list nor the right to delete.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vott_trainer.errors import TrainerError
+from vott_trainer.stores.base import Store
+
+log = logging.getLogger(__name__)
+
+INDEX = "index.json"
+SLOTS = ("0.pt", "1.pt")
+
+
+@dataclass(frozen=True)
+class Reached:
+    """How far a training is: `step` steps of `epoch` (from 1) are done, `fraction` of the whole.
+
+    `work` is a digest of what is trained on what: a checkpoint of other work is of no use.
+    """
+
+    work: str
+    epoch: int
+    step: int
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Checkpoint(Reached):
+    """One that was stored and verified, when, and where."""
+
+    url: str
+    slot: str
+    sha256: str
+    time: str
+
+
+class Checkpoints:
+    """Those of one training. Errors of the store are logged, and never end a training.
+
+    Args:
+        folder: for the files on their way.
+    """
+
+    def __init__(self, store: Store, folder: Path, every_seconds: float) -> None:
+        self._store, self._folder, self.every_seconds = store, folder, every_seconds
+        self._known: list[Checkpoint] = []
+        folder.mkdir(parents=True, exist_ok=True)
+        self._saving: threading.Thread | None = None
+
+    @property
+    def newest(self) -> Checkpoint | None:
+        """The last one that was stored or found."""
+        return self._known[0] if self._known else None
+
+    def look(self) -> Checkpoint | None:
+        """Read the index; return what the newest checkpoint is, unverified."""
+        path = self._folder / INDEX
+        try:
+            if self._store.get(INDEX, path):
+                self._known = [Checkpoint(**one) for one in json.loads(path.read_bytes())["checkpoints"]]
+        except (TrainerError, OSError, ValueError, TypeError, KeyError) as error:
+            log.warning("the checkpoints at %s can't be read, the training begins anew: %s", self._store.shown, error)
+        return self.newest
+
+    def fetch(self, work: str) -> tuple[Checkpoint, Path] | None:
+        """Return the newest whole checkpoint of that work and the file that holds it; None where there is none."""
+        for checkpoint in self._known:
+            if checkpoint.work != work:
+                log.info("the checkpoint of epoch %d is of other images or parameters: not used", checkpoint.epoch)
+            elif path := self._fetch(checkpoint):
+                return checkpoint, path
+        return None
+
+    def _fetch(self, checkpoint: Checkpoint) -> Path | None:
+        path = self._folder / f"found-{checkpoint.slot}"
+        try:
+            if self._store.get(checkpoint.slot, path) and _sha256(path) == checkpoint.sha256:
+                return path
+            log.warning("the checkpoint %s is damaged or gone", checkpoint.url)
+        except (TrainerError, OSError) as error:
+            log.warning("the checkpoint %s can't be read: %s", checkpoint.url, error)
+        return None
+
+    def save(self, write: Callable[[Path], None], reached: Reached) -> bool:
+        """Store what `write` writes to a file; return whether it is there now."""
+        slot = SLOTS[1] if self.newest and self.newest.slot == SLOTS[0] else SLOTS[0]
+        path = self._folder / slot
+        try:
+            write(path)
+            stored = self._store.put(path, slot)
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            made = Checkpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
+            self._write_index([made, *self._known[:1]])
+        except (TrainerError, OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
+            log.warning("no checkpoint at epoch %d, step %d; training goes on: %s", reached.epoch, reached.step, error)
+            return False
+        finally:
+            path.unlink(missing_ok=True)
+        log.info("checkpoint at epoch %d, step %d: %s", reached.epoch, reached.step, stored.url)
+        return True
+
+    def save_meanwhile(self, write: Callable[[Path], None], reached: Reached) -> None:
+        """Do the same in a thread, while the training goes on; not if the last one is still on its way."""
+        if not self.saving:
+            self._saving = threading.Thread(target=self.save, args=(write, reached), name="checkpoint", daemon=True)
+            self._saving.start()
+
+    @property
+    def saving(self) -> bool:
+        """Whether one is on its way."""
+        return bool(self._saving and self._saving.is_alive())
+
+    def wait(self) -> None:
+        """Return when none is on its way any more."""
+        if self._saving:
+            self._saving.join()
+
+    def clear(self) -> None:
+        """Remove all that is there: the training is over."""
+        self.wait()
+        try:
+            for name in (INDEX, *SLOTS) if self._known else ():
+                self._store.delete(name)
+        except TrainerError as error:
+            log.warning("the checkpoints at %s stay there: %s", self._store.shown, error)
+
+    def _write_index(self, known: list[Checkpoint]) -> None:
+        path = self._folder / INDEX
+        path.write_text(json.dumps({"checkpoints": [asdict(one) for one in known]}, indent=2), encoding="utf-8")
+        self._store.put(path, INDEX)
+        self._known = known
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

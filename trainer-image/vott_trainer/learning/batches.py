@@ -1,0 +1,147 @@
+"""Batches made in the background: the same seed gives the same ones, wherever in the training one begins."""
+
+import dataclasses
+import math
+import queue
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from vott_trainer.learning.learner import Batch, Item, Learner
+from vott_trainer.ranks import Ranks
+
+T = TypeVar("T")
+AHEAD = 2  # batches that wait ready
+
+
+def share(items: Sequence[T], ranks: Ranks) -> list[int]:
+    """Return the numbers of the items that one rank learns from: equally many on each, a few twice where they do not divide."""
+    each = math.ceil(len(items) / ranks.world_size)
+    return [(ranks.rank + number * ranks.world_size) % len(items) for number in range(each)]
+
+
+@dataclass
+class Step:
+    """What one step learns from: the decoded items with a seed each, and the batches they make, each with its size, on the CPU."""
+
+    items: list[Item]
+    seeds: list[str]
+    parts: list[tuple[Batch, int]]
+
+    @property
+    def names(self) -> list[str]:
+        """The items' names, for messages."""
+        return [item.name for item in self.items]
+
+
+class Batches:
+    """The steps of each epoch.
+
+    Args:
+        batch_size: items a step of this process.
+        parts: into how many batches the items of a step are divided; may be raised while the training runs.
+        pin: whether the batches go to a GPU, and so into memory that is copied from quickly.
+    """
+
+    def __init__(
+        self,
+        plugin: Learner,
+        items: Sequence[Any],
+        *,
+        batch_size: int,
+        seed: int,
+        ranks: Ranks,
+        workers: int,
+        parts: int = 1,
+        pin: bool = False,
+    ) -> None:
+        self._plugin, self._items, self._numbers = plugin, items, share(items, ranks)
+        self._batch_size, self._seed, self._workers, self._pin = batch_size, f"{seed}/{ranks.rank}", workers, pin
+        self.parts = parts
+
+    def __len__(self) -> int:
+        """Return the number of steps an epoch."""
+        return math.ceil(len(self._numbers) / self._batch_size)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Step]:
+        """Yield the steps of one epoch, without the first `start` ones; the next ones are made meanwhile."""
+        order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 - no secret
+        chunks = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
+        yield from _ahead(self._steps(epoch, chunks[start:]))
+
+    def divided(self, step: Step) -> Step:
+        """Return the same step in as many parts as there are now."""
+        return Step(step.items, step.seeds, self._parts(step.items, step.seeds))
+
+    def _steps(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Step]:
+        with ThreadPoolExecutor(self._workers, "decode") as pool:
+            for chunk in chunks:
+                items = list(pool.map(self._items.__getitem__, chunk))
+                seeds = [f"{self._seed}/{epoch}/{number}" for number in chunk]
+                yield Step(items, seeds, self._parts(items, seeds))
+
+    def _parts(self, items: Sequence[Item], seeds: Sequence[str]) -> list[tuple[Batch, int]]:
+        size = math.ceil(len(items) / min(self.parts, len(items)))
+        return [self._part(items[at : at + size], seeds[at : at + size]) for at in range(0, len(items), size)]
+
+    def _part(self, items: Sequence[Item], seeds: Sequence[str]) -> tuple[Batch, int]:
+        batch = self._plugin.batch(items, [random.Random(seed) for seed in seeds])  # noqa: S311 - variation, no secret
+        return each_tensor(batch, Tensor.pin_memory) if self._pin else batch, len(items)
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch on the device."""
+    return each_tensor(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def each_tensor(value: Any, change: Any) -> Any:
+    """Return `value` with every tensor in its lists, tuples, dicts and dataclasses changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: each_tensor(one, change) for key, one in value.items()}
+    if isinstance(value, list):
+        return [each_tensor(one, change) for one in value]
+    if isinstance(value, tuple):
+        changed = [each_tensor(one, change) for one in value]
+        return type(value)(*changed) if hasattr(value, "_fields") else tuple(changed)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return dataclasses.replace(value, **{name: each_tensor(one, change) for name, one in fields.items()})
+    return value
+
+
+def _ahead(steps: Iterator[T]) -> Iterator[T]:
+    """Yield what `steps` yields, made by a thread that is a few of them ahead; its error is raised here."""
+    ready: queue.Queue[T | BaseException | None] = queue.Queue(AHEAD)
+    enough = threading.Event()
+    thread = threading.Thread(target=_fill, args=(steps, ready, enough), name="batches", daemon=True)
+    thread.start()
+    try:
+        while (found := ready.get()) is not None:
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+    finally:
+        enough.set()
+        while thread.is_alive():  # it may wait for room
+            while not ready.empty():
+                ready.get_nowait()
+            thread.join(0.01)
+
+
+def _fill(steps: Iterator[T], ready: "queue.Queue[T | BaseException | None]", enough: threading.Event) -> None:
+    try:
+        for step in steps:
+            ready.put(step)
+            if enough.is_set():
+                return
+        ready.put(None)
+    except BaseException as error:  # it is raised where the batches are used
+        ready.put(error)

@@ -1,0 +1,115 @@
+"""One training of a learner: device, data, model, the loop with its checkpoints, and the files of the model."""
+
+import hashlib
+import json
+import logging
+import math
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
+from vott_trainer.learning import device as devices
+from vott_trainer.learning import group
+from vott_trainer.learning.batches import Batches
+from vott_trainer.learning.learner import Data, Learner, LearningParameters
+from vott_trainer.learning.loop import Course, Loop
+from vott_trainer.learning.saving import Saving
+from vott_trainer.learning.state import State
+from vott_trainer.plugins.base import Run, Trained
+from vott_trainer.urls import redact_url
+
+log = logging.getLogger(__name__)
+
+
+def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
+    """Train the plugin's model and leave its files in `run.model_dir`; called in every process, rank 0's outcome counts.
+
+    Raises:
+        TrainerError: with the reason.
+        InterruptedTrainingError: SIGTERM came, and what was learned is saved where there is a place for it.
+    """
+    device = devices.prepare(run.ranks)
+    if not run.checkpoints and run.ranks.leads:
+        run.note("No checkpoints were kept: an interruption would have made this training begin anew.")
+    parameters = parameters.resolved(len(run.dataset().images), device)
+    log.info("on %s: %s", devices.name(device), parameters.model_dump_json(by_alias=True))
+    start = time.monotonic()
+    data = plugin.data(run, parameters)
+    prepared = time.monotonic() - start
+    try:
+        trained = _train(plugin, run, data, parameters, device)
+    except torch.OutOfMemoryError as error:
+        raise InvalidParametersError(
+            "The GPU's memory does not hold a single image with these parameters. Lower imageSize (or batchSize, with several GPUs), "
+            "choose a smaller architecture, or a larger GPU, and send the message again."
+        ) from error
+    trained.details["seconds"]["preparingImages"] = prepared
+    return trained
+
+
+def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
+    torch.manual_seed(parameters.seed)
+    model = plugin.model(data, parameters).to(device).to(memory_format=torch.channels_last)
+    batches = _batches(plugin, data, run, parameters, device)
+    epochs = parameters.epochs or 1
+    steps = epochs * len(batches)
+    state = State(model, learning_rate=parameters.learning_rate or 0.0, steps=steps, ema_decay=parameters.ema_decay)
+    saving = Saving(run, _digest_of(plugin, run, parameters))
+    course = Course(epochs, parameters.seed, parameters.early_stopping or 0)
+    loop = Loop(
+        plugin, state, batches, course, run, lambda measured: plugin.evaluate(measured, data, device), saving.between
+    )
+    saving.go_on(state)
+    loop.fit_memory()
+    run.interruption.defer()
+    try:
+        loop.run()
+    except InterruptedTrainingError:
+        saving.last(state)
+        raise
+    if not group.leads():
+        return Trained({}, {"seconds": {}})
+    saving.end(state)
+    evaluation = loop.evaluation or plugin.evaluate(state.measured, data, device)
+    config = plugin.export(state.measured, data, parameters, run.model_dir)
+    details = {
+        "settings": parameters.model_dump(mode="json", by_alias=True),
+        "device": devices.name(device),
+        "processes": run.ranks.world_size,
+        "counts": data.counts,
+        "seconds": dict(state.history.seconds),
+    }
+    for note in state.history.notes:
+        run.note(note)
+    return Trained(
+        evaluation.metrics, details, {"labels": data.labels, **config}, evaluation, list(state.history.epochs)
+    )
+
+
+def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParameters, device: torch.device) -> Batches:
+    return Batches(
+        plugin,
+        data.training,
+        batch_size=math.ceil((parameters.batch_size or 1) / run.ranks.world_size),
+        seed=parameters.seed,
+        ranks=run.ranks,
+        workers=devices.workers(run.ranks),
+        parts=parameters.gradient_accumulation_steps,
+        pin=device.type == "cuda",
+    )
+
+
+def _digest_of(plugin: Learner, run: Run, parameters: LearningParameters) -> str:
+    """Return a digest of all that decides what is learned: a checkpoint of anything else must not be gone on from."""
+    work: dict[str, Any] = {
+        "plugin": f"{type(plugin).__module__}.{type(plugin).__qualname__}",
+        "parameters": parameters.model_dump(mode="json", by_alias=True),
+        "images": [
+            (redact_url(image.url), image.label, [asdict(box) for box in image.boxes]) for image in run.dataset().images
+        ],
+        "processes": run.ranks.world_size,
+    }
+    return hashlib.sha256(json.dumps(work, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,276 @@
+"""The training loop: forward, backward, step; what is due between two steps; and what is due after an epoch."""
+
+import contextlib
+import functools
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vott_trainer.errors import InterruptedTrainingError, NonFiniteLossError
+from vott_trainer.evaluation import Evaluation
+from vott_trainer.learning import group
+from vott_trainer.learning.batches import Batches, Step, moved
+from vott_trainer.learning.device import autocast
+from vott_trainer.learning.learner import Batch, Learner
+from vott_trainer.learning.state import State
+from vott_trainer.plugins.base import Run
+
+log = logging.getLogger(__name__)
+
+LARGEST_GRADIENT = 10.0  # norm
+EVALUATIONS = 8  # at most so many in a training
+
+Between = Callable[[State], None]
+
+
+@dataclass(frozen=True)
+class Course:
+    """How long to learn, from which seed, and after how many evaluations without improvement to stop (0: never)."""
+
+    epochs: int
+    seed: int
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The losses of one step, still on the device: total and classification; and what to say of them."""
+
+    losses: Tensor
+    names: list[str]
+    where: str
+
+
+class Loop:
+    """Trains `state.model` in place.
+
+    Where torch.distributed is initialized, all processes train one model together: each with its own share of the items, and with
+    equally many steps. Rank 0 alone evaluates; losses are those of the process' own share.
+
+    Args:
+        evaluate: measures a model on the held-out items.
+        between: called before each step, with a state that may be saved.
+    """
+
+    def __init__(
+        self,
+        plugin: Learner,
+        state: State,
+        batches: Batches,
+        course: Course,
+        run: Run,
+        evaluate: Callable[[nn.Module], Evaluation],
+        between: Between = lambda _state: None,
+    ) -> None:
+        self._plugin, self._state, self._batches, self._course, self._run = plugin, state, batches, course, run
+        self._evaluate, self._between = evaluate, between
+        self._device = next(state.model.parameters()).device
+        self._model = group.wrapped(state.model)
+        self._told: _Told | None = None
+        self.evaluation: Evaluation | None = None
+
+    def run(self) -> None:
+        """Train to the end.
+
+        Raises:
+            NonFiniteLossError: names the step and its images.
+            InterruptedTrainingError: SIGTERM has come; the state is between two steps, on every rank.
+        """
+        state, course = self._state, self._course
+        self._run.progress.begin(course.epochs, len(self._batches))
+        enough = False
+        while state.epoch <= course.epochs and not enough:
+            state.model.train()
+            self._epoch()
+            enough = self._end_epoch()
+        if course.patience and state.history.best_epoch != state.epoch - 1:
+            state.use_best()
+            self.evaluation = None
+
+    def _epoch(self) -> None:
+        clock = time.monotonic()
+        for step in self._batches.epoch(self._state.epoch, self._state.step):
+            waited = time.monotonic()
+            self._state.history.spent("waitingForImages", waited - clock)
+            self._check_interrupted()
+            self._between(self._state)
+            self._seed()
+            self._step(step)
+            self._state.means.seconds += time.monotonic() - clock
+            clock = time.monotonic()
+            self._tell()
+        self._look_at_losses()
+
+    def _check_interrupted(self) -> None:
+        """Stop where any process was asked to: all of them before the same step."""
+        (requested,) = group.anywhere(self._run.interruption.requested)
+        if requested:
+            self._look_at_losses()
+            raise InterruptedTrainingError
+
+    def _seed(self) -> None:
+        """Begin each step with random numbers of its own, so that a training that goes on from there has the same ones."""
+        state = self._state
+        text = f"{self._course.seed}/{self._run.ranks.rank}/{state.epoch}/{state.step}"
+        torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1)
+
+    def _step(self, step: Step) -> None:
+        state = self._state
+        losses = self._forward_backward(step)
+        state.scaler.unscale_(state.optimizer)
+        nn.utils.clip_grad_norm_(state.model.parameters(), LARGEST_GRADIENT)
+        state.scaler.step(state.optimizer)
+        state.scaler.update()
+        state.schedule.step()
+        if state.average:
+            state.average.update_parameters(state.model)
+        state.step += 1
+        self._look_at_losses()  # of the step before: this one may still be on its way through the GPU
+        self._told = _Told(losses, step.names, f"epoch {state.epoch}, step {state.step}")
+        if self._device.type == "cpu":
+            self._look_at_losses()
+
+    def _forward_backward(self, step: Step) -> Tensor:
+        """Leave the gradients of the whole step; return its total loss and the classification part of it, [2]."""
+        while True:
+            self._state.optimizer.zero_grad(set_to_none=True)
+            try:
+                return functools.reduce(torch.add, self._parts(step))
+            except torch.OutOfMemoryError:
+                if group.size() > 1 or not self._divide(len(step.items)):
+                    raise
+            step = self._batches.divided(step)  # not where the error is handled: it still holds the memory
+
+    def _parts(self, step: Step) -> Iterator[Tensor]:
+        last = len(step.parts) - 1
+        for number, (batch, size) in enumerate(step.parts):
+            with contextlib.nullcontext() if number == last else group.without_sync(self._model):
+                yield self._part(self._model, batch, size / len(step.items))
+
+    def _part(self, model: nn.Module, batch: Batch, weight: float) -> Tensor:
+        with autocast(self._device):
+            losses = self._plugin.loss(model, moved(batch, self._device))
+        total = torch.stack(list(losses.values())).sum()
+        self._state.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
+        return torch.stack((total, losses.get("classification", total))).detach().float() * weight
+
+    def _divide(self, items: int) -> bool:
+        """Let each step go through the network in twice as many parts; return False where that is no longer possible."""
+        if self._batches.parts >= items:
+            return False
+        self._batches.parts = min(2 * self._batches.parts, items)
+        log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
+        self._run.note(
+            f"The GPU's memory did not hold a batch: each step went through it in {self._batches.parts} parts, with the same outcome."
+        )
+        torch.cuda.empty_cache()
+        return True
+
+    def fit_memory(self) -> None:
+        """Find in how many parts a step fits the memory of every GPU; alone, that shows as the training goes.
+
+        Several processes can't find out in the middle of a step, when the others already wait for its gradients.
+        """
+        if group.size() == 1 or self._device.type != "cuda":
+            return
+        state, step = self._state, next(iter(self._batches.epoch(1)))
+        buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
+        wrapped, self._model = self._model, state.model
+        while not self._fits(step) and self._divide(len(step.items)):
+            step = self._batches.divided(step)
+        self._model = wrapped
+        self._batches.parts = group.most(self._batches.parts)
+        state.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in state.model.named_buffers():
+            buffer.copy_(buffers[name])
+
+    def _fits(self, step: Step) -> bool:
+        self._state.optimizer.zero_grad(set_to_none=True)
+        try:
+            for _ in self._parts(step):
+                pass
+        except torch.OutOfMemoryError:
+            return False
+        return True
+
+    def _look_at_losses(self) -> None:
+        if self._told is None:
+            return
+        told, self._told = self._told, None
+        total, classification = told.losses.tolist()
+        if not math.isfinite(total):
+            raise NonFiniteLossError(
+                f"The loss became {total} at {told.where}, images {', '.join(told.names)}. "
+                "Check these images and their boxes, or lower learningRate, and send the message again."
+            )
+        self._state.means.add(total, classification, len(told.names))
+
+    def _tell(self) -> None:
+        state, means = self._state, self._state.means
+        self._run.progress.step(
+            state.epoch,
+            state.step,
+            classification_loss=means.classification if means.images else None,
+            images_per_second=self._rate(),
+        )
+
+    def _rate(self) -> float:
+        return group.size() * self._state.means.rate
+
+    def _end_epoch(self) -> bool:
+        """Measure where that is due, and begin the next epoch; return whether the training need not go on."""
+        state, means = self._state, self._state.means
+        row: dict[str, float] = {
+            "epoch": state.epoch,
+            "loss": means.loss,
+            "classificationLoss": means.classification,
+            "imagesPerSecond": self._rate(),
+            "learningRate": float(state.schedule.get_last_lr()[0]),
+        }
+        measured = self._measured() if self._is_due() and group.leads() else {}
+        interrupted, enough = group.anywhere(measured is None, self._is_enough())
+        if measured is None or interrupted:
+            raise InterruptedTrainingError
+        row |= measured
+        state.history.epochs.append(row)
+        state.history.spent("training", means.seconds)
+        state.epoch, state.step, state.means = state.epoch + 1, 0, type(means)()
+        self._run.progress.epoch_end(state.history.metrics)
+        _log(row, self._course.epochs, state.history.metrics)
+        return enough
+
+    def _is_due(self) -> bool:
+        epochs = self._course.epochs
+        return self._state.epoch == epochs or self._state.epoch % math.ceil(epochs / EVALUATIONS) == 0
+
+    def _is_enough(self) -> bool:
+        return 0 < self._course.patience <= self._state.history.without_improvement
+
+    def _measured(self) -> dict[str, float] | None:
+        """Return the metrics of the model as it is now, None if SIGTERM comes meanwhile."""
+        state, start = self._state, time.monotonic()
+        hook = state.measured.register_forward_pre_hook(lambda *_: self._run.interruption.check())
+        try:
+            self.evaluation = self._evaluate(state.measured)
+        except InterruptedTrainingError:
+            return None
+        finally:
+            hook.remove()
+        state.history.spent("evaluation", time.monotonic() - start)
+        if state.history.measured(self.evaluation.metrics, state.epoch) and self._course.patience:
+            state.keep_best()
+        return self.evaluation.metrics
+
+
+def _log(row: dict[str, float], epochs: int, metrics: dict[str, float]) -> None:
+    measured = "".join(f", {name} {row[name]:.3f}" for name in metrics if name in row)
+    log.info(
+        "epoch %d/%d: loss %.3f, classification %.3f, %.1f images/s%s",
+        row["epoch"], epochs, row["loss"], row["classificationLoss"], row["imagesPerSecond"], measured,
+    )  # fmt: skip

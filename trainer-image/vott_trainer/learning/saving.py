@@ -1,0 +1,74 @@
+"""When a training is saved, and how it goes on from there."""
+
+import functools
+import logging
+import time
+
+from vott_trainer.checkpoints import Checkpoint, Reached
+from vott_trainer.learning import group
+from vott_trainer.learning.state import State, read, write
+from vott_trainer.plugins.base import Run
+
+log = logging.getLogger(__name__)
+
+WORTH_SAVING_SECONDS = 60.0  # less than this is quickly learned again
+
+
+class Saving:
+    """The checkpoints of one training: every so many seconds, at SIGTERM, and when all is learned but nothing uploaded yet.
+
+    Args:
+        work: digest of what is trained on what.
+    """
+
+    def __init__(self, run: Run, work: str) -> None:
+        self._run, self._work = run, work
+        self._checkpoints = run.checkpoints if group.leads() else None
+        self._last = time.monotonic()
+        self._told: Checkpoint | None = None
+
+    def go_on(self, state: State) -> None:
+        """Become what the newest checkpoint holds, if there is one of this work; every process must call this."""
+        found = self._run.checkpoint(self._work)
+        if not found:
+            return
+        checkpoint, path = found
+        state.restore(read(path))
+        path.unlink(missing_ok=True)
+        sentence = (
+            f"Interrupted, and went on from epoch {state.epoch}, step {state.step} (checkpoint of {checkpoint.time})."
+        )
+        state.history.notes.append(sentence)
+        log.info("%s", sentence)
+        self._tell()
+
+    def between(self, state: State) -> None:
+        """Save in the background, if it is time."""
+        if not self._checkpoints:
+            return
+        self._tell()
+        if time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.saving:
+            self._last = time.monotonic()
+            self._checkpoints.save_meanwhile(functools.partial(write, state.captured()), self._reached(state))
+
+    def last(self, state: State) -> None:
+        """Save now, before the process ends."""
+        if self._checkpoints:
+            self._checkpoints.wait()
+            self._checkpoints.save(functools.partial(write, state.captured()), self._reached(state))
+            self._tell()
+        elif group.leads():
+            log.warning("nothing is saved: there is no place for checkpoints. The next attempt begins anew.")
+
+    def end(self, state: State) -> None:
+        """Save what is learned, if that took long: export and upload may still be interrupted."""
+        if self._checkpoints and state.history.seconds.get("training", 0.0) >= WORTH_SAVING_SECONDS:
+            self.last(state)
+
+    def _reached(self, state: State) -> Reached:
+        return Reached(self._work, state.epoch, state.step, self._run.progress.snapshot.fraction)
+
+    def _tell(self) -> None:
+        if self._checkpoints and self._checkpoints.newest is not self._told:
+            self._told = self._checkpoints.newest
+            self._run.progress.checkpointed(self._told)

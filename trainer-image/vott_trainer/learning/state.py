@@ -1,0 +1,108 @@
+"""All that a training is between two steps, in one object that can be written down and read again.
+
+Random numbers need no place in it: those of each step follow from seed, rank and the number of the step.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
+
+from vott_trainer.learning import group, schedule
+from vott_trainer.learning.device import precision
+from vott_trainer.learning.history import History, Means
+
+WEIGHT_DECAY = 0.01
+Saved = dict[str, Any]
+
+
+class State:
+    """Model, optimizer, schedule, averages, and how far all of it has come: `step` steps of `epoch` (from 1) are done."""
+
+    def __init__(self, model: nn.Module, *, learning_rate: float, steps: int, ema_decay: float) -> None:
+        device = next(model.parameters()).device
+        self.model = model
+        self.optimizer = AdamW(model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
+        self.schedule: LambdaLR = schedule.cosine(self.optimizer, steps)
+        self.scaler = torch.GradScaler(device.type, enabled=precision(device) is torch.float16)
+        self.average = _average(model, ema_decay) if ema_decay and group.leads() else None
+        self.epoch, self.step = 1, 0
+        self.means, self.history = Means(), History()
+        self.best: Saved | None = None
+
+    @property
+    def measured(self) -> nn.Module:
+        """The model to measure and to export: the moving average of the weights, where there is one."""
+        return self.average.module if self.average else self.model
+
+    def captured(self) -> Saved:
+        """Return a copy on the CPU, of tensors and plain values only."""
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.state_dict() if self.average else None,
+            "epoch": self.epoch,
+            "step": self.step,
+            "means": vars(self.means),
+            "history": vars(self.history),
+            "best": self.best,
+        }
+        return {name: _copied(part) for name, part in parts.items()}
+
+    def restore(self, saved: Saved) -> None:
+        """Become what was captured."""
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.scaler.load_state_dict(saved["scaler"])
+        if self.average:
+            self.average.load_state_dict(saved["average"])
+        self.epoch, self.step, self.best = saved["epoch"], saved["step"], saved["best"]
+        self.means, self.history = Means(**saved["means"]), History(**saved["history"])
+
+    def keep_best(self) -> None:
+        """Remember the weights as they are now."""
+        self.best = _copied(self.measured.state_dict())
+
+    def use_best(self) -> None:
+        """Go back to the weights that were best."""
+        if self.best is not None:
+            self.measured.load_state_dict(self.best)
+
+
+def write(saved: Saved, path: Path) -> None:
+    """Write a captured state to a file; raises OSError or RuntimeError where that can't be done."""
+    torch.save(saved, path)
+
+
+def read(path: Path) -> Saved:
+    """Return what `write` wrote; only tensors and plain values are read, never code."""
+    saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
+    return saved
+
+
+def _copied(part: Any) -> Any:
+    if isinstance(part, Tensor):
+        return part.detach().cpu().clone()
+    if isinstance(part, dict):
+        return {key: _copied(value) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_copied(value) for value in part]
+    return part
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel:
+    """Return the moving average of a model's weights, quick to follow at first; its buffers are those of the model."""
+
+    def follow(average: Sequence[Tensor], weights: Sequence[Tensor], seen: Tensor | int) -> None:
+        count = int(seen)
+        torch._foreach_lerp_(list(average), list(weights), 1 - min(decay, (1 + count) / (10 + count)))
+
+    return AveragedModel(model, multi_avg_fn=follow)

@@ -1,0 +1,206 @@
+"""Image classification: a class for each image or box in, a classifier with its accuracy on held-out ones out."""
+
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vott_trainer import weights
+from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
+from vott_trainer.evaluation import Evaluation, Prediction
+from vott_trainer.learning.learner import Data, LearningParameters
+from vott_trainer.plugins.base import Dataset, Run
+from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
+from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
+from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
+
+EPOCHS = (8, 200)  # at least, at most
+SHIFT = 8  # an image is shifted by up to 1/8 of its side
+MEASURED_AT_ONCE = 32
+PREDICTED = 5
+
+
+class ClassificationParameters(LearningParameters):
+    """What a message may set; what is left out follows the architecture and the number of images."""
+
+    architecture: ClassifierName | None = Field(
+        default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
+    )
+    classify: Literal["images", "boxes"] | None = Field(
+        default=None,
+        description="What has a class: whole images (lines of url,class), or what each box cuts out of its image. "
+        "Default: images, where any has a class.",
+    )
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="How often each image is shown. Default: fewer, the more images there are.",
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
+    )
+    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
+    image_size: int | None = Field(
+        default=None, ge=32, le=1024, description="Side of the square that images are fitted into, in pixels."
+    )
+
+    def resolved(self, images: int, device: torch.device) -> Self:
+        """Fill in what the message left open."""
+        name = self.architecture or (ON_GPU if device.type == "cuda" else ON_CPU)
+        default = CLASSIFIERS[name]
+        least, most = EPOCHS
+        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, images))))
+        chosen = {
+            "architecture": name,
+            "epochs": self.epochs or epochs,
+            "batch_size": self.batch_size or default.batch_size,
+            "learning_rate": self.learning_rate or default.learning_rate,
+            "image_size": self.image_size or default.image_size,
+        }
+        return self.model_copy(update=chosen)
+
+
+@dataclass(frozen=True)
+class ClassificationData(Data):
+    """What there is to learn from, and the weights to begin with."""
+
+    initial: weights.Weights | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images uint8 [B, 3, S, S], their classes from 0 [B], and the contrast and brightness that each is shown with [B, 2]."""
+
+    images: Tensor
+    labels: Tensor
+    tones: Tensor
+
+
+class Classification:
+    """Trains a classifier with softmax and cross entropy."""
+
+    parameters = ClassificationParameters
+
+    def data(self, run: Run, parameters: ClassificationParameters) -> ClassificationData:
+        """Split what has a class; there must be at least two classes."""
+        views = _views(run.dataset(), parameters.classify)
+        labels = sorted({view.label for view in views})
+        if len(labels) < 2:
+            raise BadAnnotationsError(
+                f"There are only images of the class {labels[0]!r}. Annotate images of at least one other class and send the message again."
+            )
+        training, held_out = split_by_class(views, parameters.holdout_fraction)
+        if not held_out:
+            raise NoUsableImagesError(
+                "There is only one image of each class: one to learn from and one to measure with are the least. "
+                "Annotate more images and send the message again."
+            )
+        size = parameters.image_size or 0
+        return ClassificationData(
+            Crops(training, labels, size),
+            Crops(held_out, labels, size),
+            labels,
+            {
+                "trainingImages": len(training),
+                "heldOutImages": len(held_out),
+                "images": Counter(v.label for v in views),
+            },
+            weights.find(run, parameters.initial_weights, parameters.architecture or ON_CPU, labels),
+        )
+
+    def model(self, data: ClassificationData, parameters: ClassificationParameters) -> nn.Module:
+        """Return the network of that name, for as many classes as there are labels."""
+        name = parameters.architecture or ON_CPU
+        model = build(name, len(data.labels))
+        weights.start(model, data.initial, data.labels, CLASSIFIERS[name].heads)
+        return model
+
+    def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:
+        """Mirror half of the images and shift all; contrast and brightness change on the device, in `loss`."""
+        images = [varied(item.pixels, rng) for item, rng in zip(items, rngs, strict=True)]
+        tones = [(rng.uniform(0.8, 1.2), rng.uniform(-0.1, 0.1)) for rng in rngs]
+        return Batch(torch.stack(images), torch.tensor([item.label for item in items]), torch.tensor(tones))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the cross entropy."""
+        contrast, brightness = batch.tones.view(-1, 2, 1, 1, 1).unbind(1)
+        images = ((batch.images.float() / 255 - 0.5) * contrast + 0.5 + brightness).clamp_(0, 1)
+        return {"classification": functional.cross_entropy(model(images), batch.labels)}
+
+    def evaluate(self, model: nn.Module, data: ClassificationData, device: torch.device) -> Evaluation:
+        """Return accuracy and all that the report shows."""
+        crops = [data.held_out[number] for number in range(len(data.held_out))]
+        found = torch.cat(
+            [
+                scores(model, torch.stack([crop.pixels for crop in crops[at : at + MEASURED_AT_ONCE]]), device)
+                for at in range(0, len(crops), MEASURED_AT_ONCE)
+            ]
+        )
+        shown = [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
+        return evaluate_classes([crop.label for crop in crops], found.numpy(), data.labels, shown)
+
+    def export(
+        self, model: nn.Module, data: ClassificationData, parameters: ClassificationParameters, folder: Path
+    ) -> dict[str, Any]:
+        """Write weights and labels."""
+        weights.save(model, folder, parameters.architecture or ON_CPU, data.labels)
+        return {"architecture": parameters.architecture, "imageSize": parameters.image_size}
+
+    def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
+        """Return the five likeliest classes of a whole image."""
+        model, config = load(model_dir)
+        pixels = load_square(image, config["imageSize"])
+        likely, places = scores(model, pixels[None], torch.device("cpu"))[0].sort(descending=True)
+        found = zip(likely.tolist(), places.tolist(), strict=True)
+        return [Prediction(config["labels"][number], score) for score, number in found][:PREDICTED]
+
+
+def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Return the trained classifier of an unpacked archive, ready to predict, and its `config.json`."""
+    config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    return weights.load(build(config["architecture"], len(config["labels"])), model_dir), config
+
+
+@torch.inference_mode()
+def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Return the probability of each class, [B, K] on the CPU, of uint8 images [B, 3, S, S]."""
+    model.eval()
+    probabilities: Tensor = model(images.to(device).float() / 255).float().softmax(dim=1).cpu()
+    return probabilities
+
+
+def varied(pixels: Tensor, rng: random.Random) -> Tensor:
+    """Return a square image, mirrored half of the time, and shifted; its border fills the gap."""
+    side = pixels.shape[-1]
+    reach = side // SHIFT
+    left, top = rng.randint(0, 2 * reach), rng.randint(0, 2 * reach)
+    image = pixels.flip(-1) if rng.random() < 0.5 else pixels
+    padded = functional.pad(image[None].float(), (reach,) * 4, mode="replicate")[0].to(torch.uint8)
+    return padded[:, top : top + side, left : left + side]
+
+
+def _views(dataset: Dataset, classify: str | None) -> list[View]:
+    """Return what has a class, as the parameter `classify` says."""
+    whole = [View(image, image.label) for image in dataset.images if image.label is not None]
+    boxes = [View(image, box.label, box) for image in dataset.images for box in image.boxes]
+    views = {"images": whole, "boxes": boxes}.get(classify or "", whole or boxes)
+    if not views:
+        what = "box" if classify == "boxes" else "image" if classify == "images" else "image or box"
+        raise BadAnnotationsError(
+            f"No {what} has a class. Annotate with lines of url,class for whole images or url,x,y,width,height,class for boxes "
+            "(and set classify accordingly), and send the message again."
+        )
+    return views

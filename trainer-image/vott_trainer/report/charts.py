@@ -1,0 +1,101 @@
+"""Line charts as SVG that lies in the page: its text takes the page's colour, so that it can be read on light and on dark.
+
+No word of the data comes into a chart: names stand in a legend beside it, where they are escaped.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+COLOURS = ("#0b7fc4", "#d9480f", "#2b9348", "#b5179e", "#b8860b", "#6741d9", "#0c8599", "#c92a2a")  # on light and on dark
+_TEXT = "#010203"  # a colour that nothing else has, replaced by the page's
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 11,
+    "text.color": _TEXT,
+    "axes.edgecolor": _TEXT,
+    "axes.labelcolor": _TEXT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _TEXT,
+    "ytick.color": _TEXT,
+    "grid.color": _TEXT,
+    "grid.alpha": 0.12,
+}
+_NOT_FOR_A_PAGE = (
+    re.compile(r"^.*?(?=<svg)", re.DOTALL),
+    re.compile(r"<metadata>.*?</metadata>", re.DOTALL),
+    re.compile(r"<style.*?</style>", re.DOTALL),  # would hold for the whole page
+    re.compile(r' id="(?:figure|axes|patch|line2d|matplotlib|xtick|ytick|text)[^"]*"'),  # the same in each chart
+    re.compile(r"font-family: [^;]*; "),  # the page's instead
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart: its name for the legend, and points x, y."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    colour: str = COLOURS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart for the page: `title` says what is shown, `meaning` how to read it, `lines` are the legend."""
+
+    title: str
+    meaning: str
+    svg: Markup
+    lines: list[Line]
+
+
+def over_epochs(title: str, meaning: str, lines: list[Line], *, share: bool) -> Chart:
+    """Draw lines over the epochs; `share` says that they run from 0 to 1."""
+    figure, axes = _figure("epoch", "", lines)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(0, 1.02 if share else None)
+    return Chart(title, meaning, _svg(figure, title), lines)
+
+
+def precision_recall(title: str, meaning: str, lines: list[Line]) -> Chart:
+    """Draw precision over recall, both from 0 to 1."""
+    figure, axes = _figure("recall: share of the objects that are found", "precision: share that is right", lines)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    return Chart(title, meaning, _svg(figure, title), lines)
+
+
+def _figure(x: str, y: str, lines: list[Line]) -> tuple[Figure, Axes]:
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(6, 3.6), layout="constrained")
+        axes = figure.add_subplot(xlabel=x, ylabel=y)
+        axes.grid(visible=True)
+        for line in lines:
+            horizontal, vertical = zip(*line.points, strict=True)
+            axes.plot(horizontal, vertical, color=line.colour, linewidth=2, marker="o" if len(horizontal) == 1 else None)
+    return figure, axes
+
+
+def _svg(figure: Figure, title: str) -> Markup:
+    buffer = io.StringIO()
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": title}):  # ids of several charts in one page, the same each time
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    for pattern in _NOT_FOR_A_PAGE:
+        text = pattern.sub("", text)
+    drawing = Markup(text.partition(">")[2].replace(_TEXT, "currentColor"))  # noqa: S704 - made here, of numbers
+    return Markup('<svg role="img" aria-label="{}" viewBox="0 0 {:g} {:g}">').format(title, *_points(figure)) + drawing
+
+
+def _points(figure: Figure) -> tuple[float, float]:
+    width, height = figure.get_size_inches() * 72
+    return width, height

@@ -1,0 +1,174 @@
+"""The report's tables and charts, ready to be laid out."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from vott_trainer.evaluation import Evaluation, Point
+from vott_trainer.findings import Finding
+from vott_trainer.report import charts as draw
+from vott_trainer.report.charts import Chart
+from vott_trainer.report.result import Result
+from vott_trainer.report.words import MEANINGS, percent, shown
+
+LARGEST_MATRIX = 30  # classes; nobody reads a larger one
+LINES = 8  # of a chart
+COLUMNS = {
+    "count": ("Objects", "how many of them measured the model"),
+    "AP50": ("AP50", "how well the class is found and named: 100 % is perfect"),
+    "AP": ("AP", "the same, but boxes must fit tightly"),
+    "f1": ("F1", "balance of precision and recall"),
+    "recall": ("Recall", "share of the objects that the model finds"),
+    "precision": ("Precision", "share of what the model says that is right"),
+    "bestScore": ("Best score", "predictions from this score on give the best balance of recall and precision"),
+}
+FINDINGS = {
+    "line": "Lines of the annotation file",
+    "image": "Images",
+    "box": "Boxes",
+    "class": "Classes",
+    "duplicate": "Duplicates",
+}
+AMOUNTS = {"trainingImages": "Images to learn from", "heldOutImages": "Images to measure with", "images": "Images"}
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A headline figure: `text` as people read it."""
+
+    name: str
+    text: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A figure in a table: `share` from 0 to 1 is drawn, None for what is no share."""
+
+    text: str
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A class and its figures."""
+
+    label: str
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Figures by class: `columns` are (name, meaning)."""
+
+    columns: list[tuple[str, str]]
+    rows: list[Row]
+
+
+def headline(metrics: dict[str, float]) -> list[Figure]:
+    """Return the metrics with what they mean, the primary one first."""
+    return [Figure(name, _metric(name, value), MEANINGS.get(name, "")) for name, value in metrics.items()]
+
+
+def _metric(name: str, value: float) -> str:
+    return percent(value) if name in MEANINGS and 0 <= value <= 1 and name != "boxes" else shown(value)
+
+
+def classes(evaluation: Evaluation | None) -> Table | None:
+    """Return the figures of each class, the weakest class first."""
+    if not evaluation or not evaluation.per_class:
+        return None
+    names = [name for name in COLUMNS if any(name in figures for figures in evaluation.per_class.values())]
+    first = names[1] if len(names) > 1 else names[0]
+    ranked = sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get(first, 2.0))
+    rows = [Row(label, [_cell(name, figures.get(name)) for name in names]) for label, figures in ranked]
+    return Table([COLUMNS[name] for name in names], rows)
+
+
+def _cell(name: str, value: float | None) -> Cell:
+    if value is None:
+        return Cell("–")
+    if name == "count":
+        return Cell(shown(value))
+    return Cell(f"{value:.2f}") if name == "bestScore" else Cell(percent(value), value)
+
+
+def matrix(evaluation: Evaluation | None) -> Table | None:
+    """Return the confusion matrix; a cell's share is that of its row. None where there is none that one can read."""
+    confusion = evaluation.confusion if evaluation else None
+    if not confusion or len(confusion.labels) > LARGEST_MATRIX:
+        return None
+    columns = [(label, "seen as") for label in confusion.labels]
+    rows = list(confusion.labels)
+    if confusion.with_background:
+        columns[-1], rows[-1] = ("missed", "is there, but not seen"), "nothing there"
+    return Table(columns, [Row(label, _shares(counts)) for label, counts in zip(rows, confusion.counts, strict=True)])
+
+
+def _shares(counts: list[int]) -> list[Cell]:
+    total = sum(counts)
+    return [Cell(f"{number:,}" if number else "", number / total if total else 0.0) for number in counts]
+
+
+def charts(result: Result) -> list[Chart]:
+    """Return precision-recall curves, metrics and losses over the epochs, as far as they were measured."""
+    return [*_precision_recall(result.evaluation), *_metrics(result), *_losses(result)]
+
+
+def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
+    """Draw the weakest classes, where there are too many for one chart."""
+    if not evaluation or not evaluation.curves:
+        return []
+    labels = sorted(evaluation.curves, key=lambda label: _area(evaluation.curves[label]))
+    chosen = sorted(labels[:LINES])
+    lines = [_line(number, label, [point[:2] for point in evaluation.curves[label]]) for number, label in enumerate(chosen)]
+    which = "" if len(labels) <= LINES else f", the {LINES} weakest classes"
+    meaning = "The lower the score from which predictions count, the more is found, and the more of it is wrong. The further up and to the right, the better."
+    return [draw.precision_recall(f"Precision and recall{which}", meaning, lines)]
+
+
+def _area(curve: list[Point]) -> float:
+    return sum(point.precision for point in curve) / 101
+
+
+def _metrics(result: Result) -> list[Chart]:
+    lines = _lines(result, [name for name in result.metrics if name in MEANINGS])
+    meaning = "Measured now and then during the training. A curve that still climbs at its end asks for more epochs."
+    return [draw.over_epochs("Quality on the held-out images", meaning, lines, share=True)] if lines else []
+
+
+def _losses(result: Result) -> list[Chart]:
+    lines = _lines(result, ["loss", "classificationLoss"])
+    meaning = "How wrong the model is on the images it learns from. It should fall, and then level off."
+    return [draw.over_epochs("Loss", meaning, lines, share=False)] if lines else []
+
+
+def _lines(result: Result, names: Iterable[str]) -> list[draw.Line]:
+    points = {name: [(row["epoch"], row[name]) for row in result.history if _is_number(row.get(name))] for name in names}
+    return [_line(number, name, points[name]) for number, name in enumerate(name for name in points if points[name])]
+
+
+def _line(number: int, name: str, points: Sequence[tuple[float, float]]) -> draw.Line:
+    return draw.Line(name, points, draw.COLOURS[number % len(draw.COLOURS)])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def amounts(counts: dict[str, Any]) -> Table | None:
+    """Return how many images there are, and how many objects of each class; a share is that of the most frequent class."""
+    rows = [Row(AMOUNTS[name], [Cell(shown(counts[name]))]) for name in AMOUNTS if name in counts]
+    boxes = counts.get("boxes")
+    if isinstance(boxes, dict) and boxes:
+        most = max(*boxes.values(), 1)
+        rows += [Row(f"Objects: {label}", [Cell(shown(number), number / most)]) for label, number in sorted(boxes.items())]
+    return Table([("", "")], rows) if rows else None
+
+
+def findings(found: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
+    """Return the findings by kind."""
+    ranked = sorted(found, key=lambda finding: list(FINDINGS).index(finding.kind))
+    return [(FINDINGS[kind], list(same)) for kind, same in groupby(ranked, key=lambda finding: finding.kind)]

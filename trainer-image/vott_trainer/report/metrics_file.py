@@ -1,0 +1,45 @@
+"""metrics.json: all figures, for programs."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vott_trainer.evaluation import Evaluation
+from vott_trainer.report.printable import printable
+from vott_trainer.report.result import Result
+
+
+def write_metrics(path: Path, result: Result) -> None:
+    """Write all figures of `result`; a URL loses its query, a number that JSON can't hold becomes null."""
+    path.write_text(json.dumps(printable(_figures(result)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    return {
+        "plugin": result.plugin,
+        "parameters": result.parameters,
+        "settings": result.settings,
+        "metrics": result.metrics,
+        "device": result.device,
+        "labels": result.labels,
+        "counts": result.counts,
+        **result.details,
+        "history": result.history,
+        "seconds": result.seconds,
+        "findings": [asdict(finding) for finding in result.findings],
+        "notes": result.notes,
+        "trainerVersion": result.trainer_version,
+        "trainingJob": result.trainingjob,
+        **_evaluation(result.evaluation),
+    }
+
+
+def _evaluation(evaluation: Evaluation | None) -> dict[str, Any]:
+    if not evaluation:
+        return {}
+    return {
+        "perClass": evaluation.per_class,
+        "curves": {label: [point._asdict() for point in curve] for label, curve in evaluation.curves.items()},
+        "confusion": asdict(evaluation.confusion) if evaluation.confusion else None,
+    }

@@ -1,0 +1,70 @@
+"""report.html: one file for people, which needs neither network nor script."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from vott_trainer.report import figures, words
+from vott_trainer.report.pictures import pictures
+from vott_trainer.report.printable import printable
+from vott_trainer.report.result import Result
+
+FILES = {
+    "README.md": "what this model is, in short: the model card",
+    "config.json": "what is needed to load the model again",
+    "labels.txt": "the classes, one a line",
+    "metrics.json": "all figures of this report, for programs",
+    "model.onnx": "the model for ONNX Runtime and other programs than PyTorch",
+    "model.safetensors": "the model's weights, for PyTorch",
+    "report.html": "this report",
+    "sample.jpg": "a held-out image with what the model sees on it",
+    "tensorboard": "the curves for TensorBoard: tensorboard --logdir tensorboard",
+}
+
+
+def write_page(path: Path, result: Result) -> None:
+    """Write the report of `result` to `path`; the files that lie beside it are named in it."""
+    path.write_text(_environment().get_template("report.html.j2").render(_content(path, result)), encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vott_trainer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": words.percent, "duration": words.duration, "shown": words.shown, "count": words.count}
+    return environment
+
+
+def _content(path: Path, result: Result) -> dict[str, Any]:
+    examples = result.evaluation.examples if result.evaluation else []
+    return {
+        "result": result,
+        "heading": words.heading(result),
+        "grade": words.grade(result.evaluation) if result.evaluation else "",
+        "summary": words.summary(result),
+        "caveat": words.caveat(result.evaluation) if result.evaluation else "",
+        "headline": figures.headline(result.metrics),
+        "advice": words.advice(result),
+        "wrong": pictures(example for example in examples if not example.right),
+        "right": pictures(example for example in examples if example.right),
+        "classes": figures.classes(result.evaluation),
+        "matrix": figures.matrix(result.evaluation),
+        "confusions": words.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
+        "charts": figures.charts(result),
+        "amounts": figures.amounts(result.counts),
+        "findings": figures.findings(result.findings),
+        "settings": printable(result.parameters | result.settings),
+        "onnx": result.details.get("onnx"),
+        "files": _files(path),
+    }
+
+
+def _files(report: Path) -> dict[str, str]:
+    """Return name and meaning of what lies in the model's folder, the report included."""
+    names = {entry.name for entry in report.parent.iterdir()} | {report.name}
+    return {name: FILES.get(name, "left by the plugin") for name in sorted(names)}

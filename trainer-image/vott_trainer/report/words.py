@@ -1,0 +1,170 @@
+"""The figures in sentences: how good the model is, how sure that is, and what would make it better."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from vott_trainer.evaluation import Confusion, Evaluation
+from vott_trainer.report.result import Result
+
+FEW_MEASURED = 30  # objects; below it one object more or less moves the figures by some percent
+FEW_EXAMPLES = 20  # objects of a class
+OFTEN_MISSED = 0.7  # recall below it
+ADVICE_LIMIT = 6
+GRADES = {
+    "mAP50": ((0.9, "Very good"), (0.75, "Good"), (0.5, "Usable with care"), (0.0, "Not good yet")),
+    "accuracy": ((0.95, "Very good"), (0.85, "Good"), (0.7, "Usable with care"), (0.0, "Not good yet")),
+}
+MEANINGS = {
+    "mAP50": "how well objects are found and named, over all classes; 100 % is perfect (COCO's AP at IoU 0.50)",
+    "mAP": "the same, but boxes must fit tightly; a good detector on hard images reaches 50 % (COCO's AP, IoU 0.50 to 0.95)",
+    "accuracy": "share of the images whose class is told rightly",
+    "f1": "balance of precision and recall, the mean over all classes",
+    "boxes": "annotated objects",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a confusion matrix comes to: what is there, what was seen, and how much of it is right."""
+
+    there: int
+    seen: int
+    right: int
+
+    @staticmethod
+    def of(confusion: Confusion) -> "Tally":
+        """Count; nothing there (a detector's last label) is no object."""
+        end = -1 if confusion.with_background else None
+        there = sum(sum(row) for row in confusion.counts[:end])
+        seen = sum(sum(row[:end]) for row in confusion.counts)
+        right = sum(row[number] for number, row in enumerate(confusion.counts[:end]))
+        return Tally(there, seen, right)
+
+
+def grade(evaluation: Evaluation) -> str:
+    """Return the model's quality in a few words, "" for metrics that have no scale here."""
+    name, value = next(iter(evaluation.metrics.items()))
+    return next((words for least, words in GRADES.get(name, ()) if value >= least), "")
+
+
+def summary(result: Result) -> str:
+    """Return what a person who is to use the model wants to know, in one or two sentences."""
+    evaluation = result.evaluation
+    if not evaluation:
+        return "This plugin does not measure its models on held-out images."
+    images = result.counts.get("heldOutImages")
+    where = f"On {count(images, 'image')} that it had never seen" if images else "On images that it had never seen"
+    if not evaluation.confusion:
+        return f"{where}, the model was measured."
+    tally = Tally.of(evaluation.confusion)
+    if not evaluation.confusion.with_background:
+        return f"{where}, the model told the class rightly {tally.right} of {tally.there} times."
+    wrong = tally.seen - tally.right
+    return (
+        f"{where}, the model found {tally.right} of {count(tally.there, 'object')}; "
+        f"{wrong} of the {count(tally.seen, 'box', 'boxes')} it drew {'was' if wrong == 1 else 'were'} wrong."
+    )
+
+
+def caveat(evaluation: Evaluation) -> str:
+    """Return a warning where the figures rest on little, else ""."""
+    measured = Tally.of(evaluation.confusion).there if evaluation.confusion else 0
+    if not evaluation.confusion or measured >= FEW_MEASURED:
+        return ""
+    return f"Only {count(measured, 'object')} measured this, so the figures are rough. More annotated images make both them and the model better."
+
+
+def advice(result: Result) -> list[str]:
+    """Return what to do for a better model, most worthwhile first; empty where nothing stands out."""
+    if not result.evaluation:
+        return []
+    found = [*_confused(result.evaluation), *_missed(result.evaluation), *_unfinished(result), *_rare(result)]
+    return found[:ADVICE_LIMIT]
+
+
+def _confused(evaluation: Evaluation) -> Iterator[str]:
+    for times, truth, seen in confusions(evaluation.confusion):
+        if times >= 2 and times >= 0.1 * evaluation.per_class.get(truth, {}).get("count", 0):
+            yield f"“{truth}” is taken for “{seen}” ({times} times). Check that both are annotated by the same rule, and annotate more of both."
+
+
+def confusions(confusion: Confusion | None) -> list[tuple[int, str, str]]:
+    """Return how often one class was taken for another one, most often first, as (times, truth, seen)."""
+    if not confusion:
+        return []
+    end = -1 if confusion.with_background else None
+    labels = confusion.labels[:end]
+    found = [
+        (confusion.counts[row][column], truth, seen)
+        for row, truth in enumerate(labels)
+        for column, seen in enumerate(labels)
+        if row != column and confusion.counts[row][column]
+    ]
+    return sorted(found, key=lambda entry: (-entry[0], entry[1:]))
+
+
+def _missed(evaluation: Evaluation) -> Iterator[str]:
+    for label, figures in sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get("recall", 1.0)):
+        total = int(figures.get("count", 0))
+        if total and figures.get("recall", 1.0) < OFTEN_MISSED:
+            yield f"“{label}” is often missed: {round(figures['recall'] * total)} of {total} were found. Annotate more images with it."
+        elif not total:
+            yield f"“{label}” is on none of the images that measured the model, so nothing is known about it. Annotate more images with it."
+
+
+def _rare(result: Result) -> Iterator[str]:
+    boxes = result.counts.get("boxes")
+    for label, number in sorted(boxes.items(), key=lambda entry: entry[1]) if isinstance(boxes, dict) else ():
+        if number < FEW_EXAMPLES:
+            yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
+
+
+def _unfinished(result: Result) -> Iterator[str]:
+    """A model whose last measurement is clearly its best one would have gone on learning."""
+    name = next(iter(result.metrics), "")
+    values = [row[name] for row in result.history if isinstance(row.get(name), int | float)]
+    if len(values) >= 4 and values[-1] == max(values) and values[-1] - max(values[: -len(values) // 4]) > 0.03:
+        yield "The model was still getting better when the training ended: train it longer (parameter epochs)."
+
+
+def heading(result: Result) -> str:
+    """Return what was trained, in a few words."""
+    architecture = result.settings.get("architecture") or result.parameters.get("architecture")
+    return f"{result.plugin}, {architecture}" if architecture else result.plugin
+
+
+def percent(share: float) -> str:
+    """Return a share in percent; only what is all or nothing reads 100 % or 0 %."""
+    rounded = round(share * 100)
+    if rounded in (0, 100) and share not in (0, 1):
+        return "> 99 %" if rounded else "< 1 %"
+    return f"{rounded} %"
+
+
+def shown(value: Any) -> str:
+    """Return any JSON value as people read it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return f"{value:,.0f}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return ", ".join(shown(one) for one in value)
+    return "–" if value is None else str(value)
+
+
+def count(number: int, word: str, plural: str = "") -> str:
+    """Return the number with its word, in the plural where it is not one."""
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, hours = round(seconds / 60), seconds / 3600
+    return f"{minutes} min" if minutes < 120 else f"{hours:.1f} h"

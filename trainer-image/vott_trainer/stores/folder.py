@@ -1,0 +1,79 @@
+"""A folder, such as a mounted volume."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vott_trainer.errors import UploadRefusedError
+from vott_trainer.stores.base import StoredObject, written_whole
+from vott_trainer.stores.words import not_what_was_sent
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """Files below a folder, which is made where it is missing."""
+
+    folder: Path
+
+    @property
+    def shown(self) -> str:
+        """Its path."""
+        return str(self.folder)
+
+    def put(self, file: Path, name: str) -> StoredObject:
+        """Copy a file onto the disk, not only into its cache, then read it back."""
+        target = self.folder / name
+        with self._in_words("written"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            sha256 = _copy(file, target)
+            stored, size = target.stat().st_size, file.stat().st_size
+        if stored != size:
+            raise not_what_was_sent(str(target))
+        return StoredObject(target.as_uri(), sha256, size)
+
+    def get(self, name: str, file: Path) -> bool:
+        """Copy a file from there; False where there is none."""
+        with self._in_words("read"):
+            try:
+                source = (self.folder / name).open("rb")
+            except FileNotFoundError:
+                return False
+            with source, written_whole(file) as target:
+                shutil.copyfileobj(source, target, CHUNK)
+        return True
+
+    def delete(self, name: str) -> None:
+        """Remove a file, and with the last one the folder that `put` made for them."""
+        with self._in_words("cleared"):
+            (self.folder / name).unlink(missing_ok=True)
+        folder = (self.folder / name).parent
+        if folder != self.folder:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
+
+    @contextlib.contextmanager
+    def _in_words(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UploadRefusedError(
+                f"The folder {self.folder} can't be {doing}: {error.strerror}. Ask the administrator to make room or to give access."
+            ) from error
+
+
+def _copy(source: Path, target: Path) -> str:
+    """Return the SHA-256 of what was copied, once the disk has it."""
+    sha256 = hashlib.sha256()
+    with source.open("rb") as opened, written_whole(target) as copy:
+        while chunk := opened.read(CHUNK):
+            sha256.update(chunk)
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return sha256.hexdigest()

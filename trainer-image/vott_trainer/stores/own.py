@@ -1,0 +1,78 @@
+"""Places that are written with the administrator's own identity, not by a link's permission."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from azure.storage.blob import BlobServiceClient
+
+from vott_trainer.errors import UploadRefusedError
+from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.azure import account_of, below_url, in_account
+from vott_trainer.stores.base import Store
+from vott_trainer.stores.words import ASK_ADMINISTRATOR, NEW_LINK
+from vott_trainer.urls import redact_url
+
+_WORKLOAD_IDENTITY = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
+
+
+def open_container(base: str, access: StorageAccess, *, listed: bool = True) -> Store:
+    """Return the container and prefix at URL `base`, which carries no SAS.
+
+    `listed` says that the administrator must have listed it, which is so for everything that a message names.
+
+    Raises:
+        UploadRefusedError: no identity is for that place, or it is not listed.
+    """
+    shown = redact_url(base)
+    account = account_of(access.connection_string) if access.connection_string else None
+    container, prefix = _within(base, account.url) if account else ("", "")
+    if account and container:
+        return _by_key(account, container, prefix, access, listed=listed)
+    if _has_identity(access.environment) and (not listed or _is_listed_url(base, access)):
+        return below_url(base, credential=_workload_identity(access.environment), remedy=ASK_ADMINISTRATOR)
+    place = " and names no container of this installation's storage account" if account else ""
+    raise UploadRefusedError(f"The link to {shown} carries no SAS{place}. {NEW_LINK}")
+
+
+def _by_key(account: BlobServiceClient, container: str, prefix: str, access: StorageAccess, *, listed: bool) -> Store:
+    if listed and not access.allows_container(container):
+        raise UploadRefusedError(
+            f"Container {container!r} is not among those that models may go to without a SAS. "
+            "Send a link with a SAS, or ask the administrator to list the container in VOTT_MODEL_CONTAINERS."
+        )
+    return in_account(account, container, prefix, ASK_ADMINISTRATOR)
+
+
+def _is_listed_url(base: str, access: StorageAccess) -> bool:
+    return plain_names(unquote(urlsplit(base).path).strip("/")) and access.allows_url(base)
+
+
+def _within(target: str, account_url: str) -> tuple[str, str]:
+    """Return container and prefix of a URL within the account; empty names if it is not within."""
+    account, wanted = urlsplit(account_url), urlsplit(target)
+    base = account.path.rstrip("/") + "/"
+    same_host = (wanted.scheme, wanted.netloc.lower()) == (account.scheme, account.netloc.lower())
+    path = unquote(wanted.path.removeprefix(base)).rstrip("/")
+    if not same_host or not wanted.path.startswith(base) or not plain_names(path):
+        return "", ""
+    container, _, prefix = path.partition("/")
+    return container, prefix
+
+
+def plain_names(path: str) -> bool:
+    """Return whether no part of the path is empty, `.` or `..`: an HTTP client resolves those, and would leave what was checked."""
+    return not {"", ".", ".."} & set(path.split("/"))
+
+
+def _has_identity(environment: Mapping[str, str]) -> bool:
+    return all(environment.get(name) for name in _WORKLOAD_IDENTITY)
+
+
+def _workload_identity(environment: Mapping[str, str]) -> Any:
+    from azure.identity import WorkloadIdentityCredential  # half a second to import
+
+    client, tenant, file = (environment[name] for name in _WORKLOAD_IDENTITY)
+    authority = environment.get("AZURE_AUTHORITY_HOST")
+    options = {"authority": authority, "disable_instance_discovery": True} if authority else {}
+    return WorkloadIdentityCredential(tenant_id=tenant, client_id=client, token_file_path=file, **options)

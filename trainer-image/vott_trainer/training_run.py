@@ -1,0 +1,200 @@
+"""What a plugin gets of one training: the data, fetched once for each node, checkpoints, progress, and a folder for the model."""
+
+import contextlib
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+import requests
+from pydantic import BaseModel
+
+from vott_trainer import annotations, hygiene, images
+from vott_trainer.cache import Cache
+from vott_trainer.checkpoints import Checkpoint, Checkpoints
+from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
+from vott_trainer.fetch import FetchError, download
+from vott_trainer.findings import Finding
+from vott_trainer.interruption import Interruption
+from vott_trainer.plugins.base import DataParameters, Dataset, LabelledImage, Links
+from vott_trainer.progress import Progress
+from vott_trainer.ranks import Alone, Peers
+from vott_trainer.retry import Backoff
+from vott_trainer.urls import file_name, redact_url
+
+log = logging.getLogger(__name__)
+
+ANNOTATIONS_LIMIT = 1 << 30  # bytes
+FILE_LIMIT = 8 << 30
+
+
+class TrainingRun:
+    """The `Run` that a plugin gets; `seconds` are how long fetching took, `notes` and `findings` are for the report."""
+
+    def __init__(
+        self,
+        links: Links,
+        work_dir: Path,
+        progress: Progress,
+        *,
+        parameters: BaseModel | None = None,
+        peers: Peers | None = None,
+        checkpoints: Callable[[], Checkpoints | None] = lambda: None,
+        interruption: Interruption | None = None,
+    ) -> None:
+        self.links, self.progress = links, progress
+        self._open_checkpoints = checkpoints
+        self.interruption = interruption or Interruption()
+        self._work_dir, self._peers = work_dir, peers or Alone()
+        self._parameters = parameters if isinstance(parameters, DataParameters) else DataParameters()
+        self._dataset: Dataset | None = None
+        self.ranks = self._peers.ranks
+        self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self.seconds: dict[str, float] = {}
+        shutil.rmtree(self.model_dir, ignore_errors=True)
+        self.model_dir.mkdir(parents=True)
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints | None:
+        """Where to keep what the next attempt can go on from; opened when first asked for."""
+        checkpoints = self._open_checkpoints()
+        if checkpoints and (newest := checkpoints.look()):
+            self.progress.going_on(newest)
+        return checkpoints
+
+    def forget_checkpoints(self) -> None:
+        """Remove what was kept: the model is where it belongs."""
+        if "checkpoints" in vars(self) and self.checkpoints:
+            self.checkpoints.clear()
+
+    def note(self, sentence: str) -> None:
+        """Say something that whoever reads the report should know."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def annotations(self) -> annotations.Annotations:
+        """Fetch and read the annotation file; errors name it."""
+        path, url = self._work_dir / "annotations", self.links.annotations
+        with self._timed("annotations"):
+            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
+            if len(set(digests)) > 1:
+                raise TemporaryFailureError(
+                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
+                )
+            found = annotations.read(
+                path,
+                file_name(url),
+                annotation_format=self._parameters.annotation_format,
+                images_url=self._parameters.images_url or url,
+            )
+        log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
+        return found
+
+    def dataset(self) -> Dataset:
+        """Fetch the annotations and every image they name, once; what one node has to leave out, all leave out."""
+        if self._dataset is None:
+            self._dataset = self._fetched()
+            self.findings = self._dataset.findings
+        return self._dataset
+
+    def checkpoint(self, work: str) -> tuple[Checkpoint, Path] | None:
+        """Return the newest checkpoint of that work, fetched once for each node, and its file; None where there is none."""
+        told = self._peers.once_per_node(lambda: self._fetch_checkpoint(work))
+        if not all(told) or len({json.loads(text)["sha256"] for text in told}) > 1:
+            self.progress.anew()
+            return None
+        here = json.loads(told[self.ranks.node])
+        return Checkpoint(**here["checkpoint"]), Path(here["path"])
+
+    def fetch(self, url: str, name: str) -> Path:
+        """Download a file that is not one of the images, once for each node; `name` is what to call it in the work folder.
+
+        Raises:
+            InvalidParametersError: the store refused it.
+            TemporaryFailureError: the store did not answer, after all attempts.
+        """
+        path = self._work_dir / name
+        self._peers.once_per_node(lambda: _fetch_file(url, path))
+        return path
+
+    def _fetched(self) -> Dataset:
+        found = self.annotations()
+        folder = self._work_dir / "images"
+        urls = [image.url for image in found.images]
+        with self._timed("images"):
+            told = [json.loads(text) for text in self._peers.once_per_node(lambda: self._fetch_images(urls, folder))]
+        missing = {number for node in told for number in node["missing"]}
+        dropped = list(dict.fromkeys(Finding(**one) for node in told for one in node["dropped"]))
+        usable = [
+            LabelledImage(i.url, images.path_of(i.url, folder), i.boxes, i.label)
+            for number, i in enumerate(found.images)
+            if number not in missing
+        ]
+        with self._timed("checkingData"):
+            clean, problems = hygiene.clean(usable)
+        log.info("%d images fetched in %.1f s, %d left out", len(clean), self.seconds["images"], len(missing))
+        return Dataset(clean, found.labels, [*found.findings, *dropped, *problems])
+
+    def _fetch_annotations(self, path: Path) -> str:
+        fetch_annotations(self.links.annotations, path)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def _fetch_images(self, urls: list[str], folder: Path) -> str:
+        """Fetch into `folder`; return as JSON the numbers of the images that are missing, and which were left out and why."""
+        fetched = images.fetch_all(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
+        missing = [number for number, url in enumerate(urls) if url not in fetched.files]
+        return json.dumps({"missing": missing, "dropped": [asdict(finding) for finding in fetched.dropped]})
+
+    def _fetch_checkpoint(self, work: str) -> str:
+        found = self.checkpoints.fetch(work) if self.checkpoints else None
+        if not found:
+            return ""
+        checkpoint, path = found
+        return json.dumps({"sha256": checkpoint.sha256, "checkpoint": asdict(checkpoint), "path": str(path)})
+
+    @contextlib.contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[phase] = round(time.monotonic() - start, 3)
+
+
+def fetch_annotations(url: str, path: Path, backoff: Backoff | None = None) -> None:
+    """Download the annotation file.
+
+    Raises:
+        AnnotationsUnreachableError: the store refused it.
+        TemporaryFailureError: the store did not answer, after all attempts.
+    """
+    try:
+        with requests.Session() as session:
+            download(session, url, path, limit=ANNOTATIONS_LIMIT, backoff=backoff or Backoff())
+    except FetchError as error:
+        text = f"The annotations at {redact_url(url)} can't be fetched: {error}."
+        if error.passing:
+            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
+        raise AnnotationsUnreachableError(
+            f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
+        ) from error
+
+
+def _fetch_file(url: str, path: Path) -> str:
+    try:
+        with requests.Session() as session:
+            download(session, url, path, limit=FILE_LIMIT, backoff=Backoff())
+    except FetchError as error:
+        text = f"{redact_url(url)} can't be fetched: {error}."
+        if error.passing:
+            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
+        raise InvalidParametersError(
+            f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
+        ) from error
+    return ""

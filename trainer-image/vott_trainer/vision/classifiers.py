@@ -1,0 +1,63 @@
+"""The classifiers by name, with random weights. Images are float [B, 3, S, S] in 0..1; the network gives a score for each class, [B, K]."""
+
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from vott_trainer.vision.architectures import Architecture, TinyBackbone
+from vott_trainer.vision.transformers_detectors import MEAN, STD
+from vott_trainer.weights import Head
+
+ClassifierName = Literal["resnet_tiny", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0"]
+
+
+class Classifier(nn.Module):
+    """A network that knows images as ImageNet's mean and deviation make them, for images in 0..1."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores before softmax."""
+        scores: Tensor = self.network((images - self.mean) / self.std)
+        return scores
+
+
+def resnet_tiny(num_classes: int) -> nn.Module:
+    """The backbone of the detector `fcos_tiny`, which learns from scratch on a CPU in seconds."""
+    backbone = TinyBackbone()
+    layers = [("stem", backbone.stem), *((f"stage{number}", stage) for number, stage in enumerate(backbone.stages))]
+    pool = [("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())]
+    return nn.Sequential(OrderedDict([*layers, *pool, ("fc", nn.Linear(backbone.widths[-1], num_classes))]))
+
+
+def build(name: str, labels: int) -> nn.Module:
+    """Make the classifier `name` with random weights, for `labels` classes."""
+    return Classifier(CLASSIFIERS[name].build(num_classes=labels))
+
+
+def _torchvision(name: str, head: str, learning_rate: float = 3e-4) -> Architecture:
+    return Architecture(
+        lambda num_classes: models.get_model(name, weights=None, num_classes=num_classes),
+        image_size=224,
+        batch_size=32,
+        learning_rate=learning_rate,
+        images_shown=20_000,
+        heads=(Head(f"network.{head}."),),
+    )
+
+
+CLASSIFIERS = {
+    "resnet_tiny": Architecture(resnet_tiny, 64, 16, 2e-3, images_shown=6000, heads=(Head("network.fc."),)),
+    "resnet18": _torchvision("resnet18", "fc"),
+    "resnet50": _torchvision("resnet50", "fc"),
+    "mobilenet_v3_small": _torchvision("mobilenet_v3_small", "classifier.3", 1e-3),
+    "efficientnet_b0": _torchvision("efficientnet_b0", "classifier.1"),
+}
+ON_CPU, ON_GPU = "resnet_tiny", "resnet50"

@@ -1,0 +1,105 @@
+"""What a classifier looks at: whole images or what their boxes cut out, each in a square of equal size."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vott_trainer.annotations import Box
+from vott_trainer.images import open_rgb
+from vott_trainer.plugins.base import LabelledImage
+from vott_trainer.ranks import Ranks
+from vott_trainer.urls import redact_url
+from vott_trainer.vision.samples import CACHE_BYTES
+
+GREY = (128, 128, 128)  # what fills the square where the image does not
+
+
+class View(NamedTuple):
+    """An image, or one box of it, and its class."""
+
+    image: LabelledImage
+    label: str
+    box: Box | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One view, decoded: uint8 [3, S, S]; `label` is the number of its class from 0."""
+
+    view: View
+    pixels: Tensor
+    label: int
+
+    @property
+    def name(self) -> str:
+        """The image's URL, without its query."""
+        return redact_url(self.view.image.url)
+
+
+def load_square(path: Path, size: int, box: Box | None = None) -> Tensor:
+    """Decode an image, or cut out a box of it, and fit it into the middle of a square; returns uint8 [3, size, size]."""
+    image = open_rgb(path)
+    if box:
+        image = image.crop(_pixels_of(box, image))
+    square = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR, color=GREY)
+    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+
+
+def _pixels_of(box: Box, image: Image.Image) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom within the image, at least one pixel."""
+    left, top = (min(max(0, int(start)), side - 1) for start, side in ((box.x, image.width), (box.y, image.height)))
+    right, bottom = round(box.x + box.width), round(box.y + box.height)
+    return left, top, min(max(left + 1, right), image.width), min(max(top + 1, bottom), image.height)
+
+
+class Crops(Sequence[Crop]):
+    """Views as crops; decoded when first asked for, by whatever thread, then kept while there is room."""
+
+    def __init__(self, views: Sequence[View], labels: Sequence[str], size: int) -> None:
+        self.views, self._size = views, size
+        self._numbers = {label: number for number, label in enumerate(labels)}
+        self._kept: dict[int, Crop] = {}
+        self._room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * size * size)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
+        crop = self._kept.get(index) or self._load(self.views[index])
+        if len(self._kept) < self._room:
+            self._kept[index] = crop
+        return crop
+
+    def _load(self, view: View) -> Crop:
+        return Crop(view, load_square(view.image.path, self._size, view.box), self._numbers[view.label])
+
+
+def split_by_class(views: Sequence[View], fraction: float) -> tuple[list[View], list[View]]:
+    """Return training and held-out views; the images' bytes alone decide, so that every run splits alike.
+
+    Each class is split apart by its images, of which at least one is on either side, given two; all views of one image with
+    one class are on the same side.
+    """
+    training: list[View] = []
+    held_out: list[View] = []
+    digests = {view.image.path: _digest(view.image.path) for view in views}
+    for label in sorted({view.label for view in views}):
+        group = [view for view in views if view.label == label]
+        ranked = sorted({digests[view.image.path] for view in group})
+        count = min(max(1, round(len(ranked) * fraction)), len(ranked) - 1)
+        measuring = set(ranked[:count])
+        for view in group:
+            (held_out if digests[view.image.path] in measuring else training).append(view)
+    return training, held_out
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

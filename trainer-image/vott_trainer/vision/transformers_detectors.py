@@ -1,0 +1,133 @@
+"""RF-DETR (Robinson et al., 2025, arXiv:2511.09554) through `transformers`, which comes with the extra `detr`.
+
+Variants as published under the Apache licence: nano, small and medium. Images are squeezed into a square, as the authors trained it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vott_trainer.errors import InvalidParametersError
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the backbone knows it
+DETECTIONS = 100  # at most, for each image: as COCO counts
+PATCH, WINDOWS = 16, 2  # the backbone sees patches of so many pixels, in windows x windows windows
+SMALLEST = 288  # pixels; fewer would give fewer patches than there are queries
+
+BACKBONE = {
+    "model_type": "rf_detr_dinov2",
+    "hidden_size": 384,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 6,
+    "patch_size": PATCH,
+    "num_windows": WINDOWS,
+    "out_features": ["stage3", "stage6", "stage9", "stage12"],
+    "use_mask_token": False,  # only pre-training knows it
+}
+
+
+def rf_detr(
+    num_classes: int, max_size: int, *, layers: int, native_size: int, min_size: int = 0, **changes: Any
+) -> nn.Module:
+    """Make an RF-DETR with random weights.
+
+    Args:
+        num_classes: labels and the background, which this network does not count.
+        max_size: the longer side of the images that come, in pixels.
+        layers: of the decoder.
+        native_size: side of the square that the positions are learned for.
+        changes: of the configuration, for tests.
+
+    Raises:
+        InvalidParametersError: the packages are not installed.
+    """
+    del min_size  # torchvision's detectors have both
+    config, network = _packages()
+    backbone = {**BACKBONE, "image_size": native_size, **changes.pop("backbone", {})}
+    settings = {"d_model": 256, "num_queries": 300, "decoder_n_points": 2, "decoder_layers": layers, **changes}
+    return Detr(network(config(backbone_config=backbone, num_labels=num_classes - 1, **settings)), max_size)
+
+
+def _packages() -> tuple[Any, Any]:
+    try:
+        import scipy  # noqa: F401 - the matching of predictions and objects; transformers would say so only in the first step
+        from transformers import RfDetrConfig, RfDetrForObjectDetection
+    except ImportError as error:
+        raise InvalidParametersError(
+            f"RF-DETR needs packages that this trainer image does not have ({error}). Choose another architecture, or build the image "
+            "with them: pip install 'vott-trainer[detr]'."
+        ) from error
+    return RfDetrConfig, RfDetrForObjectDetection
+
+
+class Detr(nn.Module):
+    """A DETR of `transformers` that speaks torchvision's convention; boxes are in pixels of the images that come."""
+
+    def __init__(self, network: nn.Module, image_size: int) -> None:
+        super().__init__()
+        self.network = network
+        step = PATCH * WINDOWS
+        self.side = max(SMALLEST, round(image_size / step) * step)
+        self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
+        """Return a dict of losses in training, else a list of {boxes, labels, scores}, best first."""
+        pixels = torch.stack([self._square(image) for image in images])
+        if not self.training:
+            return self._detections(self.network(pixels), images)
+        assert targets is not None
+        return self._losses(self.network(pixels, labels=_relative(images, targets)))
+
+    def _square(self, image: Tensor) -> Tensor:
+        squeezed = functional.interpolate(image[None], (self.side, self.side), mode="bilinear", antialias=True)[0]
+        normalized: Tensor = (squeezed - self.mean) / self.std
+        return normalized
+
+    def _losses(self, output: Any) -> dict[str, Tensor]:
+        """Return the losses as weighted by the authors: of the classes, over all layers, and of the boxes."""
+        weight = self.network.config.class_loss_coefficient
+        of_classes = (
+            weight * torch.stack([loss for name, loss in output.loss_dict.items() if name.startswith("loss_ce")]).sum()
+        )
+        return {"classification": of_classes, "boxes": output.loss - of_classes}
+
+    def _detections(self, output: Any, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+        scores = output.logits.float().sigmoid()  # [images, queries, classes]
+        classes = scores.shape[-1]
+        best, places = scores.flatten(1).topk(min(DETECTIONS, scores[0].numel()), dim=1)
+        corners = _corners(output.pred_boxes.float())
+        return [
+            {
+                "boxes": corners[number][place // classes] * _extent(image),
+                "labels": place % classes + 1,
+                "scores": score,
+            }
+            for number, (image, score, place) in enumerate(zip(images, best, places, strict=True))
+        ]
+
+
+def _extent(image: Tensor) -> Tensor:
+    height, width = image.shape[-2:]
+    return torch.tensor([width, height, width, height], dtype=torch.float32, device=image.device)
+
+
+def _relative(images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
+    """Return the targets with boxes as centre and size, in shares of the image, and classes from 0."""
+    return [
+        {"class_labels": target["labels"] - 1, "boxes": _centres(target["boxes"]) / _extent(image)}
+        for image, target in zip(images, targets, strict=True)
+    ]
+
+
+def _centres(corners: Tensor) -> Tensor:
+    first, last = corners[:, :2], corners[:, 2:]
+    return torch.cat(((first + last) / 2, last - first), dim=1)
+
+
+def _corners(centres: Tensor) -> Tensor:
+    centre, half = centres[..., :2], centres[..., 2:] / 2
+    return torch.cat((centre - half, centre + half), dim=-1).clamp(0, 1)

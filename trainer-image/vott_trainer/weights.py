@@ -1,0 +1,198 @@
+"""The weights that a network begins with and ends with, as safetensors: never anything that could run when it is read.
+
+The metadata of each file tell the architecture and the labels, so that a class that two models share keeps what was learned of it.
+"""
+
+import json
+import os
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vott_trainer.errors import InvalidParametersError
+from vott_trainer.plugins.base import Run
+from vott_trainer.urls import is_http, redact_url
+
+FILE = "model.safetensors"
+LABELS_FILE = "labels.txt"
+BAKED, NONE = "baked", "none"
+FOLDER = Path("/opt/weights")
+COUNTERS = "num_batches_tracked"  # batch normalization that is frozen has none, and nothing here uses them
+REMEDY = "Name another model in initialWeights, or leave it out, and send the message again."
+
+
+@dataclass(frozen=True)
+class Head:
+    """Parameters whose first dimension is over the classes: `prefix` begins their names.
+
+    That dimension is [..., classes, rows]; `extra` of the classes come before the labels' (1: the background).
+    """
+
+    prefix: str
+    extra: int = 0
+    rows: int = 1
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A file of weights: `origin` is what to call it; `labels` are in the order of the network's classes, None where not known."""
+
+    path: Path
+    origin: str
+    architecture: str | None
+    labels: list[str] | None
+
+
+def find(
+    run: Run, wanted: str | None, architecture: str, labels: Sequence[str], environment: Mapping[str, str] = os.environ
+) -> Weights | None:
+    """Return what to begin with, as the parameter `initialWeights` says, and note it in the report; None is random weights.
+
+    Args:
+        environment: VOTT_WEIGHTS names the folder of the image's own weights, where it is not /opt/weights.
+
+    Raises:
+        InvalidParametersError: there are no such weights, or they are of another architecture.
+    """
+    if wanted == NONE:
+        return None
+    if wanted is None or wanted == BAKED:
+        found = _baked(architecture, Path(environment.get("VOTT_WEIGHTS") or FOLDER), needed=wanted == BAKED)
+    else:
+        found = _fetched(run, wanted)
+    if found is None:
+        return None
+    _check_architecture(found, architecture)
+    run.note(_sentence(found, labels))
+    return found
+
+
+def start(model: nn.Module, weights: Weights | None, labels: Sequence[str], heads: Sequence[Head]) -> None:
+    """Give `model` these weights; of its heads only what is about classes that both know, the rest stays as it is.
+
+    Raises:
+        InvalidParametersError: they do not fit.
+    """
+    if weights is None:
+        return
+    given = _read(weights)
+    for name, tensor in model.state_dict().items():
+        head = next((head for head in heads if name.startswith(head.prefix)), None)
+        if head:
+            _copy_known(tensor, given.get(name), head, weights.labels or [], labels)
+        elif name in given and given[name].shape == tensor.shape:
+            tensor.copy_(given[name])
+        elif not name.endswith(COUNTERS):
+            raise _misfit(weights, name, given.get(name), tensor)
+
+
+def save(model: nn.Module, folder: Path, architecture: str, labels: Sequence[str]) -> None:
+    """Write `model.safetensors` and `labels.txt`."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / FILE, {"architecture": architecture, "labels": json.dumps(list(labels))})
+    (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+
+
+def load(model: nn.Module, folder: Path) -> nn.Module:
+    """Return `model` with the weights that `save` wrote, ready to predict."""
+    missing, unexpected = model.load_state_dict(load_file(folder / FILE), strict=False)
+    if wrong := [name for name in (*missing, *unexpected) if not name.endswith(COUNTERS)]:
+        raise InvalidParametersError(f"{folder / FILE} is not of this network: {wrong[0]} and {len(wrong) - 1} others.")
+    return model.eval()
+
+
+def _baked(architecture: str, folder: Path, *, needed: bool) -> Weights | None:
+    path = folder / f"{architecture}.safetensors"
+    if path.exists():
+        return _described(path, f"the image's weights for {architecture}")
+    if not needed:
+        return None
+    known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
+    raise InvalidParametersError(
+        f"This trainer image brings no weights for {architecture} (it has: {known}). Leave out initialWeights, or ask the "
+        "administrator for an image that was built with them."
+    )
+
+
+def _fetched(run: Run, url: str) -> Weights:
+    if not is_http(url):
+        raise InvalidParametersError(
+            f"parameter 'initialWeights': expected `baked`, `none` or an http(s) URL, found {redact_url(url)[:80]!r}."
+        )
+    shown = redact_url(url)
+    packed = not urlsplit(url).path.endswith(".safetensors")
+    path = run.fetch(url, "initial-weights")
+    if packed:
+        path = _unpacked(path, shown, path.with_name(f"initial-weights-{run.ranks.rank}.safetensors"))
+    return _described(path, f"the model at {shown}")
+
+
+def _unpacked(archive: Path, shown: str, path: Path) -> Path:
+    """Take the weights out of a model archive."""
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            member = tar.getmember(FILE)
+            tar.extract(member.replace(name=path.name), path.parent, filter="data")
+    except (OSError, tarfile.TarError, EOFError, KeyError) as error:
+        raise InvalidParametersError(
+            f"The file at {shown} is no model.tgz with {FILE} in it ({error}). {REMEDY}"
+        ) from error
+    return path
+
+
+def _described(path: Path, origin: str) -> Weights:
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+    except (OSError, SafetensorError) as error:
+        raise InvalidParametersError(f"{origin[:1].upper()}{origin[1:]} can't be read: {error}. {REMEDY}") from error
+    return Weights(path, origin, about.get("architecture"), json.loads(about["labels"]) if "labels" in about else None)
+
+
+def _check_architecture(found: Weights, architecture: str) -> None:
+    if found.architecture not in (None, architecture):
+        raise InvalidParametersError(
+            f"{found.origin[:1].upper()}{found.origin[1:]} is a {found.architecture}, this training one of {architecture}. "
+            f"Set architecture to {found.architecture}, or name another model in initialWeights, and send the message again."
+        )
+
+
+def _sentence(found: Weights, labels: Sequence[str]) -> str:
+    known = [label for label in labels if label in (found.labels or [])]
+    new = [label for label in labels if label not in known]
+    classes = [f"knew already: {', '.join(known)}"] if known else []
+    classes += [f"new: {', '.join(new)}"] if new else []
+    return f"The training began with {found.origin} (classes that it {'; '.join(classes)})."
+
+
+def _read(weights: Weights) -> dict[str, Tensor]:
+    return load_file(weights.path)
+
+
+@torch.no_grad()
+def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[str], new: Sequence[str]) -> None:
+    if given is None or given.shape[1:] != tensor.shape[1:] or len(given) % ((len(old) + head.extra) * head.rows or 1):
+        return
+    pairs = [(number, number) for number in range(head.extra)] if old else []
+    pairs += [(old.index(label) + head.extra, number + head.extra) for number, label in enumerate(new) if label in old]
+    if not pairs:
+        return
+    source = given.unflatten(0, (-1, len(old) + head.extra, head.rows))
+    target = tensor.unflatten(0, (-1, len(new) + head.extra, head.rows))
+    if len(source) == len(target):
+        origins, places = zip(*pairs, strict=True)
+        target[:, list(places)] = source[:, list(origins)].to(target.dtype)
+
+
+def _misfit(weights: Weights, name: str, given: Tensor | None, tensor: Tensor) -> InvalidParametersError:
+    found = "is not in it" if given is None else f"has shape {list(given.shape)}, not {list(tensor.shape)}"
+    return InvalidParametersError(
+        f"{weights.origin[:1].upper()}{weights.origin[1:]} does not fit this network: {name} {found}. {REMEDY}"
+    )
