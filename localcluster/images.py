@@ -23,17 +23,20 @@ class Recipe:
     name: str
     dockerfile: Path
     context: Path
+    arguments: tuple[str, ...] = ()
 
     def reference(self, base: str) -> str:
         """The image's name; its tag is a hash of everything that goes into it."""
         if not self.dockerfile.exists():
             raise LocalClusterError(f"There is no {self.dockerfile}: is this a complete checkout?")
         files = [path for path in DockerIgnore(self.context).files() if path != self.dockerfile]
-        return f"{_REPOSITORY}/{self.name}:{content_key(base, self.dockerfile.read_bytes(), files_key(files, self.context))}"
+        key = content_key(base, *self.arguments, self.dockerfile.read_bytes(), files_key(files, self.context))
+        return f"{_REPOSITORY}/{self.name}:{key}"
 
 
 OPERATOR = Recipe("operator", CHECKOUT / "operator" / "Dockerfile", CHECKOUT)
-TRAINER = Recipe("trainer", CHECKOUT / "trainer-image" / "Dockerfile", CHECKOUT / "trainer-image")
+TRAINER = Recipe("trainer", CHECKOUT / "trainer-image" / "Dockerfile", CHECKOUT / "trainer-image", ("WEIGHTS=",))
+"""Without weights, which would be fetched from outside of the package registries."""
 
 
 def image_references() -> dict[str, str]:
@@ -80,10 +83,11 @@ def load_images(references: dict[str, str]) -> None:
 
 def _build(buildah: Buildah, recipe: Recipe, base: str, reference: str) -> None:
     remedy = "Run the same command again: finished layers and downloads are kept."
+    arguments = [text for argument in recipe.arguments for text in ("--build-arg", argument)]
     with step(f"Build the {recipe.name}'s image", remedy=remedy) as this:
         buildah.run(
             this, "build", "--isolation", "chroot", "--network", "host", "--layers",
-            "--build-arg", f"BASE_IMAGE={base}", "--file", recipe.dockerfile, "--tag", reference, recipe.context,
+            "--build-arg", f"BASE_IMAGE={base}", *arguments, "--file", recipe.dockerfile, "--tag", reference, recipe.context,
         )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """The objects of `manifests/samples/`, as a user applies them: only addresses and images are replaced by the lab's."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -14,9 +14,15 @@ from tests.support.lab import Lab
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "manifests" / "samples"
 ENDS = re.compile(r"# Ends: (?P<status>[A-Z]\w+)(?:, (?P<reason>[A-Z]\w+))?\b")
-ANNOTATIONS = r"https://account\.blob\.core\.windows\.net/data/[^\s\"?]+"
-MODEL = r"https://account\.blob\.core\.windows\.net/models/[^\s\"?]+"
 SAS = "?YOUR-SAS"
+# What stands at an address of the samples here, the special ones first.
+PLACES: dict[str, Callable[[Lab], str]] = {
+    r"data/breeds\.csv": lambda lab: lab.classes,
+    r"data/[^\s\"?]+": lambda lab: lab.annotations,
+    r"models/[^\s\"?]+": lambda lab: lab.model_url(),
+    r"one-model/cats\.json": lambda lab: lab.storage.blob_url(lab.container(), "cats.json", "rcw"),
+    r"earlier/cats/model\.tgz": lambda lab: lab.earlier_model,
+}
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 
 
@@ -46,9 +52,12 @@ class Sample:
 
     def _text(self, lab: Lab) -> str:
         text, in_secret = self.path.read_text(), SAS in self.path.read_text()
-        for pattern, url in ((ANNOTATIONS, lab.annotations), (MODEL, lab.model_url())):
-            text = re.sub(pattern + re.escape(SAS), url, text)
-            text = re.sub(pattern, url.partition("?")[0] if in_secret else url, text)
+        for path, place in PLACES.items():
+            address = rf"https://account\.blob\.core\.windows\.net/{path}"
+            if re.search(address, text):
+                url = place(lab)
+                text = re.sub(address + re.escape(SAS), url, text)
+                text = re.sub(address, url.partition("?")[0] if in_secret else url, text)
         return text
 
 
@@ -62,25 +71,9 @@ def _apply(lab: Lab, manifest: Manifest) -> None:
         case "PriorityClass":
             lab.apply_to_cluster(manifest)
         case "PersistentVolumeClaim":
-            lab.kubectl.apply(manifest)
-            lab.apply_to_cluster(_volume_for(lab, manifest))
+            lab.claim(manifest)
         case _:
             lab.kubectl.apply(manifest)
-
-
-def _volume_for(lab: Lab, claim: Manifest) -> Manifest:
-    """What a StorageClass would make: a volume for that claim, a folder of this host that everybody may write to."""
-    folder = lab.folder / claim["metadata"]["name"]
-    folder.mkdir()
-    folder.chmod(0o777)
-    spec: dict[str, Any] = {
-        "accessModes": claim["spec"]["accessModes"],
-        "capacity": claim["spec"]["resources"]["requests"],
-        "claimRef": {"namespace": lab.name, "name": claim["metadata"]["name"]},
-        "hostPath": {"path": str(folder)},
-    }
-    metadata = {"name": f"{lab.name}-{claim['metadata']['name']}"}
-    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
 
 
 def _hold_as_kueue(training: Training) -> None:

@@ -127,6 +127,18 @@ class Lab:
         return self.storage.upload_images(self.container(), annotated_images(IMAGES))
 
     @cached_property
+    def classes(self) -> str:
+        """URL of a file with the class of each image of a small set, uploaded once."""
+        return self.storage.upload_classes(self.container(), annotated_images(IMAGES))
+
+    @cached_property
+    def earlier_model(self) -> str:
+        """URL of a detector of the same classes that was trained before, for a moment, on this host."""
+        container = self.container()
+        train_here(self.annotations, self.storage.container_url(container), epochs=1)
+        return self.storage.blob_url(container, "model.tgz")
+
+    @cached_property
     def folder(self) -> Path:
         """A folder of this host, removed with the lab."""
         return Path(self._resources.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
@@ -181,6 +193,23 @@ class Lab:
         """The rejected message of that id, None while it is not there."""
         texts = (json.loads(message.content) for message in self.poison_queue.peek_messages(max_messages=32))
         return next((text for text in texts if text.get("messageId") == message_id), None)
+
+    def claim(self, manifest: Manifest) -> Path:
+        """Make a PersistentVolumeClaim, and what a StorageClass would make for it: a folder of this host that everybody may write to."""
+        name, spec = manifest["metadata"]["name"], manifest["spec"]
+        folder = self.folder / name
+        folder.mkdir()
+        folder.chmod(0o777)  # noqa: S103
+        self.kubectl.apply(manifest)
+        volume = {
+            "accessModes": spec["accessModes"],
+            "capacity": spec["resources"]["requests"],
+            "claimRef": {"namespace": self.name, "name": name},
+            "hostPath": {"path": str(folder)},
+        }
+        metadata = {"name": f"{self.name}-{name}"}
+        self.apply_to_cluster({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
+        return folder
 
     def apply_to_cluster(self, manifest: Manifest) -> None:
         """Create or change an object that belongs to no namespace; it is removed with the lab."""

@@ -35,12 +35,10 @@ def moto_server() -> str:
     """The program, after installing it where that is still to be done."""
     with build_once("moto", content_key(LOCK.read_bytes(), sys.version)) as build:
         if build.is_needed:
-            uv = Path(sys.executable).with_name("uv")
-            python = build.folder / "bin" / "python"
-            subprocess.run(
-                [uv, "venv", "--quiet", "--python", sys.executable, "--allow-existing", build.folder], check=True
-            )
-            install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", LOCK]
+            uv, python = str(Path(sys.executable).with_name("uv")), str(build.folder / "bin" / "python")
+            environment = [uv, "venv", "--quiet", "--python", sys.executable, "--allow-existing", str(build.folder)]
+            subprocess.run(environment, check=True)
+            install = [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(LOCK)]
             subprocess.run(install, check=True)
     return str(build.folder / "bin" / "moto_server")
 

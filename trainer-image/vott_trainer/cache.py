@@ -191,4 +191,4 @@ def _bytes(text: str) -> int:
         raise InvalidParametersError(
             f"VOTT_IMAGE_CACHE_BYTES: expected a number of bytes such as 50Gi, found {text[:40]!r}."
         )
-    return int(match[1]) * (1024 if match[3] else 1000) ** " KMGT".index(match[2] or " ")
+    return int(match[1]) * int((1024 if match[3] else 1000) ** " KMGT".index(match[2] or " "))

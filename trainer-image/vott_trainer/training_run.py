@@ -19,7 +19,7 @@ from vott_trainer.cache import Cache
 from vott_trainer.checkpoints import Checkpoint, Checkpoints
 from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
 from vott_trainer.fetch import FetchError, download
-from vott_trainer.findings import Finding
+from vott_trainer.findings import Finding, shortened
 from vott_trainer.interruption import Interruption
 from vott_trainer.plugins.base import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.progress import Progress
@@ -92,7 +92,8 @@ class TrainingRun:
                 path,
                 file_name(url),
                 annotation_format=self._parameters.annotation_format,
-                images_url=self._parameters.images_url or url,
+                annotations_url=url,
+                images_url=self._parameters.images_url,
             )
         log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
         return found
@@ -138,9 +139,10 @@ class TrainingRun:
             if number not in missing
         ]
         with self._timed("checkingData"):
-            clean, problems = hygiene.clean(usable)
+            sizes = {image.url: image.size for image in found.images if image.size}
+            clean, problems = hygiene.clean(usable, sizes)
         log.info("%d images fetched in %.1f s, %d left out", len(clean), self.seconds["images"], len(missing))
-        return Dataset(clean, found.labels, [*found.findings, *dropped, *problems])
+        return Dataset(clean, hygiene.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
 
     def _fetch_annotations(self, path: Path) -> str:
         fetch_annotations(self.links.annotations, path)

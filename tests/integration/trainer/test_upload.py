@@ -1,15 +1,20 @@
-"""The model's way into a real store: every kind of link, and what is said of those that do not work."""
+"""The model's way into a real Azure store: every kind of link, and what is said of those that do not work."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import BlobServiceClient, ContainerClient
 
+from localcluster.azurite import Azurite
+from localcluster.pki import Authority
 from tests.integration.trainer.conftest import Store
-from vott_trainer.destination import StorageAccess, resolve
+from tests.support.entra import Entra
+from vott_trainer.destination import resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
-from vott_trainer.upload import upload
+from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.base import StoredObject
 
 CONTENT = b"weights" * 1000
 
@@ -21,38 +26,81 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "tensorboard").mkdir(parents=True)
+    (folder / "report.html").write_text("<p>Fine.</p>")
+    (folder / "tensorboard" / "events").write_bytes(b"\0")
+    return folder
+
+
+def upload(archive: Path, link: str, access: StorageAccess | None = None) -> StoredObject:
+    destination = resolve(link, access or StorageAccess())
+    return destination.store.put(archive, destination.name)
+
+
 def stored(container: ContainerClient, name: str) -> bytes:
     return container.download_blob(name).readall()
+
+
+def names(container: ContainerClient) -> list[str]:
+    return sorted(blob.name for blob in container.list_blobs())
 
 
 @pytest.mark.parametrize(("prefix", "name"), [("", "model.tgz"), ("/cats/1", "cats/1/model.tgz"), ("/7.tgz", "7.tgz")])
 def test_container_link_takes_the_model(
     prefix: str, name: str, store: Store, container: ContainerClient, archive: Path
 ) -> None:
-    model = upload(archive, resolve(store.container_link(container, prefix), StorageAccess()))
+    model = upload(archive, store.container_link(container, prefix))
     assert stored(container, name) == CONTENT
-    assert model.url == f"{container.url}/{name}"
-    assert (model.sha256, model.size_bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+    assert model == StoredObject(f"{container.url}/{name}", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+def test_container_link_takes_the_report_too_for_a_browser_to_show(
+    store: Store, container: ContainerClient, model: Path, tmp_path: Path
+) -> None:
+    resolve(store.container_link(container, "/cats"), StorageAccess()).deliver(model, tmp_path)
+    assert names(container) == ["cats/model.tgz", "cats/report.html"]
+    report = container.get_blob_client("cats/report.html").get_blob_properties()
+    assert report.content_settings.content_type == "text/html; charset=utf-8"
+
+
+def test_link_that_ends_with_a_slash_takes_single_files(
+    store: Store, container: ContainerClient, model: Path, tmp_path: Path
+) -> None:
+    destination = resolve(store.container_link(container, "/cats/"), StorageAccess())
+    uploaded = destination.deliver(model, tmp_path)
+    assert names(container) == ["cats/manifest.json", "cats/report.html", "cats/tensorboard/events"]
+    assert uploaded.url == f"{container.url}/cats/manifest.json"
+    assert uploaded.sha256 == hashlib.sha256(stored(container, "cats/manifest.json")).hexdigest()
+
+
+def test_report_that_is_refused_costs_no_model(
+    store: Store, container: ContainerClient, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    container.upload_blob("report.html", b"an older one")
+    resolve(store.container_link(container, permissions="c"), StorageAccess()).deliver(model, tmp_path)
+    assert names(container) == ["model.tgz", "report.html"]
+    assert "the report could not be put beside the model" in caplog.text
 
 
 def test_write_only_blob_link_takes_the_model_exactly_there(
-    store: Store, container: ContainerClient, archive: Path
+    store: Store, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
-    upload(archive, resolve(store.blob_link(container, "id.tgz", permissions="w"), StorageAccess()))
-    assert [blob.name for blob in container.list_blobs()] == ["id.tgz"]
-    assert stored(container, "id.tgz") == CONTENT
+    resolve(store.blob_link(container, "id.tgz", permissions="w"), StorageAccess()).deliver(model, tmp_path)
+    assert names(container) == ["id.tgz"]
 
 
 def test_blob_link_needs_no_ending(store: Store, container: ContainerClient, archive: Path) -> None:
-    upload(archive, resolve(store.blob_link(container, "my model"), StorageAccess()))
+    upload(archive, store.blob_link(container, "my model"))
     assert stored(container, "my model") == CONTENT
 
 
 def test_second_attempt_replaces_the_first_ones_model(store: Store, container: ContainerClient, archive: Path) -> None:
-    blob = resolve(store.container_link(container), StorageAccess())
-    upload(archive, blob)
+    upload(archive, store.container_link(container))
     archive.write_bytes(b"better")
-    upload(archive, blob)
+    upload(archive, store.container_link(container))
     assert stored(container, "model.tgz") == b"better"
 
 
@@ -60,20 +108,43 @@ def test_administrators_account_takes_the_model_without_a_sas(
     store: Store, container: ContainerClient, archive: Path
 ) -> None:
     access = StorageAccess(store.connection_string, frozenset([container.container_name]))
-    upload(archive, resolve(container.url, access))
-    assert stored(container, "model.tgz") == CONTENT
+    model = upload(archive, f"{container.url}/my%20cats", access)
+    assert stored(container, "my cats/model.tgz") == CONTENT
+    assert model.url == f"{container.url}/my%20cats/model.tgz"
 
 
 def test_model_larger_than_one_request_arrives_whole(store: Store, container: ContainerClient, archive: Path) -> None:
     content = bytes(range(256)) * (70 << 12)  # 70 MiB: the client sends blocks above 64 MiB
     archive.write_bytes(content)
-    model = upload(archive, resolve(store.container_link(container), StorageAccess()))
+    model = upload(archive, store.container_link(container))
     assert hashlib.sha256(stored(container, "model.tgz")).hexdigest() == model.sha256
+
+
+def test_uploaded_model_is_found_where_the_link_may_read(
+    store: Store, container: ContainerClient, archive: Path, tmp_path: Path
+) -> None:
+    destination = resolve(store.container_link(container), StorageAccess())
+    assert destination.look(tmp_path) is None
+    sent = upload(archive, store.container_link(container))
+    found = destination.look(tmp_path)
+    assert found is not None
+    assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
+
+
+def test_link_that_may_not_read_says_so_when_the_model_is_looked_for(
+    store: Store, container: ContainerClient, archive: Path, tmp_path: Path
+) -> None:
+    link = store.blob_link(container, "id.tgz")
+    upload(archive, link)
+    with pytest.raises(
+        UploadRefusedError, match=r"Reading .*/id.tgz was refused: HTTP 403 \w+\. The link has expired or does not"
+    ):
+        resolve(link, StorageAccess()).look(tmp_path)
 
 
 def refusal(link: str, archive: Path) -> str:
     with pytest.raises(UploadRefusedError) as error:
-        upload(archive, resolve(link, StorageAccess()))
+        upload(archive, link)
     return str(error.value)
 
 
@@ -81,7 +152,7 @@ def test_missing_container_is_said(store: Store, container: ContainerClient, arc
     link = store.container_link(container)
     container.delete_container()
     said = refusal(link, archive)
-    assert "HTTP 404 ContainerNotFound. The container does not exist." in said
+    assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in said
     assert "sig=" not in said
 
 
@@ -94,14 +165,51 @@ def test_wrong_signature_is_said(store: Store, container: ContainerClient, archi
 def test_link_that_may_only_create_does_not_replace_a_model(
     store: Store, container: ContainerClient, archive: Path
 ) -> None:
-    blob = resolve(store.blob_link(container, "id.tgz", permissions="c"), StorageAccess())
-    upload(archive, blob)
-    with pytest.raises(UploadRefusedError, match="may not replace a blob that exists"):
-        upload(archive, blob)
+    link = store.blob_link(container, "id.tgz", permissions="c")
+    upload(archive, link)
+    assert "may not replace a blob that exists" in refusal(link, archive)
 
 
 def test_store_that_does_not_answer_is_a_passing_fault(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
-    blob = resolve("http://127.0.0.1:9/account/models?sp=w&sig=x", StorageAccess())
     with pytest.raises(TemporaryFailureError, match="no answer"):
-        upload(archive, blob)
+        upload(archive, "http://127.0.0.1:9/account/models?sp=w&sig=x")
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    made = Authority(tmp_path / "pki")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
+    return made
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Azurite]:
+    """An account that takes Entra's tokens."""
+    with Azurite(authority=authority) as azurite:
+        yield azurite
+
+
+def test_workload_identity_takes_the_model_without_a_sas(
+    secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
+) -> None:
+    account = BlobServiceClient.from_connection_string(secure.connection_string)
+    container = account.create_container("models")
+    with Entra(authority, tmp_path) as entra:
+        access = StorageAccess(containers=frozenset([container.url]), environment=entra.environment())
+        upload(archive, f"{container.url}/cats", access)
+    assert stored(container, "cats/model.tgz") == CONTENT
+    assert [form["client_assertion"] for form in entra.asked] == ["the pod's token"]
+
+
+def test_identity_that_entra_does_not_know_is_said(
+    secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
+) -> None:
+    container = BlobServiceClient.from_connection_string(secure.connection_string).create_container("models")
+    with Entra(authority, tmp_path) as entra:
+        access = StorageAccess(
+            containers=frozenset([container.url]), environment=entra.environment("a stranger's token")
+        )
+        with pytest.raises(UploadRefusedError, match="The trainer's own identity is not valid") as error:
+            upload(archive, container.url, access)
+    assert "AADSTS700213" in str(error.value)

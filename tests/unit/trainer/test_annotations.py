@@ -1,24 +1,28 @@
-"""The seed's CSV dialect: what it may hold, and what is said of what it may not."""
+"""The CSV dialects: what a file may hold, what is said of what it may not, and how much of that is too much."""
 
+import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vott_trainer.annotations import Annotations, Box, read
+from vott_trainer.annotations import AnnotatedImage, Annotations, Box, read
 from vott_trainer.errors import BadAnnotationsError
+from vott_trainer.findings import MOST_LISTED, Finding
 
 IMAGE = "https://store/a.jpg"
+GOOD_LINE = f"{IMAGE},1,2,3,4,cat\n"
 
 
-def parsed(content: bytes, tmp_path: Path) -> Annotations:
+def parsed(content: bytes, tmp_path: Path, **options: Any) -> Annotations:
     path = tmp_path / "file"
     path.write_bytes(content)
-    return read(path, "annotations.csv")
+    return read(path, "annotations.csv", **options)
 
 
-def message(content: bytes, tmp_path: Path) -> str:
+def message(content: bytes, tmp_path: Path, **options: Any) -> str:
     with pytest.raises(BadAnnotationsError) as error:
-        parsed(content, tmp_path)
+        parsed(content, tmp_path, **options)
     return str(error.value)
 
 
@@ -37,8 +41,24 @@ def test_boxes_of_one_image_are_gathered_and_labels_sorted(tmp_path: Path) -> No
         b"\xef\xbb\xbfhttps://store/a.jpg,1,2,3,4,cat\n",
         b"\n\r\n  \nhttps://store/a.jpg, 1, 2, 3, 4, cat \n\n",
         b'"https://store/a.jpg","1","2","3","4","cat"\n',
+        b"url,x,y,width,height,class\nhttps://store/a.jpg,1,2,3,4,cat\n",
+        b"image,xmin,ymin,xmax,ymax,label\nhttps://store/a.jpg,1,2,4,6,cat\n",
+        b'\xef\xbb\xbf"image","xmin","ymin","xmax","ymax","label"\r\n"https://store/a.jpg",1,2,4,6,"cat"\r\n',
+        b"\nfilename,width,height,class,xmin,ymin,xmax,ymax\nhttps://store/a.jpg,640,480,cat,1,2,4,6\n",
+        b"Label,X1,Y1,X2,Y2,URL\ncat,1,2,4,6,https://store/a.jpg\n",
     ],
-    ids=["no newline at the end", "CRLF", "byte order mark", "blank lines and spaces", "quoted"],
+    ids=[
+        "no newline at the end",
+        "CRLF",
+        "byte order mark",
+        "blank lines and spaces",
+        "quoted",
+        "header of sizes",
+        "header of VoTT's export",
+        "VoTT's export as VoTT writes it",
+        "header in another order",
+        "header in capitals",
+    ],
 )
 def test_spelling_of_the_file_does_not_matter(content: bytes, tmp_path: Path) -> None:
     (image,) = parsed(content, tmp_path).images
@@ -47,10 +67,13 @@ def test_spelling_of_the_file_does_not_matter(content: bytes, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("field", "label"),
-    [("cat, black", "cat, black"), ('"cat, black"', "cat, black"), ("a,b,c", "a,b,c"), ("été", "été")],
+    [("cat, black", "cat, black"), ('"cat, black"', "cat, black"), ("a,b,c", "a,b,c"), ("été", "été"), ("7", "7")],
 )
-def test_class_name_may_hold_commas(field: str, label: str, tmp_path: Path) -> None:
-    assert parsed(f"{IMAGE},1,2,3,4,{field}\n".encode(), tmp_path).labels == [label]
+@pytest.mark.parametrize(
+    "start", [f"{IMAGE},1,2,3,4,", f"{IMAGE},", f"image,xmin,ymin,xmax,ymax,label\n{IMAGE},1,2,4,6,"]
+)
+def test_class_name_may_hold_commas(start: str, field: str, label: str, tmp_path: Path) -> None:
+    assert parsed(f"{start}{field}\n".encode(), tmp_path).labels == [label]
 
 
 def test_percent_encoded_url_is_kept_as_it_is(tmp_path: Path) -> None:
@@ -59,8 +82,33 @@ def test_percent_encoded_url_is_kept_as_it_is(tmp_path: Path) -> None:
 
 
 def test_image_without_objects_is_kept_without_boxes(tmp_path: Path) -> None:
-    found = parsed(f"{IMAGE},1,2,3,4,cat\nhttps://store/empty.jpg,,,,,\n".encode(), tmp_path)
-    assert found.images[1].boxes == []
+    found = parsed(f"{GOOD_LINE}https://store/empty.jpg,,,,,\n".encode(), tmp_path)
+    assert found.images[1] == AnnotatedImage("https://store/empty.jpg")
+
+
+def test_corners_are_read_as_such_only_where_the_message_says_so(tmp_path: Path) -> None:
+    content = f"{IMAGE},10,20,40,60,cat\n".encode()
+    assert parsed(content, tmp_path).images[0].boxes == [Box(10, 20, 40, 60, "cat")]
+    assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
+
+
+def test_sizes_read_as_corners_are_refused_with_the_axis(tmp_path: Path) -> None:
+    said = message(f"{IMAGE},100,20,40,60,cat\n".encode(), tmp_path, annotation_format="corners")
+    assert "line 1: expected the second x to be greater than the first, found 100 and 40" in said
+
+
+@pytest.mark.parametrize("annotation_format", ["auto", "classes"])
+def test_whole_images_have_a_class_and_no_boxes(annotation_format: str, tmp_path: Path) -> None:
+    content = f"{IMAGE},cat\nhttps://store/b.jpg,dog\nhttps://store/unseen.jpg,\n".encode()
+    found = parsed(content, tmp_path, annotation_format=annotation_format)
+    assert [(image.label, image.boxes) for image in found.images] == [("cat", []), ("dog", []), (None, [])]
+    assert found.labels == ["cat", "dog"]
+
+
+def test_second_class_of_an_image_is_a_fault(tmp_path: Path) -> None:
+    assert "line 2: expected one class for each image, found 'dog' after 'cat'" in message(
+        f"{IMAGE},cat\n{IMAGE},dog\n".encode(), tmp_path
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,16 +122,21 @@ def test_image_without_objects_is_kept_without_boxes(tmp_path: Path) -> None:
         ("https://store/a.jpg,1,nan,3,4,cat", "expected y to be a number of pixels, found 'nan'"),
         ("https://store/a.jpg,1,2,inf,4,cat", "expected width to be a number of pixels, found 'inf'"),
         ("https://store/a.jpg,1,2,3,1_0,cat", "expected height to be a number of pixels, found '1_0'"),
+        ("https://store/a.jpg,1,2,3,1e9,cat", "expected height to be a number of pixels, found '1e9'"),
         ("https://store/a.jpg,1,2,0,4,cat", "expected width to be greater than 0, found 0"),
         ("https://store/a.jpg,1,2,3,-4,cat", "expected height to be greater than 0, found -4"),
         ("https://store/a.jpg,1,2,3,,cat", "expected height to be a number of pixels, found ''"),
-        ("https://store/a.jpg,1,2,3,4,", "expected a class name after the fifth comma, found nothing"),
+        ("https://store/a.jpg,1,2,3,4,", "expected a class name, found nothing"),
+        ("https://store/a.jpg,1,2,3,4,a\x07b", "expected a class name of up to 200 characters in one line"),
+        (",1,2,3,4,cat", "expected the URL of an image, found nothing"),
+        (f"https://store/a.jpg,1,2,3,4,{'x' * 70_000}", "expected a line of at most 65,536 bytes"),
+        ("https://store/a.jpg,1,2,3,4,cat\rhttps://store/a.jpg,1,2,3,4,cat", "expected lines that end with LF or CRLF"),
     ],
 )
 def test_line_that_does_not_parse_is_named_with_what_was_expected_and_found(
     line: str, words: str, tmp_path: Path
 ) -> None:
-    said = message(f"{IMAGE},1,2,3,4,cat\n\n{line}\n".encode(), tmp_path)
+    said = message(f"{GOOD_LINE}\n{line}\n".encode(), tmp_path)
     assert said.startswith(f"annotations.csv line 3: {words}")
     assert said.endswith("Correct the line and send the message again.")
 
@@ -94,12 +147,55 @@ def test_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"https://store/a.jpg,,,,,\n"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"https://store/a.jpg,,,,,\n", b"image,xmin,ymin,xmax,ymax,label\n"])
 def test_file_without_any_object_is_refused(content: bytes, tmp_path: Path) -> None:
     assert "annotations.csv holds no annotated object" in message(content, tmp_path)
 
 
-def test_message_shows_no_query_of_a_url(tmp_path: Path) -> None:
-    said = message(b"https://store/a.jpg?sv=2024&sig=SECRET,1,2\n", tmp_path)
-    assert "SECRET" not in said
+@pytest.mark.parametrize("header", ["image,xmin,ymin,label", GOOD_LINE.strip()])
+def test_missing_column_is_said_of_the_header(header: str, tmp_path: Path) -> None:
+    said = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotation_format="vott-csv")
+    assert "annotations.csv line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found" in said
+    assert "annotationFormat" in said
+
+
+def test_up_to_a_tenth_of_faulty_lines_is_left_out_and_listed(tmp_path: Path) -> None:
+    found = parsed((GOOD_LINE * 9 + f"{IMAGE},1,2,0,4,cat\n").encode(), tmp_path)
+    assert len(found.images[0].boxes) == 9
+    assert found.findings == [
+        Finding("line", "annotations.csv line 10", "expected width to be greater than 0, found 0")
+    ]
+
+
+def test_more_faulty_lines_are_an_error_that_names_the_first_ones(tmp_path: Path) -> None:
+    said = message((GOOD_LINE * 12 + f"{IMAGE},1,2,0,4,cat\n" * 8).encode(), tmp_path)
+    assert [f"annotations.csv line {number}: " in said for number in (12, 13, 17, 18)] == [False, True, True, False]
+    assert "8 of 20 entries can't be used, at most 2 may be left out" in said
+
+
+def test_very_many_faulty_lines_are_counted_not_listed(tmp_path: Path) -> None:
+    found = parsed((GOOD_LINE * 1000 + f"{IMAGE},1,2,0,4,cat\n" * 50).encode(), tmp_path)
+    assert len(found.findings) == MOST_LISTED + 1
+    assert found.findings[-1] == Finding("line", "", "30 more of this kind")
+
+
+def test_message_and_findings_show_no_query_of_a_url(tmp_path: Path) -> None:
+    line = "https://store/a.jpg?sv=2024&sig=SECRET,1,2\n"
+    said = message(line.encode(), tmp_path)
     assert "https://store/a.jpg" in said
+    assert "SECRET" not in said + str(parsed((GOOD_LINE * 20 + line).encode(), tmp_path).findings)
+
+
+def test_large_file_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with path.open("wb") as file:
+        for _ in range(20):
+            file.write(
+                b"https://store/broken.jpg,1,2,3\n" * 2 + b"x" * (1 << 20) + b"\n" + f"{IMAGE},,,,,\n".encode() * 5000
+            )
+        file.write(GOOD_LINE.encode())
+    tracemalloc.start()
+    read(path, "annotations.csv")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 << 20 < path.stat().st_size

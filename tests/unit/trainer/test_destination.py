@@ -1,11 +1,17 @@
-"""Where the model goes, and which links are refused before the training begins."""
+"""Where the model goes, by whose permission, and which links are refused before the training begins."""
 
+import hashlib
+import json
+import tarfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from vott_trainer.destination import StorageAccess, blob_url, resolve
+from vott_trainer.destination import Destination, is_destination, resolve
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
+from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.folder import FolderStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ACCOUNT = "https://team.blob.core.windows.net"
@@ -14,29 +20,63 @@ CONNECTION = "DefaultEndpointsProtocol=https;AccountName=team;AccountKey=c2VjcmV
 EMULATOR = (
     "DefaultEndpointsProtocol=http;AccountName=local;AccountKey=c2VjcmV0;BlobEndpoint=http://10.0.0.1:10000/local;"
 )
+IDENTITY = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/token"}
+KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+PRESIGNED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260601T000000Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Signature=SECRET"
 
 
-def access(*containers: str, connection: str = CONNECTION) -> StorageAccess:
-    return StorageAccess(connection, frozenset(containers))
+def access(*containers: str, connection: str = CONNECTION, **environment: str) -> StorageAccess:
+    return StorageAccess(connection, frozenset(containers), environment=environment)
+
+
+def buckets(*listed: str, **environment: str) -> StorageAccess:
+    return StorageAccess(buckets=frozenset(listed), environment={**KEYS, **environment})
+
+
+def place(destination: Destination) -> str:
+    """What the labeller is told: the archive, or the folder of single files."""
+    return f"{destination.store.shown}/{destination.name}"
 
 
 @pytest.mark.parametrize(
-    ("given", "blob"),
+    ("given", "expected"),
     [
         (f"{ACCOUNT}/models?sr=c&{SAS}", f"{ACCOUNT}/models/model.tgz"),
-        (f"{ACCOUNT}/models/?sr=c&{SAS}", f"{ACCOUNT}/models/model.tgz"),
         (f"{ACCOUNT}/models/a/b?sr=c&{SAS}", f"{ACCOUNT}/models/a/b/model.tgz"),
         (f"{ACCOUNT}/models/id.tgz?{SAS}", f"{ACCOUNT}/models/id.tgz"),
         (f"{ACCOUNT}/models/id.tar.gz?sr=c&{SAS}", f"{ACCOUNT}/models/id.tar.gz"),
         (f"{ACCOUNT}/models/id?sr=b&{SAS}", f"{ACCOUNT}/models/id"),
-        (f"{ACCOUNT}/models/a%20b?sr=b&{SAS}", f"{ACCOUNT}/models/a%20b"),
+        (f"{ACCOUNT}/models/a%20b?sr=b&{SAS}", f"{ACCOUNT}/models/a b"),
         (f"http://10.0.0.1:10000/local/models?sr=c&{SAS}", "http://10.0.0.1:10000/local/models/model.tgz"),
         (f"http://10.0.0.1:10000/local/models/a/b?sr=c&{SAS}", "http://10.0.0.1:10000/local/models/a/b/model.tgz"),
     ],
 )
-def test_container_takes_model_tgz_and_a_blob_is_taken_as_it_is(given: str, blob: str) -> None:
-    assert blob_url(given).partition("?")[0] == blob
-    assert resolve(given, StorageAccess(), NOW).url.partition("?")[0] == blob
+def test_container_takes_model_tgz_and_a_blob_is_taken_as_it_is(given: str, expected: str) -> None:
+    assert place(resolve(given, StorageAccess(), NOW)) == expected
+
+
+@pytest.mark.parametrize("given", [f"{ACCOUNT}/models/", f"{ACCOUNT}/models/a/b/"])
+def test_url_that_ends_with_a_slash_takes_single_files(given: str) -> None:
+    destination = resolve(f"{given}?sr=c&{SAS}", StorageAccess(), NOW)
+    assert (destination.name, destination.store.shown) == ("", given.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    ("query", "several", "readable"),
+    [
+        ("sr=c&sp=rcw", True, True),
+        ("sr=c&sp=rw", True, True),
+        ("sr=c", True, True),  # a stored access policy holds the permissions
+        ("sr=c&sp=cw", True, False),
+        ("sr=c&sp=rc", True, False),
+        ("sr=b&sp=rcw", False, False),
+    ],
+)
+def test_checkpoints_may_lie_beside_the_model_where_the_link_reads_and_writes_several_blobs(
+    query: str, several: bool, readable: bool
+) -> None:
+    destination = resolve(f"{ACCOUNT}/models/a?{query}&sig=SECRET", StorageAccess(), NOW)
+    assert (destination.several, destination.readable) == (several, readable)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +86,7 @@ def test_container_takes_model_tgz_and_a_blob_is_taken_as_it_is(given: str, blob
         ("sp=w&se=2026-05-31T10%3A00%3A00Z&sig=SECRET", r"HTTP 403\): the link expired at 2026-05-31 10:00 UTC"),
         ("sp=w&se=2026-05-31&sig=SECRET", "the link expired at 2026-05-31 00:00 UTC"),
         ("", "carries no SAS"),
+        ("comp=list", "carries no SAS"),
     ],
 )
 def test_link_that_can_not_work_is_refused_before_training(sas: str, words: str) -> None:
@@ -57,14 +98,14 @@ def test_link_that_can_not_work_is_refused_before_training(sas: str, words: str)
 
 @pytest.mark.parametrize("allowed", ["models", "*"])
 def test_administrators_account_takes_models_in_listed_containers(allowed: str) -> None:
-    blob = resolve(f"{ACCOUNT}/models/a", access(allowed), NOW)
-    assert (blob.container_name, blob.blob_name) == ("models", "a/model.tgz")
-    assert blob.credential is not None
+    destination = resolve(f"{ACCOUNT}/models/a", access(allowed), NOW)
+    assert place(destination) == f"{ACCOUNT}/models/a/model.tgz"
+    assert (destination.several, destination.readable) == (True, True)
 
 
 def test_administrators_account_may_have_its_name_in_the_path() -> None:
-    blob = resolve("http://10.0.0.1:10000/local/models", access("models", connection=EMULATOR), NOW)
-    assert (blob.container_name, blob.blob_name) == ("models", "model.tgz")
+    destination = resolve("http://10.0.0.1:10000/local/models", access("models", connection=EMULATOR), NOW)
+    assert place(destination) == "http://10.0.0.1:10000/local/models/model.tgz"
 
 
 @pytest.mark.parametrize("containers", [(), ("other",), ("model",)])
@@ -88,6 +129,27 @@ def test_administrators_key_reaches_no_other_place(url: str) -> None:
         resolve(url, access("*"), NOW)
 
 
+@pytest.mark.parametrize("url", [f"{ACCOUNT}/models", f"{ACCOUNT}/models/a/b.tgz"])
+def test_workload_identity_takes_models_in_listed_containers(url: str) -> None:
+    destination = resolve(url, access(f"{ACCOUNT}/models", connection="", **IDENTITY), NOW)
+    assert place(destination).startswith(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{ACCOUNT}/modelsandmore",
+        f"{ACCOUNT}/models/../private",
+        f"{ACCOUNT}/models/%2e%2e/private",
+        "https://other.blob.core.windows.net/models",
+        "http://team.blob.core.windows.net/models",
+    ],
+)
+def test_workload_identity_reaches_no_other_place(url: str) -> None:
+    with pytest.raises(UploadRefusedError, match="carries no SAS"):
+        resolve(url, access(f"{ACCOUNT}/models", "*", connection="", **IDENTITY), NOW)
+
+
 def test_url_without_a_container_is_refused() -> None:
     with pytest.raises(InvalidURLError, match="names no container"):
         resolve(f"{ACCOUNT}/?{SAS}", StorageAccess(), NOW)
@@ -99,6 +161,186 @@ def test_broken_connection_string_is_not_shown() -> None:
     assert str(error.value) == "AZURE_STORAGE_CONNECTION_STRING is not a storage connection string."
 
 
-def test_containers_are_read_from_the_environment() -> None:
-    environment = {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION, "VOTT_MODEL_CONTAINERS": "a, b,"}
-    assert StorageAccess.from_environment(environment) == access("a", "b")
+def test_access_is_read_from_the_environment_and_not_shown() -> None:
+    environment = {
+        "AZURE_STORAGE_CONNECTION_STRING": CONNECTION,
+        "VOTT_MODEL_CONTAINERS": f"a, {ACCOUNT}/b/,",
+        "VOTT_MODEL_BUCKETS": "s3://c/d/, e",
+        **KEYS,
+        "PATH": "/bin",
+    }
+    found = StorageAccess.from_environment(environment)
+    assert found == StorageAccess(CONNECTION, frozenset({"a", f"{ACCOUNT}/b"}), frozenset({"c/d", "e"}))
+    assert "PATH" not in found.environment
+    assert "SECRET" not in repr(found)
+    assert "c2VjcmV0" not in repr(found)
+
+
+AMAZON = "s3.eu-west-1.amazonaws.com"
+MINIO = {"AWS_ENDPOINT_URL": "https://minio.example:9000"}
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "expected"),
+    [
+        ("s3://models", {}, "s3://models/model.tgz"),
+        ("s3://models/cats/1", {}, "s3://models/cats/1/model.tgz"),
+        ("s3://models/cats/id.tgz", {}, "s3://models/cats/id.tgz"),
+        ("s3://models/cats/", {}, "s3://models/cats/"),
+        (f"https://models.{AMAZON}/cats", {}, f"https://models.{AMAZON}/cats/model.tgz"),
+        (f"https://{AMAZON}/models/cats", {}, f"https://{AMAZON}/models/cats/model.tgz"),
+        ("https://models.s3.amazonaws.com/cats", {}, "https://models.s3.amazonaws.com/cats/model.tgz"),
+        (
+            "https://models.s3.dualstack.eu-west-1.amazonaws.com",
+            {},
+            "https://models.s3.dualstack.eu-west-1.amazonaws.com/model.tgz",
+        ),
+        ("https://minio.example:9000/models/cats", MINIO, "https://minio.example:9000/models/cats/model.tgz"),
+        ("https://models.minio.example:9000/cats", MINIO, "https://models.minio.example:9000/cats/model.tgz"),
+        ("s3://models/cats", MINIO, "s3://models/cats/model.tgz"),
+    ],
+)
+def test_bucket_is_found_in_every_form_of_its_url(url: str, environment: dict[str, str], expected: str) -> None:
+    destination = resolve(url, buckets("models", **environment), NOW)
+    assert place(destination) == expected
+    assert (destination.readable, destination.several) == (True, not expected.endswith("id.tgz"))
+
+
+@pytest.mark.parametrize(
+    ("listed", "url"),
+    [
+        ("models", "s3://other"),
+        ("model", "s3://models"),
+        ("models/cats", "s3://models"),
+        ("models/cats", "s3://models/catsanddogs"),
+        ("models", "https://other.s3.amazonaws.com/models"),
+        ("models", "https://s3.amazonaws.com/other/models"),
+    ],
+)
+def test_bucket_that_is_not_listed_is_refused(listed: str, url: str) -> None:
+    with pytest.raises(UploadRefusedError, match="is not among those that models may go to without a presigned link"):
+        resolve(url, buckets(listed), NOW)
+
+
+@pytest.mark.parametrize("url", ["s3://models/cats", "s3://models/cats/dogs", "https://models.s3.amazonaws.com/cats"])
+def test_bucket_may_be_listed_with_a_prefix(url: str) -> None:
+    resolve(url, buckets("models/cats"), NOW)
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://models/../other", "s3://models/%2e%2e/other", "s3://models/a//b", "s3:///models"]
+)
+def test_names_that_lead_out_of_the_bucket_are_refused(url: str) -> None:
+    with pytest.raises(InvalidURLError, match="names no bucket, or has an empty part"):
+        resolve(url, buckets("*"), NOW)
+
+
+def test_amazons_bucket_of_the_same_name_is_not_that_of_the_administrators_server() -> None:
+    with pytest.raises(UploadRefusedError, match="carries no SAS"):
+        resolve("https://models.s3.amazonaws.com/cats", buckets("models", **MINIO), NOW)
+
+
+def test_bucket_without_an_identity_is_refused() -> None:
+    with pytest.raises(UploadRefusedError, match="has no identity to write to s3://models"):
+        resolve("s3://models", StorageAccess(buckets=frozenset({"models"})), NOW)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://models.s3.amazonaws.com/a/id.tgz?{PRESIGNED}",
+        "https://storage.googleapis.com/models/id.tgz?X-Goog-Signature=SECRET",
+        "https://uploads.example/one?token=SECRET",
+    ],
+)
+def test_presigned_link_is_taken_as_it_is(url: str) -> None:
+    destination = resolve(url, StorageAccess(), NOW)
+    assert destination.store.shown == url.partition("?")[0]
+    assert (destination.several, destination.readable) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (("20260601T000000Z", "20260531T200000Z"), "the link expired at 2026-05-31 21:00 UTC"),
+        (
+            ("SignedHeaders=host", "SignedHeaders=content-type%3Bhost"),
+            "signed for the headers content-type; sign it for the host alone",
+        ),
+    ],
+)
+def test_presigned_link_that_can_not_work_is_refused_before_training(changed: tuple[str, str], words: str) -> None:
+    with pytest.raises(UploadRefusedError, match=words) as error:
+        resolve(f"https://models.s3.amazonaws.com/id.tgz?{PRESIGNED.replace(*changed)}", StorageAccess(), NOW)
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://a/b", True),
+        ("http://a/b?c", True),
+        ("s3://bucket", True),
+        ("s3://bucket/prefix/", True),
+        ("s3:///prefix", False),
+        ("gs://bucket", False),
+        ("/folder", False),
+        ("file:///folder", False),
+    ],
+)
+def test_destination_is_http_or_s3(url: str, accepted: bool) -> None:
+    assert is_destination(url) is accepted
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    (folder / "tensorboard").mkdir(parents=True)
+    (folder / "labels.txt").write_text("cat\n")
+    (folder / "report.html").write_text("<p>Fine.</p>")
+    (folder / "tensorboard" / "events").write_bytes(b"\0")
+    return folder
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_report_lies_beside_an_archive_that_holds_it_too(model: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    uploaded = Destination(store, "model.tgz", several=True).deliver(model, tmp_path)
+    assert names(store.folder) == ["model.tgz", "report.html"]
+    assert uploaded.url == (store.folder / "model.tgz").as_uri()
+    with tarfile.open(store.folder / "model.tgz") as archive:
+        assert archive.getnames() == names(model)
+
+
+def test_destination_of_one_object_gets_just_that(model: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    Destination(store, "id.tgz").deliver(model, tmp_path)
+    assert names(store.folder) == ["id.tgz"]
+
+
+def test_manifest_names_every_single_file(model: Path, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "store")
+    uploaded = Destination(store, "").deliver(model, tmp_path)
+    assert names(store.folder) == sorted([*names(model), "manifest.json"])
+    manifest = json.loads((store.folder / "manifest.json").read_text())
+    assert [file["name"] for file in manifest["files"]] == names(model)
+    assert manifest["files"][0] == {
+        "name": "labels.txt",
+        "sha256": hashlib.sha256(b"cat\n").hexdigest(),
+        "sizeBytes": 4,
+    }
+    assert uploaded.url.endswith("/manifest.json")
+    assert uploaded.size_bytes == (store.folder / "manifest.json").stat().st_size
+
+
+@pytest.mark.parametrize("name", ["model.tgz", ""])
+def test_delivered_model_is_found_again(name: str, model: Path, tmp_path: Path) -> None:
+    destination = Destination(FolderStore(tmp_path / "store"), name)
+    assert destination.look(tmp_path) is None
+    uploaded = destination.deliver(model, tmp_path)
+    found = destination.look(tmp_path)
+    assert found is not None
+    assert (found.sha256, found.size_bytes) == (uploaded.sha256, uploaded.size_bytes)

@@ -33,6 +33,7 @@ class Step:
     items: list[Item]
     seeds: list[str]
     parts: list[tuple[Batch, int]]
+    wanted_parts: int
 
     @property
     def names(self) -> list[str]:
@@ -77,18 +78,20 @@ class Batches:
 
     def divided(self, step: Step) -> Step:
         """Return the same step in as many parts as there are now."""
-        return Step(step.items, step.seeds, self._parts(step.items, step.seeds))
+        return self._step(step.items, step.seeds)
 
     def _steps(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Step]:
         with ThreadPoolExecutor(self._workers, "decode") as pool:
             for chunk in chunks:
                 items = list(pool.map(self._items.__getitem__, chunk))
                 seeds = [f"{self._seed}/{epoch}/{number}" for number in chunk]
-                yield Step(items, seeds, self._parts(items, seeds))
+                yield self._step(items, seeds)
 
-    def _parts(self, items: Sequence[Item], seeds: Sequence[str]) -> list[tuple[Batch, int]]:
-        size = math.ceil(len(items) / min(self.parts, len(items)))
-        return [self._part(items[at : at + size], seeds[at : at + size]) for at in range(0, len(items), size)]
+    def _step(self, items: list[Item], seeds: list[str]) -> Step:
+        wanted = self.parts
+        size = math.ceil(len(items) / min(wanted, len(items)))
+        starts = range(0, len(items), size)
+        return Step(items, seeds, [self._part(items[at : at + size], seeds[at : at + size]) for at in starts], wanted)
 
     def _part(self, items: Sequence[Item], seeds: Sequence[str]) -> tuple[Batch, int]:
         batch = self._plugin.batch(items, [random.Random(seed) for seed in seeds])  # noqa: S311 - variation, no secret

@@ -80,10 +80,15 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         "device": devices.name(device),
         "processes": run.ranks.world_size,
         "counts": data.counts,
+        "onnx": config.get("onnx"),
         "seconds": dict(state.history.seconds),
     }
     for note in state.history.notes:
         run.note(note)
+    if batches.parts > parameters.gradient_accumulation_steps:
+        run.note(
+            f"The GPU's memory did not hold a whole batch: each step went through it in {batches.parts} parts, which learn the same."
+        )
     return Trained(
         evaluation.metrics, details, {"labels": data.labels, **config}, evaluation, list(state.history.epochs)
     )

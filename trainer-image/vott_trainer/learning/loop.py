@@ -143,7 +143,7 @@ class Loop:
             try:
                 return functools.reduce(torch.add, self._parts(step))
             except torch.OutOfMemoryError:
-                if group.size() > 1 or not self._divide(len(step.items)):
+                if group.size() > 1 or not self._divide(step):
                     raise
             step = self._batches.divided(step)  # not where the error is handled: it still holds the memory
 
@@ -160,15 +160,13 @@ class Loop:
         self._state.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
         return torch.stack((total, losses.get("classification", total))).detach().float() * weight
 
-    def _divide(self, items: int) -> bool:
-        """Let each step go through the network in twice as many parts; return False where that is no longer possible."""
-        if self._batches.parts >= items:
+    def _divide(self, step: Step) -> bool:
+        """Let steps go through the network in twice as many parts as this one; return False where that is not possible."""
+        if len(step.parts) == len(step.items):
             return False
-        self._batches.parts = min(2 * self._batches.parts, items)
-        log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
-        self._run.note(
-            f"The GPU's memory did not hold a batch: each step went through it in {self._batches.parts} parts, with the same outcome."
-        )
+        if step.wanted_parts == self._batches.parts:  # else it was made before the number was raised
+            self._batches.parts *= 2
+            log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
         torch.cuda.empty_cache()
         return True
 
@@ -182,7 +180,7 @@ class Loop:
         state, step = self._state, next(iter(self._batches.epoch(1)))
         buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
         wrapped, self._model = self._model, state.model
-        while not self._fits(step) and self._divide(len(step.items)):
+        while not self._fits(step) and self._divide(step):
             step = self._batches.divided(step)
         self._model = wrapped
         self._batches.parts = group.most(self._batches.parts)

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vott_trainer import weights
 from vott_trainer.errors import NoUsableImagesError
 from vott_trainer.evaluation import Evaluation, Prediction
 from vott_trainer.learning.learner import Data, LearningParameters
@@ -27,11 +27,11 @@ from vott_trainer.vision.architectures import (
     build,
 )
 from vott_trainer.vision.evaluation import detect, evaluate, predictions
+from vott_trainer.vision.onnx import export_detector
 from vott_trainer.vision.samples import Sample, Samples, load_pixels, split
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = "model.safetensors"
 EPOCHS = (8, 200)  # at least, at most
 
 
@@ -75,6 +75,13 @@ class DetectionParameters(LearningParameters):
 
 
 @dataclass(frozen=True)
+class DetectionData(Data):
+    """And the weights to begin with, None for random ones."""
+
+    initial: weights.Weights | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
     """Images uint8 [3, H, W], their targets, and the contrast and brightness that each is shown with."""
 
@@ -88,7 +95,7 @@ class Detection:
 
     parameters = DetectionParameters
 
-    def data(self, run: Run, parameters: DetectionParameters) -> Data:
+    def data(self, run: Run, parameters: DetectionParameters) -> DetectionData:
         """Split the images; every box must not lie outside of its image."""
         dataset = run.dataset()
         if sum(bool(image.boxes) for image in dataset.images) < 2:
@@ -102,16 +109,21 @@ class Detection:
             label: sum(box.label == label for image in dataset.images for box in image.boxes)
             for label in dataset.labels
         }
-        return Data(
+        name = parameters.architecture or ON_CPU
+        return DetectionData(
             Samples(training, dataset.labels, size),
             Samples(held_out, dataset.labels, size),
             dataset.labels,
             {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
+            weights.find(run, parameters.initial_weights, name, dataset.labels),
         )
 
-    def model(self, data: Data, parameters: DetectionParameters) -> nn.Module:
+    def model(self, data: DetectionData, parameters: DetectionParameters) -> nn.Module:
         """Return the network of that name, for as many classes as there are labels."""
-        return build(parameters.architecture or ON_CPU, len(data.labels), parameters.image_size or 0)
+        name = parameters.architecture or ON_CPU
+        model = build(name, len(data.labels), parameters.image_size or 0)
+        weights.start(model, data.initial, data.labels, ARCHITECTURES[name].heads)
+        return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
         """Mirror half of the images; contrast and brightness change on the device, in `loss`."""
@@ -132,12 +144,13 @@ class Detection:
         """Return mAP50, mAP and all that the report shows."""
         return evaluate(model, data.held_out, data.labels, device)
 
-    def export(self, model: nn.Module, data: Data, parameters: DetectionParameters, folder: Path) -> dict[str, Any]:
-        """Write weights and labels."""
-        weights = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
-        save_file(weights, folder / WEIGHTS)
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in data.labels), encoding="utf-8")
-        return {"architecture": parameters.architecture, "imageSize": parameters.image_size}
+    def export(
+        self, model: nn.Module, data: DetectionData, parameters: DetectionParameters, folder: Path
+    ) -> dict[str, Any]:
+        """Write weights, labels, and the same model as ONNX where that can be done."""
+        weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
+        onnx = export_detector(model, data.held_out[0].pixels, folder, data.labels)
+        return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Return what the model sees, best first, in pixels of the image."""
@@ -150,8 +163,7 @@ def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Return the trained detector of an unpacked archive, ready to predict, and its `config.json`."""
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     model = build(config["architecture"], len(config["labels"]), config["imageSize"])
-    model.load_state_dict(load_file(model_dir / WEIGHTS))
-    return model.eval(), config
+    return weights.load(model, model_dir), config
 
 
 def mirrored(sample: Sample, mirror: bool) -> tuple[Tensor, Tensor]:

@@ -20,7 +20,7 @@ from vott_trainer.urls import redact_url
 
 if TYPE_CHECKING:
     import obstore.store
-    from obstore.store import RetryConfig
+    from obstore.store import ClientConfig, RetryConfig
 
 log = logging.getLogger(__name__)
 
@@ -128,9 +128,20 @@ def _client(place: Place, environment: Mapping[str, str]) -> "obstore.store.S3St
             "aws_checksum_algorithm": "SHA256",
             "aws_disable_bulk_delete": True,  # its answer does not say why
         },
-        client_options={"allow_http": place.endpoint.startswith("http:"), "timeout": "5m", "connect_timeout": "10s"},
+        client_options=_client_options(place, environment),
         retry_config=RETRIES,
     )
+
+
+def _client_options(place: Place, environment: Mapping[str, str]) -> "ClientConfig":
+    options: ClientConfig = {
+        "allow_http": place.endpoint.startswith("http:"),
+        "connect_timeout": timedelta(seconds=10),
+        "timeout": timedelta(minutes=5),  # for one request, a part
+    }
+    if authorities := environment.get("AWS_CA_BUNDLE"):
+        options["root_certificate"] = Path(authorities).read_bytes()
+    return options
 
 
 _CONFIG = frozenset(
@@ -140,6 +151,7 @@ _CONFIG = frozenset(
         "aws_session_token",
         "aws_role_arn",
         "aws_role_session_name",
+        "aws_sts_endpoint",
         "aws_web_identity_token_file",
         "aws_container_credentials_full_uri",
         "aws_container_authorization_token_file",
@@ -187,7 +199,9 @@ class S3Store:
                 chunks = obstore.get(self.client, self._key(name)).stream()
             except FileNotFoundError:
                 return False
-            except PermissionDeniedError:
+            except PermissionDeniedError as error:
+                if _code(error) != "AccessDenied":
+                    raise
                 log.info("%s is not there, or may not be read", self._shown(name))
                 return False
             with written_whole(file) as target:
@@ -231,6 +245,13 @@ class S3Store:
 
 def _explained(doing: str, shown: str, error: Exception) -> TrainerError:
     text = str(error)
-    status = re.search(r"\b([45]\d\d) [A-Z]", text) or re.search(r"status: (\d{3})", text)
-    code = re.search(r"<Code>(\w+)</Code>", text)
-    return explained(doing, shown, int(status[1]) if status else None, code[1] if code else "", ASK_ADMINISTRATOR)
+    if "incorrectly configured region" in text:  # obstore's words for a redirect to nowhere
+        return explained(doing, shown, 301, "PermanentRedirect", ASK_ADMINISTRATOR)
+    status = re.search(r"\b([45]\d\d) [A-Z]", text)
+    return explained(doing, shown, int(status[1]) if status else None, _code(error), ASK_ADMINISTRATOR)
+
+
+def _code(error: Exception) -> str:
+    """Return S3's own word for why; a HEAD has none."""
+    found = re.search(r"<Code>(\w+)</Code>", str(error))
+    return found[1] if found else ""

@@ -10,12 +10,17 @@ NEW_LINK = "Make a new link with write permission and send the message again."
 ASK_ADMINISTRATOR = "Correct the URL, or ask the administrator to let the trainer's own identity read and write there."
 
 _REASONS = {
-    301: "The bucket lies in another region",
     401: "The link's signature is not valid",
     403: "The link has expired or does not permit it",
     404: "The container or bucket does not exist",
     409: "The blob or its container is locked or being deleted",
     412: "The blob is leased by someone else",
+}
+_OTHER_REGION = "The bucket lies in another region than AWS_REGION or the URL says"
+_CODES = {
+    "PermanentRedirect": _OTHER_REGION,
+    "AuthorizationHeaderMalformed": _OTHER_REGION,
+    "EntityTooLarge": "The model is larger than a link takes",
 }
 _LINK_UPLOAD = {403: "The link has expired, may not write there, or may not replace a blob that exists"}
 _OWN_IDENTITY = {
@@ -35,7 +40,7 @@ def explained(doing: str, shown: str, status: int | None, code: str = "", remedy
             f"{doing} {shown} failed: {answer}. Check that the store answers, then send the message again."
         )
     special = _OWN_IDENTITY if remedy != NEW_LINK else _LINK_UPLOAD if doing == UPLOAD else {}
-    why = (_REASONS | special).get(status, "The store does not accept it")
+    why = _CODES.get(code) or (_REASONS | special).get(status, "The store does not accept it")
     return UploadRefusedError(
         f"{doing} {shown} was refused: HTTP {status}{f' {code}' if code else ''}. {why}. {remedy}"
     )

@@ -3,10 +3,12 @@
 docs/results.md says what goes in and comes out.
 """
 
+import contextlib
+import io
 import json
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from torch import Tensor, nn
+from torch.onnx.errors import UnsupportedOperatorError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,7 @@ HEIGHT_AND_WIDTH = {1: "height", 2: "width"}
 Outputs = Sequence[NDArray[Any]]
 
 
-class _Different(Exception):
+class _DifferentError(Exception):
     """ONNX Runtime and PyTorch do not agree."""
 
 
@@ -93,3 +96,99 @@ def export_classifier(model: nn.Module, images: Tensor, folder: Path, labels: Se
     batch = {0: "images"}
     export = _Export(_Classifier(model), [one, two], {"images": batch}, {"scores": batch}, _scores_differ)
     return _first_that_works([export], folder / FILE, labels)
+
+
+class _Export:
+    """One way to write a model: with which inputs, what of their sizes may vary, and how to compare the outputs."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        inputs: Sequence[Tensor],
+        sizes: Mapping[str, Mapping[int, str]],
+        outputs: Mapping[str, Mapping[int, str]],
+        differ: Callable[[Outputs, Outputs, Tensor], float],
+    ) -> None:
+        self._model, self._inputs, self._sizes, self._outputs, self._differ = model, inputs, sizes, outputs, differ
+
+    def write(self, path: Path, labels: Sequence[str]) -> dict[str, Any]:
+        """Export and compare; `_DifferentError` where it is not the same model."""
+        self._model.eval()
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer tells of each Python number in the model, on failure all of its graph
+            torch.onnx.export(
+                self._model,
+                (self._inputs[0],),
+                path,
+                input_names=list(self._sizes),
+                output_names=list(self._outputs),
+                dynamic_axes={name: dict(axes) for name, axes in {**self._sizes, **self._outputs}.items() if axes},
+                opset_version=OPSET,
+                dynamo=False,  # the other exporter does not know torchvision's detectors
+            )
+        difference = self._compare(path)
+        _add_labels(path, labels)
+        return {"file": path.name, "inputs": self._shapes(), "outputs": list(self._outputs), "difference": difference}
+
+    def _compare(self, path: Path) -> float:
+        session = InferenceSession(path, providers=["CPUExecutionProvider"])
+        difference = 0.0
+        for tensor in self._inputs:
+            with torch.inference_mode():
+                expected = self._model(tensor)
+            expected = [expected] if isinstance(expected, Tensor) else expected
+            found = session.run(list(self._outputs), {next(iter(self._sizes)): tensor.numpy()})
+            difference = max(difference, self._differ([one.numpy() for one in expected], found, tensor))
+        if not difference <= TOLERANCE:
+            raise _DifferentError(f"ONNX Runtime's output differs from PyTorch's by {difference:.2g}")
+        return difference
+
+    def _shapes(self) -> dict[str, list[str | int]]:
+        (name, varying), shape = next(iter(self._sizes.items())), self._inputs[0].shape
+        return {name: [varying.get(axis, size) for axis, size in enumerate(shape)]}
+
+
+def _first_that_works(exports: Sequence[_Export], path: Path, labels: Sequence[str]) -> dict[str, Any]:
+    why = ""
+    for export in exports:
+        try:
+            return export.write(path, labels)
+        except (UnsupportedOperatorError, _DifferentError) as error:
+            why = str(error)
+        except Exception as error:  # whatever an exporter raises: the training must not be lost with it
+            log.exception("the model can't be written as ONNX")
+            why = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        path.unlink(missing_ok=True)
+    log.warning("no ONNX file: %s", why)
+    return {"file": None, "why": why}
+
+
+def _detections_differ(expected: Outputs, found: Outputs, image: Tensor) -> float:
+    """Return how far the nearest detection of the same class is at most, for each one that is clear of the threshold."""
+    boxes, scores, numbers = expected
+    longest = max(image.shape[-2:])
+    largest = 0.0
+    for box, score, number in zip(boxes, scores, numbers, strict=True):
+        if score >= LOWEST_SCORE:
+            same = found[2] == number
+            away = np.abs(found[0][same] - box).max(axis=1, initial=0) / longest
+            largest = max(largest, float(np.maximum(away, np.abs(found[1][same] - score)).min(initial=np.inf)))
+    return largest
+
+
+def _scores_differ(expected: Outputs, found: Outputs, _images: Tensor) -> float:
+    return float(np.abs(expected[0] - found[0]).max())
+
+
+def _square(image: Tensor) -> Tensor:
+    side = max(image.shape[-2:])
+    square = image.new_zeros(3, side, side)
+    square[:, : image.shape[1], : image.shape[2]] = image
+    return square
+
+
+def _add_labels(path: Path, labels: Sequence[str]) -> None:
+    model = onnx.load(path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "labels", json.dumps(list(labels), ensure_ascii=False)
+    onnx.save(model, path)

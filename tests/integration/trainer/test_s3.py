@@ -1,0 +1,252 @@
+"""The model's way into S3: every form of URL, permissions that are really checked, and links that were really signed."""
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import obstore
+import pytest
+from obstore.store import S3Store as Client
+
+from localcluster.pki import Authority
+from tests.support.moto import ANYBODY, REGION, Keys, Moto
+from tests.unit.trainer.http_server import Answer, HttpServer
+from vott_trainer.destination import Destination, resolve
+from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
+from vott_trainer.stores import s3
+from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.base import StoredObject
+
+CONTENT = b"weights" * 1000
+BUCKET = "models"
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[Moto]:
+    with Moto() as running:
+        running.bucket(BUCKET)
+        yield running
+
+
+@pytest.fixture
+def guarded(moto: Moto) -> Iterator[Moto]:
+    """The same, but it looks at signatures and permissions during the test."""
+    yield moto
+    moto.check_permissions(on=False)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tgz"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "report.html").write_text("<p>Fine.</p>")
+    (folder / "labels.txt").write_text("cat\n")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "RETRIES", {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=10)}})
+
+
+def destination(moto: Moto, url: str, keys: Keys = ANYBODY, **environment: str) -> Destination:
+    access = StorageAccess(buckets=frozenset(["*"]), environment={**moto.environment(keys), **environment})
+    return resolve(url, access)
+
+
+def upload(archive: Path, to: Destination) -> StoredObject:
+    return to.store.put(archive, to.name)
+
+
+@pytest.mark.parametrize("form", ["s3://models/{0}", "{1}/models/{0}"])
+@pytest.mark.parametrize(("path", "key"), [("cats", "cats/model.tgz"), ("a%20b/%C3%BC.tgz", "a b/ü.tgz")])
+def test_bucket_takes_the_model(form: str, path: str, key: str, moto: Moto, archive: Path) -> None:
+    url = form.format(path, moto.url)
+    stored = upload(archive, destination(moto, url))
+    assert moto.content(BUCKET, key) == CONTENT
+    assert stored.url == (url if url.endswith(".tgz") else f"{url}/model.tgz")
+    assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+def test_bucket_may_stand_in_the_hosts_name(archive: Path) -> None:
+    with Moto(host="localhost") as moto:
+        moto.bucket(BUCKET)
+        upload(archive, destination(moto, f"{moto.url.replace('://', '://models.')}/cats"))
+        assert moto.content(BUCKET, "cats/model.tgz") == CONTENT
+
+
+def test_prefix_takes_the_report_beside_the_model(moto: Moto, model: Path, tmp_path: Path) -> None:
+    moto.bucket("beside")
+    destination(moto, "s3://beside/cats").deliver(model, tmp_path)
+    assert moto.keys_in("beside") == ["cats/model.tgz", "cats/report.html"]
+    assert moto.headers("beside", "cats/report.html")["content-type"] == "text/html; charset=utf-8"
+
+
+def test_prefix_that_ends_with_a_slash_takes_single_files(moto: Moto, model: Path, tmp_path: Path) -> None:
+    moto.bucket("single")
+    uploaded = destination(moto, "s3://single/cats/").deliver(model, tmp_path)
+    assert moto.keys_in("single") == ["cats/labels.txt", "cats/manifest.json", "cats/report.html"]
+    assert uploaded.url == "s3://single/cats/manifest.json"
+
+
+def test_large_model_arrives_whole_in_parts(moto: Moto, archive: Path) -> None:
+    content = bytes(range(256)) * (40 << 12)  # 40 MiB
+    archive.write_bytes(content)
+    moto.bucket("large")
+    stored = upload(archive, destination(moto, "s3://large"))
+    assert hashlib.sha256(moto.content("large", "model.tgz")).hexdigest() == stored.sha256
+    assert moto.headers("large", "model.tgz")["ETag"].strip('"').endswith("-3")  # S3's way to say how many parts
+    assert moto.unfinished_uploads("large") == []
+
+
+def test_checksum_goes_with_the_model(server: HttpServer, archive: Path) -> None:
+    server.always["/models/model.tgz"] = Answer(
+        headers={"ETag": '"x"', "Last-Modified": "Mon, 01 Jan 2026 00:00:00 GMT"}
+    )
+    environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+    access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
+    with pytest.raises(TemporaryFailureError, match="does not hold what was sent"):  # nothing does, here
+        upload(archive, resolve("s3://models", access))
+    sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
+    assert bytes.fromhex(hashlib.sha256(CONTENT).hexdigest()) == base64.b64decode(sent["x-amz-checksum-sha256"])
+
+
+def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path) -> None:
+    moto.bucket("look")
+    to = destination(moto, "s3://look")
+    assert to.look(tmp_path) is None
+    sent = upload(archive, to)
+    found = to.look(tmp_path)
+    assert found is not None
+    assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
+
+
+def test_identity_that_may_only_write_is_enough_for_a_model(guarded: Moto, archive: Path) -> None:
+    keys = guarded.user("writer", allow=["s3:PutObject"])
+    guarded.check_permissions(on=True)
+    upload(archive, destination(guarded, "s3://models/written", keys))
+    guarded.check_permissions(on=False)
+    assert guarded.content(BUCKET, "written/model.tgz") == CONTENT
+
+
+def test_identity_that_may_not_list_keeps_objects(guarded: Moto, archive: Path, tmp_path: Path) -> None:
+    keys = guarded.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
+    guarded.check_permissions(on=True)
+    store = destination(guarded, "s3://models/kept", keys).store
+    copy = tmp_path / "copy"
+    assert not store.get("a", copy)
+    store.put(archive, "a")
+    assert store.get("a", copy)
+    assert copy.read_bytes() == CONTENT
+    store.delete("a")
+    assert not store.get("a", copy)
+
+
+def refusal(archive: Path, to: Destination) -> str:
+    with pytest.raises(UploadRefusedError) as error:
+        upload(archive, to)
+    return str(error.value)
+
+
+def test_missing_permission_is_said(guarded: Moto, archive: Path) -> None:
+    keys = guarded.user("reader", allow=["s3:GetObject"])
+    guarded.check_permissions(on=True)
+    assert refusal(archive, destination(guarded, "s3://models/x", keys)) == (
+        "The upload to s3://models/x/model.tgz was refused: HTTP 403 AccessDenied. "
+        "The trainer's own identity has no permission for it. "
+        "Correct the URL, or ask the administrator to let the trainer's own identity read and write there."
+    )
+
+
+def test_wrong_key_is_said_and_not_shown(guarded: Moto, archive: Path) -> None:
+    keys = guarded.user("mistaken", allow=["s3:*"])
+    guarded.check_permissions(on=True)
+    said = refusal(archive, destination(guarded, "s3://models/x", Keys(keys.access_key_id, "another's")))
+    assert "HTTP 403 SignatureDoesNotMatch" in said
+    assert keys.access_key_id not in said
+
+
+def test_missing_bucket_is_said(moto: Moto, archive: Path) -> None:
+    assert "HTTP 404 NoSuchBucket. The container or bucket does not exist." in refusal(
+        archive, destination(moto, "s3://nowhere")
+    )
+
+
+def test_bucket_of_another_region_is_said(server: HttpServer, archive: Path) -> None:
+    server.always["/models/model.tgz"] = Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>")
+    environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+    access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
+    assert "The bucket lies in another region than AWS_REGION or the URL says" in refusal(
+        archive, resolve("s3://models", access)
+    )
+
+
+def test_server_that_does_not_answer_is_a_passing_fault(archive: Path) -> None:
+    environment = {**{"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
+    access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
+    with pytest.raises(TemporaryFailureError, match="s3://models/model.tgz failed: no answer"):
+        upload(archive, resolve("s3://models", access))
+
+
+def signed(moto: Moto, keys: Keys, method: str, key: str) -> str:
+    """A link, signed by somebody else's client."""
+    client = Client(
+        BUCKET,
+        endpoint=moto.url,
+        region=REGION,
+        access_key_id=keys.access_key_id,
+        secret_access_key=keys.secret_access_key,
+        client_options={"allow_http": True},
+    )
+    return str(obstore.sign(client, method, key, timedelta(hours=1)))  # type: ignore[call-overload]
+
+
+def test_presigned_link_takes_the_model_without_any_identity(guarded: Moto, model: Path, tmp_path: Path) -> None:
+    link = signed(guarded, guarded.user("signer", allow=["s3:PutObject"]), "PUT", "signed/id.tgz")
+    guarded.check_permissions(on=True)
+    uploaded = resolve(link, StorageAccess()).deliver(model, tmp_path)
+    guarded.check_permissions(on=False)
+    assert hashlib.sha256(guarded.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
+    assert uploaded.url == f"{guarded.url}/models/signed/id.tgz"
+
+
+def test_link_signed_for_reading_is_refused_in_words(guarded: Moto, archive: Path) -> None:
+    link = signed(guarded, guarded.user("lender", allow=["s3:GetObject"]), "GET", "signed/other.tgz")
+    guarded.check_permissions(on=True)
+    said = refusal(archive, resolve(link, StorageAccess()))
+    assert "HTTP 403" in said
+    assert "Make a new link with write permission and send the message again." in said
+    assert "Signature=" not in said
+
+
+def test_role_of_a_web_identity_takes_the_model(moto: Moto, archive: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("the pod's token")
+    environment = {
+        "AWS_ENDPOINT_URL": moto.url,
+        "AWS_STS_ENDPOINT": moto.url,
+        "AWS_REGION": REGION,
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/trainer",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+    }
+    upload(archive, resolve("s3://models/role", StorageAccess(buckets=frozenset([BUCKET]), environment=environment)))
+    assert moto.content(BUCKET, "role/model.tgz") == CONTENT
+
+
+def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(archive: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "pki")
+    with Moto(authority) as moto:
+        moto.bucket(BUCKET)
+        upload(archive, destination(moto, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
+        assert moto.content(BUCKET, "model.tgz") == CONTENT
+        with pytest.raises(TemporaryFailureError, match="no answer"):
+            upload(archive, destination(moto, "s3://models"))

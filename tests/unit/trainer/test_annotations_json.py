@@ -1,0 +1,185 @@
+"""VoTT's JSON exports and COCO's: what is understood, and how what is not is named."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vott_trainer.annotations import AnnotatedImage, Annotations, Box, read
+from vott_trainer.errors import BadAnnotationsError
+
+URL = "https://store/vott/export.json?sv=1&sig=SECRET"
+CAT = {"tags": ["cat"], "boundingBox": {"left": 1, "top": 2, "width": 3, "height": 4}, "type": "RECTANGLE"}
+
+
+def asset(name: str = "a.jpg", regions: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """One asset as VoTT 2 exports it."""
+    known = {"id": "3f0a", "name": name, "path": f"https://images/{name}", "size": {"width": 640, "height": 480}}
+    return {"asset": {**known, "state": 2, "type": 1, **fields}, "regions": [CAT] if regions is None else regions}
+
+
+def vott(*assets: Any) -> dict[str, Any]:
+    """A project's export."""
+    return {"name": "pets", "tags": [{"name": "cat"}], "assets": {str(key): value for key, value in enumerate(assets)}}
+
+
+def coco(**changes: Any) -> dict[str, Any]:
+    """One cat and one dog on one image."""
+    return {
+        "images": [{"id": 7, "file_name": "a.jpg", "width": 640, "height": 480}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [
+            {"id": 1, "image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0},
+            {"id": 2, "image_id": 7, "category_id": 2, "bbox": [5, 6, 7.5, 8]},
+        ],
+    } | changes
+
+
+def parsed(document: Any, tmp_path: Path, **options: Any) -> Annotations:
+    path = tmp_path / "file"
+    path.write_bytes(document if isinstance(document, bytes) else json.dumps(document).encode())
+    return read(path, "export.json", **{"annotations_url": URL, **options})
+
+
+def message(document: Any, tmp_path: Path, **options: Any) -> str:
+    with pytest.raises(BadAnnotationsError) as error:
+        parsed(document, tmp_path, **options)
+    assert "SECRET" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        vott(asset()),
+        vott(asset()) | {"assets": [asset()]},
+        asset(),
+        b"\xef\xbb\xbf\n" + json.dumps(vott(asset())).encode(),
+    ],
+    ids=["export", "assets as a list", "file of one asset", "byte order mark"],
+)
+@pytest.mark.parametrize("annotation_format", ["auto", "vott-json"])
+def test_vott_export_gives_boxes_and_the_images_size(document: Any, annotation_format: str, tmp_path: Path) -> None:
+    found = parsed(document, tmp_path, annotation_format=annotation_format)
+    assert found.images == [AnnotatedImage("https://images/a.jpg", [Box(1, 2, 3, 4, "cat")], size=(640, 480))]
+
+
+def test_region_with_several_tags_is_a_box_for_each(tmp_path: Path) -> None:
+    found = parsed(vott(asset(regions=[CAT | {"tags": ["cat", "black", "cat"]}])), tmp_path)
+    assert [box.label for box in found.images[0].boxes] == ["cat", "black"]
+
+
+def test_polygon_without_bounds_becomes_the_box_around_it(tmp_path: Path) -> None:
+    points = [{"x": 5, "y": 9}, {"x": 11, "y": 2}, {"x": 8, "y": 20}]
+    found = parsed(vott(asset(regions=[{"tags": ["cat"], "type": "POLYGON", "points": points}])), tmp_path)
+    assert found.images[0].boxes == [Box(5, 2, 6, 18, "cat")]
+
+
+def test_asset_that_was_looked_at_is_an_empty_image_and_one_that_was_not_says_nothing(tmp_path: Path) -> None:
+    unseen, seen = asset("unseen.jpg", [], state=0), asset("seen.jpg", [], state=1)
+    assert [image.url for image in parsed(vott(asset(), unseen, seen), tmp_path).images] == [
+        "https://images/a.jpg",
+        "https://images/seen.jpg",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (asset(path="file:/home/me/a.jpg"), "asset 'a.jpg': 'file:/home/me/a.jpg' lies on the computer where"),
+        (asset(path=None), "asset 'a.jpg': expected path to be the URL or path of the image, found nothing"),
+        (asset(type=3), "asset 'a.jpg': is a frame of a video, expected an image"),
+        (asset(regions=[CAT | {"tags": []}]), "region 1 of asset 'a.jpg': expected at least one tag, found none"),
+        (asset(regions=[CAT | {"tags": [7]}]), "region 1 of asset 'a.jpg': expected a class name of up to"),
+        (asset(regions=[CAT | {"tags": ["\ud800"]}]), "region 1 of asset 'a.jpg': expected a class name of up to"),
+        (
+            asset(regions=[CAT, CAT | {"boundingBox": {"left": 1, "top": 2, "width": 0, "height": 4}}]),
+            "region 2 of asset 'a.jpg': expected width to be greater than 0, found 0",
+        ),
+        (
+            asset(regions=[CAT | {"boundingBox": {"left": 1, "top": 2, "width": "3"}}]),
+            "region 1 of asset 'a.jpg': expected height to be a number of pixels",
+        ),
+        (asset(regions=[{"tags": ["cat"]}]), "region 1 of asset 'a.jpg': expected points to be the corners"),
+        (7, "asset 1: expected regions to be a list of regions, found nothing"),
+    ],
+)
+def test_faulty_part_of_a_vott_export_is_named_by_asset_and_region(wrong: Any, words: str, tmp_path: Path) -> None:
+    assert words in message(vott(wrong, {"regions": 7}), tmp_path)
+
+
+def test_project_without_its_regions_says_what_to_export(tmp_path: Path) -> None:
+    said = message({"assets": {"3f0a": {"id": "3f0a", "name": "a.jpg", "path": "https://images/a.jpg"}}}, tmp_path)
+    assert "export.json is a VoTT project without its regions: export it as VoTT JSON" in said
+
+
+@pytest.mark.parametrize("annotation_format", ["auto", "coco"])
+def test_coco_gives_boxes_by_the_names_of_their_categories(annotation_format: str, tmp_path: Path) -> None:
+    found = parsed(coco(), tmp_path, annotation_format=annotation_format)
+    boxes = [Box(1, 2, 3, 4, "cat"), Box(5, 6, 7.5, 8, "dog")]
+    assert found.images == [AnnotatedImage("https://store/vott/a.jpg?sv=1&sig=SECRET", boxes, size=(640, 480))]
+
+
+def test_crowds_are_passed_over(tmp_path: Path) -> None:
+    cat, dog = coco()["annotations"]
+    found = parsed(coco(annotations=[cat, dog | {"iscrowd": 1, "bbox": None}]), tmp_path)
+    assert found.labels == ["cat"]
+    assert found.findings == []
+
+
+def test_polygons_stand_in_for_a_missing_box(tmp_path: Path) -> None:
+    polygons = [[10, 20, 30, 20, 30, 25], [12, 20, 14, 60]]
+    found = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": polygons}]), tmp_path)
+    assert found.images[0].boxes == [Box(10, 20, 20, 40, "cat")]
+
+
+def test_full_url_of_a_coco_image_comes_before_its_file_name_unless_the_message_says_where_images_lie(
+    tmp_path: Path,
+) -> None:
+    document = coco(images=[{"id": 7, "file_name": "a.jpg", "coco_url": "http://images/a.jpg"}])
+    assert parsed(document, tmp_path).images[0].url == "http://images/a.jpg"
+    assert parsed(document, tmp_path, images_url="https://mine/x").images[0].url == "https://mine/x/a.jpg"
+
+
+CAT_OF_COCO = coco()["annotations"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"categories": None}, "export.json expected categories to be a list, found nothing"),
+        ({"images": {}}, "export.json expected images to be a list, found 'dict'"),
+        ({"annotations": [CAT_OF_COCO | {"image_id": 8}]}, "annotation '1': expected image_id to be the id of a usable image, found '8'"),
+        ({"annotations": [CAT_OF_COCO | {"category_id": [1]}]}, "annotation '1': expected category_id to be a number or text, found 'list'"),
+        ({"annotations": [CAT_OF_COCO | {"bbox": [1, 2, 3]}]}, "annotation '1': expected bbox to be [x, y, width, height]"),
+        ({"annotations": [CAT_OF_COCO | {"bbox": [1, 2, -3, 4]}]}, "annotation '1': expected width to be greater than 0, found -3"),
+        ({"annotations": ["cat"]}, "annotation number 1: expected image_id to be a number or text, found nothing"),
+        ({"categories": [{"id": 1}]}, "category '1': expected a class name, found nothing"),
+        ({"images": [{"id": {}, "file_name": "a.jpg"}]}, "image number 1: expected id to be a number or text, found 'dict'"),
+    ],
+)  # fmt: skip
+def test_faulty_part_of_coco_is_named_by_its_id(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    assert words in message(coco(**changes), tmp_path, annotation_format="coco")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{\n "assets": }', "export.json line 2 column 12: expected JSON (Expecting value)"),
+        (b'{"assets": "\xff"}', "export.json byte 12: expected text in UTF-8, found the byte 0xff"),
+        (b"[" * 100_000, "export.json expected JSON, found lists within lists without end"),
+        (b'{"assets": ' + b"1" * 5000 + b"}", "export.json expected JSON (Exceeds the limit"),
+        (b'{"name": "pets"}', "export.json is JSON, but neither a VoTT export (with assets) nor COCO"),
+        (b"[]", "export.json is JSON, but neither"),
+    ],
+    ids=["syntax", "encoding", "too deep", "endless number", "another document", "a list"],
+)
+def test_other_json_is_refused_with_the_place(content: bytes, words: str, tmp_path: Path) -> None:
+    said = message(content, tmp_path)
+    assert words in said
+    assert "annotationFormat" in said
+
+
+def test_endless_name_of_an_asset_is_shortened(tmp_path: Path) -> None:
+    assert len(message(vott(asset("x" * 5000, path=None)), tmp_path)) < 300

@@ -1,0 +1,78 @@
+"""Batches: the same ones wherever one begins, each image as often, errors where they are asked for, no thread left behind."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from tests.unit.trainer.toy import Point, Toy
+from vott_trainer.learning.batches import Batches, Step, moved, share
+from vott_trainer.plugins.detection import Batch
+from vott_trainer.ranks import Ranks
+
+POINTS = [Point(f"point {n}", torch.tensor((float(n), 0.0)), torch.tensor(0)) for n in range(10)]
+
+
+def batches(points: Sequence[Any] = POINTS, *, ranks: Ranks = Ranks(), seed: int = 3) -> Batches:  # noqa: B008 - frozen
+    return Batches(Toy(), points, batch_size=4, seed=seed, ranks=ranks, workers=2)
+
+
+def told(steps: Sequence[Step]) -> list[Any]:
+    return [(step.names, [part["places"].tolist() for part, _ in step.parts]) for step in steps]
+
+
+def test_an_epoch_shows_every_item_once_in_another_order_each_time() -> None:
+    epochs = [[name for step in batches().epoch(epoch) for name in step.names] for epoch in (1, 2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(point.name for point in POINTS)
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_an_epoch_begun_in_its_middle_is_the_rest_of_the_whole_one(start: int) -> None:
+    assert told(list(batches().epoch(2, start))) == told(list(batches().epoch(2)))[start:]
+
+
+def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:
+    made = batches()
+    (whole, *_) = made.epoch(1)
+    made.parts = 3
+    divided = made.divided(whole)
+    assert [size for _, size in divided.parts] == [2, 2]
+    assert torch.equal(torch.cat([part["places"] for part, _ in divided.parts]), whole.parts[0][0]["places"])
+
+
+def test_an_error_of_an_item_is_raised_where_the_batch_is_asked_for() -> None:
+    class Broken(list[Point]):
+        def __getitem__(self, index: Any) -> Any:
+            if index == 5:
+                raise ValueError("item 5")
+            return super().__getitem__(index)
+
+    with pytest.raises(ValueError, match="item 5"):
+        list(batches(Broken(POINTS)).epoch(1))
+
+
+def test_a_loop_that_is_left_early_leaves_no_thread_behind() -> None:
+    before = threading.active_count()
+    steps = batches(POINTS * 20).epoch(1)
+    next(iter(steps))
+    steps.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(("items", "processes"), [(10, 4), (3, 8), (8, 2), (1, 1)])
+def test_every_rank_learns_from_equally_many_items_and_all_are_learned(items: int, processes: int) -> None:
+    shares = [share(range(items), Ranks(rank, processes, rank, processes)) for rank in range(processes)]
+    assert len({len(one) for one in shares}) == 1
+    assert {number for one in shares for number in one} == set(range(items))
+
+
+def test_a_batch_of_any_shape_is_moved_whole() -> None:
+    batch = Batch([torch.zeros(3, 2, 2)], [{"boxes": torch.zeros(1, 4), "labels": torch.ones(1)}], [(1.0, 0.5)])
+    there = moved({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
+    tensors = [there["batch"].images[0], *there["batch"].targets[0].values(), there["more"][0]]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert there["batch"].tones == [(1.0, 0.5)]
+    assert there["more"][1] == "text"

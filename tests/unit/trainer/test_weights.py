@@ -1,0 +1,251 @@
+"""What a training begins with: the image's own weights, an earlier model, or nothing."""
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from tests.unit.trainer.http_server import HttpServer
+from vott_trainer import archive, weights
+from vott_trainer.errors import InvalidParametersError
+from vott_trainer.plugins.base import Links
+from vott_trainer.progress import Progress
+from vott_trainer.training_run import TrainingRun
+from vott_trainer.vision import architectures, classifiers
+from vott_trainer.vision.architectures import ARCHITECTURES
+
+HEADS = ARCHITECTURES["fcos_tiny"].heads
+BAKE = Path(__file__).parents[3] / "trainer-image/bake_weights.py"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> TrainingRun:
+    return TrainingRun(Links("", "", None), tmp_path / "work", Progress())
+
+
+def detector(seed: int, *labels: str) -> nn.Module:
+    torch.manual_seed(seed)
+    return architectures.build("fcos_tiny", len(labels), 96)
+
+
+def saved(folder: Path, *labels: str) -> nn.Module:
+    """Save a model as a training does; return it."""
+    folder.mkdir(parents=True)
+    model = detector(1, *labels)
+    weights.save(model, folder, "fcos_tiny", labels)
+    return model
+
+
+def baked(folder: Path) -> Mapping[str, str]:
+    """Make what an image with weights has; return the environment that names it."""
+    saved(folder / "made", "cat", "dog")
+    (folder / "made/model.safetensors").rename(folder / "fcos_tiny.safetensors")
+    return {"VOTT_WEIGHTS": str(folder)}
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_what_is_saved_loads_as_it_was(tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", "cat", "dog")
+    again = weights.load(detector(2, "cat", "dog"), tmp_path / "model")
+    assert equal(model, again)
+    assert not again.training
+    assert (tmp_path / "model/labels.txt").read_text() == "cat\ndog\n"
+
+
+def test_weights_of_another_network_are_not_loaded(tmp_path: Path) -> None:
+    saved(tmp_path / "model", "cat")
+    with pytest.raises(InvalidParametersError, match="is not of this network"):
+        weights.load(nn.Linear(2, 2), tmp_path / "model")
+
+
+def test_the_images_own_weights_are_the_default(run: TrainingRun, tmp_path: Path) -> None:
+    found = weights.find(run, None, "fcos_tiny", ["dog", "fox"], baked(tmp_path / "weights"))
+    assert found
+    assert run.notes == [
+        "The training began with the image's weights for fcos_tiny (classes that it knew already: dog; new: fox)."
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "architecture"), [("none", "fcos_tiny"), (None, "resnet18")])
+def test_without_weights_the_network_begins_at_random(
+    wanted: str | None, architecture: str, run: TrainingRun, tmp_path: Path
+) -> None:
+    assert weights.find(run, wanted, architecture, ["dog"], baked(tmp_path / "weights")) is None
+    assert run.notes == []
+    model, same = detector(5, "dog"), detector(5, "dog")
+    weights.start(model, None, ["dog"], HEADS)
+    assert equal(model, same)
+
+
+def test_baked_weights_that_are_asked_for_must_be_there(run: TrainingRun, tmp_path: Path) -> None:
+    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(it has: fcos_tiny\)"):
+        weights.find(run, "baked", "resnet18", ["dog"], baked(tmp_path / "weights"))
+    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(it has: none\)"):
+        weights.find(run, "baked", "resnet18", ["dog"], {"VOTT_WEIGHTS": str(tmp_path / "nowhere")})
+
+
+@pytest.mark.parametrize("name", ["model.tgz", "model.safetensors"])
+def test_an_earlier_model_is_fetched(name: str, run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", "cat", "dog")
+    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    file = tmp_path / name if name == "model.tgz" else tmp_path / "model" / name
+    url = server.serve(f"/models/{name}", file.read_bytes())
+    found = weights.find(run, f"{url}?sig=SECRET", "fcos_tiny", ["cat", "dog"])
+    again = detector(2, "cat", "dog")
+    weights.start(again, found, ["cat", "dog"], HEADS)
+    assert equal(model, again)
+    assert run.notes == [f"The training began with the model at {url} (classes that it knew already: cat, dog)."]
+
+
+def test_known_classes_keep_what_was_learned_of_them(run: TrainingRun, tmp_path: Path) -> None:
+    old = saved(tmp_path / "weights", "cat", "dog")
+    (tmp_path / "weights/model.safetensors").rename(tmp_path / "weights/fcos_tiny.safetensors")
+    labels = ["ant", "cat", "fox"]
+    fresh, model = detector(2, *labels), detector(2, *labels)
+    weights.start(
+        model, weights.find(run, None, "fcos_tiny", labels, {"VOTT_WEIGHTS": str(tmp_path / "weights")}), labels, HEADS
+    )
+    before, random_, after = (one.state_dict()[f"{HEADS[0].prefix}weight"] for one in (old, fresh, model))
+    assert torch.equal(after[0], before[0])  # the background
+    assert torch.equal(after[2], before[1])  # cat
+    assert torch.equal(after[[1, 3]], random_[[1, 3]])
+    assert torch.equal(model.state_dict()["backbone.stem.0.0.weight"], old.state_dict()["backbone.stem.0.0.weight"])
+
+
+SMALL = [
+    *(
+        (name, architectures.build, architectures.ARCHITECTURES[name].heads)
+        for name in ARCHITECTURES
+        if "rf_detr" not in name
+    ),
+    *(
+        (name, lambda name, labels, _size: classifiers.build(name, labels), one.heads)
+        for name, one in classifiers.CLASSIFIERS.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "build", "heads"), SMALL, ids=[name for name, *_ in SMALL])
+def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(name, build, heads, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    orders = [["a", "b", "c"], ["c", "a", "b"], ["a", "b", "c"]]
+    first, *others = (build(name, 3, 64) for _ in orders)
+    before, given = first, orders[0]
+    for model, labels in zip(others, orders[1:], strict=True):
+        weights.save(before, tmp_path, name, given)
+        found = weights.Weights(tmp_path / "model.safetensors", "", name, given)
+        weights.start(model, found, labels, heads)
+        before, given = model, labels
+    assert equal(first, before)
+    prefix = heads[0].prefix
+    assert not torch.equal(first.state_dict()[f"{prefix}weight"], others[0].state_dict()[f"{prefix}weight"])
+
+
+def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> str:
+    with pytest.raises(InvalidParametersError) as error:
+        found = weights.find(run, wanted, architecture, ["cat"])
+        weights.start(detector(1, "cat"), found, ["cat"], HEADS)
+    assert "SECRET" not in str(error.value)
+    return str(error.value)
+
+
+def test_another_architecture_is_refused_with_its_name(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
+    saved(tmp_path / "model", "cat")
+    url = server.serve("/model.safetensors", (tmp_path / "model/model.safetensors").read_bytes())
+    told = refused(run, f"{url}?sig=SECRET", "fcos_resnet50_fpn")
+    assert f"The model at {url} is a fcos_tiny, this training one of fcos_resnet50_fpn. Set architecture to" in told
+
+
+def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
+    run: TrainingRun, server: HttpServer, tmp_path: Path
+) -> None:
+    weights.save(nn.Conv2d(1, 1, 1), tmp_path, "fcos_tiny", ["cat"])
+    url = server.serve("/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
+    assert "does not fit this network: backbone.stem.0.0.weight is not in it" in refused(run, url)
+
+
+@pytest.mark.parametrize("name", ["model.tgz", "model.safetensors"])
+def test_a_file_that_is_no_model_is_refused(name: str, run: TrainingRun, server: HttpServer) -> None:
+    url = server.serve(f"/{name}", b"neither of them")
+    assert url in refused(run, f"{url}?sig=SECRET")
+
+
+def test_an_archive_without_weights_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/hello.json").write_text("{}")
+    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    url = server.serve("/model.tgz", (tmp_path / "model.tgz").read_bytes())
+    assert "is no model.tgz with model.safetensors in it" in refused(run, url)
+
+
+@pytest.mark.parametrize("wanted", ["imagenet", "file:///etc/passwd", "/etc/passwd"])
+def test_what_is_neither_name_nor_url_is_refused(wanted: str, run: TrainingRun) -> None:
+    assert "expected `baked`, `none` or an http(s) URL" in refused(run, wanted)
+
+
+@pytest.fixture(scope="module")
+def bake() -> ModuleType:
+    """The program that runs while an image is built."""
+    spec = importlib.util.spec_from_file_location("bake_weights", BAKE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def published(server: HttpServer, tmp_path: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Serve a state as torchvision does; return its URL and SHA-256."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    torch.save(model.state_dict(), tmp_path / "state.pth")
+    content = (tmp_path / "state.pth").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    return server.serve(f"/state-{sha256[:8]}.pth", content), sha256
+
+
+def test_weights_are_baked_for_a_detector(
+    bake: ModuleType, server: HttpServer, run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = detector(3, "cat", "dog")
+    url, sha256 = published(server, tmp_path, model, monkeypatch)
+    bake.bake_torchvision("fcos_tiny", url, ["__background__", "cat", "dog"], sha256, tmp_path)
+    found = weights.find(run, "baked", "fcos_tiny", ["cat", "dog"], {"VOTT_WEIGHTS": str(tmp_path)})
+    again = detector(4, "cat", "dog")
+    weights.start(again, found, ["cat", "dog"], HEADS)
+    assert equal(model, again)
+    with safe_open(tmp_path / "fcos_tiny.safetensors", "pt") as file:
+        assert file.metadata()["sha256"] == sha256
+        assert json.loads(file.metadata()["labels"]) == ["cat", "dog"]
+
+
+def test_weights_are_baked_for_a_classifier(
+    bake: ModuleType, server: HttpServer, run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = classifiers.build("resnet_tiny", 2)
+    url, _ = published(server, tmp_path, model.network, monkeypatch)  # type: ignore[arg-type]
+    bake.bake_torchvision("resnet_tiny", url, ["cat", "dog"], "", tmp_path)
+    found = weights.find(run, "baked", "resnet_tiny", ["dog", "cat"], {"VOTT_WEIGHTS": str(tmp_path)})
+    again = classifiers.build("resnet_tiny", 2)
+    weights.start(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
+    assert torch.equal(again.network.fc.weight, model.network.fc.weight.flip(0))  # type: ignore[union-attr, operator]
+
+
+def test_a_file_that_is_not_the_one_wanted_ends_the_build(
+    bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
+    with pytest.raises(SystemExit, match="fcos_tiny: the file has SHA-256 .*, not 0000"):
+        bake.bake_torchvision("fcos_tiny", url, ["cat"], "0000", tmp_path)
+    server.files[url.removeprefix(server.url)] = b"changed on the way"
+    with pytest.raises(RuntimeError, match="invalid hash value"):
+        bake.bake_torchvision("fcos_tiny", url, ["cat"], "", tmp_path)
+    assert not list(tmp_path.glob("*.safetensors"))

@@ -1,0 +1,112 @@
+"""A learner that is trained in milliseconds: points in a plane, two classes, dropout so that random numbers matter."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vott_trainer.checkpoints import Checkpoints
+from vott_trainer.evaluation import Evaluation, Prediction
+from vott_trainer.interruption import Interruption
+from vott_trainer.learning import Data, LearningParameters
+from vott_trainer.plugins.base import Dataset, Links, Run
+from vott_trainer.progress import Progress
+from vott_trainer.stores.folder import FolderStore
+from vott_trainer.training_run import TrainingRun
+
+
+class ToyParameters(LearningParameters):
+    """As every learner's."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One item."""
+
+    name: str
+    place: Tensor
+    label: Tensor
+
+
+class Net(nn.Module):
+    """Two layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
+
+    def forward(self, places: Tensor) -> Tensor:
+        scores: Tensor = self.layers(places)
+        return scores
+
+
+class Toy:
+    """Tells points left of the middle from those right of it."""
+
+    parameters = ToyParameters
+    points = 24
+
+    def data(self, run: Run, parameters: ToyParameters) -> Data:  # noqa: ARG002 - the Learner protocol
+        rng = random.Random(1)
+        places = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(self.points)]
+        points = [
+            Point(f"point {n}", torch.tensor(place), torch.tensor(int(place[0] > 0))) for n, place in enumerate(places)
+        ]
+        return Data(points[6:], points[:6], ["left", "right"], {"points": self.points})
+
+    def model(self, data: Data, parameters: ToyParameters) -> nn.Module:  # noqa: ARG002
+        return Net()
+
+    def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> dict[str, Tensor]:
+        noise = torch.tensor([[rng.gauss(0, 0.01), rng.gauss(0, 0.01)] for rng in rngs])
+        places = torch.stack([item.place for item in items]) + noise
+        return {"places": places, "labels": torch.stack([item.label for item in items])}
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"classification": nn.functional.cross_entropy(model(batch["places"]), batch["labels"])}
+
+    @torch.inference_mode()
+    def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
+        model.eval()
+        scores = model(torch.stack([point.place for point in data.held_out]).to(device))
+        right = (scores.argmax(1).cpu() == torch.stack([point.label for point in data.held_out])).float().mean()
+        return Evaluation({"accuracy": float(right)})
+
+    def export(self, model: nn.Module, data: Data, parameters: Any, folder: Path) -> dict[str, Any]:  # noqa: ARG002
+        torch.save(model.state_dict(), folder / "weights.pt")
+        return {}
+
+    def predict(self, model_dir: Path, image: Path) -> list[Prediction]:  # noqa: ARG002
+        return []
+
+
+def toy_run(folder: Path, *, store: Path | None = None, every_seconds: float = 3600.0) -> TrainingRun:
+    """A run whose data set is empty, for the toy has its own; with a folder for checkpoints, if wanted."""
+
+    def checkpoints() -> Checkpoints | None:
+        return Checkpoints(FolderStore(store), folder / "checkpoints", every_seconds) if store else None
+
+    run = TrainingRun(
+        Links("http://host/a", "http://host/m", None),
+        folder,
+        Progress(),
+        checkpoints=checkpoints,
+        interruption=Interruption(leave=lambda _code: None),
+    )
+    run._dataset = Dataset([], ["left", "right"])
+    return run
+
+
+def weights(run: TrainingRun) -> dict[str, Tensor]:
+    """What the run's training has left."""
+    found: dict[str, Tensor] = torch.load(run.model_dir / "weights.pt", weights_only=True)
+    return found
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether all weights are the same, bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
