@@ -2,7 +2,7 @@
 
 import click
 
-from benchmarks import backlog, training
+from benchmarks import backlog, phases, training
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -14,6 +14,7 @@ def main(messages: int, only: str | None) -> None:
         click.echo(backlog.measure(messages))
     if only != "backlog":
         click.echo(training.measure())
+        click.echo(phases.measure())
 
 
 main()

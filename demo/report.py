@@ -1,5 +1,6 @@
 """The demo's last page: table, callbacks, model, image."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,29 @@ def metric_lines(metrics: dict[str, Any]) -> str:
     return "\n".join(f"{name.ljust(width)}  {value:.4g}" for name, value in numbers.items())
 
 
-def save(model: Model, folder: Path) -> tuple[Path, Path | None]:
-    """Write `model.tgz` and, where the model brought a sample, `predicted.jpg`; return both paths."""
+@dataclass(frozen=True)
+class Saved:
+    """Where the model lies, its report, and what it sees on a held-out image; the latter as far as the model brought them."""
+
+    archive: Path
+    report: Path | None
+    predicted: Path | None
+
+
+def save(model: Model, folder: Path) -> Saved:
+    """Write `model.tgz`, `report.html` and `predicted.jpg`."""
     folder.mkdir(parents=True, exist_ok=True)
-    archive, predicted = folder / "model.tgz", folder / "predicted.jpg"
+    archive = folder / "model.tgz"
     archive.write_bytes(model.archive)
-    if model.sample is None:
-        predicted.unlink(missing_ok=True)  # one of an earlier run would mislead
-        return archive, None
-    predicted.write_bytes(model.sample)
-    return archive, predicted
+    return Saved(archive, _save(model.report, folder / "report.html"), _save(model.sample, folder / "predicted.jpg"))
+
+
+def _save(content: bytes | None, path: Path) -> Path | None:
+    if content is None:
+        path.unlink(missing_ok=True)  # one of an earlier run would mislead
+        return None
+    path.write_bytes(content)
+    return path
 
 
 def _padded(row: tuple[str, ...], widths: list[int]) -> str:

@@ -14,16 +14,18 @@ from demo.progress import condition, is_true
 SAMPLE = "sample.jpg"
 METRICS = "metrics.json"
 LABELS = "labels.txt"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
 class Model:
-    """A downloaded `model.tgz`; `metrics` is what the evaluation on held-out images found."""
+    """A downloaded `model.tgz`; `metrics` is what the evaluation on held-out images found, `report` the page that tells it."""
 
     archive: bytes
     metrics: dict[str, Any]
     labels: tuple[str, ...]
     sample: bytes | None
+    report: bytes | None
 
     @property
     def sha256(self) -> str:
@@ -36,12 +38,12 @@ def read_model(archive: bytes) -> Model:
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             files = {member.name.removeprefix("./"): member for member in tar if member.isfile()}
-            contents = {name: _read(tar, files[name]) for name in (METRICS, LABELS, SAMPLE) if name in files}
+            contents = {name: _read(tar, files[name]) for name in (METRICS, LABELS, SAMPLE, REPORT) if name in files}
         metrics = json.loads(contents[METRICS])["metrics"]
     except (tarfile.TarError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
         raise DemoError(f"The uploaded model is not an archive with {METRICS} in it: {error!r}") from error
-    labels = contents.get(LABELS, b"").decode().split("\n")
-    return Model(archive, metrics, tuple(label for label in labels if label), contents.get(SAMPLE))
+    labels = tuple(label for label in contents.get(LABELS, b"").decode().split("\n") if label)
+    return Model(archive, metrics, labels, contents.get(SAMPLE), contents.get(REPORT))
 
 
 def faults(job: Manifest, model: Model, posts: list[dict[str, Any]] | None) -> list[str]:

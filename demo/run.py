@@ -111,11 +111,13 @@ class Demo:
     def _show_model(self, job: Manifest) -> result.Model:
         blob = job["status"]["model"]["url"].rpartition("/")[2]
         model = result.read_model(self._session.storage.download(self._session.models, blob))
-        archive, predicted = report.save(model, self._options.output)
-        self._screen.say(f"\nModel: {_shown(archive)}, {len(model.archive):,} bytes, SHA-256 {model.sha256}")
+        saved = report.save(model, self._options.output)
+        self._screen.say(f"\nModel: {_shown(saved.archive)}, {len(model.archive):,} bytes, SHA-256 {model.sha256}")
         self._screen.say(f"Classes: {', '.join(model.labels)}\n{report.metric_lines(model.metrics)}")
-        seen = _shown(predicted) if predicted else "this plugin's models bring no sample"
-        self._screen.say(f"\nWhat the model sees on a held-out image: {seen}")
+        if saved.predicted:
+            self._screen.say(f"\nWhat the model sees on a held-out image: {_shown(saved.predicted)}")
+        if saved.report:
+            self._screen.say(f"The report, to open in a browser: {_shown(saved.report)}")
         return model
 
     def _failure(self, job: Manifest) -> str:

@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple
 
 from . import constants as c
+from .models import Checkpoint
 from .observed import JobState, PodState
 
 REASON_PATTERN = re.compile(r"^[A-Z][A-Za-z0-9]{0,62}$")
@@ -71,14 +72,15 @@ def explain_lost(pod: PodState) -> Explanation:
     )
 
 
-def explain_interruption(pod: PodState | None) -> Explanation:
-    """Why a pod that was not at fault runs no more."""
+def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) -> Explanation:
+    """Why a pod that was not at fault runs no more, and where the next one begins."""
     if pod is None:
         cause = "The pod that ran was deleted or lost"
     else:
         cause = f"Pod {pod.name} was {DISRUPTIONS.get(pod.disruption, pod.disruption or 'stopped')}"
+    where = f" and goes on from epoch {checkpoint.epoch}" if checkpoint else ""
     return Explanation(
-        c.INTERRUPTED, f"{cause}; another one takes over. This does not count against spec.backoffLimit."
+        c.INTERRUPTED, f"{cause}; another one takes over{where}. This does not count against spec.backoffLimit."
     )
 
 

@@ -127,7 +127,7 @@ def _failed_job(observed: Observed, job: JobState) -> Verdict:
         return replace(suspended(observed.trainingjob), replace_job=True)
     if job.failed_reason != DEADLINE_REASON and is_interruption(job, pods):
         disrupted = next((pod for pod in pods if pod.disruption), None)
-        return _again(explain_interruption(disrupted), job.failures)
+        return _again(explain_interruption(disrupted, observed.trainingjob.status.checkpoint), job.failures)
     failures = job.failures + 1
     limit = observed.trainingjob.spec.backoff_limit
     if is_permanent(job) or failures > limit:
@@ -272,7 +272,9 @@ def _retrying(observed: Observed, job: JobState) -> Explanation | None:
     if (ended is None and not job.failed_pods) or (ended is not None and ended.interrupted):
         said = observed.trainingjob.condition(c.RUNNING)
         told = ended is None and said is not None and said.reason == c.INTERRUPTED  # and knew more
-        return explain_interruption(ended) if was_running(observed.trainingjob) and not told else None
+        if told or not was_running(observed.trainingjob):
+            return None
+        return explain_interruption(ended, observed.trainingjob.status.checkpoint)
     counted = sum(pod.phase == "Failed" and not pod.interrupted for pod in pods) <= job.failed_pods
     if ended is not None and (ended.phase != "Failed" or not counted):
         return None  # what has merely ended is the Job's to judge

@@ -23,6 +23,8 @@ from tests.support.waiting import picture
 QUICK = {"epochs": 2}  # of messages that name no parameters
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 STALLED_AFTER_SECONDS = 30
+CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the last as manifests/samples/ has it
+CHECKPOINT_SECONDS = 5
 # Its node is full of trainings, which elsewhere have nodes of their own.
 OPERATOR_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 Begin: TypeAlias = Callable[[Lab], Submission | Training]
@@ -49,6 +51,8 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
         cleanup.callback(lab.close)
         cleanup.callback(kubectl, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
         _create_namespace(kubectl)
+        for claim in (CHECKPOINTS, IMAGES):
+            lab.claim(_claim(claim))
         cleanup.callback(release.uninstall)
         _install(release, _values(local, lab), kubectl)
         yield lab
@@ -99,6 +103,11 @@ def _create_namespace(kubectl: Kubectl) -> None:
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
 
+def _claim(name: str) -> dict[str, Any]:
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": spec}
+
+
 def _remove_abandoned(kubectl: Kubectl) -> None:
     """Remove what killed sessions left in the cluster: their trainings would hold its GPUs."""
     for namespace in kubectl.list("namespaces", SESSION_PROCESS):
@@ -127,7 +136,10 @@ def _values(local: dict[str, str], lab: Lab) -> dict[str, Any]:
             {"kind": "storage", "name": lab.name, "parameters": QUICK},
             {"kind": "serviceBus", "name": lab.name},
         ],
-        "trainer": values["trainer"] | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS},
+        "trainer": values["trainer"]
+        | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS}
+        | {"checkpoints": {"persistentVolumeClaim": CHECKPOINTS, "everySeconds": CHECKPOINT_SECONDS}}
+        | {"imageCache": {"persistentVolumeClaim": IMAGES}, "plugins": {"configMap": PLUGINS}},
         "replicas": 2,
         "resources": OPERATOR_RESOURCES,
     }

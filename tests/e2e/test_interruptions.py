@@ -54,17 +54,6 @@ def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_on
     assert set(uids(lab, "jobs", names)) == names
 
 
-def test_trainer_pod_deleted_in_mid_training_is_replaced_and_the_training_completes(lab: Lab) -> None:
-    submission = lab.send(parameters={"epochs": 100})  # half a minute and more: it can't end before the kill
-    lab.wait("the second epoch", lambda: submission.epoch() >= 2)
-    (victim,) = submission.pods()
-    kill(lab, [victim])
-
-    submission.completed()
-    (successor,) = (pod for pod in submission.pods() if pod["status"]["phase"] == "Succeeded")
-    assert successor["metadata"]["uid"] != victim["metadata"]["uid"]
-
-
 def completes_in_another_pod(training: Held, first: Manifest) -> None:
     """Let it train; it must not be the pod that was there first. It may fail never, so the interruption did not count."""
     training.lab.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))

@@ -1,28 +1,22 @@
 """The main way: a message becomes a verified model, seen in kubectl and at the callback URL."""
 
 import hashlib
-from urllib.parse import urlsplit
 
 import pytest
 
 from demo.result import read_model
 from tests.e2e import scenarios
+from tests.e2e.archives import archive_of
 from tests.support.lab import Submission
 
 SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 BOTH = [scenarios.detection_as_json, scenarios.hello_world_in_base64]
 
 
-def model_archive(submission: Submission) -> bytes:
-    url = submission.completed()["status"]["model"]["url"]
-    container, blob = urlsplit(url).path.rsplit("/", 2)[1:]
-    return submission.lab.storage.download(container, blob)
-
-
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(submission: Submission) -> None:
     reported = submission.completed()["status"]["model"]
-    archive = model_archive(submission)
+    archive = archive_of(submission)
     assert reported["url"].endswith("/model.tgz")
     assert reported["sizeBytes"] == len(archive)
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
@@ -32,7 +26,7 @@ def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(
 def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: Submission) -> None:
     reported = submission.completed()["status"]["model"]
     assert reported["url"].endswith(f"/{scenarios.VOTT_WEB_BLOB}")
-    archive = model_archive(submission)
+    archive = archive_of(submission)
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
     assert read_model(archive).labels == ("circle", "square", "triangle")
 
@@ -70,7 +64,7 @@ def test_progress_never_goes_back(submission: Submission) -> None:
 
 @pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
 def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submission) -> None:
-    model = read_model(model_archive(submission))
+    model = read_model(archive_of(submission))
     assert model.labels == ("circle", "square", "triangle")
     assert model.metrics
     assert model.sample is not None

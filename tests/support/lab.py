@@ -1,6 +1,7 @@
 """One e2e session's own corner of the cluster: namespace, operator, queue, containers; and messages sent from it."""
 
 import base64
+import io
 import json
 import uuid
 from collections.abc import Callable
@@ -14,14 +15,16 @@ from typing import Any, TypeVar
 from azure.core.exceptions import ResourceNotFoundError
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 from azure.storage.queue import QueueClient
+from PIL import Image
 
 from demo.callbacks import CallbackReceiver
 from demo.kubectl import Kubectl, Manifest
 from demo.progress import condition, find_job, is_true
-from demo.shapes import annotated_images
+from demo.shapes import AnnotatedImage, annotated_images
 from demo.storage import Storage
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import ServiceBusBroker
+from tests.support.trainer_process import train_here
 from tests.support.waiting import picture, wait_until
 
 IMAGES = 12
@@ -77,11 +80,6 @@ class Submission:
         job = self.job()
         return job if job and (is_true(job, "Complete") or is_true(job, "Failed")) else None
 
-    def epoch(self) -> int:
-        """The epoch that the training is in; 0 before the first."""
-        progress = (self.job() or {}).get("status", {}).get("progress", {})
-        return int(progress.get("epochCurrent", 0))
-
     def pods(self) -> list[Manifest]:
         """The pods of the training."""
         return self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.accepted()['metadata']['name']}")
@@ -129,7 +127,10 @@ class Lab:
     @cached_property
     def classes(self) -> str:
         """URL of a file with the class of each image of a small set, uploaded once."""
-        return self.storage.upload_classes(self.container(), annotated_images(IMAGES))
+        container, images = self.container(), list(annotated_images(IMAGES))
+        urls = [self.storage.upload(container, image.name, _cut_out(image)) for image in images]
+        lines = [f"{url},{image.boxes[0].label}\n" for url, image in zip(urls, images, strict=True)]
+        return self.storage.upload(container, "classes.csv", "".join(lines).encode())
 
     @cached_property
     def earlier_model(self) -> str:
@@ -196,10 +197,10 @@ class Lab:
 
     def claim(self, manifest: Manifest) -> Path:
         """Make a PersistentVolumeClaim, and what a StorageClass would make for it: a folder of this host that everybody may write to."""
-        name, spec = manifest["metadata"]["name"], manifest["spec"]
+        name, spec = str(manifest["metadata"]["name"]), manifest["spec"]
         folder = self.folder / name
         folder.mkdir()
-        folder.chmod(0o777)  # noqa: S103
+        folder.chmod(0o777)
         self.kubectl.apply(manifest)
         volume = {
             "accessModes": spec["accessModes"],
@@ -231,3 +232,11 @@ class Lab:
         for queue in (self.queue, self.poison_queue):
             with suppress(ResourceNotFoundError):  # the cluster may have been started anew under the session
                 queue.delete_queue()
+
+
+def _cut_out(image: AnnotatedImage) -> bytes:
+    """The first object of an image, as an image of its own."""
+    box, cut_out = image.boxes[0], io.BytesIO()
+    with Image.open(io.BytesIO(image.jpeg)) as whole:
+        whole.crop((box.x, box.y, box.x + box.width, box.y + box.height)).save(cut_out, "JPEG")
+    return cut_out.getvalue()

@@ -26,7 +26,7 @@ from vott_trainer.urls import without_credential
 log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 50 << 30  # bytes
-FREE = 0.1  # of the disk; a kubelet evicts pods from a node whose disk is fuller
+FREE_FRACTION, FREE_BYTES = 0.05, 5 << 30  # of the disk stay free for others, the smaller of the two
 BLOCK = 4096  # bytes that the smallest file takes
 CHUNK = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -54,14 +54,14 @@ class Cache:
     """A folder of at most `limit` bytes; what was not used for the longest time goes first. Safe for threads and several pods."""
 
     def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
-        self._folder, self._limit = folder, limit
+        self._folder, self.limit = folder, limit
         self._lock = threading.Lock()
-        self._added = 0  # bytes since the last look at what there is
+        self._added: int | None = None  # bytes since the last look at what there is
         self._broken = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self | None:
-        """Return the administrator's cache: VOTT_IMAGE_CACHE names the folder, VOTT_IMAGE_CACHE_BYTES its limit (`50Gi`).
+        """Return the administrator's cache: VOTT_IMAGE_CACHE names the folder, VOTT_IMAGE_CACHE_BYTES its limit.
 
         Raises:
             InvalidParametersError: the limit is no number of bytes.
@@ -112,12 +112,13 @@ class Cache:
             target.write(json.dumps(asdict(entry)).encode())
 
     def _make_room(self, size: int) -> None:
-        """Look at what there is at first, and after each twentieth of the limit (other pods add, too)."""
+        """Look at what there is at first, and whenever a twentieth of the limit was added (other pods add, too)."""
+        step, needed = self.limit // 20, on_disk(size) + BLOCK  # the link is a file, too
         with self._lock:
-            if not self._added or self._added > self._limit // 20:
-                trim(self._folder, self._limit - self._limit // 20)
-                self._added = BLOCK
-            self._added += size
+            if self._added is None or self._added + needed > step:
+                trim(self._folder, self.limit - max(step, needed))
+                self._added = 0
+            self._added += needed
 
     def _content(self, sha256: str) -> Path:
         return self._folder / "contents" / sha256[:2] / sha256
@@ -139,12 +140,12 @@ def _touch(*files: Path) -> None:
 
 
 def trim(folder: Path, limit: int) -> None:
-    """Delete the files that were not used for the longest time, until `limit` bytes remain and a tenth of the disk is free."""
+    """Delete the files that were not used for the longest time, until `limit` bytes remain and some of the disk is free."""
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(_files(folder))
     disk = shutil.disk_usage(folder)
     used = sum(size for _, size, _ in files)
-    excess = used - min(limit, used + disk.free - int(disk.total * FREE))
+    excess = used - min(limit, used + disk.free - min(int(disk.total * FREE_FRACTION), FREE_BYTES))
     for _, size, path in files:
         if excess <= 0:
             break
@@ -159,7 +160,12 @@ def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
         with contextlib.suppress(OSError):
             found = path.stat()
             if stat.S_ISREG(found.st_mode):
-                yield found.st_mtime, -(-found.st_size // BLOCK) * BLOCK, path
+                yield found.st_mtime, on_disk(found.st_size), path
+
+
+def on_disk(size: int) -> int:
+    """Return what a file of `size` bytes takes."""
+    return -(-size // BLOCK) * BLOCK
 
 
 @contextlib.contextmanager
@@ -185,10 +191,6 @@ def _copy(source: BinaryIO, target: BinaryIO) -> str:
 
 
 def _bytes(text: str) -> int:
-    """Return the bytes that a quantity of Kubernetes (`50Gi`) means."""
-    match = re.fullmatch(r"(\d+)([KMGT]?)(i?)", text.strip())
-    if not match:
-        raise InvalidParametersError(
-            f"VOTT_IMAGE_CACHE_BYTES: expected a number of bytes such as 50Gi, found {text[:40]!r}."
-        )
-    return int(match[1]) * int((1024 if match[3] else 1000) ** " KMGT".index(match[2] or " "))
+    if not text.isdecimal():
+        raise InvalidParametersError(f"VOTT_IMAGE_CACHE_BYTES: expected a number of bytes, found {text[:40]!r}.")
+    return int(text)

@@ -1,27 +1,27 @@
 """Where the model goes, and by whose permission. Decided before training, so that a wrong link costs no hours.
 
-docs/destinations.md shows every kind. A SAS's fields: https://learn.microsoft.com/rest/api/storageservices/create-service-sas -
-`sr` what it covers (b a blob, c a container), `sp` what it permits (r read, w write, c create), `se` when it expires, `sig` the signature.
+docs/destinations.md shows every kind; stores/permission.py says what the fields of links mean.
 """
 
 import json
 import logging
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from vott_trainer import archive
-from vott_trainer.errors import TrainerError, UploadRefusedError
+from vott_trainer.errors import TrainerError
 from vott_trainer.progress import UploadedModel
-from vott_trainer.stores.access import StorageAccess as StorageAccess
+from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import below_url
 from vott_trainer.stores.base import Store, StoredObject
 from vott_trainer.stores.link import LinkStore
 from vott_trainer.stores.own import open_container
-from vott_trainer.stores.s3 import open_bucket, place_of
-from vott_trainer.stores.words import NEW_LINK, UPLOAD
-from vott_trainer.urls import file_name, is_http, redact_url
+from vott_trainer.stores.permission import check_presigned, check_sas
+from vott_trainer.stores.s3 import open_bucket
+from vott_trainer.stores.s3_place import place_of
+from vott_trainer.urls import file_name, is_http
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +72,7 @@ class Destination:
         if not self.store.get(name, found := into / "found-model"):
             return None
         sha256, _ = archive.digests(found)
-        return UploadedModel(self._url(name), sha256, found.stat().st_size)
-
-    def _url(self, name: str) -> str:
-        return self.store.shown if isinstance(self.store, LinkStore) else f"{self.store.shown}/{name}"
+        return UploadedModel(self.store.url_of(name), sha256, found.stat().st_size)
 
     def _deliver_report(self, report: Path) -> None:
         """Put the report beside the archive, to be opened without unpacking. A model is not lost for want of that."""
@@ -113,9 +110,8 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     now = now or datetime.now(UTC)
     if "sig" in query:
         return _by_sas(url, query, now)
-    if "X-Amz-Signature" in query:
-        _check_presigned(query, url, now)
-    if query and ".blob.core." not in urlsplit(url).netloc:
+    if query and is_http(url) and ".blob.core." not in urlsplit(url).netloc:
+        check_presigned(query, url, now)
         return Destination(LinkStore(url), file_name(url))
     base, name = _split(url)
     place = place_of(base, access.environment)
@@ -124,7 +120,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
 
 
 def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
-    _check_sas(sas, url, now)
+    check_sas(sas, url, now)
     one_blob = sas.get("sr") == "b"
     base, name = _split(url, one_blob=one_blob)
     store = below_url(base, urlsplit(url).query)
@@ -154,37 +150,3 @@ def _split(url: str, *, one_blob: bool = False) -> tuple[str, str]:
         base, _, name = bare.rpartition("/")
         return base, unquote(name)
     return bare.rstrip("/"), "" if parts.path.endswith("/") else ARCHIVE_NAME
-
-
-def _check_sas(sas: dict[str, str], url: str, now: datetime) -> None:
-    permissions = sas.get("sp")  # absent where a stored access policy holds them
-    if permissions is not None and not {"w", "c"} & set(permissions):
-        raise _refused(url, f"the link does not permit writing (sp={permissions})")
-    if (expiry := _time(sas.get("se", ""))) and expiry <= now:
-        raise _expired(url, expiry)
-
-
-def _check_presigned(query: dict[str, str], url: str, now: datetime) -> None:
-    if headers := set(query.get("X-Amz-SignedHeaders", "host").lower().split(";")) - {"host"}:
-        raise _refused(
-            url, f"the link was signed for the headers {', '.join(sorted(headers))}; sign it for the host alone"
-        )
-    begins, lasts = query.get("X-Amz-Date", ""), query.get("X-Amz-Expires", "")
-    if (start := _time(begins)) and lasts.isdecimal() and (expiry := start + timedelta(seconds=int(lasts))) <= now:
-        raise _expired(url, expiry)
-
-
-def _expired(url: str, expiry: datetime) -> UploadRefusedError:
-    return _refused(url, f"the link expired at {expiry:%Y-%m-%d %H:%M} UTC")
-
-
-def _refused(url: str, why: str) -> UploadRefusedError:
-    return UploadRefusedError(f"{UPLOAD} {redact_url(url)} would be refused (HTTP 403): {why}. {NEW_LINK}")
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None  # let the store judge it
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -32,37 +32,44 @@ class FetchError(AttemptError):
 
 def download(
     session: requests.Session, url: str, path: Path, *, limit: int, backoff: Backoff, cache: Cache | None = None
-) -> None:
+) -> bool:
     """Write what `url` returns to `path`, atomically: the file is complete or it does not exist.
 
     Args:
         limit: the most bytes accepted.
         cache: where a content that the store says has not changed is taken from, and what comes is put.
 
+    Returns:
+        whether the content came from the cache.
+
     Raises:
         FetchError: refused, too large, or still failing after the last attempt.
     """
     # A volume may be shared by several pods, which fetch the same.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+
+    def get(conditions: Headers) -> Headers | None:
+        return retry(lambda: _get(session, url, partial, limit, conditions), backoff)
+
     try:
-        _fetch(
-            lambda conditions: retry(lambda: _get(session, url, partial, limit, conditions), backoff),
-            url,
-            partial,
-            cache,
-        )
+        cached = _fetch(get, url, partial, cache)
         partial.replace(path)
+        return cached
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: Cache | None) -> None:
+def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: Cache | None) -> bool:
+    """Ask the store, with what the cache knows; its 304 lets the cache serve."""
     entry = cache.find(url) if cache else None
     headers = get(entry.conditions() if entry else {})
-    if cache and entry and headers is None and not cache.copy(url, entry, path):
+    if cache and entry and headers is None:
+        if cache.copy(url, entry, path):
+            return True
         headers = get({})
     if cache and headers is not None:
         cache.add(url, path, headers)
+    return False
 
 
 def _get(session: requests.Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:

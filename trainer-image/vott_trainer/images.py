@@ -46,6 +46,7 @@ class Fetched:
     files: dict[str, Path] = field(default_factory=dict)
     dropped: list[Finding] = field(default_factory=list)
     passing: int = 0  # how many were left out for a fault that may pass
+    cached: int = 0  # how many came from the cache
 
 
 def open_rgb(path: Path) -> Image.Image:
@@ -110,12 +111,13 @@ class _Fetch:
     backoff: Backoff
     cache: Cache | None
 
-    def __call__(self, url: str) -> Path:
+    def __call__(self, url: str) -> tuple[Path, bool]:
+        """Return where the image lies, and whether it came from the cache."""
         path = path_of(url, self.folder)
         limit = self.limits.image_bytes
-        download(self.session, url, path, limit=limit, backoff=self.backoff, cache=self.cache)
+        cached = download(self.session, url, path, limit=limit, backoff=self.backoff, cache=self.cache)
         self._check(path)
-        return path
+        return path, cached
 
     def _check(self, path: Path) -> None:
         try:
@@ -136,15 +138,18 @@ def _session(workers: int) -> requests.Session:
     return session
 
 
-def _completed(pool: ThreadPoolExecutor, fetch: _Fetch, urls: Sequence[str]) -> Iterator[tuple[str, Future[Path]]]:
+def _completed(
+    pool: ThreadPoolExecutor, fetch: _Fetch, urls: Sequence[str]
+) -> Iterator[tuple[str, Future[tuple[Path, bool]]]]:
     futures = {pool.submit(fetch, url): url for url in urls}
     for future in as_completed(futures):
         yield futures[future], future
 
 
-def _collect(fetched: Fetched, url: str, future: Future[Path]) -> None:
+def _collect(fetched: Fetched, url: str, future: Future[tuple[Path, bool]]) -> None:
     try:
-        fetched.files[url] = future.result()
+        fetched.files[url], cached = future.result()
+        fetched.cached += cached
     except FetchError as error:
         log.warning("image left out: %s: %s", redact_url(url), error)
         fetched.dropped.append(Finding("image", redact_url(url), str(error)))

@@ -38,6 +38,10 @@ class Interruption:
         """From now on a SIGTERM only sets `requested`: the training ends itself, before Kubernetes does it."""
         self._deferred = True
 
+    def obey(self) -> None:
+        """Nothing is left to lose here: from now on a SIGTERM ends the process at once again."""
+        self._deferred = False
+
     def check(self) -> None:
         """Raise InterruptedTrainingError if SIGTERM has come."""
         if self.requested:

@@ -1,29 +1,29 @@
-"""`vott_trainer predict`: what a trained model sees on one image, printed and drawn."""
+"""`vott_trainer predict`: what a trained model sees on one image, printed and drawn (docs/results.md)."""
 
+import contextlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image
 
 from vott_trainer import archive, plugins
 from vott_trainer.errors import UsageError
+from vott_trainer.evaluation import Prediction
 from vott_trainer.images import open_rgb
-from vott_trainer.plugins.base import Prediction
 from vott_trainer.settings import PredictSettings
 from vott_trainer.vision.drawing import draw
 
 
 def predict(settings: PredictSettings) -> list[Prediction]:
-    """Print one line an object, best first, and write the image with the boxes drawn.
+    """Print one line an object (or a class of the whole image), best first, and write the image with them drawn.
 
     Raises:
-        UsageError: the archive or the image can't be read, or the result can't be written.
+        UsageError: the model or the image can't be read, or the result can't be written.
     """
-    with tempfile.TemporaryDirectory(prefix="vott-model-") as folder:
-        model_dir = Path(folder)
-        archive.unpack(settings.model, model_dir)
-        image = _open(settings.image)
+    image = _open(settings.image)
+    with _unpacked(settings.model) as model_dir:
         predictions = plugins.load(_plugin_name(model_dir, settings.model)).predict(model_dir, settings.image)
     for prediction in predictions:
         print(_line(prediction))
@@ -33,18 +33,29 @@ def predict(settings: PredictSettings) -> list[Prediction]:
     return predictions
 
 
+@contextlib.contextmanager
+def _unpacked(model: Path) -> Iterator[Path]:
+    """Yield the model's folder; one that was delivered unpacked is used as it is."""
+    if model.is_dir():
+        yield model
+        return
+    with tempfile.TemporaryDirectory(prefix="vott-model-") as folder:
+        archive.unpack(model, Path(folder))
+        yield Path(folder)
+
+
 def _plugin_name(model_dir: Path, model: Path) -> str:
     try:
         return str(json.loads((model_dir / "config.json").read_text(encoding="utf-8"))["plugin"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(
             f"{model} is not a model of this trainer: it has no config.json that names its plugin."
         ) from error
 
 
 def _line(prediction: Prediction) -> str:
-    box = prediction.box
-    return f"{box.label}\t{prediction.score:.3f}\tx={box.x:.0f} y={box.y:.0f} width={box.width:.0f} height={box.height:.0f}"
+    known, box = f"{prediction.label}\t{prediction.score:.3f}", prediction.box
+    return f"{known}\tx={box.x:.0f} y={box.y:.0f} width={box.width:.0f} height={box.height:.0f}" if box else known
 
 
 def _open(path: Path) -> Image.Image:

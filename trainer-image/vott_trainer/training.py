@@ -213,7 +213,7 @@ def _deliver(
     """Write what every model holds beside the plugin's own files, and upload all of it."""
     asked = parameters.model_dump(mode="json", by_alias=True)
     _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
-    report.write(run.model_dir, _result(settings, asked, run, trained))
+    _report(run, _result(settings, asked, run, trained))
     run.progress.uploading(trained.metrics)
     return model.deliver(run.model_dir, work_dir)
 

@@ -141,7 +141,10 @@ class TrainingRun:
         with self._timed("checkingData"):
             sizes = {image.url: image.size for image in found.images if image.size}
             clean, problems = hygiene.clean(usable, sizes)
-        log.info("%d images fetched in %.1f s, %d left out", len(clean), self.seconds["images"], len(missing))
+        log.info(
+            "%d images fetched in %.1f s, %d of them from the cache, %d left out",
+            len(usable), self.seconds["images"], told[self.ranks.node]["cached"], len(urls) - len(usable),
+        )  # fmt: skip
         return Dataset(clean, hygiene.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
 
     def _fetch_annotations(self, path: Path) -> str:
@@ -153,7 +156,8 @@ class TrainingRun:
         """Fetch into `folder`; return as JSON the numbers of the images that are missing, and which were left out and why."""
         fetched = images.fetch_all(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
-        return json.dumps({"missing": missing, "dropped": [asdict(finding) for finding in fetched.dropped]})
+        dropped = [asdict(finding) for finding in fetched.dropped]
+        return json.dumps({"missing": missing, "dropped": dropped, "cached": fetched.cached})
 
     def _fetch_checkpoint(self, work: str) -> str:
         found = self.checkpoints.fetch(work) if self.checkpoints else None

@@ -151,9 +151,10 @@ def _described(path: Path, origin: str) -> Weights:
     try:
         with safe_open(path, "pt") as file:
             about = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
+        labels = json.loads(about.get("labels", "null"))
+    except (OSError, SafetensorError, ValueError) as error:
         raise InvalidParametersError(f"{origin[:1].upper()}{origin[1:]} can't be read: {error}. {REMEDY}") from error
-    return Weights(path, origin, about.get("architecture"), json.loads(about["labels"]) if "labels" in about else None)
+    return Weights(path, origin, about.get("architecture"), labels)
 
 
 def _check_architecture(found: Weights, architecture: str) -> None:
@@ -184,8 +185,8 @@ def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[
     pairs += [(old.index(label) + head.extra, number + head.extra) for number, label in enumerate(new) if label in old]
     if not pairs:
         return
-    source = given.unflatten(0, (-1, len(old) + head.extra, head.rows))
-    target = tensor.unflatten(0, (-1, len(new) + head.extra, head.rows))
+    source = given.reshape(-1, len(old) + head.extra, head.rows, *given.shape[1:])
+    target = tensor.view(-1, len(new) + head.extra, head.rows, *tensor.shape[1:])
     if len(source) == len(target):
         origins, places = zip(*pairs, strict=True)
         target[:, list(places)] = source[:, list(origins)].to(target.dtype)

@@ -117,8 +117,8 @@ def test_a_fault_is_tried_again_and_said(corner: Corner) -> None:
     [
         ("{not json", "NotJSON", "not valid JSON"),
         ('{"model": "https://h/m"}', "InvalidMessage", 'Field "annotations" is missing'),
-        (json.dumps(message(model="ftp://h/m")), "InvalidMessage", 'Field "model" is not an http(s) URL'),
-        (json.dumps(message(plugin="rm")), "PluginNotAllowed", "choose one of detection, hello-world"),
+        (json.dumps(message(model="ftp://h/m")), "InvalidMessage", 'Field "model" is not an http(s) or s3 URL'),
+        (json.dumps(message(plugin="rm")), "PluginNotAllowed", "choose one of detection, classification, hello-world"),
     ],
 )
 def test_a_bad_message_is_put_aside_with_its_reason(corner: Corner, body: str, reason: str, sentence: str) -> None:

@@ -25,44 +25,44 @@ MODEL = "/account/models/model.tgz"
 IMAGES = 12
 TIMEOUT = 300
 
-# Learns with the engine as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told.
+# Learns as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told.
 PROBE_PLUGIN = """
 import os
 from pathlib import Path
 import torch
-from vott_trainer import engine
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.plugins.base import Parameters, Trained
-from vott_trainer.vision.architectures import build
-from vott_trainer.vision.samples import Batches, Samples, share
+from vott_trainer.plugins.detection import Detection, DetectionParameters
 
-class ProbeParameters(Parameters):
+class ProbeParameters(DetectionParameters):
     epochs: int = 2
+    image_size: int = 64
     fault: str = ""
 
-class Probe:
+class Probe(Detection):
     parameters = ProbeParameters
-    distributed = True
 
-    def train(self, run, parameters):
-        dataset, place = run.dataset(), Path(os.environ["PROBE"])
-        torch.set_num_threads(1)
-        torch.manual_seed(run.ranks.rank)
-        model = build("fcos_tiny", len(dataset.labels), 64)
-        samples = Samples(share(dataset.images, run.ranks), dataset.labels, 64, 1)
-        batches = Batches(samples, 8 // run.ranks.world_size, torch.device("cpu"), run.ranks.rank)
-        (place / f"pid-{run.ranks.rank}").write_text(str(os.getpid()))
+    def data(self, run, parameters):
+        self.run, self.steps, self.place = run, 0, Path(os.environ["PROBE"])
+        (self.place / f"pid-{run.ranks.rank}").write_text(str(os.getpid()))
         if run.ranks.rank == run.ranks.world_size - 1:
             self.fail(parameters.fault)
-        schedule = engine.Schedule(parameters.epochs, 0.001, ["classification"])
-        engine.fit(model, batches, schedule, lambda: {}, run.progress)
-        torch.save(dict(model.named_parameters()), place / f"weights-{run.ranks.rank}")
-        (place / f"steps-{run.ranks.rank}").write_text(str(len(batches)))
-        if run.ranks.leads:
-            (run.model_dir / "probe").write_text("x")
-        else:
-            (run.model_dir / "not-this").write_text("x")
-        return Trained({})
+        return super().data(run, parameters)
+
+    def model(self, data, parameters):
+        torch.set_num_threads(1)
+        torch.manual_seed(self.run.ranks.rank)
+        self.network = super().model(data, parameters)
+        return self.network
+
+    def loss(self, model, batch):
+        self.steps += 1
+        (self.place / f"steps-{self.run.ranks.rank}").write_text(str(self.steps))
+        torch.save(dict(self.network.named_parameters()), self.place / f"weights-{self.run.ranks.rank}")
+        return super().loss(model, batch)
+
+    def export(self, model, data, parameters, folder):
+        (folder / "probe").write_text("x")
+        return {}
 
     def fail(self, fault):
         if fault == "data":
@@ -187,7 +187,7 @@ def cluster(server: HttpServer, tmp_path: Path) -> Callable[..., Any]:
 
 def uploaded(server: HttpServer) -> dict[str, bytes]:
     """The files of the one model that was uploaded."""
-    (body,) = (request.body for request in server.requests if request.method == "PUT")
+    (body,) = (request.body for request in server.requests if request.method == "PUT" and request.path.startswith(MODEL))
     with tarfile.open(fileobj=BytesIO(body)) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
 
@@ -208,9 +208,10 @@ def test_processes_of_one_node_learn_one_model_from_images_fetched_once(
         (pod,) = node.pods("probe")
         assert pod.ended() == 0, pod.log
     assert same_weights(tmp_path)
-    assert [(tmp_path / f"steps-{rank}").read_text(encoding="utf-8") for rank in (0, 1)] == ["2", "2"]
+    assert [(tmp_path / f"steps-{rank}").read_text(encoding="utf-8") for rank in (0, 1)] == ["4", "4"]
     assert fetched(server) == IMAGES
-    assert set(uploaded(server)) == {"probe", "metrics.json", "config.json"}
+    assert {"probe", "metrics.json", "config.json"} <= set(uploaded(server))
+    assert "not-this" not in uploaded(server)
 
 
 def test_processes_of_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import ssl
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 from obstore.store import S3Store as Client
 
 from localcluster.pki import Authority
+from tests.integration.trainer.conftest import trainer
 from tests.support.moto import ANYBODY, REGION, Keys, Moto
+from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.destination import Destination, resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
@@ -77,11 +80,11 @@ def test_bucket_takes_the_model(form: str, path: str, key: str, moto: Moto, arch
     assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
-def test_bucket_may_stand_in_the_hosts_name(archive: Path) -> None:
-    with Moto(host="localhost") as moto:
-        moto.bucket(BUCKET)
-        upload(archive, destination(moto, f"{moto.url.replace('://', '://models.')}/cats"))
-        assert moto.content(BUCKET, "cats/model.tgz") == CONTENT
+def test_bucket_may_stand_in_the_hosts_name(moto: Moto, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", moto.url)  # the name need not resolve: the server is asked as a proxy
+    to = destination(moto, "http://models.s3.amazonaws.com/host", AWS_ENDPOINT_URL="http://s3.amazonaws.com")
+    upload(archive, to)
+    assert moto.content(BUCKET, "host/model.tgz") == CONTENT
 
 
 def test_prefix_takes_the_report_beside_the_model(moto: Moto, model: Path, tmp_path: Path) -> None:
@@ -108,16 +111,13 @@ def test_large_model_arrives_whole_in_parts(moto: Moto, archive: Path) -> None:
     assert moto.unfinished_uploads("large") == []
 
 
-def test_checksum_goes_with_the_model(server: HttpServer, archive: Path) -> None:
-    server.always["/models/model.tgz"] = Answer(
-        headers={"ETag": '"x"', "Last-Modified": "Mon, 01 Jan 2026 00:00:00 GMT"}
-    )
-    environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
-    access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
-    with pytest.raises(TemporaryFailureError, match="does not hold what was sent"):  # nothing does, here
-        upload(archive, resolve("s3://models", access))
+def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServer, archive: Path) -> None:
+    stamps = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    to = on_a_server_that_answers(server, Answer(headers=stamps))  # which keeps nothing
+    with pytest.raises(TemporaryFailureError, match="does not hold what was sent"):
+        upload(archive, to)
     sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
-    assert bytes.fromhex(hashlib.sha256(CONTENT).hexdigest()) == base64.b64decode(sent["x-amz-checksum-sha256"])
+    assert base64.b64decode(sent["x-amz-checksum-sha256"]) == hashlib.sha256(CONTENT).digest()
 
 
 def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path) -> None:
@@ -151,6 +151,33 @@ def test_identity_that_may_not_list_keeps_objects(guarded: Moto, archive: Path, 
     assert not store.get("a", copy)
 
 
+def on_a_server_that_answers(server: HttpServer, answer: Answer) -> Destination:
+    """A bucket of a server that says what moto does not say."""
+    server.always["/models/model.tgz"] = answer
+    environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
+    return resolve("s3://models", StorageAccess(buckets=frozenset([BUCKET]), environment=environment))
+
+
+def test_missing_object_is_not_told_from_a_forbidden_one_without_the_right_to_list(
+    server: HttpServer, tmp_path: Path
+) -> None:
+    to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
+    assert to.look(tmp_path) is None
+
+
+def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path: Path) -> None:
+    to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
+    with pytest.raises(UploadRefusedError, match=r"Reading s3://models/model\.tgz was refused: HTTP 403 ExpiredToken"):
+        to.look(tmp_path)
+
+
+def test_missing_right_to_delete_is_said(guarded: Moto) -> None:
+    keys = guarded.user("adder", allow=["s3:PutObject"])
+    guarded.check_permissions(on=True)
+    with pytest.raises(UploadRefusedError, match=r"Deleting s3://models/x/a was refused: HTTP 403 AccessDenied"):
+        destination(guarded, "s3://models/x", keys).store.delete("a")
+
+
 def refusal(archive: Path, to: Destination) -> str:
     with pytest.raises(UploadRefusedError) as error:
         upload(archive, to)
@@ -182,71 +209,108 @@ def test_missing_bucket_is_said(moto: Moto, archive: Path) -> None:
 
 
 def test_bucket_of_another_region_is_said(server: HttpServer, archive: Path) -> None:
-    server.always["/models/model.tgz"] = Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>")
-    environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
-    access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
-    assert "The bucket lies in another region than AWS_REGION or the URL says" in refusal(
-        archive, resolve("s3://models", access)
-    )
+    to = on_a_server_that_answers(server, Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>"))
+    assert "The bucket lies in another region than AWS_REGION or the URL says" in refusal(archive, to)
 
 
 def test_server_that_does_not_answer_is_a_passing_fault(archive: Path) -> None:
-    environment = {**{"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
+    environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
     access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
-    with pytest.raises(TemporaryFailureError, match="s3://models/model.tgz failed: no answer"):
+    with pytest.raises(TemporaryFailureError, match=r"s3://models/model.tgz failed: no answer"):
         upload(archive, resolve("s3://models", access))
 
 
-def signed(moto: Moto, keys: Keys, method: str, key: str) -> str:
+def test_program_puts_its_model_into_a_listed_bucket(moto: Moto, server: HttpServer) -> None:
+    moto.bucket("program")
+    done = trainer(
+        *("--plugin", "hello-world", "--annotations", annotated(server, 1), "--model", "s3://program/cats/"),
+        VOTT_MODEL_BUCKETS="program",
+        **moto.environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "model uploaded: s3://program/cats/manifest.json" in done.stdout + done.stderr
+    assert {"cats/manifest.json", "cats/metrics.json"} <= set(moto.keys_in("program"))
+
+
+def signed(moto: Moto, key: str) -> str:
     """A link, signed by somebody else's client."""
     client = Client(
         BUCKET,
         endpoint=moto.url,
         region=REGION,
-        access_key_id=keys.access_key_id,
-        secret_access_key=keys.secret_access_key,
+        access_key_id=ANYBODY.access_key_id,
+        secret_access_key=ANYBODY.secret_access_key,
         client_options={"allow_http": True},
     )
-    return str(obstore.sign(client, method, key, timedelta(hours=1)))  # type: ignore[call-overload]
+    return str(obstore.sign(client, "PUT", key, timedelta(hours=1)))
 
 
-def test_presigned_link_takes_the_model_without_any_identity(guarded: Moto, model: Path, tmp_path: Path) -> None:
-    link = signed(guarded, guarded.user("signer", allow=["s3:PutObject"]), "PUT", "signed/id.tgz")
-    guarded.check_permissions(on=True)
-    uploaded = resolve(link, StorageAccess()).deliver(model, tmp_path)
-    guarded.check_permissions(on=False)
-    assert hashlib.sha256(guarded.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
-    assert uploaded.url == f"{guarded.url}/models/signed/id.tgz"
+def test_presigned_link_takes_the_model_without_any_identity(moto: Moto, model: Path, tmp_path: Path) -> None:
+    """The server does not check the signature of a link; tests/unit/trainer/test_stores_link.py sees that nothing else is sent."""
+    uploaded = resolve(signed(moto, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
+    assert hashlib.sha256(moto.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
+    assert uploaded.url == f"{moto.url}/models/signed/id.tgz"
+    assert not [key for key in moto.keys_in(BUCKET) if key.startswith("signed/") and key != "signed/id.tgz"]
 
 
-def test_link_signed_for_reading_is_refused_in_words(guarded: Moto, archive: Path) -> None:
-    link = signed(guarded, guarded.user("lender", allow=["s3:GetObject"]), "GET", "signed/other.tgz")
-    guarded.check_permissions(on=True)
-    said = refusal(archive, resolve(link, StorageAccess()))
-    assert "HTTP 403" in said
-    assert "Make a new link with write permission and send the message again." in said
-    assert "Signature=" not in said
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "pki")
 
 
-def test_role_of_a_web_identity_takes_the_model(moto: Moto, archive: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Moto]:
+    """A server with a certificate of its own authority."""
+    with Moto(authority) as running:
+        running.bucket(BUCKET)
+        yield running
+
+
+def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(
+    secure: Moto, authority: Authority, archive: Path
+) -> None:
+    upload(archive, destination(secure, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
+    assert secure.content(BUCKET, "model.tgz") == CONTENT
+    with pytest.raises(TemporaryFailureError, match="no answer"):
+        upload(archive, destination(secure, "s3://models"))
+
+
+class TokenService(HttpServer):
+    """As much of STS as a web identity needs, over https: moto does not know its unsigned requests."""
+
+    def __init__(self, authority: Authority) -> None:
+        super().__init__()
+        pair = authority.server("sts", ["127.0.0.1"])
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        keys = "<AccessKeyId>role</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>"
+        result = f"<Credentials>{keys}<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials>"
+        name = "AssumeRoleWithWebIdentity"
+        self.always["/"] = Answer(
+            body=f"<{name}Response><{name}Result>{result}</{name}Result></{name}Response>".encode()
+        )
+
+    @property
+    def url(self) -> str:
+        return super().url.replace("http:", "https:")
+
+
+def test_role_of_a_web_identity_takes_the_model(
+    secure: Moto, authority: Authority, archive: Path, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
-    token.write_text("the pod's token")
-    environment = {
-        "AWS_ENDPOINT_URL": moto.url,
-        "AWS_STS_ENDPOINT": moto.url,
-        "AWS_REGION": REGION,
-        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/trainer",
-        "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
-    }
-    upload(archive, resolve("s3://models/role", StorageAccess(buckets=frozenset([BUCKET]), environment=environment)))
-    assert moto.content(BUCKET, "role/model.tgz") == CONTENT
-
-
-def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(archive: Path, tmp_path: Path) -> None:
-    authority = Authority(tmp_path / "pki")
-    with Moto(authority) as moto:
-        moto.bucket(BUCKET)
-        upload(archive, destination(moto, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
-        assert moto.content(BUCKET, "model.tgz") == CONTENT
-        with pytest.raises(TemporaryFailureError, match="no answer"):
-            upload(archive, destination(moto, "s3://models"))
+    token.write_text("pods-token")
+    with TokenService(authority) as sts:
+        environment = {
+            "AWS_ENDPOINT_URL": secure.url,
+            "AWS_ENDPOINT_URL_STS": sts.url,
+            "AWS_CA_BUNDLE": str(authority.certificate),
+            "AWS_REGION": REGION,
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/trainer",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+        }
+        upload(archive, resolve("s3://models", StorageAccess(buckets=frozenset([BUCKET]), environment=environment)))
+    assert secure.content(BUCKET, "model.tgz") == CONTENT
+    assert "role%2Ftrainer" in sts.requests[0].query
+    assert "WebIdentityToken=pods-token" in sts.requests[0].query

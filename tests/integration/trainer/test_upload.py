@@ -210,6 +210,8 @@ def test_identity_that_entra_does_not_know_is_said(
         access = StorageAccess(
             containers=frozenset([container.url]), environment=entra.environment("a stranger's token")
         )
-        with pytest.raises(UploadRefusedError, match="The trainer's own identity is not valid") as error:
+        with pytest.raises(
+            UploadRefusedError, match="AADSTS700213: No matching federated identity record found"
+        ) as error:
             upload(archive, container.url, access)
-    assert "AADSTS700213" in str(error.value)
+    assert str(error.value).endswith("Ask the administrator to check trainer.workloadIdentity.")

@@ -26,7 +26,12 @@ def archive(**files: bytes) -> bytes:
 
 # Packed once: gzip writes the time into the archive, and so another hash a second later.
 MODEL = read_model(
-    archive(metrics_json=b'{"metrics": {"mAP50": 0.9}}', labels_txt=b"circle\nsquare\n", sample_jpg=b"jpeg")
+    archive(
+        metrics_json=b'{"metrics": {"mAP50": 0.9}}',
+        labels_txt=b"circle\nsquare\n",
+        sample_jpg=b"jpeg",
+        report_html=b"html",
+    )
 )
 
 
@@ -87,14 +92,15 @@ def test_metrics_show_numbers_only() -> None:
     assert metric_lines(metrics) == "mAP50   0.9123\nimages  48"
 
 
-def test_sample_is_saved_to_look_at(tmp_path: Path) -> None:
-    _, predicted = save(MODEL, tmp_path)
-    assert predicted is not None
-    assert predicted.read_bytes() == b"jpeg"
+def test_report_and_sample_are_saved_to_look_at(tmp_path: Path) -> None:
+    saved = save(MODEL, tmp_path)
+    assert (saved.predicted, saved.report) == (tmp_path / "predicted.jpg", tmp_path / "report.html")
+    assert (tmp_path / "predicted.jpg").read_bytes() == b"jpeg"
+    assert (tmp_path / "report.html").read_bytes() == b"html"
 
 
-def test_sample_of_an_earlier_run_does_not_stay(tmp_path: Path) -> None:
+def test_report_and_sample_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
     save(MODEL, tmp_path)
-    _, predicted = save(read_model(archive(metrics_json=b'{"metrics": {}}')), tmp_path)
-    assert predicted is None
-    assert not (tmp_path / "predicted.jpg").exists()
+    saved = save(read_model(archive(metrics_json=b'{"metrics": {}}')), tmp_path)
+    assert (saved.predicted, saved.report) == (None, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tgz"]

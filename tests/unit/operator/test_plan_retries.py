@@ -21,6 +21,7 @@ from vott_operator.failures import DISRUPTIONS
 from vott_operator.observed import Observed
 
 LATER = "2026-01-01T11:30:00Z"
+CHECKPOINT = {"url": "/checkpoints/1/0.pt", "epoch": 12, "step": 40, "time": HOUR_AGO}
 
 
 def failed_pod(name: str = "cats-0-first", code: int | None = 1, **fields: Any) -> Any:
@@ -125,6 +126,17 @@ INTERRUPTIONS = [
         phase="Pending",
         reason=c.INTERRUPTED,
         says=("Pod cats-0-first was evicted", "another one takes over", "does not count against spec.backoffLimit"),
+        event="Warning",
+        again=True,
+    ),
+    row(
+        "where there is a checkpoint, it is told where the successor goes on",
+        after(
+            job(), failed_pod(code=None, disruption="EvictionByEvictionAPI"), pod(created=LATER), checkpoint=CHECKPOINT
+        ),
+        phase="Pending",
+        reason=c.INTERRUPTED,
+        says=("another one takes over and goes on from epoch 12.",),
         event="Warning",
         again=True,
     ),

@@ -1,5 +1,6 @@
 """Annotation files by the thousand: each dialect written well, then spoiled in the ways files are spoiled."""
 
+import copy
 import json
 from collections.abc import Callable
 from random import Random
@@ -49,7 +50,7 @@ def _numbers(rng: Random) -> list[float]:
 
 
 def _rows(rng: Random) -> list[tuple[str, list[float], str]]:
-    return [(_link(rng), _numbers(rng), _label(rng)) for _ in range(rng.randint(0, 30))]
+    return [(_link(rng), _numbers(rng), _label(rng)) for _ in range(rng.randint(0, 12))]
 
 
 def _vott_web(rng: Random) -> bytes:
@@ -66,7 +67,7 @@ def _vott_csv(rng: Random) -> bytes:
 
 
 def _classes(rng: Random) -> bytes:
-    return "\n".join(f"https://store/{number}.jpg,{_label(rng)}" for number in range(rng.randint(0, 30))).encode()
+    return "\n".join(f"https://store/{number}.jpg,{_label(rng)}" for number in range(rng.randint(0, 12))).encode()
 
 
 def _vott_json(rng: Random) -> bytes:
@@ -130,7 +131,7 @@ SPOILERS = [_cut, _with_tokens, _with_other_bytes, _shuffled, _noise]
 def _with_strange_part(node: Any, rng: Random) -> Any:
     """Replace, add or take out one value somewhere in a JSON document."""
     if not isinstance(node, dict | list) or not node or rng.random() < 0.15:
-        return rng.choice(STRANGE)
+        return copy.deepcopy(rng.choice(STRANGE))
     key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
     if rng.random() < 0.1:
         del node[key]

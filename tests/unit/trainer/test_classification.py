@@ -132,7 +132,7 @@ def test_an_unknown_architecture_lists_those_that_exist() -> None:
 
 def test_defaults_follow_device_and_number_of_images() -> None:
     chosen = ClassificationParameters().resolved(60, CPU)
-    assert (chosen.architecture, chosen.epochs, chosen.batch_size, chosen.image_size) == ("resnet_tiny", 100, 16, 64)
+    assert (chosen.architecture, chosen.epochs, chosen.batch_size, chosen.image_size) == ("resnet_tiny", 67, 16, 64)
     assert ClassificationParameters().resolved(10, torch.device("cuda")).architecture == "resnet50"
     assert ClassificationParameters().resolved(100_000, CPU).epochs == 8
 

@@ -9,8 +9,10 @@ from PIL import Image
 
 from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes, png
+from vott_trainer.cache import Cache
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
-from vott_trainer.images import Dropped, Fetched, Limits, fetch_all, open_rgb
+from vott_trainer.findings import Finding
+from vott_trainer.images import Fetched, Limits, fetch_all, open_rgb, size_of
 from vott_trainer.retry import Backoff
 
 GOOD = image_with_shapes(0)[0]
@@ -55,7 +57,7 @@ def test_all_images_come_and_progress_is_told(server: HttpServer, tmp_path: Path
 def test_bad_image_is_left_out_with_its_reason(content: bytes, why: str, server: HttpServer, tmp_path: Path) -> None:
     bad = server.serve("/bad.png", content) + "?sig=SECRET"
     fetched = fetch([*good(server, 4), bad], tmp_path, Limits(image_bytes=4000, image_pixels=50_000))
-    assert fetched.dropped == [Dropped(server.url + "/bad.png", why)]
+    assert fetched.dropped == [Finding("image", server.url + "/bad.png", why)]
     assert len(fetched.files) == 4
 
 
@@ -78,9 +80,21 @@ def test_store_that_is_down_is_a_passing_fault(server: HttpServer, tmp_path: Pat
         fetch([server.url + "/a.png", server.url + "/b.png"], tmp_path)
 
 
-def test_image_is_read_as_a_browser_shows_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_image_is_read_as_a_browser_shows_it(suffix: str, orientation: int, tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20))
     exif = image.getexif()
-    exif[0x0112] = 6  # orientation: rotate by 90 degrees to show it
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    assert open_rgb(tmp_path / "turned.jpg").size == (20, 40)
+    exif[0x0112] = orientation  # from 5 on: rotate by 90 degrees to show it
+    image.save(path := tmp_path / f"turned.{suffix}", exif=exif)
+    assert open_rgb(path).size == size_of(path) == ((40, 20) if orientation < 5 else (20, 40))
+
+
+def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServer, tmp_path: Path) -> None:
+    urls = [f"{server.url}/{number}.png?sig=x" for number in range(3)]
+    for number in range(3):
+        server.answers[f"/{number}.png"] = [Answer(200, GOOD, {"ETag": '"1"'}), Answer(304)]
+    for training, cached in (("first", 0), ("second", 3)):
+        fetched = fetch_all(urls, tmp_path / training, cache=Cache(tmp_path / "cache"))
+        assert [path.read_bytes() for path in fetched.files.values()] == [GOOD] * 3
+        assert fetched.cached == cached

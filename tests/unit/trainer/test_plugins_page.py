@@ -1,44 +1,88 @@
 """docs/plugins.md says what the code does."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.test_classification import classified, one_shape
 from vott_trainer import plugins
-from vott_trainer.parameters import names
+from vott_trainer.learning import LearningParameters, learn
+from vott_trainer.parameters import names, validate
+from vott_trainer.plugins.base import DataParameters, Links
 from vott_trainer.progress import Progress
-from vott_trainer.training import TrainingRun
-from vott_trainer.vision.architectures import ARCHITECTURES
+from vott_trainer.training_run import TrainingRun
+from vott_trainer.vision.architectures import ARCHITECTURES, Architecture
+from vott_trainer.vision.classifiers import CLASSIFIERS
 
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
+ALL_LEARN = "Parameters of every plugin that learns"
+LEARNER, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 def section(title: str) -> str:
     return PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
+def table(title: str) -> set[str]:
+    """The names in a section's table of parameters."""
+    rows = section(title).partition("| parameter |")[2].partition("\n\n")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE))
+
+
 @pytest.mark.parametrize("name", plugins.BUILT_IN)
 def test_every_parameter_is_on_the_page_and_no_other(name: str) -> None:
-    table = section(name).partition("| parameter |")[2].partition("\n\n")[0]
-    model: type[BaseModel] = plugins.load(name).parameters
-    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == names(model)
+    model = plugins.load(name).parameters
+    shared = set(names(DataParameters)) | (table(ALL_LEARN) if issubclass(model, LearningParameters) else set())
+    assert table(name) | shared == set(names(model))
     assert all(field.description for field in model.model_fields.values())
 
 
-def test_every_architecture_is_on_the_page() -> None:
-    assert [name for name in ARCHITECTURES if f"`{name}`" not in section("detection")] == []
+def test_what_all_learners_take_is_on_the_page() -> None:
+    assert table(ALL_LEARN) | set(names(DataParameters)) == set(names(LearningParameters))
+    assert all(f"`{name}`" in section(ALL_LEARN) for name in names(DataParameters))
+    defaults = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section(ALL_LEARN), re.MULTILINE))
+    chosen = LearningParameters().model_dump(by_alias=True)
+    assert {name: float(value) for name, value in defaults.items()} == {name: chosen[name] for name in defaults}
 
 
-def test_the_pages_own_plugin_trains(server: HttpServer, tmp_path: Path) -> None:
-    code, *_ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+@pytest.mark.parametrize(("title", "known"), [("detection", ARCHITECTURES), ("classification", CLASSIFIERS)])
+def test_every_architecture_is_on_the_page_with_its_defaults(title: str, known: dict[str, Architecture]) -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", section(title).partition("| architecture |")[2], re.MULTILINE))
+    assert rows.keys() == known.keys()
+    for name, row in rows.items():
+        cells = row.split(" | ")
+        assert float(cells[1 if title == "detection" else 0]) == known[name].learning_rate
+        assert title != "detection" or int(cells[0]) == known[name].image_size
+
+
+def test_the_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_path: Path) -> None:
+    """Mounted as the page says, trained, and asked about an image it has not seen."""
+    assert len([line for line in LEARNER.splitlines() if line.strip()]) <= 65
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/small.py").write_text(LEARNER)
+    plugin: Any = plugins.load("small", {"VOTT_PLUGINS": str(tmp_path / "plugins")})
+    parameters = validate(plugin.parameters, {"imageSize": 48, "epochs": 30, "learningRate": 0.005})
+    run = TrainingRun(Links(classified(server, 60), "", None), tmp_path / "work", Progress(), parameters=parameters)
+    trained = learn(plugin, run, parameters)  # type: ignore[arg-type]
+    assert trained.metrics["accuracy"] > 0.7
+    (run.model_dir / "config.json").write_text(json.dumps(trained.config))
+    content, _ = one_shape(1000)
+    (tmp_path / "image.png").write_bytes(content)
+    found = plugin.predict(run.model_dir, tmp_path / "image.png")
+    assert {prediction.label for prediction in found} == {"circle", "square", "triangle"}
+    assert found[0].score == max(prediction.score for prediction in found)
+
+
+def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: Path) -> None:
     namespace: dict[str, Any] = {}
-    exec(code, namespace)
+    exec(OWN, namespace)
     plugin = namespace["MeanColour"]()
-    trained = plugin.train(TrainingRun(annotated(server, 3), tmp_path, Progress()), plugin.parameters(epochs=2))
+    run = TrainingRun(Links(annotated(server, 3), "", None), tmp_path, Progress())
+    trained = plugin.train(run, plugin.parameters(epochs=2))
     assert 100 < trained.metrics["brightness"] < 200
     assert (tmp_path / "model/colour.json").exists()

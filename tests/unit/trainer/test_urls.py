@@ -7,7 +7,7 @@ import pytest
 
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.logs import RedactingFormatter
-from vott_trainer.urls import file_name, read_argument, redact, redact_url
+from vott_trainer.urls import file_name, read_argument, redact, redact_url, without_credential
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,21 @@ def test_refused_argument_shows_no_query(query: str) -> None:
 )
 def test_file_is_called_by_the_last_part_of_its_url(url: str, name: str) -> None:
     assert file_name(url) == name
+
+
+@pytest.mark.parametrize(
+    ("url", "identity"),
+    [
+        ("https://h/c/a.jpg?sv=2024&st=1&se=2&sr=b&sp=r&spr=https&sig=x", "https://h/c/a.jpg"),
+        ("https://h/c/a.jpg?skoid=1&sktid=2&skt=3&ske=4&sks=b&skv=5&sig=x", "https://h/c/a.jpg"),
+        ("https://h/a.jpg?X-Amz-Algorithm=a&X-Amz-Credential=b&X-Amz-Signature=c", "https://h/a.jpg"),
+        ("https://h/a.jpg?AWSAccessKeyId=a&Expires=1&Signature=c", "https://h/a.jpg"),
+        ("https://me:secret@h/a.jpg#x", "https://h/a.jpg"),
+        ("https://h/image?id=5", "https://h/image?id=5"),
+        ("https://h/image?id=5&sig=x", "https://h/image?id=5&sig=x"),
+        ("https://h/image?sr=5", "https://h/image?sr=5"),
+        ("https://h/image?token=x", "https://h/image?token=x"),
+    ],
+)
+def test_only_what_is_surely_a_credential_is_taken_out_of_a_url(url: str, identity: str) -> None:
+    assert without_credential(url) == identity

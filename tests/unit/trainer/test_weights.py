@@ -3,7 +3,7 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -12,10 +12,14 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
 from vott_trainer import archive, weights
 from vott_trainer.errors import InvalidParametersError
+from vott_trainer.learning.learn import learn
+from vott_trainer.parameters import validate
 from vott_trainer.plugins.base import Links
+from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision import architectures, classifiers
@@ -136,7 +140,9 @@ SMALL = [
 
 
 @pytest.mark.parametrize(("name", "build", "heads"), SMALL, ids=[name for name, *_ in SMALL])
-def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(name, build, heads, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(
+    name: str, build: Callable[[str, int, int], nn.Module], heads: Sequence[weights.Head], tmp_path: Path
+) -> None:
     orders = [["a", "b", "c"], ["c", "a", "b"], ["a", "b", "c"]]
     first, *others = (build(name, 3, 64) for _ in orders)
     before, given = first, orders[0]
@@ -151,9 +157,13 @@ def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(name, b
 
 
 def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> str:
+    """Return why `wanted` is refused."""
+
+    def begin() -> None:
+        weights.start(detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"]), ["cat"], HEADS)
+
     with pytest.raises(InvalidParametersError) as error:
-        found = weights.find(run, wanted, architecture, ["cat"])
-        weights.start(detector(1, "cat"), found, ["cat"], HEADS)
+        begin()
     assert "SECRET" not in str(error.value)
     return str(error.value)
 
@@ -236,16 +246,31 @@ def test_weights_are_baked_for_a_classifier(
     found = weights.find(run, "baked", "resnet_tiny", ["dog", "cat"], {"VOTT_WEIGHTS": str(tmp_path)})
     again = classifiers.build("resnet_tiny", 2)
     weights.start(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
-    assert torch.equal(again.network.fc.weight, model.network.fc.weight.flip(0))  # type: ignore[union-attr, operator]
+    assert torch.equal(again.state_dict()["network.fc.weight"], model.state_dict()["network.fc.weight"].flip(0))
 
 
 def test_a_file_that_is_not_the_one_wanted_ends_the_build(
     bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, _ = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
-    with pytest.raises(SystemExit, match="fcos_tiny: the file has SHA-256 .*, not 0000"):
+    with pytest.raises(SystemExit, match=r"fcos_tiny: the file has SHA-256 .*, not 0000"):
         bake.bake_torchvision("fcos_tiny", url, ["cat"], "0000", tmp_path)
     server.files[url.removeprefix(server.url)] = b"changed on the way"
     with pytest.raises(RuntimeError, match="invalid hash value"):
         bake.bake_torchvision("fcos_tiny", url, ["cat"], "", tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_training_that_begins_with_an_earlier_model_needs_fewer_epochs(server: HttpServer, tmp_path: Path) -> None:
+    def map50(name: str, annotations: str, **parameters: object) -> float:
+        values = validate(DetectionParameters, {"imageSize": 96, "batchSize": 4, **parameters})
+        run = TrainingRun(Links(annotations, "", None), tmp_path / name, Progress(), parameters=values)
+        trained = learn(Detection(), run, values)  # type: ignore[arg-type]
+        return trained.metrics["mAP50"]
+
+    annotations = annotated(server, 24)
+    map50("earlier", annotations, epochs=10)
+    model = server.serve("/model.safetensors", (tmp_path / "earlier/model/model.safetensors").read_bytes())
+    anew = map50("anew", annotations, epochs=1, initialWeights="none")
+    went_on = map50("went on", annotations, epochs=1, initialWeights=model)
+    assert went_on > anew + 0.4

@@ -42,7 +42,8 @@ def entries(document: Any, links: Links) -> Entries:
 
 
 def _category(item: Any, names: dict[int | str, str]) -> None:
-    names[_id(item, "id")] = label(item.get("name"))
+    key, name = _id(item, "id"), label(item.get("name"))
+    names[key] = name
 
 
 def _image(item: Any, urls: dict[int | str, str], links: Links) -> Row:

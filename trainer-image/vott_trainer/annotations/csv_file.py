@@ -1,9 +1,10 @@
 """The CSV dialects: columns named by a header, or known by their order. Read line by line, so that a file may be large."""
 
 import csv
+import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -36,6 +37,7 @@ def entries(path: Path, kind: str | None, links: Links) -> Entries:
     Raises:
         Fault: there is no header where one must be.
     """
+    resolve = functools.lru_cache(links.resolve)  # the lines of one image follow each other
     with path.open("rb") as file:
         kind = kind or tell(_lines(file))
         file.seek(0)
@@ -46,7 +48,7 @@ def entries(path: Path, kind: str | None, links: Links) -> Entries:
                 if fields and first and (kind == WITH_HEADER or is_header(fields)):
                     columns = Columns.of([field.strip().lower() for field in fields])
                 elif fields:
-                    yield f"line {count}", columns.row(fields, links)
+                    yield f"line {count}", columns.row(fields, resolve)
                 first = first and not fields
             except HeaderFault as fault:
                 raise Fault(f"line {count}: {fault}") from fault
@@ -85,7 +87,7 @@ class Columns:
         a, b, c, d = (place[n] for n in four) if four else (0, 0, 0, 0)
         return cls(names, url, name, (a, b, c, d) if four else None, corners=four in CORNERS)
 
-    def row(self, fields: list[str], links: Links) -> Row:
+    def row(self, fields: list[str], resolve: Callable[[str], str]) -> Row:
         """Return what a line says; further commas belong to the class where that is the last column.
 
         Raises:
@@ -96,7 +98,7 @@ class Columns:
                 f"expected {len(self.names)} fields ({','.join(self.names)}), "
                 f"found {len(fields)}: {excerpt(','.join(fields))}"
             )
-        url = links.resolve(fields[self.url])
+        url = resolve(fields[self.url])
         name = (",".join(fields[self.label :]) if self.label == len(self.names) - 1 else fields[self.label]).strip()
         if self.box is None:
             return Row(url, label=label(name) if name else None)

@@ -32,7 +32,7 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
         InterruptedTrainingError: SIGTERM came, and what was learned is saved where there is a place for it.
     """
     device = devices.prepare(run.ranks)
-    if not run.checkpoints and run.ranks.leads:
+    if run.ranks.leads and not run.checkpoints:
         run.note("No checkpoints were kept: an interruption would have made this training begin anew.")
     parameters = parameters.resolved(len(run.dataset().images), device)
     log.info("on %s: %s", devices.name(device), parameters.model_dump_json(by_alias=True))
@@ -71,6 +71,7 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         saving.last(state)
         raise
     if not group.leads():
+        run.interruption.obey()
         return Trained({}, {"seconds": {}})
     saving.end(state)
     evaluation = loop.evaluation or plugin.evaluate(state.measured, data, device)

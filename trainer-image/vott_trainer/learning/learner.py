@@ -88,12 +88,14 @@ Batch = Any
 class Learner(Protocol):
     """A plugin that learns with torch. Made without arguments, once in each process; with several GPUs one process trains on each."""
 
-    parameters: type[LearningParameters]
+    @property
+    def parameters(self) -> type[LearningParameters]:
+        """The class of the parameters that a message may set."""
 
     def data(self, run: Run, parameters: Any) -> Data:
         """Return the data; the same on every rank, `run.dataset()` split."""
 
-    def model(self, data: Data, parameters: Any) -> nn.Module:
+    def model(self, data: Any, parameters: Any) -> nn.Module:
         """Return the network on the CPU, with initial weights; torch is seeded."""
 
     def batch(self, items: Sequence[Any], rngs: Sequence[random.Random]) -> Batch:
@@ -102,10 +104,10 @@ class Learner(Protocol):
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return the losses, scalars whose sum is learned; the one called `classification` is reported as such."""
 
-    def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
+    def evaluate(self, model: nn.Module, data: Any, device: torch.device) -> Evaluation:
         """Return what the model can do, on the held-out items; only rank 0 is asked."""
 
-    def export(self, model: nn.Module, data: Data, parameters: Any, folder: Path) -> dict[str, Any]:
+    def export(self, model: nn.Module, data: Any, parameters: Any, folder: Path) -> dict[str, Any]:
         """Write the model's files; return what `predict` needs to load them, which goes into `config.json`."""
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:

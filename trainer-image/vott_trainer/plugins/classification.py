@@ -22,6 +22,7 @@ from vott_trainer.plugins.base import Dataset, Run
 from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
+from vott_trainer.vision.onnx import export_classifier
 
 EPOCHS = (8, 200)  # at least, at most
 SHIFT = 8  # an image is shifted by up to 1/8 of its side
@@ -155,9 +156,10 @@ class Classification:
     def export(
         self, model: nn.Module, data: ClassificationData, parameters: ClassificationParameters, folder: Path
     ) -> dict[str, Any]:
-        """Write weights and labels."""
-        weights.save(model, folder, parameters.architecture or ON_CPU, data.labels)
-        return {"architecture": parameters.architecture, "imageSize": parameters.image_size}
+        """Write weights, labels, and the same model as ONNX where that can be done."""
+        weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
+        onnx = export_classifier(model, data.held_out[0].pixels[None].float() / 255, folder, data.labels)
+        return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Return the five likeliest classes of a whole image."""

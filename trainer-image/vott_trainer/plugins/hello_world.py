@@ -8,10 +8,11 @@ from pathlib import Path
 from pydantic import Field
 
 from vott_trainer.errors import UsageError
-from vott_trainer.plugins.base import Parameters, Prediction, Run, Trained
+from vott_trainer.evaluation import Prediction
+from vott_trainer.plugins.base import DataParameters, Run, Trained
 
 
-class HelloWorldParameters(Parameters):
+class HelloWorldParameters(DataParameters):
     """How long the show goes on."""
 
     epochs: int = Field(default=3, ge=1, le=1000, description="How many epochs to pretend.")
@@ -35,13 +36,14 @@ class HelloWorld:
                 run.progress.step(epoch, step, classification_loss=loss, images_per_second=None)
             run.progress.epoch_end()
         counts = Counter(box.label for image in annotations.images for box in image.boxes)
+        counts.update(image.label for image in annotations.images if image.label is not None)
         (run.model_dir / "hello.json").write_text(
-            json.dumps({"hello": "world", "boxes": counts}, indent=2), encoding="utf-8"
+            json.dumps({"hello": "world", "annotations": counts}, indent=2), encoding="utf-8"
         )
         (run.model_dir / "labels.txt").write_text(
             "".join(f"{label}\n" for label in annotations.labels), encoding="utf-8"
         )
-        return Trained({"boxes": float(counts.total())}, {"images": len(annotations.images)})
+        return Trained({"annotations": float(counts.total())}, {"images": len(annotations.images)})
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:  # noqa: ARG002 - the Plugin protocol
         """Refuse: there is nothing to predict with."""

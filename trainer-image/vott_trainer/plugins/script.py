@@ -19,8 +19,9 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict
 
 from vott_trainer.errors import TrainerError, UsageError
+from vott_trainer.evaluation import Prediction
 from vott_trainer.interruption import Interruption
-from vott_trainer.plugins.base import Links, Prediction, Run, Trained
+from vott_trainer.plugins.base import Links, Run, Trained
 from vott_trainer.urls import redact
 
 log = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -14,9 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-COLOURS = ("#0b7fc4", "#d9480f", "#2b9348", "#b5179e", "#b8860b", "#6741d9", "#0c8599", "#c92a2a")  # on light and on dark
+COLOURS = (
+    "#0b7fc4",
+    "#d9480f",
+    "#2b9348",
+    "#b5179e",
+    "#b8860b",
+    "#6741d9",
+    "#0c8599",
+    "#c92a2a",
+)  # on light and on dark
 _TEXT = "#010203"  # a colour that nothing else has, replaced by the page's
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 11,
@@ -81,7 +91,9 @@ def _figure(x: str, y: str, lines: list[Line]) -> tuple[Figure, Axes]:
         axes.grid(visible=True)
         for line in lines:
             horizontal, vertical = zip(*line.points, strict=True)
-            axes.plot(horizontal, vertical, color=line.colour, linewidth=2, marker="o" if len(horizontal) == 1 else None)
+            axes.plot(
+                horizontal, vertical, color=line.colour, linewidth=2, marker="o" if len(horizontal) == 1 else None
+            )
     return figure, axes
 
 

@@ -11,7 +11,7 @@ from vott_trainer.findings import Finding
 from vott_trainer.report import charts as draw
 from vott_trainer.report.charts import Chart
 from vott_trainer.report.result import Result
-from vott_trainer.report.words import MEANINGS, percent, shown
+from vott_trainer.report.words import MEANINGS, is_tally, percent, shown
 
 LARGEST_MATRIX = 30  # classes; nobody reads a larger one
 LINES = 8  # of a chart
@@ -31,7 +31,12 @@ FINDINGS = {
     "class": "Classes",
     "duplicate": "Duplicates",
 }
-AMOUNTS = {"trainingImages": "Images to learn from", "heldOutImages": "Images to measure with", "images": "Images"}
+AMOUNTS = {
+    "trainingImages": "Images to learn from",
+    "heldOutImages": "Images to measure with",
+    "images": "Images",
+    "boxes": "Objects",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def classes(evaluation: Evaluation | None) -> Table | None:
 
 def _cell(name: str, value: float | None) -> Cell:
     if value is None:
-        return Cell("–")
+        return Cell("-")
     if name == "count":
         return Cell(shown(value))
     return Cell(f"{value:.2f}") if name == "bestScore" else Cell(percent(value), value)
@@ -123,9 +128,11 @@ def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
         return []
     labels = sorted(evaluation.curves, key=lambda label: _area(evaluation.curves[label]))
     chosen = sorted(labels[:LINES])
-    lines = [_line(number, label, [point[:2] for point in evaluation.curves[label]]) for number, label in enumerate(chosen)]
+    lines = [
+        _line(number, label, [point[:2] for point in evaluation.curves[label]]) for number, label in enumerate(chosen)
+    ]
     which = "" if len(labels) <= LINES else f", the {LINES} weakest classes"
-    meaning = "The lower the score from which predictions count, the more is found, and the more of it is wrong. The further up and to the right, the better."
+    meaning = "The lower the score from which predictions count, the more is found, and the more of it is wrong. Up and to the right is better."
     return [draw.precision_recall(f"Precision and recall{which}", meaning, lines)]
 
 
@@ -146,7 +153,9 @@ def _losses(result: Result) -> list[Chart]:
 
 
 def _lines(result: Result, names: Iterable[str]) -> list[draw.Line]:
-    points = {name: [(row["epoch"], row[name]) for row in result.history if _is_number(row.get(name))] for name in names}
+    points = {
+        name: [(row["epoch"], row[name]) for row in result.history if _is_number(row.get(name))] for name in names
+    }
     return [_line(number, name, points[name]) for number, name in enumerate(name for name in points if points[name])]
 
 
@@ -160,12 +169,15 @@ def _is_number(value: object) -> bool:
 
 def amounts(counts: dict[str, Any]) -> Table | None:
     """Return how many images there are, and how many objects of each class; a share is that of the most frequent class."""
-    rows = [Row(AMOUNTS[name], [Cell(shown(counts[name]))]) for name in AMOUNTS if name in counts]
-    boxes = counts.get("boxes")
-    if isinstance(boxes, dict) and boxes:
-        most = max(*boxes.values(), 1)
-        rows += [Row(f"Objects: {label}", [Cell(shown(number), number / most)]) for label, number in sorted(boxes.items())]
+    rows = [row for name, amount in counts.items() for row in _amount(AMOUNTS.get(name, name), amount)]
     return Table([("", "")], rows) if rows else None
+
+
+def _amount(name: str, amount: Any) -> list[Row]:
+    if not is_tally(amount):
+        return [Row(name, [Cell(shown(amount))])]
+    most = max([1, *amount.values()])
+    return [Row(f"{name}: {label}", [Cell(shown(number), number / most)]) for label, number in sorted(amount.items())]
 
 
 def findings(found: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

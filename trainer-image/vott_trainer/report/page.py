@@ -36,7 +36,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": words.percent, "duration": words.duration, "shown": words.shown, "count": words.count}
+    environment.filters |= {
+        "percent": words.percent,
+        "duration": words.duration,
+        "shown": words.shown,
+        "count": words.count,
+    }
     return environment
 
 

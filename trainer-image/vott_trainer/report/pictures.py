@@ -66,34 +66,28 @@ def pictures(examples: Iterable[Example]) -> list[Picture]:
 
 
 def _picture(example: Example) -> Picture:
-    image = open_rgb(example.image)
-    scale = min(1.0, LONGEST_SIDE / max(image.size))
-    small = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    small = open_rgb(example.image)
+    width = small.width
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    scale = small.width / width
     found = matching.pairs(example.truth, example.predictions)
     letters = max(small.size) / LETTERS
     marks = [mark for truth, seen in found if (mark := _mark(truth, seen, scale, small.width, letters))]
     name = example.name.rstrip("/").rpartition("/")[2] or example.name
-    return Picture(
-        name, _data_uri(small), small.width, small.height, letters, example.name, marks, sentence(found)
-    )
+    return Picture(name, _data_uri(small), small.width, small.height, letters, example.name, marks, sentence(found))
 
 
 def sentence(found: Sequence[Pair]) -> str:
     """Return in words what is right, confused, missed and imagined."""
     told = Counter(_in_words(truth, seen) for truth, seen in found)
-    said = [words if count == 1 else f"{count} × {words}" for words, count in told.items()]
+    said = [words if count == 1 else f"{count} times {words}" for words, count in told.items()]
     return "; ".join(said) or "nothing is there, and the model sees nothing"
 
 
 def _in_words(truth: Prediction | None, seen: Prediction | None) -> str:
-    match truth, seen:
-        case Prediction(), None:
-            return f"{truth.label} missed"
-        case None, Prediction():
-            return f"{seen.label} seen where none is annotated"
-        case _ if truth.label == seen.label:
-            return f"{seen.label} found"
-    return f"{truth.label} taken for {seen.label}"
+    if truth and seen:
+        return f"{seen.label} found" if seen.label == truth.label else f"{truth.label} taken for {seen.label}"
+    return f"{truth.label} missed" if truth else f"{seen.label} seen where none is annotated" if seen else ""
 
 
 def _mark(truth: Prediction | None, seen: Prediction | None, scale: float, width: int, letters: float) -> Mark | None:

@@ -108,16 +108,21 @@ def _missed(evaluation: Evaluation) -> Iterator[str]:
     for label, figures in sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get("recall", 1.0)):
         total = int(figures.get("count", 0))
         if total and figures.get("recall", 1.0) < OFTEN_MISSED:
-            yield f"“{label}” is often missed: {round(figures['recall'] * total)} of {total} were found. Annotate more images with it."
+            yield f"“{label}” is found too seldom: {round(figures['recall'] * total)} of {total}. Annotate more images with it."
         elif not total:
             yield f"“{label}” is on none of the images that measured the model, so nothing is known about it. Annotate more images with it."
 
 
 def _rare(result: Result) -> Iterator[str]:
-    boxes = result.counts.get("boxes")
-    for label, number in sorted(boxes.items(), key=lambda entry: entry[1]) if isinstance(boxes, dict) else ():
+    amounts = [amount for amount in result.counts.values() if is_tally(amount)]
+    for label, number in sorted((entry for amount in amounts for entry in amount.items()), key=lambda entry: entry[1]):
         if number < FEW_EXAMPLES:
             yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
+
+
+def is_tally(amount: Any) -> bool:
+    """Return whether this is a number for each class."""
+    return isinstance(amount, dict) and all(isinstance(number, int | float) for number in amount.values())
 
 
 def _unfinished(result: Result) -> Iterator[str]:
@@ -152,7 +157,7 @@ def shown(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(shown(one) for one in value)
-    return "–" if value is None else str(value)
+    return "-" if value is None else str(value)
 
 
 def count(number: int, word: str, plural: str = "") -> str:

@@ -30,15 +30,19 @@ class AzureStore:
     blob: Callable[[str], BlobClient] = field(repr=False)
     remedy: str = NEW_LINK
 
+    def url_of(self, name: str) -> str:
+        """Return where the blob of that name lies."""
+        return redact_url(self.blob(name).url)
+
     def put(self, file: Path, name: str) -> StoredObject:
         """Upload a file and verify that the store holds exactly its bytes."""
         blob, size = self.blob(name), file.stat().st_size
-        shown = redact_url(blob.url)
+        url = redact_url(blob.url)
         sha256, md5 = digests(file)
-        with self._in_words(UPLOAD, shown):
+        with self._in_words(UPLOAD, url):
             _send(file, blob, md5)
-            _verify(blob, shown, size, md5)
-        return StoredObject(shown, sha256, size)
+            _verify(blob, url, size, md5)
+        return StoredObject(url, sha256, size)
 
     def get(self, name: str, file: Path) -> bool:
         """Download a blob; False where there is none."""
@@ -63,10 +67,6 @@ class AzureStore:
             yield
         except AzureError as error:
             status = error.status_code if isinstance(error, HttpResponseError) else None
-            if status is None and isinstance(
-                error, ClientAuthenticationError
-            ):  # no token: Entra refused, not the store
-                status = 401
             raise explained(doing, shown, status, getattr(error, "error_code", None) or "", self.remedy) from error
 
 

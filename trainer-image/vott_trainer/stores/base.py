@@ -26,6 +26,9 @@ class Store(Protocol):
     def shown(self) -> str:
         """Its URL, fit to be printed."""
 
+    def url_of(self, name: str) -> str:
+        """Return where the object of that name lies, or would, fit to be printed."""
+
     def put(self, file: Path, name: str) -> StoredObject:
         """Store a file under `name` below the prefix, atomically, replacing what is there; return it once it is verified."""
 
@@ -36,10 +39,15 @@ class Store(Protocol):
         """Remove the object of that name, if it is there."""
 
 
+def partial_of(file: Path) -> Path:
+    """Return where a file is written before it appears under its name."""
+    return file.with_name(f"{file.name}.partial")
+
+
 @contextlib.contextmanager
 def written_whole(file: Path) -> Iterator[BinaryIO]:
     """Open a file for writing that appears under its name only when all of it is written."""
-    partial = file.with_name(f"{file.name}.partial")
+    partial = partial_of(file)
     try:
         with partial.open("wb") as opened:
             yield opened

@@ -18,6 +18,10 @@ class Below:
         """Its URL, fit to be printed."""
         return f"{self.store.shown}/{self.prefix}"
 
+    def url_of(self, name: str) -> str:
+        """Return where the object of that name lies."""
+        return self.store.url_of(f"{self.prefix}/{name}")
+
     def put(self, file: Path, name: str) -> StoredObject:
         """Store a file."""
         return self.store.put(file, f"{self.prefix}/{name}")

@@ -13,7 +13,8 @@ from vott_trainer.stores.base import Store
 from vott_trainer.stores.below import Below
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.stores.own import open_container
-from vott_trainer.stores.s3 import open_bucket, place_of
+from vott_trainer.stores.s3 import open_bucket
+from vott_trainer.stores.s3_place import place_of
 
 log = logging.getLogger(__name__)
 

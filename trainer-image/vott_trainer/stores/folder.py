@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vott_trainer.errors import UploadRefusedError
-from vott_trainer.stores.base import StoredObject, written_whole
+from vott_trainer.stores.base import StoredObject, partial_of, written_whole
 from vott_trainer.stores.words import not_what_was_sent
 
 CHUNK = 1 << 20
@@ -26,6 +26,10 @@ class FolderStore:
         """Its path."""
         return str(self.folder)
 
+    def url_of(self, name: str) -> str:
+        """Return where the file of that name lies."""
+        return (self.folder / name).as_uri()
+
     def put(self, file: Path, name: str) -> StoredObject:
         """Copy a file onto the disk, not only into its cache, then read it back."""
         target = self.folder / name
@@ -35,7 +39,7 @@ class FolderStore:
             stored, size = target.stat().st_size, file.stat().st_size
         if stored != size:
             raise not_what_was_sent(str(target))
-        return StoredObject(target.as_uri(), sha256, size)
+        return StoredObject(self.url_of(name), sha256, size)
 
     def get(self, name: str, file: Path) -> bool:
         """Copy a file from there; False where there is none."""
@@ -51,7 +55,8 @@ class FolderStore:
     def delete(self, name: str) -> None:
         """Remove a file, and with the last one the folder that `put` made for them."""
         with self._in_words("cleared"):
-            (self.folder / name).unlink(missing_ok=True)
+            for path in (self.folder / name, partial_of(self.folder / name)):  # a killed writer leaves the latter
+                path.unlink(missing_ok=True)
         folder = (self.folder / name).parent
         if folder != self.folder:
             with contextlib.suppress(OSError):  # not empty

@@ -33,7 +33,11 @@ class LinkStore:
         """The link without its query."""
         return redact_url(self.url)
 
-    def put(self, file: Path, name: str) -> StoredObject:  # noqa: ARG002 - the link says the name
+    def url_of(self, name: str) -> str:  # noqa: ARG002 - the link says the name
+        """Return the link without its query."""
+        return self.shown
+
+    def put(self, file: Path, name: str) -> StoredObject:  # noqa: ARG002
         """Upload a file with one PUT.
 
         It carries the body and nothing more: a store refuses headers, such as a checksum's, that the link was not signed for.

@@ -1,18 +1,21 @@
 """Places that are written with the administrator's own identity, not by a link's permission."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.storage.blob import BlobServiceClient
 
 from vott_trainer.errors import UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import account_of, below_url, in_account
 from vott_trainer.stores.base import Store
-from vott_trainer.stores.words import ASK_ADMINISTRATOR, NEW_LINK
+from vott_trainer.stores.words import ASK_ADMINISTRATOR, NEW_LINK, explained
 from vott_trainer.urls import redact_url
 
+_SCOPE = "https://storage.azure.com/.default"
 _WORKLOAD_IDENTITY = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 
 
@@ -30,7 +33,7 @@ def open_container(base: str, access: StorageAccess, *, listed: bool = True) -> 
     if account and container:
         return _by_key(account, container, prefix, access, listed=listed)
     if _has_identity(access.environment) and (not listed or _is_listed_url(base, access)):
-        return below_url(base, credential=_workload_identity(access.environment), remedy=ASK_ADMINISTRATOR)
+        return below_url(base, credential=_workload_identity(access.environment, shown), remedy=ASK_ADMINISTRATOR)
     place = " and names no container of this installation's storage account" if account else ""
     raise UploadRefusedError(f"The link to {shown} carries no SAS{place}. {NEW_LINK}")
 
@@ -61,18 +64,33 @@ def _within(target: str, account_url: str) -> tuple[str, str]:
 
 
 def plain_names(path: str) -> bool:
-    """Return whether no part of the path is empty, `.` or `..`: an HTTP client resolves those, and would leave what was checked."""
-    return not {"", ".", ".."} & set(path.split("/"))
+    """Return whether no part of the path is empty, `.` or `..`: clients and servers resolve those, and would leave what was checked.
+
+    Azure takes a backslash for a slash.
+    """
+    return not {"", ".", ".."} & set(re.split(r"[/\\]", path))
 
 
 def _has_identity(environment: Mapping[str, str]) -> bool:
     return all(environment.get(name) for name in _WORKLOAD_IDENTITY)
 
 
-def _workload_identity(environment: Mapping[str, str]) -> Any:
+def _workload_identity(environment: Mapping[str, str], shown: str) -> Any:
+    """Return the pod's identity, once Entra has given it a token: what it refuses now, it would refuse after the training."""
     from azure.identity import WorkloadIdentityCredential  # half a second to import
 
     client, tenant, file = (environment[name] for name in _WORKLOAD_IDENTITY)
     authority = environment.get("AZURE_AUTHORITY_HOST")
     options = {"authority": authority, "disable_instance_discovery": True} if authority else {}
-    return WorkloadIdentityCredential(tenant_id=tenant, client_id=client, token_file_path=file, **options)
+    credential = WorkloadIdentityCredential(tenant_id=tenant, client_id=client, token_file_path=file, **options)
+    try:
+        credential.get_token(_SCOPE)
+    except ClientAuthenticationError as error:
+        said = re.search(r"AADSTS\d+: [^'\"\n]*", str(error))
+        why = said[0].strip() if said else "Microsoft Entra gives it no token."
+        raise UploadRefusedError(
+            f"The trainer's own identity can't write to {shown}: {why} Ask the administrator to check trainer.workloadIdentity."
+        ) from error
+    except AzureError as error:
+        raise explained("Signing in for", shown, None) from error
+    return credential

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject, written_whole
 from vott_trainer.stores.own import plain_names
+from vott_trainer.stores.s3_place import Place
 from vott_trainer.stores.words import ASK_ADMINISTRATOR, UPLOAD, content_type, explained, not_what_was_sent
 from vott_trainer.urls import redact_url
 
@@ -30,62 +31,22 @@ RETRIES: "RetryConfig" = {  # about half a minute in all
     "max_retries": 5,
     "backoff": {"init_backoff": timedelta(seconds=1), "max_backoff": timedelta(seconds=15), "base": 2},
 }
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-_AMAZON = re.compile(
-    r"(?:(?P<bucket>.+)\.)?s3[.-](?:dualstack\.)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d)\.)?amazonaws\.com(?:\.cn)?"
-)
+_BUCKET = re.compile(r"[A-Za-z0-9._-]+")
 _IDENTITIES = (
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-    ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
 )
-
-
-@dataclass(frozen=True)
-class Place:
-    """What `url` (without a query) means: bucket, prefix, and its server; `endpoint` is empty for Amazon's of that region."""
-
-    url: str
-    bucket: str
-    prefix: str
-    endpoint: str
-    region: str
-    bucket_in_host: bool = False
-
-
-def place_of(url: str, environment: Mapping[str, str]) -> Place | None:
-    """Return what an `s3://` or http(s) URL without a query means; None where it is no URL of the administrator's S3.
-
-    With AWS_ENDPOINT_URL that server is meant, and Amazon's are not: a bucket of the same name may be anybody's there.
-    """
-    parts = urlsplit(url)
-    endpoint = (environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or "").rstrip("/")
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
-    path = unquote(parts.path).strip("/")
-    if parts.scheme == "s3":
-        return Place(url, parts.netloc, path, endpoint, region)
-    if endpoint:
-        return _on_server(urlsplit(endpoint).netloc, urlsplit(endpoint).scheme, url, path, region)
-    if parts.scheme == "https" and (amazon := _AMAZON.fullmatch(parts.netloc.lower())):
-        return _on_host(amazon["bucket"] or "", url, path, amazon["region"] or region)
-    return None
-
-
-def _on_server(server: str, scheme: str, url: str, path: str, region: str) -> Place | None:
-    parts = urlsplit(url)
-    host = parts.netloc.lower()
-    if parts.scheme != scheme or not (host == server.lower() or host.endswith(f".{server.lower()}")):
-        return None
-    return _on_host(host.removesuffix(server.lower()).rstrip("."), url, path, region)
-
-
-def _on_host(bucket_in_host: str, url: str, path: str, region: str) -> Place:
-    parts = urlsplit(url)
-    endpoint = f"{parts.scheme}://{parts.netloc}"
-    if bucket_in_host:
-        return Place(url, bucket_in_host, path, endpoint, region, bucket_in_host=True)
-    bucket, _, prefix = path.partition("/")
-    return Place(url, bucket, prefix, endpoint, region)
+_CONFIG = frozenset(
+    {
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "aws_role_arn",
+        "aws_role_session_name",
+        "aws_endpoint_url_sts",
+        "aws_web_identity_token_file",
+    }
+)
 
 
 def open_bucket(place: Place, access: StorageAccess, *, listed: bool = True) -> "S3Store":
@@ -96,7 +57,7 @@ def open_bucket(place: Place, access: StorageAccess, *, listed: bool = True) -> 
         UploadRefusedError: it is not listed, or there is no identity.
     """
     whole = f"{place.bucket}/{place.prefix}".rstrip("/")
-    if not place.bucket or not plain_names(whole):
+    if not _BUCKET.fullmatch(place.bucket) or not plain_names(whole):
         raise InvalidURLError("--model: the S3 URL names no bucket, or has an empty part. Use s3://BUCKET/PREFIX.")
     if listed and not access.allows_bucket(whole):
         raise UploadRefusedError(
@@ -137,28 +98,12 @@ def _client_options(place: Place, environment: Mapping[str, str]) -> "ClientConf
     options: ClientConfig = {
         "allow_http": place.endpoint.startswith("http:"),
         "connect_timeout": timedelta(seconds=10),
-        "timeout": timedelta(minutes=5),  # for one request, a part
+        "read_timeout": timedelta(minutes=5),  # without a byte, or for a part on its way
+        "timeout": timedelta(hours=6),  # for a whole object
     }
     if authorities := environment.get("AWS_CA_BUNDLE"):
         options["root_certificate"] = Path(authorities).read_bytes()
     return options
-
-
-_CONFIG = frozenset(
-    {
-        "aws_access_key_id",
-        "aws_secret_access_key",
-        "aws_session_token",
-        "aws_role_arn",
-        "aws_role_session_name",
-        "aws_sts_endpoint",
-        "aws_web_identity_token_file",
-        "aws_container_credentials_full_uri",
-        "aws_container_authorization_token_file",
-        "aws_server_side_encryption",
-        "aws_sse_kms_key_id",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -169,13 +114,17 @@ class S3Store:
     prefix: str
     client: "obstore.store.S3Store" = field(repr=False)
 
+    def url_of(self, name: str) -> str:
+        """Return where the object of that name lies."""
+        return f"{self.shown}/{quote(name)}"
+
     def put(self, file: Path, name: str) -> StoredObject:
         """Upload a file, in parts where it is large; the bucket compares the SHA-256 of each."""
         import obstore
 
-        shown, size = self._shown(name), file.stat().st_size
+        url, size = self.url_of(name), file.stat().st_size
         sha256, _ = digests(file)
-        with self._in_words(UPLOAD, shown):
+        with self._in_words(UPLOAD, url):
             obstore.put(
                 self.client,
                 self._key(name),
@@ -186,15 +135,15 @@ class S3Store:
             )
             stored = self._size(name)
         if stored not in (None, size):
-            raise not_what_was_sent(shown)
-        return StoredObject(shown, sha256, size)
+            raise not_what_was_sent(url)
+        return StoredObject(url, sha256, size)
 
     def get(self, name: str, file: Path) -> bool:
         """Download an object; False where there is none, and also where the store does not say so to whom may not list."""
         import obstore
         from obstore.exceptions import PermissionDeniedError
 
-        with self._in_words("Reading", self._shown(name)):
+        with self._in_words("Reading", self.url_of(name)):
             try:
                 chunks = obstore.get(self.client, self._key(name)).stream()
             except FileNotFoundError:
@@ -202,7 +151,7 @@ class S3Store:
             except PermissionDeniedError as error:
                 if _code(error) != "AccessDenied":
                     raise
-                log.info("%s is not there, or may not be read", self._shown(name))
+                log.info("%s is not there, or may not be read", self.url_of(name))
                 return False
             with written_whole(file) as target:
                 for chunk in chunks:
@@ -213,11 +162,8 @@ class S3Store:
         """Delete an object, if it is there."""
         import obstore
 
-        with self._in_words("Deleting", self._shown(name)), contextlib.suppress(FileNotFoundError):
+        with self._in_words("Deleting", self.url_of(name)), contextlib.suppress(FileNotFoundError):
             obstore.delete(self.client, self._key(name))
-
-    def _shown(self, name: str) -> str:
-        return f"{self.shown}/{quote(name)}"
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name

@@ -22,6 +22,7 @@ _CODES = {
     "AuthorizationHeaderMalformed": _OTHER_REGION,
     "EntityTooLarge": "The model is larger than a link takes",
 }
+_NEW_LINK_TO_READ = "Make a new link with read and write permission and send the message again."
 _LINK_UPLOAD = {403: "The link has expired, may not write there, or may not replace a blob that exists"}
 _OWN_IDENTITY = {
     401: "The trainer's own identity is not valid",
@@ -40,6 +41,8 @@ def explained(doing: str, shown: str, status: int | None, code: str = "", remedy
             f"{doing} {shown} failed: {answer}. Check that the store answers, then send the message again."
         )
     special = _OWN_IDENTITY if remedy != NEW_LINK else _LINK_UPLOAD if doing == UPLOAD else {}
+    if remedy == NEW_LINK and doing != UPLOAD:
+        remedy = _NEW_LINK_TO_READ
     why = _CODES.get(code) or (_REASONS | special).get(status, "The store does not accept it")
     return UploadRefusedError(
         f"{doing} {shown} was refused: HTTP {status}{f' {code}' if code else ''}. {why}. {remedy}"

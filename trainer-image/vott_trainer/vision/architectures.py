@@ -15,6 +15,7 @@ from torch.nn import functional
 from torchvision.models import detection
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSHead
+from torchvision.ops import FrozenBatchNorm2d
 
 from vott_trainer.vision.transformers_detectors import rf_detr
 from vott_trainer.weights import Head
@@ -39,6 +40,7 @@ class Architecture:
     """A detector and the settings that suit it.
 
     `images_shown` is how many images a default training shows the network; `heads` are its parameters that depend on the classes.
+    `keeps_statistics`: batch normalization keeps what the weights to begin with bring.
     """
 
     build: Build
@@ -47,11 +49,30 @@ class Architecture:
     learning_rate: float
     images_shown: int
     heads: tuple[Head, ...] = ()
+    keeps_statistics: bool = False
 
 
-def build(name: str, labels: int, image_size: int) -> nn.Module:
-    """Make the detector `name` with random weights, for `labels` classes and images whose longer side is `image_size` pixels."""
-    return ARCHITECTURES[name].build(num_classes=labels + 1, min_size=image_size, max_size=image_size)
+def build(name: str, labels: int, image_size: int, *, trained: bool = False) -> nn.Module:
+    """Make the detector `name` with random weights.
+
+    Args:
+        labels: number of classes.
+        image_size: longer side of the images, in pixels.
+        trained: it will be given weights that have seen many images. The few images of one step would spoil the statistics of
+            batch normalization then, and so torchvision keeps them in FCOS.
+    """
+    architecture = ARCHITECTURES[name]
+    model = architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size)
+    return _frozen(model) if trained and architecture.keeps_statistics else model
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    """Return the module with fixed batch normalization."""
+    if isinstance(module, nn.BatchNorm2d):
+        return FrozenBatchNorm2d(module.num_features, module.eps)  # type: ignore[no-any-return]
+    for name, child in module.named_children():
+        setattr(module, name, _frozen(child))
+    return module
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -125,7 +146,7 @@ _REGIONS = (
 ARCHITECTURES = {
     "fcos_tiny": Architecture(fcos_tiny, 160, 8, 2e-3, images_shown=1500, heads=_SCORES),
     "fcos_resnet50_fpn": Architecture(
-        _torchvision(detection.fcos_resnet50_fpn, score_thresh=LOWEST_SCORE), 800, 8, 2e-4, 12_000, _SCORES
+        _torchvision(detection.fcos_resnet50_fpn, score_thresh=LOWEST_SCORE), 800, 8, 2e-4, 12_000, _SCORES, True
     ),
     "retinanet_resnet50_fpn_v2": Architecture(
         _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _SCORES

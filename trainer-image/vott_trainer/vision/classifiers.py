@@ -17,6 +17,9 @@ ClassifierName = Literal["resnet_tiny", "resnet18", "resnet50", "mobilenet_v3_sm
 class Classifier(nn.Module):
     """A network that knows images as ImageNet's mean and deviation make them, for images in 0..1."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
@@ -54,7 +57,7 @@ def _torchvision(name: str, head: str, learning_rate: float = 3e-4) -> Architect
 
 
 CLASSIFIERS = {
-    "resnet_tiny": Architecture(resnet_tiny, 64, 16, 2e-3, images_shown=6000, heads=(Head("network.fc."),)),
+    "resnet_tiny": Architecture(resnet_tiny, 64, 16, 2e-3, images_shown=4000, heads=(Head("network.fc."),)),
     "resnet18": _torchvision("resnet18", "fc"),
     "resnet50": _torchvision("resnet50", "fc"),
     "mobilenet_v3_small": _torchvision("mobilenet_v3_small", "classifier.3", 1e-3),

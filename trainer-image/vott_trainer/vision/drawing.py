@@ -45,12 +45,11 @@ class _Pen:
 
     def _text(self, prediction: Prediction, x: float, y: float) -> float:
         """Write label and score; return where the next line begins."""
-        text, corner = f"{prediction.label} {prediction.score:.2f}", (x + self._width, y + self._width)
-        left, top, right, bottom = self._canvas.textbbox(corner, text, font=self._font)
-        frame = (left - self._width, top - self._width, right + self._width, bottom + self._width)
-        self._canvas.rectangle(frame, fill=_colour(prediction.label))
-        self._canvas.text(corner, text, fill="white", font=self._font)
-        return frame[3]
+        text = f"{prediction.label} {prediction.score:.2f}"
+        right, bottom = x + self._font.getlength(text) + 2 * self._width, y + sum(self._font.getmetrics())
+        self._canvas.rectangle((x, y, right, bottom), fill=_colour(prediction.label))
+        self._canvas.text((x + self._width, y), text, fill="white", font=self._font)
+        return bottom + 1
 
 
 def _colour(label: str) -> tuple[int, int, int]:

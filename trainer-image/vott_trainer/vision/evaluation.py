@@ -38,7 +38,7 @@ def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str],
     per_class = matching.per_class(confusion, labels)
     return Evaluation(
         metrics={"mAP50": precision.map50, "mAP": precision.map},
-        per_class={label: precision.per_class[label] | per_class[label] for label in labels},
+        per_class={label: precision.per_class.get(label, {}) | per_class[label] for label in labels},
         curves=precision.curves,
         confusion=confusion,
         examples=choose_examples(examples),

@@ -3,8 +3,7 @@
 docs/results.md says what goes in and comes out.
 """
 
-import contextlib
-import io
+import copy
 import json
 import logging
 import warnings
@@ -18,14 +17,18 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.onnx.errors import UnsupportedOperatorError
+
+from vott_trainer.vision import onnx_operators
 
 log = logging.getLogger(__name__)
 
+onnx_operators.register()
+
 FILE = "model.onnx"
-OPSET = 17
 TOLERANCE = 1e-3  # of scores, and of boxes in shares of the image's longer side
-LOWEST_SCORE = 0.1  # detections below it are too near to the threshold to be in both
+COMPARED = 20  # of the best detections: weaker ones may be just above the threshold here and just below it there
 HEIGHT_AND_WIDTH = {1: "height", 2: "width"}
 
 Outputs = Sequence[NDArray[Any]]
@@ -62,7 +65,7 @@ class _Classifier(nn.Module):
 def export_detector(model: nn.Module, pixels: Tensor, folder: Path, labels: Sequence[str]) -> dict[str, Any]:
     """Write a detector that speaks torchvision's convention as `model.onnx`.
 
-    The file takes images of any size where the architecture does, else of a square's.
+    The file takes images of any size where the architecture does, else images that are squeezed into a square.
 
     Args:
         pixels: an image with objects, uint8 [3, H, W], to compare with.
@@ -75,7 +78,7 @@ def export_detector(model: nn.Module, pixels: Tensor, folder: Path, labels: Sequ
     image = pixels.cpu().float() / 255
     upright, square = image.transpose(1, 2).contiguous(), _square(image)
     outputs = {"boxes": {0: "objects"}, "scores": {0: "objects"}, "labels": {0: "objects"}}
-    exportable = _Detector(model)
+    exportable = _Detector(copy.deepcopy(model).cpu())
     any_size = _Export(exportable, [image, upright], {"image": HEIGHT_AND_WIDTH}, outputs, _detections_differ)
     one_size = _Export(exportable, [square], {"image": {}}, outputs, _detections_differ)
     return _first_that_works([any_size, one_size], folder / FILE, labels)
@@ -94,7 +97,9 @@ def export_classifier(model: nn.Module, images: Tensor, folder: Path, labels: Se
     """
     one, two = images[:1].cpu(), images[:1].cpu().repeat(2, 1, 1, 1)
     batch = {0: "images"}
-    export = _Export(_Classifier(model), [one, two], {"images": batch}, {"scores": batch}, _scores_differ)
+    export = _Export(
+        _Classifier(copy.deepcopy(model).cpu()), [one, two], {"images": batch}, {"scores": batch}, _scores_differ
+    )
     return _first_that_works([export], folder / FILE, labels)
 
 
@@ -114,8 +119,8 @@ class _Export:
     def write(self, path: Path, labels: Sequence[str]) -> dict[str, Any]:
         """Export and compare; `_DifferentError` where it is not the same model."""
         self._model.eval()
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
-            warnings.simplefilter("ignore")  # the tracer tells of each Python number in the model, on failure all of its graph
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer tells of each Python number in the model
             torch.onnx.export(
                 self._model,
                 (self._inputs[0],),
@@ -123,7 +128,7 @@ class _Export:
                 input_names=list(self._sizes),
                 output_names=list(self._outputs),
                 dynamic_axes={name: dict(axes) for name, axes in {**self._sizes, **self._outputs}.items() if axes},
-                opset_version=OPSET,
+                opset_version=onnx_operators.OPSET,
                 dynamo=False,  # the other exporter does not know torchvision's detectors
             )
         difference = self._compare(path)
@@ -164,15 +169,15 @@ def _first_that_works(exports: Sequence[_Export], path: Path, labels: Sequence[s
 
 
 def _detections_differ(expected: Outputs, found: Outputs, image: Tensor) -> float:
-    """Return how far the nearest detection of the same class is at most, for each one that is clear of the threshold."""
+    """Return how far the nearest detection of the same class is at most, for each of the best ones."""
     boxes, scores, numbers = expected
     longest = max(image.shape[-2:])
     largest = 0.0
-    for box, score, number in zip(boxes, scores, numbers, strict=True):
-        if score >= LOWEST_SCORE:
-            same = found[2] == number
-            away = np.abs(found[0][same] - box).max(axis=1, initial=0) / longest
-            largest = max(largest, float(np.maximum(away, np.abs(found[1][same] - score)).min(initial=np.inf)))
+    for place in np.argsort(-scores, kind="stable")[:COMPARED]:
+        same = found[2] == numbers[place]
+        away = np.abs(found[0][same] - boxes[place]).max(axis=1, initial=0) / longest
+        apart = np.abs(found[1][same] - scores[place])
+        largest = max(largest, float(np.maximum(away, apart).min(initial=np.inf)))
     return largest
 
 
@@ -182,9 +187,7 @@ def _scores_differ(expected: Outputs, found: Outputs, _images: Tensor) -> float:
 
 def _square(image: Tensor) -> Tensor:
     side = max(image.shape[-2:])
-    square = image.new_zeros(3, side, side)
-    square[:, : image.shape[1], : image.shape[2]] = image
-    return square
+    return functional.interpolate(image[None], (side, side), mode="bilinear")[0]
 
 
 def _add_labels(path: Path, labels: Sequence[str]) -> None:

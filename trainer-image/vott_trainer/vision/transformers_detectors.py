@@ -3,7 +3,8 @@
 Variants as published under the Apache licence: nano, small and medium. Images are squeezed into a square, as the authors trained it.
 """
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ BACKBONE = {
 
 def rf_detr(
     num_classes: int, max_size: int, *, layers: int, native_size: int, min_size: int = 0, **changes: Any
-) -> nn.Module:
+) -> "Detr":
     """Make an RF-DETR with random weights.
 
     Args:
@@ -53,7 +54,9 @@ def rf_detr(
 
 def _packages() -> tuple[Any, Any]:
     try:
-        import scipy  # noqa: F401 - the matching of predictions and objects; transformers would say so only in the first step
+        importlib.import_module(
+            "scipy"
+        )  # matches predictions and objects; transformers would miss it only in the first step
         from transformers import RfDetrConfig, RfDetrForObjectDetection
     except ImportError as error:
         raise InvalidParametersError(
@@ -66,9 +69,14 @@ def _packages() -> tuple[Any, Any]:
 class Detr(nn.Module):
     """A DETR of `transformers` that speaks torchvision's convention; boxes are in pixels of the images that come."""
 
-    def __init__(self, network: nn.Module, image_size: int) -> None:
+    network: Any
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: Any, image_size: int) -> None:
         super().__init__()
         self.network = network
+        self.network.loss_function = _precise(network.loss_function)
         step = PATCH * WINDOWS
         self.side = max(SMALLEST, round(image_size / step) * step)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
@@ -108,6 +116,20 @@ class Detr(nn.Module):
             }
             for number, (image, score, place) in enumerate(zip(images, best, places, strict=True))
         ]
+
+
+def _precise(loss: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the loss computed in float32, whatever precision the network computes in."""
+
+    def precise(logits: Tensor, *rest: Any, **named: Any) -> Any:
+        with torch.autocast(logits.device.type, enabled=False):
+            return loss(*(_float(value) for value in (logits, *rest)), **named)
+
+    return precise
+
+
+def _float(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
 
 
 def _extent(image: Tensor) -> Tensor:

@@ -1,0 +1,107 @@
+"""Where the time of one training goes, phase by phase, each measured alone."""
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import torch
+from azure.storage.blob import BlobServiceClient
+
+from benchmarks.training import IMAGES, LABELS, Workbench, forward, images, preloaded, workbench
+from localcluster.azurite import Azurite
+from vott_trainer import destination
+from vott_trainer.images import fetch_all
+from vott_trainer.plugins.detection import Detection, DetectionData, DetectionParameters
+from vott_trainer.stores.access import StorageAccess
+from vott_trainer.vision.architectures import ARCHITECTURES
+from vott_trainer.vision.samples import load_sample
+
+CONTAINER = "bench"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves files and says nothing."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def measure() -> str:
+    """Table with the seconds of each phase for an epoch of IMAGES images, and their share."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = workbench(Path(folder))
+        seconds = {"download": _download(bench), "decode": _timed(lambda: _decode(bench))}
+        seconds |= _steps(bench)
+        seconds |= {"evaluate": _timed(lambda: _evaluate(bench)), "upload": _upload(bench)}
+    total = sum(seconds.values())
+    rows = [f"  {phase:<10}{value:>8.2f} s {value / total:>6.0%}" for phase, value in seconds.items()]
+    return "\n".join([f"{bench.name} on {bench.device.type}, {IMAGES} images, once through each phase:", *rows])
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+def _download(bench: Workbench) -> float:
+    """From a server on this machine, so this is the trainer's own part of it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(bench.folder)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    urls = [f"http://127.0.0.1:{server.server_port}/{image.path.name}" for image in bench.samples.images]
+    try:
+        return _timed(lambda: fetch_all(urls, bench.folder / "fetched"))
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _decode(bench: Workbench) -> None:
+    for image in images(bench.folder):
+        load_sample(image, LABELS, ARCHITECTURES[bench.name].image_size)
+
+
+def _steps(bench: Workbench) -> dict[str, float]:
+    model = bench.model().train()
+    optimizer = torch.optim.AdamW(model.parameters())
+    seconds = dict.fromkeys(("forward", "backward", "step"), 0.0)
+
+    for batch in preloaded(bench, 1):
+        marks = [time.monotonic()]
+        loss = forward(model, batch, bench.device)
+        marks.append(_now(bench))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        marks.append(_now(bench))
+        optimizer.step()
+        marks.append(_now(bench))
+        for phase, begin, end in zip(seconds, marks, marks[1:], strict=False):
+            seconds[phase] += end - begin
+    return seconds
+
+
+def _now(bench: Workbench) -> float:
+    bench.synchronize()
+    return time.monotonic()
+
+
+def _evaluate(bench: Workbench) -> None:
+    data = DetectionData(bench.samples, bench.samples, LABELS)
+    Detection().evaluate(bench.model(), data, bench.device)
+
+
+def _upload(bench: Workbench) -> float:
+    """Pack and upload a model to Azurite on this machine, verified."""
+    folder = bench.folder / "model"
+    folder.mkdir()
+    parameters = DetectionParameters().resolved(IMAGES, bench.device)
+    Detection().export(bench.model(), DetectionData(bench.samples, bench.samples, LABELS), parameters, folder)
+    with Azurite() as azurite:
+        service = BlobServiceClient.from_connection_string(azurite.connection_string)
+        container = service.create_container(CONTAINER)
+        place = destination.resolve(container.url, StorageAccess(azurite.connection_string, frozenset({CONTAINER})))
+        return _timed(lambda: place.deliver(folder, bench.folder))

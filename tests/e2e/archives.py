@@ -1,0 +1,31 @@
+"""The model archives that trainings leave."""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.support.lab import Submission
+
+
+def archive_of(submission: Submission) -> bytes:
+    """The archive that the completed training uploaded."""
+    url = submission.completed()["status"]["model"]["url"]
+    container, blob = urlsplit(url).path.rsplit("/", 2)[1:]
+    return submission.lab.storage.download(container, blob)
+
+
+def files(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file of an archive."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        for member in tar:
+            if file := tar.extractfile(member):
+                yield member.name.removeprefix("./"), file.read()
+
+
+def metrics_file(archive: bytes) -> dict[str, Any]:
+    """What an archive's metrics.json says."""
+    content: dict[str, Any] = json.loads(dict(files(archive))["metrics.json"])
+    return content

@@ -1,0 +1,82 @@
+"""A training's result for tests of the report: what a detector saw of some generated images, known to the last box."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from tests.unit.trainer.shapes import image_with_shapes
+from vott_trainer.annotations import Box
+from vott_trainer.evaluation import Evaluation, Example, Prediction, choose_examples
+from vott_trainer.findings import Finding
+from vott_trainer.report import Result
+from vott_trainer.vision import coco, matching
+
+SECRET = "sv=2024&sig=SECRET"
+ENLARGED = 4  # times
+
+
+def detection_result(
+    folder: Path, labels: Sequence[str] = ("circle", "square", "triangle"), images: int = 12
+) -> Result:
+    """A result whose model misses the first object of every third image, and takes that of every fourth for something else."""
+    examples = [_example(folder, number, labels) for number in range(images)]
+    precision = coco.average_precision([_measured(example, labels) for example in examples], labels)
+    confusion = matching.confusion(labels, examples)
+    per_class = matching.per_class(confusion, labels)
+    metrics = {"mAP50": precision.map50, "mAP": precision.map}
+    evaluation = Evaluation(
+        metrics,
+        {label: precision.per_class.get(label, {}) | per_class[label] for label in labels},
+        precision.curves,
+        confusion,
+        choose_examples(examples),
+    )
+    history = [{"epoch": n, "loss": 2 / n, "classificationLoss": 1 / n, "learningRate": 1e-3} for n in range(1, 11)]
+    return Result(
+        plugin="detection",
+        metrics=metrics,
+        parameters={"epochs": 10, "initialWeights": f"https://store/models/old.tgz?{SECRET}"},
+        settings={"architecture": "fcos_tiny", "epochs": 10, "batchSize": 8},
+        device="CPU, 2 threads",
+        labels=list(labels),
+        counts={"trainingImages": 48, "heldOutImages": images, "boxes": dict.fromkeys(labels, 8 * images)},
+        history=[row | ({"mAP50": 0.08 * row["epoch"]} if row["epoch"] % 2 == 0 else {}) for row in history],
+        evaluation=evaluation,
+        findings=[
+            Finding("box", "https://store/images/1.png", "A box lies partly outside of the image; it was clipped."),
+            Finding("line", "annotations.csv line 3", "expected 6 fields, found 2"),
+        ],
+        seconds={"images": 1.25, "training": 95.0},
+        notes=["The training was interrupted and went on at epoch 3."],
+        details={"onnx": {"file": None, "why": "the operator aten::unheard_of is not supported"}},
+        trainer_version="0.1.0",
+        trainingjob="vott-train/training-1",
+    )
+
+
+def _example(folder: Path, number: int, labels: Sequence[str]) -> Example:
+    content, shapes = image_with_shapes(number)
+    image = Image.open(io.BytesIO(content))
+    image.resize((image.width * ENLARGED, image.height * ENLARGED)).save(path := folder / f"{number}.png")
+    names = dict(zip(("circle", "square", "triangle"), labels, strict=False))
+    n = ENLARGED
+    boxes = [Box(n * s.x, n * s.y, n * s.side, n * s.side, names[s.label]) for s in shapes]
+    truth = [Prediction(box.label, 1.0, box) for box in boxes]
+    seen = [Prediction(box.label, 0.9 - number / 100, box) for box in boxes]
+    if number % 3 == 0:
+        seen = seen[1:]
+    elif number % 4 == 0:
+        seen[0] = Prediction(labels[(labels.index(boxes[0].label) + 1) % len(labels)], 0.7, boxes[0])
+    return matching.example(path, f"https://store/images/{number}.png", truth, seen)
+
+
+def _measured(example: Example, labels: Sequence[str]) -> coco.Image:
+    return coco.Image(640, 480, _objects(example.truth, labels), _objects(example.predictions, labels))
+
+
+def _objects(seen: Sequence[Prediction], labels: Sequence[str]) -> coco.Objects:
+    boxes = [one.box for one in seen if one.box]
+    rows = [[box.x, box.y, box.width, box.height] for box in boxes]
+    return coco.Objects(rows, [labels.index(one.label) + 1 for one in seen], [one.score for one in seen])

@@ -1,0 +1,225 @@
+"""The image cache: offline-fast, never without the store's word, and never the reason why a training fails."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.unit.trainer.http_server import Answer, HttpServer, Request
+from vott_trainer.cache import BLOCK, DEFAULT_LIMIT, Cache, trim
+from vott_trainer.errors import InvalidParametersError
+from vott_trainer.fetch import FetchError, download
+from vott_trainer.retry import Backoff
+
+
+class Store(HttpServer):
+    """A store with validators, that asks for a signature like an Azure container."""
+
+    validators: tuple[str, ...] = ("ETag", "Last-Modified")
+    etag = '"1"'
+
+    def answer(self, request: Request) -> Answer:
+        """Answer as a store does: permission first, then the conditions."""
+        self.requests.append(request)
+        if request.path in self.always:
+            return self.always[request.path]
+        if "sig=right" not in request.query or request.path not in self.files:
+            return Answer(403)
+        headers = {"ETag": self.etag, "Last-Modified": "Mon, 02 Nov 2026 10:00:00 GMT"}
+        headers = {name: value for name, value in headers.items() if name in self.validators}
+        unchanged = request.headers.get("If-None-Match") == headers.get("ETag", "") or (
+            request.headers.get("If-Modified-Since") == headers.get("Last-Modified", "")
+        )
+        return Answer(304) if unchanged else Answer(200, self.files[request.path], headers)
+
+
+class Lab:
+    """A store with one image, and a cache."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        self.cache = Cache(folder / "cache")
+        self.url = store.serve("/c/a.png", b"content") + "?sv=1&sig=right"
+
+    def fetch(self, url: str = "", cache: Cache | None = None) -> bytes:
+        """Download, and return what lies there."""
+        path, backoff = self.folder / "file", Backoff(attempts=1)
+        with requests.Session() as session:
+            download(session, url or self.url, path, limit=10_000, backoff=backoff, cache=cache or self.cache)
+        return path.read_bytes()
+
+    def answered(self) -> list[int]:
+        """What the store would say to the requests so far."""
+        return [self.store.answer(request).status for request in list(self.store.requests)]
+
+    def contents(self) -> list[Path]:
+        """The files that are kept."""
+        return [path for path in (self.folder / "cache/contents").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    with Store() as store:
+        yield Lab(store, tmp_path)
+
+
+def test_second_fetch_brings_no_bytes(lab: Lab) -> None:
+    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
+    assert lab.answered() == [200, 304]
+
+
+@pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
+def test_one_validator_is_enough(validator: str, lab: Lab) -> None:
+    lab.store.validators = (validator,)
+    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
+    assert lab.answered() == [200, 304]
+
+
+def test_new_sas_for_the_same_image_uses_the_cache(lab: Lab) -> None:
+    lab.fetch()
+    assert lab.fetch(lab.url.replace("sv=1", "sv=2&se=2027")) == b"content"
+    assert lab.answered() == [200, 304]
+
+
+def test_link_without_permission_gets_nothing_from_the_cache(lab: Lab) -> None:
+    lab.fetch()
+    with pytest.raises(FetchError, match="HTTP 403 Forbidden"):
+        lab.fetch(lab.url.replace("right", "wrong"))
+
+
+def test_deleted_image_is_not_served(lab: Lab) -> None:
+    lab.fetch()
+    del lab.store.files["/c/a.png"]
+    with pytest.raises(FetchError, match="HTTP 403 Forbidden"):
+        lab.fetch()
+
+
+def test_changed_image_is_fetched_anew_and_kept(lab: Lab) -> None:
+    lab.fetch()
+    lab.store.etag = '"2"'
+    lab.store.validators = ("ETag",)
+    lab.store.serve("/c/a.png", b"changed")
+    assert [lab.fetch(), lab.fetch()] == [b"changed", b"changed"]
+    assert lab.answered()[1:] == [200, 304]
+
+
+def test_query_that_chooses_the_content_is_part_of_the_key(lab: Lab) -> None:
+    lab.fetch(lab.url + "&size=1")
+    lab.fetch(lab.url + "&size=2")
+    assert "If-None-Match" not in lab.store.requests[-1].headers
+
+
+def test_store_without_validators_is_asked_in_full_each_time(lab: Lab) -> None:
+    lab.store.validators = ()
+    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
+    assert lab.contents() == []
+
+
+def test_answer_that_must_not_be_stored_is_not(lab: Lab) -> None:
+    lab.store.always["/c/private.png"] = Answer(200, b"private", {"ETag": '"1"', "Cache-Control": "private, No-Store"})
+    assert lab.fetch(lab.store.url + "/c/private.png?sig=right") == b"private"
+    assert lab.contents() == []
+
+
+def test_same_content_under_two_links_is_kept_once(lab: Lab) -> None:
+    lab.fetch()
+    lab.fetch(lab.store.serve("/c/b.png", b"content") + "?sv=1&sig=right")
+    assert len(lab.contents()) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"Content", b"content and more"])
+def test_damaged_content_is_noticed_and_mended(damage: bytes, lab: Lab) -> None:
+    lab.fetch()
+    lab.contents()[0].write_bytes(damage)
+    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
+    assert lab.contents()[0].read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [b"", b"{}", b"[]", b"\xff", b'{"sha256": "../../file", "etag": "1", "last_modified": ""}', b'{"sha256": 7, "etag": 7, "last_modified": 7}',
+     b'{"sha256": "%s", "etag": "a\\nb", "last_modified": ""}' % (b"0" * 64)],
+)  # fmt: skip
+def test_damaged_entry_is_as_good_as_none(entry: bytes, lab: Lab) -> None:
+    lab.fetch()
+    (link,) = (path for path in (lab.folder / "cache/links").rglob("*") if path.is_file())
+    link.write_bytes(entry)
+    assert lab.fetch() == b"content"
+
+
+def test_vanished_content_is_fetched_again(lab: Lab) -> None:
+    lab.fetch()
+    lab.contents()[0].unlink()
+    assert lab.fetch() == b"content"
+
+
+def test_folder_that_can_not_be_written_only_warns(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    (lab.folder / "occupied").write_bytes(b"")
+    cache = Cache(lab.folder / "occupied")
+    assert [lab.fetch(cache=cache), lab.fetch(cache=cache)] == [b"content", b"content"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the image cache {lab.folder / 'occupied'} takes nothing more: File exists"
+    ]
+
+
+def test_what_was_not_used_for_the_longest_time_goes_first(lab: Lab) -> None:
+    cache = Cache(lab.folder / "cache", limit=10 * BLOCK)
+    urls = [lab.store.serve(f"/c/{number}.png", bytes([number]) * 2000) + "?sig=right" for number in range(12)]
+    for url in urls:
+        lab.fetch(urls[0], cache)
+        lab.fetch(url, cache)
+    asked = [request for request in lab.store.requests if request.path == "/c/0.png"]
+    assert all("If-None-Match" in request.headers for request in asked[1:])
+    assert cache.find(urls[11])
+    assert cache.find(urls[1]) is None
+    assert sum(BLOCK for path in (lab.folder / "cache").rglob("*") if path.is_file()) <= 10 * BLOCK
+
+
+def test_twentieth_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        (tmp_path / str(number)).write_bytes(b"x")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(100 * BLOCK, 97 * BLOCK, 3 * BLOCK)
+    )
+    trim(tmp_path, 1 << 30)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_pods_that_share_a_cache_all_get_their_images(lab: Lab) -> None:
+    urls = [lab.store.serve(f"/c/{number}.png", bytes([number]) * 5000) + "?sig=right" for number in range(20)]
+    got: list[bytes] = []
+
+    def pod(name: str) -> None:
+        cache = Cache(lab.folder / "cache", limit=12 * BLOCK)
+        with requests.Session() as session:
+            for url in urls * 2:
+                download(session, url, lab.folder / name, limit=10_000, backoff=Backoff(attempts=1), cache=cache)
+                got.append((lab.folder / name).read_bytes())
+
+    threads = [threading.Thread(target=pod, args=(f"pod{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(got) == sorted(bytes([number]) * 5000 for number in range(20) for _ in range(8))
+    assert list((lab.folder / "cache").rglob("*.partial")) == []
+
+
+@pytest.mark.parametrize(("text", "limit"), [("", DEFAULT_LIMIT), ("1000", 1000)])
+def test_limit_is_what_the_administrator_says(text: str, limit: int, tmp_path: Path) -> None:
+    cache = Cache.from_environment({"VOTT_IMAGE_CACHE": str(tmp_path), "VOTT_IMAGE_CACHE_BYTES": text})
+    assert cache
+    assert cache.limit == limit
+
+
+def test_without_a_folder_there_is_no_cache() -> None:
+    assert Cache.from_environment({}) is None
+
+
+@pytest.mark.parametrize("text", ["lots", "-1", "1.5", "10Gi"])
+def test_limit_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidParametersError, match="VOTT_IMAGE_CACHE_BYTES: expected a number of bytes, found"):
+        Cache.from_environment({"VOTT_IMAGE_CACHE": "/cache", "VOTT_IMAGE_CACHE_BYTES": text})

@@ -1,0 +1,94 @@
+"""`vott_trainer predict`: a model tried on an image, from its archive or its folder."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vott_trainer import archive
+from vott_trainer.errors import UsageError
+from vott_trainer.prediction import predict
+from vott_trainer.settings import PredictSettings
+
+PLUGIN = """
+import json
+from vott_trainer.annotations import Box
+from vott_trainer.plugins.base import Parameters, Prediction
+
+class Plugin:
+    parameters = Parameters
+    def train(self, run, parameters): ...
+    def predict(self, model_dir, image):
+        seen = json.loads((model_dir / "seen.json").read_text())
+        return [Prediction(label, score, Box(*box, label) if box else None) for label, score, box in seen]
+"""
+
+
+@pytest.fixture(autouse=True)
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mounted plugin, `known`, whose models see what their file says."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "known.py").write_text(PLUGIN)
+    monkeypatch.setenv("VOTT_PLUGINS", str(tmp_path / "plugins"))
+    monkeypatch.setattr(sys, "path", sys.path[:])  # loading adds to it
+
+
+def model(folder: Path, seen: list[object]) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text('{"plugin": "known"}')
+    (folder / "seen.json").write_text(json.dumps(seen))
+    return folder
+
+
+def asked(tmp_path: Path, model: Path, image: str = "image.png", out: str = "out.jpg") -> PredictSettings:
+    Image.new("RGB", (100, 80), (128, 128, 128)).save(tmp_path / "image.png")
+    return PredictSettings(model, tmp_path / image, tmp_path / out)
+
+
+def test_boxes_are_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive.pack(model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]), packed := tmp_path / "model.tgz")
+    predict(asked(tmp_path, packed))
+    assert capsys.readouterr().out == "cat\t0.910\tx=10 y=20 width=30 height=40\n"
+    with Image.open(tmp_path / "out.jpg") as drawn:
+        assert drawn.size == (100, 80)
+        assert drawn.getpixel((12, 58)) != (128, 128, 128)
+
+
+def test_classes_of_a_whole_image_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict(asked(tmp_path, model(tmp_path / "model", [["cat", 0.9, None], ["dog", 0.1, None]])))
+    assert capsys.readouterr().out == "cat\t0.900\ndog\t0.100\n"
+
+
+def test_model_that_was_delivered_unpacked_is_used_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = model(tmp_path / "model", [])
+    predict(asked(tmp_path, folder))
+    assert capsys.readouterr().out == "nothing found\n"
+    assert (folder / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"image": "missing.png"}, r"missing\.png can't be read as an image"),
+        ({"out": "no/such/folder.jpg"}, r"folder\.jpg can't be written"),
+        ({"out": "out.unknown"}, r"out\.unknown can't be written"),
+    ],
+)
+def test_what_can_t_be_read_or_written_is_named(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        predict(asked(tmp_path, model(tmp_path / "model", []), **settings))
+
+
+@pytest.mark.parametrize("config", ["", "{}", "[]"])
+def test_folder_that_is_no_model_is_said_to_be_none(tmp_path: Path, config: str) -> None:
+    (folder := tmp_path / "model").mkdir()
+    (folder / "config.json").write_text(config)
+    with pytest.raises(UsageError, match=r"is not a model of this trainer: it has no config\.json"):
+        predict(asked(tmp_path, folder))
+
+
+def test_archive_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="can't be read as a model archive"):
+        predict(asked(tmp_path, tmp_path / "missing.tgz"))

@@ -1,0 +1,52 @@
+"""What an Azure store says of an upload is believed only as far as it was compared."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from vott_trainer.errors import TemporaryFailureError
+from vott_trainer.stores.azure import AzureStore, below_url
+
+CONTENT = b"weights" * 1000
+MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
+STAMPS = {"ETag": '"1"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+TAKEN = Answer(201, headers=STAMPS)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "model.tgz"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def store(server: HttpServer) -> AzureStore:
+    return below_url(f"{server.url}/account/models", "sig=SECRET")
+
+
+def stored(length: int, md5: str = MD5) -> Answer:
+    return Answer(200, headers={**STAMPS, "Content-MD5": md5, "x-ms-blob-type": "BlockBlob"}, length=length)
+
+
+def test_upload_carries_its_checksum_for_the_store_to_compare(server: HttpServer, archive: Path) -> None:
+    server.answers["/account/models/model.tgz"] = [TAKEN, stored(len(CONTENT))]
+    store(server).put(archive, "model.tgz")
+    assert [request.method for request in server.requests] == ["PUT", "HEAD"]
+    assert server.requests[0].headers["Content-MD5"] == MD5
+    assert server.requests[0].headers["x-ms-blob-content-md5"] == MD5
+
+
+@pytest.mark.parametrize("answer", [stored(5), stored(len(CONTENT), base64.b64encode(b"0" * 16).decode())])
+def test_blob_that_is_not_what_was_sent_is_a_fault(answer: Answer, server: HttpServer, archive: Path) -> None:
+    server.answers["/account/models/model.tgz"] = [TAKEN, answer]
+    with pytest.raises(TemporaryFailureError, match=r"/model\.tgz does not hold what was sent"):
+        store(server).put(archive, "model.tgz")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_link_that_may_not_read_is_believed_what_it_took(status: int, server: HttpServer, archive: Path) -> None:
+    server.answers["/account/models/model.tgz"] = [TAKEN, Answer(status)]
+    assert store(server).put(archive, "model.tgz").size_bytes == len(CONTENT)
