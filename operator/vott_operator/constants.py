@@ -33,6 +33,7 @@ TRAINER_UID: Final = 10001
 URLS_DIR: Final = "/var/run/vott/urls"
 INITIAL_WEIGHTS: Final = "initialWeights"
 """The one parameter that may be a URL with a credential: also a key of the Secret with the URLs."""
+IMAGES_URL: Final = "imagesUrl"
 EXIT_CODES_PERMANENT: Final = (64, 65, 66, 73)
 """sysexits.h: usage, data error, no input, can't create. Trying again can't help."""
 EXIT_CODE_SIGTERM: Final = 143

@@ -33,19 +33,28 @@ def _check_size(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _check_weights(value: dict[str, Any]) -> dict[str, Any]:
-    """A URL among the parameters may carry a credential, so that it has to be known for one."""
-    try:
-        if weights := weights_url(value):
-            check_http_url(weights)
-    except ValueError as error:
-        raise ValueError(f'has an "{c.INITIAL_WEIGHTS}" that {error}') from None
+def _check_urls(value: dict[str, Any]) -> dict[str, Any]:
+    """Of the URLs among the parameters one may carry a credential, and has to be known for a URL; the other would show it."""
+    _check_url(c.INITIAL_WEIGHTS, weights_url(value))
+    _check_url(c.IMAGES_URL, images := value.get(c.IMAGES_URL))
+    if isinstance(images, str) and "?" in images:
+        raise ValueError(
+            f'has an "{c.IMAGES_URL}" with a query; leave that out: the credential of the annotations\' URL is used for the images, too'
+        )
     return value
+
+
+def _check_url(name: str, url: object) -> None:
+    try:
+        if isinstance(url, str):
+            check_http_url(url)
+    except ValueError as error:
+        raise ValueError(f'has an "{name}" that {error}') from None
 
 
 HttpUrl = Annotated[str, AfterValidator(check_http_url)]
 ModelUrl = Annotated[str, AfterValidator(check_model_url)]
-Parameters = Annotated[dict[str, Any], AfterValidator(_check_size), AfterValidator(_check_weights)]
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_size), AfterValidator(_check_urls)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,18 +5,17 @@ import errno
 import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from vott_trainer import destination, plugins, report
+from vott_trainer import delivery, destination, plugins
 from vott_trainer.callback import Callback
 from vott_trainer.checkpoints import Checkpoints
 from vott_trainer.destination import Destination
-from vott_trainer.errors import DiskFullError, InterruptedTrainingError, TrainerError, UploadRefusedError
+from vott_trainer.errors import DiskFullError, InterruptedTrainingError, TrainerError
 from vott_trainer.faults import recognised
 from vott_trainer.interruption import PROCESS
 from vott_trainer.parameters import validate
@@ -29,7 +28,6 @@ from vott_trainer.stores.checkpoints import checkpoint_store
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.trainingjob import TrainingJobStatus
 from vott_trainer.urls import redact, redact_url
-from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +86,11 @@ def _is_distributed(plugin: Any) -> bool:
     return bool(getattr(plugin, "distributed", not hasattr(plugin, "train")))
 
 
+def _uploads(plugin: Any) -> bool:
+    """Whether the plugin puts the model where it belongs by itself; then it tells the callback, too."""
+    return bool(getattr(plugin, "uploads", False))
+
+
 def _lead(settings: TrainSettings, peers: Peers) -> None:
     job = TrainingJobStatus.in_cluster(settings.trainingjob, settings.trainingjob_uid) if settings.trainingjob else None
     callback = Callback(settings.status, job.job if job else JOB_WITHOUT_KUBERNETES) if settings.status else None
@@ -96,8 +99,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     try:
         with recognised(peers.ranks), _told_when_the_disk_is_full():
             plugin = plugins.load(settings.plugin)
-            speaks = getattr(plugin, "uploads", False)  # then it speaks to the callback, too
-            receivers: list[Receiver] = [one for one in (job, None if speaks else callback) if one]
+            receivers: list[Receiver] = [one for one in (job, None if _uploads(plugin) else callback) if one]
             progress = Progress(reporter := Reporter(receivers))
             model = _train(plugin, settings, progress, peers)
     except InterruptedTrainingError:
@@ -131,14 +133,17 @@ def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peer
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     log.info("plugin %s, parameters %s", settings.plugin, redact(parameters.model_dump_json(by_alias=True)))
     with _work_dir(settings.work_dir) as work_dir:
+        if _uploads(plugin):
+            delivery.check_visible(model, work_dir)
         if _is_distributed(plugin):
             peers.start_group()
         run = _run(settings, parameters, work_dir, progress, peers if _is_distributed(plugin) else None, model)
         trained = _learn(plugin, run, parameters)
-        if getattr(plugin, "uploads", False):
-            delivered = _found(model, work_dir)
-        else:
-            delivered = _deliver(settings, parameters, run, trained, model, work_dir)
+        delivered = (
+            delivery.found(model, work_dir)
+            if _uploads(plugin)
+            else delivery.deliver(settings, parameters, run, trained, model, work_dir)
+        )
         run.forget_checkpoints()
     log.info("model uploaded: %s, %d bytes, sha256 %s", delivered.url, delivered.size_bytes, delivered.sha256)
     return delivered
@@ -174,7 +179,9 @@ def _run(
 
 
 def _checkpoints(settings: TrainSettings, model: Destination, work_dir: Path) -> Checkpoints | None:
-    store, sentence = checkpoint_store(settings.checkpoints, model, settings.storage, _key(settings))
+    store, sentence = checkpoint_store(
+        settings.checkpoints, model, settings.storage, _key(settings), try_out=Ranks.from_environment().leads
+    )
     log.info("%s", sentence)
     return Checkpoints(store, work_dir / "checkpoints", settings.checkpoint_seconds) if store else None
 
@@ -186,71 +193,6 @@ def _key(settings: TrainSettings) -> str:
     urls = [redact_url(url) for url in (settings.annotations, settings.model)]
     asked = json.dumps([settings.plugin, settings.parameters, urls], sort_keys=True)
     return f"local-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-
-
-def _found(model: Destination, work_dir: Path) -> UploadedModel:
-    """Return what a plugin that uploads by itself has left.
-
-    Raises:
-        UploadRefusedError: nothing lies there, or the link does not permit to see that.
-    """
-    if found := model.look(work_dir):
-        return found
-    raise UploadRefusedError(
-        f"The plugin ended well, but left no model at {model.store.shown}. See its output in the pod's log: it has to put the model "
-        "exactly where --model says."
-    )
-
-
-def _deliver(
-    settings: TrainSettings,
-    parameters: BaseModel,
-    run: TrainingRun,
-    trained: Trained,
-    model: Destination,
-    work_dir: Path,
-) -> UploadedModel:
-    """Write what every model holds beside the plugin's own files, and upload all of it."""
-    asked = parameters.model_dump(mode="json", by_alias=True)
-    _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
-    _report(run, _result(settings, asked, run, trained))
-    run.progress.uploading(trained.metrics)
-    return model.deliver(run.model_dir, work_dir)
-
-
-def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> report.Result:
-    details = dict(trained.details)
-    return report.Result(
-        plugin=settings.plugin,
-        metrics=trained.metrics,
-        parameters=parameters,
-        settings=details.pop("settings", {}),
-        device=details.pop("device", ""),
-        labels=trained.config.get("labels", []),
-        counts=details.pop("counts", {}),
-        history=trained.history,
-        evaluation=trained.evaluation,
-        findings=run.findings,
-        seconds=run.seconds | details.pop("seconds", {}),
-        notes=run.notes,
-        details=details,
-        trainer_version=VERSION,
-        trainingjob=settings.trainingjob,
-    )
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(redact(json.dumps(value, indent=2)) + "\n", encoding="utf-8")
-
-
-@contextlib.contextmanager
-def _work_dir(wanted: Path | None) -> Iterator[Path]:
-    if wanted:
-        wanted.mkdir(parents=True, exist_ok=True)
-        yield wanted
-    else:
-        with tempfile.TemporaryDirectory(prefix="vott-trainer-") as folder:
-            yield Path(folder)
 
 
 def _last_word(

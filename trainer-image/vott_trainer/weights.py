@@ -82,7 +82,7 @@ def start(model: nn.Module, weights: Weights | None, labels: Sequence[str], head
     """
     if weights is None:
         return
-    given = _read(weights)
+    given = load_file(weights.path)
     for name, tensor in model.state_dict().items():
         head = next((head for head in heads if name.startswith(head.prefix)), None)
         if head:
@@ -116,7 +116,7 @@ def _baked(architecture: str, folder: Path, *, needed: bool) -> Weights | None:
         return None
     known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
     raise InvalidParametersError(
-        f"This trainer image brings no weights for {architecture} (it has: {known}). Leave out initialWeights, or ask the "
+        f"initialWeights: this trainer image brings no weights for {architecture} (it has: {known}). Leave out initialWeights, or ask the "
         "administrator for an image that was built with them."
     )
 
@@ -124,7 +124,7 @@ def _baked(architecture: str, folder: Path, *, needed: bool) -> Weights | None:
 def _fetched(run: Run, url: str) -> Weights:
     if not is_http(url):
         raise InvalidParametersError(
-            f"parameter 'initialWeights': expected `baked`, `none` or an http(s) URL, found {redact_url(url)[:80]!r}."
+            f"initialWeights: expected `baked`, `none` or an http(s) URL, found {redact_url(url)[:80]!r}. Correct it and send the message again."
         )
     shown = redact_url(url)
     packed = not urlsplit(url).path.endswith(".safetensors")
@@ -142,7 +142,7 @@ def _unpacked(archive: Path, shown: str, path: Path) -> Path:
             tar.extract(member.replace(name=path.name), path.parent, filter="data")
     except (OSError, tarfile.TarError, EOFError, KeyError) as error:
         raise InvalidParametersError(
-            f"The file at {shown} is no model.tgz with {FILE} in it ({error}). {REMEDY}"
+            f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error}). {REMEDY}"
         ) from error
     return path
 
@@ -153,14 +153,14 @@ def _described(path: Path, origin: str) -> Weights:
             about = file.metadata() or {}
         labels = json.loads(about.get("labels", "null"))
     except (OSError, SafetensorError, ValueError) as error:
-        raise InvalidParametersError(f"{origin[:1].upper()}{origin[1:]} can't be read: {error}. {REMEDY}") from error
+        raise InvalidParametersError(f"initialWeights: {origin} can't be read: {error}. {REMEDY}") from error
     return Weights(path, origin, about.get("architecture"), labels)
 
 
 def _check_architecture(found: Weights, architecture: str) -> None:
     if found.architecture not in (None, architecture):
         raise InvalidParametersError(
-            f"{found.origin[:1].upper()}{found.origin[1:]} is a {found.architecture}, this training one of {architecture}. "
+            f"initialWeights: {found.origin} is a {found.architecture}, this training one of {architecture}. "
             f"Set architecture to {found.architecture}, or name another model in initialWeights, and send the message again."
         )
 
@@ -171,10 +171,6 @@ def _sentence(found: Weights, labels: Sequence[str]) -> str:
     classes = [f"knew already: {', '.join(known)}"] if known else []
     classes += [f"new: {', '.join(new)}"] if new else []
     return f"The training began with {found.origin} (classes that it {'; '.join(classes)})."
-
-
-def _read(weights: Weights) -> dict[str, Tensor]:
-    return load_file(weights.path)
 
 
 @torch.no_grad()
@@ -195,5 +191,5 @@ def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[
 def _misfit(weights: Weights, name: str, given: Tensor | None, tensor: Tensor) -> InvalidParametersError:
     found = "is not in it" if given is None else f"has shape {list(given.shape)}, not {list(tensor.shape)}"
     return InvalidParametersError(
-        f"{weights.origin[:1].upper()}{weights.origin[1:]} does not fit this network: {name} {found}. {REMEDY}"
+        f"initialWeights: {weights.origin} does not fit this network: {name} {found}. {REMEDY}"
     )

@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel
 
 from vott_operator import constants, crd
-from vott_operator.spec import TrainingJobSpec
 from vott_operator.queues import clients
 from vott_operator.settings import QueueSettings, Settings
+from vott_operator.spec import TrainingJobSpec
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -181,6 +181,14 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
             GOOD | {"parameters": {"initialWeights": "//h/w?sig=S"}},
             'Field "parameters" has an "initialWeights" that is not an http(s) URL',
         ),
+        (
+            GOOD | {"parameters": {"imagesUrl": "https://h/images?sig=S"}},
+            'Field "parameters" has an "imagesUrl" with a query; leave that out: the credential of the annotations',
+        ),
+        (
+            GOOD | {"parameters": {"imagesUrl": "images"}},
+            'Field "parameters" has an "imagesUrl" that is not an http(s) URL',
+        ),
         (GOOD | {"model": "https:///m"}, 'Field "model" names no host'),
         (GOOD | {"model": "https://u:p@h/m"}, "user name or password"),
         (GOOD | {"model": "https://h/a b"}, "spaces or control characters"),

@@ -160,7 +160,8 @@ def test_a_box_is_cut_out_as_far_as_it_lies_in_the_image(tmp_path: Path) -> None
     pixels[:, 25:] = 255
     Image.fromarray(pixels).save(tmp_path / "half.png")
     assert (load_square(tmp_path / "half.png", 10, Box(25, 0, 100, 25, "")) == 255).sum() == 3 * 10 * 10
-    assert load_square(tmp_path / "half.png", 10, Box(60, 60, 5, 5, "")).shape == (3, 10, 10)
+    for nothing in (Box(60, 60, 5, 5, ""), Box(10, 10, 0.2, 0.2, "")):
+        assert load_square(tmp_path / "half.png", 10, nothing).shape == (3, 10, 10)
 
 
 def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(tmp_path: Path) -> None:

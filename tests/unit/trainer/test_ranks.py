@@ -1,13 +1,9 @@
-"""Which processes there are: torchrun's variables, and each rank's share of the images."""
-
-from pathlib import Path
+"""Which processes there are: torchrun's variables."""
 
 import pytest
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.plugins.base import LabelledImage
 from vott_trainer.ranks import Layout, Ranks
-from vott_trainer.vision.samples import share
 
 PET = {"PET_NNODES": "2", "PET_NPROC_PER_NODE": "4", "PET_NODE_RANK": "1", "PET_MASTER_ADDR": "cats-0.cats"}
 
@@ -51,17 +47,3 @@ def test_rank_knows_its_node_and_its_duties() -> None:
     environment = {"RANK": "4", "WORLD_SIZE": "8", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "4"}
     ranks = Ranks.from_environment(environment)
     assert (ranks.node, ranks.nodes, ranks.leads, ranks.leads_node) == (1, 2, False, True)
-
-
-@pytest.mark.parametrize(("count", "world"), [(12, 2), (13, 3), (5, 4), (2, 8), (1, 1)])
-def test_shares_are_equally_large_and_hold_every_image(count: int, world: int) -> None:
-    images = [LabelledImage(f"https://store/{number}", Path(), []) for number in range(count)]
-    shares = [share(images, Ranks(rank, world)) for rank in range(world)]
-    assert len({len(one) for one in shares}) == 1
-    assert {image.url for one in shares for image in one} == {image.url for image in images}
-    assert sum(len(one) for one in shares) - count < world
-
-
-def test_single_process_learns_from_all_images_in_their_order() -> None:
-    images = [LabelledImage(f"https://store/{number}", Path(), []) for number in range(7)]
-    assert share(images, Ranks()) == images

@@ -212,7 +212,7 @@ def test_longer_training_is_advised_where_the_model_was_still_getting_better(las
 
 def test_figures_that_rest_on_few_objects_are_said_to_be_rough() -> None:
     few = Confusion(["cat"], [[9]])
-    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=few)).startswith("Only 9 objects measured this")
+    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=few)).startswith("Only 9 examples measured this")
     assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=Confusion(["cat"], [[90]]))) == ""
 
 

@@ -18,7 +18,7 @@ EPOCHS, STEPS = 4, 3  # 18 points to learn from, 6 a step
 PARAMETERS = ToyParameters(epochs=EPOCHS, batchSize=6, learningRate=0.05)
 
 
-class Died(Exception):
+class DiedError(Exception):
     """What SIGKILL would do."""
 
 
@@ -43,7 +43,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]
 
 
 def die() -> None:
-    raise Died
+    raise DiedError
 
 
 def as_toy(plugin: Toy) -> Toy:
@@ -74,7 +74,7 @@ def test_a_training_killed_at_any_step_goes_on_from_its_last_checkpoint(
     step: int, uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     run = toy_run(tmp_path / "first", store=tmp_path / "store", every_seconds=0)
-    with pytest.raises(Died):
+    with pytest.raises(DiedError):
         learn(as_toy(StopsAt(step, die)), run, PARAMETERS)
     assert run.checkpoints
     run.checkpoints.wait()

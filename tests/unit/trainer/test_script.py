@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.trainer.http_server import HttpServer
+from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
 from vott_trainer.interruption import Interruption
 from vott_trainer.parameters import validate
@@ -137,3 +139,60 @@ def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path:
 def test_only_the_script_knows_its_model(script: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"plugin\.py knows how to use its model"):
         script("").predict(tmp_path, tmp_path)
+
+
+UPLOADING = """
+import argparse, json, urllib.request
+parser = argparse.ArgumentParser()
+for name in ("--annotations", "--model", "--status"):
+    parser.add_argument(name)
+urls = parser.parse_args()
+def send(url, data, method):
+    urllib.request.urlopen(urllib.request.Request(url, data, method=method)).close()
+send(urls.status, json.dumps({"progress": 0.5}).encode(), "POST")
+send(urls.model, b"the model", "PUT")
+"""
+
+
+def command(server: HttpServer, script: Script, monkeypatch: pytest.MonkeyPatch, log: Path) -> int:
+    """Run the trainer as the operator does, and return its exit code."""
+    monkeypatch.setenv("VOTT_PLUGINS", str(script._path.parents[1]))
+    log.touch()
+    urls = {"annotations": "/a.csv", "model": "/1.tgz?X-Amz-Signature=SECRET", "status": "/callback?sig=SECRET"}
+    arguments = [text for name, path in urls.items() for text in (f"--{name}", server.url + path)]
+    return main(["--plugin", "old", *arguments], log)
+
+
+def test_what_a_script_uploaded_is_verified(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test's server keeps nothing: what it serves stands for what was uploaded."""
+    server.serve("/1.tgz", b"the model")
+    assert command(server, script(UPLOADING), monkeypatch, tmp_path / "log") == 0
+    (put,) = [request for request in server.requests if request.method == "PUT"]
+    assert (put.path, put.body) == ("/1.tgz", b"the model")
+    own, last = server.bodies("/callback")
+    assert own == {"progress": 0.5}
+    assert last["state"] == "succeeded"
+
+
+def test_a_script_that_uploads_nothing_has_failed(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
+    left = json.loads((tmp_path / "log").read_text())
+    assert left["reason"] == "UploadRefused"
+    assert f"left no model at {server.url}/1.tgz" in left["message"]
+    assert "SECRET" not in left["message"]
+
+
+def test_a_failed_script_tells_the_callback_and_the_operator_why(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "import sys\nsys.exit('the layer ' + sys.argv[-1] + ' is not there')\n"
+    assert command(server, script(text), monkeypatch, tmp_path / "log") == 70
+    left = json.loads((tmp_path / "log").read_text())
+    (last,) = server.bodies("/callback")
+    assert last["state"] == "failed"
+    assert left["message"] == last["message"]
+    assert f"the layer {server.url}/callback is not there" in left["message"]

@@ -172,7 +172,10 @@ def test_another_architecture_is_refused_with_its_name(run: TrainingRun, server:
     saved(tmp_path / "model", "cat")
     url = server.serve("/model.safetensors", (tmp_path / "model/model.safetensors").read_bytes())
     told = refused(run, f"{url}?sig=SECRET", "fcos_resnet50_fpn")
-    assert f"The model at {url} is a fcos_tiny, this training one of fcos_resnet50_fpn. Set architecture to" in told
+    assert (
+        f"initialWeights: the model at {url} is a fcos_tiny, this training one of fcos_resnet50_fpn. Set architecture to"
+        in told
+    )
 
 
 def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(

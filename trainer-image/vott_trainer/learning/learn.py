@@ -34,7 +34,7 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
     device = devices.prepare(run.ranks)
     if run.ranks.leads and not run.checkpoints:
         run.note("No checkpoints were kept: an interruption would have made this training begin anew.")
-    parameters = parameters.resolved(len(run.dataset().images), device)
+    parameters = _resolved(parameters, run, device)
     log.info("on %s: %s", devices.name(device), parameters.model_dump_json(by_alias=True))
     start = time.monotonic()
     data = plugin.data(run, parameters)
@@ -48,6 +48,14 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
         ) from error
     trained.details["seconds"]["preparingImages"] = prepared
     return trained
+
+
+def _resolved(parameters: LearningParameters, run: Run, device: torch.device) -> LearningParameters:
+    """Fill in what the message left open; every process gets equally many images a step."""
+    parameters = parameters.resolved(len(run.dataset().images), device)
+    processes = run.ranks.world_size
+    batch_size = math.ceil((parameters.batch_size or 1) / processes) * processes
+    return parameters.model_copy(update={"batch_size": batch_size})
 
 
 def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
@@ -99,7 +107,7 @@ def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParamete
     return Batches(
         plugin,
         data.training,
-        batch_size=math.ceil((parameters.batch_size or 1) / run.ranks.world_size),
+        batch_size=(parameters.batch_size or 1) // run.ranks.world_size,
         seed=parameters.seed,
         ranks=run.ranks,
         workers=devices.workers(run.ranks),

@@ -7,7 +7,6 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vott_trainer.report import figures, words
-from vott_trainer.report.printable import printable
 from vott_trainer.report.result import Result
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
@@ -23,7 +22,7 @@ def write_card(path: Path, result: Result) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": words.duration, "shown": words.shown}
+    environment.filters |= {"duration": words.duration, "shown": words.shown, "spaced": words.spaced}
     path.write_text(environment.get_template("card.md.j2").render(_content(path, result)), encoding="utf-8")
 
 
@@ -41,7 +40,8 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "headline": figures.headline(result.metrics),
         "classes": figures.classes(result.evaluation),
         "amounts": figures.amounts(result.counts),
-        "settings": printable(result.parameters | result.settings),
+        "settings": words.settings(result),
+        "boxes": words.measures_boxes(result.evaluation),
         "onnx": (path.parent / "model.onnx").exists(),
         "predicts": result.evaluation is not None,
     }

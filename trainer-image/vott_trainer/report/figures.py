@@ -147,7 +147,8 @@ def _metrics(result: Result) -> list[Chart]:
 
 
 def _losses(result: Result) -> list[Chart]:
-    lines = _lines(result, ["loss", "classificationLoss"])
+    parts = any(row.get("loss") != row.get("classificationLoss") for row in result.history)
+    lines = _lines(result, ["loss", "classificationLoss"] if parts else ["loss"])
     meaning = "How wrong the model is on the images it learns from. It should fall, and then level off."
     return [draw.over_epochs("Loss", meaning, lines, share=False)] if lines else []
 

@@ -7,7 +7,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vott_trainer.report import figures, words
 from vott_trainer.report.pictures import pictures
-from vott_trainer.report.printable import printable
 from vott_trainer.report.result import Result
 
 FILES = {
@@ -40,6 +39,7 @@ def _environment() -> Environment:
         "percent": words.percent,
         "duration": words.duration,
         "shown": words.shown,
+        "spaced": words.spaced,
         "count": words.count,
     }
     return environment
@@ -63,7 +63,8 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "charts": figures.charts(result),
         "amounts": figures.amounts(result.counts),
         "findings": figures.findings(result.findings),
-        "settings": printable(result.parameters | result.settings),
+        "settings": words.settings(result),
+        "boxes": words.measures_boxes(result.evaluation),
         "onnx": result.details.get("onnx"),
         "files": _files(path),
     }

@@ -1,10 +1,12 @@
 """The figures in sentences: how good the model is, how sure that is, and what would make it better."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from vott_trainer.evaluation import Confusion, Evaluation
+from vott_trainer.report.printable import printable
 from vott_trainer.report.result import Result
 
 FEW_MEASURED = 30  # objects; below it one object more or less moves the figures by some percent
@@ -61,10 +63,14 @@ def summary(result: Result) -> str:
     if not evaluation.confusion.with_background:
         return f"{where}, the model told the class rightly {tally.right} of {tally.there} times."
     wrong = tally.seen - tally.right
-    return (
-        f"{where}, the model found {tally.right} of {count(tally.there, 'object')}; "
-        f"{wrong} of the {count(tally.seen, 'box', 'boxes')} it drew {'was' if wrong == 1 else 'were'} wrong."
-    )
+    drew = f"{wrong} of the {count(tally.seen, 'box', 'boxes')} it drew {'was' if wrong == 1 else 'were'} wrong"
+    found = f"found {tally.right} of {count(tally.there, 'object')}"
+    return f"{where}, the model {found}; {drew}." if wrong else f"{where}, the model {found}, and drew no box wrongly."
+
+
+def measures_boxes(evaluation: Evaluation | None) -> bool:
+    """Return whether it is a detector's."""
+    return bool(evaluation and evaluation.confusion and evaluation.confusion.with_background)
 
 
 def caveat(evaluation: Evaluation) -> str:
@@ -72,7 +78,7 @@ def caveat(evaluation: Evaluation) -> str:
     measured = Tally.of(evaluation.confusion).there if evaluation.confusion else 0
     if not evaluation.confusion or measured >= FEW_MEASURED:
         return ""
-    return f"Only {count(measured, 'object')} measured this, so the figures are rough. More annotated images make both them and the model better."
+    return f"Only {count(measured, 'example')} measured this, so the figures are rough. More annotated images make both them and the model better."
 
 
 def advice(result: Result) -> list[str]:
@@ -163,6 +169,17 @@ def shown(value: Any) -> str:
 def count(number: int, word: str, plural: str = "") -> str:
     """Return the number with its word, in the plural where it is not one."""
     return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def spaced(name: str) -> str:
+    """Return a camelCase name as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+def settings(result: Result) -> dict[str, Any]:
+    """Return what was set and chosen, without credentials, and without what was left open."""
+    known = printable(result.parameters | result.settings)
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def duration(seconds: float) -> str:

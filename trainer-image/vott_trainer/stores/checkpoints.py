@@ -23,13 +23,16 @@ PROBE = "probe"
 _ANEW = "A training that is interrupted begins anew."
 
 
-def checkpoint_store(place: str, model: Destination, access: StorageAccess, key: str) -> tuple[Store | None, str]:
+def checkpoint_store(
+    place: str, model: Destination, access: StorageAccess, key: str, *, try_out: bool = True
+) -> tuple[Store | None, str]:
     """Return the store for the checkpoints of the training `key`, tried out, and a sentence on where they go; or None, and why.
 
     Args:
         place: the administrator's, from VOTT_CHECKPOINTS: URL of a container (with a SAS or without), `s3://bucket/prefix`, a folder's
             absolute path; empty for beside the model.
         key: what tells trainings apart: the TrainingJob's uid.
+        try_out: whether to write and read a small object.
 
     Raises:
         InvalidParametersError: `place` is none of these.
@@ -39,7 +42,8 @@ def checkpoint_store(place: str, model: Destination, access: StorageAccess, key:
         return None, f"The model's link does not permit to keep checkpoints beside the model. {_ANEW}"
     try:
         store = Below(_open(place, access), key) if place else Below(model.store, f"{FOLDER}/{key}")
-        _try_out(store)
+        if try_out:  # not by several processes at once, which would hinder each other
+            _try_out(store)
     except UploadRefusedError as error:
         return None, f"No checkpoints can be kept: {error} {_ANEW}"
     return store, f"Checkpoints go to {store.shown}."

@@ -1,0 +1,105 @@
+"""From what a plugin left in its folder to a model in its place, described; or what a plugin put there by itself."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from vott_trainer import report
+from vott_trainer.destination import Destination
+from vott_trainer.errors import UploadRefusedError
+from vott_trainer.plugins.base import Trained
+from vott_trainer.progress import UploadedModel
+from vott_trainer.settings import TrainSettings
+from vott_trainer.training_run import TrainingRun
+from vott_trainer.urls import redact
+from vott_trainer.version import VERSION
+
+log = logging.getLogger(__name__)
+
+
+def deliver(
+    settings: TrainSettings,
+    parameters: BaseModel,
+    run: TrainingRun,
+    trained: Trained,
+    model: Destination,
+    work_dir: Path,
+) -> UploadedModel:
+    """Write what every model holds beside the plugin's own files, and upload all of it.
+
+    Raises:
+        UploadRefusedError: the store refused it.
+        TemporaryFailureError: the store can't be reached.
+    """
+    asked = parameters.model_dump(mode="json", by_alias=True)
+    _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
+    _write_report(run.model_dir, _result(settings, asked, run, trained))
+    run.progress.uploading(trained.metrics)
+    return model.deliver(run.model_dir, work_dir)
+
+
+def check_visible(model: Destination, work_dir: Path) -> None:
+    """Refuse, before hours of training, a link through which nobody could see that a plugin has uploaded its model.
+
+    Raises:
+        UploadRefusedError: the link does not permit reading.
+    """
+    try:
+        model.look(work_dir)
+    except UploadRefusedError as error:
+        raise UploadRefusedError(
+            f"This plugin uploads its model by itself, and {model.store.shown} does not permit to see whether it did. Make a new link "
+            "with read and write permission and send the message again."
+        ) from error
+
+
+def found(model: Destination, work_dir: Path) -> UploadedModel:
+    """Return what a plugin that uploads by itself has left.
+
+    Raises:
+        UploadRefusedError: nothing lies there.
+    """
+    if left := model.look(work_dir):
+        return left
+    raise UploadRefusedError(
+        f"The plugin ended well, but left no model at {model.store.shown}. See its output in the pod's log: it has to put the model "
+        "exactly where --model says."
+    )
+
+
+def _write_report(folder: Path, result: report.Result) -> None:
+    """Hours of training must not be lost for a fault in what tells of them."""
+    try:
+        report.write(folder, result)
+    except OSError:
+        raise  # nor would the model fit then
+    except Exception:
+        log.exception("a part of the report could not be written; the model goes out without it")
+
+
+def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> report.Result:
+    details = dict(trained.details)
+    return report.Result(
+        plugin=settings.plugin,
+        metrics=trained.metrics,
+        parameters=parameters,
+        settings=details.pop("settings", {}),
+        device=details.pop("device", ""),
+        labels=trained.config.get("labels", []),
+        counts=details.pop("counts", {}),
+        history=trained.history,
+        evaluation=trained.evaluation,
+        findings=run.findings,
+        seconds=run.seconds | details.pop("seconds", {}),
+        notes=run.notes,
+        details=details,
+        trainer_version=VERSION,
+        trainingjob=settings.trainingjob,
+    )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(redact(json.dumps(value, indent=2)) + "\n", encoding="utf-8")
