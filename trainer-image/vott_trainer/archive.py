@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import shutil
 import tarfile
+import zlib
 from pathlib import Path
 
 from vott_trainer.errors import UsageError
@@ -29,16 +31,29 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a model archive into `folder`; entries that point outside of it are refused.
+    """Unpack the files of a model archive into `folder`; entries that point outside of it are refused, links left out.
 
     Raises:
         UsageError: the file does not exist or is no model archive.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(folder, filter="data")
-    except (OSError, tarfile.TarError, EOFError) as error:
+            for member in tar:
+                if member.isfile():  # tarfile's own filters came with Python 3.11.4
+                    _take(tar, member, folder)
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
         raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    path = (folder / member.name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"it holds {member.name}, which is outside")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = tar.extractfile(member)
+    assert content is not None  # it is a file
+    with content, path.open("wb") as file:
+        shutil.copyfileobj(content, file)
 
 
 def digests(path: Path) -> tuple[str, bytes]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from vott_trainer import report
 from vott_trainer.destination import Destination
 from vott_trainer.errors import UploadRefusedError
+from vott_trainer.parameters import shown
 from vott_trainer.plugins.base import Trained
 from vott_trainer.progress import UploadedModel
 from vott_trainer.settings import TrainSettings
@@ -34,7 +35,7 @@ def deliver(
         UploadRefusedError: the store refused it.
         TemporaryFailureError: the store can't be reached.
     """
-    asked = parameters.model_dump(mode="json", by_alias=True)
+    asked = shown(parameters)
     _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
     _write_report(run.model_dir, _result(settings, asked, run, trained))
     run.progress.uploading(trained.metrics)

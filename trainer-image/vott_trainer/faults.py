@@ -1,4 +1,4 @@
-"""What torch raises when a GPU breaks or a peer is gone, as errors that say so.
+"""What torch and others raise when a GPU breaks, a peer is gone or a disk is full, as errors that say so.
 
 Told by class names and texts: torch has no classes for most of it, and a plugin without torch must not wait for its import.
 """
@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from vott_trainer.errors import GPUError, PeerLostError, TrainerError
+from vott_trainer.errors import DiskFullError, GPUError, PeerLostError, TrainerError
 from vott_trainer.ranks import Ranks
 
 GPU_CLASSES = {"AcceleratorError"}
@@ -17,6 +17,7 @@ GPU_TEXTS = re.compile(
 )
 # Too little memory is a matter of the parameters; a failed assertion on the device one of the program or its data.
 NOT_THE_GPUS_FAULT = re.compile(r"out of memory|_ALLOC_FAILED|device-side assert", re.IGNORECASE)
+DISK_TEXTS = re.compile(r"No space left on device|Disk quota exceeded", re.IGNORECASE)
 UUID_PREFIXES = ("GPU-", "MIG-")
 PEER_CLASSES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
 PEER_TEXTS = re.compile(
@@ -26,19 +27,28 @@ PEER_TEXTS = re.compile(
 
 @contextlib.contextmanager
 def recognised(ranks: Ranks) -> Iterator[None]:
-    """Turn a GPU's fault and a lost peer into GPUError and PeerLostError; let everything else pass."""
+    """Turn a GPU's fault, a lost peer and a full disk into GPUError, PeerLostError and DiskFullError; let everything else pass."""
     try:
         yield
-    except RuntimeError as error:
+    except TrainerError:
+        raise
+    except Exception as error:
         known = recognise(error, ranks)
         if known is None:
             raise
         raise known from error
 
 
-def recognise(error: RuntimeError, ranks: Ranks) -> TrainerError | None:
-    """Return what stands behind an error of torch's, None for any other error."""
+def recognise(error: Exception, ranks: Ranks) -> TrainerError | None:
+    """Return what stands behind an error of a library's, None for any other error."""
     name, text = type(error).__name__, str(error)
+    if DISK_TEXTS.search(text):
+        return DiskFullError(
+            f"The disk is full: {_first_line(text)}. Raise trainer.workVolume in the chart's values, train with fewer or smaller "
+            "images, or give the nodes larger disks."
+        )
+    if not isinstance(error, RuntimeError):
+        return None
     if name == "OutOfMemoryError" or NOT_THE_GPUS_FAULT.search(text):
         return None
     if name in GPU_CLASSES or GPU_TEXTS.search(text):

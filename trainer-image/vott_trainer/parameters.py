@@ -1,11 +1,13 @@
 """A message's parameters against what the plugin takes, with errors a labeller understands."""
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vott_trainer.errors import InvalidParametersError
+from vott_trainer.urls import redact
 
 
 def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
@@ -19,6 +21,12 @@ def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     except ValidationError as error:
         wrong = "; ".join(_explain(details) for details in error.errors(include_url=False))
         raise InvalidParametersError(f"{wrong}. Known parameters: {', '.join(names(model))}.") from error
+
+
+def shown(parameters: BaseModel) -> dict[str, Any]:
+    """Return parameters as JSON for logs and reports: as the message names them, URLs without their query."""
+    redacted: dict[str, Any] = json.loads(redact(parameters.model_dump_json(by_alias=True)))
+    return redacted
 
 
 def names(model: type[BaseModel]) -> list[str]:

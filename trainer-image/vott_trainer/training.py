@@ -1,10 +1,10 @@
 """One training from its settings to the delivered model: fetch, train, describe, deliver, report."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,10 @@ from vott_trainer import delivery, destination, plugins
 from vott_trainer.callback import Callback
 from vott_trainer.checkpoints import Checkpoints
 from vott_trainer.destination import Destination
-from vott_trainer.errors import DiskFullError, InterruptedTrainingError, TrainerError
+from vott_trainer.errors import InterruptedTrainingError, TrainerError
 from vott_trainer.faults import recognised
 from vott_trainer.interruption import PROCESS
-from vott_trainer.parameters import validate
+from vott_trainer.parameters import shown, validate
 from vott_trainer.plugins.base import Links, Plugin, Trained
 from vott_trainer.progress import Progress, UploadedModel
 from vott_trainer.ranks import Alone, Peers, Ranks
@@ -40,25 +40,12 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
     Raises:
         TrainerError: with the reason; without Kubernetes the callback has been told.
     """
-    with recognised(ranks), _told_when_the_disk_is_full():
+    with recognised(ranks):
         peers = _join(ranks)
         if ranks.leads:
             _lead(settings, peers)
         else:
             _assist(settings, peers)
-
-
-@contextlib.contextmanager
-def _told_when_the_disk_is_full() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFullError(
-            f"No space is left for {error.filename or 'a file'}. Raise trainer.workVolume in the chart's values, train with fewer "
-            "images, or give the nodes larger disks."
-        ) from error
 
 
 def _join(ranks: Ranks) -> Peers:
@@ -97,7 +84,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     progress = Progress()
     reporter = Reporter([])
     try:
-        with recognised(peers.ranks), _told_when_the_disk_is_full():
+        with recognised(peers.ranks):
             plugin = plugins.load(settings.plugin)
             receivers: list[Receiver] = [one for one in (job, None if _uploads(plugin) else callback) if one]
             progress = Progress(reporter := Reporter(receivers))
@@ -131,7 +118,7 @@ def explain(error: Exception) -> str:
 def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peers) -> UploadedModel:
     parameters = validate(plugin.parameters, settings.parameters)
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
-    log.info("plugin %s, parameters %s", settings.plugin, redact(parameters.model_dump_json(by_alias=True)))
+    log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
     with _work_dir(settings.work_dir) as work_dir:
         if _uploads(plugin):
             delivery.check_visible(model, work_dir)
@@ -193,6 +180,16 @@ def _key(settings: TrainSettings) -> str:
     urls = [redact_url(url) for url in (settings.annotations, settings.model)]
     asked = json.dumps([settings.plugin, settings.parameters, urls], sort_keys=True)
     return f"local-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
+
+
+@contextlib.contextmanager
+def _work_dir(wanted: Path | None) -> Iterator[Path]:
+    if wanted:
+        wanted.mkdir(parents=True, exist_ok=True)
+        yield wanted
+    else:
+        with tempfile.TemporaryDirectory(prefix="vott-trainer-") as folder:
+            yield Path(folder)
 
 
 def _last_word(

@@ -5,6 +5,7 @@ The metadata of each file tell the architecture and the labels, so that a class 
 
 import json
 import os
+import shutil
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -137,9 +138,9 @@ def _fetched(run: Run, url: str) -> Weights:
 def _unpacked(archive: Path, shown: str, path: Path) -> Path:
     """Take the weights out of a model archive."""
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            member = tar.getmember(FILE)
-            tar.extract(member.replace(name=path.name), path.parent, filter="data")
+        with tarfile.open(archive, "r:gz") as tar, path.open("wb") as file:
+            if member := tar.extractfile(FILE):
+                shutil.copyfileobj(member, file)
     except (OSError, tarfile.TarError, EOFError, KeyError) as error:
         raise InvalidParametersError(
             f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error}). {REMEDY}"

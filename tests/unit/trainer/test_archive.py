@@ -40,6 +40,16 @@ def test_archive_that_points_outside_is_refused(tmp_path: Path) -> None:
         unpack(tmp_path / "m.tgz", tmp_path / "out")
 
 
+def test_links_are_not_followed(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "m.tgz", "w:gz") as tar:
+        link = tarfile.TarInfo("a")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo("b"))
+    unpack(tmp_path / "m.tgz", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+
+
 def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.tgz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive"):

@@ -84,6 +84,7 @@ def test_detector_that_finds_nothing_has_none(samples: Samples) -> None:
     told = measure([found()] * 6, samples)
     assert told.metrics == {"mAP50": 0.0, "mAP": 0.0}
     assert told.per_class["circle"] == {"AP": 0.0, "AP50": 0.0, "precision": 0.0, "recall": 0.0, "count": 4.0}
+    assert told.curves == {}
     assert [len(example.missed) for example in told.examples] == [2] * 6
 
 
@@ -96,6 +97,13 @@ def test_half_of_a_class_missed_halves_its_average_precision(samples: Samples) -
     assert told.per_class["circle"]["recall"] == 0.5
     assert told.metrics["mAP50"] == pytest.approx((51 / 101 + 1 + 1) / 3)
     assert told.curves["circle"][-1].recall == 0.5
+
+
+def test_class_that_is_never_found_has_no_curve(samples: Samples) -> None:
+    answers = [{name: values[there["labels"] != 1] for name, values in there.items()} for there in truth(samples)]
+    told = measure(answers, samples)
+    assert set(told.curves) == {"square", "triangle"}
+    assert told.per_class["circle"]["AP50"] == 0
 
 
 def test_confusion_says_what_is_taken_for_what_and_what_is_imagined(samples: Samples) -> None:

@@ -3,8 +3,11 @@
 import dataclasses
 import json
 import math
+import os
 import random
 import struct
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,8 +20,11 @@ from vott_trainer import report
 from vott_trainer.annotations import Box
 from vott_trainer.evaluation import Confusion, Evaluation, Prediction
 from vott_trainer.report import Result, words
+from vott_trainer.report.advice import advice
+from vott_trainer.report.pictures import sentence
 from vott_trainer.vision import matching
 
+PATHS = {"PYTHONPATH": str(Path(__file__).parents[3] / "trainer-image")}
 SCRIPT = "<script>alert('x')</script>"
 
 
@@ -114,12 +120,12 @@ def test_report_of_large_images_stays_small(folder: Path, tmp_path: Path) -> Non
     assert (folder / "report.html").stat().st_size < 3_000_000
 
 
-def test_example_whose_image_is_gone_is_left_out_of_the_report(folder: Path, tmp_path: Path) -> None:
+def test_examples_whose_images_are_gone_are_left_out(folder: Path, tmp_path: Path) -> None:
     result = detection_result(tmp_path)
-    (tmp_path / "0.png").unlink()
-    shown = page(folder, result)
-    assert "0.png" not in [line.strip() for line in shown.text.splitlines()]
-    assert "1.png" in shown.text
+    for image in tmp_path.glob("*.png"):
+        image.unlink()
+    assert "image" not in page(folder, result).elements
+    assert not (folder / "sample.jpg").exists()
 
 
 def test_metrics_file_holds_all_figures(folder: Path, tmp_path: Path) -> None:
@@ -153,6 +159,16 @@ def test_result_of_a_plugin_that_measures_nothing_has_a_report(folder: Path) -> 
     assert "does not measure its models" in shown.text
     assert "Nothing was found wrong with the data." in shown.text
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "labels.txt", "metrics.json", "report.html"]
+
+
+def test_report_without_curves_takes_no_time_for_matplotlib(folder: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from vott_trainer import report; "
+        f"report.write(Path({str(folder)!r}), report.Result('hello-world', {{'boxes': 1.0}})); "
+        "print({'matplotlib', 'torch'} & set(sys.modules))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=os.environ | PATHS, capture_output=True, text=True)
+    assert ended.stdout == "set()\n", ended.stderr
 
 
 def test_tensorboard_shows_each_figure_over_the_epochs(folder: Path, tmp_path: Path) -> None:
@@ -190,7 +206,7 @@ def test_model_card_says_what_it_is_and_how_to_use_it(folder: Path, tmp_path: Pa
 
 def test_confused_classes_are_named_with_what_to_do() -> None:
     confusion = Confusion(["cat", "dog", "background"], [[6, 4, 0], [0, 9, 1], [0, 2, 0]], with_background=True)
-    told = words.advice(result(confusion))
+    told = advice(result(confusion))
     assert told[0].startswith("“cat” is taken for “dog” (4 times).")
     assert told[1].startswith("“cat” is found too seldom: 6 of 10.")
     assert len(told) == 2
@@ -198,7 +214,7 @@ def test_confused_classes_are_named_with_what_to_do() -> None:
 
 def test_class_with_few_examples_or_none_to_measure_is_named() -> None:
     confusion = Confusion(["cat", "dog", "background"], [[0, 0, 0], [0, 9, 0], [0, 0, 0]], with_background=True)
-    told = words.advice(dataclasses.replace(result(confusion), counts={"boxes": {"cat": 1, "dog": 60}}))
+    told = advice(dataclasses.replace(result(confusion), counts={"boxes": {"cat": 1, "dog": 60}}))
     assert told[0].startswith("“cat” is on none of the images that measured the model")
     assert told[1].startswith("“cat” has only 1 example.")
 
@@ -207,7 +223,7 @@ def test_class_with_few_examples_or_none_to_measure_is_named() -> None:
 def test_longer_training_is_advised_where_the_model_was_still_getting_better(last: float, advised: bool) -> None:
     rows = [{"epoch": number, "mAP50": value} for number, value in enumerate((0.1, 0.3, 0.5, 0.5, last))]
     given = dataclasses.replace(result(None), metrics={"mAP50": last}, history=rows)
-    assert any("train it longer" in sentence for sentence in words.advice(given)) is advised
+    assert any("train it longer" in sentence for sentence in advice(given)) is advised
 
 
 def test_figures_that_rest_on_few_objects_are_said_to_be_rough() -> None:
@@ -241,6 +257,23 @@ def test_classifier_s_report_says_how_often_it_is_right(folder: Path, tmp_path: 
     text = page(folder, Result("classification", evaluation.metrics, evaluation=evaluation)).text
     assert "the model told the class rightly 18 of 20 times" in text
     assert "cat taken for dog" in text
+
+
+def test_mistakes_are_said_before_what_is_right_and_many_are_counted() -> None:
+    one = {name: Prediction(name, 0.9) for name in "abcdefg"}
+    assert sentence([(one["a"], one["a"]), (one["b"], None), (one["b"], None)]) == "2 times b missed; a found"
+    missed = [(one[name], None) for name in "abcde"]
+    right = [(one[name], one[name]) for name in "abcd"]
+    assert sentence([*right, *missed]) == "a missed; b missed; c missed; 2 other mistakes; 4 found"
+    assert sentence([]) == "nothing is there, and the model sees nothing"
+
+
+def test_class_that_is_never_found_has_no_curve_but_a_report(folder: Path, tmp_path: Path) -> None:
+    given = detection_result(tmp_path)
+    assert given.evaluation
+    curves = {**given.evaluation.curves, "unicorn": []}
+    shown = page(folder, dataclasses.replace(given, evaluation=dataclasses.replace(given.evaluation, curves=curves)))
+    assert "Precision and recall" in shown.text
 
 
 def test_text_of_a_box_at_the_right_edge_stays_in_the_picture() -> None:

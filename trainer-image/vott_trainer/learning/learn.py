@@ -18,6 +18,7 @@ from vott_trainer.learning.learner import Data, Learner, LearningParameters
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.saving import Saving
 from vott_trainer.learning.state import State
+from vott_trainer.parameters import shown
 from vott_trainer.plugins.base import Run, Trained
 from vott_trainer.urls import redact_url
 
@@ -35,7 +36,7 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
     if run.ranks.leads and not run.checkpoints:
         run.note("No checkpoints were kept: an interruption would have made this training begin anew.")
     parameters = _resolved(parameters, run, device)
-    log.info("on %s: %s", devices.name(device), parameters.model_dump_json(by_alias=True))
+    log.info("on %s: %s", devices.name(device), json.dumps(shown(parameters)))
     start = time.monotonic()
     data = plugin.data(run, parameters)
     prepared = time.monotonic() - start
@@ -85,7 +86,7 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
     evaluation = loop.evaluation or plugin.evaluate(state.measured, data, device)
     config = plugin.export(state.measured, data, parameters, run.model_dir)
     details = {
-        "settings": parameters.model_dump(mode="json", by_alias=True),
+        "settings": shown(parameters),
         "device": devices.name(device),
         "processes": run.ranks.world_size,
         "counts": data.counts,
@@ -120,7 +121,7 @@ def _digest_of(plugin: Learner, run: Run, parameters: LearningParameters) -> str
     """Return a digest of all that decides what is learned: a checkpoint of anything else must not be gone on from."""
     work: dict[str, Any] = {
         "plugin": f"{type(plugin).__module__}.{type(plugin).__qualname__}",
-        "parameters": parameters.model_dump(mode="json", by_alias=True),
+        "parameters": shown(parameters),
         "images": [
             (redact_url(image.url), image.label, [asdict(box) for box in image.boxes]) for image in run.dataset().images
         ],

@@ -66,7 +66,11 @@ class Saving:
             self.last(state)
 
     def _reached(self, state: State) -> Reached:
-        return Reached(self._work, state.epoch, state.step, self._run.progress.snapshot.fraction)
+        """Between two epochs the state stands before the next one; people call that the end of the last."""
+        now = self._run.progress.snapshot
+        between = state.step == 0 and state.epoch > 1
+        epoch, step = (state.epoch - 1, now.step_total) if between else (state.epoch, state.step)
+        return Reached(self._work, epoch, step, now.fraction)
 
     def _tell(self) -> None:
         if self._checkpoints and self._checkpoints.newest is not self._told:

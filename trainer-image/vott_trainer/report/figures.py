@@ -1,20 +1,15 @@
-"""The report's tables and charts, ready to be laid out."""
+"""The report's tables, ready to be laid out."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from vott_trainer.evaluation import Evaluation, Point
+from vott_trainer.evaluation import Evaluation
 from vott_trainer.findings import Finding
-from vott_trainer.report import charts as draw
-from vott_trainer.report.charts import Chart
-from vott_trainer.report.result import Result
 from vott_trainer.report.words import MEANINGS, is_tally, percent, shown
 
 LARGEST_MATRIX = 30  # classes; nobody reads a larger one
-LINES = 8  # of a chart
 COLUMNS = {
     "count": ("Objects", "how many of them measured the model"),
     "AP50": ("AP50", "how well the class is found and named: 100 % is perfect"),
@@ -115,57 +110,6 @@ def matrix(evaluation: Evaluation | None) -> Table | None:
 def _shares(counts: list[int]) -> list[Cell]:
     total = sum(counts)
     return [Cell(f"{number:,}" if number else "", number / total if total else 0.0) for number in counts]
-
-
-def charts(result: Result) -> list[Chart]:
-    """Return precision-recall curves, metrics and losses over the epochs, as far as they were measured."""
-    return [*_precision_recall(result.evaluation), *_metrics(result), *_losses(result)]
-
-
-def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
-    """Draw the weakest classes, where there are too many for one chart."""
-    if not evaluation or not evaluation.curves:
-        return []
-    labels = sorted(evaluation.curves, key=lambda label: _area(evaluation.curves[label]))
-    chosen = sorted(labels[:LINES])
-    lines = [
-        _line(number, label, [point[:2] for point in evaluation.curves[label]]) for number, label in enumerate(chosen)
-    ]
-    which = "" if len(labels) <= LINES else f", the {LINES} weakest classes"
-    meaning = "The lower the score from which predictions count, the more is found, and the more of it is wrong. Up and to the right is better."
-    return [draw.precision_recall(f"Precision and recall{which}", meaning, lines)]
-
-
-def _area(curve: list[Point]) -> float:
-    return sum(point.precision for point in curve) / 101
-
-
-def _metrics(result: Result) -> list[Chart]:
-    lines = _lines(result, [name for name in result.metrics if name in MEANINGS])
-    meaning = "Measured now and then during the training. A curve that still climbs at its end asks for more epochs."
-    return [draw.over_epochs("Quality on the held-out images", meaning, lines, share=True)] if lines else []
-
-
-def _losses(result: Result) -> list[Chart]:
-    parts = any(row.get("loss") != row.get("classificationLoss") for row in result.history)
-    lines = _lines(result, ["loss", "classificationLoss"] if parts else ["loss"])
-    meaning = "How wrong the model is on the images it learns from. It should fall, and then level off."
-    return [draw.over_epochs("Loss", meaning, lines, share=False)] if lines else []
-
-
-def _lines(result: Result, names: Iterable[str]) -> list[draw.Line]:
-    points = {
-        name: [(row["epoch"], row[name]) for row in result.history if _is_number(row.get(name))] for name in names
-    }
-    return [_line(number, name, points[name]) for number, name in enumerate(name for name in points if points[name])]
-
-
-def _line(number: int, name: str, points: Sequence[tuple[float, float]]) -> draw.Line:
-    return draw.Line(name, points, draw.COLOURS[number % len(draw.COLOURS)])
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def amounts(counts: dict[str, Any]) -> Table | None:

@@ -1,13 +1,17 @@
 """report.html: one file for people, which needs neither network nor script."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vott_trainer.report import figures, words
+from vott_trainer.report.advice import advice
 from vott_trainer.report.pictures import pictures
 from vott_trainer.report.result import Result
+
+if TYPE_CHECKING:
+    from vott_trainer.report.charts import Chart
 
 FILES = {
     "README.md": "what this model is, in short: the model card",
@@ -54,13 +58,13 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "summary": words.summary(result),
         "caveat": words.caveat(result.evaluation) if result.evaluation else "",
         "headline": figures.headline(result.metrics),
-        "advice": words.advice(result),
+        "advice": advice(result),
         "wrong": pictures(example for example in examples if not example.right),
         "right": pictures(example for example in examples if example.right),
         "classes": figures.classes(result.evaluation),
         "matrix": figures.matrix(result.evaluation),
         "confusions": words.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
-        "charts": figures.charts(result),
+        "charts": _charts(result),
         "amounts": figures.amounts(result.counts),
         "findings": figures.findings(result.findings),
         "settings": words.settings(result),
@@ -68,6 +72,14 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "onnx": result.details.get("onnx"),
         "files": _files(path),
     }
+
+
+def _charts(result: Result) -> list["Chart"]:
+    if not result.history and not result.evaluation:
+        return []
+    from vott_trainer.report.curves import curves  # imports matplotlib, which takes a second
+
+    return curves(result)
 
 
 def _files(report: Path) -> dict[str, str]:

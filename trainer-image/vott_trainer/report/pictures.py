@@ -13,6 +13,7 @@ from PIL import Image
 
 from vott_trainer.evaluation import Example, Prediction
 from vott_trainer.images import open_rgb
+from vott_trainer.report.words import count
 from vott_trainer.vision import matching
 from vott_trainer.vision.matching import Pair
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_SIDE = 640  # pixels
 QUALITY = 78
+MOST_SAID = 3  # mistakes of a kind below a picture, and classes that were found
+LONGEST_LABEL = 18  # characters upon a picture
 LETTERS = 26  # that many times their height is the picture's longer side
 
 Kind = Literal["right", "wrong", "missed"]
@@ -55,18 +58,19 @@ class Picture:
 
 
 def pictures(examples: Iterable[Example]) -> list[Picture]:
-    """Return the examples as the page shows them; one whose image can't be read any more is left out."""
-    found = []
-    for example in examples:
-        try:
-            found.append(_picture(example))
-        except OSError as error:
-            log.warning("the report does without %s: %s", example.name, error)
-    return found
+    """Return the examples as the page shows them."""
+    return [_picture(example, image) for example in examples if (image := _open(example))]
 
 
-def _picture(example: Example) -> Picture:
-    small = open_rgb(example.image)
+def _open(example: Example) -> Image.Image | None:
+    try:
+        return open_rgb(example.image)
+    except OSError as error:  # the report is worth less than the model
+        log.warning("the report does without %s: %s", example.name, error)
+        return None
+
+
+def _picture(example: Example, small: Image.Image) -> Picture:
     width = small.width
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     scale = small.width / width
@@ -78,16 +82,31 @@ def _picture(example: Example) -> Picture:
 
 
 def sentence(found: Sequence[Pair]) -> str:
-    """Return in words what is right, confused, missed and imagined."""
-    told = Counter(_in_words(truth, seen) for truth, seen in found)
-    said = [words if count == 1 else f"{count} times {words}" for words, count in told.items()]
+    """Return in words what is wrong, and then what is right."""
+    right = Counter(seen.label for truth, seen in found if seen and _is_right(truth, seen))
+    wrong = Counter(_mistake(truth, seen) for truth, seen in found if not _is_right(truth, seen))
+    said = [_times(number, words) for words, number in wrong.most_common(MOST_SAID)]
+    if more := wrong.total() - sum(number for _, number in wrong.most_common(MOST_SAID)):
+        said.append(count(more, "other mistake"))
+    if len(right) > MOST_SAID:
+        said.append(f"{right.total()} found")
+    else:
+        said += [_times(number, f"{name} found") for name, number in right.items()]
     return "; ".join(said) or "nothing is there, and the model sees nothing"
 
 
-def _in_words(truth: Prediction | None, seen: Prediction | None) -> str:
+def _is_right(truth: Prediction | None, seen: Prediction | None) -> bool:
+    return bool(truth and seen and truth.label == seen.label)
+
+
+def _mistake(truth: Prediction | None, seen: Prediction | None) -> str:
     if truth and seen:
-        return f"{seen.label} found" if seen.label == truth.label else f"{truth.label} taken for {seen.label}"
+        return f"{truth.label} taken for {seen.label}"
     return f"{truth.label} missed" if truth else f"{seen.label} seen where none is annotated" if seen else ""
+
+
+def _times(number: int, words: str) -> str:
+    return words if number == 1 else f"{number} times {words}"
 
 
 def _mark(truth: Prediction | None, seen: Prediction | None, scale: float, width: int, letters: float) -> Mark | None:
@@ -104,10 +123,15 @@ def _mark(truth: Prediction | None, seen: Prediction | None, scale: float, width
 
 def _kind_and_text(truth: Prediction | None, seen: Prediction | None) -> tuple[Kind, str]:
     if not seen:
-        return "missed", f"{truth.label} missed" if truth else ""
-    if truth and truth.label == seen.label:
-        return "right", f"{seen.label} {seen.score:.0%}"
-    return "wrong", f"{seen.label} {seen.score:.0%}" + (f", not {truth.label}" if truth else "")
+        return "missed", f"{_short(truth.label)} missed" if truth else ""
+    score = f"{_short(seen.label)} {seen.score:.0%}"
+    if truth and not _is_right(truth, seen):
+        return "wrong", f"{score}, not {_short(truth.label)}"
+    return "right" if truth else "wrong", score
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
 
 
 def _data_uri(image: Image.Image) -> str:
@@ -118,8 +142,8 @@ def _data_uri(image: Image.Image) -> str:
 
 def write_sample(path: Path, examples: Iterable[Example]) -> None:
     """Write one held-out image with what the model sees on it, the best one; none where there are no examples."""
-    from vott_trainer.vision.drawing import draw
+    chosen = max(examples, key=lambda example: (example.right, len(example.predictions)), default=None)
+    if chosen and (image := _open(chosen)):
+        from vott_trainer.vision.drawing import draw  # imports matplotlib, which takes a second
 
-    chosen = sorted(examples, key=lambda example: (example.right, len(example.predictions)))
-    if chosen:
-        draw(open_rgb(chosen[-1].image), chosen[-1].predictions).save(path, quality=90)
+        draw(image, chosen.predictions).save(path, quality=90)

@@ -1,7 +1,6 @@
-"""The figures in sentences: how good the model is, how sure that is, and what would make it better."""
+"""The figures in words: how good the model is, and how sure that is."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +9,6 @@ from vott_trainer.report.printable import printable
 from vott_trainer.report.result import Result
 
 FEW_MEASURED = 30  # objects; below it one object more or less moves the figures by some percent
-FEW_EXAMPLES = 20  # objects of a class
-OFTEN_MISSED = 0.7  # recall below it
-ADVICE_LIMIT = 6
 GRADES = {
     "mAP50": ((0.9, "Very good"), (0.75, "Good"), (0.5, "Usable with care"), (0.0, "Not good yet")),
     "accuracy": ((0.95, "Very good"), (0.85, "Good"), (0.7, "Usable with care"), (0.0, "Not good yet")),
@@ -81,20 +77,6 @@ def caveat(evaluation: Evaluation) -> str:
     return f"Only {count(measured, 'example')} measured this, so the figures are rough. More annotated images make both them and the model better."
 
 
-def advice(result: Result) -> list[str]:
-    """Return what to do for a better model, most worthwhile first; empty where nothing stands out."""
-    if not result.evaluation:
-        return []
-    found = [*_confused(result.evaluation), *_missed(result.evaluation), *_unfinished(result), *_rare(result)]
-    return found[:ADVICE_LIMIT]
-
-
-def _confused(evaluation: Evaluation) -> Iterator[str]:
-    for times, truth, seen in confusions(evaluation.confusion):
-        if times >= 2 and times >= 0.1 * evaluation.per_class.get(truth, {}).get("count", 0):
-            yield f"“{truth}” is taken for “{seen}” ({times} times). Check that both are annotated by the same rule, and annotate more of both."
-
-
 def confusions(confusion: Confusion | None) -> list[tuple[int, str, str]]:
     """Return how often one class was taken for another one, most often first, as (times, truth, seen)."""
     if not confusion:
@@ -110,33 +92,9 @@ def confusions(confusion: Confusion | None) -> list[tuple[int, str, str]]:
     return sorted(found, key=lambda entry: (-entry[0], entry[1:]))
 
 
-def _missed(evaluation: Evaluation) -> Iterator[str]:
-    for label, figures in sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get("recall", 1.0)):
-        total = int(figures.get("count", 0))
-        if total and figures.get("recall", 1.0) < OFTEN_MISSED:
-            yield f"“{label}” is found too seldom: {round(figures['recall'] * total)} of {total}. Annotate more images with it."
-        elif not total:
-            yield f"“{label}” is on none of the images that measured the model, so nothing is known about it. Annotate more images with it."
-
-
-def _rare(result: Result) -> Iterator[str]:
-    amounts = [amount for amount in result.counts.values() if is_tally(amount)]
-    for label, number in sorted((entry for amount in amounts for entry in amount.items()), key=lambda entry: entry[1]):
-        if number < FEW_EXAMPLES:
-            yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
-
-
 def is_tally(amount: Any) -> bool:
     """Return whether this is a number for each class."""
     return isinstance(amount, dict) and all(isinstance(number, int | float) for number in amount.values())
-
-
-def _unfinished(result: Result) -> Iterator[str]:
-    """A model whose last measurement is clearly its best one would have gone on learning."""
-    name = next(iter(result.metrics), "")
-    values = [row[name] for row in result.history if isinstance(row.get(name), int | float)]
-    if len(values) >= 4 and values[-1] == max(values) and values[-1] - max(values[: -len(values) // 4]) > 0.03:
-        yield "The model was still getting better when the training ended: train it longer (parameter epochs)."
 
 
 def heading(result: Result) -> str:

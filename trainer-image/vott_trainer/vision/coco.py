@@ -68,7 +68,8 @@ def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> Aver
             "AP": float(precision[:, :, number].mean()),
             "AP50": float(precision[_IOU_50, :, number].mean()),
         } | best_score(curve)
-        curves[label] = curve
+        if curve:
+            curves[label] = curve
     total, at_50 = (max(0.0, float(value)) for value in evaluation.stats[:2])
     return AveragePrecision(total, at_50, figures, curves)
 
