@@ -19,6 +19,7 @@ LUMINANCE = """(name => {
 })"""
 CUT_OFF = """[...document.querySelectorAll('body *')].filter(
   one => !one.closest('svg, .scroll') && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"""
+LONG = "triangle" + "_that_never_ends" * 6
 CONTRAST = 150  # of 255, between text and paper
 
 
@@ -27,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("report")
     (folder / "model").mkdir()
     report.write(
-        folder / "model", detection_result(folder, ["circle", "<script>document.title = 'broken'</script>", "triangle"])
+        folder / "model", detection_result(folder, ["circle", "<script>document.title = 'broken'</script>", LONG])
     )
     return (folder / "model" / "report.html").as_uri()
 

@@ -88,6 +88,8 @@ def test_the_models_files_tell_what_it_is(trained: tuple[Trained, TrainingRun]) 
     assert (run.model_dir / "labels.txt").read_text() == "circle\nsquare\ntriangle\n"
     assert result.config["architecture"] == "resnet_tiny"
     assert isinstance(load(run.model_dir)[0], Classifier)
+    assert result.config["onnx"]["file"] == "model.onnx"
+    assert (run.model_dir / "model.onnx").exists()
 
 
 def test_the_report_counts_images_of_each_class(trained: tuple[Trained, TrainingRun]) -> None:

@@ -121,7 +121,7 @@ class Detection:
     def model(self, data: DetectionData, parameters: DetectionParameters) -> nn.Module:
         """Return the network of that name, for as many classes as there are labels."""
         name = parameters.architecture or ON_CPU
-        model = build(name, len(data.labels), parameters.image_size or 0)
+        model = build(name, len(data.labels), parameters.image_size or 0, trained=data.initial is not None)
         weights.start(model, data.initial, data.labels, ARCHITECTURES[name].heads)
         return model
 

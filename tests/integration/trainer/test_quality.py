@@ -1,0 +1,52 @@
+"""A detector is as good as it says: its saved model, loaded anew, on images that it never saw, measured by another library."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import torch
+from azure.storage.blob import ContainerClient
+from torchmetrics.detection import MeanAveragePrecision
+
+from demo.shapes import CLASSES, annotated_images
+from tests.integration.trainer.conftest import Store, trainer
+from tests.unit.trainer.http_server import HttpServer
+from vott_trainer.plugins.detection import load
+from vott_trainer.vision.evaluation import detect
+from vott_trainer.vision.samples import load_pixels
+
+IMAGES, UNSEEN = 48, 40
+CPU = torch.device("cpu")
+
+
+def served(server: HttpServer) -> str:
+    """Serve the demo's images and annotations; return the URL of the latter."""
+    lines = []
+    for image in annotated_images(IMAGES):
+        url = server.serve(f"/{image.name}", image.jpeg)
+        lines += [f"{url},{box.x},{box.y},{box.width},{box.height},{box.label}" for box in image.boxes]
+    return server.serve("/annotations.csv", "\n".join(lines).encode())
+
+
+def test_a_detector_trained_with_its_defaults_finds_nine_of_ten_objects_it_never_saw(
+    server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path
+) -> None:
+    ended = trainer("--annotations", served(server), "--model", store.container_link(container))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (tmp_path / "model.tgz").write_bytes(container.download_blob("model.tgz").readall())
+    with tarfile.open(tmp_path / "model.tgz") as tar:
+        tar.extractall(tmp_path / "model", filter="data")
+    model, config = load(tmp_path / "model")
+    assert config["labels"] == sorted(CLASSES)
+    measured = MeanAveragePrecision(backend="faster_coco_eval")
+    for image in annotated_images(UNSEEN, seed=2):
+        path = tmp_path / image.name
+        path.write_bytes(image.jpeg)
+        pixels, scale = load_pixels(path, config["imageSize"])
+        found = detect(model, pixels, CPU)
+        boxes = torch.tensor([[b.x, b.y, b.x + b.width, b.y + b.height] for b in image.boxes], dtype=torch.float32)
+        labels = torch.tensor([config["labels"].index(box.label) + 1 for box in image.boxes])
+        measured.update([found | {"boxes": found["boxes"] / scale}], [{"boxes": boxes, "labels": labels}])
+    assert float(measured.compute()["map_50"]) >= 0.9
+    held_out = json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+    assert held_out["mAP50"] >= 0.9
