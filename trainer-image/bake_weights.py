@@ -66,9 +66,9 @@ def _checked(name: str, path: Path, digest: str) -> str:
 
 
 def _save(name: str, tensors: dict[str, Tensor], labels: Sequence[str], origin: str, sha256: str, folder: Path) -> None:
-    about = {"architecture": name, "labels": json.dumps(list(labels)), "origin": origin, "sha256": sha256}
+    about = {"architecture": name, "labels": list(labels), "origin": origin, "sha256": sha256}
     contiguous = {key: tensor.detach().clone().contiguous() for key, tensor in tensors.items()}
-    save_file(contiguous, folder / f"{name}.safetensors", about)
+    save_file(contiguous, folder / f"{name}.safetensors", {"vott": json.dumps(about)})
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class ModelArtifact(ApiModel):
 class Checkpoint(ApiModel):
     """The newest state of the training that another pod can go on from."""
 
-    url: str = Field(description="Where it lies, without credentials; a path where it is a volume.")
+    url: str = Field(description="Where it lies, without credentials; a file: URL where it is a volume.")
     epoch: int = Field(description="Epoch that it was taken in, from 1.", ge=0)
     step: int = Field(0, description="Step within that epoch after which it was taken.", ge=0)
     time: str = Field(description="When it was taken.", json_schema_extra={"format": "date-time"})

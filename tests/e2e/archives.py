@@ -12,9 +12,13 @@ from tests.support.lab import Submission
 
 def archive_of(submission: Submission) -> bytes:
     """The archive that the completed training uploaded."""
-    url = submission.completed()["status"]["model"]["url"]
-    container, blob = urlsplit(url).path.rsplit("/", 2)[1:]
-    return submission.lab.storage.download(container, blob)
+    return submission.lab.storage.download(*place(submission.completed()["status"]["model"]["url"]))
+
+
+def place(url: str) -> tuple[str, str]:
+    """Container and blob of a URL of the local storage, whose path begins with the account."""
+    _, _, container, blob = urlsplit(url).path.split("/", 3)
+    return container, blob
 
 
 def files(archive: bytes) -> Iterator[tuple[str, bytes]]:

@@ -27,6 +27,12 @@ def as_vott_web_sends_it(lab: Lab) -> Submission:
     return lab.send(model=lab.storage.blob_url(lab.container(), VOTT_WEB_BLOB, "w"))
 
 
+def to_a_folder(lab: Lab) -> Submission:
+    """A model URL that ends with a slash: single files instead of an archive."""
+    place, _, sas = lab.model_url().partition("?")
+    return lab.send(plugin=HELLO, model=f"{place}/cats/?{sas}")
+
+
 def over_service_bus(lab: Lab) -> Submission:
     """No torch, from the Service Bus queue."""
     return lab.send_to_service_bus(plugin=HELLO)

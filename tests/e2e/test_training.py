@@ -1,12 +1,13 @@
 """The main way: a message becomes a verified model, seen in kubectl and at the callback URL."""
 
 import hashlib
+import json
 
 import pytest
 
 from demo.result import read_model
 from tests.e2e import scenarios
-from tests.e2e.archives import archive_of
+from tests.e2e.archives import archive_of, place
 from tests.support.lab import Submission
 
 SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
@@ -29,6 +30,23 @@ def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: 
     archive = archive_of(submission)
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
     assert read_model(archive).labels == ("circle", "square", "triangle")
+
+
+@pytest.mark.parametrize("submission", [scenarios.to_a_folder], indirect=True)
+def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(submission: Submission) -> None:
+    container, name = place(submission.completed()["status"]["model"]["url"])
+    assert name == "cats/manifest.json"
+    manifest = json.loads(submission.lab.storage.download(container, name))
+    for file in manifest["files"]:
+        content = submission.lab.storage.download(container, f"cats/{file['name']}")
+        assert (file["sha256"], file["sizeBytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert {"report.html", "metrics.json"} <= {file["name"] for file in manifest["files"]}
+
+
+@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+def test_the_report_lies_beside_the_archive(submission: Submission) -> None:
+    container, _ = place(submission.completed()["status"]["model"]["url"])
+    assert b"</html>" in submission.lab.storage.download(container, "report.html")
 
 
 @pytest.mark.parametrize("submission", [scenarios.over_service_bus], indirect=True)

@@ -42,14 +42,16 @@ def deliver(
     return model.deliver(run.model_dir, work_dir)
 
 
-def check_visible(model: Destination, work_dir: Path) -> None:
-    """Refuse, before hours of training, a link through which nobody could see that a plugin has uploaded its model.
+def seen(model: Destination, work_dir: Path) -> UploadedModel | None:
+    """Return what lies there before a plugin puts its model there by itself.
+
+    This refuses, before hours of training, a link through which nobody could see that the plugin did.
 
     Raises:
         UploadRefusedError: the link does not permit reading.
     """
     try:
-        model.look(work_dir)
+        return model.look(work_dir)
     except UploadRefusedError as error:
         raise UploadRefusedError(
             f"This plugin uploads its model by itself, and {model.store.shown} does not permit to see whether it did. Make a new link "
@@ -57,13 +59,15 @@ def check_visible(model: Destination, work_dir: Path) -> None:
         ) from error
 
 
-def found(model: Destination, work_dir: Path) -> UploadedModel:
+def found(model: Destination, work_dir: Path, before: UploadedModel | None) -> UploadedModel:
     """Return what a plugin that uploads by itself has left.
 
     Raises:
         UploadRefusedError: nothing lies there.
     """
     if left := model.look(work_dir):
+        if before == left:
+            log.warning("the plugin left the model at %s as it was before", left.url)
         return left
     raise UploadRefusedError(
         f"The plugin ended well, but left no model at {model.store.shown}. See its output in the pod's log: it has to put the model "

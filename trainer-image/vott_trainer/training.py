@@ -120,14 +120,13 @@ def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peer
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
     with _work_dir(settings.work_dir) as work_dir:
-        if _uploads(plugin):
-            delivery.check_visible(model, work_dir)
+        before = delivery.seen(model, work_dir) if _uploads(plugin) else None
         if _is_distributed(plugin):
             peers.start_group()
         run = _run(settings, parameters, work_dir, progress, peers if _is_distributed(plugin) else None, model)
         trained = _learn(plugin, run, parameters)
         delivered = (
-            delivery.found(model, work_dir)
+            delivery.found(model, work_dir, before)
             if _uploads(plugin)
             else delivery.deliver(settings, parameters, run, trained, model, work_dir)
         )

@@ -22,6 +22,7 @@ from vott_trainer.plugins.base import Run
 from vott_trainer.urls import is_http, redact_url
 
 FILE = "model.safetensors"
+ABOUT = "vott"  # entry of the metadata
 LABELS_FILE = "labels.txt"
 BAKED, NONE = "baked", "none"
 FOLDER = Path("/opt/weights")
@@ -97,7 +98,9 @@ def start(model: nn.Module, weights: Weights | None, labels: Sequence[str], head
 def save(model: nn.Module, folder: Path, architecture: str, labels: Sequence[str]) -> None:
     """Write `model.safetensors` and `labels.txt`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / FILE, {"architecture": architecture, "labels": json.dumps(list(labels))})
+    # One entry: safetensors writes several in any order, and the same training must give the same bytes.
+    about = json.dumps({"architecture": architecture, "labels": list(labels)}, ensure_ascii=False)
+    save_file(tensors, folder / FILE, {ABOUT: about})
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
 
@@ -151,11 +154,10 @@ def _unpacked(archive: Path, shown: str, path: Path) -> Path:
 def _described(path: Path, origin: str) -> Weights:
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-        labels = json.loads(about.get("labels", "null"))
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise InvalidParametersError(f"initialWeights: {origin} can't be read: {error}. {REMEDY}") from error
-    return Weights(path, origin, about.get("architecture"), labels)
+    return Weights(path, origin, about.get("architecture"), about.get("labels"))
 
 
 def _check_architecture(found: Weights, architecture: str) -> None:

@@ -62,12 +62,14 @@ def test_detection_ends_with_a_model_that_predicts(
     assert ended.returncode == 0, ended.stdout + ended.stderr
     model = unpacked(container, tmp_path)
     assert {path.name for path in model.iterdir()} == {
-        "model.safetensors", "labels.txt", "metrics.json", "config.json", "sample.jpg",
+        "model.safetensors", "model.onnx", "labels.txt", "metrics.json", "config.json", "sample.jpg", "report.html", "README.md", "tensorboard",
     }  # fmt: skip
     metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["metrics"]["mAP50"] > 0.2
     assert metrics["counts"]["trainingImages"] + metrics["counts"]["heldOutImages"] == 24
-    assert set(metrics["seconds"]) == {"annotations", "images", "decoding", "training", "evaluation"}
+    assert set(metrics["seconds"]) == {
+        "annotations", "images", "checkingData", "preparingImages", "waitingForImages", "training", "evaluation",
+    }  # fmt: skip
     _check_prediction(tmp_path, server.files["/images/1.png"])
 
 

@@ -236,8 +236,8 @@ def test_weights_are_baked_for_a_detector(
     weights.start(again, found, ["cat", "dog"], HEADS)
     assert equal(model, again)
     with safe_open(tmp_path / "fcos_tiny.safetensors", "pt") as file:
-        assert file.metadata()["sha256"] == sha256
-        assert json.loads(file.metadata()["labels"]) == ["cat", "dog"]
+        about = json.loads(file.metadata()["vott"])
+        assert (about["sha256"], about["labels"]) == (sha256, ["cat", "dog"])
 
 
 def test_weights_are_baked_for_a_classifier(

@@ -101,8 +101,9 @@ def _copied(part: Any) -> Any:
 def _average(model: nn.Module, decay: float) -> AveragedModel:
     """Return the moving average of a model's weights, quick to follow at first; its buffers are those of the model."""
 
-    def follow(average: Sequence[Tensor], weights: Sequence[Tensor], seen: Tensor | int) -> None:
-        count = int(seen)
-        torch._foreach_lerp_(list(average), list(weights), 1 - min(decay, (1 + count) / (10 + count)))
+    def follow(weights_so_far: Sequence[Tensor], weights: Sequence[Tensor], _count: Tensor | int) -> None:
+        count = int(average.n_averaged)  # on the CPU: `_count` is on the GPU, and looking at it would wait for that
+        torch._foreach_lerp_(list(weights_so_far), list(weights), 1 - min(decay, (1 + count) / (10 + count)))
 
-    return AveragedModel(model, multi_avg_fn=follow)
+    average = AveragedModel(model, multi_avg_fn=follow)
+    return average
