@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load
 
 from tests.integration.trainer.conftest import command, environment
 from tests.unit.trainer.conftest import annotated
@@ -101,12 +102,13 @@ class Cluster:
         self.nodes, self.processes = nodes, processes
         self.port = free_port()
         self.stack = ExitStack()
+        self.attempt = 1
         server.answers[MODEL] = [Answer(201), Answer(403)]  # takes the upload, and may not be read
         self.annotations = annotated(server, IMAGES)
 
     def pod(self, node: int, plugin: str, *, master: str = "127.0.0.1", **parameters: Any) -> Pod:
         """Start the pod of one node."""
-        folder = self.folder / f"node-{node}"
+        folder = self.folder / f"node-{node}-{self.attempt}"
         folder.mkdir()
         (folder / "termination-log").touch()
         variables = {
@@ -117,7 +119,9 @@ class Cluster:
             "PET_MASTER_PORT": str(self.port),
             "VOTT_WORK_DIR": str(folder / "work"),
             "VOTT_TERMINATION_LOG": str(folder / "termination-log"),
+            "VOTT_CHECKPOINTS": str(self.folder / "checkpoints"),
             "PROBE": str(self.folder),
+            "OMP_NUM_THREADS": "1",
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONDONTWRITEBYTECODE": "",  # as in the image, torch comes as byte code from the second time on
         }
@@ -187,7 +191,9 @@ def cluster(server: HttpServer, tmp_path: Path) -> Callable[..., Any]:
 
 def uploaded(server: HttpServer) -> dict[str, bytes]:
     """The files of the one model that was uploaded."""
-    (body,) = (request.body for request in server.requests if request.method == "PUT" and request.path.startswith(MODEL))
+    (body,) = (
+        request.body for request in server.requests if request.method == "PUT" and request.path.startswith(MODEL)
+    )
     with tarfile.open(fileobj=BytesIO(body)) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
 
@@ -265,6 +271,31 @@ def test_sigterm_stops_every_process_of_the_pod(cluster: Callable[..., Any]) -> 
         pod.process.send_signal(signal.SIGTERM)
         assert pod.ended() == 143, pod.log
         assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+@pytest.mark.parametrize("layout", [{"processes": 2}, {"nodes": 2}])
+def test_sigterm_of_one_pod_stops_all_before_the_same_step_and_they_go_on_together(
+    layout: dict[str, int], cluster: Callable[..., Any], server: HttpServer
+) -> None:
+    parameters = {"epochs": 6, "imageSize": 64, "batchSize": 4, "architecture": "fcos_tiny"}
+    with cluster(**layout) as first:
+        pods = first.pods("detection", **parameters)
+        wait_until(lambda: "epoch 2/6" in pods[0].log)
+        pods[-1].process.send_signal(signal.SIGTERM)
+        assert [pod.ended() for pod in pods] == [143] * len(pods), pods[0].log + pods[-1].log
+        assert "checkpoint at epoch" in pods[0].log
+        first.attempt = 2
+        pods = first.pods("detection", **parameters)
+        assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
+    assert "went on from epoch" in pods[0].log
+    resumed = uploaded(server)["model.safetensors"]
+    server.requests.clear()
+    with cluster(**layout) as whole:
+        whole.attempt = 3
+        pods = whole.pods("detection", **parameters)
+        assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
+    uninterrupted = load(uploaded(server)["model.safetensors"])
+    assert all(torch.allclose(one, uninterrupted[name], atol=1e-4) for name, one in load(resumed).items())
 
 
 @pytest.mark.parametrize(

@@ -208,5 +208,3 @@ def test_a_full_place_for_checkpoints_costs_no_training(
     assert "training goes on: " in made.log
     weights, _ = model_of(container, tmp_path)
     assert is_that(weights, uninterrupted)
-
-

@@ -64,7 +64,9 @@ def test_wrong_usage_ends_with_64_and_says_what_is_wrong(
 
 
 def test_unknown_plugin_lists_the_known_ones() -> None:
-    with pytest.raises(UnknownPluginError, match=r"There is no plugin 'cats'. Known plugins: classification, detection, hello-world"):
+    with pytest.raises(
+        UnknownPluginError, match=r"There is no plugin 'cats'. Known plugins: classification, detection, hello-world"
+    ):
         plugins.load("cats")
 
 

@@ -34,6 +34,7 @@ class Saving:
             return
         checkpoint, path = found
         state.restore(read(path))
+        group.most(0)  # all processes of this node have read it
         path.unlink(missing_ok=True)
         sentence = (
             f"Interrupted, and went on from epoch {state.epoch}, step {state.step} (checkpoint of {checkpoint.time})."
