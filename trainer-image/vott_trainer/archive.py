@@ -1,10 +1,12 @@
 """The model archive: the same files give the same bytes, so that a digest says whether two models are one."""
 
+import contextlib
 import gzip
 import hashlib
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from vott_trainer.errors import UsageError
@@ -36,22 +38,40 @@ def unpack(archive: Path, folder: Path) -> None:
     Raises:
         UsageError: the file does not exist or is no model archive.
     """
+    with _opened(archive) as tar:
+        for member in tar:
+            if member.isfile():  # tarfile's own filters came with Python 3.11.4
+                path = (folder / member.name).resolve()
+                if not path.is_relative_to(folder.resolve()):
+                    raise tarfile.TarError(f"it holds {member.name}, which is outside")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _write(tar, member, path)
+
+
+def take(archive: Path, name: str, path: Path) -> None:
+    """Write the file `name` of a model archive to `path`.
+
+    Raises:
+        UsageError: the file does not exist, is no model archive or has no such file in it.
+    """
+    with _opened(archive) as tar:
+        _write(tar, tar.getmember(name), path)
+
+
+@contextlib.contextmanager
+def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                if member.isfile():  # tarfile's own filters came with Python 3.11.4
-                    _take(tar, member, folder)
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
-        raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
+            yield tar
+    except (OSError, tarfile.TarError, EOFError, KeyError, zlib.error) as error:
+        why = error.args[0] if isinstance(error, KeyError) else error  # whose text is in quotes
+        raise UsageError(f"{archive} can't be read as a model archive (.tgz): {why}.") from error
 
 
-def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path = (folder / member.name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise tarfile.TarError(f"it holds {member.name}, which is outside")
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
     content = tar.extractfile(member)
-    assert content is not None  # it is a file
+    if content is None:
+        raise tarfile.TarError(f"{member.name} is no file")
     with content, path.open("wb") as file:
         shutil.copyfileobj(content, file)
 

@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vott_trainer.errors import TrainerError
+from pydantic import BaseModel
+
+from vott_trainer.errors import TemporaryFailureError, TrainerError
 from vott_trainer.stores.base import Store
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,12 @@ class Checkpoint(Reached):
     time: str
 
 
+class _Index(BaseModel):
+    """What `index.json` holds, the newest first."""
+
+    checkpoints: list[Checkpoint]
+
+
 class Checkpoints:
     """Those of one training. Errors of the store are logged, and never end a training.
 
@@ -57,6 +65,7 @@ class Checkpoints:
         self._known: list[Checkpoint] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._saving: threading.Thread | None = None
+        self.why_anew = ""
 
     @property
     def newest(self) -> Checkpoint | None:
@@ -64,20 +73,32 @@ class Checkpoints:
         return self._known[0] if self._known else None
 
     def look(self) -> Checkpoint | None:
-        """Read the index; return what the newest checkpoint is, unverified."""
+        """Read the index; return what the newest checkpoint is, unverified.
+
+        Raises:
+            TemporaryFailureError: the store does not answer; what it holds must not be written over for that.
+        """
         path = self._folder / INDEX
         try:
             if self._store.get(INDEX, path):
-                self._known = [Checkpoint(**one) for one in json.loads(path.read_bytes())["checkpoints"]]
-        except (TrainerError, OSError, ValueError, TypeError, KeyError) as error:
-            log.warning("the checkpoints at %s can't be read, the training begins anew: %s", self._store.shown, error)
+                self._known = _Index.model_validate_json(path.read_bytes()).checkpoints
+        except TemporaryFailureError:
+            raise
+        except (TrainerError, OSError, ValueError) as error:
+            self._give_up(f"The list of checkpoints could not be read ({_first_line(error)}).")
         return self.newest
 
     def fetch(self, work: str) -> tuple[Checkpoint, Path] | None:
-        """Return the newest whole checkpoint of that work and the file that holds it; None where there is none."""
+        """Return the newest whole checkpoint of that work and the file that holds it; None where there is none, and then
+
+        `why_anew` may say why.
+
+        Raises:
+            TemporaryFailureError: the store does not answer.
+        """
         for checkpoint in self._known:
             if checkpoint.work != work:
-                log.info("the checkpoint of epoch %d is of other images or parameters: not used", checkpoint.epoch)
+                self._give_up(f"The checkpoint of {checkpoint.time} is of other images or parameters.")
             elif path := self._fetch(checkpoint):
                 return checkpoint, path
         return None
@@ -87,10 +108,16 @@ class Checkpoints:
         try:
             if self._store.get(checkpoint.slot, path) and _sha256(path) == checkpoint.sha256:
                 return path
-            log.warning("the checkpoint %s is damaged or gone", checkpoint.url)
+            self._give_up(f"The checkpoint of {checkpoint.time} is damaged or gone.")
+        except TemporaryFailureError:
+            raise
         except (TrainerError, OSError) as error:
-            log.warning("the checkpoint %s can't be read: %s", checkpoint.url, error)
+            self._give_up(f"The checkpoint of {checkpoint.time} can't be read ({_first_line(error)}).")
         return None
+
+    def _give_up(self, why: str) -> None:
+        log.warning("%s", why)
+        self.why_anew = why
 
     def save(self, write: Callable[[Path], None], reached: Reached) -> bool:
         """Store what `write` writes to a file; return whether it is there now."""
@@ -102,7 +129,9 @@ class Checkpoints:
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             made = Checkpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
             self._write_index([made, *self._known[:1]])
-        except (TrainerError, OSError, RuntimeError) as error:  # torch says RuntimeError when the disk is full
+        except (
+            Exception
+        ) as error:  # whatever it is, it must end no training; torch says RuntimeError when the disk is full
             log.warning("no checkpoint at epoch %d, step %d; training goes on: %s", reached.epoch, reached.step, error)
             return False
         finally:
@@ -132,7 +161,7 @@ class Checkpoints:
         try:
             for name in (INDEX, *SLOTS) if self._known else ():
                 self._store.delete(name)
-        except TrainerError as error:
+        except Exception as error:  # tidying up must not fail a training that has succeeded
             log.warning("the checkpoints at %s stay there: %s", self._store.shown, error)
 
     def _write_index(self, known: list[Checkpoint]) -> None:
@@ -140,6 +169,10 @@ class Checkpoints:
         path.write_text(json.dumps({"checkpoints": [asdict(one) for one in known]}, indent=2), encoding="utf-8")
         self._store.put(path, INDEX)
         self._known = known
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _sha256(path: Path) -> str:

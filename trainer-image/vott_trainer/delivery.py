@@ -1,5 +1,6 @@
 """From what a plugin left in its folder to a model in its place, described; or what a plugin put there by itself."""
 
+import errno
 import json
 import logging
 from pathlib import Path
@@ -8,17 +9,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from vott_trainer import report
-from vott_trainer.destination import Destination
+from vott_trainer.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination
 from vott_trainer.errors import UploadRefusedError
 from vott_trainer.parameters import shown
 from vott_trainer.plugins.base import Trained
+from vott_trainer.printable import printable
 from vott_trainer.progress import UploadedModel
 from vott_trainer.settings import TrainSettings
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.urls import redact
 from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def deliver(
@@ -36,8 +39,8 @@ def deliver(
         TemporaryFailureError: the store can't be reached.
     """
     asked = shown(parameters)
-    _write_json(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
-    _write_report(run.model_dir, _result(settings, asked, run, trained))
+    _write_config(run.model_dir / "config.json", {"plugin": settings.plugin, "parameters": asked, **trained.config})
+    _describe(settings, asked, run, trained)
     run.progress.uploading(trained.metrics)
     return model.deliver(run.model_dir, work_dir)
 
@@ -50,11 +53,12 @@ def seen(model: Destination, work_dir: Path) -> UploadedModel | None:
     Raises:
         UploadRefusedError: the link does not permit reading.
     """
+    log.info("this plugin uploads its model by itself: it has to be at %s", model.url)
     try:
         return model.look(work_dir)
     except UploadRefusedError as error:
         raise UploadRefusedError(
-            f"This plugin uploads its model by itself, and {model.store.shown} does not permit to see whether it did. Make a new link "
+            f"This plugin uploads its model by itself, and {model.url} does not permit to see whether it did. Make a new link "
             "with read and write permission and send the message again."
         ) from error
 
@@ -70,18 +74,19 @@ def found(model: Destination, work_dir: Path, before: UploadedModel | None) -> U
             log.warning("the plugin left the model at %s as it was before", left.url)
         return left
     raise UploadRefusedError(
-        f"The plugin ended well, but left no model at {model.store.shown}. See its output in the pod's log: it has to put the model "
-        "exactly where --model says."
+        f"The plugin ended well, but left no model at {model.url}. A container or bucket has to hold {ARCHIVE_NAME}, a URL that ends in a "
+        f"slash {MANIFEST_NAME}, any other URL the model itself. See its output in the pod's log; a plugin that shall leave the upload to the "
+        "trainer has to define a class Plugin (docs/plugins.md#scripts)."
     )
 
 
-def _write_report(folder: Path, result: report.Result) -> None:
+def _describe(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> None:
     """Hours of training must not be lost for a fault in what tells of them."""
     try:
-        report.write(folder, result)
-    except OSError:
-        raise  # nor would the model fit then
-    except Exception:
+        report.write(run.model_dir, _result(settings, parameters, run, trained))
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise  # nor would the model fit then
         log.exception("a part of the report could not be written; the model goes out without it")
 
 
@@ -106,5 +111,12 @@ def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRu
     )
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    path.write_text(redact(json.dumps(value, indent=2)) + "\n", encoding="utf-8")
+def _write_config(path: Path, config: dict[str, Any]) -> None:
+    """Write what `predict` reads. Labels stay as they are: the network's classes are known by them."""
+    fit = {name: value if name == "labels" else printable(value) for name, value in config.items()}
+    path.write_text(json.dumps(fit, indent=2, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON does not know as a number, where it is one of numpy or torch, else as text."""
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from vott_trainer import archive
-from vott_trainer.errors import TrainerError
+from vott_trainer.errors import InvalidURLError, TrainerError
 from vott_trainer.progress import UploadedModel
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import below_url
@@ -21,7 +21,7 @@ from vott_trainer.stores.own import open_container
 from vott_trainer.stores.permission import check_presigned, check_sas
 from vott_trainer.stores.s3 import open_bucket
 from vott_trainer.stores.s3_place import place_of
-from vott_trainer.urls import file_name, is_http
+from vott_trainer.urls import file_name, is_http, redact_url
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ ARCHIVE_NAME = "model.tgz"
 ARCHIVE_ENDINGS = (".tgz", ".tar.gz")
 MANIFEST_NAME = "manifest.json"
 REPORT_NAME = "report.html"
+SAS_FIELDS = {"sv", "sp", "si", "sr"}  # version, permissions, policy, resource
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Destination:
     name: str
     several: bool = False
     readable: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where the one object lies that says that the model is there, fit to be printed."""
+        return self.store.url_of(self.name or MANIFEST_NAME)
 
     def deliver(self, folder: Path, packed_into: Path) -> UploadedModel:
         """Upload the model's files, verified; what it returns names the archive, or the manifest of the single files.
@@ -62,7 +68,7 @@ class Destination:
         return _model(self.store.put(packed, self.name))
 
     def look(self, into: Path) -> UploadedModel | None:
-        """Return what lies there (the archive or the manifest), downloaded into the folder `into`; None where nothing does.
+        """Return what lies there (the archive or the manifest); None where nothing does. The folder `into` holds it for a while.
 
         Raises:
             UploadRefusedError: the link does not permit reading.
@@ -71,8 +77,11 @@ class Destination:
         name = self.name or MANIFEST_NAME
         if not self.store.get(name, found := into / "found-model"):
             return None
-        sha256, _ = archive.digests(found)
-        return UploadedModel(self.store.url_of(name), sha256, found.stat().st_size)
+        try:
+            sha256, _ = archive.digests(found)
+            return UploadedModel(self.url, sha256, found.stat().st_size)
+        finally:
+            found.unlink()
 
     def _deliver_report(self, report: Path) -> None:
         """Put the report beside the archive, to be opened without unpacking. A model is not lost for want of that."""
@@ -108,7 +117,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     """
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     now = now or datetime.now(UTC)
-    if "sig" in query:
+    if "sig" in query and SAS_FIELDS & query.keys():  # an upload server may call its signature `sig`, too
         return _by_sas(url, query, now)
     if query and is_http(url) and ".blob.core." not in urlsplit(url).netloc:
         check_presigned(query, url, now)
@@ -123,8 +132,18 @@ def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
     check_sas(sas, url, now)
     one_blob = sas.get("sr") == "b"
     base, name = _split(url, one_blob=one_blob)
+    if one_blob and not name:
+        raise InvalidURLError(
+            f"--model: {redact_url(url)} ends in a slash, which asks for single files, but its link is for one blob (sr=b). "
+            "Leave out the slash, or make a link for the container."
+        )
     store = below_url(base, urlsplit(url).query)
-    store.blob(name or MANIFEST_NAME)  # says now whether the URL is one of a blob
+    try:
+        store.blob(name or MANIFEST_NAME)  # says now whether the URL is one of a blob
+    except InvalidURLError as error:
+        raise InvalidURLError(
+            f"--model: {redact_url(url)} names no container. Use https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS."
+        ) from error
     permitted = set(sas.get("sp", "rw"))  # absent where a stored access policy holds them
     return Destination(
         store,

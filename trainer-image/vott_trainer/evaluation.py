@@ -31,20 +31,22 @@ class Point(NamedTuple):
 class Confusion:
     """How often the truth `labels[row]` was seen as `labels[column]`.
 
-    A detector's matrix is `with_background`: its last label stands for nothing there.
+    A detector's matrix is `with_background`: its last label stands for nothing there. `repeated` holds for each other label how many
+    predictions marked an object that another one had found; they are not in `counts`.
     """
 
     labels: list[str]
     counts: list[list[int]]
     with_background: bool = False
+    repeated: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One held-out image: what is on it and what the model sees.
 
-    `wrong` are those of `predictions` that are not so, `missed` those of `truth` that no prediction tells; boxes are in pixels of the
-    image file as a browser shows it.
+    `wrong` are those of `predictions` that are not so, `repeated` those that mark an object which another one has found, `missed` those
+    of `truth` that no prediction tells; boxes are in pixels of the image file as a browser shows it.
     """
 
     image: Path
@@ -53,15 +55,16 @@ class Example:
     predictions: list[Prediction]
     wrong: list[Prediction] = field(default_factory=list)
     missed: list[Prediction] = field(default_factory=list)
+    repeated: list[Prediction] = field(default_factory=list)
 
     @property
     def right(self) -> bool:
-        """Whether the model sees all that is there, and nothing else."""
-        return not self.wrong and not self.missed
+        """Whether the model sees all that is there, once, and nothing else."""
+        return not (self.wrong or self.missed or self.repeated)
 
     @property
     def severity(self) -> float:
-        """How wrong the model is: sure mistakes count more than doubtful ones."""
+        """How wrong the model is: sure mistakes count more than doubtful ones, what is only repeated not at all."""
         return len(self.missed) + sum(prediction.score for prediction in self.wrong)
 
 

@@ -19,8 +19,11 @@ from vott_trainer.plugins.base import LabelledImage
 from vott_trainer.urls import redact_url
 
 SMALLEST_SIDE = 1.0  # pixels that must remain of a box inside its image
+EPSILON = 1e-6  # pixels: what sums of floating-point numbers may be wrong by
 ROUNDING = 1.0  # pixels by which a box may stick out unmentioned
 FAR = 0.1  # of the image's side: a box that sticks out farther was hardly drawn on this image
+MOST_FAR = 0.5  # of all boxes; more were drawn on other images, or read in the wrong dialect
+MOST_FAR_OF_CORNERS = 0.1  # where every box could as well be two corners
 SAME_SHAPE = 0.01  # by which the ratios of width to height may differ
 WORKERS = 8
 
@@ -36,7 +39,7 @@ def clean(
         sizes: width and height by URL, where the annotations say them.
 
     Raises:
-        BadAnnotationsError: most boxes do not fit their images; names the first of them.
+        BadAnnotationsError: many boxes do not fit their images, or most are no pixels; names the first of them.
     """
     said, cleaning = sizes or {}, _Cleaning()
     with ThreadPoolExecutor(WORKERS, "hygiene") as pool:
@@ -55,17 +58,24 @@ def labels_of(images: Iterable[LabelledImage]) -> list[str]:
 
 @dataclass
 class _Cleaning:
-    """What was found so far; `far` counts the boxes that were hardly drawn on their image."""
+    """What was found so far.
+
+    `far` are the boxes that were hardly drawn on their image, `shares` those that look like fractions of their image's sides;
+    `corners` says whether each box, read as two corners, were one as well.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     boxes: int = 0
     far: list[Finding] = field(default_factory=list)
+    shares: list[Finding] = field(default_factory=list)
+    corners: bool = True
 
     def fit(self, image: LabelledImage, size: Size, said: Size | None) -> LabelledImage | None:
         """Return the image with the boxes that fit it; None where it is not the one that was annotated."""
         where, boxes = redact_url(image.url), list(dict.fromkeys(image.boxes))
         if twice := len(image.boxes) - len(boxes):
             self.findings.append(Finding("duplicate", where, f"{_boxes(twice)} there more than once, counted once"))
+        self._look(boxes, where)
         if said and boxes and said != size:
             scale = _scale(size, said)
             self.findings.append(Finding("image", where, _other_size(size, said, mended=scale is not None)))
@@ -74,13 +84,16 @@ class _Cleaning:
             boxes = [_scaled(box, scale) for box in boxes]
         return replace(image, boxes=[fit for box in boxes if (fit := self._box(box, size, where))])
 
+    def _look(self, boxes: Sequence[Box], where: str) -> None:
+        """Remember what tells the dialect, before boxes are scaled."""
+        self.boxes += len(boxes)
+        self.corners = self.corners and all(box.width > box.x and box.height > box.y for box in boxes)
+        self.shares += [Finding("box", where, _place(box)) for box in boxes if _is_share(box)]
+
     def _box(self, box: Box, size: Size, where: str) -> Box | None:
         fit = _clipped(box, size)
-        left_out = (
-            min(fit.width, fit.height) < min(SMALLEST_SIDE, box.width, box.height) or min(fit.width, fit.height) <= 0
-        )
+        left_out = min(fit.width, fit.height) < SMALLEST_SIDE - EPSILON
         beyond = [box.width - fit.width, box.height - fit.height]
-        self.boxes += 1
         if left_out or max(beyond) > ROUNDING:
             finding = Finding("box", where, _sentence(box, size, left_out=left_out))
             self.findings.append(finding)
@@ -88,11 +101,15 @@ class _Cleaning:
         return None if left_out else fit
 
     def check_boxes(self) -> None:
-        """Refuse annotations that belong to other images, or were read in the wrong dialect."""
-        if len(self.far) > max(1, self.boxes // 2):
-            examples = "; ".join(f"{finding.where}: {finding.what}" for finding in islice(self.far, 3))
+        """Refuse annotations that are no pixels, belong to other images, or were read in the wrong dialect."""
+        if 2 * len(self.shares) > self.boxes:
             raise BadAnnotationsError(
-                f"{len(self.far)} of {self.boxes} boxes do not fit their images: {examples}. Check that these are the images "
+                f"{len(self.shares)} of {self.boxes} boxes are smaller than a pixel: {_first(self.shares)}. They look like fractions of "
+                "their images; multiply x and width by the image's width, y and height by its height, and send the message again."
+            )
+        if len(self.far) > max(1, self.boxes * (MOST_FAR_OF_CORNERS if self.corners else MOST_FAR)):
+            raise BadAnnotationsError(
+                f"{len(self.far)} of {self.boxes} boxes do not fit their images: {_first(self.far)}. Check that these are the images "
                 "that were annotated, and whether the parameter annotationFormat must be corners (url,x1,y1,x2,y2,class)."
             )
 
@@ -161,14 +178,28 @@ def _clipped(box: Box, size: Size) -> Box:
     return Box(left, top, right - left, bottom - top, box.label)
 
 
+def _is_share(box: Box) -> bool:
+    """Return whether a box can hardly be in pixels; as a fraction of its image's sides it may be as large as 1 x 1."""
+    return max(box.width, box.height) < SMALLEST_SIDE or max(box.x, box.y, box.width, box.height) <= 1
+
+
 def _sentence(box: Box, size: Size, *, left_out: bool) -> str:
-    place = f"box of {box.label} at x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} pixels"
+    place, image = _place(box), f"the image of {size[0]:g} x {size[1]:g}"
     if min(box.width, box.height) <= 0:
         return f"{place} has no area: left out"
-    image = f"the image of {size[0]:g} x {size[1]:g}"
+    if min(box.width, box.height) < SMALLEST_SIDE:
+        return f"{place} is smaller than a pixel: left out"
     return (
         f"{place} lies outside of {image}: left out" if left_out else f"{place} reaches beyond {image}: cut off there"
     )
+
+
+def _place(box: Box) -> str:
+    return f"box of {box.label} at x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} pixels"
+
+
+def _first(findings: Sequence[Finding]) -> str:
+    return "; ".join(f"{finding.where}: {finding.what}" for finding in islice(findings, 3))
 
 
 def _other_size(size: Size, said: Size, *, mended: bool) -> str:

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import requests
 from PIL import ExifTags, Image, ImageOps
 from requests.adapters import HTTPAdapter
@@ -49,10 +50,29 @@ class Fetched:
     cached: int = 0  # how many came from the cache
 
 
+class UnsupportedImageError(OSError):
+    """An image that decodes, but that no browser could show."""
+
+
 def open_rgb(path: Path) -> Image.Image:
-    """Decode an image as a browser shows it: EXIF rotation applied, 8-bit RGB."""
+    """Decode an image as a browser shows it: EXIF rotation applied, what is transparent over white, 8-bit RGB.
+
+    Raises:
+        OSError: the file is no image, or one with 32 bits a channel (`UnsupportedImageError`).
+    """
     with Image.open(path, formats=FORMATS) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+        shown = _with_8_bits(ImageOps.exif_transpose(image))
+    if shown.has_transparency_data:
+        shown = shown.convert("RGBA")
+        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return shown.convert("RGB")
+
+
+def _with_8_bits(image: Image.Image) -> Image.Image:
+    """Return the upper 8 of 16 bits; Pillow's own conversion makes everything above 255 white."""
+    if image.mode in ("I", "F"):
+        raise UnsupportedImageError("an image with 32 bits a channel: save it with 8 or 16 bits")
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
 
 
 def size_of(path: Path) -> tuple[int, int]:
@@ -125,6 +145,8 @@ class _Fetch:
                 pixels = image.width * image.height
             if pixels <= self.limits.image_pixels:
                 open_rgb(path)  # as the training will: broken EXIF data shows only there
+        except UnsupportedImageError as error:
+            raise FetchError(str(error), passing=False) from error
         except Exception as error:  # a decoder may raise anything on damaged bytes
             raise FetchError("not an image, or a truncated one", passing=False) from error
         if pixels > self.limits.image_pixels:

@@ -61,7 +61,7 @@ class Interruption:
             _say("SIGTERM: stopping")
             self._leave(EXIT_SIGTERM)
         elif not self.requested:
-            _say("SIGTERM: stopping after this step")
+            _say("SIGTERM: stopping as soon as nothing is lost")
             self._requested.set()
             patience = max(1.0, grace_seconds() - SPARE_SECONDS)
             timer = threading.Timer(patience, self._give_up)
@@ -69,7 +69,7 @@ class Interruption:
             timer.start()
 
     def _give_up(self) -> None:
-        _say("SIGTERM: there was no time to save; the training goes on from its last checkpoint")
+        _say("SIGTERM: the time is over; the training goes on from its last checkpoint")
         self._leave(EXIT_SIGTERM)
 
     def _hear(self, reader: socket.socket, _kept_open: socket.socket) -> None:

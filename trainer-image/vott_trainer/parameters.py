@@ -1,13 +1,12 @@
 """A message's parameters against what the plugin takes, with errors a labeller understands."""
 
-import json
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.urls import redact
+from vott_trainer.printable import printable
 
 
 def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
@@ -25,8 +24,8 @@ def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
 
 def shown(parameters: BaseModel) -> dict[str, Any]:
     """Return parameters as JSON for logs and reports: as the message names them, URLs without their query."""
-    redacted: dict[str, Any] = json.loads(redact(parameters.model_dump_json(by_alias=True)))
-    return redacted
+    fit: dict[str, Any] = printable(parameters.model_dump(mode="json", by_alias=True))
+    return fit
 
 
 def names(model: type[BaseModel]) -> list[str]:
@@ -38,5 +37,6 @@ def _explain(details: ErrorDetails) -> str:
     name = ".".join(str(part) for part in details["loc"])
     if details["type"] == "extra_forbidden":
         return f"there is no parameter {name!r}"
-    sentence = details["msg"][:1].lower() + details["msg"][1:]
+    said = details["msg"].removeprefix("Value error, ")  # pydantic's words before a validator's own
+    sentence = said[:1].lower() + said[1:]
     return f"parameter {name!r}: {sentence}, found {repr(details['input'])[:60]}"

@@ -10,26 +10,28 @@ from PIL import Image
 
 from vott_trainer import archive, plugins
 from vott_trainer.errors import UsageError
-from vott_trainer.evaluation import Prediction
+from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Prediction
 from vott_trainer.images import open_rgb
 from vott_trainer.settings import PredictSettings
 from vott_trainer.vision.drawing import draw
 
 
 def predict(settings: PredictSettings) -> list[Prediction]:
-    """Print one line an object (or a class of the whole image), best first, and write the image with them drawn.
+    """Print one line an object (or a class of the whole image), best first; write the image with them drawn, if asked to.
 
     Raises:
         UsageError: the model or the image can't be read, or the result can't be written.
     """
     image = _open(settings.image)
     with _unpacked(settings.model) as model_dir:
-        predictions = plugins.load(_plugin_name(model_dir, settings.model)).predict(model_dir, settings.image)
+        found = plugins.load(_plugin_name(model_dir, settings.model)).predict(model_dir, settings.image)
+    predictions = [one for one in found if one.score >= _lowest(one, settings.score)]
     for prediction in predictions:
         print(_line(prediction))
     if not predictions:
         print("nothing found")
-    _save(draw(image, predictions), settings.out)
+    if settings.out:
+        _save(draw(image, predictions), settings.out)
     return predictions
 
 
@@ -51,6 +53,11 @@ def _plugin_name(model_dir: Path, model: Path) -> str:
         raise UsageError(
             f"{model} is not a model of this trainer: it has no config.json that names its plugin."
         ) from error
+
+
+def _lowest(prediction: Prediction, asked: float | None) -> float:
+    """Return the score from which on a prediction is shown; of a whole image's classes all are, if nothing else was asked for."""
+    return asked if asked is not None else LOWEST_SCORE_SHOWN if prediction.box else 0.0
 
 
 def _line(prediction: Prediction) -> str:

@@ -10,11 +10,14 @@ from typing import Any, NoReturn
 
 from vott_trainer.destination import is_destination
 from vott_trainer.errors import InvalidParametersError, UsageError
+from vott_trainer.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.urls import read_argument
+from vott_trainer.urls import keep_credential_secret, keep_secret, read_argument
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0
+SECRET_FIELDS = {"AccountKey", "SharedAccessSignature"}  # of a connection string
+SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,12 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """One prediction: a model archive, an image, and where the drawn image goes."""
+    """One prediction: a model (archive or folder), an image, where the drawn image goes, if anywhere, and the lowest score shown."""
 
     model: Path
     image: Path
-    out: Path
+    out: Path | None = None
+    score: float | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,7 +82,7 @@ def callback_of(argv: Sequence[str]) -> str | None:
 
 def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TrainSettings:
     work_dir = environment.get("VOTT_WORK_DIR")
-    return TrainSettings(
+    settings = TrainSettings(
         plugin=arguments.plugin or environment.get("VOTT_TRAIN_PLUGIN") or DEFAULT_PLUGIN,
         annotations=read_argument("annotations", arguments.annotations),
         model=read_argument(
@@ -93,6 +97,19 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
         checkpoints=environment.get("VOTT_CHECKPOINTS", ""),
         checkpoint_seconds=_seconds(environment, "VOTT_CHECKPOINT_SECONDS", DEFAULT_CHECKPOINT_SECONDS),
     )
+    _keep_credentials_secret(settings, environment)
+    return settings
+
+
+def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, str]) -> None:
+    """Whatever a plugin or library prints: its credentials are known from here on."""
+    urls = (settings.annotations, settings.model, settings.status, settings.checkpoints)
+    for url in (*urls, settings.parameters.get("initialWeights")):
+        if isinstance(url, str):
+            keep_credential_secret(url)
+    fields = settings.storage.connection_string.split(";")
+    keep_secret(*(value for name, _, value in (field.partition("=") for field in fields) if name in SECRET_FIELDS))
+    keep_secret(*(environment.get(name, "") for name in SECRET_VARIABLES))
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -163,13 +180,35 @@ def _train_parser() -> argparse.ArgumentParser:
 
 def _predict_parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="vott_trainer predict", description="Draw what a trained model sees on an image.", allow_abbrev=False
+        prog="vott_trainer predict",
+        description="Print, and draw, what a trained model sees on an image.",
+        allow_abbrev=False,
     )
     parser.add_argument(
-        "--model", metavar="MODEL.tgz", type=Path, required=True, help="the archive that a training left"
+        "--model",
+        metavar="MODEL",
+        type=Path,
+        required=True,
+        help="what a training left: the archive model.tgz, or the folder of the unpacked files",
     )
     parser.add_argument("--image", metavar="IMAGE", type=Path, required=True, help="the image to look at")
     parser.add_argument(
-        "--out", metavar="OUT.jpg", type=Path, required=True, help="where to write the image with boxes and labels"
+        "--out", metavar="OUT.jpg", type=Path, help="where to write the image with boxes and labels (default: nowhere)"
+    )
+    parser.add_argument(
+        "--score",
+        metavar="SCORE",
+        type=_share,
+        help=f"show what has this score or more, 0 to 1 (default: {LOWEST_SCORE_SHOWN} for objects, all classes of a whole image)",
     )
     return parser
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text[:30]!r}")
+    return value

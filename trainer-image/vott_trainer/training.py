@@ -5,7 +5,8 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vott_trainer.checkpoints import Checkpoints
 from vott_trainer.destination import Destination
 from vott_trainer.errors import InterruptedTrainingError, TrainerError
 from vott_trainer.faults import recognised
+from vott_trainer.figures import plain
 from vott_trainer.interruption import PROCESS
 from vott_trainer.parameters import shown, validate
 from vott_trainer.plugins.base import Links, Plugin, Trained
@@ -88,7 +90,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
             plugin = plugins.load(settings.plugin)
             receivers: list[Receiver] = [one for one in (job, None if _uploads(plugin) else callback) if one]
             progress = Progress(reporter := Reporter(receivers))
-            model = _train(plugin, settings, progress, peers)
+            model, forget_checkpoints = _train(plugin, settings, progress, peers)
     except InterruptedTrainingError:
         reporter.close()
         raise
@@ -100,6 +102,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     last = progress.done(model)
     if job:
         job.send_surely(last)
+    forget_checkpoints()  # not before all is done: what fails until here is tried again
     _last_word(callback, job, progress, "succeeded", last.message)
     peers.end()
 
@@ -115,7 +118,10 @@ def explain(error: Exception) -> str:
     return redact(" ".join(text.split()))
 
 
-def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peers) -> UploadedModel:
+def _train(
+    plugin: Any, settings: TrainSettings, progress: Progress, peers: Peers
+) -> tuple[UploadedModel, Callable[[], None]]:
+    """Return the delivered model, and what to call when nothing of the training is needed any more."""
     parameters = validate(plugin.parameters, settings.parameters)
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
@@ -130,18 +136,19 @@ def _train(plugin: Any, settings: TrainSettings, progress: Progress, peers: Peer
             if _uploads(plugin)
             else delivery.deliver(settings, parameters, run, trained, model, work_dir)
         )
-        run.forget_checkpoints()
     log.info("model uploaded: %s, %d bytes, sha256 %s", delivered.url, delivered.size_bytes, delivered.sha256)
-    return delivered
+    return delivered, run.forget_checkpoints
 
 
 def _learn(plugin: Any, run: TrainingRun, parameters: BaseModel) -> Trained:
     if hasattr(plugin, "train"):
         itself: Plugin = plugin
-        return itself.train(run, parameters)
-    from vott_trainer.learning.learn import learn  # needs torch
+        trained = itself.train(run, parameters)
+    else:
+        from vott_trainer.learning.learn import learn  # needs torch
 
-    return learn(plugin, run, parameters)  # type: ignore[arg-type] # validated against plugin.parameters
+        trained = learn(plugin, run, parameters)  # type: ignore[arg-type] # validated against plugin.parameters
+    return replace(trained, metrics=plain(trained.metrics))
 
 
 def _run(

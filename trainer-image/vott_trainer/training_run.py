@@ -15,6 +15,8 @@ import requests
 from pydantic import BaseModel
 
 from vott_trainer import annotations, hygiene, images
+from vott_trainer.annotations import Annotations
+from vott_trainer.annotations import Annotations
 from vott_trainer.cache import Cache
 from vott_trainer.checkpoints import Checkpoint, Checkpoints
 from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
@@ -52,6 +54,7 @@ class TrainingRun:
         self.interruption = interruption or Interruption()
         self._work_dir, self._peers = work_dir, peers or Alone()
         self._parameters = parameters if isinstance(parameters, DataParameters) else DataParameters()
+        self._annotations: Annotations | None = None
         self._dataset: Dataset | None = None
         self.ranks = self._peers.ranks
         self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
@@ -79,24 +82,12 @@ class TrainingRun:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def annotations(self) -> annotations.Annotations:
-        """Fetch and read the annotation file; errors name it."""
-        path, url = self._work_dir / "annotations", self.links.annotations
-        with self._timed("annotations"):
-            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
-            if len(set(digests)) > 1:
-                raise TemporaryFailureError(
-                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
-                )
-            found = annotations.read(
-                path,
-                file_name(url),
-                annotation_format=self._parameters.annotation_format,
-                annotations_url=url,
-                images_url=self._parameters.images_url,
-            )
-        log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
-        return found
+    def annotations(self) -> Annotations:
+        """Fetch and read the annotation file, once; errors name it."""
+        if self._annotations is None:
+            self._annotations = self._read()
+            self.findings = self._annotations.findings
+        return self._annotations
 
     def dataset(self) -> Dataset:
         """Fetch the annotations and every image they name, once; what one node has to leave out, all leave out."""
@@ -110,6 +101,9 @@ class TrainingRun:
         told = self._peers.once_per_node(lambda: self._fetch_checkpoint(work))
         if not all(told) or len({json.loads(text)["sha256"] for text in told}) > 1:
             self.progress.anew()
+            if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.why_anew):
+                why = self.checkpoints.why_anew or "The nodes found different checkpoints."
+                self.note(f"{why} The training began anew.")
             return None
         here = json.loads(told[self.ranks.node])
         return Checkpoint(**here["checkpoint"]), Path(here["path"])
@@ -146,6 +140,24 @@ class TrainingRun:
             len(usable), self.seconds["images"], told[self.ranks.node]["cached"], len(urls) - len(usable),
         )  # fmt: skip
         return Dataset(clean, hygiene.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
+
+    def _read(self) -> Annotations:
+        path, url = self._work_dir / "annotations", self.links.annotations
+        with self._timed("annotations"):
+            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
+            if len(set(digests)) > 1:
+                raise TemporaryFailureError(
+                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
+                )
+            found = annotations.read(
+                path,
+                file_name(url),
+                annotation_format=self._parameters.annotation_format,
+                annotations_url=url,
+                images_url=self._parameters.images_url,
+            )
+        log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
+        return found
 
     def _fetch_annotations(self, path: Path) -> str:
         fetch_annotations(self.links.annotations, path)

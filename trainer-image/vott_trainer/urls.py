@@ -3,21 +3,46 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 
 from vott_trainer.errors import InvalidURLError
 
+REDACTED = "***"
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>()]*=[^\s\"'<>()]*|(?<=://)([^\s?\"'<>]*)\?[^\s\"'<>]*")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
 # The fields of an Azure SAS: account, service and user delegation.
 _SAS = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
 _SIGNED = {"awsaccesskeyid", "googleaccessid", "expires", "signature"}
 _ANY_USER_INFO = re.compile(r"(?<=://)[^/]*@")
+_SECRET_FIELD = re.compile("sig|token|key|secret|passw|credential", re.IGNORECASE)
+_SHORTEST_SECRET = 8  # characters; less would be found in any text
+_secrets: set[str] = set()  # of this process
+
+
+def keep_secret(*texts: str) -> None:
+    """Let `redact` cut these texts, too, also where no URL surrounds them."""
+    _secrets.update(form for text in texts if len(text) >= _SHORTEST_SECRET for form in (text, quote(text, safe="")))
+
+
+def keep_credential_secret(url: str) -> None:
+    """Let `redact` cut the credentials of a URL wherever they stand: its query, and of this each signature or token."""
+    query = urlsplit(url).query
+    fields = parse_qsl(query)
+    raw = [field.partition("=")[2] for field in query.split("&")]  # as it was sent, in whatever encoding
+    values = [value for name, value in fields if _SECRET_FIELD.search(name)]
+    keep_secret(query, unquote(query), *values, *(value for value in raw if unquote(value) in values))
 
 
 def redact(text: str) -> str:
-    """Return `text` (a URL, or any text with URLs in it) without queries and user names: those carry credentials."""
-    return _USER_INFO.sub("", _QUERY.sub(r"\1", text))
+    """Return `text` (a URL, or any text with URLs in it) without queries, user names and what is kept secret."""
+    return without_secrets(_USER_INFO.sub("", _QUERY.sub(r"\1", text)))
+
+
+def without_secrets(text: str) -> str:
+    """Return `text` without what `keep_secret` was told."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
 
 
 def redact_url(url: str) -> str:

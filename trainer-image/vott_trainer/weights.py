@@ -5,9 +5,7 @@ The metadata of each file tell the architecture and the labels, so that a class 
 
 import json
 import os
-import shutil
-import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vott_trainer.errors import InvalidParametersError
+from vott_trainer import archive
+from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.plugins.base import Run
 from vott_trainer.urls import is_http, redact_url
 
@@ -53,12 +52,19 @@ class Weights:
 
 
 def find(
-    run: Run, wanted: str | None, architecture: str, labels: Sequence[str], environment: Mapping[str, str] = os.environ
+    run: Run,
+    wanted: str | None,
+    architecture: str,
+    labels: Sequence[str],
+    environment: Mapping[str, str] = os.environ,
+    *,
+    known: Collection[str] = (),
 ) -> Weights | None:
     """Return what to begin with, as the parameter `initialWeights` says, and note it in the report; None is random weights.
 
     Args:
         environment: VOTT_WEIGHTS names the folder of the image's own weights, where it is not /opt/weights.
+        known: the architectures that the plugin has, for the message that says that they are of another one.
 
     Raises:
         InvalidParametersError: there are no such weights, or they are of another architecture.
@@ -71,7 +77,7 @@ def find(
         found = _fetched(run, wanted)
     if found is None:
         return None
-    _check_architecture(found, architecture)
+    _check_architecture(found, architecture, known)
     run.note(_sentence(found, labels))
     return found
 
@@ -138,15 +144,13 @@ def _fetched(run: Run, url: str) -> Weights:
     return _described(path, f"the model at {shown}")
 
 
-def _unpacked(archive: Path, shown: str, path: Path) -> Path:
+def _unpacked(packed: Path, shown: str, path: Path) -> Path:
     """Take the weights out of a model archive."""
     try:
-        with tarfile.open(archive, "r:gz") as tar, path.open("wb") as file:
-            if member := tar.extractfile(FILE):
-                shutil.copyfileobj(member, file)
-    except (OSError, tarfile.TarError, EOFError, KeyError) as error:
+        archive.take(packed, FILE, path)
+    except UsageError as error:
         raise InvalidParametersError(
-            f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error}). {REMEDY}"
+            f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error.__cause__}). {REMEDY}"
         ) from error
     return path
 
@@ -160,12 +164,16 @@ def _described(path: Path, origin: str) -> Weights:
     return Weights(path, origin, about.get("architecture"), about.get("labels"))
 
 
-def _check_architecture(found: Weights, architecture: str) -> None:
-    if found.architecture not in (None, architecture):
-        raise InvalidParametersError(
-            f"initialWeights: {found.origin} is a {found.architecture}, this training one of {architecture}. "
-            f"Set architecture to {found.architecture}, or name another model in initialWeights, and send the message again."
-        )
+def _check_architecture(found: Weights, architecture: str, known: Collection[str]) -> None:
+    if found.architecture in (None, architecture):
+        return
+    if found.architecture in known:
+        remedy = f"Set architecture to {found.architecture}, or name another model in initialWeights, and send the message again."
+    else:
+        remedy = f"This plugin has no such network. {REMEDY}" if known else REMEDY
+    raise InvalidParametersError(
+        f"initialWeights: {found.origin} is a {found.architecture}, this training one of {architecture}. {remedy}"
+    )
 
 
 def _sentence(found: Weights, labels: Sequence[str]) -> str:

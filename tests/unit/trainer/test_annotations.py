@@ -46,6 +46,9 @@ def test_boxes_of_one_image_are_gathered_and_labels_sorted(tmp_path: Path) -> No
         b'\xef\xbb\xbf"image","xmin","ymin","xmax","ymax","label"\r\n"https://store/a.jpg",1,2,4,6,"cat"\r\n',
         b"\nfilename,width,height,class,xmin,ymin,xmax,ymax\nhttps://store/a.jpg,640,480,cat,1,2,4,6\n",
         b"Label,X1,Y1,X2,Y2,URL\ncat,1,2,4,6,https://store/a.jpg\n",
+        b"https://store/a.jpg;1;2;3;4;cat\r\n",
+        b"https://store/a.jpg\t1\t2\t3\t4\tcat\n",
+        b"image;xmin;ymin;xmax;ymax;label\nhttps://store/a.jpg;1;2;4;6;cat\n",
     ],
     ids=[
         "no newline at the end",
@@ -58,6 +61,9 @@ def test_boxes_of_one_image_are_gathered_and_labels_sorted(tmp_path: Path) -> No
         "VoTT's export as VoTT writes it",
         "header in another order",
         "header in capitals",
+        "semicolons, as Excel writes them in much of Europe",
+        "tabs",
+        "header and semicolons",
     ],
 )
 def test_spelling_of_the_file_does_not_matter(content: bytes, tmp_path: Path) -> None:
@@ -74,6 +80,64 @@ def test_spelling_of_the_file_does_not_matter(content: bytes, tmp_path: Path) ->
 )
 def test_class_name_may_hold_commas(start: str, field: str, label: str, tmp_path: Path) -> None:
     assert parsed(f"{start}{field}\n".encode(), tmp_path).labels == [label]
+
+
+@pytest.mark.parametrize(
+    ("line", "label"),
+    [
+        ("https://store/a.jpg;1;2;3;4;cat, black", "cat, black"),
+        ("https://store/a.jpg;1;2;3;4;cat; black", "cat; black"),
+        ("https://store/a.jpg\t1\t2\t3\t4\tcat, black", "cat, black"),
+        ("https://store/a.jpg;cat", "cat"),
+        ("https://store/a.jpg\tcat; black", "cat; black"),
+        ("https://store/a;b.jpg,cat; black", "cat; black"),
+        ("https://store/a;b.jpg,1,2,3,4,cat; black", "cat; black"),
+    ],
+)
+def test_separator_is_told_by_what_the_line_then_says(line: str, label: str, tmp_path: Path) -> None:
+    assert parsed(f"{line}\n".encode(), tmp_path).labels == [label]
+
+
+def test_separator_is_told_also_where_the_message_names_the_format(tmp_path: Path) -> None:
+    content = b"https://store/a.jpg;10;20;40;60;cat\nhttps://store/b.jpg;;;;;\n"
+    assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
+
+
+def test_image_with_nothing_to_see_may_end_with_tabs(tmp_path: Path) -> None:
+    found = parsed(b"https://store/a.jpg\t1\t2\t3\t4\tcat\nhttps://store/b.jpg\t\t\t\t\t\n", tmp_path)
+    assert [len(image.boxes) for image in found.images] == [1, 0]
+    assert found.findings == []
+
+
+def test_decimal_comma_is_said_of_its_field(tmp_path: Path) -> None:
+    said = message(b"https://store/a.jpg;1,5;2;3,5;4;cat\n", tmp_path)
+    assert "line 1: expected x to be a number of pixels, found '1,5'" in said
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["image_name,xmin,ymin,xmax,ymax,label", "img,left,top,right,bottom,category", "image,x,y,w,h,label", "name,label"],
+)
+def test_header_with_unknown_names_is_said_to_be_one(header: str, tmp_path: Path) -> None:
+    said = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotations_url="https://store/file")
+    assert f"line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found '{header}'" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"<!DOCTYPE html><p>Sign in", "is a web page or XML, not an annotation file. Open its link in a browser"),
+        (b'\xef\xbb\xbf\n<?xml version="1.0"?><Error>', "is a web page or XML, not an annotation file"),
+        (GOOD_LINE.encode("utf-16"), "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8"),
+        (b"\xfe\xff" + GOOD_LINE.encode("utf-16-be"), "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8"),
+        (b"PK\x03\x04\x14\0", "is a ZIP archive or a workbook, not an annotation file"),
+    ],
+)
+@pytest.mark.parametrize("annotation_format", ["auto", "corners", "coco"])
+def test_file_of_another_kind_is_called_what_it_is(
+    annotation_format: str, content: bytes, words: str, tmp_path: Path
+) -> None:
+    assert message(content, tmp_path, annotation_format=annotation_format).startswith(f"annotations.csv {words}")
 
 
 def test_percent_encoded_url_is_kept_as_it_is(tmp_path: Path) -> None:

@@ -174,3 +174,18 @@ def test_statistics_of_many_images_are_kept() -> None:
     fresh = build("fcos_resnet50_fpn", LABELS, 96).state_dict()
     assert fresh.keys() - model.state_dict().keys() == {name for name in fresh if name.endswith("num_batches_tracked")}
     assert "num_batches_tracked" in str(build("fcos_tiny", LABELS, 96, trained=True).state_dict().keys())
+
+
+@pytest.mark.parametrize(
+    "name", ["fcos_tiny", "fcos_resnet50_fpn", "retinanet_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2"]
+)
+def test_anchors_keep_their_place_where_the_rest_is_computed_in_bfloat16(name: str) -> None:
+    model, seen = build(name, labels=2, image_size=128), []
+    for path, module in model.named_modules():
+        if path.endswith("anchor_generator"):
+            module.register_forward_hook(lambda _module, _args, anchors: seen.extend(one.dtype for one in anchors))
+    target = {"boxes": torch.tensor([[4.0, 4.0, 60.0, 60.0]]), "labels": torch.tensor([1])}
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model([torch.rand(3, 128, 96)], [target])
+    assert set(seen) == {torch.float32}
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}

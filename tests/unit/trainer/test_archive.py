@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vott_trainer.archive import digests, pack, unpack
+from vott_trainer.archive import digests, pack, take, unpack
 from vott_trainer.errors import UsageError
 
 
@@ -54,3 +54,15 @@ def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.tgz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive"):
         unpack(tmp_path / "m.tgz", tmp_path / "out")
+
+
+def test_one_file_is_taken_out_of_an_archive(tmp_path: Path) -> None:
+    pack(folder(tmp_path / "model", ["a/c.txt", "b.txt"], 1_000), tmp_path / "m.tgz")
+    take(tmp_path / "m.tgz", "a/c.txt", tmp_path / "taken")
+    assert (tmp_path / "taken").read_text(encoding="utf-8") == "a/c.txt"
+
+
+def test_file_that_an_archive_does_not_hold_is_said(tmp_path: Path) -> None:
+    pack(folder(tmp_path / "model", ["b.txt"], 1_000), tmp_path / "m.tgz")
+    with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive.*filename 'c\.txt' not found"):
+        take(tmp_path / "m.tgz", "c.txt", tmp_path / "taken")

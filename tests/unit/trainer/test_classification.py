@@ -3,6 +3,9 @@
 import io
 import json
 import random
+import threading
+import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,9 @@ from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugins.base import LabelledImage, Links, Trained
 from vott_trainer.plugins.classification import (
+    MEASURED_AT_ONCE,
     Classification,
+    ClassificationData,
     ClassificationParameters,
     load,
     scores,
@@ -28,7 +33,7 @@ from vott_trainer.plugins.classification import (
 from vott_trainer.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
-from vott_trainer.vision.crops import GREY, View, load_square, split_by_class
+from vott_trainer.vision.crops import GREY, Crop, View, load_square, split_by_class
 
 CPU = torch.device("cpu")
 
@@ -147,6 +152,64 @@ def test_every_architecture_scores_every_class(name: str) -> None:
     assert found.sum(dim=1).tolist() == pytest.approx([1, 1])
     heads = CLASSIFIERS[name].heads
     assert {tensor.shape[0] for key, tensor in model.state_dict().items() if key.startswith(heads[0].prefix)} == {5}
+
+
+class SmallMemory(torch.nn.Module):
+    """Scores images by their brightness, with room for so many at once."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        bright = images.mean(dim=(1, 2, 3))
+        return torch.stack((bright, 1 - bright), dim=1)
+
+
+def test_full_gpu_gets_fewer_images_at_once_and_scores_them_alike() -> None:
+    images = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8)
+    assert torch.equal(scores(SmallMemory(2), images, CPU), scores(SmallMemory(7), images, CPU))
+    with pytest.raises(torch.OutOfMemoryError):
+        scores(SmallMemory(0), images, CPU)
+
+
+class Fresh(Sequence[Crop]):
+    """Crops that are made when asked for, and counted as long as anybody holds their pixels."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.held, self.most = count, 0, 0
+        self.threads = set[int]()
+        self.lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        pixels = torch.full((3, 8, 8), index, dtype=torch.uint8)
+        with self.lock:
+            self.threads.add(threading.get_ident())
+            self.held += 1
+            self.most = max(self.most, self.held)
+        weakref.finalize(pixels, self.let_go)
+        return Crop(View(LabelledImage(f"https://store/{index}.png", Path(f"{index}.png"), []), "a"), pixels, index % 2)
+
+    def let_go(self) -> None:
+        with self.lock:
+            self.held -= 1
+
+
+def test_held_out_images_are_decoded_beside_and_never_all_held_at_once() -> None:
+    fresh = Fresh(10 * MEASURED_AT_ONCE + 1)
+    data = ClassificationData(fresh, fresh, ["a", "b"], {})
+    told = Classification().evaluate(SmallMemory(MEASURED_AT_ONCE), data, CPU)
+    assert told.confusion
+    assert sum(map(sum, told.confusion.counts)) == fresh.count
+    assert fresh.most <= 3 * MEASURED_AT_ONCE
+    assert threading.get_ident() not in fresh.threads
 
 
 def test_an_image_keeps_its_proportions_in_the_square(tmp_path: Path) -> None:

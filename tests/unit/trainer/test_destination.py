@@ -86,6 +86,7 @@ def test_checkpoints_may_lie_beside_the_model_where_the_link_reads_and_writes_se
         ("sp=rl&sig=SECRET", r"HTTP 403\): the link does not permit writing \(sp=rl\)"),
         ("sp=w&se=2026-05-31T10%3A00%3A00Z&sig=SECRET", r"HTTP 403\): the link expired at 2026-05-31 10:00 UTC"),
         ("sp=w&se=2026-05-31&sig=SECRET", "the link expired at 2026-05-31 00:00 UTC"),
+        ("sp=w&st=2026-06-01T01%3A00%3A00Z&sig=SECRET", "the link is not valid before 2026-06-01 01:00 UTC"),
         ("", "carries no SAS"),
         ("comp=list", "carries no SAS"),
     ],
@@ -142,13 +143,28 @@ def test_administrators_key_reaches_no_other_place(url: str) -> None:
     ],
 )
 def test_workload_identity_reaches_no_other_place(url: str) -> None:
-    with pytest.raises(UploadRefusedError, match="carries no SAS"):
+    """The list is named as whoever has to change it knows it."""
+    words = r"is not among the containers .* trainer\.modelStore\.containers \(VOTT_MODEL_CONTAINERS\), as a URL"
+    with pytest.raises(UploadRefusedError, match=words):
         resolve(url, access(f"{ACCOUNT}/models", "*", connection="", **IDENTITY), NOW)
 
 
-def test_url_without_a_container_is_refused() -> None:
-    with pytest.raises(InvalidURLError, match="names no container"):
-        resolve(f"{ACCOUNT}/?{SAS}", StorageAccess(), NOW)
+@pytest.mark.parametrize("path", ["/", "/model.tgz"])
+def test_url_without_a_container_is_refused_as_it_was_sent(path: str) -> None:
+    with pytest.raises(InvalidURLError, match=re.escape(f"{ACCOUNT}{path} names no container")):
+        resolve(f"{ACCOUNT}{path}?{SAS}", StorageAccess(), NOW)
+
+
+def test_single_files_below_a_link_for_one_blob_are_refused() -> None:
+    with pytest.raises(InvalidURLError, match=r"models/cats/ ends in a slash, .* \(sr=b\)"):
+        resolve(f"{ACCOUNT}/models/cats/?sr=b&{SAS}", StorageAccess(), NOW)
+
+
+@pytest.mark.parametrize("environment", [{}, IDENTITY])
+@pytest.mark.parametrize("url", ["https://uploads.example/7", "http://localhost:8000/out"])
+def test_server_that_is_no_store_gets_no_word_of_a_sas(url: str, environment: dict[str, str]) -> None:
+    with pytest.raises(UploadRefusedError, match=f"^{url} is neither an Azure container nor a bucket"):
+        resolve(url, StorageAccess(environment=environment), NOW)
 
 
 def test_broken_connection_string_is_not_shown() -> None:
@@ -232,7 +248,7 @@ def test_names_that_lead_out_of_the_bucket_are_refused(url: str) -> None:
 
 
 def test_amazons_bucket_of_the_same_name_is_not_that_of_the_administrators_server() -> None:
-    with pytest.raises(UploadRefusedError, match="carries no SAS"):
+    with pytest.raises(UploadRefusedError, match="nor a bucket of this installation"):
         resolve("https://models.s3.amazonaws.com/cats", buckets("models", **MINIO), NOW)
 
 
@@ -248,6 +264,7 @@ def test_bucket_without_an_identity_is_refused() -> None:
         "https://storage.googleapis.com/models/id.tgz?X-Goog-Signature=SECRET",
         "https://models.s3.amazonaws.com/id.tgz?AWSAccessKeyId=id&Signature=SECRET&Expires=1780272001",
         "https://uploads.example/one?token=SECRET",
+        "https://uploads.example/one?sig=SECRET",
     ],
 )
 def test_presigned_link_is_taken_as_it_is(url: str) -> None:
@@ -323,6 +340,19 @@ def model(tmp_path: Path) -> Path:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(("name", "object_"), [("model.tgz", "model.tgz"), ("", "manifest.json")])
+def test_what_lies_there_is_looked_at_and_not_left_on_the_disk(
+    name: str, object_: str, model: Path, tmp_path: Path
+) -> None:
+    (work := tmp_path / "work").mkdir()
+    destination = Destination(FolderStore(tmp_path / "store"), name)
+    assert destination.look(work) is None
+    uploaded = destination.deliver(model, tmp_path)
+    assert destination.look(work) == uploaded
+    assert uploaded.url == destination.url == (tmp_path / "store" / object_).as_uri()
+    assert list(work.iterdir()) == []
 
 
 def test_report_lies_beside_an_archive_that_holds_it_too(model: Path, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
+from vott_trainer.hygiene import clean
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugins.base import LabelledImage, Links, Trained
@@ -117,6 +119,24 @@ def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -
         train(annotated(server, 1), tmp_path, QUICK)
 
 
+def test_classes_of_whole_images_are_refused_before_an_image_is_fetched(server: HttpServer, tmp_path: Path) -> None:
+    lines = [f"{server.serve(f'/{number}.png', b'never asked for')},cat\n" for number in range(3)]
+    with pytest.raises(
+        BadAnnotationsError, match='the class of whole images, and hold no box.*"plugin": "classification"'
+    ):
+        train(server.serve("/a.csv", "".join(lines).encode()), tmp_path, QUICK)
+    assert not (tmp_path / "images").exists()
+
+
+def test_annotations_are_fetched_once_and_their_findings_kept(server: HttpServer, tmp_path: Path) -> None:
+    lines = [f"{server.url}/{number}.png,1,2,3,4,cat\n" for number in range(12)]
+    url = server.serve("/a.csv", "".join([*lines, "broken\n"]).encode())
+    run = TrainingRun(Links(url, "http://host/model", None), tmp_path, Progress(lambda *_: None))
+    assert run.annotations().findings == run.findings != []
+    server.always["/a.csv"] = Answer(404)
+    assert len(run.annotations().images) == 12
+
+
 def test_boxes_that_all_lie_outside_are_bad_annotations(server: HttpServer, tmp_path: Path) -> None:
     urls = [server.serve(f"/{number}.png", image_with_shapes(number)[0]) for number in range(3)]
     annotations = server.serve("/a.csv", "".join(f"{url},5000,5000,10,10,cat\n" for url in urls).encode())
@@ -162,11 +182,23 @@ def test_both_sides_of_a_split_have_an_image_with_objects(fraction: float, image
 
 def test_box_is_scaled_with_its_image_and_cut_at_its_edge(tmp_path: Path) -> None:
     image = labelled(tmp_path / "a.png", 0)
-    boxes = [Box(-20, 10, 60, 50, "a"), Box(150, 110, 500, 500, "b"), Box(400, 10, 20, 20, "a")]
+    boxes = [Box(-20, 10, 60, 50, "a"), Box(150, 110, 500, 500, "b")]
     sample = load_sample(LabelledImage(image.url, image.path, boxes), ["a", "b"], image_size=80)
     assert sample.pixels.shape == (3, 60, 80)
     assert sample.boxes.tolist() == [[0, 5, 20, 30], [75, 55, 80, 60]]
     assert sample.labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("size", [(1003, 4000), (4000, 1003)])
+def test_no_box_that_was_accepted_is_lost_where_the_image_shrinks(size: tuple[int, int], tmp_path: Path) -> None:
+    Image.new("RGB", size).save(path := tmp_path / "a.png")
+    width, height = size
+    boxes = [Box(width - 1, height - 1, 1, 1, "a"), Box(0, 0, 1, 1, "a"), Box(0.1, 0.2, 1, 1, "a")]
+    (image,), _ = clean([LabelledImage("https://store/a.png", path, boxes)])
+    sample = load_sample(image, ["a"], image_size=80)
+    assert len(sample.boxes) == len(sample.labels) == len(image.boxes) == 3
+    assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
+    assert (sample.boxes[:, 2:] <= torch.tensor(sample.pixels.shape[:0:-1])).all()
 
 
 @pytest.mark.parametrize("mirror", [True, False])

@@ -146,6 +146,30 @@ def test_images_of_one_size_go_through_the_network_together_and_none_is_padded(s
     assert model.shapes == [[(3, SIZE * HEIGHT // WIDTH, SIZE)] * 6]
 
 
+class SmallMemory(nn.Module):
+    """Passes images on to another network, and has room for so many at once."""
+
+    def __init__(self, model: nn.Module, room: int) -> None:
+        super().__init__()
+        self.model, self.room = model, room
+
+    def forward(self, images: list[Tensor]) -> object:
+        if len(images) > self.room:
+            raise torch.OutOfMemoryError
+        return self.model(images)
+
+
+def test_full_gpu_gets_fewer_images_at_once_and_the_same_is_measured(samples: Samples) -> None:
+    told = Told(truth(samples))
+    assert evaluate(SmallMemory(told, 2), samples, LABELS, CPU) == measure(truth(samples), samples)
+    assert [len(at_once) for at_once in told.shapes] == [1, 2, 1, 2]
+
+
+def test_gpu_without_room_for_one_image_is_out_of_memory(samples: Samples) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(SmallMemory(Told([]), 0), samples, LABELS, CPU)
+
+
 def test_class_without_held_out_objects_has_no_average_precision(samples: Samples) -> None:
     told = evaluate(Told(truth(samples)), samples, [*LABELS, "unicorn"], CPU)
     assert told.per_class["unicorn"] == {"precision": 0.0, "recall": 0.0, "count": 0.0}
@@ -169,6 +193,40 @@ def test_prediction_takes_an_object_of_its_own_class_rather_than_a_nearer_one() 
 def test_object_is_found_once_by_the_surest_prediction() -> None:
     there, sure, doubtful = seen("circle", 0, 10), seen("circle", 2, 10, 0.9), seen("circle", 0, 10, 0.6)
     assert matching.pairs([there], [doubtful, sure]) == [(there, sure), (None, doubtful)]
+
+
+@pytest.mark.parametrize(
+    ("second", "repeated"),
+    [
+        (("circle", 5, 10), True),  # IoU 1/3
+        (("circle", -20, 50), True),  # its centre lies in the object
+        (("circle", 8, 10), False),
+        (("square", 2, 10), False),
+    ],
+)
+def test_second_box_of_a_found_object_is_repeated_and_no_imagined_object(
+    second: tuple[str, float, float], repeated: bool
+) -> None:
+    found, again = seen("circle", 0, 10, 0.9), seen(*second, score=0.6)
+    told = matching.example(Path("a"), "a", [seen("circle", 0, 10)], [found, again])
+    assert (told.repeated, told.wrong) == (([again], []) if repeated else ([], [again]))
+    assert not told.right
+    counted = matching.confusion(["circle", "square"], [told])
+    assert sum(counted.repeated) == repeated
+    assert sum(counted.counts[-1]) == (not repeated)
+    assert counted.counts[0][0] == 1
+
+
+def test_repeated_box_costs_precision_as_an_imagined_one_does() -> None:
+    twice = [seen("circle", 0, 10, 0.9), seen("circle", 2, 10, 0.6)]
+    counted = matching.confusion(["circle"], [matching.example(Path("a"), "a", [seen("circle", 0, 10)], twice)])
+    assert matching.per_class(counted, ["circle"])["circle"]["precision"] == 0.5
+
+
+def test_second_box_around_a_missed_object_is_no_repetition() -> None:
+    loose = seen("circle", 5, 10, 0.9)
+    told = matching.example(Path("a"), "a", [seen("circle", 0, 10)], [loose])
+    assert (told.repeated, told.wrong, len(told.missed)) == ([], [loose], 1)
 
 
 def seen(label: str, x: float, side: float, score: float = 1.0) -> Prediction:

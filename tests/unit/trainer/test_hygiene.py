@@ -1,5 +1,6 @@
 """What is found in data whose files are sound, what becomes of it, and when it is too much."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -76,9 +77,40 @@ def test_rounding_at_the_edge_is_not_worth_a_word(album: Album) -> None:
     assert findings == []
 
 
-def test_box_smaller_than_a_pixel_is_kept_inside_its_image(album: Album) -> None:
-    tiny = Box(10, 10, 0.5, 0.5, "cat")
-    assert clean([*album.good(), album.image(tiny)])[0][-1].boxes == [tiny]
+@pytest.mark.parametrize("box", [Box(0.1, 0.1, 1, 1, "cat"), Box(33.3, 20, 1.1, 1.0, "cat"), Box(99, 59, 1, 1, "cat")])
+def test_box_of_a_pixel_is_kept_whatever_rounding_does_to_its_sides(box: Box, album: Album) -> None:
+    cleaned, findings = clean([*album.good(), album.image(box)])
+    assert cleaned[-1].boxes == [Box(*(pytest.approx(v) for v in (box.x, box.y, box.width, box.height)), "cat")]
+    assert findings == []
+
+
+@pytest.mark.parametrize(
+    "box", [Box(10, 10, 0.5, 0.5, "cat"), Box(10, 10, 0.5, 9, "cat"), Box(0.1, 0.2, 0.3, 0.4, "cat")]
+)
+def test_box_smaller_than_a_pixel_is_left_out_and_told(box: Box, album: Album) -> None:
+    cleaned, (finding,) = clean([*album.good(), album.image(box)])
+    assert cleaned[-1].boxes == []
+    assert finding.what.endswith("pixels is smaller than a pixel: left out")
+
+
+@pytest.mark.parametrize("whole", [Box(0, 0, 1, 1, "cat"), Box(0.2, 0.1, 0.6, 1, "cat")])
+def test_boxes_in_fractions_of_their_images_are_refused_with_what_to_do(whole: Box, album: Album) -> None:
+    images = [album.image(Box(0.525, 0.24, 0.002, 0.003, "cat"), whole) for _ in range(3)]
+    with pytest.raises(BadAnnotationsError) as error:
+        clean(images, {images[0].url: (1000, 600)})
+    said = str(error.value)
+    assert (
+        "6 of 6 boxes are smaller than a pixel: https://store/0.png: box of cat at x 0.525, y 0.24, 0.002 x 0.003"
+        in said
+    )
+    assert "multiply x and width by the image's width" in said
+    assert "SECRET" not in said
+
+
+def test_boxes_of_a_large_image_that_shrink_to_nothing_are_no_fractions(album: Album) -> None:
+    images = [*album.good(2), *(album.image(Box(10, 10, 9, 9, "cat")) for _ in range(6))]
+    cleaned, _ = clean(images, {image.url: (2000, 1200) for image in images[2:]})
+    assert [len(image.boxes) for image in cleaned] == [2, 2, 0, 0, 0, 0, 0, 0]
 
 
 def test_boxes_that_mostly_do_not_fit_are_refused_with_the_likely_reason(album: Album) -> None:
@@ -89,6 +121,32 @@ def test_boxes_that_mostly_do_not_fit_are_refused_with_the_likely_reason(album: 
     assert "6 of 9 boxes do not fit their images: https://store/0.png: box of dog at x 50" in said
     assert "annotationFormat must be corners" in said
     assert "SECRET" not in said
+
+
+def centred(rng: random.Random) -> tuple[float, float, float, float]:
+    """The corners of an object near the middle of its image."""
+    sides = [(side, rng.uniform(0.2, 0.5) * side, side * rng.gauss(0.5, 0.05)) for side in (WIDTH, HEIGHT)]
+    (x1, x2), (y1, y2) = ((middle - length / 2, middle + length / 2) for _, length, middle in sides)
+    return x1, y1, x2, y2
+
+
+def test_forgotten_corners_of_centred_objects_are_refused(album: Album) -> None:
+    rng = random.Random(0)
+    images = [album.image(Box(*centred(rng), "cat")) for _ in range(100)]
+    with pytest.raises(BadAnnotationsError, match="annotationFormat must be corners"):
+        clean(images)
+
+
+def test_centred_objects_that_are_no_corners_stay(album: Album) -> None:
+    rng = random.Random(0)
+    corners = [centred(rng) for _ in range(100)]
+    images = [album.image(Box(x1, y1, x2 - x1, y2 - y1, "cat")) for x1, y1, x2, y2 in corners]
+    assert clean(images) == (images, [])
+
+
+def test_a_few_boxes_far_beyond_their_images_are_cut_where_others_can_be_no_corners(album: Album) -> None:
+    images = [*album.good(8), *(album.image(Box(70, 30, 75, 60, "cat")) for _ in range(4))]
+    assert [len(image.boxes) for image in clean(images)[0]] == [2] * 8 + [1] * 4
 
 
 def test_image_of_another_size_than_annotated_has_its_boxes_scaled(album: Album) -> None:

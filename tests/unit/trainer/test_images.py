@@ -4,6 +4,7 @@ import struct
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -25,6 +26,16 @@ def jpeg_with_broken_exif() -> bytes:
     exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + width + orientation + bytes(4)
     Image.new("RGB", (40, 20)).save(file := BytesIO(), "JPEG", exif=exif)
     return file.getvalue()
+
+
+def tiff(image: Image.Image) -> bytes:
+    image.save(file := BytesIO(), "TIFF")
+    return file.getvalue()
+
+
+def gradient(kind: str) -> Image.Image:
+    """256 shades from black to white, side by side."""
+    return Image.fromarray(np.tile(np.arange(256, dtype=kind) * (257 if "2" in kind else 1), (4, 1)))
 
 
 def fetch(urls: list[str], folder: Path, limits: Limits | None = None) -> Fetched:
@@ -51,8 +62,10 @@ def test_all_images_come_and_progress_is_told(server: HttpServer, tmp_path: Path
         (b"<html>sign in</html>", "not an image, or a truncated one"),
         (b"x" * 5000, "larger than the limit of 0 MiB"),
         (png(Image.new("L", (300, 300))), "more than 50,000 pixels"),
+        (tiff(Image.new("F", (20, 20))), "an image with 32 bits a channel: save it with 8 or 16 bits"),
+        (tiff(Image.new("I", (20, 20))), "an image with 32 bits a channel: save it with 8 or 16 bits"),
     ],
-    ids=["truncated", "broken EXIF", "no image", "too many bytes", "too many pixels"],
+    ids=["truncated", "broken EXIF", "no image", "too many bytes", "too many pixels", "32-bit float", "32-bit"],
 )
 def test_bad_image_is_left_out_with_its_reason(content: bytes, why: str, server: HttpServer, tmp_path: Path) -> None:
     bad = server.serve("/bad.png", content) + "?sig=SECRET"
@@ -88,6 +101,21 @@ def test_image_is_read_as_a_browser_shows_it(suffix: str, orientation: int, tmp_
     exif[0x0112] = orientation  # from 5 on: rotate by 90 degrees to show it
     image.save(path := tmp_path / f"turned.{suffix}", exif=exif)
     assert open_rgb(path).size == size_of(path) == ((40, 20) if orientation < 5 else (20, 40))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff"])
+@pytest.mark.parametrize("kind", ["u1", "<u2", ">u2"])
+def test_grey_is_as_dark_with_16_bits_as_with_8(kind: str, suffix: str, tmp_path: Path) -> None:
+    gradient(kind).save(path := tmp_path / f"grey.{suffix}")
+    assert np.asarray(open_rgb(path))[0].tolist() == [[shade] * 3 for shade in range(256)]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_are_shown_over_white(mode: str, tmp_path: Path) -> None:
+    image = Image.new("RGBA", (2, 1), (0, 0, 0, 0))
+    image.putpixel((1, 0), (0, 0, 0, 255))
+    image.convert(mode).save(path := tmp_path / "transparent.png")
+    assert np.asarray(open_rgb(path)).tolist() == [[[255] * 3, [0] * 3]]
 
 
 def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServer, tmp_path: Path) -> None:

@@ -11,6 +11,10 @@ from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.learning import Data, learn, schedule
+from vott_trainer.learning.batches import Batches
+from vott_trainer.learning.loop import Course, Loop
+from vott_trainer.learning.state import State
+from vott_trainer.ranks import Ranks
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
 
@@ -79,6 +83,44 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path: Path) -> None
 
     with pytest.raises(NonFiniteLossError, match=r"became inf at epoch 2, step 2, images point \d+, point"):
         learn(Infinite(), toy_run(tmp_path), PARAMETERS)
+
+
+def test_a_gradient_that_is_not_finite_names_its_own_step(tmp_path: Path) -> None:
+    class Steep(Toy):
+        steps: ClassVar[int] = 0
+
+        def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            type(self).steps += 1
+            losses = dict(super().loss(model, batch))
+            if self.steps == 5:
+                next(model.parameters()).register_hook(lambda gradient: gradient * torch.nan)  # type: ignore[no-untyped-call]
+            return losses
+
+    with pytest.raises(NonFiniteLossError, match=r"The gradient became nan at epoch 2, step 2, images point"):
+        learn(Steep(), toy_run(tmp_path), PARAMETERS)
+
+
+def test_an_error_names_only_some_of_many_images(tmp_path: Path) -> None:
+    class Infinite(Toy):
+        def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: loss * torch.inf for name, loss in super().loss(model, batch).items()}
+
+    with pytest.raises(NonFiniteLossError, match=r"images (point \d+, ){9}point \d+ and 8 others\."):
+        learn(Infinite(), toy_run(tmp_path), PARAMETERS.model_copy(update={"batch_size": 18}))
+
+
+def test_several_processes_find_in_how_many_parts_a_step_fits_before_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin, run = SmallMemory(2), toy_run(tmp_path)
+    data = plugin.data(run, PARAMETERS)
+    batches = Batches(plugin, data.training, batch_size=6, seed=0, ranks=Ranks(), workers=1)
+    state = State(plugin.model(data, PARAMETERS), learning_rate=0.1, steps=9, ema_decay=0.0)
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    monkeypatch.setattr("vott_trainer.learning.group.most", lambda here: 2 * here)  # another one needs more
+    Loop(plugin, state, batches, Course(3, 0), run, lambda _model: Evaluation({})).fit_memory()
+    assert (batches.parts, state.parts) == (8, 8)
+    assert same(dict(state.model.state_dict()), before)
 
 
 def test_early_stopping_takes_the_best_model(tmp_path: Path) -> None:

@@ -68,11 +68,20 @@ def test_a_file_that_defines_plugin_is_imported_with_what_lies_beside_it(
     assert plugin.train(None, None).metrics == {"answer": 42.0}  # type: ignore[union-attr, arg-type]
 
 
-@pytest.mark.parametrize("definition", ["Plugin = Mine", "from mine_elsewhere import Mine as Plugin"])
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "Plugin = Mine",
+        "Plugin: type = Mine",
+        "if True:\n    Plugin = Mine",
+        "try:\n    class Plugin(Mine): ...\n    Plugin.__name__ = 'Mine'\nexcept ImportError: ...",
+        "from mine_elsewhere import Mine as Plugin",
+    ],
+)
 def test_plugin_may_be_another_name_of_the_class(definition: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
     body = PLUGIN.format(helper="math").replace("ANSWER", "pi").replace("class Plugin", "class Mine")
     write(tmp_path / "renamed/mine_elsewhere.py", body)
-    write(tmp_path / "renamed/plugin.py", f"{body if 'import' not in definition else ''}\n{definition}\n")
+    write(tmp_path / "renamed/plugin.py", f"{body if 'elsewhere' not in definition else ''}\n{definition}\n")
     assert type(plugins.load("renamed", mounted)).__name__ == "Mine"
 
 
@@ -80,6 +89,15 @@ def test_plugin_may_be_another_name_of_the_class(definition: str, mounted: Mappi
 def test_any_other_file_is_a_script_and_not_imported(path: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / path, SCRIPT)
     assert isinstance(plugins.load("old", mounted), Script)
+
+
+@pytest.mark.parametrize("line", ["from vott_trainer.plugins.base import Run", "import vott_trainer.errors as errors"])
+def test_a_plugin_without_the_name_plugin_is_not_run_as_a_script(
+    line: str, mounted: Mapping[str, str], tmp_path: Path
+) -> None:
+    path = write(tmp_path / "mine.py", f"{line}\nclass MyPlugin: ...\ndef make():\n    Plugin = MyPlugin\n")
+    told = broken("mine", mounted)
+    assert f"({path}) uses vott_trainer, but its top level defines no Plugin. Call its class Plugin" in told
 
 
 def test_the_hidden_folders_of_a_mounted_configmap_are_no_plugins(mounted: Mapping[str, str], tmp_path: Path) -> None:
@@ -112,7 +130,9 @@ def test_an_import_error_further_down_names_that_file(mounted: Mapping[str, str]
 
 def test_a_syntax_error_names_file_and_line(mounted: Mapping[str, str], tmp_path: Path) -> None:
     path = write(tmp_path / "mine/plugin.py", "import math\ndef train(:\n")
-    assert re.search(rf"SyntaxError: .*\({re.escape(str(path))}, line 2\)", broken("mine", mounted))
+    told = broken("mine", mounted)
+    assert re.search(rf"SyntaxError: .*\({re.escape(str(path))}, line 2\)", told)
+    assert told.count("line 2") == 1
 
 
 def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tmp_path: Path) -> None:

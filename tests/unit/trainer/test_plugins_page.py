@@ -79,9 +79,10 @@ def test_the_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_p
 
 
 def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: Path) -> None:
-    namespace: dict[str, Any] = {}
-    exec(OWN, namespace)
-    plugin = namespace["MeanColour"]()
+    """Mounted as the page says: a folder of an image's."""
+    (tmp_path / "plugins/mean-colour").mkdir(parents=True)
+    (tmp_path / "plugins/mean-colour/plugin.py").write_text(OWN)
+    plugin: Any = plugins.load("mean-colour", {"VOTT_PLUGINS": str(tmp_path / "plugins")})
     run = TrainingRun(Links(annotated(server, 3), "", None), tmp_path, Progress())
     trained = plugin.train(run, plugin.parameters(epochs=2))
     assert 100 < trained.metrics["brightness"] < 200

@@ -3,15 +3,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
-from vott_trainer.errors import InterruptedTrainingError
+from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.learning import Data, learn
+from vott_trainer.learning.state import State
+from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
 
 EPOCHS, STEPS = 4, 3  # 18 points to learn from, 6 a step
@@ -52,6 +56,11 @@ def as_toy(plugin: Toy) -> Toy:
     return plugin
 
 
+def went_on(run: TrainingRun) -> bool:
+    """Whether it did not begin anew: that would give the same weights, too."""
+    return any("went on from epoch" in note for note in run.notes)
+
+
 def interrupted(run: TrainingRun, step: int) -> None:
     with pytest.raises(InterruptedTrainingError):
         learn(as_toy(StopsAt(step, run.interruption.request)), run, PARAMETERS)
@@ -66,7 +75,7 @@ def test_a_training_stopped_by_sigterm_at_any_step_ends_with_the_same_weights(
     trained = learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
-    assert any("went on from epoch" in note for note in run.notes)
+    assert went_on(run)
 
 
 @pytest.mark.parametrize("step", range(2, EPOCHS * STEPS + 1))
@@ -82,6 +91,7 @@ def test_a_training_killed_at_any_step_goes_on_from_its_last_checkpoint(
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
+    assert went_on(run)
 
 
 def test_a_training_interrupted_again_and_again_ends_with_the_same_weights(
@@ -92,6 +102,7 @@ def test_a_training_interrupted_again_and_again_ends_with_the_same_weights(
     run = toy_run(tmp_path / "last", store=tmp_path / "store")
     learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
+    assert sum("went on from epoch" in note for note in run.notes) == EPOCHS * STEPS - 1
 
 
 def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
@@ -107,6 +118,7 @@ def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[s
     trained = learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
     assert all("accuracy" in row for row in trained.history)
+    assert went_on(run)
 
 
 def test_without_a_place_for_checkpoints_the_next_attempt_begins_anew(
@@ -140,7 +152,8 @@ def test_a_damaged_index_means_that_all_begins_anew(
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
-    assert not run.notes
+    assert not went_on(run)
+    assert any("could not be read" in note and "began anew" in note for note in run.notes)
 
 
 def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -148,7 +161,102 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) ->
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(Toy(), run, PARAMETERS.model_copy(update={"epochs": 5}))
     assert len(trained.history) == 5
-    assert not run.notes
+    assert any("is of other images or parameters. The training began anew" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [{"ema_decay": 0.0}, {"early_stopping": 2}, {"gradient_accumulation_steps": 3}, {"seed": 5}],
+    ids=lambda variant: next(iter(variant)),
+)
+def test_what_changes_the_course_of_a_training_goes_on_too(variant: dict[str, Any], tmp_path: Path) -> None:
+    parameters = PARAMETERS.model_copy(update=variant)
+    whole, first = toy_run(tmp_path / "whole"), toy_run(tmp_path / "first", store=tmp_path / "store")
+    learn(Toy(), whole, parameters)
+    with pytest.raises(InterruptedTrainingError):
+        learn(as_toy(StopsAt(8, first.interruption.request)), first, parameters)
+    second = toy_run(tmp_path / "second", store=tmp_path / "store")
+    learn(Toy(), second, parameters)
+    assert same(weights(second), weights(whole))
+    assert went_on(second)
+
+
+def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
+
+    class Graded(Toy):
+        figures: ClassVar[list[float]] = [0.5, 0.9, 0.7, 0.6, 0.9, 0.9]
+
+        def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
+            return Evaluation({"figure": self.figures.pop(0)})
+
+    class DiesInExport(Graded):
+        def export(self, model: nn.Module, data: Data, parameters: Any, folder: Path) -> dict[str, Any]:
+            super().export(model, data, parameters, folder)
+            raise DiedError
+
+    parameters = PARAMETERS.model_copy(update={"epochs": 8, "early_stopping": 2})
+    first = toy_run(tmp_path / "first", store=tmp_path / "store")
+    with pytest.raises(DiedError):
+        learn(as_toy(DiesInExport()), first, parameters)
+    second = toy_run(tmp_path / "second", store=tmp_path / "store")
+    trained = learn(as_toy(Graded()), second, parameters)
+    assert len(trained.history) == 4
+    assert same(weights(second), weights(first))
+    assert went_on(second)
+
+
+def test_a_checkpoint_of_a_gpu_without_scaling_serves_one_that_needs_it() -> None:
+    bf16, fp16 = (State(nn.Linear(2, 2), learning_rate=0.1, steps=5, ema_decay=0.0) for _ in range(2))
+    fp16.scaler = torch.GradScaler("cpu", enabled=True)
+    fp16.restore(bf16.captured())
+    assert fp16.scaler.is_enabled()
+
+
+def test_a_checkpoint_that_does_not_fit_the_network_any_more_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
+    monkeypatch.setattr(Toy, "model", lambda *_args: nn.Linear(2, 2))
+    run = toy_run(tmp_path / "second", store=tmp_path / "store")
+    trained = learn(Toy(), run, PARAMETERS)
+    assert len(trained.history) == EPOCHS
+    assert any("did not fit this training, which began anew" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("lost", ["index.json", "0.pt"])
+def test_a_store_that_does_not_answer_is_asked_again_later_and_nothing_is_overwritten(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
+    kept = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    get = FolderStore.get
+
+    def silent(store: FolderStore, name: str, file: Path) -> bool:
+        if name == lost:
+            raise TemporaryFailureError("HTTP 503")
+        return get(store, name, file)
+
+    monkeypatch.setattr(FolderStore, "get", silent)
+    with pytest.raises(TemporaryFailureError):
+        learn(Toy(), toy_run(tmp_path / "second", store=tmp_path / "store"), PARAMETERS)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == kept
+
+
+def test_metrics_of_other_libraries_can_be_saved_and_read_again(tmp_path: Path) -> None:
+    class Numpy(Toy):
+        def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
+            return Evaluation({"figure": np.float64(0.5), "never": np.nan})
+
+    first = toy_run(tmp_path / "first", store=tmp_path / "store")
+    with pytest.raises(InterruptedTrainingError):
+        learn(as_toy(type("N", (Numpy, StopsAt), {})(7, first.interruption.request)), first, PARAMETERS)
+    second = toy_run(tmp_path / "second", store=tmp_path / "store")
+    learn(as_toy(Numpy()), second, PARAMETERS)
+    assert went_on(second)
+    assert second.progress.snapshot.metrics == {"figure": 0.5}
 
 
 def test_progress_does_not_fall_back_while_the_data_is_fetched_again(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from vott_trainer.plugins.script import Script, ScriptError
 from vott_trainer.progress import Progress
 from vott_trainer.training_run import TrainingRun
 
+TOKEN = "SECRET0123456789"
 LINKS = Links("https://store/a.csv?sig=SECRET", "https://store/models/1.tgz?sig=SECRET", "https://callback/?sig=SECRET")
 Write = Callable[[str], Script]
 
@@ -97,6 +98,29 @@ def test_output_reaches_the_log_without_secrets(
     assert "SECRET" not in out + err + str(error)
 
 
+def test_a_line_of_any_length_shows_no_secret(
+    script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = "import sys\nprint('x' * 9_980, sys.argv[4], 'y' * 3_000_000, sys.argv[4])\nprint('next')\n"
+    run(script(text), tmp_path)
+    long, following = [line for line in capfd.readouterr().out.splitlines() if "plugin.py" not in line]
+    assert "SECRET" not in long
+    assert len(long) < 11_000
+    assert following == "next"
+
+
+def test_a_credential_without_its_url_is_not_shown(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    text = "import sys\nquery = sys.argv[4].split('?')[1]\nprint('got', query)\nsys.exit('token ' + query.split('=')[1])\n"
+    assert command(server, script(text), monkeypatch, tmp_path / "log") == 70
+    left = json.loads((tmp_path / "log").read_text())
+    out, err = capfd.readouterr()
+    assert TOKEN not in out + err + left["message"]
+    assert "got ***\n" in out
+    assert left["message"].endswith("token ***")
+
+
 @pytest.mark.parametrize(("code", "meant"), [(2, 70), (64, 64), (65, 65), (66, 66), (73, 73), (75, 70), (143, 70)])
 def test_only_final_exit_codes_keep_their_meaning(code: int, meant: int, script: Write, tmp_path: Path) -> None:
     assert failure(script(f"raise SystemExit({code})"), tmp_path).exit_code == meant
@@ -160,7 +184,7 @@ def command(server: HttpServer, script: Script, monkeypatch: pytest.MonkeyPatch,
     """Run the trainer as the operator does, and return its exit code."""
     monkeypatch.setenv("VOTT_PLUGINS", str(script._path.parents[1]))
     log.touch()
-    urls = {"annotations": "/a.csv", "model": "/1.tgz?X-Amz-Signature=SECRET", "status": "/callback?sig=SECRET"}
+    urls = {"annotations": "/a.csv", "model": f"/1.tgz?X-Amz-Signature={TOKEN}", "status": "/callback?sig=SECRET"}
     arguments = [text for name, path in urls.items() for text in (f"--{name}", server.url + path)]
     return main(["--plugin", "old", *arguments], log)
 
@@ -178,13 +202,23 @@ def test_what_a_script_uploaded_is_verified(
     assert last["state"] == "succeeded"
 
 
+def test_the_log_tells_that_it_is_a_script_and_where_its_model_has_to_be(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command(server, script("print('begun')"), monkeypatch, tmp_path / "log")
+    before, begun, _ = capfd.readouterr().out.partition("begun")
+    assert begun
+    assert f"it has to be at {server.url}/1.tgz" in before
+    assert "plugin.py defines no class Plugin, so it is run as a script" in before
+
+
 def test_a_script_that_uploads_nothing_has_failed(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
     left = json.loads((tmp_path / "log").read_text())
     assert left["reason"] == "UploadRefused"
-    assert f"left no model at {server.url}/1.tgz" in left["message"]
+    assert f"left no model at {server.url}/1.tgz. A container or bucket has to hold model.tgz" in left["message"]
     assert "SECRET" not in left["message"]
 
 

@@ -7,7 +7,16 @@ import pytest
 
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.logs import RedactingFormatter
-from vott_trainer.urls import file_name, read_argument, redact, redact_url, without_credential
+from vott_trainer.settings import parse
+from vott_trainer.urls import (
+    file_name,
+    keep_credential_secret,
+    keep_secret,
+    read_argument,
+    redact,
+    redact_url,
+    without_credential,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +53,29 @@ def test_queries_and_user_names_are_never_shown(text: str, shown: str) -> None:
 )
 def test_one_url_is_shown_without_its_query_wherever_that_ends(url: str, shown: str) -> None:
     assert redact_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["token=SE%2FCRET%2B012", "SE%2FCRET%2B012", "SE/CRET+012", "x=1&token=SE/CRET+012", "{'token': 'SE/CRET+012'}"]
+)
+def test_what_a_url_carries_is_known_without_the_url(text: str) -> None:
+    keep_credential_secret("https://store/a?x=1&token=SE%2FCRET%2B012")
+    assert "CRET" not in redact(f"got {text}!")
+    assert redact(f"got {text}!").startswith("got ")
+
+
+def test_short_texts_are_not_taken_for_secrets() -> None:
+    keep_credential_secret("https://store/image?id=5")
+    keep_secret("", "cat")
+    assert redact("cat id=5") == "cat id=5"
+
+
+def test_the_environments_own_credentials_are_never_shown() -> None:
+    connection = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=c2VjcmV0c2VjcmV0+/==;EndpointSuffix=x"
+    environment = {"AZURE_STORAGE_CONNECTION_STRING": connection, "AWS_SECRET_ACCESS_KEY": "awssecretkey"}
+    parse(["--annotations", "https://store/a", "--model", "https://store/c?sig=x"], environment)
+    assert redact(connection).startswith("DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=***;")
+    assert redact("awssecretkey") == "***"
 
 
 def test_log_line_with_a_traceback_shows_no_query() -> None:

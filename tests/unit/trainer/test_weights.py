@@ -160,7 +160,7 @@ def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> s
     """Return why `wanted` is refused."""
 
     def begin() -> None:
-        weights.start(detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"]), ["cat"], HEADS)
+        weights.start(detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=ARCHITECTURES), ["cat"], HEADS)
 
     with pytest.raises(InvalidParametersError) as error:
         begin()
@@ -178,6 +178,15 @@ def test_another_architecture_is_refused_with_its_name(run: TrainingRun, server:
     )
 
 
+def test_the_model_of_another_plugin_is_no_reason_to_set_an_architecture(
+    run: TrainingRun, server: HttpServer, tmp_path: Path
+) -> None:
+    weights.save(nn.Linear(1, 1), tmp_path, "resnet_tiny", ["cat"])
+    url = server.serve("/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
+    told = refused(run, url)
+    assert "is a resnet_tiny, this training one of fcos_tiny. This plugin has no such network. Name another" in told
+
+
 def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
     run: TrainingRun, server: HttpServer, tmp_path: Path
 ) -> None:
@@ -190,6 +199,16 @@ def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
 def test_a_file_that_is_no_model_is_refused(name: str, run: TrainingRun, server: HttpServer) -> None:
     url = server.serve(f"/{name}", b"neither of them")
     assert url in refused(run, f"{url}?sig=SECRET")
+
+
+def test_a_damaged_archive_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
+    saved(tmp_path / "model", "cat")
+    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    content = bytearray((tmp_path / "model.tgz").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = bytes(255 - byte for byte in content[middle : middle + 2000])
+    url = server.serve("/model.tgz", bytes(content))
+    assert f"the file at {url} is no model.tgz with model.safetensors in it" in refused(run, url)
 
 
 def test_an_archive_without_weights_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:

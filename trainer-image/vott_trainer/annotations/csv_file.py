@@ -24,12 +24,13 @@ KINDS = {
 }
 URL_NAMES, CLASS_NAMES = {"url", "image", "filename"}, {"class", "label"}
 SIZES, CORNERS = ("x", "y", "width", "height"), (("xmin", "ymin", "xmax", "ymax"), ("x1", "y1", "x2", "y2"))
+SEPARATORS = ",;\t"
 _LINES_TO_TELL = 100
 _LOOKS_LIKE_FILE = re.compile(r"[^<>{}]+\.\w+")
 
 
 def entries(path: Path, kind: str | None, links: Links) -> Entries:
-    """Yield what each line says; blank lines, a byte order mark and CRLF are fine.
+    """Yield what each line says; blank lines, a byte order mark, CRLF, and semicolons or tabs for commas are fine.
 
     Args:
         kind: one of `KINDS`; None to tell it from the first lines.
@@ -39,14 +40,15 @@ def entries(path: Path, kind: str | None, links: Links) -> Entries:
     """
     resolve = functools.lru_cache(links.resolve)  # the lines of one image follow each other
     with path.open("rb") as file:
-        kind = kind or tell(_lines(file))
+        told, separator = tell(_lines(file))
         file.seek(0)
-        columns, first = Columns.of(KINDS[kind]), True
+        kind = kind or told
+        columns, first = Columns.of(KINDS[kind], separator), True
         for count, line in enumerate(_lines(file), start=1):
             try:
-                fields = _fields(line)
-                if fields and first and (kind == WITH_HEADER or is_header(fields)):
-                    columns = Columns.of([field.strip().lower() for field in fields])
+                fields = _fields(line, separator)
+                if fields and first and (kind == WITH_HEADER or looks_like_header(fields)):
+                    columns = Columns.of([field.strip().lower() for field in fields], separator)
                 elif fields:
                     yield f"line {count}", columns.row(fields, resolve)
                 first = first and not fields
@@ -70,9 +72,10 @@ class Columns:
     label: int
     box: tuple[int, int, int, int] | None
     corners: bool
+    separator: str
 
     @classmethod
-    def of(cls, names: Sequence[str]) -> Self:
+    def of(cls, names: Sequence[str], separator: str) -> Self:
         """Return the columns that have these names.
 
         Raises:
@@ -85,10 +88,10 @@ class Columns:
             expected = ",".join(KINDS[WITH_HEADER])
             raise HeaderFault(f"expected a header such as {expected}, found {excerpt(','.join(names))}")
         a, b, c, d = (place[n] for n in four) if four else (0, 0, 0, 0)
-        return cls(names, url, name, (a, b, c, d) if four else None, corners=four in CORNERS)
+        return cls(names, url, name, (a, b, c, d) if four else None, four in CORNERS, separator)
 
     def row(self, fields: list[str], resolve: Callable[[str], str]) -> Row:
-        """Return what a line says; further commas belong to the class where that is the last column.
+        """Return what a line says; further separators belong to the class where that is the last column.
 
         Raises:
             Fault: it does not say what the columns ask for.
@@ -99,7 +102,8 @@ class Columns:
                 f"found {len(fields)}: {excerpt(','.join(fields))}"
             )
         url = resolve(fields[self.url])
-        name = (",".join(fields[self.label :]) if self.label == len(self.names) - 1 else fields[self.label]).strip()
+        last = self.label == len(self.names) - 1
+        name = (self.separator.join(fields[self.label :]) if last else fields[self.label]).strip()
         if self.box is None:
             return Row(url, label=label(name) if name else None)
         numbers = [fields[index].strip() for index in self.box]
@@ -112,14 +116,23 @@ class Columns:
         return make(a, b, c, d, label(name))
 
 
-def tell(lines: Iterable[bytes]) -> str:
-    """Return which of `KINDS` the first line that tells belongs to; `corners` looks like `vott-web`, which it is then not."""
-    return next(filter(None, map(_kind, itertools.islice(lines, _LINES_TO_TELL))), "vott-web")
+def tell(lines: Iterable[bytes]) -> tuple[str, str]:
+    """Return which of `KINDS` the first line that tells belongs to, and its separator.
+
+    `corners` looks like `vott-web`, which it is then not.
+    """
+    return next(filter(None, map(_tell, itertools.islice(lines, _LINES_TO_TELL))), ("vott-web", SEPARATORS[0]))
 
 
-def _kind(line: bytes) -> str | None:
+def _tell(line: bytes) -> tuple[str, str] | None:
+    kinds = [(kind, separator) for separator in SEPARATORS if (kind := _kind(line, separator))]
+    # Two fields are found soon: the class of `a.jpg;1;2;3;4;cat, black` is not "black".
+    return min(kinds, key=lambda told: told[0] == "classes", default=None)
+
+
+def _kind(line: bytes, separator: str) -> str | None:
     try:
-        fields = [field.strip() for field in _fields(line)]
+        fields = [field.strip() for field in _fields(line, separator)]
     except Fault:
         return None
     if is_header(fields):
@@ -127,13 +140,30 @@ def _kind(line: bytes) -> str | None:
     if len(fields) >= 6 and all(_is_number(field) or not field for field in fields[1:5]):
         return "vott-web"
     whole = len(fields) == 2 or (2 < len(fields) < 6 and not _is_number(fields[1]))
-    return "classes" if whole and (is_http(fields[0]) or _LOOKS_LIKE_FILE.fullmatch(fields[0])) else None
+    return "classes" if whole and _is_image(fields[0]) else None
 
 
 def is_header(fields: Sequence[str]) -> bool:
-    """Return whether these are names of columns."""
-    names = {field.strip().lower() for field in fields}
+    """Return whether these are names of columns that can be read."""
+    names = _names(fields)
     return bool(names & URL_NAMES and names & CLASS_NAMES)
+
+
+def looks_like_header(fields: Sequence[str]) -> bool:
+    """Return whether these are names of columns, be they the right ones or not."""
+    known = URL_NAMES | CLASS_NAMES | {*SIZES, *itertools.chain(*CORNERS)}
+    return is_header(fields) or (
+        bool(_names(fields) & known or len(fields) >= 6)
+        and not any(_is_number(field) or _is_image(field) or not field.strip() for field in fields)
+    )
+
+
+def _names(fields: Iterable[str]) -> set[str]:
+    return {field.strip().lower() for field in fields}
+
+
+def _is_image(text: str) -> bool:
+    return is_http(text) or bool(_LOOKS_LIKE_FILE.fullmatch(text))
 
 
 def _is_number(text: str) -> bool:
@@ -152,16 +182,16 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
             line = file.readline(LONGEST_LINE + 1)
 
 
-def _fields(line: bytes) -> list[str]:
+def _fields(line: bytes, separator: str) -> list[str]:
     if len(line) > LONGEST_LINE:
         raise Fault(f"expected a line of at most {LONGEST_LINE:,} bytes, found a longer one")
     try:
-        text = line.decode("utf-8-sig").strip("\r\n\0 \t")
+        text = line.decode("utf-8-sig").strip("\r\n\0 " if separator == "\t" else "\r\n\0 \t")
     except UnicodeDecodeError as error:
         raise Fault(f"expected text in UTF-8, found the byte 0x{line[error.start]:02x}") from error
     if "\r" in text:
         raise Fault("expected lines that end with LF or CRLF, found a bare CR")
     try:
-        return next(csv.reader([text]), [])
+        return next(csv.reader([text], delimiter=separator), [])
     except csv.Error as error:
-        raise Fault(f"expected comma-separated fields, found a broken line ({error})") from error
+        raise Fault(f"expected fields with {separator!r} between them, found a broken line ({error})") from error

@@ -17,6 +17,12 @@ Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-jso
 
 DROPPED_FRACTION = 0.1
 MOST_NAMED = 5  # faults in an error's text
+OTHER_FILES = {
+    b"<": "is a web page or XML, not an annotation file. Open its link in a browser to see what it says",
+    b"\xff\xfe": "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8",
+    b"\xfe\xff": "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8",
+    b"PK\x03\x04": "is a ZIP archive or a workbook, not an annotation file. Unpack it, or save the table as CSV UTF-8",
+}  # by their first bytes
 JSON_DIALECTS: dict[str, Callable[[Any, Links], Entries]] = {"coco": coco.entries, "vott-json": vott_json.entries}
 
 
@@ -37,9 +43,12 @@ def read(
         images_url: where relative paths begin from instead, itself a URL or a path from there.
 
     Raises:
-        BadAnnotationsError: more than a tenth of the entries can't be used, or none says what is to be seen; names the file
-            and the first faulty places.
+        BadAnnotationsError: the file is of another kind, more than a tenth of the entries can't be used, or none says what is
+            to be seen; names the file and the first faulty places.
     """
+    head = _head(path)
+    if other := next((words for start, words in OTHER_FILES.items() if head.startswith(start)), None):
+        raise BadAnnotationsError(f"{name} {other}, and send the message again.")
     gathered = _Gathered(name)
     try:
         for place, found in _entries(path, annotation_format, Links.of(annotations_url, images_url)):
@@ -60,15 +69,15 @@ def droppable(total: int) -> int:
 def _entries(path: Path, kind: str, links: Links) -> Entries:
     if kind in csv_file.KINDS:
         return csv_file.entries(path, kind, links)
-    if kind == "auto" and not _begins_like_json(path):
+    if kind == "auto" and not _head(path).startswith((b"{", b"[")):
         return csv_file.entries(path, None, links)
     document = json_file.load(path)
     return JSON_DIALECTS[_tell(document) if kind == "auto" else kind](document, links)
 
 
-def _begins_like_json(path: Path) -> bool:
+def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[")
+        return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
 
 
 def _tell(document: Any) -> str:

@@ -9,8 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
+from vott_trainer.evaluation import Evaluation
 from vott_trainer.learning import device as devices
 from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches
@@ -21,6 +23,7 @@ from vott_trainer.learning.state import State
 from vott_trainer.parameters import shown
 from vott_trainer.plugins.base import Run, Trained
 from vott_trainer.urls import redact_url
+from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +43,7 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
     start = time.monotonic()
     data = plugin.data(run, parameters)
     prepared = time.monotonic() - start
-    try:
-        trained = _train(plugin, run, data, parameters, device)
-    except torch.OutOfMemoryError as error:
-        raise InvalidParametersError(
-            "The GPU's memory does not hold a single image with these parameters. Lower imageSize (or batchSize, with several GPUs), "
-            "choose a smaller architecture, or a larger GPU, and send the message again."
-        ) from error
+    trained = _train(plugin, run, data, parameters, device)
     trained.details["seconds"]["preparingImages"] = prepared
     return trained
 
@@ -60,30 +57,68 @@ def _resolved(parameters: LearningParameters, run: Run, device: torch.device) ->
 
 
 def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
+    batches = _batches(plugin, data, run, parameters, device)
+    saving = Saving(run, _digest_of(plugin, run, parameters))
+    state = saving.resumed(lambda: _new_state(plugin, data, parameters, device, len(batches)))
+    batches.parts = max(batches.parts, state.parts)
+    course = Course(parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0)
+
+    def evaluate(model: nn.Module) -> Evaluation:
+        return plugin.evaluate(model, data, device)
+
+    loop = Loop(plugin, state, batches, course, run, evaluate, saving.between)
+    if group.size() > 1 and device.type == "cuda":
+        loop.fit_memory()
+    _run(loop, saving, state, run)
+    if not group.leads():
+        run.interruption.obey()
+        return Trained({}, {"seconds": {}})
+    saving.end(state)
+    loop.choose()
+    for note in state.history.notes:
+        run.note(note)
+    if batches.parts > parameters.gradient_accumulation_steps:
+        run.note(
+            f"The GPU's memory did not hold a whole batch: each step went through it in {batches.parts} parts. That learns the same, "
+            "except that batch normalization sees one part at a time."
+        )
+    return _trained(plugin, run, data, parameters, state, loop.evaluation or evaluate(state.measured), device)
+
+
+def _new_state(plugin: Learner, data: Data, parameters: LearningParameters, device: torch.device, steps: int) -> State:
     torch.manual_seed(parameters.seed)
     model = plugin.model(data, parameters).to(device).to(memory_format=torch.channels_last)
-    batches = _batches(plugin, data, run, parameters, device)
-    epochs = parameters.epochs or 1
-    steps = epochs * len(batches)
-    state = State(model, learning_rate=parameters.learning_rate or 0.0, steps=steps, ema_decay=parameters.ema_decay)
-    saving = Saving(run, _digest_of(plugin, run, parameters))
-    course = Course(epochs, parameters.seed, parameters.early_stopping or 0)
-    loop = Loop(
-        plugin, state, batches, course, run, lambda measured: plugin.evaluate(measured, data, device), saving.between
+    return State(
+        model,
+        learning_rate=parameters.learning_rate or 0.0,
+        steps=(parameters.epochs or 1) * steps,
+        ema_decay=parameters.ema_decay,
     )
-    saving.go_on(state)
-    loop.fit_memory()
+
+
+def _run(loop: Loop, saving: Saving, state: State, run: Run) -> None:
     run.interruption.defer()
     try:
         loop.run()
     except InterruptedTrainingError:
         saving.last(state)
         raise
-    if not group.leads():
-        run.interruption.obey()
-        return Trained({}, {"seconds": {}})
-    saving.end(state)
-    evaluation = loop.evaluation or plugin.evaluate(state.measured, data, device)
+    except torch.OutOfMemoryError as error:
+        raise InvalidParametersError(
+            "The GPU's memory does not hold a single image with these parameters. Lower imageSize (or batchSize, with several GPUs), "
+            "choose a smaller architecture, or a larger GPU, and send the message again."
+        ) from error
+
+
+def _trained(
+    plugin: Learner,
+    run: Run,
+    data: Data,
+    parameters: LearningParameters,
+    state: State,
+    evaluation: Evaluation,
+    device: torch.device,
+) -> Trained:
     config = plugin.export(state.measured, data, parameters, run.model_dir)
     details = {
         "settings": shown(parameters),
@@ -93,15 +128,8 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         "onnx": config.get("onnx"),
         "seconds": dict(state.history.seconds),
     }
-    for note in state.history.notes:
-        run.note(note)
-    if batches.parts > parameters.gradient_accumulation_steps:
-        run.note(
-            f"The GPU's memory did not hold a whole batch: each step went through it in {batches.parts} parts, which learn the same."
-        )
-    return Trained(
-        evaluation.metrics, details, {"labels": data.labels, **config}, evaluation, list(state.history.epochs)
-    )
+    config = {"labels": data.labels, **config}
+    return Trained(evaluation.metrics, details, config, evaluation, list(state.history.epochs))
 
 
 def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParameters, device: torch.device) -> Batches:
@@ -120,6 +148,7 @@ def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParamete
 def _digest_of(plugin: Learner, run: Run, parameters: LearningParameters) -> str:
     """Return a digest of all that decides what is learned: a checkpoint of anything else must not be gone on from."""
     work: dict[str, Any] = {
+        "trainer": VERSION,
         "plugin": f"{type(plugin).__module__}.{type(plugin).__qualname__}",
         "parameters": shown(parameters),
         "images": [

@@ -39,7 +39,8 @@ class LearningParameters(DataParameters):
         default=None,
         ge=1,
         le=1000,
-        description="Stop after so many evaluations without improvement, and take the best model instead of the last. Default: never.",
+        description="Stop after so many evaluations without improvement, and take the best model instead of the last. There is one after"
+        " each epoch then, with more than 50 epochs 50 in all. Default: never.",
     )
     ema_decay: float = Field(
         default=0.998,

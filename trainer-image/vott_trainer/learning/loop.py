@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vott_trainer.errors import InterruptedTrainingError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
+from vott_trainer.figures import plain
 from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches, Step, moved
 from vott_trainer.learning.device import autocast
@@ -25,8 +26,11 @@ log = logging.getLogger(__name__)
 
 LARGEST_GRADIENT = 10.0  # norm
 EVALUATIONS = 8  # at most so many in a training
+EVALUATIONS_TO_STOP_EARLY = 50
+NAMED = 10  # images of a step, in an error
 
-Between = Callable[[State], None]
+Settle = Callable[[], None]
+Between = Callable[[State, Settle], None]
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Course:
 
 @dataclass(frozen=True)
 class _Told:
-    """The losses of one step, still on the device: total and classification; and what to say of them."""
+    """Of one step, still on the device: total loss, its classification part, norm of the gradients; and what to say of them."""
 
     losses: Tensor
     names: list[str]
@@ -55,7 +59,7 @@ class Loop:
 
     Args:
         evaluate: measures a model on the held-out items.
-        between: called before each step, with a state that may be saved.
+        between: called before each step, with a state that may be saved once the second argument was called.
     """
 
     def __init__(
@@ -66,7 +70,7 @@ class Loop:
         course: Course,
         run: Run,
         evaluate: Callable[[nn.Module], Evaluation],
-        between: Between = lambda _state: None,
+        between: Between = lambda _state, _settle: None,
     ) -> None:
         self._plugin, self._state, self._batches, self._course, self._run = plugin, state, batches, course, run
         self._evaluate, self._between = evaluate, between
@@ -84,12 +88,16 @@ class Loop:
         """
         state, course = self._state, self._course
         self._run.progress.begin(course.epochs, len(self._batches))
-        enough = False
+        enough = self._is_enough()  # an earlier attempt may have found that already
         while state.epoch <= course.epochs and not enough:
             state.model.train()
             self._epoch()
             enough = self._end_epoch()
-        if course.patience and state.history.best_epoch != state.epoch - 1:
+
+    def choose(self) -> None:
+        """After `run`: take the best model where early stopping is wanted, else leave the last one."""
+        state = self._state
+        if self._course.patience and state.history.best_epoch != state.epoch - 1:
             state.use_best()
             self.evaluation = None
 
@@ -99,8 +107,7 @@ class Loop:
             waited = time.monotonic()
             self._state.history.spent("waitingForImages", waited - clock)
             self._check_interrupted()
-            self._between(self._state)
-            self._seed()
+            self._between(self._state, self._look_at_losses)
             self._step(step)
             self._state.means.seconds += time.monotonic() - clock
             clock = time.monotonic()
@@ -124,28 +131,31 @@ class Loop:
         state = self._state
         losses = self._forward_backward(step)
         state.scaler.unscale_(state.optimizer)
-        nn.utils.clip_grad_norm_(state.model.parameters(), LARGEST_GRADIENT)
+        norm = nn.utils.clip_grad_norm_(state.model.parameters(), LARGEST_GRADIENT)
         state.scaler.step(state.optimizer)
         state.scaler.update()
         state.schedule.step()
         if state.average:
-            state.average.update_parameters(state.model)
+            state.average.follow(state.model)
         state.step += 1
         self._look_at_losses()  # of the step before: this one may still be on its way through the GPU
-        self._told = _Told(losses, step.names, f"epoch {state.epoch}, step {state.step}")
+        where = f"epoch {state.epoch}, step {state.step}"
+        self._told = _Told(torch.cat((losses, norm.detach().float().reshape(1))), step.names, where)
         if self._device.type == "cpu":
             self._look_at_losses()
 
     def _forward_backward(self, step: Step) -> Tensor:
         """Leave the gradients of the whole step; return its total loss and the classification part of it, [2]."""
         while True:
+            self._seed()
             self._state.optimizer.zero_grad(set_to_none=True)
             try:
                 return functools.reduce(torch.add, self._parts(step))
             except torch.OutOfMemoryError:
                 if group.size() > 1 or not self._divide(step):
                     raise
-            step = self._batches.divided(step)  # not where the error is handled: it still holds the memory
+            torch.cuda.empty_cache()  # not where the error is handled: it still holds the memory
+            step = self._batches.divided(step)
 
     def _parts(self, step: Step) -> Iterator[Tensor]:
         last = len(step.parts) - 1
@@ -165,9 +175,8 @@ class Loop:
         if len(step.parts) == len(step.items):
             return False
         if step.wanted_parts == self._batches.parts:  # else it was made before the number was raised
-            self._batches.parts *= 2
+            self._batches.parts = self._state.parts = 2 * self._batches.parts
             log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
-        torch.cuda.empty_cache()
         return True
 
     def fit_memory(self) -> None:
@@ -175,15 +184,17 @@ class Loop:
 
         Several processes can't find out in the middle of a step, when the others already wait for its gradients.
         """
-        if group.size() == 1 or self._device.type != "cuda":
-            return
         state, step = self._state, next(iter(self._batches.epoch(1)))
         buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
+        averages = [
+            torch.empty_like(weight) for weight in state.model.parameters() for _ in range(2)
+        ]  # as AdamW's will
         wrapped, self._model = self._model, state.model
         while not self._fits(step) and self._divide(step):
             step = self._batches.divided(step)
+        del averages
         self._model = wrapped
-        self._batches.parts = group.most(self._batches.parts)
+        self._batches.parts = state.parts = group.most(self._batches.parts)
         state.optimizer.zero_grad(set_to_none=True)
         for name, buffer in state.model.named_buffers():
             buffer.copy_(buffers[name])
@@ -201,12 +212,11 @@ class Loop:
         if self._told is None:
             return
         told, self._told = self._told, None
-        total, classification = told.losses.tolist()
+        total, classification, norm = told.losses.tolist()
         if not math.isfinite(total):
-            raise NonFiniteLossError(
-                f"The loss became {total} at {told.where}, images {', '.join(told.names)}. "
-                "Check these images and their boxes, or lower learningRate, and send the message again."
-            )
+            raise _not_finite("loss", total, told)
+        if not math.isfinite(norm) and not self._state.scaler.is_enabled():  # which leaves such steps out
+            raise _not_finite("gradient", norm, told)
         self._state.means.add(total, classification, len(told.names))
 
     def _tell(self) -> None:
@@ -245,7 +255,8 @@ class Loop:
 
     def _is_due(self) -> bool:
         epochs = self._course.epochs
-        return self._state.epoch == epochs or self._state.epoch % math.ceil(epochs / EVALUATIONS) == 0
+        most = EVALUATIONS_TO_STOP_EARLY if self._course.patience else EVALUATIONS
+        return self._state.epoch == epochs or self._state.epoch % math.ceil(epochs / most) == 0
 
     def _is_enough(self) -> bool:
         return 0 < self._course.patience <= self._state.history.without_improvement
@@ -261,9 +272,19 @@ class Loop:
         finally:
             hook.remove()
         state.history.spent("evaluation", time.monotonic() - start)
-        if state.history.measured(self.evaluation.metrics, state.epoch) and self._course.patience:
+        metrics = plain(self.evaluation.metrics)
+        if state.history.measured(metrics, state.epoch) and self._course.patience:
             state.keep_best()
-        return self.evaluation.metrics
+        return metrics
+
+
+def _not_finite(what: str, value: float, told: _Told) -> NonFiniteLossError:
+    more = len(told.names) - NAMED
+    names = ", ".join(told.names[:NAMED]) + (f" and {more} others" if more > 0 else "")
+    return NonFiniteLossError(
+        f"The {what} became {value} at {told.where}, images {names}. "
+        "Check these images and their boxes, or lower learningRate, and send the message again."
+    )
 
 
 def _log(row: dict[str, float], epochs: int, metrics: dict[str, float]) -> None:

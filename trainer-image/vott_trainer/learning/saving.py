@@ -1,8 +1,11 @@
 """When a training is saved, and how it goes on from there."""
 
+import contextlib
 import functools
 import logging
 import time
+from collections.abc import Callable
+from pickle import UnpicklingError
 
 from vott_trainer.checkpoints import Checkpoint, Reached
 from vott_trainer.learning import group
@@ -27,44 +30,57 @@ class Saving:
         self._last = time.monotonic()
         self._told: Checkpoint | None = None
 
-    def go_on(self, state: State) -> None:
-        """Become what the newest checkpoint holds, if there is one of this work; every process must call this."""
-        found = self._run.checkpoint(self._work)
+    def resumed(self, make: Callable[[], State]) -> State:
+        """Return the state that the newest checkpoint of this work holds, or a new one; every process must call this."""
+        state, found = make(), self._run.checkpoint(self._work)
         if not found:
-            return
+            return state
         checkpoint, path = found
-        state.restore(read(path))
+        try:
+            state.restore(read(path))
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, UnpicklingError) as error:
+            log.warning("the checkpoint of %s does not fit: %s", checkpoint.time, error)
+            self._run.note(f"The checkpoint of {checkpoint.time} did not fit this training, which began anew.")
+            self._run.progress.anew()
+            return make()  # the other one may have become a part of what was saved
         group.most(0)  # all processes of this node have read it
         path.unlink(missing_ok=True)
-        sentence = (
-            f"Interrupted, and went on from epoch {state.epoch}, step {state.step} (checkpoint of {checkpoint.time})."
-        )
+        where = f"epoch {checkpoint.epoch}, step {checkpoint.step}"
+        sentence = f"Interrupted, and went on from {where} (checkpoint of {checkpoint.time})."
         state.history.notes.append(sentence)
         log.info("%s", sentence)
         self._tell()
+        return state
 
-    def between(self, state: State) -> None:
-        """Save in the background, if it is time."""
+    def between(self, state: State, settle: Callable[[], None]) -> None:
+        """Save in the background, if it is time; `settle` is called before."""
         if not self._checkpoints:
             return
         self._tell()
         if time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.saving:
+            settle()
             self._last = time.monotonic()
             self._checkpoints.save_meanwhile(functools.partial(write, state.captured()), self._reached(state))
 
     def last(self, state: State) -> None:
         """Save now, before the process ends."""
         if self._checkpoints:
-            self._checkpoints.wait()
-            self._checkpoints.save(functools.partial(write, state.captured()), self._reached(state))
-            self._tell()
+            self._save(state)
         elif group.leads():
             log.warning("nothing is saved: there is no place for checkpoints. The next attempt begins anew.")
+        with contextlib.suppress(RuntimeError):  # whose process ends before would take this one with it
+            group.most(0)
 
     def end(self, state: State) -> None:
         """Save what is learned, if that took long: export and upload may still be interrupted."""
         if self._checkpoints and state.history.seconds.get("training", 0.0) >= WORTH_SAVING_SECONDS:
-            self.last(state)
+            self._save(state)
+
+    def _save(self, state: State) -> None:
+        assert self._checkpoints
+        self._checkpoints.wait()
+        self._checkpoints.save(functools.partial(write, state.captured()), self._reached(state))
+        self._tell()
 
     def _reached(self, state: State) -> Reached:
         """Between two epochs the state stands before the next one; people call that the end of the last."""

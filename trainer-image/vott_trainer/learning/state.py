@@ -3,7 +3,7 @@
 Random numbers need no place in it: those of each step follow from seed, rank and the number of the step.
 """
 
-from collections.abc import Sequence
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from vott_trainer.learning import group, schedule
 from vott_trainer.learning.device import precision
@@ -19,6 +18,35 @@ from vott_trainer.learning.history import History, Means
 
 WEIGHT_DECAY = 0.01
 Saved = dict[str, Any]
+
+
+class Average:
+    """The moving average of a model's weights, quick to follow at first; its buffers are those of the model.
+
+    torch's AveragedModel looks at its count on the GPU, and so waits for it in each step.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model)
+        self._decay, self._count = decay, 0
+
+    @torch.no_grad()
+    def follow(self, model: nn.Module) -> None:
+        """Take in the weights as they are now."""
+        share = 1 - min(self._decay, (1 + self._count) / (10 + self._count)) if self._count else 1.0
+        torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), share)
+        for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            average.copy_(buffer)
+        self._count += 1
+
+    def captured(self) -> Saved:
+        """Return what `restore` takes."""
+        return {"model": self.model.state_dict(), "count": self._count}
+
+    def restore(self, saved: Saved) -> None:
+        """Become what was captured."""
+        self.model.load_state_dict(saved["model"])
+        self._count = saved["count"]
 
 
 class State:
@@ -30,15 +58,15 @@ class State:
         self.optimizer = AdamW(model.parameters(), lr=learning_rate, weight_decay=WEIGHT_DECAY)
         self.schedule: LambdaLR = schedule.cosine(self.optimizer, steps)
         self.scaler = torch.GradScaler(device.type, enabled=precision(device) is torch.float16)
-        self.average = _average(model, ema_decay) if ema_decay and group.leads() else None
-        self.epoch, self.step = 1, 0
+        self.average = Average(model, ema_decay) if ema_decay and group.leads() else None
+        self.epoch, self.step, self.parts = 1, 0, 1
         self.means, self.history = Means(), History()
         self.best: Saved | None = None
 
     @property
     def measured(self) -> nn.Module:
         """The model to measure and to export: the moving average of the weights, where there is one."""
-        return self.average.module if self.average else self.model
+        return self.average.model if self.average else self.model
 
     def captured(self) -> Saved:
         """Return a copy on the CPU, of tensors and plain values only."""
@@ -47,9 +75,10 @@ class State:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": self.average.state_dict() if self.average else None,
+            "average": self.average.captured() if self.average else None,
             "epoch": self.epoch,
             "step": self.step,
+            "parts": self.parts,
             "means": vars(self.means),
             "history": vars(self.history),
             "best": self.best,
@@ -61,10 +90,11 @@ class State:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
-        self.scaler.load_state_dict(saved["scaler"])
+        if saved["scaler"]:  # empty where it was saved on a GPU that needs no scaling
+            self.scaler.load_state_dict(saved["scaler"])
         if self.average:
-            self.average.load_state_dict(saved["average"])
-        self.epoch, self.step, self.best = saved["epoch"], saved["step"], saved["best"]
+            self.average.restore(saved["average"])
+        self.epoch, self.step, self.parts, self.best = (saved[name] for name in ("epoch", "step", "parts", "best"))
         self.means, self.history = Means(**saved["means"]), History(**saved["history"])
 
     def keep_best(self) -> None:
@@ -96,14 +126,3 @@ def _copied(part: Any) -> Any:
     if isinstance(part, list):
         return [_copied(value) for value in part]
     return part
-
-
-def _average(model: nn.Module, decay: float) -> AveragedModel:
-    """Return the moving average of a model's weights, quick to follow at first; its buffers are those of the model."""
-
-    def follow(weights_so_far: Sequence[Tensor], weights: Sequence[Tensor], _count: Tensor | int) -> None:
-        count = int(average.n_averaged)  # on the CPU: `_count` is on the GPU, and looking at it would wait for that
-        torch._foreach_lerp_(list(weights_so_far), list(weights), 1 - min(decay, (1 + count) / (10 + count)))
-
-    average = AveragedModel(model, multi_avg_fn=follow)
-    return average

@@ -19,6 +19,7 @@ from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.evaluation import Evaluation, Prediction
 from vott_trainer.learning.learner import Data, LearningParameters
 from vott_trainer.plugins.base import Dataset, Run
+from vott_trainer.vision import chunks
 from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
@@ -119,7 +120,9 @@ class Classification:
                 "heldOutImages": len(held_out),
                 "images": Counter(v.label for v in views),
             },
-            weights.find(run, parameters.initial_weights, parameters.architecture or ON_CPU, labels),
+            weights.find(
+                run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS
+            ),
         )
 
     def model(self, data: ClassificationData, parameters: ClassificationParameters) -> nn.Module:
@@ -143,15 +146,14 @@ class Classification:
 
     def evaluate(self, model: nn.Module, data: ClassificationData, device: torch.device) -> Evaluation:
         """Return accuracy and all that the report shows."""
-        crops = [data.held_out[number] for number in range(len(data.held_out))]
-        found = torch.cat(
-            [
-                scores(model, torch.stack([crop.pixels for crop in crops[at : at + MEASURED_AT_ONCE]]), device)
-                for at in range(0, len(crops), MEASURED_AT_ONCE)
-            ]
-        )
-        shown = [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
-        return evaluate_classes([crop.label for crop in crops], found.numpy(), data.labels, shown)
+        found: list[Tensor] = []
+        truth: list[int] = []
+        shown: list[Shown] = []
+        for crops in chunks.decoded(data.held_out, MEASURED_AT_ONCE):
+            found.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
+            truth += [crop.label for crop in crops]
+            shown += [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
+        return evaluate_classes(truth, torch.cat(found).numpy(), data.labels, shown)
 
     def export(
         self, model: nn.Module, data: ClassificationData, parameters: ClassificationParameters, folder: Path
@@ -178,10 +180,17 @@ def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 @torch.inference_mode()
 def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
-    """Return the probability of each class, [B, K] on the CPU, of uint8 images [B, 3, S, S]."""
+    """Return the probability of each class, [B, K] on the CPU, of uint8 images [B, 3, S, S].
+
+    Raises:
+        torch.OutOfMemoryError: the GPU's memory does not hold a single image; it gets fewer at a time before.
+    """
     model.eval()
-    probabilities: Tensor = model(images.to(device).float() / 255).float().softmax(dim=1).cpu()
-    return probabilities
+
+    def scored(some: Sequence[Tensor]) -> list[Tensor]:
+        return list(model(torch.stack([*some]).to(device).float() / 255).float().softmax(dim=1).cpu())
+
+    return torch.stack(chunks.divided(scored, list(images)))
 
 
 def varied(pixels: Tensor, rng: random.Random) -> Tensor:

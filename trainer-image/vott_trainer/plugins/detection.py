@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vott_trainer import weights
-from vott_trainer.errors import NoUsableImagesError
+from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.evaluation import Evaluation, Prediction
 from vott_trainer.learning.learner import Data, LearningParameters
 from vott_trainer.plugins.base import Run
@@ -96,7 +96,12 @@ class Detection:
     parameters = DetectionParameters
 
     def data(self, run: Run, parameters: DetectionParameters) -> DetectionData:
-        """Split the images; every box must not lie outside of its image."""
+        """Split the images; there must be two with boxes. That there are boxes at all is known before the images are fetched."""
+        if not any(image.boxes for image in run.annotations().images):
+            raise BadAnnotationsError(
+                "The annotations say the class of whole images, and hold no box. To learn these classes send "
+                '`"plugin": "classification"`; to find objects annotate them with boxes (url,x,y,width,height,class).'
+            )
         dataset = run.dataset()
         if sum(bool(image.boxes) for image in dataset.images) < 2:
             raise NoUsableImagesError(
@@ -115,7 +120,7 @@ class Detection:
             Samples(held_out, dataset.labels, size),
             dataset.labels,
             {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
-            weights.find(run, parameters.initial_weights, name, dataset.labels),
+            weights.find(run, parameters.initial_weights, name, dataset.labels, known=ARCHITECTURES),
         )
 
     def model(self, data: DetectionData, parameters: DetectionParameters) -> nn.Module:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 
 KEPT_LINES = 10  # of what it wrote to its standard error, for the error message
 LOOK_SECONDS = 0.2
-LONGEST_LINE = 10_000  # characters
+LONGEST_LINE = 1 << 20  # characters that are looked through for credentials
+SHOWN_OF_LINE = 10_000
 FINAL = (64, 65, 66, 73)  # exit codes that say that trying again is in vain (docs/trainer-contract.md)
 
 
@@ -54,6 +56,7 @@ class Script:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.note = f"{path} defines no class Plugin, so it is run as a script (docs/plugins.md#scripts)."
 
     def train(self, run: Run, parameters: ScriptParameters) -> Trained:
         """Run the script to its end.
@@ -62,6 +65,7 @@ class Script:
             ScriptError: it ended with another exit code than 0; the message ends with what it wrote last to its standard error.
             InterruptedTrainingError: SIGTERM came, was passed on, and the script has ended since.
         """
+        log.info("%s", self.note)
         command, environment = self._command(run.links), _environment(parameters)
         code, last_lines = _run(command, run.model_dir, environment, run.interruption)
         run.interruption.check()
@@ -123,12 +127,11 @@ def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 def _reader(source: IO[str], target: IO[str], last: deque[str] | None) -> Thread:
-    """Pass on each line, without URLs' queries, and keep the last ones."""
+    """Pass on each line, without credentials, and keep the last ones."""
 
     def read() -> None:
         with source:
-            for text in iter(lambda: source.readline(LONGEST_LINE), ""):
-                line = redact(text.rstrip("\n"))
+            for line in _lines(source):
                 print(line, file=target, flush=True)
                 if last is not None and line.strip():
                     last.append(line)
@@ -136,6 +139,19 @@ def _reader(source: IO[str], target: IO[str], last: deque[str] | None) -> Thread
     thread = Thread(target=read, daemon=True)
     thread.start()
     return thread
+
+
+def _lines(source: IO[str]) -> Iterator[str]:
+    """Yield the lines, fit to be printed; of one that is too long only the beginning.
+
+    Shortened after the credentials are out: half of one would not be known any more.
+    """
+    begins = True
+    while text := source.readline(LONGEST_LINE):
+        if begins:
+            line = redact(text.rstrip("\n"))
+            yield line if len(line) <= SHOWN_OF_LINE else f"{line[:SHOWN_OF_LINE]}…"
+        begins = text.endswith("\n")
 
 
 def _ended(code: int) -> str:

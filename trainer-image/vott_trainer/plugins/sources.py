@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # it imports torch
 GROUP = "vott_trainer.plugins"
 MODULE = "plugin.py"
 CLASS = "Plugin"
+PACKAGE = "vott_trainer"
 LEARNS_WITH = ("data", "model", "batch", "loss", "evaluate", "export")  # what a Learner has instead of `train`
 
 
@@ -44,7 +45,7 @@ class Source:
         except BrokenPluginError:
             raise
         except (Exception, SystemExit) as error:
-            raise self._broken(f"{type(error).__name__}: {error}{_place(error)}") from error
+            raise self._broken(f"{type(error).__name__}: {_said(error)}{_place(error)}") from error
         if missing := _missing(plugin):
             raise self._broken(f"it has no {missing}")
         return plugin  # type: ignore[no-any-return]
@@ -90,28 +91,43 @@ def _from_file(name: str, path: Path) -> Source:
 
 def _make(name: str, path: Path) -> Any:
     """A file that defines `Plugin` is imported; any other is a script, which must not be."""
-    if _defines(path.read_bytes(), str(path), CLASS):
+    module = ast.parse(path.read_bytes(), str(path))
+    if CLASS in _names(module):
         return getattr(_import(name, path), CLASS)()
+    if any(map(_is_of_trainer, ast.walk(module))):
+        raise BrokenPluginError(
+            f"The plugin {name!r} ({path}) uses vott_trainer, but its top level defines no {CLASS}. Call its class {CLASS} "
+            "(docs/plugins.md#how-a-plugin-gets-into-the-trainer)."
+        )
     from vott_trainer.plugins.script import Script
 
     return Script(path)
 
 
-def _defines(source: bytes, file: str, name: str) -> bool:
-    """Return whether a module's top level makes a class, function, import or variable of that name."""
-    for statement in ast.parse(source, file).body:
-        match statement:
-            case ast.ClassDef(name=made) | ast.FunctionDef(name=made):
-                found = made == name
-            case ast.ImportFrom(names=names) | ast.Import(names=names):
-                found = any((alias.asname or alias.name) == name for alias in names)
-            case ast.Assign(targets=targets):
-                found = any(isinstance(target, ast.Name) and target.id == name for target in targets)
+def _names(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a module's top level makes, also within `if`, `try` and `with`."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name
+            case ast.alias(name=name, asname=alias):
+                yield alias or name
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
             case _:
-                found = False
-        if found:
-            return True
-    return False
+                yield from _names(child)
+
+
+def _is_of_trainer(node: ast.AST) -> bool:
+    """Whether a statement imports from this package, as only a plugin does."""
+    match node:
+        case ast.ImportFrom(module=str(module), level=0):
+            modules = [module]
+        case ast.Import(names=names):
+            modules = [alias.name for alias in names]
+        case _:
+            modules = []
+    return any(module.partition(".")[0] == PACKAGE for module in modules)
 
 
 def _import(name: str, path: Path) -> ModuleType:
@@ -137,6 +153,10 @@ def _missing(plugin: Any) -> str:
 
     learns = len(lacks(LEARNS_WITH)) < len(LEARNS_WITH)
     return ", ".join(lacks([*(LEARNS_WITH if learns and lacks(["train"]) else ["train"]), "predict"]))
+
+
+def _said(error: BaseException) -> str:
+    return error.msg if isinstance(error, SyntaxError) else str(error)  # whose text names the place, too
 
 
 def _place(error: BaseException) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.report.result import Result
-from vott_trainer.report.words import confusions, count, is_tally
+from vott_trainer.report.words import Tally, confusions, count, is_tally
 
 FEW_EXAMPLES = 20  # of a class
 OFTEN_MISSED = 0.7  # recall below it
+OFTEN_REPEATED = 0.1  # of the boxes
 LIMIT = 6  # sentences
 
 
@@ -15,7 +16,13 @@ def advice(result: Result) -> list[str]:
     """Return what to do for a better model, most worthwhile first; empty where nothing stands out."""
     if not result.evaluation:
         return []
-    found = [*_confused(result.evaluation), *_missed(result.evaluation), *_unfinished(result), *_rare(result)]
+    found = [
+        *_confused(result.evaluation),
+        *_missed(result.evaluation),
+        *_repeated(result.evaluation),
+        *_unfinished(result),
+        *_rare(result),
+    ]
     return found[:LIMIT]
 
 
@@ -32,6 +39,17 @@ def _missed(evaluation: Evaluation) -> Iterator[str]:
             yield f"“{label}” is found too seldom: {round(figures['recall'] * total)} of {total}. Annotate more images with it."
         elif not total:
             yield f"“{label}” is on none of the images that measured the model, so nothing is known about it. Annotate more images with it."
+
+
+def _repeated(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.confusion:
+        return
+    tally = Tally.of(evaluation.confusion)
+    if tally.repeated >= 2 and tally.repeated >= OFTEN_REPEATED * tally.seen:
+        yield (
+            f"{tally.repeated} of the {tally.seen} boxes mark an object a second time. Train longer (parameter epochs), or count "
+            "predictions only from a higher score on: see the best score of each class."
+        )
 
 
 def _rare(result: Result) -> Iterator[str]:

@@ -25,6 +25,7 @@ COLOURS = (
     "#0c8599",
     "#c92a2a",
 )  # on light and on dark
+DASH = 1.5  # of a line's width
 _TEXT = "#010203"  # a colour that nothing else has, replaced by the page's
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -89,12 +90,22 @@ def _figure(x: str, y: str, lines: list[Line]) -> tuple[Figure, Axes]:
         figure = Figure(figsize=(6, 3.6), layout="constrained")
         axes = figure.add_subplot(xlabel=x, ylabel=y)
         axes.grid(visible=True)
-        for line in lines:
+        for number, line in enumerate(lines):
             horizontal, vertical = zip(*line.points, strict=True)
             axes.plot(
-                horizontal, vertical, color=line.colour, linewidth=2, marker="o" if len(horizontal) == 1 else None
+                horizontal,
+                vertical,
+                color=line.colour,
+                linewidth=2,
+                linestyle=_dashes(number, len(lines)),
+                marker="o" if len(horizontal) == 1 else None,
             )
     return figure, axes
+
+
+def _dashes(number: int, of: int) -> Any:
+    """Return a line's style: each line leaves larger gaps than the one below it, so that equal ones are all to be seen."""
+    return (0, ((of - number) * DASH, number * DASH)) if number else "solid"
 
 
 def _svg(figure: Figure, title: str) -> Markup:

@@ -107,6 +107,14 @@ def matrix(evaluation: Evaluation | None) -> Table | None:
     return Table(columns, [Row(label, _shares(counts)) for label, counts in zip(rows, confusion.counts, strict=True)])
 
 
+def repeated(evaluation: Evaluation | None) -> list[tuple[str, int]]:
+    """Return how many predictions of each class marked an object that another one had found, those classes alone that have any."""
+    confusion = evaluation.confusion if evaluation else None
+    return (
+        [(label, n) for label, n in zip(confusion.labels, confusion.repeated, strict=False) if n] if confusion else []
+    )
+
+
 def _shares(counts: list[int]) -> list[Cell]:
     total = sum(counts)
     return [Cell(f"{number:,}" if number else "", number / total if total else 0.0) for number in counts]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vott_trainer.evaluation import Evaluation
-from vott_trainer.report.printable import printable
+from vott_trainer.printable import printable
 from vott_trainer.report.result import Result
 
 

@@ -51,6 +51,7 @@ def _environment() -> Environment:
 
 def _content(path: Path, result: Result) -> dict[str, Any]:
     examples = result.evaluation.examples if result.evaluation else []
+    wrong, right = (pictures(example for example in examples if example.right is so) for so in (False, True))
     return {
         "result": result,
         "heading": words.heading(result),
@@ -59,10 +60,13 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "caveat": words.caveat(result.evaluation) if result.evaluation else "",
         "headline": figures.headline(result.metrics),
         "advice": advice(result),
-        "wrong": pictures(example for example in examples if not example.right),
-        "right": pictures(example for example in examples if example.right),
+        "wrong": wrong,
+        "right": right,
+        "doubtful": any(picture.doubtful for picture in wrong),
+        "marked": any(picture.marks for picture in (*wrong, *right)),
         "classes": figures.classes(result.evaluation),
         "matrix": figures.matrix(result.evaluation),
+        "repeated": figures.repeated(result.evaluation),
         "confusions": words.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
         "charts": _charts(result),
         "amounts": figures.amounts(result.counts),

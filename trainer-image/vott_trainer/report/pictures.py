@@ -45,7 +45,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An example to look at. `name` is the image's name, `source` all that is known of where it was; `letters` is their height in pixels."""
+    """An example to look at.
+
+    `name` is the image's name, `source` all that is known of where it was, `letters` their height in pixels. `doubtful`: something is
+    missed, or seen as what it is not, which may be the annotation's fault.
+    """
 
     name: str
     address: str
@@ -55,6 +59,7 @@ class Picture:
     source: str
     marks: list[Mark]
     sentence: str
+    doubtful: bool = False
 
 
 def pictures(examples: Iterable[Example]) -> list[Picture]:
@@ -76,15 +81,17 @@ def _picture(example: Example, small: Image.Image) -> Picture:
     scale = small.width / width
     found = matching.pairs(example.truth, example.predictions)
     letters = max(small.size) / LETTERS
-    marks = [mark for truth, seen in found if (mark := _mark(truth, seen, scale, small.width, letters))]
+    marks = [mark for pair in found if (mark := _mark(pair, example.repeated, scale, small.width, letters))]
     name = example.name.rstrip("/").rpartition("/")[2] or example.name
-    return Picture(name, _data_uri(small), small.width, small.height, letters, example.name, marks, sentence(found))
+    doubtful = bool(example.wrong or example.missed)
+    said = sentence(found)
+    return Picture(name, _data_uri(small), small.width, small.height, letters, example.name, marks, said, doubtful)
 
 
 def sentence(found: Sequence[Pair]) -> str:
     """Return in words what is wrong, and then what is right."""
     right = Counter(seen.label for truth, seen in found if seen and _is_right(truth, seen))
-    wrong = Counter(_mistake(truth, seen) for truth, seen in found if not _is_right(truth, seen))
+    wrong = Counter(_mistake(truth, seen, found) for truth, seen in found if not _is_right(truth, seen))
     said = [_times(number, words) for words, number in wrong.most_common(MOST_SAID)]
     if more := wrong.total() - sum(number for _, number in wrong.most_common(MOST_SAID)):
         said.append(count(more, "other mistake"))
@@ -99,21 +106,32 @@ def _is_right(truth: Prediction | None, seen: Prediction | None) -> bool:
     return bool(truth and seen and truth.label == seen.label)
 
 
-def _mistake(truth: Prediction | None, seen: Prediction | None) -> str:
+def _mistake(truth: Prediction | None, seen: Prediction | None, found: Sequence[Pair]) -> str:
     if truth and seen:
         return f"{truth.label} taken for {seen.label}"
-    return f"{truth.label} missed" if truth else f"{seen.label} seen where none is annotated" if seen else ""
+    return f"{truth.label} missed" if truth else _unpaired(seen, found) if seen else ""
+
+
+def _unpaired(seen: Prediction, found: Sequence[Pair]) -> str:
+    if seen in matching.repeated(found):
+        return f"{seen.label} marked twice"
+    if matching.meant(seen, [truth for truth, _ in found if truth]):
+        return f"{seen.label} marked by a box that fits badly"
+    return f"{seen.label} seen where none is annotated"
 
 
 def _times(number: int, words: str) -> str:
     return words if number == 1 else f"{number} times {words}"
 
 
-def _mark(truth: Prediction | None, seen: Prediction | None, scale: float, width: int, letters: float) -> Mark | None:
+def _mark(pair: Pair, repeated: Sequence[Prediction], scale: float, width: int, letters: float) -> Mark | None:
+    truth, seen = pair
     shown = seen or truth
     if not shown or not shown.box:
         return None
     kind, text = _kind_and_text(truth, seen)
+    if not truth and seen in repeated:
+        text += ", twice"
     x, y, w, h = (value * scale for value in (shown.box.x, shown.box.y, shown.box.width, shown.box.height))
     above = y > 1.3 * letters
     fits = x + 0.6 * letters * len(text) <= width

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vott_trainer.evaluation import Confusion, Evaluation
-from vott_trainer.report.printable import printable
+from vott_trainer.printable import printable
 from vott_trainer.report.result import Result
 
 FEW_MEASURED = 30  # objects; below it one object more or less moves the figures by some percent
@@ -24,20 +24,27 @@ MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a confusion matrix comes to: what is there, what was seen, and how much of it is right."""
+    """What a confusion matrix comes to: what is there, what was seen, how much of it is right, and how much only repeats that."""
 
     there: int
     seen: int
     right: int
+    repeated: int = 0
+
+    @property
+    def wrong(self) -> int:
+        """What was seen and is not so."""
+        return self.seen - self.right - self.repeated
 
     @staticmethod
     def of(confusion: Confusion) -> "Tally":
         """Count; nothing there (a detector's last label) is no object."""
         end = -1 if confusion.with_background else None
         there = sum(sum(row) for row in confusion.counts[:end])
-        seen = sum(sum(row[:end]) for row in confusion.counts)
+        repeated = sum(confusion.repeated)
+        seen = sum(sum(row[:end]) for row in confusion.counts) + repeated
         right = sum(row[number] for number, row in enumerate(confusion.counts[:end]))
-        return Tally(there, seen, right)
+        return Tally(there, seen, right, repeated)
 
 
 def grade(evaluation: Evaluation) -> str:
@@ -58,10 +65,16 @@ def summary(result: Result) -> str:
     tally = Tally.of(evaluation.confusion)
     if not evaluation.confusion.with_background:
         return f"{where}, the model told the class rightly {tally.right} of {tally.there} times."
-    wrong = tally.seen - tally.right
-    drew = f"{wrong} of the {count(tally.seen, 'box', 'boxes')} it drew {'was' if wrong == 1 else 'were'} wrong"
-    found = f"found {tally.right} of {count(tally.there, 'object')}"
-    return f"{where}, the model {found}; {drew}." if wrong else f"{where}, the model {found}, and drew no box wrongly."
+    return f"{where}, the model found {tally.right} of {count(tally.there, 'object')}{_drawn(tally)}."
+
+
+def _drawn(tally: Tally) -> str:
+    """Return what is to be said of the boxes that are not right."""
+    boxes, was = count(tally.seen, "box", "boxes"), "was" if tally.wrong == 1 else "were"
+    again = f"{tally.repeated} marked an object a second time"
+    if tally.wrong:
+        return f"; {tally.wrong} of the {boxes} it drew {was} wrong" + (f", and {again}" if tally.repeated else "")
+    return f"; none of the {boxes} it drew was wrong, but {again}" if tally.repeated else ", and drew no box wrongly"
 
 
 def measures_boxes(evaluation: Evaluation | None) -> bool:

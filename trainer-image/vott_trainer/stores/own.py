@@ -15,6 +15,9 @@ from vott_trainer.stores.base import Store
 from vott_trainer.stores.words import ASK_ADMINISTRATOR, NEW_LINK, explained
 from vott_trainer.urls import redact_url
 
+# What an administrator sets: with the chart, and without.
+CONTAINERS = "trainer.modelStore.containers (VOTT_MODEL_CONTAINERS)"
+BUCKETS = "trainer.modelStore.buckets (VOTT_MODEL_BUCKETS)"
 _SCOPE = "https://storage.azure.com/.default"
 _WORKLOAD_IDENTITY = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE")
 
@@ -34,15 +37,40 @@ def open_container(base: str, access: StorageAccess, *, listed: bool = True) -> 
         return _by_key(account, container, prefix, access, listed=listed)
     if _has_identity(access.environment) and (not listed or _is_listed_url(base, access)):
         return below_url(base, credential=_workload_identity(access.environment, shown), remedy=ASK_ADMINISTRATOR)
+    raise UploadRefusedError(_not_open(base, access, account))
+
+
+def _not_open(base: str, access: StorageAccess, account: BlobServiceClient | None) -> str:
+    """Return why nobody's permission is for a place, and what to do."""
+    shown = redact_url(base)
+    if not (account and _is_at(base, account.url)) and not _is_azure(base):
+        return (
+            f"{shown} is neither an Azure container nor a bucket of this installation nor a link with a signature or token in its query. "
+            "Send one of the links that docs/destinations.md lists."
+        )
+    if _has_identity(access.environment):
+        return (
+            f"The link to {shown} carries no SAS, and is not among the containers that models may go to without one. Send a link with a SAS, "
+            f"or ask the administrator to list it in {CONTAINERS}, as a URL: https://ACCOUNT.blob.core.windows.net/CONTAINER."
+        )
     place = " and names no container of this installation's storage account" if account else ""
-    raise UploadRefusedError(f"The link to {shown} carries no SAS{place}. {NEW_LINK}")
+    return f"The link to {shown} carries no SAS{place}. {NEW_LINK}"
+
+
+def _is_azure(url: str) -> bool:
+    """Whether a URL's host is that of a storage account, in any of Azure's clouds."""
+    return ".blob." in (urlsplit(url).hostname or "")
+
+
+def _is_at(url: str, account_url: str) -> bool:
+    return urlsplit(url).netloc.lower() == urlsplit(account_url).netloc.lower()
 
 
 def _by_key(account: BlobServiceClient, container: str, prefix: str, access: StorageAccess, *, listed: bool) -> Store:
     if listed and not access.allows_container(container):
         raise UploadRefusedError(
             f"Container {container!r} is not among those that models may go to without a SAS. "
-            "Send a link with a SAS, or ask the administrator to list the container in VOTT_MODEL_CONTAINERS."
+            f"Send a link with a SAS, or ask the administrator to list the container in {CONTAINERS}."
         )
     return in_account(account, container, prefix, ASK_ADMINISTRATOR)
 

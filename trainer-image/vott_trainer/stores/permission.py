@@ -1,7 +1,7 @@
 """What a link says of itself: whether it permits writing, and until when. A link that says nothing is left to its store.
 
 A SAS's fields: https://learn.microsoft.com/rest/api/storageservices/create-service-sas - `sr` what it covers (b a blob, c a container),
-`sp` what it permits (r read, w write, c create), `se` when it expires, `sig` the signature.
+`sp` what it permits (r read, w write, c create), `st` and `se` from when until when it is valid, `sig` the signature.
 A presigned link's: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
@@ -11,18 +11,22 @@ from vott_trainer.errors import UploadRefusedError
 from vott_trainer.stores.words import NEW_LINK, UPLOAD
 from vott_trainer.urls import redact_url
 
+CLOCKS_DIFFER = timedelta(minutes=15)
+
 
 def check_sas(sas: dict[str, str], url: str, now: datetime) -> None:
     """Check the fields of a SAS.
 
     Raises:
-        UploadRefusedError: it does not permit writing, or has expired.
+        UploadRefusedError: it does not permit writing, has expired, or is not valid yet.
     """
     permissions = sas.get("sp")  # absent where a stored access policy holds them
     if permissions is not None and not {"w", "c"} & set(permissions):
         raise _refused(url, f"the link does not permit writing (sp={permissions})")
     if (expiry := _time(sas.get("se", ""))) and expiry <= now:
         raise _expired(url, expiry)
+    if (start := _time(sas.get("st", ""))) and start > now + CLOCKS_DIFFER:
+        raise _refused(url, f"the link is not valid before {start:%Y-%m-%d %H:%M} UTC (st)")
 
 
 def check_presigned(query: dict[str, str], url: str, now: datetime) -> None:

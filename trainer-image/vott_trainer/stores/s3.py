@@ -14,7 +14,7 @@ from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject, written_whole
-from vott_trainer.stores.own import plain_names
+from vott_trainer.stores.own import BUCKETS, plain_names
 from vott_trainer.stores.s3_place import Place
 from vott_trainer.stores.words import ASK_ADMINISTRATOR, UPLOAD, content_type, explained, not_what_was_sent
 from vott_trainer.urls import redact_url
@@ -62,7 +62,7 @@ def open_bucket(place: Place, access: StorageAccess, *, listed: bool = True) -> 
     if listed and not access.allows_bucket(whole):
         raise UploadRefusedError(
             f"Bucket {whole!r} is not among those that models may go to without a presigned link. "
-            "Send a presigned link, or ask the administrator to list the bucket in VOTT_MODEL_BUCKETS."
+            f"Send a presigned link, or ask the administrator to list the bucket in {BUCKETS}."
         )
     if not any(all(access.environment.get(name) for name in names) for names in _IDENTITIES):
         raise UploadRefusedError(

@@ -4,16 +4,14 @@ and, at the score from which predictions are shown, what it finds, misses and co
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 import torch
 from torch import Tensor, nn
 
-from vott_trainer import cpus
 from vott_trainer.annotations import Box
 from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Evaluation, Example, Prediction, choose_examples
-from vott_trainer.vision import coco, matching
+from vott_trainer.vision import chunks, coco, matching
 from vott_trainer.vision.samples import Sample
 
 BATCH = 8  # images of one size that go through the network together
@@ -52,32 +50,36 @@ def detect(model: nn.Module, pixels: Tensor, device: torch.device) -> Detections
 
 @torch.inference_mode()
 def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device) -> list[Detections]:
-    """Return what the model sees on each uint8 image [3, H, W], on the CPU; background and empty boxes are left out."""
+    """Return what the model sees on each uint8 image [3, H, W], on the CPU; background and empty boxes are left out.
+
+    Raises:
+        torch.OutOfMemoryError: the GPU's memory does not hold a single image; it gets fewer at a time before.
+    """
     model.eval()
-    found = model([image.to(device, non_blocking=True).float() / 255 for image in images])
-    return [_usable({n: v.float().cpu() if n != "labels" else v.cpu() for n, v in one.items()}) for one in found]
+
+    def seen(some: Sequence[Tensor]) -> list[Detections]:
+        found = model([image.to(device, non_blocking=True).float() / 255 for image in some])
+        return [_usable({n: v.float().cpu() if n != "labels" else v.cpu() for n, v in one.items()}) for one in found]
+
+    return chunks.divided(seen, images)
 
 
-def predictions(found: Detections, labels: Sequence[str], scale: float) -> list[Prediction]:
-    """Return the detections that are worth showing, best first, in pixels of the image; `scale` is the sample's."""
+def predictions(found: Detections, labels: Sequence[str], scale: float, lowest: float = 0.0) -> list[Prediction]:
+    """Return the detections from score `lowest` on, best first, in pixels of the image; `scale` is the sample's."""
     rows = zip((found["boxes"] / scale).tolist(), found["labels"].tolist(), found["scores"].tolist(), strict=True)
     shown = [
         Prediction(label := labels[number - 1], score, Box(left, top, right - left, bottom - top, label))
         for (left, top, right, bottom), number, score in rows
-        if score >= LOWEST_SCORE_SHOWN
+        if score >= lowest
     ]
     return sorted(shown, key=lambda prediction: -prediction.score)
 
 
 def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
     """Yield neighbours of equal size together, so that none is padded; the next ones are decoded meanwhile."""
-    chunks = [range(start, min(start + BATCH, len(samples))) for start in range(0, len(samples), BATCH)]
-    with ThreadPoolExecutor(cpus.available(), "decode") as pool:
-        coming = pool.map(samples.__getitem__, chunks[0] if chunks else ())
-        for chunk in [*chunks[1:], range(0)]:
-            ready, coming = list(coming), pool.map(samples.__getitem__, chunk)
-            for _, same in groupby(ready, key=lambda sample: sample.pixels.shape):
-                yield list(same)
+    for chunk in chunks.decoded(samples, BATCH):
+        for _, same in groupby(chunk, key=lambda sample: sample.pixels.shape):
+            yield list(same)
 
 
 def _usable(found: Detections) -> Detections:
@@ -100,4 +102,5 @@ def _xywh(boxes: Tensor) -> list[list[float]]:
 
 def _example(sample: Sample, found: Detections, labels: Sequence[str]) -> Example:
     truth = [Prediction(box.label, 1.0, box) for box in sample.image.boxes]
-    return matching.example(sample.image.path, sample.name, truth, predictions(found, labels, sample.scale))
+    shown = predictions(found, labels, sample.scale, LOWEST_SCORE_SHOWN)
+    return matching.example(sample.image.path, sample.name, truth, shown)

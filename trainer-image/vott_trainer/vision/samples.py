@@ -20,7 +20,6 @@ from vott_trainer.urls import redact_url
 log = logging.getLogger(__name__)
 
 CACHE_BYTES = 2 << 30  # of the processes of one pod together; images beyond it are decoded again each epoch
-SMALLEST_SIDE = 1.0  # pixels that must remain of a box inside its image
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +55,23 @@ def load_pixels(path: Path, image_size: int) -> tuple[Tensor, float]:
 
 
 def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) -> Sample:
-    """Decode one annotated image; what lies outside of it is cut off its boxes."""
+    """Decode one annotated image. Its boxes lie inside of it (`hygiene` has seen to that), and all of them stay."""
     pixels, scale = load_pixels(image.path, image_size)
-    boxes = _corners(image.boxes) * scale
-    boxes[:, 0::2].clamp_(0, pixels.shape[2])
-    boxes[:, 1::2].clamp_(0, pixels.shape[1])
-    inside = ((boxes[:, 2:] - boxes[:, :2]) >= min(SMALLEST_SIDE, scale)).all(dim=1)
-    if not inside.all():
-        log.warning(
-            "%s: %d boxes lie outside of the image and are left out", redact_url(image.url), int((~inside).sum())
-        )
     numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
-    return Sample(image, pixels, boxes[inside], numbers[inside], scale)
+    return Sample(image, pixels, _inside(_corners(image.boxes) * scale, pixels, scale), numbers, scale)
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
     corners = [[box.x, box.y, box.x + box.width, box.y + box.height] for box in boxes]
     return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
+
+
+def _inside(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
+    """Undo what rounding the image's sides to whole pixels did at its edge; a pixel of the file remains of each box."""
+    edge = torch.tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
+    upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - min(1.0, scale))
+    lower_right = torch.minimum(boxes[:, 2:], edge).maximum(upper_left + min(1.0, scale))
+    return torch.cat((upper_left, lower_right), dim=1)
 
 
 class Samples(Sequence[Sample]):

@@ -1,0 +1,82 @@
+"""What every model holds beside the plugin's own files, and that no fault in it loses the model."""
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vott_trainer import archive, delivery, report
+from vott_trainer.destination import Destination
+from vott_trainer.parameters import shown, validate
+from vott_trainer.plugins.base import Links, Trained
+from vott_trainer.plugins.script import ScriptParameters
+from vott_trainer.progress import Progress
+from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.stores.folder import FolderStore
+from vott_trainer.training_run import TrainingRun
+
+LABEL = 'size?x="L" 5'
+ARGUMENTS = ["--plugin", "mine", "--annotations", "https://store/a.csv", "--model", "https://store/models?sp=w&sig=x"]
+
+
+def config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Deliver a model and return the `config.json` that came out of its archive."""
+    settings = parse(ARGUMENTS, {})
+    assert isinstance(settings, TrainSettings)
+    run = TrainingRun(Links("", "", None), folder / "work", Progress())
+    model = Destination(FolderStore(folder / "store"), "model.tgz")
+    delivery.deliver(settings, validate(ScriptParameters, parameters or {}), run, trained, model, folder)
+    archive.unpack(folder / "store/model.tgz", folder / "unpacked")
+    found: dict[str, Any] = json.loads((folder / "unpacked/config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_a_label_that_looks_like_a_query_stays_as_it_is(tmp_path: Path) -> None:
+    labels = [LABEL, 'a?b="c"', "what?=yes", "https://a/?b=c"]
+    assert config(tmp_path, Trained({}, config={"labels": labels}))["labels"] == labels
+
+
+def test_the_config_shows_no_query_of_a_url(tmp_path: Path) -> None:
+    trained = Trained({}, config={"from": ["https://store/old.tgz?sig=SECRET"], "prompt": LABEL})
+    found = config(tmp_path, trained, {"initialWeights": "https://store/old.tgz?sig=SECRET"})
+    assert found["from"] == ["https://store/old.tgz"]
+    assert found["parameters"] == {"initialWeights": "https://store/old.tgz"}
+    assert found["prompt"] == LABEL
+
+
+def test_parameters_of_any_text_can_be_shown() -> None:
+    parameters = {"prompt": 'what?x="y"', "urls": ["https://store/a?sig=SECRET"]}
+    assert shown(validate(ScriptParameters, parameters)) == parameters | {"urls": ["https://store/a"]}
+
+
+def test_values_that_json_does_not_know_do_not_lose_the_model(tmp_path: Path) -> None:
+    found = config(tmp_path, Trained({}, config={"threshold": np.float32(0.5), "base": Path("a/b")}))
+    assert (found["threshold"], found["base"]) == (0.5, "a/b")
+
+
+@pytest.mark.parametrize("details", [{"seconds": "many"}, {"seconds": 3}])
+def test_details_that_can_not_be_described_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
+    assert config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
+
+
+def failing(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(report, "write", write)
+
+
+def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(OSError("image file is truncated"), monkeypatch)
+    assert config(tmp_path, Trained({}))["plugin"] == "mine"
+
+
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(OSError(errno.ENOSPC, "No space left on device"), monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        config(tmp_path, Trained({}))
