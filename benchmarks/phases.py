@@ -15,9 +15,10 @@ from benchmarks.training import IMAGES, LABELS, Workbench, forward, images, prel
 from localcluster.azurite import Azurite
 from vott_trainer import destination
 from vott_trainer.images import fetch_all
-from vott_trainer.plugins.detection import Detection, DetectionData, DetectionParameters
+from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.vision.architectures import ARCHITECTURES
+from vott_trainer.vision.choice import InitialData
 from vott_trainer.vision.samples import load_sample
 
 CONTAINER = "bench"
@@ -90,7 +91,7 @@ def _now(bench: Workbench) -> float:
 
 
 def _evaluate(bench: Workbench) -> None:
-    data = DetectionData(bench.samples, bench.samples, LABELS)
+    data = InitialData(bench.samples, bench.samples, LABELS)
     Detection().evaluate(bench.model(), data, bench.device)
 
 
@@ -99,7 +100,7 @@ def _upload(bench: Workbench) -> float:
     folder = bench.folder / "model"
     folder.mkdir()
     parameters = DetectionParameters().resolved(IMAGES, bench.device)
-    Detection().export(bench.model(), DetectionData(bench.samples, bench.samples, LABELS), parameters, folder)
+    Detection().export(bench.model(), InitialData(bench.samples, bench.samples, LABELS), parameters, folder)
     with Azurite() as azurite:
         service = BlobServiceClient.from_connection_string(azurite.connection_string)
         container = service.create_container(CONTAINER)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vott_trainer.errors import UsageError
 
+CHUNK = 1 << 20
 COMPRESSION = 1  # weights hardly compress; the rest is small
 
 
@@ -55,17 +56,22 @@ def take(archive: Path, name: str, path: Path) -> None:
         UsageError: the file does not exist, is no model archive or has no such file in it.
     """
     with _opened(archive) as tar:
-        _write(tar, tar.getmember(name), path)
+        for member in tar:
+            if member.name == name:
+                _write(tar, member, path)
+                return
+        raise tarfile.TarError(f"it holds no {name}")
 
 
 @contextlib.contextmanager
 def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
             yield tar
-    except (OSError, tarfile.TarError, EOFError, KeyError, zlib.error) as error:
-        why = error.args[0] if isinstance(error, KeyError) else error  # whose text is in quotes
-        raise UsageError(f"{archive} can't be read as a model archive (.tgz): {why}.") from error
+            while packed.read(CHUNK):
+                pass  # gzip compares its checksum at the end
+    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+        raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
@@ -80,7 +86,7 @@ def digests(path: Path) -> tuple[str, bytes]:
     """Return a file's SHA-256 as lower-case hex, and its MD5 as bytes (which is what Azure compares)."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+        while chunk := file.read(CHUNK):
             sha256.update(chunk)
             md5.update(chunk)
     return sha256.hexdigest(), md5.digest()

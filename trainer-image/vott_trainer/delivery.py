@@ -21,6 +21,10 @@ from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)
 
+SEE_LOG = (
+    "See its output in the pod's log; a plugin that shall leave the upload to the trainer has to define a class Plugin "
+    "(docs/plugins.md#scripts)."
+)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -45,8 +49,8 @@ def deliver(
     return model.deliver(run.model_dir, work_dir)
 
 
-def seen(model: Destination, work_dir: Path) -> UploadedModel | None:
-    """Return what lies there before a plugin puts its model there by itself.
+def seen(model: Destination) -> str | None:
+    """Return the version of what lies there before a plugin puts its model there by itself, None where nothing does.
 
     This refuses, before hours of training, a link through which nobody could see that the plugin did.
 
@@ -55,7 +59,7 @@ def seen(model: Destination, work_dir: Path) -> UploadedModel | None:
     """
     log.info("this plugin uploads its model by itself: it has to be at %s", model.url)
     try:
-        return model.look(work_dir)
+        return model.version()
     except UploadRefusedError as error:
         raise UploadRefusedError(
             f"This plugin uploads its model by itself, and {model.url} does not permit to see whether it did. Make a new link "
@@ -63,20 +67,21 @@ def seen(model: Destination, work_dir: Path) -> UploadedModel | None:
         ) from error
 
 
-def found(model: Destination, work_dir: Path, before: UploadedModel | None) -> UploadedModel:
+def found(model: Destination, work_dir: Path, before: str | None) -> UploadedModel:
     """Return what a plugin that uploads by itself has left.
 
     Raises:
-        UploadRefusedError: nothing lies there.
+        UploadRefusedError: nothing lies there, or what `seen` saw before.
     """
+    if before and before == model.version():
+        raise UploadRefusedError(
+            f"The plugin ended well, but left the model at {model.url} as it was before. {SEE_LOG}"
+        )
     if left := model.look(work_dir):
-        if before == left:
-            log.warning("the plugin left the model at %s as it was before", left.url)
         return left
     raise UploadRefusedError(
         f"The plugin ended well, but left no model at {model.url}. A container or bucket has to hold {ARCHIVE_NAME}, a URL that ends in a "
-        f"slash {MANIFEST_NAME}, any other URL the model itself. See its output in the pod's log; a plugin that shall leave the upload to the "
-        "trainer has to define a class Plugin (docs/plugins.md#scripts)."
+        f"slash {MANIFEST_NAME}, any other URL the model itself. {SEE_LOG}"
     )
 
 

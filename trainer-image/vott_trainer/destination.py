@@ -16,6 +16,7 @@ from vott_trainer.progress import UploadedModel
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import below_url
 from vott_trainer.stores.base import Store, StoredObject
+from vott_trainer.stores.folder import FolderStore
 from vott_trainer.stores.link import LinkStore
 from vott_trainer.stores.own import open_container
 from vott_trainer.stores.permission import check_presigned, check_sas
@@ -67,6 +68,15 @@ class Destination:
             self._deliver_report(report)
         return _model(self.store.put(packed, self.name))
 
+    def version(self) -> str | None:
+        """Return what changes whenever the model is replaced: empty where that can't be told, None where there is no model.
+
+        Raises:
+            UploadRefusedError: the link does not permit reading.
+            TemporaryFailureError: the store can't be reached.
+        """
+        return self.store.version(self.name or MANIFEST_NAME)
+
     def look(self, into: Path) -> UploadedModel | None:
         """Return what lies there (the archive or the manifest); None where nothing does. The folder `into` holds it for a while.
 
@@ -108,13 +118,20 @@ def is_destination(url: str) -> bool:
     return is_http(url) or (url.startswith("s3://") and bool(urlsplit(url).netloc))
 
 
+def is_path(text: str) -> bool:
+    """Return whether `text` is an absolute path, which only who runs the trainer by hand may name."""
+    return text.startswith("/")
+
+
 def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Destination:
-    """Return where a URL says that the model goes.
+    """Return where a URL, or the absolute path of a folder or archive, says that the model goes.
 
     Raises:
         UploadRefusedError: the link has expired, may not write, or its account, container or bucket is not allowed.
         InvalidURLError: the URL names no container or bucket.
     """
+    if is_path(url):
+        return _by_path(url)
     query = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
     now = now or datetime.now(UTC)
     if "sig" in query and SAS_FIELDS & query.keys():  # an upload server may call its signature `sig`, too
@@ -126,6 +143,13 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     place = place_of(base, access.environment)
     store = open_bucket(place, access) if place else open_container(base, access)
     return Destination(store, name, several=_takes_several(url), readable=True)
+
+
+def _by_path(path: str) -> Destination:
+    if path.lower().endswith(ARCHIVE_ENDINGS):
+        return Destination(FolderStore(Path(path).parent), Path(path).name, readable=True)
+    name = "" if path.endswith("/") else ARCHIVE_NAME
+    return Destination(FolderStore(Path(path)), name, several=True, readable=True)
 
 
 def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vott_trainer.destination import is_destination
+from vott_trainer.destination import is_destination, is_path
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
@@ -85,9 +85,7 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
     settings = TrainSettings(
         plugin=arguments.plugin or environment.get("VOTT_TRAIN_PLUGIN") or DEFAULT_PLUGIN,
         annotations=read_argument("annotations", arguments.annotations),
-        model=read_argument(
-            "model", arguments.model, is_destination, "a URL that begins with https://, http:// or s3://"
-        ),
+        model=_model(arguments),
         status=read_argument("status", arguments.status) if arguments.status else None,
         parameters=_parameters(arguments),
         trainingjob=arguments.trainingjob,
@@ -99,6 +97,15 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
     )
     _keep_credentials_secret(settings, environment)
     return settings
+
+
+def _model(arguments: argparse.Namespace) -> str:
+    """In a cluster no message may name a folder of the pod's."""
+    urls = "a URL that begins with https://, http:// or s3://"
+    if arguments.trainingjob:
+        return read_argument("model", arguments.model, is_destination, urls)
+    expected = f"{urls}, or the absolute path of a folder"
+    return read_argument("model", arguments.model, lambda text: is_path(text) or is_destination(text), expected)
 
 
 def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, str]) -> None:
@@ -163,7 +170,8 @@ def _train_parser() -> argparse.ArgumentParser:
         "--model",
         metavar="URL",
         required=True,
-        help="where the model goes: an Azure container or S3 bucket (with a prefix, if you like), one blob, or a presigned link",
+        help="where the model goes: an Azure container or S3 bucket (with a prefix, if you like), one blob, or a presigned link; "
+        "without --trainingjob also the absolute path of a folder",
     )
     parser.add_argument("--status", metavar="URL", help="where to POST the progress")
     parser.add_argument(

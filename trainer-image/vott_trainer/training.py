@@ -126,7 +126,7 @@ def _train(
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
     with _work_dir(settings.work_dir) as work_dir:
-        before = delivery.seen(model, work_dir) if _uploads(plugin) else None
+        before = delivery.seen(model) if _uploads(plugin) else None
         if _is_distributed(plugin):
             peers.start_group()
         run = _run(settings, parameters, work_dir, progress, peers if _is_distributed(plugin) else None, model)

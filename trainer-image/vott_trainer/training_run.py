@@ -16,7 +16,6 @@ from pydantic import BaseModel
 
 from vott_trainer import annotations, hygiene, images
 from vott_trainer.annotations import Annotations
-from vott_trainer.annotations import Annotations
 from vott_trainer.cache import Cache
 from vott_trainer.checkpoints import Checkpoint, Checkpoints
 from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
@@ -120,7 +119,7 @@ class TrainingRun:
         return path
 
     def _fetched(self) -> Dataset:
-        found = self.annotations()
+        self._parameters.check(found := self.annotations())
         folder = self._work_dir / "images"
         urls = [image.url for image in found.images]
         with self._timed("images"):

@@ -124,7 +124,9 @@ def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path
     moto.bucket("look")
     to = destination(moto, "s3://look")
     assert to.look(tmp_path) is None
+    assert to.version() is None
     sent = upload(archive, to)
+    assert to.version() == to.version() != ""
     found = to.look(tmp_path)
     assert found is not None
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
@@ -169,6 +171,8 @@ def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path
     to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
     with pytest.raises(UploadRefusedError, match=r"Reading s3://models/model\.tgz was refused: HTTP 403 ExpiredToken"):
         to.look(tmp_path)
+    with pytest.raises(UploadRefusedError, match="ExpiredToken"):
+        to.version()
 
 
 def test_missing_right_to_delete_is_said(guarded: Moto) -> None:

@@ -125,7 +125,12 @@ def test_uploaded_model_is_found_where_the_link_may_read(
 ) -> None:
     destination = resolve(store.container_link(container), StorageAccess())
     assert destination.look(tmp_path) is None
+    assert destination.version() is None
     sent = upload(archive, store.container_link(container))
+    first = destination.version()
+    assert first
+    upload(archive, store.container_link(container))
+    assert destination.version() != first  # of the same content
     found = destination.look(tmp_path)
     assert found is not None
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)

@@ -80,3 +80,17 @@ def _objects(seen: Sequence[Prediction], labels: Sequence[str]) -> coco.Objects:
     boxes = [one.box for one in seen if one.box]
     rows = [[box.x, box.y, box.width, box.height] for box in boxes]
     return coco.Objects(rows, [labels.index(one.label) + 1 for one in seen], [one.score for one in seen])
+
+
+def box(x: float, score: float = 1.0) -> Prediction:
+    return Prediction("cat", score, Box(x, 0, 10, 10, "cat"))
+
+
+def measured(folder: Path, truth: list[Prediction], predicted: list[Prediction]) -> Result:
+    """The result of a detector that was measured on one image."""
+    Image.new("RGB", (100, 80)).save(folder / "0.png")
+    example = matching.example(folder / "0.png", "0.png", truth, predicted)
+    confusion = matching.confusion(["cat"], [example])
+    per_class = matching.per_class(confusion, ["cat"])
+    evaluation = Evaluation({"mAP50": 1.0}, per_class, confusion=confusion, examples=[example])
+    return Result("detection", evaluation.metrics, evaluation=evaluation)

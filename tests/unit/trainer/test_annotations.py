@@ -89,7 +89,7 @@ def test_class_name_may_hold_commas(start: str, field: str, label: str, tmp_path
         ("https://store/a.jpg;1;2;3;4;cat; black", "cat; black"),
         ("https://store/a.jpg\t1\t2\t3\t4\tcat, black", "cat, black"),
         ("https://store/a.jpg;cat", "cat"),
-        ("https://store/a.jpg\tcat; black", "cat; black"),
+        ("https://store/a.jpg\tcat black", "cat black"),
         ("https://store/a;b.jpg,cat; black", "cat; black"),
         ("https://store/a;b.jpg,1,2,3,4,cat; black", "cat; black"),
     ],

@@ -64,5 +64,5 @@ def test_one_file_is_taken_out_of_an_archive(tmp_path: Path) -> None:
 
 def test_file_that_an_archive_does_not_hold_is_said(tmp_path: Path) -> None:
     pack(folder(tmp_path / "model", ["b.txt"], 1_000), tmp_path / "m.tgz")
-    with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive.*filename 'c\.txt' not found"):
+    with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive.*it holds no c\.txt"):
         take(tmp_path / "m.tgz", "c.txt", tmp_path / "taken")

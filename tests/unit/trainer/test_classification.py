@@ -24,7 +24,6 @@ from vott_trainer.plugins.base import LabelledImage, Links, Trained
 from vott_trainer.plugins.classification import (
     MEASURED_AT_ONCE,
     Classification,
-    ClassificationData,
     ClassificationParameters,
     load,
     scores,
@@ -32,6 +31,7 @@ from vott_trainer.plugins.classification import (
 )
 from vott_trainer.progress import Progress
 from vott_trainer.training_run import TrainingRun
+from vott_trainer.vision.choice import InitialData
 from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
 from vott_trainer.vision.crops import GREY, Crop, View, load_square, split_by_class
 
@@ -178,18 +178,18 @@ def test_full_gpu_gets_fewer_images_at_once_and_scores_them_alike() -> None:
 class Fresh(Sequence[Crop]):
     """Crops that are made when asked for, and counted as long as anybody holds their pixels."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.held, self.most = count, 0, 0
+    def __init__(self, length: int) -> None:
+        self.length, self.held, self.most = length, 0, 0
         self.threads = set[int]()
         self.lock = threading.Lock()
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
-        if not 0 <= index < self.count:
+        if not 0 <= index < self.length:
             raise IndexError(index)
-        pixels = torch.full((3, 8, 8), index, dtype=torch.uint8)
+        pixels = torch.full((3, 8, 8), index % 256, dtype=torch.uint8)
         with self.lock:
             self.threads.add(threading.get_ident())
             self.held += 1
@@ -204,10 +204,10 @@ class Fresh(Sequence[Crop]):
 
 def test_held_out_images_are_decoded_beside_and_never_all_held_at_once() -> None:
     fresh = Fresh(10 * MEASURED_AT_ONCE + 1)
-    data = ClassificationData(fresh, fresh, ["a", "b"], {})
+    data = InitialData(fresh, fresh, ["a", "b"], {})
     told = Classification().evaluate(SmallMemory(MEASURED_AT_ONCE), data, CPU)
     assert told.confusion
-    assert sum(map(sum, told.confusion.counts)) == fresh.count
+    assert sum(map(sum, told.confusion.counts)) == len(fresh)
     assert fresh.most <= 3 * MEASURED_AT_ONCE
     assert threading.get_ident() not in fresh.threads
 

@@ -12,7 +12,7 @@ from vott_trainer.__main__ import leave_message, main
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
 from vott_trainer.plugins.base import Parameters
-from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.settings import PredictSettings, TrainSettings, parse
 
 URLS = ["--annotations", "https://h/a.csv", "--model", "https://h/c?sig=x"]
 
@@ -53,6 +53,11 @@ def test_plugin_comes_from_argument_then_environment_then_default(
         ([*URLS, "--parameters", "{"], "--parameters: expected a JSON object"),
         ([*URLS, "--parameters", "[1]"], "--parameters: expected a JSON object"),
         (["predict", "--model", "m.tgz"], "--image"),
+        (
+            ["predict", "--model", "m", "--image", "i", "--score", "1.5"],
+            "--score: expected a number from 0 to 1, found",
+        ),
+        (["predict", "--model", "m", "--image", "i", "--score", "half"], "expected a number from 0 to 1, found 'half'"),
     ],
 )
 def test_wrong_usage_ends_with_64_and_says_what_is_wrong(
@@ -61,6 +66,14 @@ def test_wrong_usage_ends_with_64_and_says_what_is_wrong(
     assert main(arguments, termination_log) == 64
     assert left(termination_log)["reason"] == "InvalidParameters"
     assert words in left(termination_log)["message"]
+
+
+def test_prediction_needs_a_model_and_an_image_alone() -> None:
+    least = ["predict", "--model", "m", "--image", "i"]
+    assert parse(least) == PredictSettings(Path("m"), Path("i"))
+    assert parse([*least, "--out", "o.jpg", "--score", "0.25"]) == PredictSettings(
+        Path("m"), Path("i"), Path("o.jpg"), 0.25
+    )
 
 
 def test_unknown_plugin_lists_the_known_ones() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from vott_trainer.destination import Destination, is_destination, resolve
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
+from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.folder import FolderStore
 
@@ -309,6 +310,24 @@ def test_presigned_link_that_can_not_work_is_refused_before_training(query: str,
 )
 def test_destination_is_http_or_s3(url: str, accepted: bool) -> None:
     assert is_destination(url) is accepted
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "name"),
+    [("/out", "/out", "model.tgz"), ("/out/", "/out", ""), ("/out/cats.tgz", "/out", "cats.tgz")],
+)
+def test_folder_takes_what_a_container_takes(path: str, folder: str, name: str) -> None:
+    destination = resolve(path, StorageAccess(), NOW)
+    assert (destination.store.shown, destination.name) == (folder, name)
+
+
+def test_only_who_runs_the_trainer_by_hand_may_name_a_folder() -> None:
+    arguments = ["--annotations", "https://h/a.csv", "--model", "/out"]
+    settings = parse(arguments, {})
+    assert isinstance(settings, TrainSettings)
+    assert settings.model == "/out"
+    with pytest.raises(InvalidURLError, match=r"--model: expected a URL .*s3://, found '/out'"):
+        parse([*arguments, "--trainingjob", "default/cats"], {})
 
 
 def examples() -> list[str]:

@@ -122,7 +122,7 @@ def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -
 def test_classes_of_whole_images_are_refused_before_an_image_is_fetched(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.serve(f'/{number}.png', b'never asked for')},cat\n" for number in range(3)]
     with pytest.raises(
-        BadAnnotationsError, match='the class of whole images, and hold no box.*"plugin": "classification"'
+        BadAnnotationsError, match=r'the class of whole images, and hold no box.*"plugin": "classification"'
     ):
         train(server.serve("/a.csv", "".join(lines).encode()), tmp_path, QUICK)
     assert not (tmp_path / "images").exists()
@@ -193,7 +193,7 @@ def test_box_is_scaled_with_its_image_and_cut_at_its_edge(tmp_path: Path) -> Non
 def test_no_box_that_was_accepted_is_lost_where_the_image_shrinks(size: tuple[int, int], tmp_path: Path) -> None:
     Image.new("RGB", size).save(path := tmp_path / "a.png")
     width, height = size
-    boxes = [Box(width - 1, height - 1, 1, 1, "a"), Box(0, 0, 1, 1, "a"), Box(0.1, 0.2, 1, 1, "a")]
+    boxes = [Box(width - 1, height - 1, 1, 1, "a"), Box(0, 0, 1, 2, "a"), Box(0.1, 9.2, 1, 1, "a")]
     (image,), _ = clean([LabelledImage("https://store/a.png", path, boxes)])
     sample = load_sample(image, ["a"], image_size=80)
     assert len(sample.boxes) == len(sample.labels) == len(image.boxes) == 3

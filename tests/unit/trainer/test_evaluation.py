@@ -199,7 +199,7 @@ def test_object_is_found_once_by_the_surest_prediction() -> None:
     ("second", "repeated"),
     [
         (("circle", 5, 10), True),  # IoU 1/3
-        (("circle", -20, 50), True),  # its centre lies in the object
+        (("circle", -8, 19), True),  # its centre lies in the object
         (("circle", 8, 10), False),
         (("square", 2, 10), False),
     ],

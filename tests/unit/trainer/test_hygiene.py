@@ -77,10 +77,11 @@ def test_rounding_at_the_edge_is_not_worth_a_word(album: Album) -> None:
     assert findings == []
 
 
-@pytest.mark.parametrize("box", [Box(0.1, 0.1, 1, 1, "cat"), Box(33.3, 20, 1.1, 1.0, "cat"), Box(99, 59, 1, 1, "cat")])
+@pytest.mark.parametrize("box", [Box(0.1, 0.1, 1, 1, "cat"), Box(7.2, 20, 1, 1, "cat"), Box(99, 59, 1, 1, "cat")])
 def test_box_of_a_pixel_is_kept_whatever_rounding_does_to_its_sides(box: Box, album: Album) -> None:
     cleaned, findings = clean([*album.good(), album.image(box)])
-    assert cleaned[-1].boxes == [Box(*(pytest.approx(v) for v in (box.x, box.y, box.width, box.height)), "cat")]
+    (kept,) = cleaned[-1].boxes
+    assert (kept.x, kept.y, kept.width, kept.height) == pytest.approx((box.x, box.y, box.width, box.height))
     assert findings == []
 
 

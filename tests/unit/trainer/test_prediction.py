@@ -1,5 +1,6 @@
 """`vott_trainer predict`: a model tried on an image, from its archive or its folder."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from vott_trainer.errors import UsageError
 from vott_trainer.prediction import predict
 from vott_trainer.settings import PredictSettings
 
+NAMES = ["cat", "dog", "bird", "fish"]
 PLUGIN = """
 import json
 from vott_trainer.annotations import Box
@@ -66,6 +68,25 @@ def test_model_that_was_delivered_unpacked_is_used_as_it_is(tmp_path: Path, caps
     predict(asked(tmp_path, folder))
     assert capsys.readouterr().out == "nothing found\n"
     assert (folder / "config.json").exists()
+
+
+def test_without_a_place_for_it_no_image_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = asked(tmp_path, model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]))
+    predict(dataclasses.replace(given, out=None))
+    assert capsys.readouterr().out.startswith("cat\t0.910")
+    assert [path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png")] == ["image.png"]
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"), [(None, ["cat", "bird", "fish"]), (0.3, ["cat", "dog"]), (0.95, []), (0.0, NAMES)]
+)
+def test_objects_of_half_a_score_are_shown_and_others_if_asked_for(
+    tmp_path: Path, score: float | None, shown: list[str]
+) -> None:
+    box = [10, 20, 30, 40]
+    seen: list[object] = [["cat", 0.91, box], ["dog", 0.3, box], ["bird", 0.2, None], ["fish", 0.1, None]]
+    given = asked(tmp_path, model(tmp_path / "model", seen))
+    assert [one.label for one in predict(dataclasses.replace(given, score=score))] == shown
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -15,13 +16,10 @@ import pytest
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
-from tests.unit.trainer.results import detection_result
+from tests.unit.trainer.results import box, detection_result, measured
 from vott_trainer import report
-from vott_trainer.annotations import Box
 from vott_trainer.evaluation import Confusion, Evaluation, Prediction
-from vott_trainer.report import Result, words
-from vott_trainer.report.advice import advice
-from vott_trainer.report.pictures import sentence
+from vott_trainer.report import Result
 from vott_trainer.vision import matching
 
 PATHS = {"PYTHONPATH": str(Path(__file__).parents[3] / "trainer-image")}
@@ -204,47 +202,6 @@ def test_model_card_says_what_it_is_and_how_to_use_it(folder: Path, tmp_path: Pa
     assert "| circle | 8 |" in card
 
 
-def test_confused_classes_are_named_with_what_to_do() -> None:
-    confusion = Confusion(["cat", "dog", "background"], [[6, 4, 0], [0, 9, 1], [0, 2, 0]], with_background=True)
-    told = advice(result(confusion))
-    assert told[0].startswith("“cat” is taken for “dog” (4 times).")
-    assert told[1].startswith("“cat” is found too seldom: 6 of 10.")
-    assert len(told) == 2
-
-
-def test_class_with_few_examples_or_none_to_measure_is_named() -> None:
-    confusion = Confusion(["cat", "dog", "background"], [[0, 0, 0], [0, 9, 0], [0, 0, 0]], with_background=True)
-    told = advice(dataclasses.replace(result(confusion), counts={"boxes": {"cat": 1, "dog": 60}}))
-    assert told[0].startswith("“cat” is on none of the images that measured the model")
-    assert told[1].startswith("“cat” has only 1 example.")
-
-
-@pytest.mark.parametrize(("last", "advised"), [(0.8, True), (0.51, False)])
-def test_longer_training_is_advised_where_the_model_was_still_getting_better(last: float, advised: bool) -> None:
-    rows = [{"epoch": number, "mAP50": value} for number, value in enumerate((0.1, 0.3, 0.5, 0.5, last))]
-    given = dataclasses.replace(result(None), metrics={"mAP50": last}, history=rows)
-    assert any("train it longer" in sentence for sentence in advice(given)) is advised
-
-
-def test_figures_that_rest_on_few_objects_are_said_to_be_rough() -> None:
-    few = Confusion(["cat"], [[9]])
-    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=few)).startswith("Only 9 examples measured this")
-    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=Confusion(["cat"], [[90]]))) == ""
-
-
-@pytest.mark.parametrize(
-    ("metrics", "said"),
-    [
-        ({"mAP50": 0.93}, "Very good"),
-        ({"mAP50": 0.2}, "Not good yet"),
-        ({"accuracy": 0.9}, "Good"),
-        ({"bleu": 0.5}, ""),
-    ],
-)
-def test_quality_is_said_in_words_where_the_metric_is_known(metrics: dict[str, float], said: str) -> None:
-    assert words.grade(Evaluation(metrics)) == said
-
-
 def test_classifier_s_report_says_how_often_it_is_right(folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
     example = matching.example(tmp_path / "0.png", "0.png", [Prediction("cat", 1.0)], [Prediction("dog", 0.8)])
@@ -259,15 +216,6 @@ def test_classifier_s_report_says_how_often_it_is_right(folder: Path, tmp_path: 
     assert "cat taken for dog" in text
 
 
-def test_mistakes_are_said_before_what_is_right_and_many_are_counted() -> None:
-    one = {name: Prediction(name, 0.9) for name in "abcdefg"}
-    assert sentence([(one["a"], one["a"]), (one["b"], None), (one["b"], None)]) == "2 times b missed; a found"
-    missed = [(one[name], None) for name in "abcde"]
-    right = [(one[name], one[name]) for name in "abcd"]
-    assert sentence([*right, *missed]) == "a missed; b missed; c missed; 2 other mistakes; 4 found"
-    assert sentence([]) == "nothing is there, and the model sees nothing"
-
-
 def test_class_that_is_never_found_has_no_curve_but_a_report(folder: Path, tmp_path: Path) -> None:
     given = detection_result(tmp_path)
     assert given.evaluation
@@ -276,14 +224,56 @@ def test_class_that_is_never_found_has_no_curve_but_a_report(folder: Path, tmp_p
     assert "Precision and recall" in shown.text
 
 
-def test_text_of_a_box_at_the_right_edge_stays_in_the_picture() -> None:
-    from vott_trainer.report.pictures import _mark
+def test_object_that_is_marked_twice_sends_nobody_to_look_for_a_missing_annotation(
+    folder: Path, tmp_path: Path
+) -> None:
+    text = page(folder, measured(tmp_path, [box(0)], [box(0, 0.9), box(3, 0.6), box(4, 0.5)])).text
+    assert "found 1 of 1 object; none of the 3 boxes it drew was wrong, but 2 marked an object a second time." in text
+    assert "2 times cat marked twice; cat found" in text
+    assert "cat 60%, twice" in text
+    assert "boxes around an object that another box had marked already (cat 2 times)" in text
+    assert "2 of the 3 boxes mark an object a second time. Train longer" in text
+    assert "often it is the annotation that is missing" not in text
+    assert "none is annotated" not in text
 
-    mark = _mark(None, Prediction("a long name", 0.9, Box(560, 100, 70, 70, "a long name")), 1.0, 640, 24)
-    assert mark
-    assert (mark.anchor, mark.text_x) == ("end", 630)
+
+def test_object_that_is_imagined_may_be_the_annotation_s_fault(folder: Path, tmp_path: Path) -> None:
+    text = page(folder, measured(tmp_path, [box(0)], [box(0, 0.9), box(3, 0.7), box(60, 0.6)])).text
+    assert "1 of the 3 boxes it drew was wrong, and 1 marked an object a second time" in text
+    assert "often it is the annotation that is missing" in text
 
 
-def result(confusion: Confusion | None) -> Result:
-    per_class = matching.per_class(confusion, ["cat", "dog"]) if confusion else {}
-    return Result("detection", {"mAP50": 0.5}, evaluation=Evaluation({"mAP50": 0.5}, per_class, confusion=confusion))
+def test_equal_curves_are_all_to_be_seen() -> None:
+    from vott_trainer.report import charts
+
+    points = [(0.0, 1.0), (1.0, 1.0)]
+    lines = [charts.Line(name, points, colour) for name, colour in zip("abc", charts.COLOURS, strict=False)]
+    drawn = re.findall(r'style="(fill: none;[^"]*)"', charts.precision_recall("", "", lines).svg)
+    dashes = [
+        style.partition("stroke-dasharray: ")[2].partition(";")[0]
+        for line in lines
+        for style in drawn
+        if line.colour in style
+    ]
+    assert dashes == ["", "10,5", "5,10"]
+
+
+def test_legend_has_no_boxes_where_no_picture_has_one(folder: Path, tmp_path: Path) -> None:
+    def keys(result: Result) -> int:
+        report.write(folder, result)
+        return (folder / "report.html").read_text(encoding="utf-8").count('<span class="key ')
+
+    Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
+    whole = matching.example(tmp_path / "0.png", "0.png", [Prediction("cat", 1.0)], [Prediction("dog", 0.8)])
+    evaluation = Evaluation({"accuracy": 0.9}, confusion=Confusion(["cat", "dog"], [[9, 1], [1, 9]]), examples=[whole])
+    assert keys(Result("classification", evaluation.metrics, evaluation=evaluation)) == 0
+    assert keys(measured(tmp_path, [box(0)], [box(0, 0.9)])) == 3
+
+
+def test_model_card_lists_times_and_notes_apart_from_settings(folder: Path, tmp_path: Path) -> None:
+    report.write(folder, detection_result(tmp_path))
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    settings, time, notes = re.split(r"^### .*$", card.partition("## Training")[2], flags=re.MULTILINE)
+    assert "- epochs: 10" in settings
+    assert time.split() == ["-", "images:", "1.2", "s", "-", "training:", "95", "s"]
+    assert "went on at epoch 3" in notes

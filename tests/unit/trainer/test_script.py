@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import HttpServer
+from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
 from vott_trainer.interruption import Interruption
@@ -98,9 +98,7 @@ def test_output_reaches_the_log_without_secrets(
     assert "SECRET" not in out + err + str(error)
 
 
-def test_a_line_of_any_length_shows_no_secret(
-    script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_line_of_any_length_shows_no_secret(script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text = "import sys\nprint('x' * 9_980, sys.argv[4], 'y' * 3_000_000, sys.argv[4])\nprint('next')\n"
     run(script(text), tmp_path)
     long, following = [line for line in capfd.readouterr().out.splitlines() if "plugin.py" not in line]
@@ -110,9 +108,15 @@ def test_a_line_of_any_length_shows_no_secret(
 
 
 def test_a_credential_without_its_url_is_not_shown(
-    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: HttpServer,
+    script: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    text = "import sys\nquery = sys.argv[4].split('?')[1]\nprint('got', query)\nsys.exit('token ' + query.split('=')[1])\n"
+    text = (
+        "import sys\nquery = sys.argv[4].split('?')[1]\nprint('got', query)\nsys.exit('token ' + query.split('=')[1])\n"
+    )
     assert command(server, script(text), monkeypatch, tmp_path / "log") == 70
     left = json.loads((tmp_path / "log").read_text())
     out, err = capfd.readouterr()
@@ -203,7 +207,11 @@ def test_what_a_script_uploaded_is_verified(
 
 
 def test_the_log_tells_that_it_is_a_script_and_where_its_model_has_to_be(
-    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: HttpServer,
+    script: Write,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     command(server, script("print('begun')"), monkeypatch, tmp_path / "log")
     before, begun, _ = capfd.readouterr().out.partition("begun")
@@ -220,6 +228,23 @@ def test_a_script_that_uploads_nothing_has_failed(
     assert left["reason"] == "UploadRefused"
     assert f"left no model at {server.url}/1.tgz. A container or bucket has to hold model.tgz" in left["message"]
     assert "SECRET" not in left["message"]
+
+
+def test_yesterdays_model_is_not_taken_for_todays(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.always["/1.tgz"] = Answer(200, b"old", {"ETag": '"1"', "Last-Modified": "Mon, 01 Jun 2026 00:00:00 GMT"})
+    assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
+    left = json.loads((tmp_path / "log").read_text())
+    assert f"left the model at {server.url}/1.tgz as it was before" in left["message"]
+
+
+def test_a_model_of_the_same_bytes_that_was_written_again_is_taken(
+    server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers["/1.tgz"] = [Answer(200, b"same", {"ETag": '"1"'})]
+    server.always["/1.tgz"] = Answer(200, b"same", {"ETag": '"2"'})
+    assert command(server, script(""), monkeypatch, tmp_path / "log") == 0
 
 
 def test_a_failed_script_tells_the_callback_and_the_operator_why(

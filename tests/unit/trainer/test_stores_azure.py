@@ -46,6 +46,13 @@ def test_blob_that_is_not_what_was_sent_is_a_fault(answer: Answer, server: HttpS
         store(server).put(archive, "model.tgz")
 
 
+def test_version_of_a_blob_is_its_etag(server: HttpServer) -> None:
+    missing = Answer(404, headers={"x-ms-error-code": "BlobNotFound"})
+    server.answers["/account/models/model.tgz"] = [missing, stored(5)]
+    assert store(server).version("model.tgz") is None
+    assert store(server).version("model.tgz") == STAMPS["ETag"]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_link_that_may_not_read_is_believed_what_it_took(status: int, server: HttpServer, archive: Path) -> None:
     server.answers["/account/models/model.tgz"] = [TAKEN, Answer(status)]

@@ -34,6 +34,16 @@ def test_what_is_put_is_got_until_it_is_deleted(store: FolderStore, file: Path, 
     assert list(store.folder.iterdir()) == []
 
 
+def test_version_changes_when_the_same_file_is_put_again(store: FolderStore, file: Path) -> None:
+    assert store.version("7/a.ckpt") is None
+    store.put(file, "7/a.ckpt")
+    first = store.version("7/a.ckpt")
+    assert first
+    assert first == store.version("7/a.ckpt")
+    store.put(file, "7/a.ckpt")
+    assert store.version("7/a.ckpt") != first
+
+
 def test_deleting_what_is_not_there_is_fine(store: FolderStore) -> None:
     store.delete("7/a.ckpt")
 

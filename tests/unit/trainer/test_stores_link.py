@@ -98,6 +98,14 @@ def test_redirect_is_not_followed(status: int, server: HttpServer, archive: Path
     assert {request.path for request in server.requests} == {"/id.tgz"}
 
 
+def test_version_changes_with_what_the_server_says_of_the_object(server: HttpServer) -> None:
+    assert link(server).version("model.tgz") is None
+    server.serve("/id.tgz", CONTENT)
+    assert link(server).version("model.tgz") == ""
+    server.always["/id.tgz"] = Answer(200, CONTENT, {"ETag": '"1"', "Last-Modified": "Mon"})
+    assert link(server).version("model.tgz") == '"1" Mon'
+
+
 def test_what_lies_there_is_read_where_the_link_permits(server: HttpServer, tmp_path: Path) -> None:
     server.serve("/id.tgz", CONTENT)
     copy = tmp_path / "copy"

@@ -56,7 +56,8 @@ def test_one_url_is_shown_without_its_query_wherever_that_ends(url: str, shown: 
 
 
 @pytest.mark.parametrize(
-    "text", ["token=SE%2FCRET%2B012", "SE%2FCRET%2B012", "SE/CRET+012", "x=1&token=SE/CRET+012", "{'token': 'SE/CRET+012'}"]
+    "text",
+    ["token=SE%2FCRET%2B012", "SE%2FCRET%2B012", "SE/CRET+012", "x=1&token=SE/CRET+012", "{'token': 'SE/CRET+012'}"],
 )
 def test_what_a_url_carries_is_known_without_the_url(text: str) -> None:
     keep_credential_secret("https://store/a?x=1&token=SE%2FCRET%2B012")

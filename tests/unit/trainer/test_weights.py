@@ -160,7 +160,9 @@ def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> s
     """Return why `wanted` is refused."""
 
     def begin() -> None:
-        weights.start(detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=ARCHITECTURES), ["cat"], HEADS)
+        weights.start(
+            detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=ARCHITECTURES), ["cat"], HEADS
+        )
 
     with pytest.raises(InvalidParametersError) as error:
         begin()

@@ -137,7 +137,7 @@ def _kind(line: bytes, separator: str) -> str | None:
         return None
     if is_header(fields):
         return WITH_HEADER
-    if len(fields) >= 6 and all(_is_number(field) or not field for field in fields[1:5]):
+    if len(fields) >= 6 and all(not field or _is_number(field.replace(",", ".")) for field in fields[1:5]):
         return "vott-web"
     whole = len(fields) == 2 or (2 < len(fields) < 6 and not _is_number(fields[1]))
     return "classes" if whole and _is_image(fields[0]) else None

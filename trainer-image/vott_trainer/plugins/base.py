@@ -35,6 +35,13 @@ class DataParameters(Parameters):
         description="The folder that relative paths of images begin from, as a URL or a path from the annotation file's folder.",
     )
 
+    def check(self, annotations: Annotations) -> None:
+        """Refuse annotations that these parameters make no sense with, before an image is fetched.
+
+        Raises:
+            BadAnnotationsError: says what was expected instead.
+        """
+
     @field_validator("images_url")
     @classmethod
     def _is_folder(cls, url: str | None) -> str | None:

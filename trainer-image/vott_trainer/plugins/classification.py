@@ -1,13 +1,12 @@
 """Image classification: a class for each image or box in, a classifier with its accuracy on held-out ones out."""
 
 import json
-import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -17,22 +16,24 @@ from torch.nn import functional
 from vott_trainer import weights
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.evaluation import Evaluation, Prediction
-from vott_trainer.learning.learner import Data, LearningParameters
 from vott_trainer.plugins.base import Dataset, Run
 from vott_trainer.vision import chunks
+from vott_trainer.vision.choice import ChoiceParameters, InitialData
 from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
 from vott_trainer.vision.onnx import export_classifier
 
-EPOCHS = (8, 200)  # at least, at most
 SHIFT = 8  # an image is shifted by up to 1/8 of its side
 MEASURED_AT_ONCE = 32
 PREDICTED = 5
 
 
-class ClassificationParameters(LearningParameters):
+class ClassificationParameters(ChoiceParameters):
     """What a message may set; what is left out follows the architecture and the number of images."""
+
+    architectures = CLASSIFIERS
+    on_cpu, on_gpu = ON_CPU, ON_GPU
 
     architecture: ClassifierName | None = Field(
         default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
@@ -42,44 +43,9 @@ class ClassificationParameters(LearningParameters):
         description="What has a class: whole images (lines of url,class), or what each box cuts out of its image. "
         "Default: images, where any has a class.",
     )
-    epochs: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="How often each image is shown. Default: fewer, the more images there are.",
-    )
-    batch_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=4096,
-        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
-    )
-    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
     image_size: int | None = Field(
         default=None, ge=32, le=1024, description="Side of the square that images are fitted into, in pixels."
     )
-
-    def resolved(self, images: int, device: torch.device) -> Self:
-        """Fill in what the message left open."""
-        name = self.architecture or (ON_GPU if device.type == "cuda" else ON_CPU)
-        default = CLASSIFIERS[name]
-        least, most = EPOCHS
-        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, images))))
-        chosen = {
-            "architecture": name,
-            "epochs": self.epochs or epochs,
-            "batch_size": self.batch_size or default.batch_size,
-            "learning_rate": self.learning_rate or default.learning_rate,
-            "image_size": self.image_size or default.image_size,
-        }
-        return self.model_copy(update=chosen)
-
-
-@dataclass(frozen=True)
-class ClassificationData(Data):
-    """What there is to learn from, and the weights to begin with."""
-
-    initial: weights.Weights | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +62,7 @@ class Classification:
 
     parameters = ClassificationParameters
 
-    def data(self, run: Run, parameters: ClassificationParameters) -> ClassificationData:
+    def data(self, run: Run, parameters: ClassificationParameters) -> InitialData:
         """Split what has a class; there must be at least two classes."""
         views = _views(run.dataset(), parameters.classify)
         labels = sorted({view.label for view in views})
@@ -111,7 +77,7 @@ class Classification:
                 "Annotate more images and send the message again."
             )
         size = parameters.image_size or 0
-        return ClassificationData(
+        return InitialData(
             Crops(training, labels, size),
             Crops(held_out, labels, size),
             labels,
@@ -120,12 +86,10 @@ class Classification:
                 "heldOutImages": len(held_out),
                 "images": Counter(v.label for v in views),
             },
-            weights.find(
-                run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS
-            ),
+            weights.find(run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS),
         )
 
-    def model(self, data: ClassificationData, parameters: ClassificationParameters) -> nn.Module:
+    def model(self, data: InitialData, parameters: ClassificationParameters) -> nn.Module:
         """Return the network of that name, for as many classes as there are labels."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels))
@@ -144,7 +108,7 @@ class Classification:
         images = ((batch.images.float() / 255 - 0.5) * contrast + 0.5 + brightness).clamp_(0, 1)
         return {"classification": functional.cross_entropy(model(images), batch.labels)}
 
-    def evaluate(self, model: nn.Module, data: ClassificationData, device: torch.device) -> Evaluation:
+    def evaluate(self, model: nn.Module, data: InitialData, device: torch.device) -> Evaluation:
         """Return accuracy and all that the report shows."""
         found: list[Tensor] = []
         truth: list[int] = []
@@ -156,7 +120,7 @@ class Classification:
         return evaluate_classes(truth, torch.cat(found).numpy(), data.labels, shown)
 
     def export(
-        self, model: nn.Module, data: ClassificationData, parameters: ClassificationParameters, folder: Path
+        self, model: nn.Module, data: InitialData, parameters: ClassificationParameters, folder: Path
     ) -> dict[str, Any]:
         """Write weights, labels, and the same model as ONNX where that can be done."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)

@@ -2,21 +2,21 @@
 
 import json
 import logging
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from vott_trainer import weights
+from vott_trainer.annotations import Annotations
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.evaluation import Evaluation, Prediction
-from vott_trainer.learning.learner import Data, LearningParameters
+from vott_trainer.learning.learner import Data
 from vott_trainer.plugins.base import Run
 from vott_trainer.vision.architectures import (
     ARCHITECTURES,
@@ -26,59 +26,34 @@ from vott_trainer.vision.architectures import (
     DetectorName,
     build,
 )
+from vott_trainer.vision.choice import ChoiceParameters, InitialData
 from vott_trainer.vision.evaluation import detect, evaluate, predictions
 from vott_trainer.vision.onnx import export_detector
 from vott_trainer.vision.samples import Sample, Samples, load_pixels, split
 
 log = logging.getLogger(__name__)
 
-EPOCHS = (8, 200)  # at least, at most
 
-
-class DetectionParameters(LearningParameters):
+class DetectionParameters(ChoiceParameters):
     """What a message may set; what is left out follows the architecture and the number of images."""
+
+    architectures = ARCHITECTURES
+    on_cpu, on_gpu = ON_CPU, ON_GPU
 
     architecture: DetectorName | None = Field(
         default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
     )
-    epochs: int | None = Field(
-        default=None,
-        ge=1,
-        le=10_000,
-        description="How often each image is shown. Default: fewer, the more images there are.",
-    )
-    batch_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=1024,
-        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
-    )
-    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
     image_size: int | None = Field(
         default=None, ge=64, le=4096, description="The longer side that images are scaled to, in pixels."
     )
 
-    def resolved(self, images: int, device: torch.device) -> Self:
-        """Fill in what the message left open."""
-        name = self.architecture or (ON_GPU if device.type == "cuda" else ON_CPU)
-        default = ARCHITECTURES[name]
-        least, most = EPOCHS
-        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, images))))
-        chosen = {
-            "architecture": name,
-            "epochs": self.epochs or epochs,
-            "batch_size": self.batch_size or default.batch_size,
-            "learning_rate": self.learning_rate or default.learning_rate,
-            "image_size": self.image_size or default.image_size,
-        }
-        return self.model_copy(update=chosen)
-
-
-@dataclass(frozen=True)
-class DetectionData(Data):
-    """And the weights to begin with, None for random ones."""
-
-    initial: weights.Weights | None = None
+    def check(self, annotations: Annotations) -> None:
+        """There must be a box."""
+        if not any(image.boxes for image in annotations.images):
+            raise BadAnnotationsError(
+                "The annotations say the class of whole images, and hold no box. To learn these classes send "
+                '`"plugin": "classification"`; to find objects annotate them with boxes (url,x,y,width,height,class).'
+            )
 
 
 @dataclass(frozen=True)
@@ -95,13 +70,8 @@ class Detection:
 
     parameters = DetectionParameters
 
-    def data(self, run: Run, parameters: DetectionParameters) -> DetectionData:
-        """Split the images; there must be two with boxes. That there are boxes at all is known before the images are fetched."""
-        if not any(image.boxes for image in run.annotations().images):
-            raise BadAnnotationsError(
-                "The annotations say the class of whole images, and hold no box. To learn these classes send "
-                '`"plugin": "classification"`; to find objects annotate them with boxes (url,x,y,width,height,class).'
-            )
+    def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
+        """Split the images; there must be two with boxes."""
         dataset = run.dataset()
         if sum(bool(image.boxes) for image in dataset.images) < 2:
             raise NoUsableImagesError(
@@ -115,7 +85,7 @@ class Detection:
             for label in dataset.labels
         }
         name = parameters.architecture or ON_CPU
-        return DetectionData(
+        return InitialData(
             Samples(training, dataset.labels, size),
             Samples(held_out, dataset.labels, size),
             dataset.labels,
@@ -123,7 +93,7 @@ class Detection:
             weights.find(run, parameters.initial_weights, name, dataset.labels, known=ARCHITECTURES),
         )
 
-    def model(self, data: DetectionData, parameters: DetectionParameters) -> nn.Module:
+    def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
         """Return the network of that name, for as many classes as there are labels."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels), parameters.image_size or 0, trained=data.initial is not None)
@@ -150,7 +120,7 @@ class Detection:
         return evaluate(model, data.held_out, data.labels, device)
 
     def export(
-        self, model: nn.Module, data: DetectionData, parameters: DetectionParameters, folder: Path
+        self, model: nn.Module, data: InitialData, parameters: DetectionParameters, folder: Path
     ) -> dict[str, Any]:
         """Write weights, labels, and the same model as ONNX where that can be done."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)

@@ -25,7 +25,7 @@ COLOURS = (
     "#0c8599",
     "#c92a2a",
 )  # on light and on dark
-DASH = 1.5  # of a line's width
+DASH = 2.5  # of a line's width
 _TEXT = "#010203"  # a colour that nothing else has, replaced by the page's
 _STYLE: Any = {
     "svg.fonttype": "none",

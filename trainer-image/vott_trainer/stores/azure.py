@@ -55,6 +55,15 @@ class AzureStore:
                 return False
         return True
 
+    def version(self, name: str) -> str | None:
+        """Return the ETag of a blob, which each write changes; None where there is no blob."""
+        blob = self.blob(name)
+        with self._in_words("Reading", redact_url(blob.url)):
+            try:
+                return str(blob.get_blob_properties().etag or "")
+            except ResourceNotFoundError:
+                return None
+
     def delete(self, name: str) -> None:
         """Delete a blob, if it is there."""
         blob = self.blob(name)

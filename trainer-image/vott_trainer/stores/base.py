@@ -35,6 +35,9 @@ class Store(Protocol):
     def get(self, name: str, file: Path) -> bool:
         """Write the object of that name to `file`, atomically; False where there is none."""
 
+    def version(self, name: str) -> str | None:
+        """Return what changes whenever the object of that name is written: empty where the store does not tell, None where there is none."""
+
     def delete(self, name: str) -> None:
         """Remove the object of that name, if it is there."""
 

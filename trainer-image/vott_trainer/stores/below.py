@@ -30,6 +30,10 @@ class Below:
         """Write the object of that name to `file`; False where there is none."""
         return self.store.get(f"{self.prefix}/{name}", file)
 
+    def version(self, name: str) -> str | None:
+        """Return what changes whenever the object is written; None where there is none."""
+        return self.store.version(f"{self.prefix}/{name}")
+
     def delete(self, name: str) -> None:
         """Remove the object of that name, if it is there."""
         self.store.delete(f"{self.prefix}/{name}")

@@ -52,6 +52,15 @@ class FolderStore:
                 shutil.copyfileobj(source, target, CHUNK)
         return True
 
+    def version(self, name: str) -> str | None:
+        """Return the inode and time of a file; None where there is none."""
+        with self._in_words("read"):
+            try:
+                found = (self.folder / name).stat()
+            except FileNotFoundError:
+                return None
+        return f"{found.st_ino} {found.st_mtime_ns}"
+
     def delete(self, name: str) -> None:
         """Remove a file, and with the last one the folder that `put` made for them."""
         with self._in_words("cleared"):

@@ -20,6 +20,7 @@ from vott_trainer.stores.words import ASK_ADMINISTRATOR, UPLOAD, content_type, e
 from vott_trainer.urls import redact_url
 
 if TYPE_CHECKING:
+    import obstore
     import obstore.store
     from obstore.store import ClientConfig, RetryConfig
 
@@ -140,23 +141,37 @@ class S3Store:
 
     def get(self, name: str, file: Path) -> bool:
         """Download an object; False where there is none, and also where the store does not say so to whom may not list."""
+        with self._in_words("Reading", self.url_of(name)):
+            found = self._open(name)
+            if not found:
+                return False
+            with written_whole(file) as target:
+                for chunk in found.stream():
+                    target.write(chunk)
+        return True
+
+    def version(self, name: str) -> str | None:
+        """Return ETag (which is of the content) and time of an object; None where `get` returns False.
+
+        Not by HEAD: a refusal of that does not say why.
+        """
+        with self._in_words("Reading", self.url_of(name)):
+            found = self._open(name)
+            return f"{found.meta['e_tag']} {found.meta['last_modified']}" if found else None
+
+    def _open(self, name: str) -> "obstore.GetResult | None":
         import obstore
         from obstore.exceptions import PermissionDeniedError
 
-        with self._in_words("Reading", self.url_of(name)):
-            try:
-                chunks = obstore.get(self.client, self._key(name)).stream()
-            except FileNotFoundError:
-                return False
-            except PermissionDeniedError as error:
-                if _code(error) != "AccessDenied":
-                    raise
-                log.info("%s is not there, or may not be read", self.url_of(name))
-                return False
-            with written_whole(file) as target:
-                for chunk in chunks:
-                    target.write(chunk)
-        return True
+        try:
+            return obstore.get(self.client, self._key(name))
+        except FileNotFoundError:
+            return None
+        except PermissionDeniedError as error:
+            if _code(error) != "AccessDenied":
+                raise
+            log.info("%s is not there, or may not be read", self.url_of(name))
+            return None
 
     def delete(self, name: str) -> None:
         """Delete an object, if it is there."""

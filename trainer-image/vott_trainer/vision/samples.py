@@ -70,7 +70,7 @@ def _inside(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
     """Undo what rounding the image's sides to whole pixels did at its edge; a pixel of the file remains of each box."""
     edge = torch.tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
     upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - min(1.0, scale))
-    lower_right = torch.minimum(boxes[:, 2:], edge).maximum(upper_left + min(1.0, scale))
+    lower_right = torch.minimum(boxes[:, 2:], edge)
     return torch.cat((upper_left, lower_right), dim=1)
 
 

@@ -1,0 +1,52 @@
+"""One training from its settings to its end: what is kept until all is done."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.unit.trainer.toy import Toy
+from vott_trainer import training
+from vott_trainer.errors import TemporaryFailureError
+from vott_trainer.plugins.base import Dataset
+from vott_trainer.progress import Snapshot
+from vott_trainer.settings import parse
+from vott_trainer.trainingjob import TrainingJobStatus
+
+
+class Deaf(TrainingJobStatus):
+    """An API server that is gone when the model is to be reported."""
+
+    def send(self, snapshot: Snapshot) -> None:
+        """Take everything."""
+
+    def send_surely(self, snapshot: Snapshot, backoff: object = None) -> None:  # noqa: ARG002
+        raise TemporaryFailureError("The API server does not answer.")
+
+
+def test_checkpoints_stay_until_the_last_report_has_arrived(
+    server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
+    monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: Toy())
+    job = Deaf("ns", "job", "uid", "https://nowhere")
+    monkeypatch.setattr("vott_trainer.training.TrainingJobStatus.in_cluster", lambda *_args: job)
+    server.always["/out"] = Answer(200)
+    annotations = server.serve("/a.csv", f"{server.url}/1.png,1,1,10,10,cat\n".encode())
+    urls = ["--annotations", annotations, "--model", f"{server.url}/out?token=x", "--trainingjob", "ns/job"]
+    environment = {"VOTT_CHECKPOINTS": str(tmp_path / "kept"), "VOTT_WORK_DIR": str(tmp_path / "work")}
+    environment["TRAININGJOB_UID"] = "uid"
+    monkeypatch.setattr("vott_trainer.training_run.TrainingRun._fetched", lambda _run: training_data())
+    settings = parse([*urls, "--parameters", json.dumps({"epochs": 1})], environment)
+    with pytest.raises(TemporaryFailureError):
+        training.train(settings)  # type: ignore[arg-type]
+    assert (tmp_path / "kept" / "uid" / "index.json").exists()
+    monkeypatch.setattr(Deaf, "send_surely", lambda *_args: None)
+    training.train(settings)  # type: ignore[arg-type]
+    assert not (tmp_path / "kept" / "uid").exists()
+
+
+def training_data() -> Dataset:
+    """The toy has its own."""
+    return Dataset([], ["left", "right"])
