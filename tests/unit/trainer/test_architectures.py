@@ -180,7 +180,8 @@ def test_statistics_of_many_images_are_kept() -> None:
     "name", ["fcos_tiny", "fcos_resnet50_fpn", "retinanet_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2"]
 )
 def test_anchors_keep_their_place_where_the_rest_is_computed_in_bfloat16(name: str) -> None:
-    model, seen = build(name, labels=2, image_size=128), []
+    model = build(name, labels=2, image_size=128)
+    seen: list[torch.dtype] = []
     for path, module in model.named_modules():
         if path.endswith("anchor_generator"):
             module.register_forward_hook(lambda _module, _args, anchors: seen.extend(one.dtype for one in anchors))

@@ -112,4 +112,4 @@ class Learner(Protocol):
         """Write the model's files; return what `predict` needs to load them, which goes into `config.json`."""
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
-        """Return what the model of an unpacked archive sees on an image, best first."""
+        """Return all that the model of an unpacked archive sees on an image, best first, doubtful ones too: the command leaves those out."""

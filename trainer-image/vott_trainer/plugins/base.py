@@ -155,4 +155,4 @@ class Plugin(Protocol):
         """Train and leave the model's files in `run.model_dir`; `parameters` is a valid instance of `self.parameters`."""
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
-        """Return what the model of an unpacked archive sees on an image, best first."""
+        """Return all that the model of an unpacked archive sees on an image, best first, doubtful ones too: the command leaves those out."""
