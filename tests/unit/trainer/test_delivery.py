@@ -10,8 +10,9 @@ import pytest
 
 from vott_trainer import archive, delivery, report
 from vott_trainer.destination import Destination
+from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugins.base import Links, Trained
+from vott_trainer.plugins.base import DataParameters, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.progress import Progress
 from vott_trainer.settings import TrainSettings, parse
@@ -50,6 +51,11 @@ def test_the_config_shows_no_query_of_a_url(tmp_path: Path) -> None:
 def test_parameters_of_any_text_can_be_shown() -> None:
     parameters = {"prompt": 'what?x="y"', "urls": ["https://store/a?sig=SECRET"]}
     assert shown(validate(ScriptParameters, parameters)) == parameters | {"urls": ["https://store/a"]}
+
+
+def test_what_a_parameter_has_to_be_is_said_without_pydantics_own_words() -> None:
+    with pytest.raises(InvalidParametersError, match=r"^parameter 'imagesUrl': must be .*, found 'ftp://h/'"):
+        validate(DataParameters, {"imagesUrl": "ftp://h/"})
 
 
 def test_values_that_json_does_not_know_do_not_lose_the_model(tmp_path: Path) -> None:
