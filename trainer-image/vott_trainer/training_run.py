@@ -18,7 +18,7 @@ from vott_trainer import annotations, hygiene, images
 from vott_trainer.annotations import Annotations
 from vott_trainer.cache import Cache
 from vott_trainer.checkpoints import Checkpoint, Checkpoints
-from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
+from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError, TrainerError
 from vott_trainer.fetch import FetchError, download
 from vott_trainer.findings import Finding, shortened
 from vott_trainer.interruption import Interruption
@@ -115,7 +115,7 @@ class TrainingRun:
             TemporaryFailureError: the store did not answer, after all attempts.
         """
         path = self._work_dir / name
-        self._peers.once_per_node(lambda: _fetch_file(url, path))
+        self._peers.once_per_node(lambda: self._fetch(url, path))
         return path
 
     def _fetched(self) -> Dataset:
@@ -158,8 +158,14 @@ class TrainingRun:
         log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
         return found
 
+    def _fetch(self, url: str, path: Path) -> str:
+        _fetch_file(url, path, redact_url(url), FILE_LIMIT, InvalidParametersError)
+        return ""
+
     def _fetch_annotations(self, path: Path) -> str:
-        fetch_annotations(self.links.annotations, path)
+        url = self.links.annotations
+        what = f"The annotations at {redact_url(url)}"
+        _fetch_file(url, path, what, ANNOTATIONS_LIMIT, AnnotationsUnreachableError)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -184,34 +190,24 @@ class TrainingRun:
         self.seconds[phase] = round(time.monotonic() - start, 3)
 
 
-def fetch_annotations(url: str, path: Path, backoff: Backoff | None = None) -> None:
-    """Download the annotation file.
+def _fetch_file(url: str, path: Path, what: str, limit: int, refused: type[TrainerError]) -> None:
+    """Download one file.
+
+    Args:
+        what: how an error calls it.
+        limit: the most bytes accepted.
+        refused: what to raise where the store refuses.
 
     Raises:
-        AnnotationsUnreachableError: the store refused it.
         TemporaryFailureError: the store did not answer, after all attempts.
     """
     try:
         with requests.Session() as session:
-            download(session, url, path, limit=ANNOTATIONS_LIMIT, backoff=backoff or Backoff())
+            download(session, url, path, limit=limit, backoff=Backoff())
     except FetchError as error:
-        text = f"The annotations at {redact_url(url)} can't be fetched: {error}."
+        text = f"{what} can't be fetched: {error}."
         if error.passing:
             raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
-        raise AnnotationsUnreachableError(
+        raise refused(
             f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
         ) from error
-
-
-def _fetch_file(url: str, path: Path) -> str:
-    try:
-        with requests.Session() as session:
-            download(session, url, path, limit=FILE_LIMIT, backoff=Backoff())
-    except FetchError as error:
-        text = f"{redact_url(url)} can't be fetched: {error}."
-        if error.passing:
-            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
-        raise InvalidParametersError(
-            f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
-        ) from error
-    return ""

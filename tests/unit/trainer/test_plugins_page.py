@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from tests.unit.trainer.test_classification import classified, one_shape
 from vott_trainer import plugins
 from vott_trainer.learning import LearningParameters, learn
 from vott_trainer.parameters import names, validate

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.unit.trainer.test_weights import bake as bake
+from tests.integration.trainer.test_weights import bake as bake
 from vott_trainer import weights
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.plugins.base import Links
@@ -190,3 +190,14 @@ def test_anchors_keep_their_place_where_the_rest_is_computed_in_bfloat16(name: s
         losses = model([torch.rand(3, 128, 96)], [target])
     assert set(seen) == {torch.float32}
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_is_built_without_a_download_and_learns_and_detects(name: str) -> None:
+    model = build(name, labels=2, image_size=64)
+    images = [torch.rand(3, 64, 48), torch.rand(3, 40, 64)]
+    targets = [{"boxes": torch.tensor([[4.0, 4.0, 30.0, 30.0]]), "labels": torch.tensor([2])}] * 2
+    losses = model(images, targets)
+    assert any(name in losses for name in ("classification", "loss_classifier"))
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert {"boxes", "labels", "scores"} <= set(model.eval()(images)[0])

@@ -1,6 +1,5 @@
 """Classification: real trainings on small images, and its parts."""
 
-import io
 import json
 import random
 import threading
@@ -13,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from tests.unit.trainer.shapes import WIDTH, image_with_shapes, png
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
@@ -36,22 +35,6 @@ from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
 from vott_trainer.vision.crops import GREY, Crop, View, load_square, split_by_class
 
 CPU = torch.device("cpu")
-
-
-def one_shape(seed: int) -> tuple[bytes, str]:
-    """A picture without colours of one shape, and what it is."""
-    content, shapes = image_with_shapes(seed)
-    half = Image.open(io.BytesIO(content)).crop((0, 0, WIDTH // 2, WIDTH // 2)).convert("L").convert("RGB")
-    return png(half), shapes[0].label
-
-
-def classified(server: HttpServer, count: int) -> str:
-    """Serve `count` images of one shape each, and lines of url,class; return the file's URL."""
-    lines = []
-    for number in range(count):
-        content, label = one_shape(number)
-        lines.append(f"{server.serve(f'/images/{number}.png', content)},{label}")
-    return server.serve("/annotations.csv", "\n".join(lines).encode())
 
 
 def train(annotations: str, folder: Path, **parameters: object) -> tuple[Trained, TrainingRun]:
