@@ -44,7 +44,6 @@ class Probe(Detection):
 
     def data(self, run, parameters):
         self.run, self.steps, self.place = run, 0, Path(os.environ["PROBE"])
-        (self.place / f"pid-{run.ranks.rank}").write_text(str(os.getpid()))
         if run.ranks.rank == run.ranks.world_size - 1:
             self.fail(parameters.fault)
         return super().data(run, parameters)
@@ -57,6 +56,7 @@ class Probe(Detection):
 
     def loss(self, model, batch):
         self.steps += 1
+        (self.place / f"pid-{self.run.ranks.rank}").write_text(str(os.getpid()))
         (self.place / f"steps-{self.run.ranks.rank}").write_text(str(self.steps))
         torch.save(dict(self.network.named_parameters()), self.place / f"weights-{self.run.ranks.rank}")
         return super().loss(model, batch)
