@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 # A collective may have to wait while rank 0 evaluates, so not the usual ten minutes. A process that dies is noticed at once all the same.
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 LOOK_SECONDS = 0.5
+LEAVE_SECONDS = 2.0  # head start of the others: with the success of its first pod a Job takes away those that still run
 REMIND_SECONDS = 60.0
 
 
@@ -81,6 +82,7 @@ class StorePeers:
         """Let the others end."""
         self._store.set("end", "")
         _end_group()
+        time.sleep(LEAVE_SECONDS)
 
     def _wait_for(self, key: str, whom: str) -> None:
         remind = time.monotonic() + REMIND_SECONDS

@@ -21,7 +21,7 @@ Saved = dict[str, Any]
 
 
 class Average:
-    """The moving average of a model's weights, quick to follow at first; its buffers are those of the model.
+    """The moving average of a model's weights and of its statistics, quick to follow at first.
 
     torch's AveragedModel looks at its count on the GPU, and so waits for it in each step.
     """
@@ -36,7 +36,10 @@ class Average:
         share = 1 - min(self._decay, (1 + self._count) / (10 + self._count)) if self._count else 1.0
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), share)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
-            average.copy_(buffer)
+            if buffer.is_floating_point():  # statistics belong to the weights that they were made with
+                average.lerp_(buffer, share)
+            else:
+                average.copy_(buffer)
         self._count += 1
 
     def captured(self) -> Saved:
