@@ -1,14 +1,14 @@
 """Batches: the same ones wherever one begins, each image as often, errors where they are asked for, no thread left behind."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import torch
 
 from tests.unit.trainer.toy import Point, Toy
-from vott_trainer.learning.batches import Batches, Step, moved, share
+from vott_trainer.learning.batches import Batches, Step, ahead, moved, share
 from vott_trainer.plugins.detection import Batch
 from vott_trainer.ranks import Ranks
 
@@ -54,11 +54,22 @@ def test_an_error_of_an_item_is_raised_where_the_batch_is_asked_for() -> None:
         list(batches(Broken(POINTS)).epoch(1))
 
 
+def test_what_is_made_ahead_comes_in_order_and_its_error_where_it_is_due() -> None:
+    def broken() -> Iterator[int]:
+        yield from range(5)
+        raise ValueError("the sixth")
+
+    made = ahead(broken())
+    assert [next(made) for _ in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match="the sixth"):
+        next(made)
+
+
 def test_a_loop_that_is_left_early_leaves_no_thread_behind() -> None:
     before = threading.active_count()
-    steps = batches(POINTS * 20).epoch(1)
-    next(iter(steps))
-    steps.close()  # type: ignore[attr-defined]
+    made = ahead(iter(range(1000)))
+    next(made)
+    made.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
 
 

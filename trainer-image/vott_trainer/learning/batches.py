@@ -74,7 +74,9 @@ class Batches:
         """Yield the steps of one epoch, without the first `start` ones; the next ones are made meanwhile."""
         order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 - no secret
         chunks = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
-        yield from _ahead(self._steps(epoch, chunks[start:]))
+        steps = self._steps(epoch, chunks[start:])
+        # Where the network itself needs the CPU, a thread of our own beside it only takes it away.
+        yield from ahead(steps) if self._pin else steps
 
     def divided(self, step: Step) -> Step:
         """Return the same step in as many parts as there are now."""
@@ -120,7 +122,7 @@ def each_tensor(value: Any, change: Any) -> Any:
     return value
 
 
-def _ahead(steps: Iterator[T]) -> Iterator[T]:
+def ahead(steps: Iterator[T]) -> Iterator[T]:
     """Yield what `steps` yields, made by a thread that is a few of them ahead; its error is raised here."""
     ready: queue.Queue[T | BaseException | None] = queue.Queue(AHEAD)
     enough = threading.Event()
