@@ -23,6 +23,7 @@ from localcluster.azurite import Azurite
 from tests.unit.trainer.http_server import HttpServer
 
 ROOT = Path(__file__).parents[3]
+CONTENT = b"weights" * 1000
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,14 @@ def store() -> Iterator[Store]:
 def container(store: Store) -> ContainerClient:
     """A container of the test's own."""
     return store.container(f"models-{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """A file to upload."""
+    path = tmp_path / "model.tgz"
+    path.write_bytes(CONTENT)
+    return path
 
 
 @pytest.fixture

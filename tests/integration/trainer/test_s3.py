@@ -12,7 +12,7 @@ import pytest
 from obstore.store import S3Store as Client
 
 from localcluster.pki import Authority
-from tests.integration.trainer.conftest import trainer
+from tests.integration.trainer.conftest import CONTENT, trainer
 from tests.support.moto import ANYBODY, REGION, Keys, Moto
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
@@ -22,7 +22,6 @@ from vott_trainer.stores import s3
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject
 
-CONTENT = b"weights" * 1000
 BUCKET = "models"
 
 
@@ -38,13 +37,6 @@ def guarded(moto: Moto) -> Iterator[Moto]:
     """The same, but it looks at signatures and permissions during the test."""
     yield moto
     moto.check_permissions(on=False)
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "model.tgz"
-    path.write_bytes(CONTENT)
-    return path
 
 
 @pytest.fixture

@@ -9,21 +9,12 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
-from tests.integration.trainer.conftest import Store
+from tests.integration.trainer.conftest import CONTENT, Store
 from tests.support.entra import Entra
 from vott_trainer.destination import resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject
-
-CONTENT = b"weights" * 1000
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Path:
-    path = tmp_path / "model.tgz"
-    path.write_bytes(CONTENT)
-    return path
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Object detection: boxes and classes in, a detector with its mAP on held-out images out."""
 
 import json
-import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +29,6 @@ from vott_trainer.vision.choice import ChoiceParameters, InitialData
 from vott_trainer.vision.evaluation import detect, evaluate, predictions
 from vott_trainer.vision.onnx import export_detector
 from vott_trainer.vision.samples import Sample, Samples, load_pixels, split
-
-log = logging.getLogger(__name__)
 
 
 class DetectionParameters(ChoiceParameters):

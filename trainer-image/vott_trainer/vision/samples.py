@@ -1,7 +1,6 @@
 """From annotated files to samples: each image is decoded and shrunk once, and kept in memory as long as there is room."""
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,6 @@ from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import LabelledImage
 from vott_trainer.ranks import Ranks
 from vott_trainer.urls import redact_url
-
-log = logging.getLogger(__name__)
 
 CACHE_BYTES = 2 << 30  # of the processes of one pod together; images beyond it are decoded again each epoch
 
