@@ -91,6 +91,7 @@ def _environment(parameters: ScriptParameters) -> dict[str, str]:
 def _run(command: list[str], folder: Path, environment: dict[str, str], interruption: Interruption) -> tuple[int, str]:
     """Return the exit code (minus the signal's number) and the last lines of standard error."""
     last = deque[str](maxlen=KEPT_LINES)
+    interruption.defer()  # before it starts: once it runs, it has something to save
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
@@ -106,7 +107,6 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], interrup
 
 def _wait(process: "subprocess.Popen[str]", interruption: Interruption) -> int:
     """Return the exit code; a SIGTERM is passed on to the script and all that it started."""
-    interruption.defer()
     told = False
     try:
         while True:
