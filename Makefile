@@ -7,8 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := operator/vott_operator trainer-image/vott_trainer localcluster demo benchmarks
-export PYTHONPATH := operator:trainer-image:.
+PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer localcluster demo benchmarks
+export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help demo up down status test unit integration chaos test-versions e2e check format generate lock bench clean

@@ -18,24 +18,29 @@ _REPOSITORY = "localhost/vott-train"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where an image's Dockerfile and context lie."""
+    """An image's Dockerfile, and what of the checkout, which is its context, goes into it."""
 
     name: str
     dockerfile: Path
-    context: Path
+    parts: tuple[str, ...]
     arguments: tuple[str, ...] = ()
 
     def reference(self, base: str) -> str:
         """The image's name; its tag is a hash of everything that goes into it."""
         if not self.dockerfile.exists():
             raise LocalClusterError(f"There is no {self.dockerfile}: is this a complete checkout?")
-        files = [path for path in DockerIgnore(self.context).files() if path != self.dockerfile]
-        key = content_key(base, *self.arguments, self.dockerfile.read_bytes(), files_key(files, self.context))
+        parts = [CHECKOUT / part for part in self.parts]
+        files = [path for path in DockerIgnore(CHECKOUT).files() if any(map(path.is_relative_to, parts))]
+        key = content_key(base, *self.arguments, self.dockerfile.read_bytes(), files_key(files, CHECKOUT))
         return f"{_REPOSITORY}/{self.name}:{key}"
 
 
-OPERATOR = Recipe("operator", CHECKOUT / "operator" / "Dockerfile", CHECKOUT)
-TRAINER = Recipe("trainer", CHECKOUT / "trainer-image" / "Dockerfile", CHECKOUT / "trainer-image", ("WEIGHTS=",))
+OPERATOR = Recipe(
+    "operator",
+    CHECKOUT / "operator" / "Dockerfile",
+    ("operator", "guard", "requirements", "pyproject.toml", "README.md"),
+)
+TRAINER = Recipe("trainer", CHECKOUT / "trainer-image" / "Dockerfile", ("trainer-image", "guard"), ("WEIGHTS=",))
 """Without weights, which would be fetched from outside of the package registries."""
 
 
@@ -87,7 +92,7 @@ def _build(buildah: Buildah, recipe: Recipe, base: str, reference: str) -> None:
     with step(f"Build the {recipe.name}'s image", remedy=remedy) as this:
         buildah.run(
             this, "build", "--isolation", "chroot", "--network", "host", "--layers",
-            "--build-arg", f"BASE_IMAGE={base}", *arguments, "--file", recipe.dockerfile, "--tag", reference, recipe.context,
+            "--build-arg", f"BASE_IMAGE={base}", *arguments, "--file", recipe.dockerfile, "--tag", reference, CHECKOUT,
         )  # fmt: skip
 
 

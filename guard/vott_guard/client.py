@@ -1,0 +1,216 @@
+"""The one HTTP client for URLs that messages bring: `requests`, held to the administrator's rules.
+
+The rules are asked about the very address that a connection goes to, in the same moment: a name that changes between a check and
+the connection gains nothing.
+"""
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
+
+from vott_guard.rules import RefusedError, Rules
+
+CHUNK = 1 << 16
+REDIRECTS = 5
+ENCODINGS = ("", "identity", "gzip", "deflate")
+
+
+class TooLargeError(Exception):
+    """An answer is larger than its limit."""
+
+
+class GuardedSession(requests.Session):
+    """A session that goes only where the rules allow, for at most `seconds` a request, and takes no proxy from the environment.
+
+    Its methods raise RefusedError, beside what `requests` raises. `verify` as in `requests`. May be used from several threads.
+    """
+
+    def __init__(self, rules: Rules, *, seconds: float, workers: int = 10) -> None:
+        super().__init__()
+        self.rules = rules
+        self.trust_env = False
+        self.max_redirects = REDIRECTS
+        self.headers["Accept-Encoding"] = "identity"
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter(rules, seconds, workers)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """Send one request, and those that redirects ask for."""
+        self.rules.check_url(request.url or "")
+        response = super().send(request, **kwargs)
+        _check_encoding(response)
+        return response
+
+    def resolve_redirects(self, resp: requests.Response, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """Follow redirects within one server; `requests` asks for the next one even where it shall follow none."""
+        return iter(()) if kwargs.get("yield_requests") else super().resolve_redirects(resp, req, *args, **kwargs)
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Return where an answer leads, which may not be another server.
+
+        Raises:
+            RefusedError: it is.
+        """
+        target = super().get_redirect_target(resp)
+        if target is not None and _origin(urljoin(resp.url, target)) != _origin(resp.url):
+            resp.close()
+            raise RefusedError(
+                urlsplit(resp.url).netloc, "it redirects to another server", "Send the link that it redirects to."
+            )
+        return target
+
+
+def chunks(response: requests.Response, limit: int) -> Iterator[bytes]:
+    """Yield the body of a streamed answer, decoded.
+
+    Raises:
+        TooLargeError: it has more than `limit` bytes.
+    """
+    size = 0
+    for chunk in response.iter_content(CHUNK):
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"larger than the limit of {limit:,} bytes")
+        yield chunk
+
+
+def read(response: requests.Response, limit: int) -> bytes:
+    """Return the body of a streamed answer; raises as `chunks` does."""
+    return b"".join(chunks(response, limit))
+
+
+def _check_encoding(response: requests.Response) -> None:
+    """Refuse what was compressed several times over: each time multiplies what a few bytes become."""
+    if response.headers.get("Content-Encoding", "").strip().lower() not in ENCODINGS:
+        response.close()
+        raise requests.exceptions.ContentDecodingError("the answer is compressed in an unusual way")
+
+
+def _origin(url: str) -> tuple[str, str | None, int]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+class _Timed:
+    """A socket whose every wait ends at `deadline` (time.monotonic): else a byte now and then would hold it for ever."""
+
+    deadline = float("inf")
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self._hurry()
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return]
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self._hurry()
+        return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return]
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self._hurry()
+        super().sendall(*args, **kwargs)  # type: ignore[misc]
+
+    def _hurry(self: Any) -> None:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time for the whole answer is over")
+        if (timeout := self.gettimeout()) is None or timeout > left:
+            self.settimeout(left)
+
+
+class _TimedSocket(_Timed, socket.socket):
+    pass
+
+
+class _TimedTLSSocket(_Timed, ssl.SSLSocket):
+    pass
+
+
+class _Guarded(HTTPConnection):
+    rules: Rules
+    seconds: float
+
+    def _new_conn(self) -> socket.socket:
+        last: Exception = OSError("it has no address")
+        for family, kind, protocol, _, address in self._addresses():
+            sock = _TimedSocket(family, kind, protocol)
+            try:
+                sock.settimeout(self.timeout)
+                for option in self.socket_options or ():
+                    sock.setsockopt(*option)
+                sock.connect(address)
+                self.rules.check_address(self.host, sock.getpeername()[0])
+            except TimeoutError:
+                last = ConnectTimeoutError(self, f"no connection within {self.timeout} seconds")
+                sock.close()
+            except OSError as error:
+                last = NewConnectionError(self, f"no connection ({error.strerror})")
+                sock.close()
+            except RefusedError:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise last
+
+    def _addresses(self) -> list[Any]:
+        """Look the host up once; that one of its addresses is not allowed is reason enough to trust none of them."""
+        try:
+            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        for *_, address in found:
+            self.rules.check_address(self.host, str(address[0]))
+        return found
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._begin()
+        super().request(*args, **kwargs)
+
+    def connect(self) -> None:
+        super().connect()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Let the time for a request run from now on."""
+        if isinstance(self.sock, _Timed):
+            self.sock.deadline = time.monotonic() + self.seconds
+
+
+class _GuardedTLS(_Guarded, HTTPSConnection):
+    def connect(self) -> None:
+        if self.ssl_context is None:
+            self.ssl_context = create_urllib3_context()
+        self.ssl_context.sslsocket_class = _TimedTLSSocket
+        super().connect()
+
+
+class _Adapter(HTTPAdapter):
+    """Makes guarded connections, and no other."""
+
+    def __init__(self, rules: Rules, seconds: float, workers: int) -> None:
+        self._guard = {"rules": rules, "seconds": seconds}
+        super().__init__(pool_connections=workers, pool_maxsize=workers)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kwargs)
+        plain = type("Connection", (_Guarded,), self._guard)
+        secure = type("TLSConnection", (_GuardedTLS,), self._guard)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
+
+    def proxy_manager_for(self, *_: Any, **__: Any) -> Any:
+        raise requests.exceptions.ProxyError("a proxy would connect to addresses that nobody checked")
