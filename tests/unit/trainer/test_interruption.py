@@ -3,14 +3,13 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.support.trainer_process import PYTHONPATH
 from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.interruption import Interruption, grace_seconds
 
-TRAINER = Path(__file__).parents[3] / "trainer-image"
 PROGRAM = """
 import sys, threading, time
 from vott_trainer.interruption import PROCESS
@@ -30,7 +29,7 @@ def ended(work: str, *arguments: str, grace: str = "30") -> tuple[int, str]:
         [sys.executable, "-c", PROGRAM.format(work=work), *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env={"PYTHONPATH": str(TRAINER), "VOTT_GRACE_SECONDS": grace},
+        env={"PYTHONPATH": PYTHONPATH, "VOTT_GRACE_SECONDS": grace},
     )
     assert process.stdout
     with process.stdout as output:

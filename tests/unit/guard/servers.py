@@ -1,0 +1,72 @@
+"""Servers that misbehave, over real sockets."""
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+
+Behaviour = Callable[[socket.socket, bytes], None]
+
+
+@contextlib.contextmanager
+def server(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve each request with `behave(connection, its head)`, as many a connection as come, and yield the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def serve() -> None:
+        while not ended.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=_one, args=(connection, behave, tls), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        ended.set()
+        with contextlib.suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+
+
+def _one(plain: socket.socket, behave: Behaviour, tls: ssl.SSLContext | None) -> None:
+    with plain, contextlib.suppress(OSError):
+        connection = tls.wrap_socket(plain, server_side=True) if tls else plain
+        with connection:
+            while head := _head(connection):
+                behave(connection, head)
+
+
+def _head(connection: socket.socket) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        head += more
+    return head
+
+
+def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
+    """One HTTP answer."""
+    lines = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return (
+        f"HTTP/1.1 {status}\r\n".encode()
+        + b"".join(f"{n}: {v}\r\n".encode() for n, v in lines.items())
+        + b"\r\n"
+        + body
+    )
+
+
+def says(*answers: bytes) -> Behaviour:
+    """A behaviour that gives these answers in turn, the last one again and again."""
+    left = list(answers)
+
+    def behave(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+
+    return behave

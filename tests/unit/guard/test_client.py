@@ -1,0 +1,339 @@
+"""The guarded client against servers and names that misbehave, over real sockets."""
+
+import gzip
+import ipaddress
+import itertools
+import socket
+import ssl
+import time
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from localcluster.pki import Authority
+from tests.unit.guard.servers import answer, says, server
+from vott_guard.client import GuardedSession, TooLargeError, chunks, read
+from vott_guard.rules import RefusedError, Rules
+
+LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")))
+"""What lets these tests reach their own servers."""
+Names = dict[str, list[list[str]]]
+
+
+def session(rules: Rules = LOCAL, seconds: float = 20, **options: Any) -> GuardedSession:
+    made = GuardedSession(rules, seconds=seconds)
+    for name, value in options.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """Names with their addresses at each look-up, the last one for good; all others as they are."""
+    known: Names = {}
+    real = socket.getaddrinfo
+
+    def look_up(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        if host not in known:
+            return real(host, port, *arguments, **options)
+        answers = known[host]
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [entry for address in addresses for entry in real(address, port, *arguments, **options)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return known
+
+
+def test_an_allowed_server_answers() -> None:
+    with server(says(answer(b"hello"))) as port:
+        assert session().get(f"http://127.0.0.1:{port}/").content == b"hello"
+
+
+def test_connections_are_kept() -> None:
+    seen: list[int] = []
+
+    def behave(connection: socket.socket, _head: bytes) -> None:
+        seen.append(connection.getpeername()[1])
+        connection.sendall(answer(b"hello"))
+
+    with server(behave) as port, session() as one:
+        for _ in range(3):
+            assert one.get(f"http://127.0.0.1:{port}/").ok
+    assert len(seen) == 3
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("http://127.0.0.1:{port}/", "only https"),
+        ("https://user:pass@127.0.0.1:{port}/", "user name or password"),
+        ("https://127.0.0.1:22/", "another service's"),
+    ],
+)
+def test_a_url_is_judged_before_anything_is_sent(url: str, rule: str) -> None:
+    rules = Rules(networks=LOCAL.networks)
+    with server(says(answer(b"hello"))) as port, pytest.raises(RefusedError, match=rule):
+        session(rules).get(url.format(port=port))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "127.0.0.1", "10.0.0.1", "100.64.0.1", "::1", "fe80::1", "::ffff:a00:1", "0.0.0.0"],
+)
+def test_a_name_that_leads_to_an_address_inside_is_refused_by_that_address(
+    names: Names, scheme: str, address: str
+) -> None:
+    names["looks-good.test"] = [[address]]
+    with pytest.raises(RefusedError) as refused:
+        session(Rules(allow_http=True)).get(f"{scheme}://looks-good.test/")
+    assert refused.value.where == f"looks-good.test ({address})"
+
+
+def test_a_name_that_changes_between_two_look_ups_gains_nothing(names: Names) -> None:
+    with server(says(answer(b"secret"))) as port:
+        for first in ("8.8.8.8", "127.0.0.1"):
+            names["changes.test"] = [[first], ["169.254.169.254"], ["127.0.0.1"]]
+            one = session(Rules(allow_http=True), seconds=2)
+            for _ in range(3):
+                with pytest.raises((RefusedError, requests.RequestException)) as error:
+                    one.get(f"http://changes.test:{port}/", timeout=0.2)
+                assert "secret" not in str(error.value)
+
+
+def test_one_bad_address_among_good_ones_is_enough(names: Names) -> None:
+    with server(says(answer(b"hello"))) as port:
+        names["mixed.test"] = [["127.0.0.1", "169.254.169.254"]]
+        with pytest.raises(RefusedError, match=r"169\.254\.169\.254"):
+            session().get(f"http://mixed.test:{port}/")
+
+
+def test_the_connected_address_is_looked_at_whatever_the_look_up_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket.socket, "getpeername", lambda _self: ("169.254.169.254", 80))
+    with server(says(answer(b"secret"))) as port, pytest.raises(RefusedError, match=r"169\.254\.169\.254"):
+        session().get(f"http://127.0.0.1:{port}/")
+
+
+def test_a_listed_host_may_be_inside(names: Names) -> None:
+    with server(says(answer(b"hello"))) as port:
+        names["store.cluster.local"] = [["127.0.0.1"]]
+        rules = Rules(allow_http=True, hosts=("store.cluster.local",))
+        assert session(rules).get(f"http://store.cluster.local:{port}/").ok
+
+
+def test_the_next_address_is_tried_where_the_first_does_not_answer(names: Names) -> None:
+    with server(says(answer(b"hello"))) as port:
+        names["two.test"] = [["::1", "127.0.0.1"]]  # nobody listens at the first
+        assert session().get(f"http://two.test:{port}/").ok
+
+
+@pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://169.254.169.254/latest",
+        "https://elsewhere.test/",
+        "//elsewhere.test/",
+        "http://127.0.0.1:1/",
+        "http://127.0.0.2:{port}/",
+        "http://localhost:{port}/",
+        "https://127.0.0.1:{port}/",
+        "http://user@127.0.0.1:1/",
+    ],
+)
+def test_redirects_to_elsewhere_are_refused(status: str, target: str) -> None:
+    with (
+        server(
+            lambda connection, _: connection.sendall(answer(status=status, Location=target.format(port=port)))
+        ) as port,
+        pytest.raises(RefusedError, match="redirects to another server"),
+    ):
+        session().get(f"http://127.0.0.1:{port}/")
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:1/"])
+def test_redirects_to_other_protocols_are_refused(target: str) -> None:
+    with server(says(answer(status="302 Found", Location=target))) as port, pytest.raises(RefusedError):
+        session().get(f"http://127.0.0.1:{port}/")
+
+
+def test_redirects_within_a_server_are_followed_a_few_times() -> None:
+    with server(says(answer(status="302 Found", Location="/b"), answer(b"hello"))) as port:
+        assert session().get(f"http://127.0.0.1:{port}/a").content == b"hello"
+    with server(says(answer(status="302 Found", Location="/again"))) as port, pytest.raises(requests.TooManyRedirects):
+        session().get(f"http://127.0.0.1:{port}/")
+
+
+def test_an_answer_that_shall_not_be_followed_is_only_returned() -> None:
+    with server(says(answer(status="302 Found", Location="http://169.254.169.254/"))) as port:
+        assert session().get(f"http://127.0.0.1:{port}/", allow_redirects=False).status_code == 302
+
+
+def test_the_environments_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with server(says(answer(b"hello"))) as port:
+        assert session().get(f"http://127.0.0.1:{port}/").ok
+
+
+def test_a_proxy_is_no_way_around_the_rules() -> None:
+    with server(says(answer(b"hello"))) as port, pytest.raises(requests.exceptions.ProxyError):
+        session().get("http://127.0.0.2/", proxies={"http": f"http://127.0.0.1:{port}"})
+
+
+def test_nothing_is_remembered_between_receivers() -> None:
+    heads: list[bytes] = []
+
+    def behave(connection: socket.socket, head: bytes) -> None:
+        heads.append(head)
+        connection.sendall(answer(b"", Set_Cookie="who=1"))
+
+    with server(behave) as port, session() as one:
+        one.get(f"http://127.0.0.1:{port}/")
+        one.get(f"http://127.0.0.1:{port}/")
+    assert not any(b"Cookie" in head for head in heads)
+
+
+def dribbled(before: bytes, piece: bytes) -> Callable[[socket.socket, bytes], None]:
+    def behave(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(before)
+        for _ in itertools.count():
+            connection.sendall(piece)
+            time.sleep(0.1)
+
+    return behave
+
+
+@dataclass(frozen=True)
+class Trust:
+    """A server's certificate, and the bundle of the authority that made it."""
+
+    tls: ssl.SSLContext
+    bundle: str
+
+
+@pytest.fixture(scope="module")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
+    authority = Authority(tmp_path_factory.mktemp("pki"))
+    pair = authority.server("server", ["127.0.0.1", "store.test"])
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    return Trust(tls, str(authority.certificate))
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        dribbled(b"", b"H"),
+        dribbled(b"HTTP/1.1 200 OK\r\n", b"x: 1\r\n"),
+        dribbled(b"HTTP/1.1 200 OK\r\nx: ", b"1"),
+        dribbled(b"HTTP/1.1 200 OK\r\n\r\n", b"1"),
+        dribbled(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"1"),
+        dribbled(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        dribbled(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        lambda _connection, _head: time.sleep(30),
+    ],
+    ids=["status", "headers", "a header", "body", "announced body", "chunks", "continue", "nothing"],
+)
+@pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
+def test_a_server_that_takes_its_time_is_left(
+    behave: Callable[[socket.socket, bytes], None], secure: bool, trust: Trust
+) -> None:
+    with server(behave, trust.tls if secure else None) as port:
+        one = session(seconds=1, verify=trust.bundle)
+        scheme = "https" if secure else "http"
+        with pytest.raises(requests.RequestException):
+            read(one.get(f"{scheme}://127.0.0.1:{port}/", stream=True, timeout=20), 1 << 20)
+
+
+def test_certificates_are_checked(trust: Trust, names: Names) -> None:
+    names["store.test"] = names["other.test"] = [["127.0.0.1"]]
+    with server(says(answer(b"hello")), trust.tls) as port:
+        assert session(verify=trust.bundle).get(f"https://store.test:{port}/").ok
+        for one, host in ((session(), "store.test"), (session(verify=trust.bundle), "other.test")):
+            with pytest.raises(requests.exceptions.SSLError):
+                one.get(f"https://{host}:{port}/")
+
+
+def test_an_upload_that_nobody_reads_ends_in_time() -> None:
+    with server(lambda _connection, _head: time.sleep(30)) as port, pytest.raises(requests.RequestException):
+        session(seconds=1).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=20)
+
+
+def fetch(one: GuardedSession, port: int, limit: int) -> int:
+    with one.get(f"http://127.0.0.1:{port}/", stream=True) as response:
+        return sum(map(len, chunks(response, limit)))
+
+
+def test_a_body_may_be_as_large_as_its_limit_and_no_larger() -> None:
+    with server(says(answer(b"x" * 100_000))) as port:
+        assert fetch(session(), port, 100_000) == 100_000
+        with pytest.raises(TooLargeError, match="limit of 99,999 bytes"):
+            fetch(session(), port, 99_999)
+
+
+def test_a_body_without_end_ends_at_the_limit() -> None:
+    def behave(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with server(behave) as port, pytest.raises(TooLargeError):
+        fetch(session(), port, 1 << 20)
+
+
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_bomb_ends_at_the_limit_in_little_memory(
+    encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    bomb = answer(compress(bytes(256 << 20)), Content_Encoding=encoding)
+    with server(says(bomb)) as port:
+        tracemalloc.start()
+        with pytest.raises(TooLargeError):
+            fetch(session(), port, 1 << 20)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip,gzip,gzip", "br", "zstd", "compress", "x-gzip, deflate"])
+def test_what_is_compressed_several_times_or_unusually_is_refused(encoding: str) -> None:
+    twice = answer(gzip.compress(gzip.compress(b"hello")), Content_Encoding=encoding)
+    with server(says(twice)) as port, pytest.raises(requests.exceptions.ContentDecodingError):
+        fetch(session(), port, 1 << 20)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nx",  # shorter than announced
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: " + b"1" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 1000 + b"\r\n",
+        b"SSH-2.0-server\r\n\r\n",
+        b"\x00" * 100_000,
+    ],
+    ids=["short", "bad chunk", "long header", "many headers", "another protocol", "zeros"],
+)
+def test_an_answer_that_is_not_http_is_a_plain_failure(raw: bytes) -> None:
+    def behave(connection: socket.socket, _head: bytes) -> None:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with server(behave) as port, pytest.raises(requests.RequestException):
+        fetch(session(), port, 1 << 20)
+
+
+def test_a_session_serves_several_threads() -> None:
+    with server(says(answer(b"x" * 1000))) as port, ThreadPoolExecutor(8) as pool:
+        one = session()
+        assert list(pool.map(lambda _: fetch(one, port, 1000), range(40))) == [1000] * 40
