@@ -65,8 +65,11 @@ class GuardedSession(requests.Session):
             RefusedError: it is.
         """
         target = super().get_redirect_target(resp)
-        if target is not None and _origin(urljoin(resp.url, target)) != _origin(resp.url):
-            resp.close()
+        if target is None:
+            return None
+        resp.close()
+        resp._content = b""  # else `requests` would read the body, which nobody needs, whatever its size
+        if _origin(urljoin(resp.url, target)) != _origin(resp.url):
             raise RefusedError(
                 urlsplit(resp.url).netloc, "it redirects to another server", "Send the link that it redirects to."
             )

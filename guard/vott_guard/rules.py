@@ -20,7 +20,9 @@ ALLOWED_NETWORKS = "VOTT_ALLOWED_NETWORKS"
 HOST = re.compile(r"(?=.{1,253}\.?$)([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.?")
 WEB_PORTS = (80, 443)
 FIRST_FREE_PORT = 1024
-ASK = "Send a link to a public https address, or ask the administrator to allow it in"
+LISTS = "outgoing.hosts (VOTT_ALLOWED_HOSTS)", "outgoing.networks (VOTT_ALLOWED_NETWORKS)"
+ASK = f"Send a link to a public https address, or ask the administrator to allow it in {LISTS[0]} or {LISTS[1]}."
+ASK_TO_LIST = f"Ask the administrator to list it in {LISTS[0]}."
 
 
 class RefusedError(Exception):
@@ -85,7 +87,7 @@ class Rules:
             raise RefusedError(
                 f"http://{host}",
                 "only https is allowed here",
-                "Use https, or ask the administrator to set outgoing.allowHttp.",
+                "Use https, or ask the administrator to set outgoing.allowHttp (VOTT_ALLOW_HTTP).",
             )
         _check_port(host, parts.port)
         if (address := parse(host)) is not None:
@@ -101,7 +103,7 @@ class Rules:
         """
         found = parse(address.partition("%")[0])  # without an interface's name
         if found is None:
-            raise RefusedError(f"{host} ({address})", "that is no IP address", f"{ASK} outgoing.hosts.")
+            raise RefusedError(f"{host} ({address})", "that is no IP address", ASK)
         self._check(host, found)
 
     def _check_name(self, host: str) -> None:
@@ -115,9 +117,7 @@ class Rules:
         if name == "localhost" or name.endswith(".localhost"):
             self._check(host, ipaddress.IPv4Address("127.0.0.1"))
         if not (self.public_addresses or self.networks or self._lists(host)):
-            raise RefusedError(
-                host, "only listed hosts are allowed here", "Ask the administrator to list it in outgoing.hosts."
-            )
+            raise RefusedError(host, "only listed hosts are allowed here", ASK_TO_LIST)
 
     def _check(self, host: str, address: IPAddress) -> None:
         where = str(address) if host.strip("[]") == str(address) else f"{host} ({address})"
@@ -128,12 +128,12 @@ class Rules:
         if self._lists(host) or is_in(address, self.networks):
             return
         if kind := why_not_public(address):
-            raise RefusedError(where, f"that address is {kind}", f"{ASK} outgoing.hosts or outgoing.networks.")
+            raise RefusedError(where, f"that address is {kind}", ASK)
         if not self.public_addresses:
             raise RefusedError(
                 where,
                 "only listed hosts and networks are allowed here",
-                "Ask the administrator to list it in outgoing.hosts.",
+                ASK_TO_LIST,
             )
 
     def _lists(self, host: str) -> bool:
@@ -163,8 +163,8 @@ def network(text: str) -> IPNetwork:
 
 
 def _parts(url: str) -> SplitResult:
-    if any(ord(char) <= 0x20 or ord(char) == 0x7F or char == "\\" for char in url):
-        raise RefusedError("The URL", "it has spaces, control characters or backslashes", "Percent-encode them.")
+    if any(ord(char) < 0x20 or ord(char) == 0x7F or char == "\\" for char in url) or url != url.strip():
+        raise RefusedError("The URL", "it has control characters or backslashes", "Percent-encode them.")
     try:
         parts = urlsplit(url)
         _ = parts.port

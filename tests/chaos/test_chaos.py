@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.chaos.senders import Post, Sender, ServiceBusPost, StoragePost
 from tests.support.corner import Corner
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.waiting import wait_for_crd
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "chaos"
@@ -91,7 +93,7 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
     with ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane(controllers=True))
         kubectl(control_plane.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        kubectl(control_plane.kubeconfig, "wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
+        wait_for_crd(partial(kubectl, control_plane.kubeconfig))
         azurite = stack.enter_context(Azurite())
         broker = stack.enter_context(
             ServiceBusBroker({QUEUE: QueueOptions(lock_seconds=LOCK_SECONDS, duplicate_detection_seconds=3600)})

@@ -31,6 +31,12 @@ def wait_until(
     raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{trouble}{dump()}")
 
 
+def wait_for_crd(ask: Callable[..., str]) -> None:
+    """Wait until the API server serves TrainingJobs; `ask` is kubectl. (`kubectl wait` fails while there are no conditions at all.)"""
+    established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
+    wait_until("the CRD", lambda: ask("get", "crd/trainingjobs.vott.dev", f"--output={established}").strip() == "True")
+
+
 def picture(kubectl: Kubectl) -> str:
     """The namespace as one looks at it after a failure: objects, events, logs."""
     questions = [

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
@@ -10,6 +11,7 @@ from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
 from tests.support.corner import ROOT, Corner
+from tests.support.waiting import wait_for_crd
 from vott_operator.cluster import Cluster
 
 numbers = itertools.count(1)
@@ -19,7 +21,7 @@ numbers = itertools.count(1)
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane(controllers=True) as running:
         kubectl(running.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        kubectl(running.kubeconfig, "wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
+        wait_for_crd(partial(kubectl, running.kubeconfig))
         yield running
 
 

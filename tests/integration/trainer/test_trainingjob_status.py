@@ -12,7 +12,8 @@ import yaml
 
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
-from tests.integration.trainer.conftest import ROOT
+from tests.support.trainer_process import CHECKOUT
+from tests.support.waiting import wait_for_crd
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.progress import Snapshot, UploadedModel
 from vott_trainer.reporting import ReceiverGoneError
@@ -57,8 +58,8 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ControlPlane() as running:
         made = Cluster(running.server, running.kubeconfig, tmp_path_factory.mktemp("credentials"))
-        made.kubectl("apply", "-f", str(ROOT / "manifests/crd.yaml"))
-        made.kubectl("wait", "--for=condition=Established", "crd/trainingjobs.vott.dev")
+        made.kubectl("apply", "-f", str(CHECKOUT / "manifests/crd.yaml"))
+        wait_for_crd(made.kubectl)
         made.kubectl("create", "serviceaccount", "trainer")
         made.kubectl(*ROLE)
         made.kubectl("create", "rolebinding", "trainer", "--role=trainer", "--serviceaccount=default:trainer")

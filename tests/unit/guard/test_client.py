@@ -171,6 +171,19 @@ def test_redirects_within_a_server_are_followed_a_few_times() -> None:
         session().get(f"http://127.0.0.1:{port}/")
 
 
+def test_the_body_of_a_redirect_is_not_read() -> None:
+    def behave(connection: socket.socket, head: bytes) -> None:
+        if b"/b" in head:
+            connection.sendall(answer(b"hello"))
+            return
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n")
+        while True:
+            connection.sendall(bytes(65536))
+
+    with server(behave) as port:
+        assert session().get(f"http://127.0.0.1:{port}/a", stream=True).content == b"hello"
+
+
 def test_an_answer_that_shall_not_be_followed_is_only_returned() -> None:
     with server(says(answer(status="302 Found", Location="http://169.254.169.254/"))) as port:
         assert session().get(f"http://127.0.0.1:{port}/", allow_redirects=False).status_code == 302
@@ -249,7 +262,7 @@ def test_a_server_that_takes_its_time_is_left(
     behave: Callable[[socket.socket, bytes], None], secure: bool, trust: Trust
 ) -> None:
     with server(behave, trust.tls if secure else None) as port:
-        one = session(seconds=1, verify=trust.bundle)
+        one = session(seconds=0.3, verify=trust.bundle)
         scheme = "https" if secure else "http"
         with pytest.raises(requests.RequestException):
             read(one.get(f"{scheme}://127.0.0.1:{port}/", stream=True, timeout=20), 1 << 20)
@@ -266,7 +279,7 @@ def test_certificates_are_checked(trust: Trust, names: Names) -> None:
 
 def test_an_upload_that_nobody_reads_ends_in_time() -> None:
     with server(lambda _connection, _head: time.sleep(30)) as port, pytest.raises(requests.RequestException):
-        session(seconds=1).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=20)
+        session(seconds=0.3).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=20)
 
 
 def fetch(one: GuardedSession, port: int, limit: int) -> int:
