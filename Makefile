@@ -7,7 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer localcluster demo benchmarks
+PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer sbom localcluster demo benchmarks
 export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
@@ -46,9 +46,10 @@ test-versions: $(VENV)/all ## The operator on a Kubernetes two minors older (bui
 e2e: $(VENV)/all ## A real node, both images, real training; starts the local cluster
 	$(PYTEST) tests/e2e
 
-check: $(VENV)/all ## Lint, types, layers, generated files
+check: $(VENV)/all ## Lint, security lint, types, layers, generated files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES) trainer-image/bake_weights.py
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports
 	@$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml is not what the models say: run \`make generate\`"; exit 1; }

@@ -67,8 +67,7 @@ class GuardedSession(requests.Session):
         target = super().get_redirect_target(resp)
         if target is None:
             return None
-        resp.close()
-        resp._content = b""  # else `requests` would read the body, which nobody needs, whatever its size
+        resp.close()  # else `requests` would read the body, which nobody needs, whatever its size
         if _origin(urljoin(resp.url, target)) != _origin(resp.url):
             raise RefusedError(
                 urlsplit(resp.url).netloc, "it redirects to another server", "Send the link that it redirects to."

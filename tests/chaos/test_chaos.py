@@ -33,7 +33,7 @@ from tests.support.waiting import wait_for_crd
 ROOT = Path(__file__).parents[2]
 QUEUE = "chaos"
 LOCK_SECONDS = 5.0
-SETTLED_WITHIN_SECONDS = 180
+SETTLED_WITHIN_SECONDS = 600  # what is looked for is loss, not speed: on a busy machine it took longer than 180
 LOG_TAIL = 12_000
 
 Object = dict[str, Any]

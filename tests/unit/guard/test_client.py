@@ -279,7 +279,7 @@ def test_certificates_are_checked(trust: Trust, names: Names) -> None:
 
 def test_an_upload_that_nobody_reads_ends_in_time() -> None:
     with server(lambda _connection, _head: time.sleep(30)) as port, pytest.raises(requests.RequestException):
-        session(seconds=0.3).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=20)
+        session(seconds=0.3).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=None)
 
 
 def fetch(one: GuardedSession, port: int, limit: int) -> int:

@@ -1,0 +1,24 @@
+"""docs/security.md names tests, and they are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+ROWS = [row for row in PAGE.splitlines() if row.startswith("| ") and "tests/" in row]
+NAMED = sorted(set(re.findall(r"`(tests/\S+?\.py)(?:::(\w+))?`", PAGE)))
+
+
+@pytest.mark.parametrize(("file", "test"), NAMED)
+def test_every_test_that_the_page_names_is_there(file: str, test: str) -> None:
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert re.search(rf"^\s*(async )?def {test or 'test_'}", text, re.MULTILINE)
+
+
+def test_every_line_of_defence_names_a_test() -> None:
+    table = PAGE.partition("## Who might try")[2].partition("\n## ")[0]
+    lines = [row for row in table.splitlines() if row.startswith("| ")][1:]
+    assert len(lines) > 10
+    assert [row for row in lines if "`tests/" not in row] == []
