@@ -2,7 +2,7 @@
 
 NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.weights` reads it: nothing is fetched when an
 image runs. torchvision's files carry the first 8 hex digits of their SHA-256 in their names, which is checked; so is all of it where
-a DIGEST is given, and the build's output tells it.
+a DIGEST is given, and the build's output tells it. Others need one.
 """
 
 import hashlib
@@ -46,9 +46,15 @@ def bake_transformers(name: str, source: str, digest: str, folder: Path) -> None
     from transformers import RfDetrForObjectDetection
     from transformers.utils import cached_file
 
+    cached_file(source, "config.json")
     path = Path(cached_file(source, "model.safetensors") or "")
     sha256 = _checked(name, path, digest)
-    state = RfDetrForObjectDetection.from_pretrained(source, use_safetensors=True).state_dict()
+    if not digest:
+        sys.exit(
+            f"{name}: nothing says which file is the right one. If you trust this one, write {name}@sha256:{sha256}"
+        )
+    # From the folder of the file that was checked, not from what is published by now.
+    state = RfDetrForObjectDetection.from_pretrained(path.parent, use_safetensors=True).state_dict()  # nosec B615
     tensors = {f"network.{key}": tensor for key, tensor in state.items()}
     categories = models.get_model_weights("fcos_resnet50_fpn").DEFAULT.meta["categories"]
     _save(name, tensors, categories, source, sha256, folder)

@@ -1,5 +1,6 @@
 """The detectors by name: all speak one convention, and learn."""
 
+import hashlib
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -146,7 +147,8 @@ def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
 def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType, tmp_path: Path) -> None:
     published = tiny_detr(91)
     published.network.save_pretrained(tmp_path / "published")
-    bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), "", tmp_path)
+    digest = hashlib.sha256((tmp_path / "published/model.safetensors").read_bytes()).hexdigest()
+    bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), digest, tmp_path)
     run = TrainingRun(Links("", "", None), tmp_path / "work", Progress())
     found = weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
     model = tiny_detr(2)
@@ -154,6 +156,18 @@ def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType,
     given, taken = (one.state_dict()["network.class_embed.weight"] for one in (published, model))
     assert torch.equal(taken[0], given[1])  # person is COCO's number 1
     assert not any(torch.equal(taken[1], row) for row in given)
+
+
+@pytest.mark.parametrize(
+    ("digest", "said"), [("", "If you trust this one, write rf_detr_nano@sha256:"), ("0" * 64, "not 000")]
+)
+def test_published_weights_are_taken_by_their_digest_only(
+    digest: str, said: str, bake: ModuleType, tmp_path: Path
+) -> None:
+    tiny_detr(91).network.save_pretrained(tmp_path / "published")
+    with pytest.raises(SystemExit, match=said):
+        bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), digest, tmp_path)
+    assert not (tmp_path / "rf_detr_nano.safetensors").exists()
 
 
 def test_losses_are_precise_where_the_network_is_not() -> None:

@@ -89,7 +89,12 @@ def test_every_variable_with_credentials_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(settings_names(Settings)))
 def test_every_setting_is_a_chart_value(name: str) -> None:
-    derived = {"namespace", "trainer.serviceAccountName", "leaderElection.leaseName", "callbacks.signingDir"}  # the chart knows these by itself
+    derived = {
+        "namespace",
+        "trainer.serviceAccountName",
+        "leaderElection.leaseName",
+        "callbacks.signingDir",
+    }  # the chart knows these by itself
     assert name in derived or name in set(leaves(VALUES)) | set(VALUES["trainer"]), name
 
 
