@@ -18,6 +18,7 @@ from tests.support.corner import ROOT, Corner
 from vott_operator import desired
 from vott_operator.message import parse_message
 from vott_operator.models import TrainingJob
+from vott_operator.pods import PodSettings
 from vott_operator.settings import TrainerSettings
 
 CONCURRENCY = 32
@@ -64,7 +65,7 @@ async def _one_set(session: aiohttp.ClientSession, corner: Corner, gate: asyncio
     )
     async with gate:
         made = await _send(session, "POST", f"{base}/{group}", manifest, JSON)
-        job = desired.job(TrainingJob.model_validate(made), TrainerSettings(image="trainer:1"))
+        job = desired.job(TrainingJob.model_validate(made), PodSettings(TrainerSettings(image="trainer:1")))
         await _send(session, "POST", f"{base}/apis/batch/v1/namespaces/{corner.name}/jobs", job, JSON)
         status = {"status": {"phase": "Running", "jobName": f"bare-{number}"}}
         await _send(session, "PATCH", f"{base}/{group}/bare-{number}/status", status, MERGE)

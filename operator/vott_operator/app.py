@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from .callbacks import CallbackSender
+from .callbacks import CallbackSender, read_keys
 from .cluster import Cluster
 from .errors import LeadershipLostError, SettingsError, VottOperatorError
 from .intake import Intake
@@ -18,6 +18,7 @@ from .names import Key
 from .queue_settings import QueueSettings
 from .queues.factory import open_source
 from .reconciler import Reconciler
+from .relay import ProgressRelay
 from .settings import Settings
 from .store import Store, owner_key
 from .workqueue import WorkQueue
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 WORKERS = 32
+"""TrainingJobs that are worked on, and outcomes that are told, at the same time: also the threads for callbacks."""
+REPORTERS = 16
+"""Progress reports that are told at the same time: fewer, for outcomes matter more."""
 RESYNC_SECONDS = 300.0
 LEARN_AGAIN_SECONDS = 5.0
 RELEASE_SECONDS = 3.0
@@ -50,6 +54,8 @@ class App:
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._queue: WorkQueue[Key] | None = None
         self._last_words: WorkQueue[Key] | None = None
+        self._reports: WorkQueue[Key] | None = None
+        """Of progress, to callbacks that are signed."""
         self._claimed = 0
 
     async def __aenter__(self) -> Self:
@@ -69,8 +75,12 @@ class App:
         settings = self.settings
         cluster = await Cluster.connect()
         self._stack.push_async_callback(cluster.close)
-        callbacks = await self._stack.enter_async_context(CallbackSender(settings.callbacks))
-        last_word = LastWord(cluster, self.store, callbacks, settings, self.now)
+        read_keys(settings.callbacks.signing_dir)  # a wrong one shall show now, and not at the end of a training
+        callbacks = await self._open_sender(WORKERS)
+        relay = ProgressRelay(cluster, self.store, await self._open_sender(REPORTERS))
+        if settings.callbacks.signed:
+            self._reports = WorkQueue(relay.tell, workers=REPORTERS, expected=VottOperatorError)
+        last_word = LastWord(cluster, self.store, callbacks, settings, self.now, relay.is_posting)
         self._last_words = WorkQueue(last_word.say, workers=WORKERS, expected=VottOperatorError)
         reconciler = Reconciler(cluster, self.store, settings, self.now, self._last_words.add)
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS, expected=VottOperatorError)
@@ -79,6 +89,10 @@ class App:
         leases = await Cluster.connect()
         self._stack.push_async_callback(leases.close)
         self._tasks.append(self._spawn(self._operate(cluster, leases), OPERATOR))
+
+    async def _open_sender(self, workers: int) -> CallbackSender:
+        sender = CallbackSender(self.settings.callbacks, self.settings.outgoing.rules, workers=workers)
+        return await self._stack.enter_async_context(sender)
 
     def _open_queues(self, cluster: Cluster, callbacks: CallbackSender) -> None:
         known: dict[str, QueueSettings] = {}
@@ -117,6 +131,8 @@ class App:
         assert self._last_words is not None
         self._tasks.append(self._spawn(self._queue.run(), "reconcile"))
         self._tasks.append(self._spawn(self._last_words.run(), "last words"))
+        if self._reports is not None:
+            self._tasks.append(self._spawn(self._reports.run(), "reports"))
         self._tasks.append(self._spawn(self._resync(cluster), "resync"))
         learned = {
             namespace: self._spawn(self._learn(cluster, namespace), f"learn {namespace}")
@@ -140,6 +156,8 @@ class App:
         """A TrainingJob was seen, in a watch or as the answer to a write."""
         if self.store.put_trainingjob(trainingjob):
             self.trigger(trainingjob.key)
+            if self._reports is not None:
+                self._reports.add(trainingjob.key)
 
     def trigger(self, key: Key) -> None:
         """Something happened around this TrainingJob: reconcile it, as soon as this operator leads."""

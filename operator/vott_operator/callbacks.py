@@ -1,29 +1,37 @@
-"""The last word to a callback URL: what is posted, and the sender.
+"""Callbacks: what is posted, and the sender, which keeps to the administrator's rules and signs where there are keys.
 
 Payload: the first VoTT-train's six fields, and job, state and message beside them. Headers: Standard Webhooks
 (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
 """
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
-import aiohttp
+import requests
 
-from .errors import CallbackError
+from vott_guard.client import GuardedSession
+from vott_guard.rules import RefusedError, Rules
+from vott_guard.webhooks import Keys
+
+from .errors import CallbackError, SettingsError
 from .models import Progress
-from .notes import Outcome
-from .settings import CallbackSettings
+from .notes import State
+from .outgoing_settings import CallbackSettings
 from .urls import check_http_url, without_credentials
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
+KEY_FILES = ("current", "previous")
 
 
-def payload(job: str, state: Outcome, message: str, progress: Progress | None) -> dict[str, Any]:
-    """The body of a terminal callback. `progress` is the trainer's last word on how far it came; None before its first."""
+def payload(job: str, state: State, message: str, progress: Progress | None) -> dict[str, Any]:
+    """The body of a callback. `progress` is the trainer's last word on how far it came; None before its first."""
     known = progress or Progress()
     fraction = 1.0 if state == "succeeded" else (known.percent or 0) / 100
     return {
@@ -39,72 +47,118 @@ def payload(job: str, state: Outcome, message: str, progress: Progress | None) -
     }
 
 
-class CallbackSender:
-    """Sends callbacks by the administrator's rules. Use it as an async context manager."""
+def read_keys(folder: Path | None) -> Keys:
+    """The keys of a mounted Secret, the newest first, as they are now; none where there is no folder.
 
-    def __init__(self, settings: CallbackSettings) -> None:
+    Raises SettingsError, which does not show them.
+    """
+    if folder is None:
+        return Keys()
+    try:
+        keys = Keys.parse("\n".join(_text(folder / name) for name in KEY_FILES))
+    except ValueError as error:
+        raise SettingsError(f"callbacks.signing: {error} (in {folder})") from None
+    if not keys.keys:
+        raise SettingsError(f"callbacks.signing: there is no key in {folder}; put one into the Secret's key `current`")
+    return keys
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:  # it is a ValueError, and its text shows what it read
+        raise ValueError(f"{file.name} is not text") from None
+    except OSError as error:
+        raise ValueError(f"{file.name} can't be read: {error.strerror}") from None
+
+
+class CallbackSender:
+    """Sends callbacks by the administrator's rules. Use it as an async context manager.
+
+    It posts from `workers` threads of its own. All that a slow receiver holds is one of them, for `callbacks.timeoutSeconds`
+    (and for as long as its name takes to be looked up).
+    """
+
+    def __init__(self, settings: CallbackSettings, rules: Rules, *, workers: int = 1) -> None:
         self._settings = settings
-        self._session: aiohttp.ClientSession | None = None
+        self._session = GuardedSession(rules, seconds=settings.timeout_seconds, workers=workers)
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="callback")
 
     async def __aenter__(self) -> Self:
-        # trust_env=False: no proxy from the environment; DummyCookieJar: nothing is remembered between receivers.
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._settings.timeout_seconds),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        # Not waited for: what is on its way is told again after a restart, as nobody recorded it.
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._session.close()
 
     async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
         """One attempt. Raises CallbackError, whose text shows the URL without its query."""
-        assert self._session is not None, "use CallbackSender as a context manager"
+        _check(url)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._post, url, webhook_id, json.dumps(body).encode())
+
+    def _post(self, url: str, webhook_id: str, body: bytes) -> None:
         shown = without_credentials(url)
-        self._check(url, shown)
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "vott-train",
-            "webhook-id": webhook_id,
-            "webhook-timestamp": str(int(time.time())),
-        }
+        headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
         try:
-            async with self._session.post(
-                url, data=json.dumps(body), headers=headers, allow_redirects=False
-            ) as response:
-                _raise_for_status(response, shown)
-        except (aiohttp.InvalidURL, ValueError) as error:  # a host name that can't be one
-            raise CallbackError(f"{shown} is not an address ({type(error).__name__})", permanent=True) from None
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
-            # The error's own text may hold the whole URL, so only its kind is told.
-            raise CallbackError(f"{shown} did not answer ({type(error).__name__})", permanent=False) from None
-
-    def _check(self, url: str, shown: str) -> None:
-        try:
-            check_http_url(url)
-        except ValueError as error:
-            raise CallbackError(f"{shown} {error}", permanent=True) from None
-        if urlsplit(url).scheme == "http" and not self._settings.allow_http:
-            raise CallbackError(
-                f"{shown} is http, and callbacks go over https only. Use https, or have the administrator set callbacks.allowHttp.",
-                permanent=True,
+            headers |= read_keys(self._settings.signing_dir).headers(webhook_id, int(time.time()), body)
+            answer = self._session.post(
+                url,
+                data=body,
+                headers=headers,
+                timeout=self._settings.timeout_seconds,
+                allow_redirects=False,
+                stream=True,  # nobody reads what it answers, however much that is
             )
+        except SettingsError as error:
+            raise CallbackError(f"{shown} was not asked, for it can't be signed: {error}", permanent=False) from None
+        except RefusedError as error:
+            raise _refused(url, error) from None
+        except (requests.exceptions.InvalidURL, UnicodeError) as error:  # a host name that can't be one
+            raise CallbackError(f"{shown} is not an address ({type(error).__name__})", permanent=True) from None
+        except Exception as error:  # also what no library foresaw of a hostile answer
+            # The error's own text, and its traceback, may hold the whole URL, so only its kind is told.
+            raise CallbackError(f"{shown} did not answer ({type(error).__name__})", permanent=False) from None
+        with answer:
+            _raise_for_status(answer, shown)
 
 
-def _raise_for_status(response: aiohttp.ClientResponse, shown: str) -> None:
-    if 200 <= response.status < 300:
+def _check(url: str) -> None:
+    try:
+        check_http_url(url)
+    except ValueError as error:
+        raise CallbackError(f"{without_credentials(url)} {error}", permanent=True) from None
+
+
+def _refused(url: str, error: RefusedError) -> CallbackError:
+    """For good, also where the address showed only on connecting.
+
+    Whoever has a name for the cluster's inside may change it at any time: trying again would be to let him try for a day.
+    """
+    return CallbackError(f"{without_credentials(url)} was not asked. {str(error).rstrip('.')}", permanent=True)
+
+
+def _raise_for_status(answer: requests.Response, shown: str) -> None:
+    status = answer.status_code
+    if 200 <= status < 300:
         return
-    if 300 <= response.status < 400:
+    if 300 <= status < 400:
         raise CallbackError(
-            f"{shown} answered {response.status}; redirects are not followed. Send the final address.", permanent=True
+            f"{shown} answered {status}; redirects are not followed. Send the final address", permanent=True
         )
     raise CallbackError(
-        f"{shown} answered {response.status} {response.reason}",
-        permanent=response.status == 410,  # Standard Webhooks: Gone means stop
-        retry_after=_retry_after(response.headers.get("Retry-After")),
+        f"{shown} answered {status} {_phrase(status)}".rstrip(),
+        permanent=status == 410,  # Standard Webhooks: Gone means stop
+        retry_after=_retry_after(answer.headers.get("Retry-After")),
     )
+
+
+def _phrase(status: int) -> str:
+    """The status in words: the standard's, for the receiver's own may be any text of any length."""
+    return HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -113,6 +167,6 @@ def _retry_after(value: str | None) -> float | None:
         return None
     try:
         seconds = float(value) if value.strip().isdigit() else parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

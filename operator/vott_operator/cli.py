@@ -11,7 +11,10 @@ from . import crd, handlers
 from .app import App
 from .errors import VottOperatorError
 from .queue_commands import queue
+from .queue_commands.redaction import redact
 from .settings import Settings, load
+
+logger = logging.getLogger(__name__)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,6 +37,8 @@ def run(liveness: str) -> None:
     try:
         settings = load()
         _log(settings)
+        logger.info("URLs of messages may be asked: %s", settings.outgoing)
+        logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(_operate(settings, liveness))
     except VottOperatorError as error:
         raise click.ClickException(str(error)) from None
@@ -61,10 +66,17 @@ async def _operate(settings: Settings, liveness: str) -> None:
         app.check()
 
 
+class _RedactingFormatter(logging.Formatter):
+    """Cuts the query of every URL, whichever library logged it, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def _log(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s", stream=sys.stdout
-    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
     # These log every request at INFO, the Azure client with its URL.
     for chatty in ("azure", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

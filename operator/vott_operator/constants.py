@@ -84,6 +84,7 @@ UPLOAD_VERIFIED: Final = "UploadVerified"
 
 # Reasons of Failed that the operator itself gives; the trainer's own are listed in docs/trainer-contract.md.
 INVALID_SPEC: Final = "InvalidSpec"
+ADDRESS_REFUSED: Final = "AddressRefused"
 OOM_KILLED: Final = "OOMKilled"
 EVICTED: Final = "Evicted"
 POD_REJECTED: Final = "PodRejected"

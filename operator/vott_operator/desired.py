@@ -7,7 +7,7 @@ from . import constants as c
 from . import names, pods
 from .message import TrainMessage
 from .models import TrainingJob
-from .trainer_settings import TrainerSettings, TrainingJobSettings
+from .trainer_settings import TrainingJobSettings
 from .urls import has_credentials, weights_url, without_credentials
 
 Manifest = dict[str, Any]
@@ -99,7 +99,7 @@ def service(trainingjob: TrainingJob) -> Manifest | None:
     }
 
 
-def job(trainingjob: TrainingJob, settings: TrainerSettings) -> Manifest:
+def job(trainingjob: TrainingJob, settings: pods.PodSettings) -> Manifest:
     """The batch/v1 Job that trains. Raises PodTemplateError where spec.podTemplate contradicts what the operator sets."""
     spec = trainingjob.spec
     nodes = spec.trainer.nodes

@@ -92,6 +92,15 @@ def explain_missing_secret(name: str, namespace: str) -> Explanation:
     )
 
 
+def explain_missing_keys(name: str, keys: tuple[str, ...], namespace: str) -> Explanation:
+    """A pod that mounts single keys of a Secret waits in the same way for one that is not there."""
+    return Explanation(
+        c.CONTAINER_CONFIG_ERROR,
+        f"The Secret {name}, which spec.urlSecretRef names, lacks {', '.join(keys)}: it needs one key for each URL of the spec."
+        f" Add it in namespace {namespace}, or delete this TrainingJob.",
+    )
+
+
 def explain_no_pod(job: JobState, refusal: str, namespace: str) -> Explanation:
     """A Job that can't make a pod says so in its Events only; `refusal` is the last one's text, if there is one."""
     text = refusal.removeprefix("Error creating: ").rstrip(". ")

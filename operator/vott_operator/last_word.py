@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from . import constants as c
 from . import names
+from .callback_url import callback_url
 from .callbacks import CallbackSender, payload
 from .cluster import Cluster, try_to_record
 from .conditions import Finding
-from .errors import CallbackError, ClusterError, ConflictError, NotFoundError
+from .errors import CallbackError, ConflictError, NotFoundError
 from .models import TrainingJob
 from .names import Key
 from .notes import CallbackNote, EventNote
@@ -25,6 +26,8 @@ logger = logging.getLogger(__name__)
 FIRST_RETRY_SECONDS = 2.0
 MAX_RETRY_SECONDS = 600.0
 MAX_RETRY_SECONDS_OF_DELETED = 30.0
+POSTING_SECONDS = 0.5
+"""Until to look again whether the last report has arrived."""
 
 
 class _Wait(NamedTuple):
@@ -46,7 +49,10 @@ class LastWord:
         callbacks: CallbackSender,
         settings: Settings,
         clock: Callable[[], datetime],
+        is_posting: Callable[[Key], bool] = lambda _: False,
     ) -> None:
+        """`is_posting` tells whether a report of progress is on its way: nothing may come after the last word."""
+        self._is_posting = is_posting
         self._cluster = cluster
         self._store = store
         self._callbacks = callbacks
@@ -62,6 +68,8 @@ class LastWord:
             self._waits.pop(key, None)
             return None
         trainingjob = observed.trainingjob
+        if self._is_posting(key):
+            return POSTING_SECONDS
         if (remaining := self._remaining(trainingjob)) > 0:
             return remaining
         finding, delay = await self._attempt(trainingjob, note)
@@ -102,7 +110,7 @@ class LastWord:
     async def _attempt(self, trainingjob: TrainingJob, note: CallbackNote) -> tuple[Finding, float | None]:
         """Post once; what to record, and the delay before the next attempt."""
         try:
-            url = await self._callback_url(trainingjob)
+            url = await callback_url(self._cluster, trainingjob)
             body = payload(trainingjob.metadata.name, note.state, note.message, trainingjob.status.progress)
             await self._callbacks.send(url, names.webhook_id(trainingjob.metadata.uid, note.state), body)
         except CallbackError as error:
@@ -125,17 +133,3 @@ class LastWord:
         now = asyncio.get_running_loop().time()
         self._waits[trainingjob.key] = _Wait(uid, attempts, now, now + delay)
         return Finding(c.CALLBACK_DELIVERED, "False", c.DELIVERY_RETRYING, f"{error}. It is tried again."), delay
-
-    async def _callback_url(self, trainingjob: TrainingJob) -> str:
-        assert trainingjob.spec.callback is not None
-        reference = trainingjob.spec.url_secret_ref
-        if reference is None:
-            return trainingjob.spec.callback.url
-        try:
-            secret = await self._cluster.read_secret(trainingjob.metadata.namespace, reference.name)
-            return secret["callback"]
-        except (NotFoundError, KeyError):
-            text = f"Secret {reference.name} has no key callback, which names the URL"
-            raise CallbackError(text, permanent=True) from None
-        except ClusterError as error:
-            raise CallbackError(str(error), permanent=False) from None

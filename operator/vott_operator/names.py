@@ -51,5 +51,10 @@ def webhook_id(uid: str, state: str) -> str:
     return f"{uid}-{state}"
 
 
+def report_id(uid: str, report: str) -> str:
+    """Standard Webhooks message id of one report of a running training: the same for the same report."""
+    return webhook_id(uid, f"running-{_digest(report)}")
+
+
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]

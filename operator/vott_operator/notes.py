@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
+State = Literal["running", "succeeded", "failed", "cancelled"]
+"""What a callback is told of a training."""
 
 
 @dataclass(frozen=True, slots=True)

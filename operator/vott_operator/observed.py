@@ -112,6 +112,8 @@ class Observed:
     """Whether this process saw the message that brought it removed from the queue."""
     missing_secret: str = ""
     """Name of the Secret with the URLs, when somebody looked for it and it is not there."""
+    missing_keys: tuple[str, ...] = ()
+    """Keys that it lacks, and that a pod can't start without."""
     may_have_had_job: bool = False
     """Whether there may have been a Job, now gone, that this process knows nothing of."""
     refusal: str = ""

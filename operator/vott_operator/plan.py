@@ -9,6 +9,7 @@ from typing import Any
 
 from . import constants as c
 from . import desired, expiry, outcome, stall
+from .addresses import explain_refused
 from .errors import PodTemplateError
 from .evidence import is_lost, pod_due, starting_since
 from .failures import Explanation
@@ -74,8 +75,10 @@ def _without_job(observed: Observed, settings: Settings, now: datetime) -> Plan:
         return Plan(
             status=status_patch(observed, ending_pods(observed, now), now), requeue_seconds=OLD_JOB_RECHECK_SECONDS
         )
+    if (why := explain_refused(trainingjob, settings)) is not None:
+        return _say(observed, failed(why), now)
     try:
-        job = desired.job(trainingjob, settings.trainer)
+        job = desired.job(trainingjob, settings.pod_settings)
     except PodTemplateError as error:
         return _say(observed, failed(Explanation(c.INVALID_SPEC, str(error))), now)
     _shorten_deadline(job["spec"], observed, now)

@@ -17,6 +17,7 @@ from .notes import EventNote
 from .observed import Observed
 from .outcome import events
 from .plan import Plan, plan
+from .pods import url_keys
 from .settings import Settings
 from .status import status_patch
 from .store import Store
@@ -80,11 +81,16 @@ class Reconciler:
             observed = replace(observed, refusal=refusal)
         reference = observed.trainingjob.spec.url_secret_ref
         if reference is not None and may_lack_secret(observed, now):
-            try:
-                await self._cluster.read_secret(key.namespace, reference.name)
-            except NotFoundError:
-                return replace(observed, missing_secret=reference.name)
+            return await self._look_at_secret(observed, reference.name)
         return observed
+
+    async def _look_at_secret(self, observed: Observed, name: str) -> Observed:
+        try:
+            there = await self._cluster.read_secret(observed.trainingjob.key.namespace, name)
+        except NotFoundError:
+            return replace(observed, missing_secret=name)
+        needed = url_keys(observed.trainingjob, self._settings.pod_settings)
+        return replace(observed, missing_keys=tuple(key for key in needed if key not in there))
 
     async def _read_all(self, observed: Observed) -> Observed:
         """Everything anew, so that nothing is decided from a watch that is behind."""

@@ -22,13 +22,17 @@ from pydantic_settings import (
 
 from . import pods
 from .errors import PodTemplateError, SettingsError
+from .outgoing_settings import CallbackSettings, OutgoingSettings
 from .place_settings import Section
+from .pods import PodSettings
 from .queue_settings import PluginSettings, QueueSettings
 from .spec import MAX_TTL_SECONDS
 from .trainer_settings import TrainerSettings, TrainingJobSettings
 
 __all__ = [
+    "CallbackSettings",
     "LeaderElectionSettings",
+    "OutgoingSettings",
     "PluginSettings",
     "QueueSettings",
     "Settings",
@@ -39,16 +43,6 @@ __all__ = [
 
 CONFIG_ENV = "VOTT_TRAIN_CONFIG"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-class CallbackSettings(Section):
-    """How callbacks are sent."""
-
-    allow_http: bool = Field(False, description="Allow callback URLs that are http, not only https.")
-    timeout_seconds: float = Field(10, description="Time limit of one attempt.", gt=0)
-    give_up_after_seconds: float = Field(
-        86_400, description="How long after the training's end the outcome is still tried.", ge=0
-    )
 
 
 class LeaderElectionSettings(Section):
@@ -103,6 +97,9 @@ class Settings(BaseSettings):
         default_factory=TrainingJobSettings, description="What the TrainingJobs of messages get."
     )
     plugins: PluginSettings = Field(default_factory=PluginSettings, description="Which plugins a message may choose.")
+    outgoing: OutgoingSettings = Field(
+        default_factory=OutgoingSettings, description="Which addresses the URLs of messages may lead to."
+    )
     callbacks: CallbackSettings = Field(default_factory=CallbackSettings, description="How callbacks are sent.")
     max_unfinished_jobs: int = Field(
         1000, description="While this many TrainingJobs are unfinished, messages stay in the queue.", ge=1
@@ -165,6 +162,11 @@ class Settings(BaseSettings):
         """Which plugins a queue's messages may choose."""
         return queue.plugins or self.plugins
 
+    @property
+    def pod_settings(self) -> PodSettings:
+        """What the trainings' pods are made from."""
+        return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed)
+
     def trainingjob_settings_of(self, queue: QueueSettings) -> TrainingJobSettings:
         """What the TrainingJobs of a queue's messages get."""
         return queue.training_job or self.training_job
@@ -202,7 +204,7 @@ def _check_trainings(settings: Settings, source: str) -> None:
     }
     for place, defaults in every.items():
         try:
-            pods.check(defaults or TrainingJobSettings(), settings.trainer)
+            pods.check(defaults or TrainingJobSettings(), settings.pod_settings)
         except PodTemplateError as error:
             text = str(error).replace("spec.", f"{place}trainingJob.", 1)
             raise SettingsError(f"settings ({source}): {text}") from None

@@ -12,6 +12,7 @@ from .failures import (
     explain_failure,
     explain_interruption,
     explain_lost,
+    explain_missing_keys,
     explain_missing_secret,
     explain_no_pod,
     explain_pod,
@@ -250,6 +251,8 @@ def _waiting(observed: Observed, job: JobState, pod: PodState | None, now: datet
     namespace = observed.trainingjob.metadata.namespace
     if observed.missing_secret:
         return explain_missing_secret(observed.missing_secret, namespace)
+    if observed.missing_keys and (reference := observed.trainingjob.spec.url_secret_ref):
+        return explain_missing_keys(reference.name, observed.missing_keys, namespace)
     if pod is not None:
         return explain_waiting(pod)
     never_had_one = not observed.job_pods and not job.failed_pods and not was_running(observed.trainingjob)

@@ -21,9 +21,11 @@ from tests.support.operator_process import ROOT, OperatorProcess
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 
-__all__ = ["RELEASE", "ROOT", "Corner", "condition"]
+__all__ = ["LOCAL", "RELEASE", "ROOT", "Corner", "condition"]
 
 RELEASE = "vott-train"
+LOCAL = {"allowHttp": True, "networks": ["127.0.0.0/8"]}
+"""The value `outgoing` with which the tests' own servers are reached."""
 Object = dict[str, Any]
 
 
@@ -59,7 +61,8 @@ class Corner:
         values: Object = {
             "azure": {"connectionString": self.azurite.connection_string},
             "queues": [{"kind": "storage", "name": self.name}],
-            "callbacks": {"allowHttp": True, "timeoutSeconds": 2},
+            "outgoing": LOCAL,
+            "callbacks": {"timeoutSeconds": 2},
             "trainer": {"image": "trainer:1"},
         } | settings
         for queue in values["queues"]:
@@ -110,10 +113,18 @@ class Corner:
                 secret = Path(queue["credentialsDir"]).name
                 overlay = {name: value for name, value in environment.items() if name.startswith("AZURE_")}
                 queue["credentialsDir"] = str(mount_secret(pod / secret, self._secret(secret) | overlay))
+        if "signingDir" in settings["callbacks"]:
+            secret = self._signing_secret()
+            settings["callbacks"]["signingDir"] = str(mount_secret(pod / secret, self._secret(secret)))
         config = pod / "settings.yaml"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(yaml.safe_dump(settings))
         return config
+
+    def _signing_secret(self) -> str:
+        """Name of the Secret that the chart mounts where the settings look for the keys."""
+        volumes = self.kubectl.get("deployment", RELEASE)["spec"]["template"]["spec"]["volumes"]
+        return str(next(item["secret"]["secretName"] for item in volumes if item["name"] == "signing"))
 
     def _secret(self, name: str) -> dict[str, str]:
         data = self.kubectl.get("secret", name)["data"]

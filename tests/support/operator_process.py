@@ -23,7 +23,7 @@ class OperatorProcess(subprocess.Popen[bytes]):
         self.log = log
         self.health = f"http://127.0.0.1:{port}/healthz"
         command = [sys.executable, "-m", "vott_operator", "run", "--liveness", self.health]
-        variables = {"PYTHONPATH": str(ROOT / "operator")} | environment
+        variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}"} | environment
         with log.open("ab") as file:
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)
 

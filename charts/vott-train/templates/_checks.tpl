@@ -23,6 +23,27 @@
 {{- end }}
 {{- include "vott-train.checkPlaces" . }}
 {{- include "vott-train.checkStores" . }}
+{{- include "vott-train.checkOutgoing" . }}
+{{- end }}
+
+{{/* Where requests may go, and how callbacks are sent. */}}
+{{- define "vott-train.checkOutgoing" -}}
+{{- if hasKey .Values.callbacks "allowHttp" }}
+{{- fail "callbacks.allowHttp: is outgoing.allowHttp now, which holds for all URLs of messages" }}
+{{- end }}
+{{- $known := dict
+  "outgoing" (list "allowHttp" "publicAddresses" "hosts" "networks")
+  "callbacks" (list "timeoutSeconds" "giveUpAfterSeconds" "signing")
+  "networkPolicy" (list "enabled" "apiServer" "trainerPorts" "operatorEgress" "trainerEgress") }}
+{{- range $section, $names := $known }}
+{{- include "vott-train.checkNames" (dict "place" $section "values" (index $.Values $section) "known" $names) }}
+{{- end }}
+{{- include "vott-train.checkNames" (dict "place" "callbacks.signing" "values" (.Values.callbacks.signing | default dict) "known" (list "secretName")) }}
+{{- range $name := list "hosts" "networks" }}
+{{- if not (kindIs "slice" (index $.Values.outgoing $name)) }}
+{{- fail (printf "outgoing.%s: is a list; with --set write outgoing.%s[0]" $name $name) }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- define "vott-train.checkQueue" -}}

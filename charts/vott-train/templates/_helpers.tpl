@@ -53,6 +53,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 /etc/vott-train/credentials/{{ . }}
 {{- end }}
 
+{{/* Where the keys that callbacks are signed with are mounted. */}}
+{{- define "vott-train.signingDir" -}}
+/etc/vott-train/signing
+{{- end }}
+
 {{/* Names of all Secrets with credentials, as a YAML list. */}}
 {{- define "vott-train.secrets" -}}
 {{- $names := list }}
@@ -97,7 +102,12 @@ trainer:
     secretName: {{ include "vott-train.storeSecret" . | quote }}
 trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
-callbacks: {{- toYaml .Values.callbacks | nindent 2 }}
+outgoing: {{- toYaml .Values.outgoing | nindent 2 }}
+callbacks:
+  {{- omit .Values.callbacks "signing" | toYaml | nindent 2 }}
+  {{- if .Values.callbacks.signing.secretName }}
+  signingDir: {{ include "vott-train.signingDir" . }}
+  {{- end }}
 maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
 {{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
 ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}

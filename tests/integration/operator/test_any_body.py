@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from demo.callbacks import CallbackReceiver
+from localcluster.ports import free_ports
 from tests.support.bodies import SECRET, anything
-from tests.support.corner import Corner
+from tests.support.corner import LOCAL, Corner
 from vott_operator import intake as intake_module
 from vott_operator import names
 from vott_operator.app import App
@@ -22,7 +23,7 @@ from vott_operator.intake import Intake
 from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import MemoryQueue
-from vott_operator.settings import CallbackSettings, Settings
+from vott_operator.settings import CallbackSettings, OutgoingSettings, Settings
 
 EXAMPLES, BODIES = 220, 50
 ROUNDS = 5
@@ -95,7 +96,9 @@ class Bench:
     async def open(self) -> None:
         self.cluster = await Cluster.connect()
         self.stack.push_async_callback(self.cluster.close)
-        callbacks = await self.stack.enter_async_context(CallbackSender(CallbackSettings(allow_http=True)))
+        callbacks = await self.stack.enter_async_context(
+            CallbackSender(CallbackSettings(), OutgoingSettings(**LOCAL).rules, workers=8)
+        )
         pairs = zip(self.queues, self.settings, strict=True)
         self.intakes = [Intake(queue, item, self.cluster, callbacks, self.app) for queue, item in pairs]
 
@@ -127,7 +130,8 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
     monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
-    statuses = [receiver.url, "http://127.0.0.1:1/refused?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
+    away = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
+    statuses = [receiver.url, away, "https://169.254.169.254/?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
     bench = Bench(corner, receiver.url)
     runner.run(bench.open())
 

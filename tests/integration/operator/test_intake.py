@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from demo.callbacks import CallbackReceiver
-from tests.support.corner import Corner
+from localcluster.ports import free_ports
+from tests.support.corner import LOCAL, Corner
 from vott_operator import intake as intake_module
 from vott_operator.app import App
 from vott_operator.callbacks import CallbackSender
@@ -20,7 +21,7 @@ from vott_operator.names import Key
 from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
-from vott_operator.settings import CallbackSettings, Settings
+from vott_operator.settings import CallbackSettings, OutgoingSettings, Settings
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}
 BODY = json.dumps(MESSAGE)
@@ -71,7 +72,7 @@ Build = Callable[..., Bench]
 @pytest.fixture
 async def build(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
     monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
-    async with CallbackSender(CallbackSettings(allow_http=True, timeout_seconds=2)) as callbacks:
+    async with CallbackSender(CallbackSettings(timeout_seconds=2), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
@@ -309,7 +310,8 @@ async def test_a_rejection_does_not_hold_up_the_queue(corner: Corner, build: Bui
 
 
 async def test_an_unheard_callback_of_a_rejected_message_is_let_be_in_the_end(bench: Bench) -> None:
-    bench.queue.send('{"status": "https://127.0.0.1:1/s"}')
+    (port,) = free_ports(1)
+    bench.queue.send(f'{{"status": "https://127.0.0.1:{port}/s"}}')
     await bench.take()
     assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
 

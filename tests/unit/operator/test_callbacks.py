@@ -1,18 +1,28 @@
-"""The last word, sent to a real HTTP server."""
+"""Callbacks, sent to a real HTTP server."""
 
+import asyncio
+import base64
+import ipaddress
+import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from standardwebhooks import Webhook
 
-from vott_operator.callbacks import CallbackSender, payload
-from vott_operator.errors import CallbackError
+from localcluster.ports import free_ports
+from vott_guard.rules import Rules
+from vott_operator.callbacks import CallbackSender, payload, read_keys
+from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.models import Progress
 from vott_operator.settings import CallbackSettings
 
-SETTINGS = CallbackSettings(allow_http=True, timeout_seconds=0.5)
+SETTINGS = CallbackSettings(timeout_seconds=0.5)
+LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),))
+KEY = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 
 
 class Receiver:
@@ -40,8 +50,8 @@ async def url(receiver: Receiver) -> AsyncIterator[str]:
         yield str(server.make_url("/status"))
 
 
-async def send(url: str, settings: CallbackSettings = SETTINGS) -> None:
-    async with CallbackSender(settings) as sender:
+async def send(url: str, rules: Rules = LOCAL, settings: CallbackSettings = SETTINGS) -> None:
+    async with CallbackSender(settings, rules) as sender:
         await sender.send(url, "id-1", payload("cats", "succeeded", "Done.", None))
 
 
@@ -79,6 +89,7 @@ def test_a_failed_trainings_progress_is_where_it_came_to() -> None:
         (503, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, False, 0.0),
         (410, {}, True, None),
         (302, {"Location": "http://169.254.169.254/"}, True, None),
+        (307, {"Location": "/status"}, True, None),
     ],
 )
 async def test_an_answer_decides_about_trying_again(
@@ -92,12 +103,35 @@ async def test_an_answer_decides_about_trying_again(
     assert len(receiver.posts) == 1
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x?sig=SECRET", "http://no.such.host.invalid/?sig=SECRET"])
-async def test_no_answer_is_tried_again_and_hides_the_query(url: str) -> None:
-    with pytest.raises(CallbackError) as caught:
-        await send(url)
-    assert not caught.value.permanent
+async def test_no_answer_is_tried_again_and_hides_the_query() -> None:
+    (port,) = free_ports(1)
+    for url in (f"http://127.0.0.1:{port}/x?sig=SECRET", "http://no.such.host.invalid/?sig=SECRET"):
+        with pytest.raises(CallbackError) as caught:
+            await send(url)
+        assert not caught.value.permanent
+        assert "SECRET" not in str(caught.value)
+
+
+async def test_whatever_an_answer_brings_about_is_told_without_the_url(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("https://host/?sig=SECRET")
+
+    monkeypatch.setattr("vott_guard.client.GuardedSession.post", stumble)
+    with pytest.raises(CallbackError, match=r"did not answer \(ZeroDivisionError\)") as caught:
+        await send(f"{url}?sig=SECRET")
     assert "SECRET" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_a_receivers_own_words_are_not_repeated(receiver: Receiver, url: str) -> None:
+    receiver.answer = web.Response(status=500, reason="x" * 5000)
+    with pytest.raises(CallbackError, match=r"answered 500 Internal Server Error$"):
+        await send(url)
+
+
+# ------------------------------------------------------------------------------------------------------ what is refused
 
 
 @pytest.mark.parametrize(
@@ -110,9 +144,136 @@ async def test_no_answer_is_tried_again_and_hides_the_query(url: str) -> None:
         "https://a..b/",
         f"https://{'a' * 64}/",
         "https://./",
+        "https://10.0.0.1/s",
+        "https://host:22/s",
     ],
 )
 async def test_a_url_that_is_not_allowed_is_refused_for_good(url: str) -> None:
     with pytest.raises(CallbackError) as caught:
-        await send(url, CallbackSettings())
+        await send(url, Rules())
     assert caught.value.permanent
+
+
+@pytest.mark.parametrize("rules", [Rules(allow_http=True), LOCAL], ids=["the default addresses", "local ones"])
+async def test_no_rule_opens_the_metadata_service(rules: Rules) -> None:
+    with pytest.raises(CallbackError, match=r"169\.254\.169\.254 is refused: that address is link-local") as caught:
+        await send("http://169.254.169.254/latest?sig=SECRET", rules)
+    assert caught.value.permanent
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_a_name_that_leads_inside_is_refused_for_good_and_not_asked(
+    receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(url.split(":")[2].split("/")[0])
+    real = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        return real("127.0.0.1" if host == "inside.example" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(CallbackError, match=r"inside\.example \(127\.0\.0\.1\) is refused: .*loopback") as caught:
+        await send(f"http://inside.example:{port}/status", Rules(allow_http=True))
+    assert caught.value.permanent
+    assert receiver.posts == []
+
+
+async def test_no_proxy_of_the_environment_is_used(
+    receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (port,) = free_ports(1)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+    await send(url)
+    assert len(receiver.posts) == 1
+
+
+async def test_an_answer_without_an_end_is_not_read() -> None:
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65536)
+
+    app = web.Application()
+    app.router.add_post("/", endless)
+    async with TestServer(app) as server:
+        await send(str(server.make_url("/")))
+
+
+async def test_a_receiver_that_does_not_answer_holds_up_no_other(receiver: Receiver, url: str) -> None:
+    arrived, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        arrived.set()
+        await goes_on.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", slow)
+    settings = CallbackSettings(timeout_seconds=60)
+    async with TestServer(app) as server, CallbackSender(settings, LOCAL, workers=2) as sender:
+        held = asyncio.create_task(sender.send(str(server.make_url("/")), "id-1", {}))
+        await arrived.wait()
+        await asyncio.wait_for(sender.send(url, "id-2", {}), 30)
+        assert not held.done()
+        goes_on.set()
+        await held
+    assert [headers["webhook-id"] for headers, _ in receiver.posts] == ["id-2"]
+
+
+# ------------------------------------------------------------------------------------------------------------ signatures
+
+
+def keys(folder: Path, **files: str) -> CallbackSettings:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return CallbackSettings(signing_dir=folder)
+
+
+async def test_a_post_is_signed_with_the_key_as_it_is_now(tmp_path: Path) -> None:
+    heard: list[tuple[str, dict[str, str]]] = []
+
+    async def hear(request: web.Request) -> web.Response:
+        heard.append((await request.text(), dict(request.headers)))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", hear)
+    settings = keys(tmp_path, current=KEY)
+    newer = f"whsec_{base64.b64encode(b'n' * 32).decode()}"
+    async with TestServer(app) as server, CallbackSender(settings, LOCAL) as sender:
+        await sender.send(str(server.make_url("/")), "id-1", {"job": "k\u00e4tzchen"})
+        keys(tmp_path, current=newer, previous=KEY)
+        await sender.send(str(server.make_url("/")), "id-2", {"job": "cats"})
+    assert Webhook(KEY).verify(*heard[0]) == {"job": "k\u00e4tzchen"}
+    assert Webhook(newer).verify(*heard[1]) == Webhook(KEY).verify(*heard[1]) == {"job": "cats"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, "there is no key in"),
+        ({"current": " "}, "there is no key in"),
+        ({"current": "SECRET"}, "key 1 is no signing key: write whsec_"),
+        ({"current": KEY, "previous": "whsec_SECRET"}, "key 2 is no signing key"),
+    ],
+)
+async def test_without_a_usable_key_nothing_is_sent(
+    receiver: Receiver, url: str, tmp_path: Path, files: dict[str, str], said: str
+) -> None:
+    settings = keys(tmp_path, **files)
+    with pytest.raises(SettingsError, match=said) as refused:
+        read_keys(tmp_path)
+    with pytest.raises(CallbackError, match=said) as caught:
+        await send(url, settings=settings)
+    assert not caught.value.permanent  # somebody mends the Secret
+    assert "SECRET" not in str(refused.value) + str(caught.value)
+    assert receiver.posts == []
+
+
+def test_keys_that_are_not_text_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "current").write_bytes(b"\xffSECRET")
+    with pytest.raises(SettingsError, match="current is not text") as caught:
+        read_keys(tmp_path)
+    assert "SECRET" not in str(caught.value)

@@ -6,22 +6,25 @@ from typing import Any
 import pytest
 
 from tests.unit.operator.builders import UID, trainingjob
+from vott_guard.rules import Rules
 from vott_operator import desired
+from vott_operator.errors import PodTemplateError
 from vott_operator.message import TrainMessage
+from vott_operator.pods import PodSettings
 from vott_operator.settings import TrainerSettings, TrainingJobSettings
 
-SETTINGS = TrainerSettings(image="trainer:1")
+SETTINGS = PodSettings(TrainerSettings(image="trainer:1"))
 PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")
 SIGNED = PLAIN.model_copy(update={"model": "https://s/m?sig=SECRET"})
 TWO_NODES: dict[str, Any] = {"trainer": {"nodes": 2}}
 
 
-def container(spec: dict[str, Any] | None = None, settings: TrainerSettings = SETTINGS) -> dict[str, Any]:
+def container(spec: dict[str, Any] | None = None, settings: PodSettings = SETTINGS) -> dict[str, Any]:
     result: dict[str, Any] = pod_spec(spec, settings)["containers"][0]
     return result
 
 
-def pod_spec(spec: dict[str, Any] | None = None, settings: TrainerSettings = SETTINGS) -> dict[str, Any]:
+def pod_spec(spec: dict[str, Any] | None = None, settings: PodSettings = SETTINGS) -> dict[str, Any]:
     result: dict[str, Any] = desired.job(trainingjob(spec), settings)["spec"]["template"]["spec"]
     return result
 
@@ -87,6 +90,41 @@ def test_urls_are_passed_plainly_or_as_files() -> None:
     assert "--status" not in hidden
 
 
+# ------------------------------------------------------------------------------------- where the pod may go, and not go
+
+WITH_CALLBACK: dict[str, Any] = {"callback": {"url": "https://h/s"}}
+SIGNING = PodSettings(TrainerSettings(image="trainer:1"), signed_callbacks=True)
+
+
+def test_the_pod_is_told_every_rule_so_that_no_template_adds_one() -> None:
+    rules = Rules(allow_http=True, hosts=("minio.store",))
+    variables = container(settings=PodSettings(SETTINGS.trainer, rules))["env"]
+    assert rules.to_environment().items() <= {item["name"]: item.get("value") for item in variables}.items()
+    for name in Rules().to_environment():
+        opened = {"containers": [{"name": "trainer", "env": [{"name": name, "value": "10.0.0.0/8"}]}]}
+        with pytest.raises(PodTemplateError, match=name):
+            container({"podTemplate": {"spec": opened}})
+
+
+def test_a_callback_that_is_signed_is_no_matter_of_the_pods() -> None:
+    assert "--status" in container(WITH_CALLBACK)["args"]
+    assert "--status" not in container(WITH_CALLBACK, SIGNING)["args"]
+    assert "https://h/s" not in json.dumps(pod_spec(WITH_CALLBACK, SIGNING))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "keys"),
+    [
+        ({}, ["annotations", "model"]),
+        ({"initialWeights": "https://s/old.tgz"}, ["annotations", "model", "initialWeights"]),
+    ],
+)
+def test_the_url_of_a_signed_callback_is_not_mounted(parameters: dict[str, Any], keys: list[str]) -> None:
+    spec = pod_spec(WITH_CALLBACK | {"urlSecretRef": {"name": "x"}, "parameters": parameters}, SIGNING)
+    (secret,) = [volume["secret"] for volume in spec["volumes"] if volume["name"] == "urls"]
+    assert secret["items"] == [{"key": key, "path": key} for key in keys]
+
+
 WARM = PLAIN.model_copy(update={"parameters": {"epochs": 3, "initialWeights": "https://s/old.tgz?sig=SECRET"}})
 
 
@@ -127,7 +165,7 @@ def test_a_message_can_not_reach_into_the_environment() -> None:
     assert '{"architecture":"$$(AZURE_STORAGE_CONNECTION_STRING)"}' in arguments
 
 
-def tolerated(spec: dict[str, Any] | None = None, settings: TrainerSettings = SETTINGS) -> set[str]:
+def tolerated(spec: dict[str, Any] | None = None, settings: PodSettings = SETTINGS) -> set[str]:
     return {item["key"] for item in pod_spec(spec, settings)["tolerations"]}
 
 
@@ -141,7 +179,8 @@ def test_the_pod_asks_for_its_gpu_and_tolerates_the_taints_of_gpu_and_spot_nodes
 
 
 def test_spot_nodes_can_be_left_out_and_other_taints_be_tolerated() -> None:
-    settings = TrainerSettings(image="t", tolerate_spot=False, tolerations=[{"key": "team", "operator": "Exists"}])
+    given = TrainerSettings(image="t", tolerate_spot=False, tolerations=[{"key": "team", "operator": "Exists"}])
+    settings = PodSettings(given)
     assert tolerated(settings=settings) == {"nvidia.com/gpu", "sku", "team"}
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from tests.unit.operator.builders import NOW, condition, settings, trainingjob
+from vott_guard.rules import Rules
 from vott_operator.callbacks import CallbackSender
 from vott_operator.cluster import Cluster
 from vott_operator.errors import CallbackError
@@ -35,7 +36,7 @@ class Receiver(CallbackSender):
     """A receiver that answers as told."""
 
     def __init__(self, *answers: CallbackError | None) -> None:
-        super().__init__(CallbackSettings())
+        super().__init__(CallbackSettings(), Rules())
         self.answers = list(answers)
         self.posts = 0
 

@@ -7,12 +7,15 @@ import pytest
 from tests.unit.operator.builders import trainingjob
 from vott_operator import desired
 from vott_operator.errors import PodTemplateError
+from vott_operator.pods import PodSettings
 from vott_operator.settings import TrainerSettings
 
-SETTINGS = TrainerSettings(
-    image="trainer:1",
-    node_selector={"agentpool": "gpu", "zone": "1"},
-    tolerations=[{"key": "team", "operator": "Exists"}],
+SETTINGS = PodSettings(
+    TrainerSettings(
+        image="trainer:1",
+        node_selector={"agentpool": "gpu", "zone": "1"},
+        tolerations=[{"key": "team", "operator": "Exists"}],
+    )
 )
 PVC = {"name": "dataset", "persistentVolumeClaim": {"claimName": "datasets", "readOnly": True}}
 Object = dict[str, Any]

@@ -1,12 +1,14 @@
 """The administrator's settings."""
 
+import ipaddress
 import re
 from pathlib import Path
 
 import pytest
 
+from vott_guard.rules import Rules
 from vott_operator.errors import SettingsError
-from vott_operator.settings import CONFIG_ENV, QueueSettings, Settings, TrainingJobSettings, load
+from vott_operator.settings import CONFIG_ENV, OutgoingSettings, QueueSettings, Settings, TrainingJobSettings, load
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
@@ -131,12 +133,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_environment_wins_over_the_file_value_by_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_MAX_UNFINISHED_JOBS", "7")
-    monkeypatch.setenv("VOTT_TRAIN_CALLBACKS__ALLOW_HTTP", "true")
+    monkeypatch.setenv("VOTT_TRAIN_OUTGOING__ALLOW_HTTP", "true")
     monkeypatch.setenv("VOTT_TRAIN_LEADER_ELECTION__ENABLED", "false")
-    file = "{maxUnfinishedJobs: 9, callbacks: {allowHttp: false, timeoutSeconds: 3}, leaderElection: {leaseDurationSeconds: 20}}"
+    file = "{maxUnfinishedJobs: 9, outgoing: {allowHttp: false, hosts: [minio.store]}, leaderElection: {leaseDurationSeconds: 20}}"
     settings = from_file(file, tmp_path, monkeypatch)
     assert settings.max_unfinished_jobs == 7
-    assert (settings.callbacks.allow_http, settings.callbacks.timeout_seconds) == (True, 3)
+    assert (settings.outgoing.allow_http, settings.outgoing.hosts) == (True, ["minio.store"])
     assert (settings.leader_election.enabled, settings.leader_election.lease_duration_seconds) == (False, 20)
 
 
@@ -230,6 +232,16 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
             "queues: [{name: cats}, {name: dogs, trainingJob: {podTemplate: {spec: {containers: [{}]}}}}]",
             "queues[1].trainingJob.podTemplate.spec.containers[0] has no name",
         ),
+        ("callbacks: {allowHttp: true}", "callbacks.allowHttp: there is no such setting"),
+        ("outgoing: {networks: [10.0.0.1/8]}", "outgoing.networks[0] '10.0.0.1/8' is no network ("),
+        ("outgoing: {networks: [minio.store]}", "outgoing.networks[0] 'minio.store' is no network ("),
+        ("outgoing: {hosts: ['http://minio']}", "outgoing.hosts[0] 'http://minio' is no host: write store.example.com"),
+        ("outgoing: {hosts: ['minio:9000']}", "outgoing.hosts[0] 'minio:9000' is no host"),
+        ("outgoing: {hosts: ['10.0.0.1']}", "outgoing.hosts[0] '10.0.0.1' is no host: write store.example.com or"),
+        ("outgoing: {hosts: ['0x0a.1']}", "outgoing.hosts[0] '0x0a.1' is no host"),
+        ("outgoing: {hosts: ['*']}", "outgoing.hosts[0] '*' is no host"),
+        ("outgoing: {hosts: ['a,b']}", "outgoing.hosts[0] 'a,b' is no host"),
+        ("outgoing: {host: [minio]}", "outgoing.host: there is no such setting"),
         ("a: b: c", "can't be read"),
         ("[1, 2]", "can't be read"),
     ],
@@ -297,6 +309,20 @@ def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
 )
 def test_a_queue_that_can_work_is_accepted(queue: dict[str, str]) -> None:
     QueueSettings.model_validate(queue)
+
+
+def test_what_is_not_set_is_the_least() -> None:
+    settings = Settings()
+    assert settings.outgoing.rules == Rules()
+    assert str(settings.outgoing) == "https only, to public addresses"
+    assert not settings.callbacks.signed
+
+
+def test_the_rules_are_told_in_one_line() -> None:
+    given = {"allowHttp": True, "publicAddresses": False, "hosts": ["*.acme.net"], "networks": ["10.1.2.0/24"]}
+    outgoing = OutgoingSettings.model_validate(given)
+    assert str(outgoing) == "http and https, to *.acme.net, 10.1.2.0/24"
+    assert outgoing.rules == Rules(True, False, ("*.acme.net",), (ipaddress.ip_network("10.1.2.0/24"),))
 
 
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/administration.md").read_text(), re.MULTILINE | re.DOTALL)

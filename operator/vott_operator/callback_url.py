@@ -1,0 +1,21 @@
+"""Where a TrainingJob's callback is: its whole URL, which the spec does not show where it carries a credential."""
+
+from .cluster import Cluster
+from .errors import CallbackError, ClusterError, NotFoundError
+from .models import TrainingJob
+
+
+async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:
+    """The URL, from the Secret where there is one. Raises CallbackError when it can't be known (now, or at all)."""
+    assert trainingjob.spec.callback is not None
+    reference = trainingjob.spec.url_secret_ref
+    if reference is None:
+        return trainingjob.spec.callback.url
+    try:
+        secret = await cluster.read_secret(trainingjob.metadata.namespace, reference.name)
+        return secret["callback"]
+    except (NotFoundError, KeyError):
+        text = f"Secret {reference.name} has no key callback, which names the URL"
+        raise CallbackError(text, permanent=True) from None
+    except ClusterError as error:
+        raise CallbackError(str(error), permanent=False) from None

@@ -1,0 +1,123 @@
+"""What the rules for outgoing requests do to messages, with the operator as a process on a real API server."""
+
+import json
+from typing import Any
+
+import pytest
+
+from demo.callbacks import CallbackReceiver
+from tests.support.corner import LOCAL, Corner, condition
+from tests.support.waiting import wait_until
+
+METADATA = "https://169.254.169.254/latest/meta-data"
+BAD_LINE = {"reason": "BadAnnotations", "message": "a.csv line 7: expected 6 fields, found 4. Correct the line."}
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    return {"annotations": "https://host/a.csv", "model": "https://store/models"} | fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"annotations": f"{METADATA}?sig=TOPSECRET"},
+        {"model": f"{METADATA}?sig=TOPSECRET"},
+        {"parameters": {"initialWeights": f"{METADATA}?sig=TOPSECRET"}},
+        {"parameters": {"imagesUrl": METADATA}},
+    ],
+    ids=["annotations", "model", "weights", "images"],
+)
+def test_a_message_with_a_refused_address_fails_without_a_pod_and_its_callback_hears_why(
+    corner: Corner, receiver: CallbackReceiver, fields: dict[str, Any]
+) -> None:
+    corner.operator()
+    corner.send(message(status=receiver.url, **fields))
+    failed = corner.wait_phase("Failed")
+    said = condition(failed, "Failed") or {}
+    assert said["reason"] == "AddressRefused"
+    assert "169.254.169.254 is refused: that address is link-local" in said["message"]
+    corner.wait_condition("CallbackDelivered")
+    ((state, text),) = [(post["state"], post["message"]) for post in receiver.posts]
+    assert (state, text) == ("failed", said["message"])
+    assert (corner.kubectl.list("jobs"), corner.pods()) == ([], [])
+    assert "AddressRefused" in corner.kubectl("get", "events")
+    assert "TOPSECRET" not in json.dumps(failed) + corner.log.read_text() + corner.kubectl("get", "events")
+
+
+@pytest.mark.parametrize(
+    ("status", "says"),
+    [
+        ("https://169.254.169.254/?token=TOPSECRET", "169.254.169.254 is refused: that address is link-local"),
+        ("https://localhost:6443/?token=TOPSECRET", "localhost (127.0.0.1) is refused: that address is loopback"),
+        ("http://example.org/?token=TOPSECRET", "http://example.org is refused: only https is allowed here"),
+    ],
+)
+@pytest.mark.parametrize("corner", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
+def test_a_refused_callback_stops_no_training_and_the_condition_names_address_and_rule(
+    corner: Corner, status: str, says: str
+) -> None:
+    corner.operator()
+    corner.send(message(status=status))
+    corner.end_pod(corner.wait_pod(), 65, json.dumps(BAD_LINE))
+    refused = corner.wait_condition("CallbackDelivered", "False")
+    assert refused["reason"] == "Refused"
+    assert says in refused["message"]
+    assert refused["message"].endswith("It will not be tried again.")
+    assert condition(corner.wait_phase("Failed"), "Failed") == condition(corner.trainingjobs()[0], "Failed")
+    assert "CallbackGivenUp" in corner.kubectl("get", "events")
+    assert "TOPSECRET" not in json.dumps(corner.trainingjobs()) + corner.log.read_text()
+
+
+@pytest.mark.parametrize("corner", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
+def test_a_rejected_message_does_not_make_the_operator_ask_inside(corner: Corner, receiver: CallbackReceiver) -> None:
+    corner.operator()
+    corner.send({"status": receiver.url})
+    wait_until("the message put aside", corner.poison, dump=corner.picture)
+    assert receiver.posts == []
+    assert "callback not delivered" in corner.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "corner",
+    [
+        {
+            "outgoing": LOCAL | {"hosts": ["minio.store"]},
+            "trainer": {"image": "t", "modelStore": {"containers": ["own"]}},
+        }
+    ],
+    indirect=True,
+)
+def test_the_pods_are_told_the_same_rules_and_the_log_names_them(corner: Corner) -> None:
+    corner.operator()
+    corner.send(
+        message(model="http://10.0.0.9:10000/account/own")
+    )  # as the trainer alone can tell, the administrator's own
+    corner.wait_pod()
+    (pod,) = corner.pods()
+    told = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
+    assert told["VOTT_ALLOW_HTTP"] == "true"
+    assert told["VOTT_PUBLIC_ADDRESSES"] == "true"
+    assert told["VOTT_ALLOWED_HOSTS"] == "minio.store"
+    assert told["VOTT_ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    assert "http and https, to public addresses, minio.store, 127.0.0.0/8" in corner.log.read_text()
+
+
+def test_wrong_rules_end_the_operator_with_a_sentence(corner: Corner) -> None:
+    corner.install({"outgoing": {"hosts": ["http://minio.store:9000"]}})
+    with pytest.raises(AssertionError, match=r"outgoing\.hosts\[0\] 'http://minio\.store:9000' is no host: write"):
+        corner.operator()
+    assert "Traceback" not in corner.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"callbacks": {"allowHttp": True}}, r"callbacks\.allowHttp: is outgoing\.allowHttp now"),
+        ({"callbacks": {"signing": {"secret": "keys"}}}, r"callbacks\.signing\.secret: there is no such value"),
+        ({"outgoing": {"host": ["minio.store"]}}, r"outgoing\.host: there is no such value; there are allowHttp"),
+        ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: is a list"),
+    ],
+)
+def test_values_that_are_no_such_are_refused_by_the_chart(corner: Corner, values: dict[str, Any], says: str) -> None:
+    with pytest.raises(AssertionError, match=says):
+        corner.install(values)

@@ -1,0 +1,152 @@
+"""Signed callbacks, from the Secret to a receiver that checks them with the Standard Webhooks' own library."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.support.corner import Corner
+from tests.support.signed_receiver import SignedReceiver
+from tests.support.waiting import wait_until
+
+KEYS = {name: f"whsec_{base64.b64encode(name.encode() * 8).decode()}" for name in ("older", "newer", "other")}
+MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
+SECRET = "callback-keys"
+SIGNED = [{"callbacks": {"timeoutSeconds": 2, "signing": {"secretName": SECRET}}}]
+
+signed = pytest.mark.parametrize("corner", SIGNED, ids=["signing"], indirect=True)
+
+
+def progress(percent: int, **fields: Any) -> dict[str, Any]:
+    return {"progress": {"percent": percent, "epochCurrent": 1, "epochTotal": 2, "classificationLoss": 0.25} | fields}
+
+
+def keys(corner: Corner, **names: str) -> None:
+    """What is in the Secret: `current="older"` is the older key as the current one."""
+    corner.change_secret(SECRET, **{file: KEYS[name] for file, name in names.items()})
+
+
+def train(corner: Corner, url: str) -> tuple[str, str]:
+    """A training that runs: its pod and name. The callback's and the model's URLs carry a credential."""
+    corner.send({"annotations": "https://host/a.csv", "model": "https://store/m?sig=S", "status": f"{url}?token=T"})
+    pod = corner.wait_pod()
+    corner.run_pod(pod)
+    return pod, str(corner.wait_phase("Running")["metadata"]["name"])
+
+
+@signed
+def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_operator_alone(corner: Corner) -> None:
+    keys(corner, current="older")
+    corner.operator()
+    with SignedReceiver("127.0.0.1") as receiver:
+        pod, name = train(corner, receiver.url)
+        (made,) = corner.pods()
+        assert "--status" not in made["spec"]["containers"][0]["args"]
+        (urls,) = [volume["secret"] for volume in made["spec"]["volumes"] if volume["name"] == "urls"]
+        assert [item["key"] for item in urls["items"]] == ["annotations", "model"]
+        assert corner.report(pod, name, progress(50)).ok
+        wait_until("a report", lambda: receiver.posts, dump=corner.picture)
+        assert corner.report(pod, name, progress(90, epochCurrent=2)).ok
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=corner.picture)
+        assert corner.report(pod, name, progress(100) | {"model": MODEL}).ok
+        corner.end_pod(pod, 0)
+        corner.wait_condition("CallbackDelivered")
+        webhook = Webhook(KEYS["older"])
+        bodies = [webhook.verify(body, headers) for headers, body in receiver.received]
+    said = [(body["state"], body["progress"], body["epoch_current"], body["job"]) for body in bodies]
+    assert said[:2] == [("running", 0.5, 1, name), ("running", 0.9, 2, name)]
+    assert said[-1] == ("succeeded", 1.0, 1, name)
+    assert {state for state, *_ in said[:-1]} == {"running"}
+    ids = [headers["webhook-id"] for headers, _ in receiver.received]
+    assert len(set(ids)) == len(ids)
+    text = corner.log.read_text()
+    assert KEYS["older"] not in text
+    assert "token=T" not in text
+
+
+@signed
+def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind(corner: Corner) -> None:
+    keys(corner, current="older")
+    corner.operator()
+    with SignedReceiver("127.0.0.1") as receiver:
+        pod, name = train(corner, receiver.url)
+        assert corner.report(pod, name, progress(10)).ok
+        wait_until("a report", lambda: receiver.posts, dump=corner.picture)
+        keys(corner, current="newer", previous="older")
+        assert corner.report(pod, name, progress(20)).ok
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=corner.picture)
+        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        corner.wait_condition("CallbackDelivered")
+        (old, old_body), *both = receiver.received
+    assert Webhook(KEYS["older"]).verify(old_body, old)["progress"] == 0.1
+    with pytest.raises(WebhookVerificationError):
+        Webhook(KEYS["newer"]).verify(old_body, old)
+    for headers, body in both:
+        assert Webhook(KEYS["older"]).verify(body, headers) == Webhook(KEYS["newer"]).verify(body, headers)
+    assert json.loads(both[-1][1])["state"] == "failed"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(KEYS["other"]).verify(old_body, old)
+
+
+@signed
+def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(corner: Corner) -> None:
+    keys(corner, current="older")
+    corner.operator()
+    with SignedReceiver("127.0.0.1") as receiver:
+        corner.send({"status": receiver.url})  # a rejected message's callback is signed, too
+        wait_until("a callback", lambda: receiver.posts, dump=corner.picture)
+        ((headers, body),) = receiver.received
+    webhook = Webhook(KEYS["older"])
+    assert webhook.verify(body, headers)["state"] == "failed"
+    stale = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) - 3600)}
+    later = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}
+    another = headers | {"webhook-id": "another"}
+    for wrong, what in [
+        (headers, body.replace(b"failed", b"succeeded")),
+        (stale, body),
+        (later, body),
+        (another, body),
+    ]:
+        with pytest.raises(WebhookVerificationError):
+            webhook.verify(what, wrong)
+
+
+def test_without_keys_the_trainer_tells_its_progress_itself(corner: Corner) -> None:
+    corner.operator()
+    with SignedReceiver("127.0.0.1") as receiver:
+        pod, name = train(corner, receiver.url)
+        assert "--status" in corner.pods()[0]["spec"]["containers"][0]["args"]
+        assert corner.report(pod, name, progress(50)).ok
+        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        corner.wait_condition("CallbackDelivered")
+        assert [post["state"] for post in receiver.posts] == ["failed"]
+        assert "webhook-signature" not in receiver.received[0][0]
+
+
+@signed
+def test_a_wrong_key_ends_the_operator_with_a_sentence_that_does_not_show_it(corner: Corner) -> None:
+    corner.change_secret(SECRET, current="whsec_TOPSECRET")
+    with pytest.raises(AssertionError, match=r"callbacks\.signing: key 1 is no signing key"):
+        corner.operator()
+    text = corner.log.read_text()
+    assert "TOPSECRET" not in text
+    assert "Traceback" not in text
+
+
+@signed
+def test_a_secret_without_a_url_that_the_pod_needs_is_said(corner: Corner) -> None:
+    keys(corner, current="older")
+    corner.operator()
+    made = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mine"},
+        "stringData": {"callback": "https://h/s"},
+    }
+    corner.kubectl.apply(made)
+    corner.create_trainingjob("mine", urlSecretRef={"name": "mine"}, callback={"url": "https://h/s"})
+    said = corner.wait_condition("Running", "False", seconds=60)
+    assert said["reason"] == "ContainerConfigError"
+    assert "Secret mine, which spec.urlSecretRef names, lacks annotations, model" in said["message"]
