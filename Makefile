@@ -67,6 +67,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-i
 lock: $(VENV)/tools ## Take the newest versions of all dependencies
 	cd requirements && for name in build operator; do ../$(COMPILE) $$name.in -o $$name.txt; done
 	cd trainer-image && for name in requirements-build requirements; do ../$(COMPILE) $$name.in -o $$name.txt; done
+	cd sbom && ../$(COMPILE) requirements.in -o requirements.txt
 	cd requirements && ../$(COMPILE) --constraint operator.txt --constraint ../trainer-image/requirements.txt dev.in -o dev.txt
 
 bench: $(VENV)/all ## Speed, as ratios within one run

@@ -1,10 +1,11 @@
-"""The commands: ``up``, ``down``, ``status``, ``build``, ``images``, ``env``."""
+"""The commands: ``up``, ``down``, ``status``, ``build``, ``images``, ``sbom``, ``env``."""
 
 import argparse
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from localcluster.cached import locked
@@ -84,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("images", help="build both images, and hand them to the cluster where it runs").set_defaults(
         command=_images
     )
+    sbom = commands.add_parser("sbom", help="write what the images are made of, in CycloneDX")
+    sbom.add_argument("folder", type=Path, help="where to")
+    sbom.set_defaults(command=_sbom)
     commands.add_parser("env", help="print the variables of .local/env").set_defaults(command=_env)
     return parser
 
@@ -145,6 +149,16 @@ def _images(_: argparse.Namespace) -> int:
         if CONTAINERD_SOCKET.exists():
             load_images(images)
     print("\n".join(images.values()))
+    return 0
+
+
+def _sbom(chosen: argparse.Namespace) -> int:
+    _require_root()
+    from localcluster.packages import ensure_image_packages
+    from localcluster.sbom import write_sboms
+
+    ensure_image_packages()
+    print("\n".join(map(str, write_sboms(chosen.folder))))
     return 0
 
 

@@ -38,9 +38,11 @@ class Recipe:
 OPERATOR = Recipe(
     "operator",
     CHECKOUT / "operator" / "Dockerfile",
-    ("operator", "guard", "requirements", "pyproject.toml", "README.md"),
+    ("operator", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
 )
-TRAINER = Recipe("trainer", CHECKOUT / "trainer-image" / "Dockerfile", ("trainer-image", "guard"), ("WEIGHTS=",))
+TRAINER = Recipe(
+    "trainer", CHECKOUT / "trainer-image" / "Dockerfile", ("trainer-image", "guard", "sbom"), ("WEIGHTS=",)
+)
 """Without weights, which would be fetched from outside of the package registries."""
 
 

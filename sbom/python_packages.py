@@ -59,20 +59,23 @@ def _component(name: str, found: Distribution, hashes: list[str]) -> Component:
     published = ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(str(purl)), hashes=known)
     return Component(
         name=name, version=found.version, type=ComponentType.LIBRARY, purl=purl, bom_ref=str(purl),
-        description=found.metadata.get("Summary"), licenses=licenses(_licenses(found)), external_references=[published],
+        description=_said(found, "Summary"), licenses=licenses(_licenses(found)), external_references=[published],
     )  # fmt: skip
 
 
 def _licenses(found: Distribution) -> list[str]:
     """Return the expression of PEP 639, else what older metadata say."""
-    about = found.metadata
-    if expression := about.get("License-Expression"):
+    if expression := _said(found, "License-Expression"):
         return [expression]
-    text = (about.get("License") or "").strip()
+    text = _said(found, "License").strip()
     if text and text != "UNKNOWN" and "\n" not in text and len(text) <= _LONGEST_LICENSE:
         return [text]
-    classifiers = about.get_all("Classifier") or []
+    classifiers = found.metadata.get_all("Classifier") or []
     return [text.removeprefix(_CLASSIFIER) for text in classifiers if text.startswith(_CLASSIFIER)]
+
+
+def _said(found: Distribution, field: str) -> str:
+    return str((found.metadata.get_all(field) or [""])[0])
 
 
 def _needs(found: Distribution) -> Iterator[str]:

@@ -104,6 +104,7 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def command() -> None:
     """Run what the command line says and exit."""
     signal.signal(signal.SIGTERM, _stop)
+    logs.redact_output()
     sys.exit(main(sys.argv[1:], before_training=PROCESS.listen))
 
 

@@ -3,15 +3,22 @@
 import contextlib
 import gzip
 import hashlib
+import itertools
+import os
 import shutil
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from vott_trainer.errors import UsageError
 
 CHUNK = 1 << 20
+MOST_BYTES = 8 << 30  # of all files together, unpacked
+MOST_FILES = 10_000
+MOST_OF_HEADER = 1 << 16  # bytes of what tar says before a file; long names take some hundred
+_TOO_LARGE = f"it holds more than {MOST_FILES:,} files or {MOST_BYTES >> 30} GiB"
 COMPRESSION = 1  # weights hardly compress; the rest is small
 
 
@@ -34,50 +41,79 @@ def _add(tar: tarfile.TarFile, path: Path, name: str) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack the files of a model archive into `folder`; entries that point outside of it are refused, links left out.
+    """Unpack the files of a model archive into `folder`; links, devices and the like are left out.
 
     Raises:
-        UsageError: the file does not exist or is no model archive.
+        UsageError: the file does not exist, is no model archive, points outside of the folder or is larger than the limits.
     """
-    with _opened(archive) as tar:
-        for member in tar:
-            if member.isfile():  # tarfile's own filters came with Python 3.11.4
-                path = (folder / member.name).resolve()
-                if not path.is_relative_to(folder.resolve()):
-                    raise tarfile.TarError(f"it holds {member.name}, which is outside")
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _write(tar, member, path)
+    with _members(archive) as members:
+        for member, content in members:
+            path = (folder / member.name).resolve()
+            if not path.is_relative_to(folder.resolve()):
+                raise tarfile.TarError(f"it holds {member.name}, which is outside")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(content, path)
 
 
 def take(archive: Path, name: str, path: Path) -> None:
     """Write the file `name` of a model archive to `path`.
 
     Raises:
-        UsageError: the file does not exist, is no model archive or has no such file in it.
+        UsageError: the file does not exist, is no model archive, has no such file in it or is larger than the limits.
     """
-    with _opened(archive) as tar:
-        for member in tar:
+    with _members(archive) as members:
+        for member, content in members:
             if member.name == name:
-                _write(tar, member, path)
+                _write(content, path)
                 return
         raise tarfile.TarError(f"it holds no {name}")
 
 
+class _Packed(gzip.GzipFile):
+    """Gives at most `left` bytes more: what a file says of its own size is no reason to take so much memory or disk."""
+
+    left = MOST_OF_HEADER
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= MOST_BYTES + 1 if size is None or size < 0 else size
+        if self.left < 0:
+            raise tarfile.TarError("a part of it is larger than the limits")
+        return super().read(size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if offset > MOST_BYTES:
+            raise tarfile.TarError(_TOO_LARGE)
+        return super().seek(offset, whence)
+
+
 @contextlib.contextmanager
-def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
+def _members(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
     try:
-        with gzip.open(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
-            yield tar
+        with _Packed(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
+            yield _files(packed, tar)
+            packed.left = MOST_BYTES
             while packed.read(CHUNK):
                 pass  # gzip compares its checksum at the end
-    except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
+    except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
 
 
-def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    content = tar.extractfile(member)
-    if content is None:
-        raise tarfile.TarError(f"{member.name} is no file")
+def _files(packed: _Packed, tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Yield the files that hold what they say; each has to be read before the next."""
+    room = MOST_BYTES
+    for count in itertools.count(1):
+        packed.left = MOST_OF_HEADER
+        if (member := tar.next()) is None:
+            return
+        room -= member.size
+        if count > MOST_FILES or member.size < 0 or room < 0:
+            raise tarfile.TarError(_TOO_LARGE)
+        packed.left = member.size
+        if member.isfile() and not member.issparse() and (content := tar.extractfile(member)):
+            yield member, content
+
+
+def _write(content: IO[bytes], path: Path) -> None:
     with content, path.open("wb") as file:
         shutil.copyfileobj(content, file)
 

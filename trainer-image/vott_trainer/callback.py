@@ -11,10 +11,13 @@ from typing import Any
 
 import requests
 
+from vott_guard.rules import RefusedError
+from vott_trainer import outgoing
 from vott_trainer.fetch import describe_status
 from vott_trainer.progress import Snapshot
 from vott_trainer.reporting import ReceiverGoneError
 
+SECONDS = 10.0  # for a post and its answer
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
 
 
@@ -28,7 +31,7 @@ class Callback:
 
     url: str
     job: str
-    session: requests.Session = field(default_factory=requests.Session)
+    session: outgoing.Session = field(default_factory=lambda: outgoing.Session(SECONDS))
     name: str = "the callback"
 
     def send(self, snapshot: Snapshot) -> None:
@@ -36,27 +39,29 @@ class Callback:
 
         Raises:
             CallbackError: it did not arrive.
-            ReceiverGoneError: the receiver answered 410 Gone.
+            ReceiverGoneError: the receiver answered 410 Gone, or is where the administrator's rules let nobody post.
         """
         self.post(snapshot, "running", snapshot.message)
 
     def post(self, snapshot: Snapshot, state: str, message: str) -> None:
         """Post a report with a given state (running, succeeded, failed); raises as `send` does."""
-        headers = {"webhook-id": f"msg_{uuid.uuid4().hex}", "webhook-timestamp": str(int(time.time()))}
-        try:
-            response = self.session.post(
-                self.url,
-                json=payload(snapshot, self.job, state, message),
-                headers=headers,
-                timeout=TIMEOUT,
-                allow_redirects=False,
-            )
-        except requests.RequestException as error:
-            raise CallbackError(f"it can't be reached ({type(error).__name__})") from error
+        response = self._answer(payload(snapshot, self.job, state, message))
         if response.status_code == HTTPStatus.GONE:
             raise ReceiverGoneError(describe_status(response))
         if not HTTPStatus(200) <= response.status_code < HTTPStatus(300):
             raise CallbackError(describe_status(response))
+
+    def _answer(self, body: dict[str, Any]) -> requests.Response:
+        """Post; return the answer without its body, of which a receiver could make the trainer read any amount."""
+        headers = {"webhook-id": f"msg_{uuid.uuid4().hex}", "webhook-timestamp": str(int(time.time()))}
+        options: dict[str, Any] = {"timeout": TIMEOUT, "allow_redirects": False, "stream": True}
+        try:
+            with self.session.post(self.url, json=body, headers=headers, **options) as response:
+                return response
+        except RefusedError as error:
+            raise ReceiverGoneError(str(error)) from error
+        except requests.RequestException as error:
+            raise CallbackError(f"it can't be reached ({type(error).__name__})") from error
 
 
 def payload(snapshot: Snapshot, job: str, state: str, message: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-from vott_trainer import archive
+from vott_trainer import archive, outgoing
 from vott_trainer.errors import InvalidURLError, TrainerError
 from vott_trainer.progress import UploadedModel
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.azure import below_url
+from vott_trainer.stores.azure import by_link
 from vott_trainer.stores.base import Store, StoredObject
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.stores.link import LinkStore
@@ -22,6 +22,7 @@ from vott_trainer.stores.own import open_container
 from vott_trainer.stores.permission import check_presigned, check_sas
 from vott_trainer.stores.s3 import open_bucket
 from vott_trainer.stores.s3_place import place_of
+from vott_trainer.stores.words import UPLOAD
 from vott_trainer.urls import file_name, is_http, redact_url
 
 log = logging.getLogger(__name__)
@@ -37,13 +38,15 @@ SAS_FIELDS = {"sv", "sp", "si", "sr"}  # version, permissions, policy, resource
 class Destination:
     """A place for a model: in `store` under `name`, as one archive; without a name as single files.
 
-    `several` says whether the URL is for more than that one object, `readable` whether what lies there may be read and replaced.
+    `several` says whether the URL is for more than that one object, `readable` whether what lies there may be read and replaced,
+    `foreign` that the message named it: the administrator's rules hold for its address, not for his own places.
     """
 
     store: Store
     name: str
     several: bool = False
     readable: bool = False
+    foreign: bool = False
 
     @property
     def url(self) -> str:
@@ -93,6 +96,15 @@ class Destination:
         finally:
             found.unlink()
 
+    def check_address(self) -> None:
+        """Check what the name of a message's own link leads to now, before hours of training.
+
+        Raises:
+            AddressRefusedError: the administrator's rules do not allow it.
+        """
+        if self.foreign:
+            outgoing.look_up(self.url, _not_allowed(self.url))
+
     def _deliver_report(self, report: Path) -> None:
         """Put the report beside the archive, to be opened without unpacking. A model is not lost for want of that."""
         try:
@@ -127,6 +139,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     """Return where a URL, or the absolute path of a folder or archive, says that the model goes.
 
     Raises:
+        AddressRefusedError: the administrator's rules do not allow the link.
         UploadRefusedError: the link has expired, may not write, or its account, container or bucket is not allowed.
         InvalidURLError: the URL names no container or bucket.
     """
@@ -137,8 +150,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     if "sig" in query and SAS_FIELDS & query.keys():  # an upload server may call its signature `sig`, too
         return _by_sas(url, query, now)
     if query and is_http(url) and ".blob.core." not in urlsplit(url).netloc:
-        check_presigned(query, url, now)
-        return Destination(LinkStore(url), file_name(url))
+        return _by_link(url, query, now)
     base, name = _split(url)
     place = place_of(base, access.environment)
     store = open_bucket(place, access) if place else open_container(base, access)
@@ -152,7 +164,14 @@ def _by_path(path: str) -> Destination:
     return Destination(FolderStore(Path(path)), name, several=True, readable=True)
 
 
+def _by_link(url: str, query: dict[str, str], now: datetime) -> Destination:
+    outgoing.check(url, _not_allowed(url))
+    check_presigned(query, url, now)
+    return Destination(LinkStore(url), file_name(url), foreign=True)
+
+
 def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
+    outgoing.check(url, _not_allowed(url))
     check_sas(sas, url, now)
     one_blob = sas.get("sr") == "b"
     base, name = _split(url, one_blob=one_blob)
@@ -161,7 +180,7 @@ def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
             f"--model: {redact_url(url)} ends in a slash, which asks for single files, but its link is for one blob (sr=b). "
             "Leave out the slash, or make a link for the container."
         )
-    store = below_url(base, urlsplit(url).query)
+    store = by_link(base, urlsplit(url).query)
     try:
         store.blob(name or MANIFEST_NAME)  # says now whether the URL is one of a blob
     except InvalidURLError as error:
@@ -174,7 +193,12 @@ def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
         name,
         several=not one_blob and _takes_several(url),
         readable=not one_blob and {"r", "w"} <= permitted,
+        foreign=True,
     )
+
+
+def _not_allowed(url: str) -> str:
+    return f"{UPLOAD} {redact_url(url)} is not allowed"
 
 
 def _takes_several(url: str) -> bool:

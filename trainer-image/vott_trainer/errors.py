@@ -47,6 +47,12 @@ class InvalidURLError(UsageError):
     reason = "InvalidURL"
 
 
+class AddressRefusedError(UsageError):
+    """The administrator's rules for outgoing requests forbid a URL, or the address that it leads to."""
+
+    reason = "AddressRefused"
+
+
 class BadAnnotationsError(TrainerError):
     """The annotation file does not parse, or holds nothing to learn from."""
 

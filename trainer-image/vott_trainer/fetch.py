@@ -1,6 +1,7 @@
 """One HTTP download: to a file, with retries, a size limit, and a reason in words when it fails."""
 
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import LocationValueError
 
+from vott_guard.client import TooLargeError, chunks
+from vott_guard.rules import RefusedError
 from vott_trainer.cache import Cache
+from vott_trainer.outgoing import TIMEOUT, Session
 from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
 
-TIMEOUT = (10.0, 30.0)  # seconds to connect, seconds between two reads
-CHUNK = 1 << 16
 LONGEST_RETRY_AFTER = 60.0
 
 # requests lets urllib3's error through for a host with an empty or too long label.
@@ -23,6 +25,13 @@ INVALID_URL = (
     UnicodeError,
 )
 
+_WORDS: tuple[tuple[tuple[type[Exception], ...], str, bool], ...] = (
+    ((requests.Timeout,), f"no answer within {TIMEOUT[1]:.0f} seconds", True),
+    ((*INVALID_URL, requests.TooManyRedirects), "the URL is not valid or redirects without end", False),
+    ((requests.exceptions.SSLError,), "the server's certificate is not trusted", False),
+    ((requests.exceptions.ContentDecodingError,), "the answer's compression is broken or unusual", False),
+)
+
 Headers = Mapping[str, str]
 
 
@@ -30,8 +39,12 @@ class FetchError(AttemptError):
     """A download failed."""
 
 
+class NotAllowedError(FetchError):
+    """The administrator's rules do not allow the URL, or the address that it leads to."""
+
+
 def download(
-    session: requests.Session, url: str, path: Path, *, limit: int, backoff: Backoff, cache: Cache | None = None
+    session: Session, url: str, path: Path, *, limit: int, backoff: Backoff, cache: Cache | None = None
 ) -> bool:
     """Write what `url` returns to `path`, atomically: the file is complete or it does not exist.
 
@@ -43,7 +56,8 @@ def download(
         whether the content came from the cache.
 
     Raises:
-        FetchError: refused, too large, or still failing after the last attempt.
+        NotAllowedError: the administrator's rules refuse the address.
+        FetchError: the store refused, too large, too slow, or still failing after the last attempt.
     """
     # A volume may be shared by several pods, which fetch the same.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
@@ -72,23 +86,36 @@ def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache
     return False
 
 
-def _get(session: requests.Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
+def _get(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
     """Fetch once; return the answer's headers, or None where the content is still what the `conditions` speak of."""
+    start = time.monotonic()
     try:
-        with session.get(url, stream=True, timeout=TIMEOUT, headers=conditions) as response:
-            if conditions and response.status_code == HTTPStatus.NOT_MODIFIED:
-                return None
-            _check_status(response)
-            _write(response, path, limit)
-            return response.headers
-    except requests.Timeout as error:
-        raise FetchError(f"no answer within {TIMEOUT[1]:.0f} seconds", passing=True) from error
-    except (*INVALID_URL, requests.TooManyRedirects) as error:
-        raise FetchError("the URL is not valid or redirects without end", passing=False) from error
-    except requests.exceptions.SSLError as error:
-        raise FetchError("the server's certificate is not trusted", passing=False) from error
-    except requests.RequestException as error:
-        raise FetchError("the server can't be reached or broke off", passing=True) from error
+        return _ask(session, url, path, limit, conditions)
+    except RefusedError as error:
+        raise NotAllowedError(str(error), passing=False) from error
+    except TooLargeError as error:
+        raise FetchError(f"larger than the limit of {limit >> 20} MiB", passing=False) from error
+    except (requests.RequestException, *INVALID_URL) as error:
+        if time.monotonic() - start >= session.seconds:  # nor would another attempt be quicker
+            raise FetchError(f"not complete within {session.seconds:.0f} seconds", passing=False) from error
+        raise _explained(error) from error
+
+
+def _ask(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
+    with session.get(url, stream=True, timeout=TIMEOUT, headers=conditions) as response:
+        if conditions and response.status_code == HTTPStatus.NOT_MODIFIED:
+            return None
+        _check_status(response)
+        with path.open("wb") as file:
+            file.writelines(chunks(response, limit))
+        return response.headers
+
+
+def _explained(error: Exception) -> FetchError:
+    for kinds, words, passing in _WORDS:
+        if isinstance(error, kinds):
+            return FetchError(words, passing=passing)
+    return FetchError("the server can't be reached or broke off", passing=True)
 
 
 def _check_status(response: requests.Response) -> None:
@@ -110,13 +137,3 @@ def describe_status(response: requests.Response) -> str:
 def _retry_after(response: requests.Response) -> float:
     seconds = response.headers.get("Retry-After", "")
     return min(float(seconds), LONGEST_RETRY_AFTER) if seconds.isdecimal() else 0.0
-
-
-def _write(response: requests.Response, path: Path, limit: int) -> None:
-    size = 0
-    with path.open("wb") as file:
-        for chunk in response.iter_content(CHUNK):
-            size += len(chunk)
-            if size > limit:
-                raise FetchError(f"larger than the limit of {limit >> 20} MiB", passing=False)
-            file.write(chunk)

@@ -13,7 +13,7 @@ from itertools import islice
 
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import Finding, shortened
+from vott_trainer.findings import Finding, Findings
 from vott_trainer.images import size_of
 from vott_trainer.plugins.base import LabelledImage
 from vott_trainer.urls import redact_url
@@ -26,6 +26,7 @@ MOST_FAR = 0.5  # of all boxes; more were drawn on other images, or read in the 
 MOST_FAR_OF_CORNERS = 0.1  # where every box could as well be two corners
 SAME_SHAPE = 0.01  # by which the ratios of width to height may differ
 WORKERS = 8
+AHEAD = 1000  # images whose sizes are looked for meanwhile
 
 Size = tuple[float, float]
 
@@ -43,12 +44,18 @@ def clean(
     """
     said, cleaning = sizes or {}, _Cleaning()
     with ThreadPoolExecutor(WORKERS, "hygiene") as pool:
-        pairs = zip(images, pool.map(lambda image: size_of(image.path), images), strict=True)
+        pairs = zip(images, _sizes(pool, images), strict=True)
         fitted = [fit for image, size in pairs if (fit := cleaning.fit(image, size, said.get(image.url)))]
     cleaning.check_boxes()
     cleaned = cleaning.merge(fitted)
     cleaning.count(images, cleaned)
-    return cleaned, shortened(cleaning.findings)
+    return cleaned, cleaning.findings.listed()
+
+
+def _sizes(pool: ThreadPoolExecutor, images: Sequence[LabelledImage]) -> Iterator[Size]:
+    """Yield the images' sizes; millions of images do not wait all at once."""
+    for start in range(0, len(images), AHEAD):
+        yield from pool.map(lambda image: size_of(image.path), images[start : start + AHEAD])
 
 
 def labels_of(images: Iterable[LabelledImage]) -> list[str]:
@@ -64,21 +71,21 @@ class _Cleaning:
     `corners` says whether each box, read as two corners, were one as well.
     """
 
-    findings: list[Finding] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
     boxes: int = 0
-    far: list[Finding] = field(default_factory=list)
-    shares: list[Finding] = field(default_factory=list)
+    far: Findings = field(default_factory=Findings)
+    shares: Findings = field(default_factory=Findings)
     corners: bool = True
 
     def fit(self, image: LabelledImage, size: Size, said: Size | None) -> LabelledImage | None:
         """Return the image with the boxes that fit it; None where it is not the one that was annotated."""
         where, boxes = redact_url(image.url), list(dict.fromkeys(image.boxes))
         if twice := len(image.boxes) - len(boxes):
-            self.findings.append(Finding("duplicate", where, f"{_boxes(twice)} there more than once, counted once"))
+            self.findings.add(Finding("duplicate", where, f"{_boxes(twice)} there more than once, counted once"))
         self._look(boxes, where)
         if said and boxes and said != size:
             scale = _scale(size, said)
-            self.findings.append(Finding("image", where, _other_size(size, said, mended=scale is not None)))
+            self.findings.add(Finding("image", where, _other_size(size, said, mended=scale is not None)))
             if scale is None:
                 return None
             boxes = [_scaled(box, scale) for box in boxes]
@@ -88,7 +95,8 @@ class _Cleaning:
         """Remember what tells the dialect, before boxes are scaled."""
         self.boxes += len(boxes)
         self.corners = self.corners and all(box.width > box.x and box.height > box.y for box in boxes)
-        self.shares += [Finding("box", where, _place(box)) for box in boxes if _is_share(box)]
+        for box in filter(_is_share, boxes):
+            self.shares.add(Finding("box", where, _place(box)))
 
     def _box(self, box: Box, size: Size, where: str) -> Box | None:
         fit = _clipped(box, size)
@@ -96,8 +104,9 @@ class _Cleaning:
         beyond = [box.width - fit.width, box.height - fit.height]
         if left_out or max(beyond) > ROUNDING:
             finding = Finding("box", where, _sentence(box, size, left_out=left_out))
-            self.findings.append(finding)
-            self.far += [finding] * any(part > FAR * side for part, side in zip(beyond, size, strict=True))
+            self.findings.add(finding)
+            if any(part > FAR * side for part, side in zip(beyond, size, strict=True)):
+                self.far.add(finding)
         return None if left_out else fit
 
     def check_boxes(self) -> None:
@@ -122,7 +131,7 @@ class _Cleaning:
                 what = f"the same picture as {redact_url(first.url)}, with which it is counted as one"
                 if one.label and other.label and one.label != other.label:
                     what += f"; there it is {one.label}, here {other.label}: the former counts"
-                self.findings.append(Finding("duplicate", redact_url(other.url), what))
+                self.findings.add(Finding("duplicate", redact_url(other.url), what))
                 boxes = list(dict.fromkeys([*one.boxes, *other.boxes]))
                 merged[first.url] = replace(one, boxes=boxes, label=one.label or other.label)
                 del merged[other.url]
@@ -133,10 +142,10 @@ class _Cleaning:
         left = _examples(after)
         for label in sorted(_examples(before)):
             if left[label] == 0:
-                self.findings.append(Finding("class", label, "no example is left that can be used: not learned"))
+                self.findings.add(Finding("class", label, "no example is left that can be used: not learned"))
             elif left[label] == 1:
                 what = "has one example only: too few to learn it and to measure it, annotate more"
-                self.findings.append(Finding("class", label, what))
+                self.findings.add(Finding("class", label, what))
 
 
 def _examples(images: Iterable[LabelledImage]) -> Counter[str]:
@@ -198,8 +207,8 @@ def _place(box: Box) -> str:
     return f"box of {box.label} at x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} pixels"
 
 
-def _first(findings: Sequence[Finding]) -> str:
-    return "; ".join(f"{finding.where}: {finding.what}" for finding in islice(findings, 3))
+def _first(findings: Findings) -> str:
+    return "; ".join(f"{finding.where}: {finding.what}" for finding in islice(findings.listed(), 3))
 
 
 def _other_size(size: Size, said: Size, *, mended: bool) -> str:

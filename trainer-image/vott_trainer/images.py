@@ -1,29 +1,39 @@
 """Images come in parallel, each checked before training starts; a few bad ones are left out and listed."""
 
+import contextlib
 import hashlib
 import itertools
 import logging
+import mmap
+import re
+import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import requests
 from PIL import ExifTags, Image, ImageOps
-from requests.adapters import HTTPAdapter
 
 from vott_trainer.cache import Cache
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
 from vott_trainer.fetch import FetchError, download
 from vott_trainer.findings import Finding
+from vott_trainer.outgoing import Session
 from vott_trainer.retry import Backoff
 from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
 
 SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+SECONDS = 300.0  # for one image
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # none of them starts a program, as PostScript does
+MOST_PIXELS = 100_000_000  # an image
+MOST_SCANS = 100  # a JPEG; one that is meant to be looked at has about ten
+START_OF_SCAN = b"\xff\xda"  # within a scan 0xff is followed by 0 (ITU-T T.81)
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # beyond it Pillow warns, beyond twice as many it raises
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the size is looked at here
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Limits:
     """What a training accepts: bytes and pixels an image, and the fraction of images that may be left out."""
 
     image_bytes: int = 64 << 20
-    image_pixels: int = 100_000_000
+    image_pixels: int = MOST_PIXELS
     dropped_fraction: float = 0.1
     workers: int = 16
 
@@ -51,35 +61,95 @@ class Fetched:
 
 
 class UnsupportedImageError(OSError):
-    """An image that decodes, but that no browser could show."""
+    """An image that decodes, but that no browser could show, or only with more memory and time than it is worth."""
 
 
-def open_rgb(path: Path) -> Image.Image:
+class Room:
+    """How many pixels are decoded at once, by all threads together: one takes up to 10 bytes meanwhile."""
+
+    def __init__(self, pixels: int) -> None:
+        self._all = self._free = pixels
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait for room; an image that is larger than all of it is decoded alone."""
+        pixels = min(pixels, self._all)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+ROOM = Room(2 * MOST_PIXELS)
+
+
+def open_rgb(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
     """Decode an image as a browser shows it: EXIF rotation applied, what is transparent over white, 8-bit RGB.
 
+    Of several frames or pages the first one is shown.
+
     Raises:
-        OSError: the file is no image, or one with 32 bits a channel (`UnsupportedImageError`).
+        OSError: the file is no image, or one that is not accepted (`UnsupportedImageError`): more pixels than `most_pixels`, 32 bits a
+            channel, a JPEG of very many scans.
     """
-    with Image.open(path, formats=FORMATS) as image:
-        shown = _with_8_bits(ImageOps.exif_transpose(image))
-    if shown.has_transparency_data:
-        shown = shown.convert("RGBA")
-        shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
-    return shown.convert("RGB")
+    with _opened(path, most_pixels) as image, ROOM.taken(image.width * image.height):
+        _check_scans(path, image)
+        return _rgb(image)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of an image as a browser shows it, without decoding it."""
+    with _opened(path, MOST_PIXELS) as image:
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        return (image.height, image.width) if turned else image.size
+
+
+@contextlib.contextmanager
+def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
+    """Read the header only; Pillow itself looks at the size again where a format tells it a second time."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > most_pixels:
+                raise Image.DecompressionBombError
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnsupportedImageError(f"more than {most_pixels:,} pixels") from error
+
+
+def _check_scans(path: Path, image: Image.Image) -> None:
+    """Refuse what would take hours: each scan of a progressive JPEG goes over all of its pixels, and needs but a few bytes."""
+    if image.format not in ("JPEG", "MPO"):
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = sum(1 for _ in itertools.islice(re.finditer(START_OF_SCAN, content), MOST_SCANS + 1))
+    if found > MOST_SCANS:
+        raise UnsupportedImageError(f"a JPEG of more than {MOST_SCANS} scans")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Decode, with as few copies as can be."""
+    ImageOps.exif_transpose(image, in_place=True)
+    shown = _with_8_bits(image)
+    if not shown.has_transparency_data:
+        return shown if shown.mode == "RGB" else shown.convert("RGB")
+    shown = shown if shown.mode == "RGBA" else shown.convert("RGBA")
+    over_white = Image.new("RGB", shown.size, "white")
+    over_white.paste(shown, mask=shown)
+    return over_white
 
 
 def _with_8_bits(image: Image.Image) -> Image.Image:
     """Return the upper 8 of 16 bits; Pillow's own conversion makes everything above 255 white."""
     if image.mode in ("I", "F"):
         raise UnsupportedImageError("an image with 32 bits a channel: save it with 8 or 16 bits")
+    image.load()
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """Return width and height of an image as a browser shows it, without decoding it."""
-    with Image.open(path, formats=FORMATS) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-        return (image.height, image.width) if turned else image.size
 
 
 def path_of(url: str, folder: Path) -> Path:
@@ -109,10 +179,10 @@ def fetch_all(
     limits = limits or Limits()
     folder.mkdir(parents=True, exist_ok=True)
     fetched = Fetched()
-    with _session(limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
+    with Session(SECONDS, limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
         fetch = _Fetch(session, folder, limits, backoff or Backoff(attempts=4), cache)
         try:
-            for done, (url, future) in enumerate(_completed(pool, fetch, urls), start=1):
+            for done, (url, future) in enumerate(_completed(pool, fetch, urls, limits.workers * 2), start=1):
                 _collect(fetched, url, future)
                 _check_dropped(fetched, len(urls), limits)
                 on_progress(done, len(urls))
@@ -125,7 +195,7 @@ def fetch_all(
 class _Fetch:
     """Downloads and decodes one image; called from many threads."""
 
-    session: requests.Session
+    session: Session
     folder: Path
     limits: Limits
     backoff: Backoff
@@ -141,31 +211,21 @@ class _Fetch:
 
     def _check(self, path: Path) -> None:
         try:
-            with Image.open(path, formats=FORMATS) as image:
-                pixels = image.width * image.height
-            if pixels <= self.limits.image_pixels:
-                open_rgb(path)  # as the training will: broken EXIF data shows only there
+            open_rgb(path, self.limits.image_pixels)  # as the training will: broken EXIF data shows only there
         except UnsupportedImageError as error:
             raise FetchError(str(error), passing=False) from error
         except Exception as error:  # a decoder may raise anything on damaged bytes
             raise FetchError("not an image, or a truncated one", passing=False) from error
-        if pixels > self.limits.image_pixels:
-            raise FetchError(f"more than {self.limits.image_pixels:,} pixels", passing=False)
-
-
-def _session(workers: int) -> requests.Session:
-    session = requests.Session()
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(pool_connections=workers, pool_maxsize=workers))
-    return session
 
 
 def _completed(
-    pool: ThreadPoolExecutor, fetch: _Fetch, urls: Sequence[str]
+    pool: ThreadPoolExecutor, fetch: _Fetch, urls: Sequence[str], ahead: int
 ) -> Iterator[tuple[str, Future[tuple[Path, bool]]]]:
-    futures = {pool.submit(fetch, url): url for url in urls}
-    for future in as_completed(futures):
-        yield futures[future], future
+    """Yield what is done, in whatever order; millions of URLs do not wait all at once."""
+    rest, waiting = iter(urls), dict[Future[tuple[Path, bool]], str]()
+    while waiting := waiting | {pool.submit(fetch, url): url for url in itertools.islice(rest, ahead - len(waiting))}:
+        for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+            yield waiting.pop(future), future
 
 
 def _collect(fetched: Fetched, url: str, future: Future[tuple[Path, bool]]) -> None:

@@ -36,7 +36,7 @@ class Backoff:
     def waits(self) -> Iterator[float]:
         """Yield the wait after each failed attempt but the last."""
         for failed in range(self.attempts - 1):
-            yield min(self.longest, self.first * 2**failed) * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
+            yield min(self.longest, self.first * 2**failed) * random.uniform(0.75, 1.25)  # noqa: S311 # nosec B311 # jitter, no secret
 
 
 def retry(attempt: Callable[[], T], backoff: Backoff) -> T:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vott_trainer import outgoing
 from vott_trainer.destination import is_destination, is_path
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.urls import keep_credential_secret, keep_secret, read_argument
+from vott_trainer.urls import is_http, keep_credential_secret, keep_secret, read_argument, redact_url
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0
@@ -59,6 +60,7 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> T
 
     Raises:
         UsageError: an argument is missing, unknown, or not what it should be.
+        AddressRefusedError: a URL leads to where the administrator's rules do not allow.
     """
     if argv[:1] == ["predict"]:
         return PredictSettings(**vars(_predict_parser().parse_args(argv[1:])))
@@ -96,6 +98,7 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
         checkpoint_seconds=_seconds(environment, "VOTT_CHECKPOINT_SECONDS", DEFAULT_CHECKPOINT_SECONDS),
     )
     _keep_credentials_secret(settings, environment)
+    _check_addresses(settings, environment)
     return settings
 
 
@@ -117,6 +120,19 @@ def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, 
     fields = settings.storage.connection_string.split(";")
     keep_secret(*(value for name, _, value in (field.partition("=") for field in fields) if name in SECRET_FIELDS))
     keep_secret(*(environment.get(name, "") for name in SECRET_VARIABLES))
+
+
+def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) -> None:
+    """Refuse at once what no request could reach, whichever plugin would ask for it; the model's URL may be an own place."""
+    rules = outgoing.rules(environment)
+    outgoing.check(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
+    weights = settings.parameters.get("initialWeights")
+    if isinstance(weights, str) and is_http(weights):
+        outgoing.check(weights, _not_fetched("initial weights", weights), rules)
+
+
+def _not_fetched(what: str, url: str) -> str:
+    return f"The {what} at {redact_url(url)} can't be fetched"
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def _train(
     """Return the delivered model, and what to call when nothing of the training is needed any more."""
     parameters = validate(plugin.parameters, settings.parameters)
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
+    model.check_address()
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
     with _work_dir(settings.work_dir) as work_dir:
         before = delivery.seen(model) if _uploads(plugin) else None

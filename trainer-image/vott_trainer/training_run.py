@@ -11,17 +11,23 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-import requests
 from pydantic import BaseModel
 
 from vott_trainer import annotations, hygiene, images
 from vott_trainer.annotations import Annotations
 from vott_trainer.cache import Cache
 from vott_trainer.checkpoints import Checkpoint, Checkpoints
-from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError, TrainerError
-from vott_trainer.fetch import FetchError, download
+from vott_trainer.errors import (
+    AddressRefusedError,
+    AnnotationsUnreachableError,
+    InvalidParametersError,
+    TemporaryFailureError,
+    TrainerError,
+)
+from vott_trainer.fetch import FetchError, NotAllowedError, download
 from vott_trainer.findings import Finding, shortened
 from vott_trainer.interruption import Interruption
+from vott_trainer.outgoing import Session
 from vott_trainer.plugins.base import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.progress import Progress
 from vott_trainer.ranks import Alone, Peers
@@ -31,7 +37,9 @@ from vott_trainer.urls import file_name, redact_url
 log = logging.getLogger(__name__)
 
 ANNOTATIONS_LIMIT = 1 << 30  # bytes
+MOST_LABELS_LOGGED = 50
 FILE_LIMIT = 8 << 30
+FILE_SECONDS = 3600.0  # for either
 
 
 class TrainingRun:
@@ -111,6 +119,7 @@ class TrainingRun:
         """Download a file that is not one of the images, once for each node; `name` is what to call it in the work folder.
 
         Raises:
+            AddressRefusedError: the administrator's rules do not allow the address.
             InvalidParametersError: the store refused it.
             TemporaryFailureError: the store did not answer, after all attempts.
         """
@@ -155,7 +164,10 @@ class TrainingRun:
                 annotations_url=url,
                 images_url=self._parameters.images_url,
             )
-        log.info("%d annotated images, classes: %s", len(found.images), ", ".join(found.labels))
+        more = "" if len(found.labels) <= MOST_LABELS_LOGGED else f" and {len(found.labels) - MOST_LABELS_LOGGED} more"
+        log.info(
+            "%d annotated images, classes: %s%s", len(found.images), ", ".join(found.labels[:MOST_LABELS_LOGGED]), more
+        )
         return found
 
     def _fetch(self, url: str, path: Path) -> str:
@@ -199,11 +211,14 @@ def _fetch_file(url: str, path: Path, what: str, limit: int, refused: type[Train
         refused: what to raise where the store refuses.
 
     Raises:
+        AddressRefusedError: the administrator's rules do not allow the address.
         TemporaryFailureError: the store did not answer, after all attempts.
     """
     try:
-        with requests.Session() as session:
+        with Session(FILE_SECONDS) as session:
             download(session, url, path, limit=limit, backoff=Backoff())
+    except NotAllowedError as error:
+        raise AddressRefusedError(f"{what} can't be fetched: {error}") from error
     except FetchError as error:
         text = f"{what} can't be fetched: {error}."
         if error.passing:

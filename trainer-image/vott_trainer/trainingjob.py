@@ -32,6 +32,13 @@ class ReportRefusedError(AttemptError):
     """The API server did not take a report."""
 
 
+def _session() -> requests.Session:
+    """Return one that takes no proxy from the environment: nobody shall stand between the pod and its API server."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass
 class TrainingJobStatus:
     """Applies snapshots to the status of one TrainingJob.
@@ -45,7 +52,7 @@ class TrainingJobStatus:
     uid: str
     server: str
     credentials: Path = SERVICE_ACCOUNT
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=_session)
     name: str = "the TrainingJob"
 
     @classmethod

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -49,6 +50,13 @@ class Weights:
     origin: str
     architecture: str | None
     labels: list[str] | None
+
+
+class _About(BaseModel):
+    """The metadata's entry, which anybody may have written."""
+
+    architecture: str | None = None
+    labels: list[str] | None = None
 
 
 def find(
@@ -158,10 +166,14 @@ def _unpacked(packed: Path, shown: str, path: Path) -> Path:
 def _described(path: Path, origin: str) -> Weights:
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
-    except (OSError, SafetensorError, ValueError) as error:
+            about = _About.model_validate_json((file.metadata() or {}).get(ABOUT, "{}"))
+    except ValidationError as error:
+        raise InvalidParametersError(
+            f"initialWeights: {origin} says of itself what no model of this trainer says. {REMEDY}"
+        ) from error
+    except (OSError, SafetensorError) as error:
         raise InvalidParametersError(f"initialWeights: {origin} can't be read: {error}. {REMEDY}") from error
-    return Weights(path, origin, about.get("architecture"), about.get("labels"))
+    return Weights(path, origin, about.architecture, about.labels)
 
 
 def _check_architecture(found: Weights, architecture: str, known: Collection[str]) -> None:

@@ -1,6 +1,7 @@
 """A store, an HTTP server, and the trainer as a program."""
 
 import os
+import socket
 import subprocess
 import sys
 import uuid
@@ -20,9 +21,12 @@ from azure.storage.blob import (
 )
 
 from localcluster.azurite import Azurite
+from localcluster.ports import free_ports
+from tests.integration.trainer.ways import AT_ONCE, Names
+from tests.support.trainer_process import ALLOWED, PYTHONPATH
 from tests.unit.trainer.http_server import HttpServer
+from vott_guard.rules import Rules
 
-ROOT = Path(__file__).parents[3]
 CONTENT = b"weights" * 1000
 
 
@@ -69,6 +73,15 @@ class Store:
         return str(self.service.credential.account_key)
 
 
+@pytest.fixture(scope="package", autouse=True)
+def _own_servers() -> Iterator[None]:
+    """The tests' own servers speak http on the loopback: what an administrator would have to allow."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ALLOWED.items():
+            patch.setenv(name, value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def store() -> Iterator[Store]:
     """A running Azurite."""
@@ -97,6 +110,13 @@ def server() -> Iterator[HttpServer]:
         yield running
 
 
+@pytest.fixture
+def nobody() -> str:
+    """A URL where nobody listens."""
+    (port,) = free_ports(1)
+    return f"http://127.0.0.1:{port}"
+
+
 def command(*arguments: str) -> list[str]:
     """The command line of the trainer."""
     return [sys.executable, "-m", "vott_trainer", *arguments]
@@ -105,7 +125,7 @@ def command(*arguments: str) -> list[str]:
 def environment(**variables: str) -> dict[str, str]:
     """The environment of the trainer: the checkout's code, and no account of the administrator unless given."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "VOTT_"))}
-    return {**inherited, "PYTHONPATH": str(ROOT / "trainer-image"), "PYTHONUNBUFFERED": "1", **variables}
+    return {**inherited, "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1", **ALLOWED, **variables}
 
 
 def trainer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -113,3 +133,38 @@ def trainer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
     return subprocess.run(
         command(*arguments), env=environment(**variables), capture_output=True, text=True, timeout=600, check=False
     )
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Where sockets were connected to, but none is."""
+    asked: list[object] = []
+
+    def connect(_socket: socket.socket, address: object) -> None:
+        asked.append(address)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return asked
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chart's defaults."""
+    for name, value in Rules().to_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attempts follow each other at once."""
+    monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
+    monkeypatch.setattr("vott_trainer.training_run.Backoff", lambda: AT_ONCE)
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Names:
+    """What names lead to."""
+    made = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", made)
+    return made

@@ -18,7 +18,7 @@ QUERY = "?sv=1&sig=SECRET"
 PLACE = re.compile(
     r"line \d+|byte \d+|(asset|image|annotation|category) ('|\d|number \d)|region \d+ of asset"
     r"|holds no annotated object|expected JSON|expected \w+ to be a list|is JSON, but neither|is a VoTT project without"
-    r"|expected a VoTT export|expected assets to be|is a web page or XML|is text in UTF-16|is a ZIP archive"
+    r"|expected each name once|expected a VoTT export|expected assets to be|is a web page or XML|is text in UTF-16|is a ZIP archive"
 )
 
 

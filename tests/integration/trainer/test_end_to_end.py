@@ -11,7 +11,8 @@ import pytest
 from azure.storage.blob import ContainerClient
 from PIL import Image
 
-from tests.integration.trainer.conftest import ROOT, Store, command, environment, trainer
+from tests.integration.trainer.conftest import Store, command, environment, trainer
+from tests.support.trainer_process import CHECKOUT
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
 
@@ -48,7 +49,7 @@ def test_hello_world_does_not_wait_for_torch(server: HttpServer, store: Store, c
     program = "import sys; from vott_trainer.__main__ import main; code = main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
     link = store.container_link(container)
     given = arguments(server, link, "hello-world", annotated(server, 1), epochs=1, stepSeconds=0)
-    ended = subprocess.run([sys.executable, "-c", program, *given], env=environment(), cwd=ROOT, check=False)
+    ended = subprocess.run([sys.executable, "-c", program, *given], env=environment(), cwd=CHECKOUT, check=False)
     assert ended.returncode == 0
 
 
@@ -80,6 +81,17 @@ def _check_prediction(folder: Path, image: bytes) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     with Image.open(folder / "drawn.jpg") as drawn:
         assert drawn.size == (160, 120)
+
+
+def test_refused_callback_is_said_once_and_stops_no_training(
+    server: HttpServer, store: Store, container: ContainerClient
+) -> None:
+    urls = ["--annotations", annotated(server, 1), "--model", store.container_link(container)]
+    ended = trainer("--plugin", "hello-world", *urls, "--status", "http://169.254.169.254/?token=SECRET")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    words = "the callback gets no more reports: 169.254.169.254 is refused: that address is link-local"
+    assert ended.stdout.count(words) == 1
+    assert "SECRET" not in ended.stdout + ended.stderr
 
 
 def test_output_shows_no_credential(server: HttpServer, store: Store, container: ContainerClient) -> None:

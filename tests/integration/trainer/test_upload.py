@@ -13,6 +13,9 @@ from tests.integration.trainer.conftest import CONTENT, Store
 from tests.support.entra import Entra
 from vott_trainer.destination import resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
+from vott_trainer.fetch import FetchError, download
+from vott_trainer.outgoing import Session
+from vott_trainer.retry import Backoff
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject
 
@@ -166,10 +169,12 @@ def test_link_that_may_only_create_does_not_replace_a_model(
     assert "may not replace a blob that exists" in refusal(link, archive)
 
 
-def test_store_that_does_not_answer_is_a_passing_fault(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_that_does_not_answer_is_a_passing_fault(
+    nobody: str, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
     with pytest.raises(TemporaryFailureError, match="no answer"):
-        upload(archive, "http://127.0.0.1:9/account/models?sp=w&sig=x")
+        upload(archive, f"{nobody}/account/models?sp=w&sig=x")
 
 
 @pytest.fixture
@@ -184,6 +189,21 @@ def secure(authority: Authority) -> Iterator[Azurite]:
     """An account that takes Entra's tokens."""
     with Azurite(authority=authority) as azurite:
         yield azurite
+
+
+def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trust_it(
+    secure: Azurite, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = Store(secure.connection_string)
+    container, copy = account.container("models"), tmp_path / "copy"
+    upload(archive, account.container_link(container))
+    link = account.blob_link(container, "model.tgz", permissions="r")
+    with Session(10.0) as session:
+        download(session, link, copy, limit=10**6, backoff=Backoff(1))
+        assert copy.read_bytes() == CONTENT
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with Session(10.0) as session, pytest.raises(FetchError, match="the server's certificate is not trusted"):
+        download(session, link, copy, limit=10**6, backoff=Backoff(1))
 
 
 def test_workload_identity_takes_the_model_without_a_sas(

@@ -5,10 +5,20 @@ from collections.abc import Iterator
 
 import pytest
 
+from localcluster.ports import free_ports
+from tests.support.trainer_process import ALLOWED
 from tests.unit.trainer.http_server import HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: threads that wait must not spin
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _own_servers() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ALLOWED.items():
+            patch.setenv(name, value)
+        yield
 
 
 @pytest.fixture
@@ -16,6 +26,13 @@ def server() -> Iterator[HttpServer]:
     """A local HTTP server."""
     with HttpServer() as running:
         yield running
+
+
+@pytest.fixture
+def nobody() -> str:
+    """A URL where nobody listens."""
+    (port,) = free_ports(1)
+    return f"http://127.0.0.1:{port}"
 
 
 def annotated(server: HttpServer, count: int) -> str:

@@ -6,13 +6,20 @@ from typing import get_args
 
 import pytest
 
-from vott_trainer.annotations import Annotations, Box, Format, csv_file, json_file, read
+from vott_trainer import archive, images
+from vott_trainer.annotations import Annotations, Box, Format, coco, csv_file, json_file, read
+from vott_trainer.annotations.links import LONGEST
+from vott_trainer.annotations.model import MOST_BOXES, MOST_CLASSES, MOST_ENTRIES
 from vott_trainer.annotations.reading import MOST_NAMED
+from vott_trainer.annotations.values import FARTHEST, LONGEST_LABEL
 from vott_trainer.cache import DEFAULT_LIMIT
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.findings import MOST_LISTED
+from vott_trainer.images import MOST_PIXELS, MOST_SCANS, Limits
+from vott_trainer.training_run import ANNOTATIONS_LIMIT, FILE_LIMIT
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")
+LIMITS = PAGE.partition("\n## Limits\n")[2].partition("\n## ")[0]
 EXAMPLES: dict[str, str] = dict(re.findall(r"```(?:csv|json) (\S+)\n(.*?)```", PAGE, re.DOTALL))
 CAT = Box(48, 240, 195, 371, "cat")
 
@@ -61,4 +68,11 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"At most {MOST_LISTED} findings of a kind" in PAGE
     assert f"at most {json_file.LIMIT >> 20} MiB" in PAGE
     assert f"by default {DEFAULT_LIMIT} " in PAGE
+    said = [MOST_ENTRIES, MOST_CLASSES, MOST_BOXES, json_file.MOST_PARTS, csv_file.LONGEST_LINE, coco.LARGEST_ID]
+    said += [LONGEST_LABEL, LONGEST, int(FARTHEST), MOST_PIXELS, MOST_SCANS, images.ROOM._all, archive.MOST_FILES]
+    assert [number for number in said if f"{number:,}" not in LIMITS] == []
+    assert f"{archive.MOST_BYTES >> 30} GiB packed and unpacked" in LIMITS
+    assert FILE_LIMIT == archive.MOST_BYTES
+    assert f"{ANNOTATIONS_LIMIT >> 30} GiB; JSON {json_file.LIMIT >> 20} MiB" in LIMITS
+    assert f"{Limits().image_bytes >> 20} MiB, {MOST_PIXELS:,} pixels" in LIMITS
     assert {name for name in csv_file.URL_NAMES | csv_file.CLASS_NAMES if f"`{name}`" not in PAGE} == set()

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
 from tests.unit.trainer.http_server import Answer, HttpServer, Request
 from vott_trainer.cache import BLOCK, DEFAULT_LIMIT, Cache, trim
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.fetch import FetchError, download
+from vott_trainer.outgoing import Session
 from vott_trainer.retry import Backoff
 
 
@@ -47,7 +47,7 @@ class Lab:
     def fetch(self, url: str = "", cache: Cache | None = None) -> bytes:
         """Download, and return what lies there."""
         path, backoff = self.folder / "file", Backoff(attempts=1)
-        with requests.Session() as session:
+        with Session(10.0) as session:
             download(session, url or self.url, path, limit=10_000, backoff=backoff, cache=cache or self.cache)
         return path.read_bytes()
 
@@ -194,7 +194,7 @@ def test_pods_that_share_a_cache_all_get_their_images(lab: Lab) -> None:
 
     def pod(name: str) -> None:
         cache = Cache(lab.folder / "cache", limit=12 * BLOCK)
-        with requests.Session() as session:
+        with Session(10.0) as session:
             for url in urls * 2:
                 download(session, url, lab.folder / name, limit=10_000, backoff=Backoff(attempts=1), cache=cache)
                 got.append((lab.folder / name).read_bytes())

@@ -156,6 +156,8 @@ def test_without_kubernetes_the_callback_hears_of_the_failure(server: HttpServer
     [
         (["--parameters", "{"], "--parameters: expected a JSON object"),
         (["--annotations", "ftp://h/a"], "--annotations: expected a URL"),
+        (["--annotations", "https://10.0.0.1/a?sig=SECRET"], "10.0.0.1 is refused: that address is private"),
+        (["--initial-weights", "https://10.0.0.1/a?sig=SECRET"], "initial weights at https://10.0.0.1/a can't be"),
         (["--no-such"], "unrecognized arguments"),
     ],
 )
@@ -176,10 +178,21 @@ def test_wrong_usage_is_told_to_no_callback_that_is_the_operators_or_can_not_be_
     assert server.requests == []
 
 
-def test_annotations_on_a_host_that_can_not_exist_end_with_66(termination_log: Path) -> None:
+def test_annotations_on_a_host_that_can_not_exist_end_with_64(termination_log: Path) -> None:
     urls = ["--annotations", "https://images..example/a.csv", "--model", "https://h/c?sp=w&sig=x"]
-    assert main(["--plugin", "hello-world", *urls], termination_log) == 66
-    assert left(termination_log)["reason"] == "AnnotationsUnreachable"
+    assert main(["--plugin", "hello-world", *urls], termination_log) == 64
+    assert left(termination_log)["reason"] == "AddressRefused"
+    assert "that is no host name" in left(termination_log)["message"]
+
+
+def test_rules_that_can_not_be_read_are_named_and_nothing_is_asked(
+    server: HttpServer, termination_log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOTT_ALLOWED_NETWORKS", "10.0.0.1/8")
+    assert run(server, termination_log) == 64
+    assert left(termination_log)["reason"] == "InvalidParameters"
+    assert "VOTT_ALLOWED_NETWORKS: '10.0.0.1/8' is no network" in left(termination_log)["message"]
+    assert server.requests == []
 
 
 def test_nothing_that_is_written_shows_a_credential(

@@ -20,7 +20,7 @@ ACCOUNT = "https://team.blob.core.windows.net"
 SAS = "sv=2024-11-04&sp=rcw&se=2026-06-02T00%3A00%3A00Z&sig=SECRET"
 CONNECTION = "DefaultEndpointsProtocol=https;AccountName=team;AccountKey=c2VjcmV0;EndpointSuffix=core.windows.net"
 EMULATOR = (
-    "DefaultEndpointsProtocol=http;AccountName=local;AccountKey=c2VjcmV0;BlobEndpoint=http://10.0.0.1:10000/local;"
+    "DefaultEndpointsProtocol=http;AccountName=local;AccountKey=c2VjcmV0;BlobEndpoint=http://127.0.0.1:10000/local;"
 )
 IDENTITY = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/token"}
 KEYS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
@@ -49,8 +49,8 @@ def place(destination: Destination) -> str:
         (f"{ACCOUNT}/models/id.tar.gz?sr=c&{SAS}", f"{ACCOUNT}/models/id.tar.gz"),
         (f"{ACCOUNT}/models/id?sr=b&{SAS}", f"{ACCOUNT}/models/id"),
         (f"{ACCOUNT}/models/a%20b?sr=b&{SAS}", f"{ACCOUNT}/models/a b"),
-        (f"http://10.0.0.1:10000/local/models?sr=c&{SAS}", "http://10.0.0.1:10000/local/models/model.tgz"),
-        (f"http://10.0.0.1:10000/local/models/a/b?sr=c&{SAS}", "http://10.0.0.1:10000/local/models/a/b/model.tgz"),
+        (f"http://127.0.0.1:10000/local/models?sr=c&{SAS}", "http://127.0.0.1:10000/local/models/model.tgz"),
+        (f"http://127.0.0.1:10000/local/models/a/b?sr=c&{SAS}", "http://127.0.0.1:10000/local/models/a/b/model.tgz"),
     ],
 )
 def test_container_takes_model_tgz_and_a_blob_is_taken_as_it_is(given: str, expected: str) -> None:
@@ -107,8 +107,8 @@ def test_administrators_account_takes_models_in_listed_containers(allowed: str) 
 
 
 def test_administrators_account_may_have_its_name_in_the_path() -> None:
-    destination = resolve("http://10.0.0.1:10000/local/models", access("models", connection=EMULATOR), NOW)
-    assert place(destination) == "http://10.0.0.1:10000/local/models/model.tgz"
+    destination = resolve("http://127.0.0.1:10000/local/models", access("models", connection=EMULATOR), NOW)
+    assert place(destination) == "http://127.0.0.1:10000/local/models/model.tgz"
 
 
 @pytest.mark.parametrize("containers", [(), ("other",), ("model",)])

@@ -1,5 +1,6 @@
 """What is found in data whose files are sound, what becomes of it, and when it is too much."""
 
+import pickle
 import random
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from PIL import Image
 
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import MOST_LISTED, Finding
+from vott_trainer.findings import MOST_LISTED, Finding, Findings
 from vott_trainer.hygiene import clean, labels_of
 from vott_trainer.plugins.base import LabelledImage
 
@@ -227,3 +228,12 @@ def test_many_findings_of_a_kind_are_counted_not_listed(album: Album) -> None:
     findings = clean([*album.good(), album.image(*beyond)])[1]
     assert len(findings) == MOST_LISTED + 1
     assert findings[-1] == Finding("box", "", "20 more of this kind")
+
+
+def test_findings_beyond_the_listed_ones_take_no_memory() -> None:
+    findings = Findings()
+    for number in range(50_000):
+        findings.add(Finding("box", str(number), "lies outside"))
+    assert len(findings) == 50_000
+    assert len(pickle.dumps(findings)) < 3000
+    assert findings.listed()[-1] == Finding("box", "", "49,980 more of this kind")

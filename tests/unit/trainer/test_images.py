@@ -1,6 +1,7 @@
 """Fetching many images: a few bad ones are left out, many are an error that says why."""
 
 import struct
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -126,3 +127,21 @@ def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServe
         fetched = fetch_all(urls, tmp_path / training, cache=Cache(tmp_path / "cache"))
         assert [path.read_bytes() for path in fetched.files.values()] == [GOOD] * 3
         assert fetched.cached == cached
+
+
+class Counted(list[str]):
+    """Knows how many of its items were asked for."""
+
+    asked = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for item in super().__iter__():
+            self.asked += 1
+            yield item
+
+
+def test_very_many_images_do_not_wait_all_at_once(server: HttpServer, tmp_path: Path) -> None:
+    urls, asked = Counted(good(server, 50)), list[int]()
+    fetch_all(urls, tmp_path, limits=Limits(workers=2), on_progress=lambda _done, _total: asked.append(urls.asked))
+    assert asked[0] == 4
+    assert asked[-1] == 50

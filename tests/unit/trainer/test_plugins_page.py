@@ -10,10 +10,11 @@ import pytest
 from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from vott_trainer import plugins
+from vott_trainer import plugins, sandbox
 from vott_trainer.learning import LearningParameters, learn
 from vott_trainer.parameters import names, validate
 from vott_trainer.plugins.base import DataParameters, Links
+from vott_trainer.plugins.script import TOLD
 from vott_trainer.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES, Architecture
@@ -32,6 +33,12 @@ def table(title: str) -> set[str]:
     """The names in a section's table of parameters."""
     rows = section(title).partition("| parameter |")[2].partition("\n\n")[0]
     return set(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE))
+
+
+def test_what_a_script_gets_is_on_the_page() -> None:
+    said = PAGE.partition("\n### What a script may do\n")[2].partition("\n## ")[0]
+    words = (*sandbox.OWN, *TOLD, *map(str, sandbox.CREDENTIALS), sandbox.WITHOUT, "VOTT_PARAMETERS", "BrokenPlugin")
+    assert [word for word in words if f"`{word}" not in said] == []
 
 
 @pytest.mark.parametrize("name", plugins.BUILT_IN)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
+from vott_trainer import sandbox
 from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
 from vott_trainer.interruption import Interruption
@@ -71,7 +72,58 @@ def test_parameters_come_as_json_in_the_environment(script: Write, tmp_path: Pat
     run(script(text), tmp_path, parameters={"epochs": 3, "net": {"depth": 2}})
 
 
-def test_modules_beside_the_script_are_found(script: Write, tmp_path: Path) -> None:
+def test_the_trainers_own_variables_stay_with_the_trainer(
+    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_FEDERATED_TOKEN_FILE", "AWS_SECRET_ACCESS_KEY", "VOTT_CHECKPOINTS")
+    for name in (*own, "KUBERNETES_SERVICE_HOST", "TRAININGJOB_UID", "VOTT_WEIGHTS", "WANDB_API_KEY"):
+        monkeypatch.setenv(name, TOKEN)
+    told = tmp_path / "told.json"
+    run(script(f"import json, os\njson.dump([*os.environ], open({str(told)!r}, 'w'))\n"), tmp_path)
+    names = set(json.loads(told.read_text()))
+    assert {"PATH", "VOTT_PARAMETERS", "VOTT_WEIGHTS", "WANDB_API_KEY"} <= names
+    assert {name for name in names if name.startswith(sandbox.OWN)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
+
+
+@pytest.fixture
+def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pod's token, where Kubernetes would mount it."""
+    (tmp_path / "credentials").mkdir()
+    monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "credentials",))
+    (path := tmp_path / "credentials/token").write_text(TOKEN)
+    return path
+
+
+def test_a_script_and_what_it_starts_can_not_read_the_pods_token(script: Write, token: Path, tmp_path: Path) -> None:
+    text = (
+        "import subprocess, sys\n"
+        f"subprocess.run(['cat', {str(token)!r}], stderr=sys.stderr)\n"
+        f"print(open({str(token)!r}).read(), file=sys.stderr)\n"
+    )
+    error = failure(script(text), tmp_path)
+    assert "cat: " in str(error)
+    assert "PermissionError" in str(error)
+    assert TOKEN not in str(error)
+
+
+def test_a_script_is_not_started_where_the_token_could_not_be_kept_from_it(
+    server: HttpServer, script: Write, token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert token.exists()
+    monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # a call that no kernel knows
+    ran = tmp_path / "ran"
+    assert command(server, script(f"open({str(ran)!r}, 'w')\n"), monkeypatch, tmp_path / "log") == 64
+    left = json.loads((tmp_path / "log").read_text())
+    assert left["reason"] == "BrokenPlugin"
+    assert "Train on other nodes" in left["message"]
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("safe_path", ["", "1"])
+def test_modules_beside_the_script_are_found(
+    safe_path: str, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", safe_path)  # as the image may set it for the trainer
     plugin = script("import beside\n")
     (tmp_path / "plugins/old/beside.py").write_text("")
     run(plugin, tmp_path)

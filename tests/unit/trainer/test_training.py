@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.trainer_process import ALLOWED
 from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.toy import Toy
 from vott_trainer import training
@@ -36,7 +37,7 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     annotations = server.serve("/a.csv", f"{server.url}/1.png,1,1,10,10,cat\n".encode())
     urls = ["--annotations", annotations, "--model", f"{server.url}/out?token=x", "--trainingjob", "ns/job"]
     environment = {"VOTT_CHECKPOINTS": str(tmp_path / "kept"), "VOTT_WORK_DIR": str(tmp_path / "work")}
-    environment["TRAININGJOB_UID"] = "uid"
+    environment |= {"TRAININGJOB_UID": "uid", **ALLOWED}
     monkeypatch.setattr("vott_trainer.training_run.TrainingRun._fetched", lambda _run: training_data())
     settings = parse([*urls, "--parameters", json.dumps({"epochs": 1})], environment)
     with pytest.raises(TemporaryFailureError):

@@ -12,6 +12,8 @@ from vott_trainer.annotations.model import Box, Entries, Fault, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
 from vott_trainer.urls import is_http
 
+LARGEST_ID = (1 << 53) - 1  # what every JSON reader knows exactly (RFC 8259)
+
 
 def is_one(document: Any) -> bool:
     """Return whether a JSON document is in COCO's format."""
@@ -65,7 +67,10 @@ def _place(what: str, item: Any, count: int) -> str:
 
 
 def _id(item: Any, name: str) -> int | str:
-    return json_file.part(item, name, int | str, "a number or text")  # type: ignore[arg-type]
+    found: int | str = json_file.part(item, name, int | str, "a number or text")  # type: ignore[arg-type]
+    if isinstance(found, int) and abs(found) > LARGEST_ID:  # beyond, numbers can be chosen that a dict takes for one
+        raise Fault(f"expected {name} to be at most {LARGEST_ID}, found {excerpt(found)}")
+    return found
 
 
 def _known(found: dict[int | str, str], key: int | str, what: str) -> str:

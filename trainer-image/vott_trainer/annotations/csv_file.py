@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from vott_trainer.annotations.links import Links
-from vott_trainer.annotations.model import Box, Entries, Fault, Row
+from vott_trainer.annotations.model import MOST_ENTRIES, Box, Entries, Fault, Row, TooMuch
 from vott_trainer.annotations.values import box, box_of_corners, excerpt, label, number
 from vott_trainer.urls import is_http
 
@@ -37,6 +37,7 @@ def entries(path: Path, kind: str | None, links: Links) -> Entries:
 
     Raises:
         Fault: there is no header where one must be.
+        TooMuch: there are more lines than a training takes.
     """
     resolve = functools.lru_cache(links.resolve)  # the lines of one image follow each other
     with path.open("rb") as file:
@@ -45,6 +46,8 @@ def entries(path: Path, kind: str | None, links: Links) -> Entries:
         kind = kind or told
         columns, first = Columns.of(KINDS[kind], separator), True
         for count, line in enumerate(_lines(file), start=1):
+            if count > MOST_ENTRIES:
+                raise TooMuch(f"has more than {MOST_ENTRIES:,} lines")
             try:
                 fields = _fields(line, separator)
                 if fields and first and (kind == WITH_HEADER or looks_like_header(fields)):

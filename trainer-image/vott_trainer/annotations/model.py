@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 
 from vott_trainer.findings import Finding
 
+MOST_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
+MOST_BOXES = 10_000  # on an image
+MOST_CLASSES = 10_000
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -54,6 +58,10 @@ class Fault(ValueError):  # noqa: N818 - yielded more often than raised
 
     A dialect yields the fault of one entry, and raises the one that makes the whole file unreadable.
     """
+
+
+class TooMuch(Fault):
+    """The file is sound and larger than what a training takes."""
 
 
 Entries = Iterable[tuple[str, Row | Fault]]

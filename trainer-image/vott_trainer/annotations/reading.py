@@ -8,9 +8,19 @@ from typing import Any, Literal
 
 from vott_trainer.annotations import coco, csv_file, json_file, vott_json
 from vott_trainer.annotations.links import Links
-from vott_trainer.annotations.model import AnnotatedImage, Annotations, Entries, Fault, Row
+from vott_trainer.annotations.model import (
+    MOST_BOXES,
+    MOST_CLASSES,
+    MOST_ENTRIES,
+    AnnotatedImage,
+    Annotations,
+    Entries,
+    Fault,
+    Row,
+    TooMuch,
+)
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import MOST_LISTED, Finding, shortened
+from vott_trainer.findings import Finding, Findings
 from vott_trainer.urls import redact
 
 Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
@@ -43,8 +53,8 @@ def read(
         images_url: where relative paths begin from instead, itself a URL or a path from there.
 
     Raises:
-        BadAnnotationsError: the file is of another kind, more than a tenth of the entries can't be used, or none says what is
-            to be seen; names the file and the first faulty places.
+        BadAnnotationsError: the file is of another kind or larger than the limits, more than a tenth of the entries can't be used, or
+            none says what is to be seen; names the file and the first faulty places.
     """
     head = _head(path)
     if other := next((words for start, words in OTHER_FILES.items() if head.startswith(start)), None):
@@ -53,6 +63,8 @@ def read(
     try:
         for place, found in _entries(path, annotation_format, Links.of(annotations_url, images_url)):
             gathered.add(place, found)
+    except TooMuch as fault:
+        raise BadAnnotationsError(f"{name} {fault}. Train on a part of it, and send the message again.") from fault
     except Fault as fault:
         raise BadAnnotationsError(
             f"{name} {redact(str(fault))}. Correct the file, or name its format in the parameter annotationFormat, "
@@ -94,50 +106,61 @@ class _Gathered:
 
     name: str
     images: dict[str, AnnotatedImage] = field(default_factory=dict)
-    faults: list[Finding] = field(default_factory=list)
-    faulty: int = 0
+    labels: set[str] = field(default_factory=set)
+    faults: Findings = field(default_factory=Findings)
     total: int = 0
 
     def add(self, place: str, found: Row | Fault) -> None:
         self.total += 1
+        if self.total > MOST_ENTRIES:
+            raise TooMuch(f"has more than {MOST_ENTRIES:,} entries")
         try:
             if isinstance(found, Fault):
                 raise found
             self._add(found)
+        except TooMuch:
+            raise
         except Fault as fault:
-            self.faulty += 1
-            if len(self.faults) < MOST_LISTED:
-                self.faults.append(Finding("line", f"{self.name} {place}", redact(str(fault))))
+            self.faults.add(Finding("line", f"{self.name} {place}", redact(str(fault))))
+            if len(self.faults) > droppable(MOST_ENTRIES):  # whatever follows
+                raise BadAnnotationsError(self._too_many()) from fault
 
     def _add(self, row: Row) -> None:
         image = self.images.get(row.url) or AnnotatedImage(row.url, label=row.label, size=row.size)
         if row.label and image.label and row.label != image.label:
             raise Fault(f"expected one class for each image, found {row.label!r} after {image.label!r}")
+        if row.box and len(image.boxes) == MOST_BOXES:
+            raise Fault(f"expected at most {MOST_BOXES:,} boxes on an image, found more")
         if row.label and not image.label:
             image = replace(image, label=row.label)
         if row.box:
             image.boxes.append(row.box)
         self.images[row.url] = image
+        self._know(row.box.label if row.box else row.label)
+
+    def _know(self, label: str | None) -> None:
+        self.labels.update([label] if label else [])
+        if len(self.labels) > MOST_CLASSES:
+            raise TooMuch(f"has more than {MOST_CLASSES:,} classes")
 
     def annotations(self) -> Annotations:
         """Return what was gathered, unless that is too little."""
-        if self.faulty > droppable(self.total):
+        if len(self.faults) > droppable(self.total):
             raise BadAnnotationsError(self._too_many())
-        images = list(self.images.values())
-        labels = {box.label for image in images for box in image.boxes} | {i.label for i in images if i.label}
-        if not labels:
+        if not self.labels:
             raise BadAnnotationsError(
                 f"{self.name} holds no annotated object: expected lines of url,x,y,width,height,class or one of the other "
                 "formats of docs/annotations.md. Annotate some images, export again and send the message again."
             )
-        return Annotations(images, sorted(labels), shortened(self.faults, self.faulty))
+        return Annotations(list(self.images.values()), sorted(self.labels), self.faults.listed())
 
     def _too_many(self) -> str:
-        first = "; ".join(f"{fault.where}: {fault.what}" for fault in itertools.islice(self.faults, MOST_NAMED))
-        if self.faulty == 1:
-            unit = self.faults[0].where.removeprefix(self.name).split()[0]
+        faults, faulty = self.faults.listed(), len(self.faults)
+        first = "; ".join(f"{fault.where}: {fault.what}" for fault in itertools.islice(faults, MOST_NAMED))
+        if faulty == 1:
+            unit = faults[0].where.removeprefix(self.name).split()[0]
             return f"{first}. Correct the {unit} and send the message again."
         return (
-            f"{first}{'; …' if self.faulty > MOST_NAMED else ''}. {self.faulty} of {self.total} entries can't be used, "
+            f"{first}{'; …' if faulty > MOST_NAMED else ''}. {faulty} of {self.total} entries can't be used, "
             f"at most {droppable(self.total)} may be left out. Correct them and send the message again."
         )

@@ -11,6 +11,8 @@ from vott_trainer.urls import redact_url
 FARTHEST = 1e7  # pixels; no image is larger, and sums stay exact
 LONGEST_LABEL = 200  # characters
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of surrogate pairs, line separators
+# They turn the text that follows around, where a name is shown among others (https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing).
+_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def number(name: str, value: Any) -> float:
@@ -50,7 +52,10 @@ def label(value: Any) -> str:
 
 def is_text(value: str) -> bool:
     """Return whether `value` fits into one line of UTF-8 text."""
-    return value.isprintable() or not any(unicodedata.category(character) in _NO_TEXT for character in value)
+    return value.isprintable() or not any(
+        unicodedata.category(character) in _NO_TEXT or unicodedata.bidirectional(character) in _TURNING
+        for character in value
+    )
 
 
 def box(x: float, y: float, width: float, height: float, name: str) -> Box:

@@ -72,7 +72,7 @@ class Batches:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Step]:
         """Yield the steps of one epoch, without the first `start` ones; the next ones are made meanwhile."""
-        order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 - no secret
+        order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 # nosec B311 # no secret
         chunks = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
         steps = self._steps(epoch, chunks[start:])
         # Where the network itself needs the CPU, a thread of our own beside it only takes it away.
@@ -96,7 +96,7 @@ class Batches:
         return Step(items, seeds, [self._part(items[at : at + size], seeds[at : at + size]) for at in starts], wanted)
 
     def _part(self, items: Sequence[Item], seeds: Sequence[str]) -> tuple[Batch, int]:
-        batch = self._plugin.batch(items, [random.Random(seed) for seed in seeds])  # noqa: S311 - variation, no secret
+        batch = self._plugin.batch(items, [random.Random(seed) for seed in seeds])  # noqa: S311 # nosec B311 # variation, no secret
         return each_tensor(batch, Tensor.pin_memory) if self._pin else batch, len(items)
 
 

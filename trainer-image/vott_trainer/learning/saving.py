@@ -5,7 +5,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from pickle import UnpicklingError
+from pickle import UnpicklingError  # nosec B403 # an exception of torch.load(weights_only=True); nothing is unpickled
 
 from vott_trainer.checkpoints import Checkpoint, Reached
 from vott_trainer.learning import group

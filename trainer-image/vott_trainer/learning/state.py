@@ -116,8 +116,15 @@ def write(saved: Saved, path: Path) -> None:
 
 
 def read(path: Path) -> Saved:
-    """Return what `write` wrote; only tensors and plain values are read, never code."""
-    saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
+    """Return what `write` wrote; only tensors and plain values are read, never code.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    try:
+        saved: Saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or hostile file makes of the reader
+        raise ValueError(f"no saved training ({type(error).__name__})") from error
     return saved
 
 

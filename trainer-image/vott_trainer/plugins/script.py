@@ -1,7 +1,7 @@
 """The first VoTT-train's plugins: a program of its own, which fetches, trains, reports and uploads by itself.
 
 Its contract: `plugin.py --annotations URL --model URL --status URL` in an empty working directory, exit code 0 is success. Beyond it,
-environment VOTT_PARAMETERS holds the message's parameters as a JSON object.
+environment VOTT_PARAMETERS holds the message's parameters as a JSON object. It gets the links of its message, and not the identity of its pod.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from vott_trainer import sandbox
 from vott_trainer.errors import TrainerError, UsageError
 from vott_trainer.evaluation import Prediction
 from vott_trainer.interruption import Interruption
@@ -31,6 +32,7 @@ KEPT_LINES = 10  # of what it wrote to its standard error, for the error message
 LOOK_SECONDS = 0.2
 LONGEST_LINE = 1 << 20  # characters that are looked through for credentials
 SHOWN_OF_LINE = 10_000
+TOLD = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")  # of the trainer's own variables
 FINAL = (64, 65, 66, 73)  # exit codes that say that trying again is in vain (docs/trainer-contract.md)
 
 
@@ -63,6 +65,7 @@ class Script:
 
         Raises:
             ScriptError: it ended with another exit code than 0; the message ends with what it wrote last to its standard error.
+            BrokenPluginError: there are credentials in this pod, and no way to keep them from it.
             InterruptedTrainingError: SIGTERM came, was passed on, and the script has ended since.
         """
         log.info("%s", self.note)
@@ -85,17 +88,20 @@ class Script:
 
 def _environment(parameters: ScriptParameters) -> dict[str, str]:
     given: dict[str, Any] = parameters.model_dump(mode="json")
-    return {**os.environ, "VOTT_PARAMETERS": json.dumps(given)}
+    environment = sandbox.environment_without_own(os.environ)
+    environment.pop("PYTHONSAFEPATH", None)  # modules that lie beside it may be imported
+    return (
+        environment
+        | {name: os.environ[name] for name in TOLD if name in os.environ}
+        | {"VOTT_PARAMETERS": json.dumps(given)}
+    )
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], interruption: Interruption) -> tuple[int, str]:
     """Return the exit code (minus the signal's number) and the last lines of standard error."""
     last = deque[str](maxlen=KEPT_LINES)
     interruption.defer()  # before it starts: once it runs, it has something to save
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
-    )  # fmt: skip
+    process = sandbox.started(lambda: _start(command, folder, environment))
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [_reader(process.stdout, sys.stdout, None), _reader(process.stderr, sys.stderr, last)]
@@ -103,6 +109,13 @@ def _run(command: list[str], folder: Path, environment: dict[str, str], interrup
     for reader in readers:
         reader.join(timeout=5)  # a program that the script left behind may hold them open
     return code, "\n".join(last)
+
+
+def _start(command: list[str], folder: Path, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True,
+    )  # fmt: skip
 
 
 def _wait(process: "subprocess.Popen[str]", interruption: Interruption) -> int:

@@ -16,7 +16,7 @@ def write_card(path: Path, result: Result) -> None:
     """Write the model card of `result`; the files of the model lie beside it."""
     environment = Environment(
         loader=PackageLoader("vott_trainer.report"),
-        autoescape=False,  # noqa: S701 - Markdown: `finalize` escapes
+        autoescape=False,  # noqa: S701 # nosec B701 # Markdown: `finalize` escapes
         finalize=escape,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -11,10 +11,13 @@ from urllib.parse import quote
 from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError, ResourceNotFoundError
 from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings, ExponentialRetry
 
+from vott_guard.client import TooLargeError
 from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidParametersError, InvalidURLError
-from vott_trainer.stores.base import StoredObject, written_whole
-from vott_trainer.stores.words import NEW_LINK, UPLOAD, content_type, explained, not_what_was_sent
+from vott_trainer.outgoing import refusal_of
+from vott_trainer.stores.azure_transport import guarded_transport
+from vott_trainer.stores.base import LARGEST, StoredObject, written_whole
+from vott_trainer.stores.words import NEW_LINK, UPLOAD, content_type, explained, not_what_was_sent, too_large
 from vott_trainer.urls import redact_url
 
 log = logging.getLogger(__name__)
@@ -50,7 +53,10 @@ class AzureStore:
         with self._in_words("Reading", redact_url(blob.url)):
             try:
                 with written_whole(file) as target:
-                    blob.download_blob(validate_content=True, max_concurrency=CONCURRENCY).readinto(target)
+                    found = blob.download_blob(validate_content=True, max_concurrency=CONCURRENCY)
+                    if found.size > LARGEST:
+                        raise TooLargeError
+                    found.readinto(target)
             except ResourceNotFoundError:
                 return False
         return True
@@ -73,19 +79,29 @@ class AzureStore:
     @contextlib.contextmanager
     def _in_words(self, doing: str, shown: str) -> Iterator[None]:
         try:
-            yield
+            with refusal_of(f"{doing} {shown} is not allowed"):
+                yield
+        except TooLargeError as error:
+            raise too_large(shown) from error
         except AzureError as error:
             status = error.status_code if isinstance(error, HttpResponseError) else None
             raise explained(doing, shown, status, getattr(error, "error_code", None) or "", self.remedy) from error
 
 
-def below_url(base: str, query: str = "", credential: Any = None, remedy: str = NEW_LINK) -> AzureStore:
+def by_link(base: str, query: str) -> AzureStore:
+    """Return the store below a URL (without query) that a message names with its SAS: anybody's, held to the administrator's rules."""
+    return below_url(base, query, transport=guarded_transport())
+
+
+def below_url(
+    base: str, query: str = "", credential: Any = None, remedy: str = NEW_LINK, **transport: Any
+) -> AzureStore:
     """Return the store below a URL (without query, percent-encoded), opened by a SAS or an Azure credential."""
 
     def blob(name: str) -> BlobClient:
         url = f"{base}/{quote(name)}"
         try:
-            return BlobClient.from_blob_url(f"{url}?{query}", credential=credential, retry_policy=retries())
+            return BlobClient.from_blob_url(f"{url}?{query}", credential=credential, **_options(), **transport)
         except ValueError as error:
             raise InvalidURLError(
                 f"--model: {redact_url(url)} names no container. Use https://ACCOUNT.blob.core.windows.net/CONTAINER?SAS."
@@ -113,14 +129,15 @@ def account_of(connection_string: str) -> BlobServiceClient:
         InvalidParametersError: it is none.
     """
     try:
-        return BlobServiceClient.from_connection_string(connection_string, retry_policy=retries())
+        return BlobServiceClient.from_connection_string(connection_string, **_options())
     except ValueError as error:  # its text may hold parts of the key
         raise InvalidParametersError("AZURE_STORAGE_CONNECTION_STRING is not a storage connection string.") from error
 
 
-def retries() -> ExponentialRetry:
-    """Return how often a request is tried again: about half a minute in all."""
-    return ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5)
+def _options() -> dict[str, Any]:
+    """Return what holds for every client: half a minute of retries in all, and no redirects, which would be signed for, too."""
+    retries = ExponentialRetry(initial_backoff=1, increment_base=2, retry_total=5)
+    return {"retry_policy": retries, "permit_redirects": False}
 
 
 def _send(file: Path, blob: BlobClient, md5: bytes) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+LARGEST = 64 << 30  # bytes that are read from a store; what it offers beyond is no model
+
 
 @dataclass(frozen=True)
 class StoredObject:
@@ -19,7 +21,8 @@ class StoredObject:
 class Store(Protocol):
     """A container, bucket or folder with a prefix; or a link, which takes one object.
 
-    All methods raise UploadRefusedError where the store refuses, and TemporaryFailureError where it does not answer after all attempts.
+    All methods raise UploadRefusedError where the store refuses, TemporaryFailureError where it does not answer after all attempts, and
+    AddressRefusedError where a link of a message's leads to where the administrator's rules do not allow.
     """
 
     @property

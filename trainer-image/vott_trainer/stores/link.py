@@ -2,21 +2,26 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 import requests
 
+from vott_guard.client import TooLargeError, chunks, read
 from vott_trainer.archive import digests
+from vott_trainer.outgoing import Session, refusal_of
 from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
-from vott_trainer.stores.base import StoredObject, written_whole
-from vott_trainer.stores.words import UPLOAD, explained, not_what_was_sent
+from vott_trainer.stores.base import LARGEST, StoredObject, written_whole
+from vott_trainer.stores.words import UPLOAD, explained, not_what_was_sent, too_large
 from vott_trainer.urls import redact_url
 
+SECONDS = 7200.0  # for the whole object: 5 GiB, the most that a link takes at Amazon, at 0.7 MiB/s
 TIMEOUT = (10.0, 300.0)  # seconds to connect, seconds between two bytes
-CHUNK = 1 << 20
+ERROR_BYTES = 1 << 16  # of a refusal are read
 _MD5 = re.compile("[0-9a-f]{32}")
 _S3_SIGNATURES = {"X-Amz-Signature", "AWSAccessKeyId"}
 
@@ -27,6 +32,7 @@ class LinkStore:
 
     url: str = field(repr=False)
     backoff: Backoff = field(default=Backoff(), repr=False)
+    session: Session = field(default_factory=lambda: Session(SECONDS), repr=False, compare=False)
 
     @property
     def shown(self) -> str:
@@ -71,17 +77,16 @@ class LinkStore:
             return self._md5(answer)
 
     def _get_once(self, file: Path) -> bool:
-        with self._answer("GET", stream=True) as answer, contextlib.suppress(_NothingThereError):
+        with self._answer("GET") as answer, contextlib.suppress(_NothingThereError):
             _check(answer)
             with written_whole(file) as target:
-                for chunk in answer.iter_content(CHUNK):
-                    target.write(chunk)
+                target.writelines(chunks(answer, LARGEST))
             return True
         return False
 
     def _version_once(self) -> str | None:
         """Not by HEAD, for which such links are seldom signed; the body is left where it is."""
-        with self._answer("GET", stream=True) as answer, contextlib.suppress(_NothingThereError):
+        with self._answer("GET") as answer, contextlib.suppress(_NothingThereError):
             _check(answer)
             return " ".join(answer.headers.get(name, "") for name in ("ETag", "Last-Modified")).strip()
         return None
@@ -102,18 +107,24 @@ class LinkStore:
         return etag if signed_by_s3 and encryption == "AES256" and not customer and _MD5.fullmatch(etag) else None
 
     @contextlib.contextmanager
-    def _answer(self, method: str, **options: object) -> Iterator[requests.Response]:
+    def _answer(self, method: str, data: BinaryIO | None = None) -> Iterator[requests.Response]:
         """A redirect is not followed: it would turn the PUT into a GET, or go where nobody named."""
+        options: dict[str, Any] = {"timeout": TIMEOUT, "allow_redirects": False, "stream": True}
+        start = time.monotonic()
         try:
-            with requests.request(method, self.url, timeout=TIMEOUT, allow_redirects=False, **options) as answer:  # type: ignore[arg-type]
+            with self.session.request(method, self.url, data=data, **options) as answer:
                 yield answer
         except requests.RequestException as error:
-            raise _RefusedError(None, passing=True) from error
+            in_time = time.monotonic() - start < self.session.seconds  # else another attempt would not be quicker
+            raise _RefusedError(None, passing=in_time) from error
 
     @contextlib.contextmanager
     def _in_words(self, doing: str) -> Iterator[None]:
         try:
-            yield
+            with refusal_of(f"{doing} {self.shown} is not allowed"):
+                yield
+        except TooLargeError as error:
+            raise too_large(self.shown) from error
         except _RefusedError as error:
             raise explained(doing, self.shown, error.status, error.code) from error
 
@@ -138,5 +149,9 @@ def _check(answer: requests.Response) -> None:
 
 def _code(answer: requests.Response) -> str:
     """Return the store's own word for why, as S3 and its like put it into XML."""
-    word = answer.text.partition("<Code>")[2].partition("</Code>")[0]
+    try:
+        text = read(answer, ERROR_BYTES).decode(errors="replace")
+    except (TooLargeError, requests.RequestException):
+        return ""
+    word = text.partition("<Code>")[2].partition("</Code>")[0]
     return word if word.isalnum() and len(word) < 50 else ""

@@ -1,4 +1,8 @@
-"""Objects in an S3 bucket: Amazon's, or that of a server that speaks the same protocol, such as MinIO."""
+"""Objects in an S3 bucket: Amazon's, or that of a server that speaks the same protocol, such as MinIO.
+
+The client is not held to the rules for messages' URLs (vott_trainer.outgoing), and need not be: it asks Amazon's hosts or the
+administrator's own server, and no bucket but those that he has listed (s3_place.py).
+"""
 
 import contextlib
 import logging

@@ -46,7 +46,7 @@ def _on_server(server: str, scheme: str, url: str, path: str, region: str) -> Pl
     host = parts.netloc.lower()
     if parts.scheme != scheme or not (host == server.lower() or host.endswith(f".{server.lower()}")):
         return None
-    return _on_host(host.removesuffix(server.lower()).rstrip("."), url, path, region)
+    return _on_host(host.removesuffix(server.lower()).removesuffix("."), url, path, region)
 
 
 def _on_host(bucket_in_host: str, url: str, path: str, region: str) -> Place:

@@ -49,6 +49,13 @@ def explained(doing: str, shown: str, status: int | None, code: str = "", remedy
     )
 
 
+def too_large(shown: str) -> UploadRefusedError:
+    """Return the error for an answer that nobody who means well would give."""
+    return UploadRefusedError(
+        f"What {shown} holds or answers is too large. Check the link, then send the message again."
+    )
+
+
 def not_what_was_sent(shown: str) -> TemporaryFailureError:
     """Return the error for an object whose size or checksum is not that of what was sent."""
     return TemporaryFailureError(

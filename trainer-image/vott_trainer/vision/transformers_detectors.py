@@ -26,7 +26,7 @@ BACKBONE = {
     "patch_size": PATCH,
     "num_windows": WINDOWS,
     "out_features": ["stage3", "stage6", "stage9", "stage12"],
-    "use_mask_token": False,  # only pre-training knows it
+    "use_mask_token": False,  # nosec B105 # only pre-training knows it
 }
 
 

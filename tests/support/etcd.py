@@ -1,0 +1,41 @@
+"""Everything that etcd holds and held, read past the API server (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/)."""
+
+import base64
+import json
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import requests
+
+_ALL = {"key": base64.b64encode(b"\0").decode(), "range_end": base64.b64encode(b"\0").decode()}
+
+
+def history(address: str) -> Iterator[tuple[str, bytes]]:
+    """Yield key and value of every change, the first ones first, that is not compacted yet; a compaction comes every five minutes."""
+    last = _last_revision(address)
+    first: int | None = 1
+    while first is not None:
+        first = yield from _changes(address, first, last)
+
+
+def _last_revision(address: str) -> int:
+    answer = requests.post(f"{address}/v3/kv/range", json=_ALL | {"limit": "1"}, timeout=30)
+    answer.raise_for_status()
+    return int(answer.json()["header"]["revision"])
+
+
+def _changes(address: str, first: int, last: int) -> Generator[tuple[str, bytes], None, int | None]:
+    """Return the revision to begin with where older ones are gone."""
+    watch = {"create_request": _ALL | {"start_revision": str(first)}}
+    with requests.post(f"{address}/v3/watch", json=watch, stream=True, timeout=30) as response:
+        response.raise_for_status()
+        for line in response.iter_lines(chunk_size=None):
+            result: dict[str, Any] = json.loads(line)["result"]
+            if gone := int(result.get("compact_revision", 0)):
+                return gone
+            for event in result.get("events", []):
+                pair = event["kv"]
+                yield base64.b64decode(pair["key"]).decode(), base64.b64decode(pair.get("value", ""))
+                if int(pair["mod_revision"]) >= last:
+                    return None
+    return None

@@ -1,0 +1,142 @@
+"""Small files that would like to be large, slow or something else once they are opened."""
+
+import itertools
+import struct
+import zlib
+from collections.abc import Iterable
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+PLAIN = Image.new("RGB", (64, 48), "red")
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """An image as a file."""
+    image.save(file := BytesIO(), kind, **options)
+    return file.getvalue()
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    """One part of a PNG."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def _compressed_zeros(megabytes: int) -> bytes:
+    """What becomes of so many zeros, without ever having them all."""
+    packer, some = zlib.compressobj(1), bytes(1 << 20)
+    return b"".join([*(packer.compress(some) for _ in range(megabytes)), packer.flush()])
+
+
+FEW, MANY = _compressed_zeros(1), _compressed_zeros(500)
+
+
+def png(*chunks: bytes, size: tuple[int, int] = (8, 8), pixels: bytes = FEW) -> bytes:
+    """A grey PNG; its header may say anything."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + b"".join((header, *chunks, chunk(b"IDAT", pixels), chunk(b"IEND", b"")))
+
+
+def text(packed: bytes) -> bytes:
+    """A compressed comment."""
+    return chunk(b"zTXt", b"Comment\0\0" + packed)
+
+
+def profile(packed: bytes) -> bytes:
+    """A compressed colour profile."""
+    return chunk(b"iCCP", b"colours\0\0" + packed)
+
+
+def tiff_directory(entries: Iterable[tuple[int, int, int, int]], following: int = 0) -> bytes:
+    """A TIFF's header and its first directory, of tag, type, count and value (or where the values lie)."""
+    rows = [struct.pack("<HHII", *entry) for entry in entries]
+    return b"II*\0" + struct.pack("<IH", 8, len(rows)) + b"".join(rows) + struct.pack("<I", following)
+
+
+def tiff(width: int = 8, height: int = 8, *more: tuple[int, int, int, int], offset: int = 1 << 30) -> bytes:
+    """A grey TIFF whose pixels lie where it has none."""
+    known = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    strips = [(273, 4, 1, offset), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, width * height & 0xFFFFFFFF)]
+    return tiff_directory(sorted([*known, *strips, *more]))
+
+
+def shared_values(tags: int, size: int) -> bytes:
+    """A TIFF's directory, each tag of which says that all the bytes of the file are its own."""
+    entries = [(number, 7, size, 8) for number in range(0x9000, 0x9000 + tags)]
+    return tiff_directory(entries) + bytes(size)
+
+
+def gif(screen: int, frame: int) -> bytes:
+    """A GIF whose frame is of another size than its screen."""
+    start = b"GIF89a" + struct.pack("<HHBBB", screen, screen, 0x80, 0, 0) + bytes(6)
+    return start + b"," + struct.pack("<HHHHB", 0, 0, frame, frame, 0) + b"\x02\x02\x4c\x01\x00;"
+
+
+def webp(side: int) -> bytes:
+    """The header of an animation on a canvas of that size, and one still picture."""
+    canvas = b"VP8X" + struct.pack("<IBxxx", 10, 2) + 2 * (side - 1).to_bytes(3, "little")
+    content = b"WEBP" + canvas + saved(PLAIN, "WEBP")[12:]
+    return b"RIFF" + struct.pack("<I", len(content)) + content
+
+
+def jpeg(side: int) -> bytes:
+    """A JPEG whose header says another size."""
+    content = saved(PLAIN, "JPEG")
+    place = content.index(b"\xff\xc0") + 5
+    return content[:place] + struct.pack(">HH", side, side) + content[place + 4 :]
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG that says the same again and again."""
+    content = saved(Image.new("L", (64, 64)), "JPEG", progressive=True)
+    places = [place for place in range(len(content)) if content.startswith(b"\xff\xda", place)]
+    first, second = itertools.islice(places, 1, 3)
+    return content[:second] + content[first:second] * count + content[second:]
+
+
+def bmp(side: int) -> bytes:
+    """A BMP's header alone."""
+    return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\nshowpage\n"
+NONE = "not an image, or a truncated one"
+LARGE = "more than 100,000,000 pixels"
+REFUSED = {
+    "PNG of 50,000 x 50,000": (png(size=(50_000, 50_000)), LARGE),
+    "PNG that is a little too large": (png(size=(10_001, 10_000)), LARGE),
+    "JPEG of 65,500 x 65,500": (jpeg(65_500), LARGE),
+    "GIF with a frame larger than its screen": (gif(1, 65_000), LARGE),
+    "GIF with a larger screen": (gif(65_000, 1), LARGE),
+    "WebP with a large canvas": (webp(1 << 14), LARGE),
+    "TIFF of 60,000 x 60,000": (tiff(60_000, 60_000), LARGE),
+    "TIFF of 4,000,000,000 x 1": (tiff(4_000_000_000, 1), LARGE),
+    "BMP of 60,000 x 60,000": (bmp(60_000), LARGE),
+    "JPEG of 5,000 scans": (scans(5000), "a JPEG of more than 100 scans"),
+    "comment of 500 MiB": (png(text(MANY)), NONE),
+    "200 comments of 1 MiB": (png(*[text(FEW)] * 200), NONE),
+    "colour profile of 500 MiB": (png(profile(MANY)), NONE),
+    "tags that share their values": (shared_values(2000, 1 << 20), NONE),
+    "pixels beyond the end": (tiff(), NONE),
+    "BMP without pixels": (bmp(9000), NONE),
+    "chunk that is longer than the file": (png()[:33] + struct.pack(">I", 1 << 31) + b"IDAT" + bytes(99), NONE),
+    "PostScript": (POSTSCRIPT, NONE),
+    "PDF": (b"%PDF-1.7\n1 0 obj << /OpenAction << /S /Launch /F (touch) >> >>", NONE),
+    "SVG with entities": (b'<!DOCTYPE s [<!ENTITY a "&b;&b;"><!ENTITY b "&a;&a;">]><svg>&a;</svg>', NONE),
+    "icon": (saved(PLAIN, "ICO"), NONE),
+    "nothing at all": (b"", NONE),
+}
+"""Content and the reason of its finding, by what it is."""
+
+PAGES = [Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in range(200)]
+EXIF_OF_MANY_TAGS = b"Exif\0\0" + shared_values(2000, 20_000)
+ACCEPTED = {
+    **{f"{kind} of 200 frames": saved(PAGES[0], kind, save_all=True, append_images=PAGES[1:]) for kind in ("GIF", "PNG", "WEBP", "TIFF")},
+    "PNG with more pixels than it says": png(pixels=MANY),
+    "EXIF tags that share their values": saved(PLAIN, "JPEG", exif=EXIF_OF_MANY_TAGS),
+    "TIFF whose directory follows itself": saved(PLAIN, "TIFF").replace(bytes(4), struct.pack("<I", 8), 0),
+    "ten comments of 1 MiB": png(*[text(FEW)] * 10),
+    "JPEG of ten scans": scans(4),
+}  # fmt: skip
+"""What is shown as any other image."""
