@@ -29,6 +29,8 @@ _NEVER = _table(
         "fe80::/10": "link-local, where clouds have their metadata service",
         "fd00:ec2::/32": "a cloud's metadata service",
         "fd20:ce::/32": "a cloud's metadata service",
+        "fd00:c1::a9fe:a9fe/128": "a cloud's metadata service",
+        "fd00:42::42/128": "a cloud's metadata service",
         "ff00::/8": "multicast",
     }
 )
@@ -57,6 +59,9 @@ _NOT_PUBLIC = _table(
 )
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # https://www.rfc-editor.org/rfc/rfc6052
+_LOCAL_NAT64 = ipaddress.ip_network(
+    "64:ff9b:1::/48"
+)  # https://www.rfc-editor.org/rfc/rfc8215; mostly with prefixes of 96 bits
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
 _IPV4_TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")  # https://www.rfc-editor.org/rfc/rfc2765
 _ISATAP = (0x00005EFE, 0x02005EFE)  # https://www.rfc-editor.org/rfc/rfc5214, section 6.1
@@ -80,6 +85,14 @@ def parse(text: str) -> IPAddress | None:
 def why_never(address: IPAddress) -> str | None:
     """Return the kind of an address that nobody may be sent to, be it within another one; else None."""
     return next((kind for one in (address, *embedded(address)) if (kind := _kind(one, _NEVER))), None)
+
+
+def why_never_all(network: IPNetwork) -> str | None:
+    """Return the kind of a network in which every address is one that nobody may be sent to; else None."""
+    return next(
+        (kind for never, kind in _NEVER if network.version == never.version and network.subnet_of(never)),  # type: ignore[arg-type]
+        None,
+    )
 
 
 def why_not_public(address: IPAddress) -> str | None:
@@ -107,7 +120,7 @@ def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
         yield address.sixtofour
     if address.teredo:
         yield from address.teredo
-    if (number >> 32) & 0xFFFFFFFF in _ISATAP:
+    if (number >> 32) & 0xFFFFFFFF in _ISATAP or address in _LOCAL_NAT64:
         yield ipaddress.IPv4Address(number & 0xFFFFFFFF)
 
 

@@ -4,6 +4,7 @@ The rules are asked about the very address that a connection goes to, in the sam
 the connection gains nothing.
 """
 
+import os
 import socket
 import ssl
 import time
@@ -23,6 +24,7 @@ from vott_guard.rules import RefusedError, Rules
 
 CHUNK = 1 << 16
 REDIRECTS = 5
+MOST_ADDRESSES = 8  # of one name that are tried; all are checked
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
@@ -33,13 +35,15 @@ class TooLargeError(Exception):
 class GuardedSession(requests.Session):
     """A session that goes only where the rules allow, for at most `seconds` a request, and takes no proxy from the environment.
 
-    Its methods raise RefusedError, beside what `requests` raises. `verify` as in `requests`. May be used from several threads.
+    Its methods raise RefusedError, beside what `requests` raises. Certificates are those that REQUESTS_CA_BUNDLE names, else the usual ones.
+    May be used from several threads.
     """
 
     def __init__(self, rules: Rules, *, seconds: float, workers: int = 10) -> None:
         super().__init__()
         self.rules = rules
         self.trust_env = False
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True  # no way around the rules
         self.max_redirects = REDIRECTS
         self.headers["Accept-Encoding"] = "identity"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -144,27 +148,34 @@ class _Guarded(HTTPConnection):
     seconds: float
 
     def _new_conn(self) -> socket.socket:
-        last: Exception = OSError("it has no address")
-        for family, kind, protocol, _, address in self._addresses():
+        """Connect to one of the host's addresses; the time to connect is for all of them together."""
+        end = time.monotonic() + (self.timeout or self.seconds)
+        failure: Exception = NewConnectionError(self, "no connection (the name has no address)")
+        for family, kind, protocol, _, address in self._addresses()[:MOST_ADDRESSES]:
             sock = _TimedSocket(family, kind, protocol)
             try:
-                sock.settimeout(self.timeout)
-                for option in self.socket_options or ():
-                    sock.setsockopt(*option)
-                sock.connect(address)
-                self.rules.check_address(self.host, sock.getpeername()[0])
+                self._connect(sock, address, end)
             except TimeoutError:
-                last = ConnectTimeoutError(self, f"no connection within {self.timeout} seconds")
-                sock.close()
+                failure = ConnectTimeoutError(self, f"no connection within {self.timeout} seconds")
             except OSError as error:
-                last = NewConnectionError(self, f"no connection ({error.strerror})")
-                sock.close()
+                failure = NewConnectionError(self, f"no connection ({error.strerror})")
             except RefusedError:
                 sock.close()
                 raise
             else:
                 return sock
-        raise last
+            sock.close()
+        raise failure
+
+    def _connect(self, sock: socket.socket, address: Any, end: float) -> None:
+        for option in self.socket_options or ():
+            sock.setsockopt(*option)
+        if (left := end - time.monotonic()) <= 0:
+            raise TimeoutError
+        sock.settimeout(left)
+        sock.connect(address)
+        sock.settimeout(self.timeout)  # what follows has its own time
+        self.rules.check_address(self.host, sock.getpeername()[0])
 
     def _addresses(self) -> list[Any]:
         """Look the host up once; that one of its addresses is not allowed is reason enough to trust none of them."""

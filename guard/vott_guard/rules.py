@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from vott_guard.addresses import IPAddress, IPNetwork, is_in, parse, why_never, why_not_public
+from vott_guard.addresses import IPAddress, IPNetwork, is_in, parse, why_never, why_never_all, why_not_public
 
 T = TypeVar("T")
 
@@ -157,9 +157,12 @@ def host_pattern(text: str) -> str:
 def network(text: str) -> IPNetwork:
     """Return an entry of `networks`; raise ValueError with a sentence for what is none."""
     try:
-        return ipaddress.ip_network(text.strip())
+        found = ipaddress.ip_network(text.strip())
     except ValueError as error:
         raise ValueError(f"{text!r} is no network ({error}): write 10.1.2.0/24 or one address, 10.1.2.3") from None
+    if kind := why_never_all(found):
+        raise ValueError(f"{text!r} can't be allowed: its addresses are {kind}")
+    return found
 
 
 def _parts(url: str) -> SplitResult:

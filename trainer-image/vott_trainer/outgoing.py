@@ -27,8 +27,6 @@ class Session(GuardedSession):
     def __init__(self, seconds: float, workers: int = 10) -> None:
         super().__init__(rules(), seconds=seconds, workers=workers)
         self.seconds = seconds
-        # A guarded session asks the environment for nothing; certificates are no way around the rules.
-        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
 
 
 def rules(environment: Mapping[str, str] | None = None) -> Rules:

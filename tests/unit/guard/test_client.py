@@ -17,8 +17,9 @@ import pytest
 import requests
 
 from localcluster.pki import Authority
+from localcluster.ports import free_ports
 from tests.unit.guard.servers import answer, says, server
-from vott_guard.client import GuardedSession, TooLargeError, chunks, read
+from vott_guard.client import GuardedSession, TooLargeError, _TimedSocket, chunks, read
 from vott_guard.rules import RefusedError, Rules
 
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")))
@@ -126,6 +127,33 @@ def test_a_listed_host_may_be_inside(names: Names) -> None:
         names["store.cluster.local"] = [["127.0.0.1"]]
         rules = Rules(allow_http=True, hosts=("store.cluster.local",))
         assert session(rules).get(f"http://store.cluster.local:{port}/").ok
+
+
+def test_the_time_to_connect_is_for_all_addresses_of_a_name(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a name with thousands of them would hold a thread for hours."""
+    times: list[float | None] = []
+
+    def never(self: socket.socket, _address: Any) -> None:
+        times.append(self.gettimeout())
+        time.sleep(0.05)
+        raise TimeoutError
+
+    monkeypatch.setattr(_TimedSocket, "connect", never, raising=False)
+    names["many.test"] = [[f"127.0.1.{number}" for number in range(1, 200)]]
+    with pytest.raises(requests.ConnectTimeout):
+        session().get("http://many.test:8080/", timeout=0.2)
+    given = [one for one in times if one is not None]
+    assert given == sorted(given, reverse=True)
+    assert len(given) <= 4  # 0.2 s at 0.05 s each
+
+
+def test_few_of_many_addresses_are_tried_and_all_are_checked(names: Names) -> None:
+    names["many.test"] = [[f"127.0.1.{number}" for number in range(1, 200)]]
+    with pytest.raises(requests.ConnectionError):
+        session().get(f"http://many.test:{free_ports(1)[0]}/")
+    names["many.test"] = [[*(f"127.0.1.{number}" for number in range(1, 200)), "169.254.169.254"]]
+    with pytest.raises(RefusedError):
+        session().get("http://many.test:8080/")
 
 
 def test_the_next_address_is_tried_where_the_first_does_not_answer(names: Names) -> None:
@@ -275,6 +303,12 @@ def test_certificates_are_checked(trust: Trust, names: Names) -> None:
         for one, host in ((session(), "store.test"), (session(verify=trust.bundle), "other.test")):
             with pytest.raises(requests.exceptions.SSLError):
                 one.get(f"https://{host}:{port}/")
+
+
+def test_the_environment_may_name_an_authority_of_ones_own(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", trust.bundle)
+    with server(says(answer(b"hello")), trust.tls) as port:
+        assert session().get(f"https://127.0.0.1:{port}/").ok
 
 
 def test_an_upload_that_nobody_reads_ends_in_time() -> None:

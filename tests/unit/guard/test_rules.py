@@ -33,6 +33,9 @@ NEVER = [
     "ff02::1",
     "fd00:ec2::254",
     "fd20:ce::254",
+    "fd00:c1::a9fe:a9fe",  # Oracle
+    "fd00:42::42",  # Scaleway
+    "64:ff9b:1::a9fe:a9fe",  # a cluster's own NAT64
     "::ffff:169.254.169.254",  # mapped
     "::ffff:a9fe:a9fe",
     "::169.254.169.254",  # compatible
@@ -233,6 +236,9 @@ def test_rules_come_through_the_environment_unchanged() -> None:
     [
         ("VOTT_ALLOW_HTTP", "yes"),
         ("VOTT_ALLOWED_NETWORKS", "10.0.0.1/8"),
+        ("VOTT_ALLOWED_NETWORKS", "169.254.169.254"),
+        ("VOTT_ALLOWED_NETWORKS", "10.0.0.0/8,168.63.129.16/32"),
+        ("VOTT_ALLOWED_NETWORKS", "fe80::/16"),
         ("VOTT_ALLOWED_HOSTS", "https://store.test"),
         ("VOTT_ALLOWED_HOSTS", "10.0.0.1"),
         ("VOTT_ALLOWED_HOSTS", "*"),
