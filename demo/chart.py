@@ -1,5 +1,6 @@
 """The Helm chart, installed with Helm itself."""
 
+import ipaddress
 import json
 import os
 import shutil
@@ -7,15 +8,18 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from demo.errors import SetupError
 from demo.kubectl import Kubectl, KubectlError
+from demo.storage import Storage
 from localcluster.paths import STATE
 
 CHART = Path(__file__).parent.parent / "charts" / "vott-train"
 CRD = CHART / "crds" / "trainingjobs.yaml"
 RELEASE = "vott-train"
 TIMEOUT = "180s"
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,16 @@ class Release:
 
     def install(self, values: dict[str, Any]) -> None:
         """Install or upgrade, and wait until the operator is ready. Raises `SetupError` with what Helm said."""
+        kubectl = Kubectl(self.kubeconfig, self.namespace)
         try:  # Helm never changes a CustomResourceDefinition that is there
-            Kubectl(self.kubeconfig, self.namespace)("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
+            kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
+            self._ensure_namespace(kubectl)
         except KubectlError as error:
             raise SetupError(str(error)) from None
         self._helm(
             "upgrade",
             "--install",
             "--skip-crds",
-            "--create-namespace",
             self.name,
             str(CHART),
             "--values=-",
@@ -44,6 +49,12 @@ class Release:
             f"--timeout={TIMEOUT}",
             stdin=values,
         )
+
+    def _ensure_namespace(self, kubectl: Kubectl) -> None:
+        """Make a namespace that admits only pods without privileges; what is said of one that is there stays as it is."""
+        if not kubectl("get", "namespace", self.namespace, "--ignore-not-found", "--output=name"):
+            metadata = {"name": self.namespace, "labels": RESTRICTED}
+            kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def uninstall(self) -> None:
         """Remove the release; the CustomResourceDefinition stays, as Helm does it."""
@@ -57,16 +68,45 @@ class Release:
             raise SetupError(f"helm {args[0]} of {self.name} in namespace {self.namespace}: {result.stderr.strip()}")
 
 
-def values(connection_string: str, queue: str, operator_image: str, trainer_image: str) -> dict[str, Any]:
-    """The chart's values for a demonstration: callbacks may go over http, since they go to the demo itself."""
+def values(
+    connection_string: str, queue: str, operator_image: str, trainer_image: str, host_address: str | None = None
+) -> dict[str, Any]:
+    """The chart's values for a demonstration: messages may name its own storage account and the demo itself, and nothing else.
+
+    Args:
+        connection_string: of the account that the images lie in, and the model is to.
+        queue: where the operator takes messages from.
+        operator_image: as the cluster pulls it.
+        trainer_image: likewise.
+        host_address: where the demo receives callbacks, over http; None: it receives none.
+    """
     repository, tag = split_image(operator_image)
     return {
         "image": {"repository": repository, "tag": tag},
         "azure": {"connectionString": connection_string},
         "queues": [{"kind": "storage", "name": queue}],
         "trainer": {"image": trainer_image},
-        "callbacks": {"allowHttp": True},
+        "outgoing": _outgoing(Storage(connection_string).blob_service_url, host_address),
     }
+
+
+def _outgoing(account: str, host_address: str | None) -> dict[str, Any]:
+    places = sorted(filter(None, {urlsplit(account).hostname, host_address}))
+    networks = {place: network for place in places if (network := _network(place))}
+    return {
+        "allowHttp": bool(host_address) or account.startswith("http:"),
+        "publicAddresses": False,
+        "hosts": [place for place in places if place not in networks],
+        "networks": list(networks.values()),
+    }
+
+
+def _network(place: str) -> str | None:
+    """An address as a network of one; None for a name."""
+    try:
+        return str(ipaddress.ip_network(place))
+    except ValueError:
+        return None
 
 
 def split_image(image: str) -> tuple[str, str]:

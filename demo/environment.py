@@ -43,7 +43,8 @@ def find_site(environ: Mapping[str, str] = os.environ) -> Site:
         return local_site(start_local())
     site = own_site(environ)
     click.echo(f"Installing the operator in namespace {site.namespace} with Helm …")
-    settings = values(site.storage, site.queue, environ["OPERATOR_IMAGE"], environ["TRAINER_IMAGE"])
+    images = environ["OPERATOR_IMAGE"], environ["TRAINER_IMAGE"]
+    settings = values(site.storage, site.queue, *images, site.host_address)
     Release(site.kubeconfig, site.namespace).install(settings)
     return site
 

@@ -112,6 +112,11 @@ class Storage:
         return client
 
     @property
+    def blob_service_url(self) -> str:
+        """URL of the account's blob service."""
+        return str(self._blobs.url)
+
+    @property
     def queue_service_url(self) -> str:
         """URL of the account's queue service."""
         return QueueServiceClient.from_connection_string(self.connection_string).url

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import containerd, settings
+from localcluster import containerd, policy_engine, settings
 from localcluster.azurite import azurite_program, connection_string
 from localcluster.cgroups import ensure_cgroups
 from localcluster.cleanup import remove_everything, remove_pods
@@ -69,6 +69,7 @@ class Cluster:
             self._node.kube_proxy(),
             self._node.device_plugin(self._gpus),
             self._cluster_dns(),
+            self._policy_engine(),
         ]
 
     def start(self) -> None:
@@ -82,7 +83,8 @@ class Cluster:
             GPUS.write_text(str(self._gpus))
             ensure_network()
             ensure_cgroups()
-            azurite, etcd, api_server, controllers, scheduler, runtime, kubelet, proxy, plugin, dns = self.programs()
+            azurite, etcd, api_server, controllers, scheduler, runtime, *rest = self.programs()
+            kubelet, proxy, plugin, dns, policies = rest
             with ThreadPoolExecutor() as pool:
                 side_by_side: list[Future[object]] = [
                     pool.submit(self._supervisor.ensure, azurite),
@@ -92,6 +94,7 @@ class Cluster:
                 self._supervisor.ensure(api_server)
                 side_by_side.extend(pool.submit(self._supervisor.ensure, each) for each in (controllers, scheduler))
                 side_by_side.append(pool.submit(self._start_dns, dns))
+                side_by_side.append(pool.submit(self._start_policy_engine, policies))
                 for future in side_by_side:
                     future.result()
             for program in (kubelet, plugin, proxy):  # the proxy is not well before the kubelet has registered its node
@@ -115,6 +118,14 @@ class Cluster:
         kubeconfig = self._control_plane.write_kubeconfig("coredns", DNS_USER)
         address = (settings.HOST_ADDRESS, settings.DNS_PORT)
         return coredns_program(self._coredns, self._state.config, kubeconfig, *address)
+
+    def _start_policy_engine(self, program: Program) -> None:
+        policy_engine.ensure_rights(self.access.kubeconfig)
+        self._supervisor.ensure(program)
+
+    def _policy_engine(self) -> Program:
+        kubeconfig = self._control_plane.write_kubeconfig("policy-engine", policy_engine.USER)
+        return policy_engine.policy_engine_program(kubeconfig)
 
     def _azurite(self) -> Program:
         ports = (settings.BLOB_PORT, settings.QUEUE_PORT, settings.TABLE_PORT)

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
-from localcluster.settings import BRIDGE, HOST_ADDRESS, NAME, POD_RANGE
+from localcluster.settings import BRIDGE, HOST_ADDRESS, NAME, POD_RANGE, POLICY_TABLE
 
 _NFT_TABLE = f"""
 table ip {NAME}
@@ -17,11 +17,12 @@ table ip {NAME} {{
   }}
 }}
 """
+_BRIDGED_TOO = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _KUBE_PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 
 
 def ensure_network() -> None:
-    """Make the bridge and the rule that lets pods reach what the host reaches.
+    """Make the bridge and the rule that lets pods reach what the host reaches; and let rules see what pods say to each other.
 
     Raises:
         LocalClusterError: the address is taken, or the kernel refuses.
@@ -32,6 +33,9 @@ def ensure_network() -> None:
     _run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+    if not _BRIDGED_TOO.exists():
+        _run("modprobe", "br_netfilter")
+    _BRIDGED_TOO.write_text("1")
     _run("nft", "-f", "-", stdin=_NFT_TABLE)
 
 
@@ -44,7 +48,7 @@ def remove_network(*, with_kube_proxy: bool) -> None:
     """Remove bridge and rules, and kube-proxy's tables where they are this cluster's; what is gone already is fine."""
     for link in _links():
         _try("ip", "link", "delete", link)
-    for family, table in (("ip", NAME), *(_KUBE_PROXY_TABLES if with_kube_proxy else ())):
+    for family, table in (("ip", NAME), ("ip", POLICY_TABLE), *(_KUBE_PROXY_TABLES if with_kube_proxy else ())):
         _try("nft", "delete", "table", family, table)
 
 

@@ -136,6 +136,7 @@ _KUBELET_ON_ANY_HOST: dict[str, object] = {
         "imagefs.available": "1%",
         "nodefs.inodesFree": "1%",
     },
+    "evictionPressureTransitionPeriod": "10s",  # a disk that was full for a moment holds nothing up for minutes
     "imageGCHighThresholdPercent": 100,  # containerd 1.6 pins no image: the garbage collector would take the pause image
     "imageGCLowThresholdPercent": 99,
     "imageMaximumGCAge": "0s",

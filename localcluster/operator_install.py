@@ -18,6 +18,22 @@ _CHART = CHECKOUT / "charts" / "vott-train"
 _CRDS = CHECKOUT / "manifests" / "crd.yaml"
 _RELEASE = "vott-train"
 _TIMEOUT = "120s"
+_HOST = f"{settings.HOST_ADDRESS}/32"
+_DNS = {  # CoreDNS is no pod here
+    "to": [{"ipBlock": {"cidr": _HOST}}],
+    "ports": [{"protocol": protocol, "port": settings.DNS_PORT} for protocol in ("UDP", "TCP")],
+}
+_AZURITE = {"protocol": "TCP", "port": settings.BLOB_PORT, "endPort": settings.TABLE_PORT}
+_CALLBACKS = {"protocol": "TCP", "port": 32768, "endPort": 65535}
+NETWORK_VALUES = {
+    "outgoing": {"allowHttp": True, "publicAddresses": False, "networks": [_HOST]},
+    "networkPolicy": {
+        "operatorEgress": [_DNS],
+        "trainerEgress": [_DNS],
+        "trainerPorts": [_AZURITE, _CALLBACKS],  # the kubelet and others are at the same address
+    },
+}
+"""The chart's values for this cluster's network."""
 _INSTALLED = STATE / "installed"  # the key of what was installed last
 
 
@@ -85,7 +101,7 @@ class Installation:
             },
             "queues": [{"kind": "storage", "name": settings.QUEUE}],
             "azure": {"connectionString": self.access.storage_connection_string},
-            "callbacks": {"allowHttp": True},
+            **NETWORK_VALUES,
         }
 
     def _is_ready(self) -> bool:

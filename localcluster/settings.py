@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from localcluster.kubernetes_parts import SERVICE_RANGE, Ports
 
 NAME = "vott-train"  # of the control group, the nft table and the CNI network
+POLICY_TABLE = "vott-train-policies"  # of nft
 NODE = "vott-train-node"
 BRIDGE = "vott0"
 HOST_ADDRESS = "10.244.0.1"  # this host, as pods and the host itself reach it

@@ -14,6 +14,7 @@ from demo.environment import local_site, start_local
 from demo.errors import SetupError
 from demo.kubectl import Kubectl
 from demo.storage import Storage
+from localcluster.operator_install import NETWORK_VALUES
 from tests.e2e.training import WORKING, Training
 from tests.support.lab import Lab, Submission
 from tests.support.queue_proxy import QueueProxy
@@ -54,6 +55,8 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
         for claim in (CHECKPOINTS, IMAGES):
             lab.claim(_claim(claim))
         cleanup.callback(release.uninstall)
+        # while there is an operator to let go of them
+        cleanup.callback(kubectl, "delete", "trainingjobs", "--all", "--timeout=15s")
         _install(release, _values(local, lab), kubectl)
         yield lab
 
@@ -129,8 +132,9 @@ def _values(local: dict[str, str], lab: Lab) -> dict[str, Any]:
     direct, connection_string = lab.storage.queue_service_url.rstrip("/"), lab.storage.connection_string
     assert f"QueueEndpoint={direct}" in connection_string, "there is no queue endpoint that the proxy could stand for"
     proxied = connection_string.replace(f"QueueEndpoint={direct}", f"QueueEndpoint={lab.proxy.url.rstrip('/')}")
-    values = chart.values(proxied, lab.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"])
+    values = chart.values(proxied, lab.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"], lab.host)
     return values | {
+        **NETWORK_VALUES,
         "azure": {"connectionString": proxied, "serviceBusConnectionString": lab.broker.connection_string},
         "queues": [
             {"kind": "storage", "name": lab.name, "parameters": QUICK},

@@ -119,6 +119,7 @@ def make(
     container: Manifest | None = None,
     template: Manifest | None = None,
     trainer: Manifest | None = None,
+    model_url: str = "",
     **spec: Any,
 ) -> Training:
     """Make a TrainingJob that needs no GPU and little else.
@@ -128,11 +129,12 @@ def make(
         container: of the pod template, beside the program.
         template: of the pod template's spec.
         trainer: of spec.trainer.
+        model_url: where the model goes; a fresh container where none is given.
         spec: further fields.
     """
     command = {"command": [PYTHON, "-c", program]} if program else {}
     template = _with_container(template or {}, command | (container or {}))
-    urls = {"annotations": lab.annotations, "model": lab.model_url()}
+    urls = {"annotations": lab.annotations, "model": model_url or lab.model_url()}
     spec |= {field: {"url": url.partition("?")[0]} for field, url in urls.items()} | {"urlSecretRef": {"name": name}}
     spec |= {"podTemplate": {"spec": template}} if template else {}
     spec = {"plugin": HELLO} | spec | {"trainer": {"gpus": 0, "resources": SMALL} | (trainer or {})}

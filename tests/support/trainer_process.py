@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vott_guard.rules import Rules, network
 
@@ -15,9 +16,10 @@ PYTHONPATH = f"{CHECKOUT / 'trainer-image'}:{CHECKOUT / 'guard'}"
 
 
 def train_here(annotations: str, model: str, **parameters: object) -> None:
-    """Train a detector to its end. Raises AssertionError with what it printed when it fails."""
+    """Train a detector to its end, from and to one server. Raises AssertionError with what it printed when it fails."""
     arguments = [f"--annotations={annotations}", f"--model={model}", f"--parameters={json.dumps(parameters)}"]
     command = [sys.executable, "-m", "vott_trainer", "--plugin=detection", *arguments]
-    environment = os.environ | ALLOWED | {"PYTHONPATH": PYTHONPATH}
+    rules = Rules(allow_http=True, networks=(network(urlsplit(annotations).hostname or ""),))
+    environment = os.environ | rules.to_environment() | {"PYTHONPATH": PYTHONPATH}
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

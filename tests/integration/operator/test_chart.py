@@ -1,20 +1,14 @@
 """What Helm makes of the chart's values."""
 
 import json
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from localcluster.gobuild import binaries
-from tests.support.operator_process import ROOT
+from tests.support.helm import KEYS, Object, one, rendered, template
 from vott_operator.models import TrainingJobStatus
 from vott_operator.settings import CONFIG_ENV, Settings, load
 
-Object = dict[str, Any]
-KEYS: Object = {"connectionString": "storage", "serviceBusConnectionString": "bus"}
 TEAMS: list[Object] = [
     {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},
     {
@@ -37,31 +31,7 @@ CACHE: Object = {
 }
 
 
-def template(values: Object) -> subprocess.CompletedProcess[str]:
-    command = [
-        str(binaries() / "helm"),
-        "template",
-        "vott",
-        str(ROOT / "charts/vott-train"),
-        "--values=-",
-        "-n",
-        "train",
-    ]
-    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
-
-
-def rendered(values: Object) -> list[Object]:
-    result = template(values)
-    assert result.returncode == 0, result.stderr
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
-
-
-def one(kind: str, manifests: list[Object]) -> Object:
-    (found,) = [item for item in manifests if item["kind"] == kind]
-    return found
-
-
-def pod(manifests: list[Object]) -> Object:
+def operator_pod(manifests: list[Object]) -> Object:
     spec: Object = one("Deployment", manifests)["spec"]["template"]["spec"]
     return spec
 
@@ -177,7 +147,7 @@ def test_a_ttl_of_zero_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest
 def test_every_secret_is_mounted_once_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queues = [*TEAMS, {"name": "birds"}]
     manifests = rendered({"azure": {"existingSecret": "ours"}, "queues": queues})
-    spec = pod(manifests)
+    spec = operator_pod(manifests)
     volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in spec["volumes"]}
     mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in spec["containers"][0]["volumeMounts"]}
     assert sorted(secret for secret in volumes.values() if secret) == ["of-team-a", "ours"]
@@ -208,7 +178,7 @@ def test_two_replicas_are_kept_apart_and_replaced_one_at_a_time() -> None:
     manifests = rendered({"azure": KEYS, "replicas": 2})
     deployment = one("Deployment", manifests)["spec"]
     assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
-    assert pod(manifests)["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+    assert operator_pod(manifests)["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
     budget = one("PodDisruptionBudget", manifests)["spec"]
     assert (budget["maxUnavailable"], budget["selector"]) == (1, deployment["selector"])
     assert "PodDisruptionBudget" not in {item["kind"] for item in rendered({"azure": KEYS})}

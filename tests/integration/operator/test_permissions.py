@@ -2,37 +2,53 @@
 
 import json
 import re
+from itertools import product
 from typing import Any
 
 import pytest
 
 from demo.kubectl import Kubectl
-from tests.support.corner import RELEASE, Corner
+from tests.support.api import API, pod_token, token
+from tests.support.corner import RELEASE, ROOT, Corner
 from tests.support.waiting import wait_until
 
+PAGE = ROOT / "docs" / "security.md"
+RELEASES, TRAININGS, ITS_OWN = "the release's namespace", "namespaces of trainings", "its own namespace"
+TRAINER = f"{RELEASE}-trainer"
 TEAM = "permissions-team"
 TEAM_QUEUE = {"name": "of-the-team", "targetNamespace": TEAM}
-WHERE_IT_TRAINS = {
-    "trainingjobs.vott.dev": {"get", "list", "watch", "create", "patch", "delete"},
-    "trainingjobs.vott.dev/status": {"patch"},
-    "trainingjobs.vott.dev/finalizers": {"update"},
-    "jobs.batch": {"get", "list", "watch", "create", "patch", "delete"},
-    "services": {"get", "create"},
-    "pods": {"get", "list", "watch"},
-    "secrets": {"get", "create"},
-    "events": {"create", "list"},
-}
-LEADER_ELECTION = {
-    "leases.coordination.k8s.io": {"create"},
-    f"leases.coordination.k8s.io {RELEASE}": {"get", "update"},
-}
-TRAINER = {"trainingjobs.vott.dev/status": {"patch"}}
-NOTHING: dict[str, set[str]] = {}
+Permissions = dict[str, set[str]]
+NOTHING: Permissions = {}
 SELF_REVIEWS = ("selfsubject", "[/")
 with_a_team = pytest.mark.parametrize("corner", [{"queues": [TEAM_QUEUE]}], indirect=True, ids=["a team"])
 
 
-def permissions(corner: Corner, account: str, namespace: str) -> dict[str, set[str]]:
+def documented(account: str, *places: str) -> Permissions:
+    """What docs/security.md says that an account may do in a namespace of these kinds: resource, with the object's name, to verbs."""
+    rows = re.findall(r"^\| `(\S+)` \| (.+?) \| `(.+?)` \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
+    return {
+        resource.replace("RELEASE", RELEASE): set(verbs.split(", "))
+        for who, where, resource, verbs in rows
+        if who.replace("RELEASE", RELEASE) == account and where in places
+    }
+
+
+def allowed_in(corner: Corner) -> dict[tuple[str, str], Permissions]:
+    """The same for the accounts of a release with a team, as NAMESPACE:NAME, and all namespaces where there is something."""
+    own, trainings = documented(RELEASE, RELEASES, TRAININGS), documented(RELEASE, TRAININGS)
+    trainer = documented(TRAINER, ITS_OWN)
+    assert own
+    assert trainings
+    assert trainer
+    return {
+        (f"{corner.name}:{RELEASE}", corner.name): own,
+        (f"{corner.name}:{RELEASE}", TEAM): trainings,
+        (f"{corner.name}:{TRAINER}", corner.name): trainer,
+        (f"{TEAM}:{TRAINER}", TEAM): trainer,
+    }
+
+
+def permissions(corner: Corner, account: str, namespace: str) -> Permissions:
     """What an account may do in a namespace: resource, with the object's name where it is held to one, and verbs."""
     who = f"--as=system:serviceaccount:{account}"
     table = corner.kubectl("auth", "can-i", "--list", who, "--no-headers", f"--namespace={namespace}")
@@ -45,28 +61,41 @@ def permissions(corner: Corner, account: str, namespace: str) -> dict[str, set[s
 
 
 @with_a_team
-def test_the_service_accounts_may_do_this_and_nothing_else(corner: Corner) -> None:
-    operator, trainer, teams = (
-        f"{corner.name}:{RELEASE}",
-        f"{corner.name}:{RELEASE}-trainer",
-        f"{TEAM}:{RELEASE}-trainer",
-    )
-    found = {
-        (account, where): permissions(corner, account, where)
-        for account in (operator, trainer, teams)
-        for where in (corner.name, TEAM, "default")
-    }
-    assert found == {
-        (operator, corner.name): WHERE_IT_TRAINS | LEADER_ELECTION,
-        (operator, TEAM): WHERE_IT_TRAINS,
-        (operator, "default"): NOTHING,
-        (trainer, corner.name): TRAINER,
-        (trainer, TEAM): NOTHING,
-        (trainer, "default"): NOTHING,
-        (teams, corner.name): NOTHING,
-        (teams, TEAM): TRAINER,
-        (teams, "default"): NOTHING,
-    }
+def test_the_service_accounts_may_do_what_the_page_says_and_nothing_else(corner: Corner) -> None:
+    accounts = [f"{space}:{name}" for space, name in product((corner.name, TEAM), (RELEASE, TRAINER, "default"))]
+    allowed = allowed_in(corner)
+    for account, where in product(accounts, (corner.name, TEAM, "default", "kube-system")):
+        assert permissions(corner, account, where) == allowed.get((account, where), NOTHING), (account, where)
+
+
+@with_a_team
+def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(corner: Corner) -> None:
+    namespaces = (corner.name, TEAM, "default", "kube-system", "kube-public", "kube-node-lease")
+    allowed = allowed_in(corner)
+    for account in dict.fromkeys(account for account, _ in allowed):
+        expected = {where: allowed.get((account, where), NOTHING) for where in namespaces} | {"": NOTHING}
+        assert API(corner, token(corner, account)).possible(namespaces) == expected, account
+
+
+@with_a_team
+def test_no_account_may_act_as_another_or_look_into_the_api_server(corner: Corner) -> None:
+    for account in dict.fromkeys(account for account, _ in allowed_in(corner)):
+        api = API(corner, token(corner, account))
+        for path in ("metrics", "logs", "debug/pprof/", "configz"):
+            assert api.send("GET", path).status_code == 403, (account, path)
+        for headers in (
+            {"Impersonate-User": "admin"},
+            {"Impersonate-User": "x", "Impersonate-Group": "system:masters"},
+        ):
+            assert "cannot impersonate" in api.send("GET", "api/v1/namespaces", headers=headers).text
+
+
+@with_a_team
+def test_the_accounts_hand_their_token_to_no_pod_that_does_not_ask_for_it(corner: Corner) -> None:
+    for kubectl in (corner.kubectl, Kubectl(corner.kubectl.kubeconfig, TEAM)):
+        accounts = {item["metadata"]["name"]: item for item in kubectl.list("serviceaccounts")}
+        own = [accounts[name] for name in (RELEASE, TRAINER) if name in accounts]
+        assert [account.get("automountServiceAccountToken") for account in own] == [False] * len(own)
 
 
 Pods = dict[tuple[str, str], str]
@@ -154,9 +183,98 @@ def test_a_trainer_writes_its_own_fields_only(trainings: tuple[Corner, Pods], st
     assert "the trainer owns status.progress" in answer.text
 
 
+def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[Corner, Pods]) -> None:
+    corner, pods = trainings
+    own = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats"
+    api = API(corner, pod_token(corner, pods["cats", "0"]))
+    before = corner.kubectl.get("trainingjob", "cats")
+    for change in ({"spec": {"suspend": True}}, {"metadata": {"labels": {"own": "yes"}}}):
+        assert api.send("PATCH", own, change).status_code == 403
+    elsewhere = {"labels": {"own": "yes"}, "ownerReferences": [], "finalizers": ["vott.dev/own"]}
+    smuggled = {"metadata": elsewhere, "spec": {"suspend": True}, "status": {"progress": {"percent": 3}}}
+    assert api.send("PATCH", f"{own}/status", smuggled).ok
+    after = corner.kubectl.get("trainingjob", "cats")
+    assert after["status"]["progress"] == {"percent": 3}
+    assert after["spec"] == before["spec"]
+    for field in elsewhere:
+        assert after["metadata"].get(field) == before["metadata"].get(field), field
+
+
+def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[Corner, Pods]) -> None:
+    corner, _ = trainings
+    path = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats/status"
+    answer = API(corner, token(corner, f"{corner.name}:{TRAINER}")).send(
+        "PATCH", path, {"status": {"progress": {"percent": 1}}}
+    )
+    assert 'pod "" may not report to TrainingJob "cats"' in answer.json()["message"]
+
+
+def test_a_pods_token_is_worth_nothing_once_the_pod_is_gone(trainings: tuple[Corner, Pods]) -> None:
+    corner, pods = trainings
+    pod = pods["cats", "0"]
+    api = API(corner, pod_token(corner, pod))
+    path = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats/status"
+    assert api.send("PATCH", path, {"status": {"progress": {"percent": 1}}}).ok
+    corner.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
+    wait_until("the token is refused", lambda: api.send("PATCH", path, {}).status_code == 401, seconds=60)
+
+
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+CLAIMS: dict[str, Any] = {
+    "image": "trainer:1",
+    "checkpoints": {"persistentVolumeClaim": "checkpoints"},
+    "imageCache": {"persistentVolumeClaim": "images"},
+    "plugins": {"persistentVolumeClaim": "plugins"},
+}
+STORES: dict[str, Any] = {
+    "image": "trainer:1",
+    "modelStore": {"containers": ["models"], "buckets": ["models"], "secretName": "store"},
+    "checkpoints": {"url": "s3://checkpoints/here"},
+    "plugins": {"configMap": "plugins"},
+}
+IDENTITY: dict[str, Any] = {"image": "trainer:1", "workloadIdentity": {"clientId": "abc"}}
+
+
+@pytest.mark.parametrize(
+    "corner",
+    [{}, *({"trainer": places} for places in (CLAIMS, STORES, IDENTITY))],
+    indirect=True,
+    ids=["defaults", "claims", "stores", "identity"],
+)
+def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enforced(corner: Corner) -> None:
+    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
+    corner.operator()
+    corner.create_trainingjob("one")
+    corner.create_trainingjob("two", trainer={"nodes": 2, "gpus": 2}, urlSecretRef={"name": "urls"})
+    pods = wait_until("three pods", lambda: found if len(found := corner.pods()) == 3 else None, dump=corner.picture)
+    tokens = [pod["spec"]["automountServiceAccountToken"] for pod in pods]
+    assert tokens == [True] * 3
+    for container in [container for pod in pods for container in pod["spec"]["containers"]]:
+        assert "memory" in container["resources"]["limits"]
+    volumes = [volume["emptyDir"] for pod in pods for volume in pod["spec"]["volumes"] if "emptyDir" in volume]
+    assert all("sizeLimit" in volume for volume in volumes)
+
+
+@pytest.mark.parametrize(
+    "corner",
+    [{"trainer": {"image": "trainer:1", "imageCache": {"hostPath": "/var/images"}}}],
+    indirect=True,
+    ids=["hostPath"],
+)
+def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(corner: Corner) -> None:
+    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
+    corner.operator()
+    corner.create_trainingjob("one")
+
+    def refused() -> bool:
+        return any("hostPath" in json.dumps(item["status"]) for item in corner.trainingjobs() if "status" in item)
+
+    wait_until("a sentence about hostPath", refused, seconds=60, dump=corner.picture)
+
+
 def test_the_operator_runs_as_restricted_as_the_namespace_asks(corner: Corner) -> None:
     deployment = corner.kubectl.get("deployment", RELEASE)
-    corner.kubectl("label", "namespace", corner.name, "pod-security.kubernetes.io/enforce=restricted")
+    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -164,3 +282,4 @@ def test_the_operator_runs_as_restricted_as_the_namespace_asks(corner: Corner) -
         "spec": deployment["spec"]["template"]["spec"],
     }
     corner.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
+    assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is True

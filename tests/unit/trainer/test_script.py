@@ -1,7 +1,9 @@
 """The first VoTT-train's plugins: real programs, run as they were."""
 
 import json
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,7 +33,7 @@ def script(tmp_path: Path) -> Write:
 
     def write(text: str) -> Script:
         path = tmp_path / "plugins/old/plugin.py"
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return Script(path)
 
@@ -90,6 +92,7 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The pod's token, where Kubernetes would mount it."""
     (tmp_path / "credentials").mkdir()
     monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "credentials",))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where the tests find the trainer
     (path := tmp_path / "credentials/token").write_text(TOKEN)
     return path
 
@@ -104,6 +107,26 @@ def test_a_script_and_what_it_starts_can_not_read_the_pods_token(script: Write, 
     assert "cat: " in str(error)
     assert "PermissionError" in str(error)
     assert TOKEN not in str(error)
+
+
+def test_a_script_does_not_touch_the_image_cache(
+    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cache/links").mkdir(parents=True)
+    monkeypatch.setenv("VOTT_IMAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    error = failure(script(f"open({str(tmp_path / 'cache/links/forged')!r}, 'w')"), tmp_path)
+    assert "PermissionError" in str(error)
+    assert not list((tmp_path / "cache/links").iterdir())
+
+
+@pytest.mark.usefixtures("token")
+def test_in_the_sandbox_signals_exit_codes_and_modules_are_as_without(script: Write, tmp_path: Path) -> None:
+    (tmp_path / "plugins/old").mkdir(parents=True)
+    (tmp_path / "plugins/old/beside.py").write_text("")
+    text = "import beside, os, sys\nassert sys.argv[1] == '--annotations' and os.getpgid(0) == os.getpid()\n"
+    text += "assert os.listdir() == [] and sys.stdin.read() == ''\n"
+    assert failure(script(text + "raise SystemExit(65)"), tmp_path).exit_code == 65
 
 
 def test_a_script_is_not_started_where_the_token_could_not_be_kept_from_it(

@@ -1,0 +1,127 @@
+"""On a real node nothing shows a credential but the Secrets: after trainings that ended in several ways, all that was written is searched."""
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from localcluster.settings import PORTS
+from tests.e2e import scenarios
+from tests.e2e.training import Training, make
+from tests.support.etcd import history
+from tests.support.lab import Lab, Submission
+from tests.support.markers import Markers
+
+ETCD = f"http://127.0.0.1:{PORTS.etcd}"
+SECRETS = "/registry/secrets/"
+ACCOUNT_KEY = re.compile(r"AccountKey=([^;]+)")
+PLUGINS = {
+    "echo-all.py": """
+import os, sys
+for stream in (sys.stdout, sys.stderr):
+    print(sys.argv, dict(os.environ), file=stream)
+sys.exit(1)
+""",
+    "crash-loudly.py": """
+from vott_trainer.plugins.base import Parameters
+class Plugin:
+    parameters = Parameters
+    def train(self, run, parameters):
+        print(run.links.annotations, run.links.model, run.links.status)
+        raise RuntimeError(f"no luck with {run.links.annotations} and {run.links.model}")
+    def predict(self, model_dir, image):
+        return []
+""",
+}
+PLACES = [
+    "etcd outside of Secrets",
+    "the operators' logs",
+    "the trainers' logs",
+    "callbacks",
+    "the poison queue",
+    "the model",
+]
+
+
+@dataclass(frozen=True)
+class Search:
+    """The credentials of all messages of this session so far, and what was written: by place, the contents."""
+
+    markers: Markers
+    written: dict[str, list[bytes]]
+
+
+@pytest.fixture(scope="module")
+def search(lab: Lab) -> Search:
+    container = lab.container()
+    sent = [
+        lab.send(parameters={"epochs": 1}, model=lab.storage.container_url(container)),
+        scenarios.refused_upload(lab),
+        scenarios.forbidden_annotations(lab),
+        scenarios.no_usable_image(lab),
+    ]
+    rejected = scenarios.ftp_annotations(lab)
+    programs = _programs(lab)
+    for submission in sent:
+        submission.ended()
+    rejected.rejection()
+    for program in programs:
+        program.shows("Failed", "TrainerError")
+    return Search(_markers(lab), _written(lab, [*sent, rejected], lab.storage.download(container, "model.tgz")))
+
+
+def _programs(lab: Lab) -> list[Training]:
+    """Trainings with plugins that tell all they know."""
+    plugins = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": PLUGINS}
+    # others put theirs into it, too
+    lab.kubectl("apply", "--server-side", "--field-manager=secrets", "--filename=-", stdin=json.dumps(plugins))
+    names = [file.removesuffix(".py") for file in PLUGINS]
+    return [make(lab, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
+
+
+def _markers(lab: Lab) -> Markers:
+    """The signature of each URL that lies in a Secret, of each image's URL, and the key of the queue's account."""
+    secrets = [secret.get("data") or {} for secret in lab.kubectl.list("secrets")]
+    texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
+    lines = requests.get(lab.annotations, timeout=30).text.splitlines()
+    urls = [text for text in [*texts, *(line.partition(",")[0] for line in lines)] if text.startswith("http")]
+    signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
+    keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
+    markers = Markers()
+    for number, known in enumerate(dict.fromkeys([*signatures, *keys])):
+        markers.known(f"number {number}", known)
+    assert len(markers.names) > len(lines) + len(PLUGINS)
+    return markers
+
+
+def _written(lab: Lab, sent: list[Submission], model: bytes) -> dict[str, list[bytes]]:
+    objects = [f"{key}\n".encode() + value for key, value in history(ETCD) if lab.name in key and SECRETS not in key]
+    poison = [json.loads(item.content) for item in lab.poison_queue.peek_messages(max_messages=32)]
+    return {
+        "etcd outside of Secrets": objects,
+        "the operators' logs": [_logs(lab, f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={lab.name}")],
+        "the trainers' logs": [_logs(lab, "vott.dev/trainingjob")],
+        "callbacks": [json.dumps(submission.receiver.posts).encode() for submission in sent],
+        "the poison queue": [json.dumps({**item, "body": ""}).encode() for item in poison],  # beside the message itself
+        "the model": [model],
+    }
+
+
+def _logs(lab: Lab, selector: str) -> bytes:
+    limits = ("--tail=-1", "--max-log-requests=100", "--ignore-errors", "--all-containers")
+    return lab.kubectl("logs", f"--selector={selector}", *limits).encode()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_credential_is_found_in(place: str, search: Search) -> None:
+    assert any(search.written[place]), "nothing was written there, so nothing is shown"
+    assert search.markers.found_in(*search.written[place]) == []
+
+
+def test_the_search_finds_the_credentials_where_they_may_be(search: Search, lab: Lab) -> None:
+    kept = [value for key, value in history(ETCD) if key.startswith(f"{SECRETS}{lab.name}/")]
+    assert len(search.markers.found_in(*kept)) > len(PLUGINS)
