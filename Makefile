@@ -11,7 +11,7 @@ PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer s
 export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo up down status test unit integration chaos test-versions e2e check format generate lock bench clean
+.PHONY: help sbom demo up down status test unit integration chaos test-versions e2e check format generate lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ lock: $(VENV)/tools ## Take the newest versions of all dependencies
 	cd trainer-image && for name in requirements-build requirements; do ../$(COMPILE) $$name.in -o $$name.txt; done
 	cd sbom && ../$(COMPILE) requirements.in -o requirements.txt
 	cd requirements && ../$(COMPILE) --constraint operator.txt --constraint ../trainer-image/requirements.txt dev.in -o dev.txt
+
+sbom: $(VENV)/tools ## Write what each image is made of (CycloneDX) into dist/
+	@$(BIN)/python -m localcluster sbom dist
 
 bench: $(VENV)/all ## Speed, as ratios within one run
 	$(BIN)/python -m benchmarks
