@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 OPERATOR = "operator"
 WORKERS = 32
 """TrainingJobs that are worked on, and outcomes that are told, at the same time: also the threads for callbacks."""
+REJECTERS = 4
+"""Rejected messages of one queue that are told at the same time. Each queue has threads of its own: anybody can send bad messages."""
 REPORTERS = 16
 """Progress reports that are told at the same time: fewer, for outcomes matter more."""
 RESYNC_SECONDS = 300.0
@@ -75,7 +77,7 @@ class App:
         settings = self.settings
         cluster = await Cluster.connect()
         self._stack.push_async_callback(cluster.close)
-        read_keys(settings.callbacks.signing_dir)  # a wrong one shall show now, and not at the end of a training
+        self._check_keys()
         callbacks = await self._open_sender(WORKERS)
         relay = ProgressRelay(cluster, self.store, await self._open_sender(REPORTERS))
         if settings.callbacks.signed:
@@ -84,7 +86,7 @@ class App:
         self._last_words = WorkQueue(last_word.say, workers=WORKERS, expected=VottOperatorError)
         reconciler = Reconciler(cluster, self.store, settings, self.now, self._last_words.add)
         self._queue = WorkQueue(reconciler.reconcile, workers=WORKERS, expected=VottOperatorError)
-        self._open_queues(cluster, callbacks)
+        await self._open_queues(cluster)
         # The Lease has connections of its own: a renewal must not wait behind a backlog's writes.
         leases = await Cluster.connect()
         self._stack.push_async_callback(leases.close)
@@ -94,13 +96,21 @@ class App:
         sender = CallbackSender(self.settings.callbacks, self.settings.outgoing.rules, workers=workers)
         return await self._stack.enter_async_context(sender)
 
-    def _open_queues(self, cluster: Cluster, callbacks: CallbackSender) -> None:
+    def _check_keys(self) -> None:
+        """Say now that the keys are wrong, and not at the end of a training. All but the callbacks goes on."""
+        try:
+            read_keys(self.settings.callbacks.signing_dir)
+        except SettingsError as error:
+            logger.error("no callback is sent until this is mended: %s", error)
+
+    async def _open_queues(self, cluster: Cluster) -> None:
         known: dict[str, QueueSettings] = {}
         for queue in self.settings.queues:
             source = open_source(queue)
             self._stack.push_async_callback(source.close)
             if known.setdefault(source.identity, queue) is not queue:
                 raise SettingsError(f"two of the queues are one and the same, {source.identity}; remove one of them")
+            callbacks = await self._open_sender(REJECTERS)
             self._intakes.append((queue, Intake(source, queue, cluster, callbacks, self)))
 
     async def _operate(self, cluster: Cluster, leases: Cluster) -> None:

@@ -7,11 +7,12 @@ Payload: the first VoTT-train's six fields, and job, state and message beside th
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
+from threading import Thread
 from typing import Any, Self
 
 import requests
@@ -24,7 +25,7 @@ from .errors import CallbackError, SettingsError
 from .models import Progress
 from .notes import State
 from .outgoing_settings import CallbackSettings
-from .urls import check_http_url, without_credentials
+from .urls import without_credentials
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 KEY_FILES = ("current", "previous")
@@ -84,21 +85,18 @@ class CallbackSender:
     def __init__(self, settings: CallbackSettings, rules: Rules, *, workers: int = 1) -> None:
         self._settings = settings
         self._session = GuardedSession(rules, seconds=settings.timeout_seconds, workers=workers)
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="callback")
+        self._threads = _Threads(workers)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # Not waited for: what is on its way is told again after a restart, as nobody recorded it.
-        self._threads.shutdown(wait=False, cancel_futures=True)
         self._session.close()
 
     async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
         """One attempt. Raises CallbackError, whose text shows the URL without its query."""
-        _check(url)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._post, url, webhook_id, json.dumps(body).encode())
+        data = json.dumps(body).encode()
+        await self._threads.run(lambda: self._post(url, webhook_id, data))
 
     def _post(self, url: str, webhook_id: str, body: bytes) -> None:
         shown = without_credentials(url)
@@ -126,11 +124,40 @@ class CallbackSender:
             _raise_for_status(answer, shown)
 
 
-def _check(url: str) -> None:
-    try:
-        check_http_url(url)
-    except ValueError as error:
-        raise CallbackError(f"{without_credentials(url)} {error}", permanent=True) from None
+class _Threads:
+    """At most so many threads at once, for which the end of the process does not wait, as it does for an executor's.
+
+    What was on its way then is told again after a restart, as nobody recorded it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._free = asyncio.Semaphore(most)
+
+    async def run(self, call: Callable[[], None]) -> None:
+        """Call it in a thread, which a cancellation does not end: until then it counts."""
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        Thread(target=self._call, args=(call, loop, ended), name="callback", daemon=True).start()
+        await ended
+
+    def _call(self, call: Callable[[], None], loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+        error: Exception | None = None
+        try:
+            call()
+        except Exception as caught:  # whoever waits gets it
+            error = caught
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(self._end, ended, error)
+
+    def _end(self, ended: asyncio.Future[None], error: Exception | None) -> None:
+        self._free.release()
+        if ended.cancelled():
+            return
+        if error is None:
+            ended.set_result(None)
+        else:
+            ended.set_exception(error)
 
 
 def _refused(url: str, error: RefusedError) -> CallbackError:

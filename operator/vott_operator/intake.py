@@ -39,8 +39,10 @@ MAX_IN_HAND = 64
 WAIT_SECONDS = 2.0
 FULL_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 15.0
-MAX_ATTEMPTS = 5
-"""After which an unheard callback is let be."""
+MAX_ATTEMPTS = 2
+"""To tell a callback of a rejected message, which is then let be."""
+TELL_SECONDS = 20.0
+"""For both of them: meanwhile the message is in hand, and takes another's place."""
 FAULT_SECONDS = 600.0
 """After which a message that makes the operator itself stumble is put aside: time for an administrator to mend what hits all of them."""
 RELEASE_SECONDS = 3.0
@@ -218,10 +220,17 @@ class Intake:
         if error.status_url is None:
             return
         name = names.trainingjob(self._source.identity, delivery.id)
-        body = payload(name, "failed", str(error), None)
+        try:
+            async with asyncio.timeout(TELL_SECONDS):
+                await self._try_to_tell(delivery, error.status_url, name, str(error))
+        except TimeoutError:
+            logger.warning("message %r: callback not delivered within %.0f s", delivery.id, TELL_SECONDS)
+
+    async def _try_to_tell(self, delivery: Delivery, url: str, name: str, text: str) -> None:
+        body = payload(name, "failed", text, None)
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                await self._callbacks.send(error.status_url, names.webhook_id(name, "failed"), body)
+                await self._callbacks.send(url, names.webhook_id(name, "failed"), body)
                 break
             except CallbackError as undelivered:
                 logger.warning("message %r: callback not delivered: %s", delivery.id, undelivered)

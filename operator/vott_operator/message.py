@@ -16,9 +16,9 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 
 from . import constants as c
 from .errors import MessageRejectedError
-from .message_json import AmbiguousObject, FieldError, check_values, read_object, type_name
+from .message_json import AmbiguousObject, FieldError, check_values, read_object, texts, type_name
 from .spec import PLUGIN_PATTERN
-from .urls import check_http_url, check_model_url, weights_url
+from .urls import check_http_url, check_model_url, shows_credential, weights_url
 
 MAX_PARAMETERS = 100_000
 """Bytes of the parameters as JSON. They become one argument of the trainer, and Linux takes 128 KiB in one."""
@@ -41,7 +41,19 @@ def _check_urls(value: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f'has an "{c.IMAGES_URL}" with a query; leave that out: the credential of the annotations\' URL is used for the images, too'
         )
+    _check_shown(value)
     return value
+
+
+def _check_shown(parameters: Mapping[str, Any]) -> None:
+    """All but the URL of the weights is seen by whoever may read TrainingJobs or pods."""
+    hidden = (c.INITIAL_WEIGHTS,) if weights_url(parameters) else ()
+    for text, path in texts({name: value for name, value in parameters.items() if name not in hidden}):
+        if shows_credential(text):
+            raise ValueError(
+                f'has at "{path}" a URL with a query, a fragment or a password, which everyone who reads the TrainingJob would see; '
+                f'leave that out: of the parameters, "{c.INITIAL_WEIGHTS}" alone may carry a credential'
+            )
 
 
 def _check_url(name: str, url: object) -> None:

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from . import constants as c
@@ -157,6 +158,18 @@ def _flaw(text: str) -> str:
     return ""
 
 
+def texts(root: object) -> Iterator[tuple[str, str]]:
+    """Every text within a value, names of fields too, with the path to it as it may be shown."""
+    level: list[tuple[object, _Path]] = [(root, ())]
+    while level:
+        for value, path in level:
+            if isinstance(value, str):
+                yield value, _shown_path(path)
+            elif isinstance(value, dict):
+                yield from ((name, _shown_path((path, name))) for name in value)
+        level = [child for value, path in level for child in _children(value, path)]
+
+
 def _children(value: object, path: _Path) -> list[tuple[object, _Path]]:
     if isinstance(value, dict):
         return [(item, (path, name)) for name, item in value.items()]
@@ -170,11 +183,15 @@ def _top(path: _Path) -> _Path:
 
 
 def _field(path: _Path) -> str:
+    return f'Field "{_shown_path(path)}"'
+
+
+def _shown_path(path: _Path) -> str:
     parts: list[str] = []
     while path:
         path, part = path
         parts.append(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}")
-    return f'Field "{"".join(reversed(parts)).removeprefix(".")}"'
+    return "".join(reversed(parts)).removeprefix(".")
 
 
 def _shown(name: str) -> str:

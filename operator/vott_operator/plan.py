@@ -9,13 +9,13 @@ from typing import Any
 
 from . import constants as c
 from . import desired, expiry, outcome, stall
-from .addresses import explain_refused
 from .errors import PodTemplateError
 from .evidence import is_lost, pod_due, starting_since
 from .failures import Explanation
 from .moments import moment
 from .notes import CallbackNote, EventNote
 from .observed import JobState, Observed
+from .refusals import explain_refused
 from .settings import Settings
 from .status import condition_patch, status_patch
 from .verdict import Verdict, cancelled, ending_pods, failed, judge, node_due, pending, suspended

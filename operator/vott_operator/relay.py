@@ -7,6 +7,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from . import constants as c
 from . import names
 from .callback_url import callback_url
 from .callbacks import CallbackSender, payload
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 INTERVAL_SECONDS = 2.0
 MAX_INTERVAL_SECONDS = 60.0
 """Of a receiver that does not take the reports."""
+IDLE_SHARE = 4.0
+"""A receiver is left alone so many times as long as it took: slow ones must not keep all workers from the others."""
 
 
 @dataclass(slots=True)
@@ -67,6 +70,8 @@ class ProgressRelay:
         receiver, progress = self._receiver(observed.trainingjob), observed.trainingjob.status.progress
         if progress is None or progress == receiver.told or receiver.gone:
             return None
+        if observed.trainingjob.status.phase != c.RUNNING:  # what it reported is of the time before
+            return INTERVAL_SECONDS
         if (remaining := receiver.due - _now()) > 0:
             return remaining
         self._posting.add(key)
@@ -84,7 +89,7 @@ class ProgressRelay:
 
     async def _post(self, trainingjob: TrainingJob, progress: Progress, receiver: _Receiver) -> None:
         receiver.told = progress
-        pause = INTERVAL_SECONDS
+        pause, began = INTERVAL_SECONDS, _now()
         try:
             receiver.url = receiver.url or await callback_url(self._cluster, trainingjob)
             report = payload(trainingjob.metadata.name, "running", _message(progress), progress)
@@ -92,11 +97,11 @@ class ProgressRelay:
             await self._callbacks.send(receiver.url, webhook_id, report)
             receiver.failures = 0
         except CallbackError as error:
+            receiver.gone = error.permanent and receiver.url != ""  # a Secret that is not there may still be made
             pause = receiver.failed()
-            receiver.gone = error.permanent
             if receiver.failures == 1 or receiver.gone:
                 logger.warning("%s: progress not told, training goes on: %s", trainingjob.key, error)
-        receiver.due = _now() + pause
+        receiver.due = _now() + max(pause, IDLE_SHARE * (_now() - began))
 
 
 def _message(progress: Progress) -> str:

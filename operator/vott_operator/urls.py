@@ -63,6 +63,12 @@ def weights_url(parameters: Mapping[str, Any]) -> str | None:
     return weights if isinstance(weights, str) and not NAME.fullmatch(weights) else None
 
 
+def shows_credential(text: str) -> bool:
+    """Whether a text that is for everyone's eyes has a URL in it that may carry a credential. Linear in its length."""
+    links = (word.partition("://")[2] for word in text.split() if "://" in word)
+    return any("?" in link or "#" in link or "@" in link.partition("/")[0] for link in links)
+
+
 def without_credentials(url: str) -> str:
     """The URL as it may be shown: without user info, query and fragment."""
     try:

@@ -10,6 +10,7 @@ from localcluster.gobuild import binaries
 from tests.support.operator_process import ROOT
 
 Object = dict[str, Any]
+CHART = str(ROOT / "charts/vott-train")
 KEYS: Object = {"connectionString": "storage", "serviceBusConnectionString": "bus"}
 NO_CLUSTER: Object = {"networkPolicy": {"apiServer": ["10.0.0.1/32"]}}
 """What `helm template` has to be told, as it asks no API server."""
@@ -17,16 +18,17 @@ NO_CLUSTER: Object = {"networkPolicy": {"apiServer": ["10.0.0.1/32"]}}
 
 def template(values: Object) -> subprocess.CompletedProcess[str]:
     """What `helm template` answers for a release `vott` in namespace `train`."""
-    command = [
-        str(binaries() / "helm"),
-        "template",
-        "vott",
-        str(ROOT / "charts/vott-train"),
-        "--values=-",
-        "-n",
-        "train",
-    ]
-    return subprocess.run(command, input=json.dumps(NO_CLUSTER | values), capture_output=True, text=True)
+    return _helm("template", "vott", CHART, "--values=-", "-n", "train", values=NO_CLUSTER | values)
+
+
+def lint(values: Object) -> subprocess.CompletedProcess[str]:
+    """What `helm lint` answers, to which no address of an API server is told."""
+    return _helm("lint", CHART, "--values=-", values=values)
+
+
+def _helm(*arguments: str, values: Object) -> subprocess.CompletedProcess[str]:
+    command = [str(binaries() / "helm"), *arguments]
+    return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
 
 
 def rendered(values: Object) -> list[Object]:

@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import hashlib
 import itertools
-import os
 import shutil
 import tarfile
 import zlib
@@ -18,6 +17,7 @@ CHUNK = 1 << 20
 MOST_BYTES = 8 << 30  # of all files together, unpacked
 MOST_FILES = 10_000
 MOST_OF_HEADER = 1 << 16  # bytes of what tar says before a file; long names take some hundred
+BUFFER = 1 << 16  # bytes read at once
 _TOO_LARGE = f"it holds more than {MOST_FILES:,} files or {MOST_BYTES >> 30} GiB"
 COMPRESSION = 1  # weights hardly compress; the rest is small
 
@@ -70,28 +70,25 @@ def take(archive: Path, name: str, path: Path) -> None:
 
 
 class _Packed(gzip.GzipFile):
-    """Gives at most `left` bytes more: what a file says of its own size is no reason to take so much memory or disk."""
+    """Is read up to `end` only: what a file says of its own size is no reason to take so much memory or disk."""
 
-    left = MOST_OF_HEADER
+    at, end = 0, MOST_OF_HEADER
 
     def read(self, size: int | None = -1) -> bytes:
-        self.left -= MOST_BYTES + 1 if size is None or size < 0 else size
-        if self.left < 0:
+        if self.at > self.end:
             raise tarfile.TarError("a part of it is larger than the limits")
-        return super().read(size)
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if offset > MOST_BYTES:
-            raise tarfile.TarError(_TOO_LARGE)
-        return super().seek(offset, whence)
+        content = super().read(size)
+        self.at += len(content)
+        return content
 
 
 @contextlib.contextmanager
 def _members(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
     try:
-        with _Packed(archive) as packed, tarfile.open(fileobj=packed, mode="r:") as tar:
+        # As a stream ("|"): it never seeks back, for which gzip would begin anew.
+        with _Packed(archive) as packed, tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER) as tar:
             yield _files(packed, tar)
-            packed.left = MOST_BYTES
+            packed.end = packed.at + MOST_BYTES
             while packed.read(CHUNK):
                 pass  # gzip compares its checksum at the end
     except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
@@ -102,13 +99,13 @@ def _files(packed: _Packed, tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarI
     """Yield the files that hold what they say; each has to be read before the next."""
     room = MOST_BYTES
     for count in itertools.count(1):
-        packed.left = MOST_OF_HEADER
+        packed.end = tar.offset + MOST_OF_HEADER
         if (member := tar.next()) is None:
             return
         room -= member.size
         if count > MOST_FILES or member.size < 0 or room < 0:
             raise tarfile.TarError(_TOO_LARGE)
-        packed.left = member.size
+        packed.end = tar.offset
         if member.isfile() and not member.issparse() and (content := tar.extractfile(member)):
             yield member, content
 

@@ -9,11 +9,12 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vott_trainer.errors import TemporaryFailureError, TrainerError
 from vott_trainer.stores.base import Store
@@ -21,7 +22,9 @@ from vott_trainer.stores.base import Store
 log = logging.getLogger(__name__)
 
 INDEX = "index.json"
-SLOTS = ("0.pt", "1.pt")
+LARGEST_INDEX = 1 << 16  # bytes
+Slot = Literal["0.pt", "1.pt"]
+SLOTS: tuple[Slot, Slot] = ("0.pt", "1.pt")
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,9 @@ class Reached:
     """
 
     work: str
-    epoch: int
-    step: int
-    fraction: float
+    epoch: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0)]
+    fraction: Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,15 @@ class Checkpoint(Reached):
     """One that was stored and verified, when, and where."""
 
     url: str
-    slot: str
-    sha256: str
-    time: str
+    slot: Slot
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    time: Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")]
 
 
 class _Index(BaseModel):
-    """What `index.json` holds, the newest first."""
+    """What `index.json` holds, the newest first: written by whoever may write there, so no name of it is taken as it is."""
 
-    checkpoints: list[Checkpoint]
+    checkpoints: Annotated[list[Checkpoint], Field(max_length=len(SLOTS))]
 
 
 class Checkpoints:
@@ -81,7 +84,7 @@ class Checkpoints:
         path = self._folder / INDEX
         try:
             if self._store.get(INDEX, path):
-                self._known = _Index.model_validate_json(path.read_bytes()).checkpoints
+                self._known = [replace(one, url=self._store.url_of(one.slot)) for one in _read_index(path)]
         except TemporaryFailureError:
             raise
         except (TrainerError, OSError, ValueError) as error:
@@ -169,6 +172,12 @@ class Checkpoints:
         path.write_text(json.dumps({"checkpoints": [asdict(one) for one in known]}, indent=2), encoding="utf-8")
         self._store.put(path, INDEX)
         self._known = known
+
+
+def _read_index(path: Path) -> list[Checkpoint]:
+    if path.stat().st_size > LARGEST_INDEX:
+        raise ValueError(f"it is larger than {LARGEST_INDEX:,} bytes")
+    return _Index.model_validate_json(path.read_bytes()).checkpoints
 
 
 def _first_line(error: Exception) -> str:

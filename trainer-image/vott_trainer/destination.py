@@ -5,6 +5,7 @@ docs/destinations.md shows every kind; stores/permission.py says what the fields
 
 import json
 import logging
+import re
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from vott_trainer.errors import InvalidURLError, TrainerError
 from vott_trainer.progress import UploadedModel
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import by_link
-from vott_trainer.stores.base import Store, StoredObject
+from vott_trainer.stores.base import Store, StoredObject, plain_names
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.stores.link import LinkStore
 from vott_trainer.stores.own import open_container
@@ -141,7 +142,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     Raises:
         AddressRefusedError: the administrator's rules do not allow the link.
         UploadRefusedError: the link has expired, may not write, or its account, container or bucket is not allowed.
-        InvalidURLError: the URL names no container or bucket.
+        InvalidURLError: the URL names no container or bucket, or leads out of it.
     """
     if is_path(url):
         return _by_path(url)
@@ -175,6 +176,8 @@ def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
     check_sas(sas, url, now)
     one_blob = sas.get("sr") == "b"
     base, name = _split(url, one_blob=one_blob)
+    if {".", ".."} & set(re.split(r"[/\\]", unquote(urlsplit(base).path))):  # empty parts may be a blob's own name
+        raise _leads_out(url)
     if one_blob and not name:
         raise InvalidURLError(
             f"--model: {redact_url(url)} ends in a slash, which asks for single files, but its link is for one blob (sr=b). "
@@ -210,10 +213,22 @@ def _split(url: str, *, one_blob: bool = False) -> tuple[str, str]:
     """Return the URL (without query) of the container and prefix, and the archive's name below it.
 
     No name where the URL ends with a slash: it asks for single files.
+
+    Raises:
+        InvalidURLError: the archive's name leads to elsewhere once it is decoded, past what is checked of the container.
     """
     parts = urlsplit(url)
     bare = urlunsplit(parts._replace(query="", fragment=""))
     if one_blob or not _takes_several(url):
-        base, _, name = bare.rpartition("/")
-        return base, unquote(name)
+        base, _, last = bare.rpartition("/")
+        if last and not plain_names(unquote(last)):
+            raise _leads_out(url)
+        return base, unquote(last)
     return bare.rstrip("/"), "" if parts.path.endswith("/") else ARCHIVE_NAME
+
+
+def _leads_out(url: str) -> InvalidURLError:
+    return InvalidURLError(
+        f"--model: {redact_url(url)} has empty parts, dots or control characters in its path, percent-encoded or not. "
+        "Name the place itself and send the message again."
+    )

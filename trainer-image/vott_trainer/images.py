@@ -6,12 +6,14 @@ import itertools
 import logging
 import mmap
 import re
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -31,7 +33,9 @@ SECONDS = 300.0  # for one image
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # none of them starts a program, as PostScript does
 MOST_PIXELS = 100_000_000  # an image
 MOST_SCANS = 100  # a JPEG; one that is meant to be looked at has about ten
-START_OF_SCAN = b"\xff\xda"  # within a scan 0xff is followed by 0 (ITU-T T.81)
+TILE_SIDES = (322, 323)  # width and length of a TIFF's tiles (TIFF 6.0, section 15)
+PNG_TURNS = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")  # what may say how to turn a PNG
+START_OF_SCAN = re.compile(b"\xff\xda")  # within a scan 0xff is followed by 0 (ITU-T T.81)
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # beyond it Pillow warns, beyond twice as many it raises
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the size is looked at here
 
@@ -65,7 +69,7 @@ class UnsupportedImageError(OSError):
 
 
 class Room:
-    """How many pixels are decoded at once, by all threads together: one takes up to 10 bytes meanwhile."""
+    """How many pixels are decoded at once, by all threads together: one takes up to 17 bytes meanwhile."""
 
     def __init__(self, pixels: int) -> None:
         self._all = self._free = pixels
@@ -98,16 +102,22 @@ def open_rgb(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
         OSError: the file is no image, or one that is not accepted (`UnsupportedImageError`): more pixels than `most_pixels`, 32 bits a
             channel, a JPEG of very many scans.
     """
-    with _opened(path, most_pixels) as image, ROOM.taken(image.width * image.height):
+    with _opened(path, most_pixels) as image, ROOM.taken(_pixels(path, image)):
         _check_scans(path, image)
         return _rgb(image)
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return width and height of an image as a browser shows it, without decoding it."""
+    """Return width and height of an image as a browser shows it; what can't be turned is not decoded."""
     with _opened(path, MOST_PIXELS) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-        return (image.height, image.width) if turned else image.size
+        return (image.height, image.width) if _is_sideways(path, image) else image.size
+
+
+def _is_sideways(path: Path, image: Image.Image) -> bool:
+    if image.format == "PNG" and not _count(PNG_TURNS, path, 1):
+        return False  # Pillow would decode it, to look behind the pixels
+    with ROOM.taken(_pixels(path, image)):
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
 
 
 @contextlib.contextmanager
@@ -115,20 +125,56 @@ def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     """Read the header only; Pillow itself looks at the size again where a format tells it a second time."""
     try:
         with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > most_pixels:
+            if _pixels(path, image) > most_pixels:
                 raise Image.DecompressionBombError
             yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnsupportedImageError(f"more than {most_pixels:,} pixels") from error
 
 
+def _pixels(path: Path, image: Image.Image) -> int:
+    """Return how many pixels are decoded: of a TIFF whole tiles, however little of them the image shows."""
+    sides = _tile(path) if image.format == "TIFF" else (1, 1)
+    width, height = (-(-shown // side) * side for shown, side in zip(image.size, sides, strict=True))
+    return width * height
+
+
+def _tile(path: Path) -> tuple[int, int]:
+    """Return width and height of a TIFF's tiles, 1 where it has none; Pillow may read other ones than libtiff, which decodes them."""
+    with path.open("rb") as file:
+        head = file.read(16)
+        order, is_big = "<" if head.startswith(b"II") else ">", 43 in head[2:4]  # BigTIFF
+        (start,) = struct.unpack_from(order + ("Q" if is_big else "I"), head, 8 if is_big else 4)
+        file.seek(start)
+        count, entry = (struct.Struct(order + form) for form in (("Q", "HHQ8s") if is_big else ("H", "HHI4s")))
+        rows = file.read(min(0xFFFF, *count.unpack(file.read(count.size))) * entry.size)
+    entries = list(entry.iter_unpack(rows[: len(rows) // entry.size * entry.size]))
+    width, height = (_side(order, [rest for tag, *rest in entries if tag == side]) for side in TILE_SIDES)
+    return width, height
+
+
+def _side(order: str, found: Sequence[Sequence[Any]]) -> int:
+    """Return the one value of a tag, given as type, count and value."""
+    forms = {3: "H", 4: "I"}  # SHORT and LONG: no other type may say the side of a tile
+    if not found:
+        return 1
+    if len(found) > 1 or found[0][0] not in forms or found[0][1] != 1:
+        raise UnsupportedImageError("a TIFF that does not say the size of its tiles as its format has it")
+    side: int = struct.unpack_from(order + forms[found[0][0]], found[0][2])[0]
+    return max(1, side)
+
+
+def _count(pattern: re.Pattern[bytes], path: Path, most: int) -> int:
+    """Return how often a file holds a pattern, up to `most`."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return sum(1 for _ in itertools.islice(pattern.finditer(content), most))
+
+
 def _check_scans(path: Path, image: Image.Image) -> None:
     """Refuse what would take hours: each scan of a progressive JPEG goes over all of its pixels, and needs but a few bytes."""
     if image.format not in ("JPEG", "MPO"):
         return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        found = sum(1 for _ in itertools.islice(re.finditer(START_OF_SCAN, content), MOST_SCANS + 1))
-    if found > MOST_SCANS:
+    if _count(START_OF_SCAN, path, MOST_SCANS + 1) > MOST_SCANS:
         raise UnsupportedImageError(f"a JPEG of more than {MOST_SCANS} scans")
 
 

@@ -8,7 +8,12 @@ from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
 from vott_trainer.errors import InvalidURLError
 
 REDACTED = "***"
-_QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"'<>()]*=[^\s\"'<>()]*|(?<=://)([^\s?\"'<>]*)\?[^\s\"'<>]*")
+# Each pattern is tried at few places and takes what it has looked at: what is redacted comes from others, and is long.
+_WORD = re.compile(r"[^\s\"'<>]+")
+_ENCODED_URL = re.compile(r"%(?:25)*3a(?:%(?:25)*2f){2}", re.IGNORECASE)
+_ENCODED_END = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
+_QUESTION_MARK = re.compile(r"(\?|%(?:25)*3f)", re.IGNORECASE)
+_EQUALS = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 _USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
 # The fields of an Azure SAS: account, service and user delegation.
 _SAS = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
@@ -34,8 +39,22 @@ def keep_credential_secret(url: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return `text` (a URL, or any text with URLs in it) without queries, user names and what is kept secret."""
-    return without_secrets(_USER_INFO.sub("", _QUERY.sub(r"\1", text)))
+    """Return `text` (a URL, or any text with URLs in it) without queries, fragments, user names and what is kept secret."""
+    return without_secrets(_USER_INFO.sub("", _WORD.sub(lambda word: _without_query(word[0]), text)))
+
+
+def _without_query(word: str) -> str:
+    """Return what of a word of free text is before a query: too much is cut rather than too little."""
+    if _ENCODED_URL.search(word):
+        return _ENCODED_END.split(word, maxsplit=1)[0]
+    if "://" in word:
+        word = re.split("[?#]", word, maxsplit=1)[0]
+    head, *found = _QUESTION_MARK.split(word, maxsplit=1)
+    if not found:
+        return word
+    mark, query = found
+    is_query = _EQUALS.search(query) or (mark == "?" and query and "/" in head)
+    return head if is_query else word
 
 
 def without_secrets(text: str) -> str:
@@ -54,9 +73,13 @@ def redact_url(url: str) -> str:
 
 
 def file_name(url: str) -> str:
-    """Return the last part of the URL's path, or its host where the path is empty."""
+    """Return the last part of the URL's path, or its host where the path is empty.
+
+    It is shown: with characters that a line or a terminal would obey it stays percent-encoded.
+    """
     parts = urlsplit(url)
-    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc
+    name = unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc.rpartition("@")[2]
+    return name if name.isprintable() else quote(name, errors="replace")
 
 
 def is_http(url: str) -> bool:

@@ -8,18 +8,21 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vott_trainer import archive
+from vott_trainer.annotations.model import MOST_CLASSES
+from vott_trainer.annotations.values import LONGEST_LABEL, is_text
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.plugins.base import Run
-from vott_trainer.urls import is_http, redact_url
+from vott_trainer.urls import is_http, redact, redact_url
 
 FILE = "model.safetensors"
 ABOUT = "vott"  # entry of the metadata
@@ -27,6 +30,7 @@ LABELS_FILE = "labels.txt"
 BAKED, NONE = "baked", "none"
 FOLDER = Path("/opt/weights")
 COUNTERS = "num_batches_tracked"  # batch normalization that is frozen has none, and nothing here uses them
+MOST_DIMENSIONS = 10  # that an error names
 REMEDY = "Name another model in initialWeights, or leave it out, and send the message again."
 
 
@@ -52,11 +56,20 @@ class Weights:
     labels: list[str] | None
 
 
+def _printable(text: str) -> str:
+    if not is_text(text):
+        raise ValueError("expected one line of text")
+    return text
+
+
+_Name = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_printable)]
+
+
 class _About(BaseModel):
     """The metadata's entry, which anybody may have written."""
 
-    architecture: str | None = None
-    labels: list[str] | None = None
+    architecture: Annotated[_Name, Field(max_length=100)] | None = None
+    labels: Annotated[list[_Name], Field(max_length=MOST_CLASSES)] | None = None
 
 
 def find(
@@ -172,7 +185,9 @@ def _described(path: Path, origin: str) -> Weights:
             f"initialWeights: {origin} says of itself what no model of this trainer says. {REMEDY}"
         ) from error
     except (OSError, SafetensorError) as error:
-        raise InvalidParametersError(f"initialWeights: {origin} can't be read: {error}. {REMEDY}") from error
+        told = redact(" ".join(str(error).split()))[:200]  # may quote the file
+        told = told if is_text(told) else type(error).__name__
+        raise InvalidParametersError(f"initialWeights: {origin} can't be read: {told}. {REMEDY}") from error
     return Weights(path, origin, about.architecture, about.labels)
 
 
@@ -198,7 +213,9 @@ def _sentence(found: Weights, labels: Sequence[str]) -> str:
 
 @torch.no_grad()
 def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[str], new: Sequence[str]) -> None:
-    if given is None or given.shape[1:] != tensor.shape[1:] or len(given) % ((len(old) + head.extra) * head.rows or 1):
+    if given is None or given.dim() != tensor.dim() or given.shape[1:] != tensor.shape[1:]:
+        return
+    if len(given) % ((len(old) + head.extra) * head.rows or 1):
         return
     pairs = [(number, number) for number in range(head.extra)] if old else []
     pairs += [(old.index(label) + head.extra, number + head.extra) for number, label in enumerate(new) if label in old]
@@ -212,7 +229,12 @@ def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[
 
 
 def _misfit(weights: Weights, name: str, given: Tensor | None, tensor: Tensor) -> InvalidParametersError:
-    found = "is not in it" if given is None else f"has shape {list(given.shape)}, not {list(tensor.shape)}"
+    found = "is not in it" if given is None else f"has shape {_shape(given)}, not {list(tensor.shape)}"
     return InvalidParametersError(
         f"initialWeights: {weights.origin} does not fit this network: {name} {found}. {REMEDY}"
     )
+
+
+def _shape(tensor: Tensor) -> str:
+    """Return the shape as text; a file may have any number of dimensions."""
+    return str(list(tensor.shape)) if tensor.dim() <= MOST_DIMENSIONS else f"of {tensor.dim()} dimensions"

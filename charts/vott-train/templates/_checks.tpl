@@ -1,5 +1,6 @@
 {{/* What would only be found out by a pod that does not start. The operator itself checks the rest of its settings. */}}
 {{- define "vott-train.checks" -}}
+{{- include "vott-train.checkSections" . }}
 {{- with .Values.azure }}
 {{- if and .existingSecret (or .connectionString .serviceBusConnectionString) }}
 {{- fail "azure: give either existingSecret or connection strings, not both" }}
@@ -34,21 +35,64 @@
 {{- $known := dict
   "outgoing" (list "allowHttp" "publicAddresses" "hosts" "networks")
   "callbacks" (list "timeoutSeconds" "giveUpAfterSeconds" "signing")
-  "networkPolicy" (list "enabled" "apiServer" "trainerPorts" "operatorEgress" "trainerEgress") }}
+  "networkPolicy" (list "enabled" "apiServer" "apiServerPorts" "trainerPorts" "operatorEgress" "trainerEgress") }}
 {{- range $section, $names := $known }}
 {{- include "vott-train.checkNames" (dict "place" $section "values" (index $.Values $section) "known" $names) }}
 {{- end }}
-{{- include "vott-train.checkNames" (dict "place" "callbacks.signing" "values" (.Values.callbacks.signing | default dict) "known" (list "secretName")) }}
-{{- range $name := list "hosts" "networks" }}
-{{- if not (kindIs "slice" (index $.Values.outgoing $name)) }}
-{{- fail (printf "outgoing.%s: is a list; with --set write outgoing.%s[0]" $name $name) }}
+{{- include "vott-train.checkNames" (dict "place" "callbacks.signing" "values" .Values.callbacks.signing "known" (list "secretName")) }}
+{{- range .Values.outgoing.networks }}
+{{- include "vott-train.checkNetwork" (dict "place" "outgoing.networks" "network" .) }}
 {{- end }}
+{{- range .Values.networkPolicy.apiServer }}
+{{- include "vott-train.checkNetwork" (dict "place" "networkPolicy.apiServer" "network" .) }}
+{{- end }}
+{{- range .Values.networkPolicy.apiServerPorts }}
+{{- if not (regexMatch "^[0-9]+$" (toString .)) }}
+{{- fail (printf "networkPolicy.apiServerPorts: %v is no port; write 6443" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "vott-train.checkNetwork" -}}
+{{- $place := .place }}
+{{- $network := include "vott-train.cidr" .network }}
+{{- if not (regexMatch `^([0-9]{1,3}(\.[0-9]{1,3}){3}/([12]?[0-9]|3[0-2])|[0-9a-fA-F:]*::?[0-9a-fA-F:]*/[0-9]{1,3})$` $network) }}
+{{- fail (printf "%s: %v is no network; write 10.1.2.0/24 or one address, 10.1.2.3" $place .network) }}
+{{- else }}
+{{- range include "vott-train.never" . | fromYamlArray }}
+{{- if hasPrefix (include "vott-train.bits" .) (include "vott-train.bits" $network) }}
+{{- fail (printf "%s: %s can't be allowed: nobody may be sent to %s, where metadata services, the hosts themselves or nobody are" $place $network .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A section that is null, or of another kind, would be an error of Helm's own that names no value. */}}
+{{- define "vott-train.checkSections" -}}
+{{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" }}
+{{- include "vott-train.checkKind" (dict "place" . "kind" "map" "as" "map" "root" $) }}
+{{- end }}
+{{- range list "outgoing.hosts" "outgoing.networks" "networkPolicy.apiServer" "networkPolicy.apiServerPorts" "networkPolicy.trainerPorts" "networkPolicy.operatorEgress" "networkPolicy.trainerEgress" }}
+{{- include "vott-train.checkKind" (dict "place" . "kind" "slice" "as" (printf "list; with --set write %s[0]" .) "root" $) }}
+{{- end }}
+{{- end }}
+
+{{- define "vott-train.checkKind" -}}
+{{- $found := .root.Values }}
+{{- range splitList "." .place }}
+{{- $found = get ($found | default dict) . }}
+{{- end }}
+{{- if not (kindIs .kind $found) }}
+{{- fail (printf "%s: has to be a %s; leave it out for the default, and upgrade with --reset-then-reuse-values, not --reuse-values" .place .as) }}
 {{- end }}
 {{- end }}
 
 {{- define "vott-train.checkQueue" -}}
 {{- $place := printf "queues[%d]" (int .number) }}
 {{- $queue := .queue }}
+{{- if not (kindIs "map" $queue) }}
+{{- fail (printf "%s: has to be a map, with at least a name" $place) }}
+{{- end }}
 {{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "trainingJob" "parameters" "model" "callback" "duplicateWindowSeconds" }}
 {{- include "vott-train.checkNames" (dict "place" $place "values" $queue "known" $known) }}
 {{- include "vott-train.checkTrainingJob" (dict "place" (printf "%s.trainingJob" $place) "values" $queue.trainingJob) }}

@@ -10,7 +10,9 @@ import json
 import re
 
 HIDDEN = "…"
-JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+LENIENT = json.JSONDecoder(strict=False)  # takes control characters in a string
+# Up to the end where no quote closes it: else each quote in it would be the start of another look at all that follows.
+JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 URL = re.compile(r"\s*(https?|sb|amqps?)://[^?#]*", re.IGNORECASE)
 QUERY = re.compile(r'(\?|\\u003[fF]|%3[fF])[^\s"<>]+')
 USER_INFO = re.compile(r'(:(?:\\?/){2})[^/\s"<>@]+@')
@@ -40,7 +42,7 @@ def readable(body: str) -> str:
 def _redact_json_string(literal: str) -> str:
     """A string of a JSON text may hide a URL behind escapes, and its end is known, whatever characters are in it."""
     try:
-        value = json.loads(literal, strict=False)
+        value = LENIENT.decode(literal)
     except ValueError:
         return literal
     url = URL.match(value)

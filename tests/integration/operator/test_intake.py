@@ -316,6 +316,19 @@ async def test_an_unheard_callback_of_a_rejected_message_is_let_be_in_the_end(be
     assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
 
 
+async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(CallbackSender, "send", silent)
+    monkeypatch.setattr(intake_module, "TELL_SECONDS", 0.05)
+    bench.queue.send('{"status": "https://host/s"}')
+    await asyncio.wait_for(bench.take(), 30)
+    assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
+
+
 async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(*_: object) -> list[Delivery]:
         raise SourceUnavailableError("storage://x: no route")

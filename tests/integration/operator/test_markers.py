@@ -132,6 +132,17 @@ def _bad_for_the_operator(scene: Scene) -> Messages:
         "ftp": (scene.message("ftp", model=ftp), "InvalidMessage"),
         "cut-off": (cut_off, "NotJSON"),
         "parameter": (scene.message("parameter", parameters={"imagesUrl": url}), "InvalidMessage"),
+        **{
+            f"parameter-{number}": (scene.message(f"parameter-{number}", parameters=given), "InvalidMessage")
+            for number, given in enumerate(
+                [
+                    {"datasetUrl": scene.signed("parameter: own", "https://images.example/set")},
+                    {"initial_weights": scene.signed("parameter: misspelt", "https://images.example/w")},
+                    {"initialWeights": [scene.signed("parameter: in a list", "https://images.example/w")]},
+                    {scene.signed("parameter: name", "https://images.example/w"): 1},
+                ]
+            )
+        },
         "plugin": (scene.message("plugin", plugin="mine-bitcoins"), "PluginNotAllowed"),
         "metadata": (scene.message("metadata", annotations=metadata), "AddressRefused"),
     }

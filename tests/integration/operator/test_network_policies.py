@@ -1,6 +1,6 @@
 """Whom the pods may talk to, as the chart's NetworkPolicies say."""
 
-import json
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -8,6 +8,8 @@ import pytest
 from localcluster.policy_rules import selects
 from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
 from tests.unit.operator.builders import trainingjob
+from vott_guard import addresses
+from vott_guard.addresses import IPNetwork
 from vott_operator import pods
 
 TEAMS: list[Object] = [{"name": "cats", "targetNamespace": "team-a"}, {"name": "dogs", "targetNamespace": "team-b"}]
@@ -43,46 +45,105 @@ def test_nobody_talks_to_the_operator_and_only_trainings_talk_to_trainings() -> 
     assert found["train", "vott-trainer"]["ingress"] == [{"from": [{"podSelector": trainings}]}]
 
 
-def reachable(address: str, values: Object) -> set[int]:
-    """Ports that a training reaches at an address; 0 for all of them."""
-    rules = policies(values)["train", "vott-trainer"]["egress"]
+OPERATOR, TRAININGS = "vott", "vott-trainer"
+both = pytest.mark.parametrize("who", [OPERATOR, TRAININGS])
+
+
+def leads_to(peer: Object, address: str) -> bool:
+    """Whether a peer of a rule holds an address; one that selects pods holds none of those tried here."""
+    if not (block := peer.get("ipBlock")):
+        return peer == {}
+    inside = ip_address(address) in ip_network(block["cidr"])
+    return inside and not any(ip_address(address) in ip_network(hole) for hole in block.get("except", ()))
+
+
+def reachable(who: str, address: str, values: Object) -> set[int]:
+    """Ports that the pods of a policy reach at an address; 0 for all of them. A rule that names no peer is for all addresses."""
     return {
         port["port"]
-        for rule in rules
-        for peer in rule["to"]
-        if (block := peer.get("ipBlock"))
-        and ip_address(address) in ip_network(block["cidr"])
-        and not any(ip_address(address) in ip_network(hole) for hole in block.get("except", ()))
-        for port in rule.get("ports", [{"port": 0}])
+        for rule in policies(values)["train", who]["egress"]
+        if any(leads_to(peer, address) for peer in rule.get("to") or [{}])
+        for port in rule.get("ports") or [{"port": 0}]
     }
 
 
 INSIDE = (
     "169.254.169.254", "169.254.20.10", "168.63.129.16", "127.0.0.1", "0.0.0.0", "10.0.0.10", "10.244.0.7", "172.16.5.4",
-    "192.168.1.1", "100.64.0.1", "100.100.100.200", "198.18.0.1", "192.0.0.192", "224.0.0.1", "255.255.255.255",
+    "192.168.1.1", "100.64.0.1", "100.100.100.200", "198.18.0.1", "192.0.0.192", "192.88.99.1", "224.0.0.1", "255.255.255.255",
+    "fd00::1", "2001:db8::1",
 )  # fmt: skip
 
 
+@both
 @pytest.mark.parametrize("address", INSIDE)
-def test_trainings_reach_no_address_inside(address: str) -> None:
-    assert reachable(address, {}) == set()
+def test_neither_operator_nor_trainings_reach_an_address_inside(who: str, address: str) -> None:
+    assert reachable(who, address, {}) == set()
 
 
-def test_trainings_reach_public_addresses_and_those_that_the_administrator_opens() -> None:
-    assert reachable("20.60.1.1", {}) == {0}
-    assert reachable("10.1.2.3", {"outgoing": {"networks": ["10.1.2.0/24"]}}) == {0}
-    assert reachable("10.1.2.3", {"outgoing": {"networks": ["10.1.2.3"]}}) == {0}
+@both
+def test_public_addresses_are_reached_and_those_that_the_administrator_opens(who: str) -> None:
+    assert reachable(who, "20.60.1.1", {}) == {0}
+    assert reachable(who, "10.1.2.3", {"outgoing": {"networks": ["10.1.2.0/24"]}}) == {0}
+    assert reachable(who, "10.1.2.3", {"outgoing": {"networks": [" 10.1.2.3"]}}) == {0}
+
+
+def holes(who: str, network: str, values: Object) -> list[IPNetwork]:
+    """What the last rule for a network leaves out of it, in the smallest number of networks."""
+    peers = [peer.get("ipBlock", {}) for rule in policies(values)["train", who]["egress"] for peer in rule["to"]]
+    block = [peer for peer in peers if peer.get("cidr") == network][-1]
+    left_out = [ip_network(hole) for hole in block.get("except", ())]
+    # Else the API server would refuse the policy.
+    assert all(within(hole, ip_network(network)) and hole != ip_network(network) for hole in left_out)
+    assert len(left_out) == len(smallest(left_out))
+    return smallest(left_out)
+
+
+def within(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.subnet_of(other)  # type: ignore[arg-type]
+
+
+def smallest(networks: Iterable[IPNetwork]) -> list[IPNetwork]:
+    """Those that lie in no other."""
+    known = list(networks)
+    return sorted((one for one in known if not any(one != other and within(one, other) for other in known)), key=str)
+
+
+def of_version(version: int, *tables: tuple[tuple[IPNetwork, str], ...]) -> list[IPNetwork]:
+    return smallest(network for table in tables for network, _ in table if network.version == version)
+
+
+@both
+def test_the_policies_leave_out_of_the_internet_what_the_guard_does(who: str) -> None:
+    assert holes(who, "0.0.0.0/0", {}) == of_version(4, addresses._NEVER, addresses._NOT_PUBLIC)
+
+
+@both
+@pytest.mark.parametrize(
+    "network",
+    [
+        "0.0.0.0/0", "168.0.0.0/6", "100.64.0.0/10", "192.0.0.0/24", "10.0.0.0/8",
+        "::/0", "fd00::/8", "fd00:42::/64", "FD00:00C1::/64", "fd12:3456:789a::/48",
+    ],
+)  # fmt: skip
+def test_networks_that_the_administrator_opens_are_without_the_addresses_that_nobody_may_reach(
+    who: str, network: str
+) -> None:
+    wide = ip_network(network)
+    expected = [one for one in of_version(wide.version, addresses._NEVER) if within(one, wide)]
+    assert holes(who, network, {"outgoing": {"networks": [network]}}) == expected
 
 
 def test_ports_of_trainings_can_be_narrowed_and_the_operators_stay() -> None:
     narrow = {"networkPolicy": {"apiServer": ["10.0.0.1"], "trainerPorts": [{"protocol": "TCP", "port": 443}]}}
-    assert reachable("20.60.1.1", narrow) == {443}
-    (public,) = [rule for rule in policies(narrow)["train", "vott"]["egress"] if "0.0.0.0/0" in json.dumps(rule)]
-    assert "ports" not in public
+    assert reachable(TRAININGS, "20.60.1.1", narrow) == {443}
+    assert reachable(OPERATOR, "20.60.1.1", narrow) == {0}
 
 
-def test_the_api_server_is_reached_at_its_own_ports_only() -> None:
-    assert reachable("10.0.0.1", {}) == {443, 6443}
+@both
+def test_the_api_server_is_reached_at_its_own_ports_only(who: str) -> None:
+    assert reachable(who, "10.0.0.1", {}) == {443, 6443}
+    microk8s = {"networkPolicy": {"apiServer": ["10.0.0.1"], "apiServerPorts": [16443]}}
+    assert reachable(who, "10.0.0.1", microk8s) == {16443}
 
 
 def test_further_rules_of_the_administrator_are_added_to_the_pods_that_they_are_for() -> None:

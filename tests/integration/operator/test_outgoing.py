@@ -1,6 +1,7 @@
 """What the rules for outgoing requests do to messages, with the operator as a process on a real API server."""
 
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from tests.support.corner import LOCAL, Corner, condition
 from tests.support.waiting import wait_until
+from vott_operator.app import WORKERS
 
+REJECTED = WORKERS + 8
 METADATA = "https://169.254.169.254/latest/meta-data"
 BAD_LINE = {"reason": "BadAnnotations", "message": "a.csv line 7: expected 6 fields, found 4. Correct the line."}
 
@@ -42,6 +45,21 @@ def test_a_message_with_a_refused_address_fails_without_a_pod_and_its_callback_h
     assert (corner.kubectl.list("jobs"), corner.pods()) == ([], [])
     assert "AddressRefused" in corner.kubectl("get", "events")
     assert "TOPSECRET" not in json.dumps(failed) + corner.log.read_text() + corner.kubectl("get", "events")
+
+
+@pytest.mark.parametrize("corner", [{"callbacks": {"timeoutSeconds": 3600}}], ids=["patient"], indirect=True)
+def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(corner: Corner, receiver: CallbackReceiver) -> None:
+    corner.operator()
+    corner.send(message(status=receiver.url))
+    pod = corner.wait_pod()
+    corner.run_pod(pod)
+    with socket.create_server(("127.0.0.1", 0), backlog=REJECTED) as silent:
+        for _ in range(REJECTED):
+            corner.send({"status": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        wait_until("all rejections", lambda: corner.log.read_text().count(" rejected: ") == REJECTED)
+        corner.end_pod(pod, 64, json.dumps(BAD_LINE))
+        corner.wait_condition("CallbackDelivered")
+    assert [post["state"] for post in receiver.posts] == ["failed"]
 
 
 @pytest.mark.parametrize(

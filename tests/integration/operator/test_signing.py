@@ -126,11 +126,21 @@ def test_without_keys_the_trainer_tells_its_progress_itself(corner: Corner) -> N
 
 
 @signed
-def test_a_wrong_key_ends_the_operator_with_a_sentence_that_does_not_show_it(corner: Corner) -> None:
+def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(corner: Corner) -> None:
     corner.change_secret(SECRET, current="whsec_TOPSECRET")
-    with pytest.raises(AssertionError, match=r"callbacks\.signing: key 1 is no signing key"):
-        corner.operator()
+    corner.operator()
+    with SignedReceiver("127.0.0.1") as receiver:
+        pod, _ = train(corner, receiver.url)
+        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        said = corner.wait_condition("CallbackDelivered", "False")
+        assert "callbacks.signing: key 1 is no signing key" in said["message"]
+        assert receiver.posts == []
+        keys(corner, current="older")
+        corner.wait_condition("CallbackDelivered", seconds=60)
+        for headers, body in receiver.received:
+            assert Webhook(KEYS["older"]).verify(body, headers)["state"] == "failed"
     text = corner.log.read_text()
+    assert "ERROR   vott_operator.app: no callback is sent until this is mended: callbacks.signing: key 1" in text
     assert "TOPSECRET" not in text
     assert "Traceback" not in text
 

@@ -69,6 +69,15 @@ OTHER_CONTAINERS = [
     "/models;x",
     "/models%3Fx",
     "/%2fmodels",
+    "/models/..%2fprivate%2fx.tgz",
+    "/models/%2e%2e%2fprivate%2fx.tgz",
+    "/models/%2e%2e/private/x.tgz",
+    "/models/..%5cprivate%5cx.tgz",
+    "/models/a%2f..%2f..%2fprivate%2fx.tar.gz",
+    "/models/cats/..%2f..%2fprivate%2fx.tgz",
+    "/models/%2fx.tgz",
+    "/models/a%2f%2fx.tgz",
+    "/models/x%0a.tgz",
 ]  # fmt: skip
 
 
@@ -90,12 +99,39 @@ def test_list_of_all_containers_is_not_one_of_all_paths(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/models/private", "/models/catsanddogs", "/models/cats/../dogs", "/models/cats%2f..%2fdogs"]
+    "path",
+    [
+        "/models/private",
+        "/models/catsanddogs",
+        "/models/cats/../dogs",
+        "/models/cats%2f..%2fdogs",
+        "/models/cats%2fx.tgz",
+    ],
 )
 def test_identity_that_is_listed_for_a_prefix_is_for_that_alone(path: str) -> None:
     listed = StorageAccess(containers=frozenset({f"https://{HOST}/models/cats"}), environment=IDENTITY)
     with pytest.raises(UploadRefusedError, match="is not among the containers"):
         resolve(f"https://{HOST}{path}", listed)
+
+
+@pytest.mark.parametrize("name", ["..%2fdogs%2fx.tgz", "..%2f..%2fprivate%2fx.tgz", "%2e%2e%5cdogs%5cx.tgz"])
+def test_archives_name_does_not_lead_out_of_a_listed_prefix(name: str) -> None:
+    listed = StorageAccess(containers=frozenset({f"https://{HOST}/models/cats"}), environment=IDENTITY)
+    with pytest.raises(InvalidURLError, match="has empty parts, dots or control characters in its path"):
+        resolve(f"https://{HOST}/models/cats/{name}", listed)
+
+
+def test_no_store_asks_for_a_name_that_leads_out(server: HttpServer, archive: Path) -> None:
+    """Whatever `resolve` has let pass."""
+    amazon = StorageAccess(buckets=frozenset({"models"}), environment={**AWS, "AWS_ENDPOINT_URL": server.url})
+    for destination in (
+        resolve(f"{server.url}/team/models", account_at(server)),
+        resolve(f"{server.url}/team/models?sp=w&sr=c&sig=theirs", StorageAccess()),
+        resolve("s3://models/cats", amazon),
+    ):
+        with pytest.raises(InvalidURLError, match="is no name for an object"):
+            destination.store.put(archive, "../private/x.tgz")
+    assert server.requests == []
 
 
 OTHER_BUCKETS = [
@@ -108,6 +144,12 @@ OTHER_BUCKETS = [
     "s3://models/../other",
     "s3://models/%2e%2e/other",
     "s3://models/..%5cother",
+    "s3://models/..%2fother%2fx.tgz",
+    "s3://models/%2e%2e%2fother%2fx.tgz",
+    "s3://models/..%5cother%5cx.tgz",
+    "s3://models/a%2f%2fx.tgz",
+    "s3://models/x%0a.tgz",
+    "s3://models/x%0a",
 ]  # fmt: skip
 OTHER_AMAZONS = [
     "https://models.s3.amazonaws.com.evil.example/cats",
@@ -124,6 +166,7 @@ OTHER_AMAZONS = [
     "https://models.evil.s3.amazonaws.com/cats",
     "https://xs3.amazonaws.com/models",
     "https://s3.amazonaws.com/models/../other",
+    "https://s3.amazonaws.com/models/..%2fother%2fx.tgz",
     "https://s3.amazonaws.com/other/models",
     "http://models.s3.amazonaws.com/cats",
 ]  # fmt: skip
@@ -140,6 +183,7 @@ OTHER_SERVERS = [
     "https://models..minio.example:9000/cats",
     "https://a@models.minio.example:9000/cats",
     "https://minio.example:9000/models/../other",
+    "https://minio.example:9000/models/..%2fother%2fx.tgz",
     "https://models.s3.amazonaws.com/cats",
 ]  # fmt: skip
 

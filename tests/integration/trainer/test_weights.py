@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tests.unit.trainer.conftest import annotated
@@ -195,6 +196,31 @@ def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
     weights.save(nn.Conv2d(1, 1, 1), tmp_path, "fcos_tiny", ["cat"])
     url = server.serve("/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
     assert "does not fit this network: backbone.stem.0.0.weight is not in it" in refused(run, url)
+
+
+def changed(server: HttpServer, folder: Path, name: str, tensor: torch.Tensor) -> str:
+    """Serve a model of one class, one tensor of which is another; return its URL."""
+    saved(folder, "cat")
+    tensors = {**load_file(folder / "model.safetensors"), name: tensor}
+    save_file(tensors, folder / "hostile", {"vott": json.dumps({"architecture": "fcos_tiny", "labels": ["cat"]})})
+    return server.serve("/model.safetensors", (folder / "hostile").read_bytes())
+
+
+@pytest.mark.parametrize("part", ["weight", "bias"])
+def test_a_head_of_another_number_of_dimensions_begins_at_random(
+    part: str, run: TrainingRun, server: HttpServer, tmp_path: Path
+) -> None:
+    name = f"{HEADS[0].prefix}{part}"
+    url = changed(server, tmp_path / "model", name, torch.tensor(3.0))
+    model = detector(2, "cat")
+    weights.start(model, weights.find(run, url, "fcos_tiny", ["cat"]), ["cat"], HEADS)
+    assert torch.equal(model.state_dict()[name], detector(2, "cat").state_dict()[name])
+
+
+def test_a_tensor_of_many_dimensions_makes_no_long_error(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
+    url = changed(server, tmp_path / "model", "backbone.stem.0.0.weight", torch.zeros([1] * 60))
+    told = refused(run, url)
+    assert "backbone.stem.0.0.weight has shape of 60 dimensions, not" in told
 
 
 @pytest.mark.parametrize("name", ["model.tgz", "model.safetensors"])

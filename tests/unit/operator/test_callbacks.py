@@ -3,7 +3,10 @@
 import asyncio
 import base64
 import ipaddress
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +223,40 @@ async def test_a_receiver_that_does_not_answer_holds_up_no_other(receiver: Recei
         goes_on.set()
         await held
     assert [headers["webhook-id"] for headers, _ in receiver.posts] == ["id-2"]
+
+
+STOPS = """
+import asyncio, ipaddress, sys
+from vott_guard.rules import Rules
+from vott_operator.callbacks import CallbackSender
+from vott_operator.outgoing_settings import CallbackSettings
+
+async def main():
+    rules = Rules(True, networks=(ipaddress.ip_network("127.0.0.0/8"),))
+    async with CallbackSender(CallbackSettings(timeout_seconds=3600), rules) as sender:
+        sending = asyncio.create_task(sender.send(sys.argv[1], "id-1", {}))
+        await asyncio.to_thread(sys.stdin.readline)
+        sending.cancel()
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_stops_does_not_wait_for_a_receiver_that_is_silent() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        command = [sys.executable, "-c", STOPS, url]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=os.environ | {"PYTHONPATH": ":".join(sys.path)}
+        ) as process:
+            try:
+                connection, _ = silent.accept()
+                with connection:
+                    connection.recv(1)
+                    process.communicate(b"stop\n", timeout=60)
+            finally:
+                process.kill()
+    assert process.returncode == 0
 
 
 # ------------------------------------------------------------------------------------------------------------ signatures

@@ -185,6 +185,24 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
             GOOD | {"parameters": {"imagesUrl": "https://h/images?sig=S"}},
             'Field "parameters" has an "imagesUrl" with a query; leave that out: the credential of the annotations',
         ),
+        *(
+            (GOOD | {"parameters": given}, f'Field "parameters" has at "{path}" a URL with a query, a fragment or a')
+            for given, path in [
+                ({"datasetUrl": "https://h/p?sig=SECRET"}, "datasetUrl"),
+                ({"initial_weights": "https://h/p?sig=SECRET"}, "initial_weights"),
+                ({"initialWeights": ["https://h/p?sig=SECRET"]}, "initialWeights[0]"),
+                ({"initialWeights": {"url": "https://h/p?sig=SECRET"}}, "initialWeights.url"),
+                ({"a": [1, {"b": [["HTTPS://h/p?sig=SECRET"]]}]}, "a[1].b[0][0]"),
+                ({"a": {"https://h/p?sig=SECRET": 1}}, "a.(a long or odd name)"),
+                ({"https://h/p?sig=SECRET": 1}, "(a long or odd name)"),
+                ({"a": "from=https://h/p?sig=SECRET"}, "a"),
+                ({"a": "both https://h/p and s3://b/p?X-Amz-Signature=SECRET"}, "a"),
+                ({"a": "https://h/p#SECRET"}, "a"),
+                ({"a": "https://user:SECRET@h/p"}, "a"),
+                ({"imagesUrl": "https://h/p#SECRET"}, "imagesUrl"),
+                ({"initialWeights": "https://h/p?sig=SECRET", "b": "https://h/p?sig=SECRET"}, "b"),
+            ]
+        ),
         (
             GOOD | {"parameters": {"imagesUrl": "images"}},
             'Field "parameters" has an "imagesUrl" that is not an http(s) URL',
@@ -218,6 +236,19 @@ def test_a_field_that_can_not_be_used_is_named(body: object, sentence: str) -> N
     error = rejection(body, MessageDefaults())
     assert error.reason == "InvalidMessage"
     assert sentence in str(error)
+    assert "SECRET" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"datasetUrl": "https://h/p", "more": ["s3://bucket/p", "see https://h/p, is it there?", "who@example.com"]},
+        {"https://h/p": "a#b", "question": "https: why?", "photos": "https://h/@me/p"},
+        {"initialWeights": "https://h/p?sig=S"},
+    ],
+)
+def test_plain_urls_and_texts_may_stand_in_any_parameter(parameters: dict[str, Any]) -> None:
+    assert parse(GOOD | {"parameters": parameters}).parameters == parameters
 
 
 def test_every_wrong_field_is_named_at_once() -> None:

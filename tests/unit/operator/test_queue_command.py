@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.support.limited import repeated
 from vott_operator import constants as c
 from vott_operator.queue_commands.redaction import readable, redact
 from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
@@ -73,6 +74,13 @@ def test_no_credential_is_shown_in_whatever_form_it_was_sent(body: str) -> None:
 )
 def test_what_carries_no_credential_is_shown_as_it_is(body: str) -> None:
     assert redact(readable(body)) == body
+
+
+def test_a_long_body_is_redacted_in_little_time() -> None:
+    parts = ['"\\', '"', "\\", '\\"a', "://", "?", "sig ", "sig = ", "%3f", " https", "a@"]
+    done = repeated("from vott_operator.queue_commands.redaction import redact", "redact", *parts)
+
+    assert done.returncode == 0, done.stdout
 
 
 def test_base64_is_decoded_because_encoded_it_hides_nothing() -> None:

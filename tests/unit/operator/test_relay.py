@@ -11,7 +11,7 @@ from vott_guard.rules import Rules
 from vott_operator import relay as relay_module
 from vott_operator.callbacks import CallbackSender
 from vott_operator.cluster import Cluster
-from vott_operator.errors import CallbackError, ClusterError
+from vott_operator.errors import CallbackError, ClusterError, NotFoundError
 from vott_operator.last_word import POSTING_SECONDS, LastWord
 from vott_operator.models import TrainingJob
 from vott_operator.relay import INTERVAL_SECONDS, ProgressRelay
@@ -42,16 +42,18 @@ class Receiver(CallbackSender):
 
 
 class Secrets:
-    """A cluster with a Secret, that may be away."""
+    """A cluster with a Secret, that may be away, or not be made yet."""
 
     def __init__(self) -> None:
         self.reads = 0
-        self.away = False
+        self.away = self.missing = False
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, str]:  # noqa: ARG002
         self.reads += 1
         if self.away:
             raise ClusterError("away")
+        if self.missing:
+            raise NotFoundError("no such Secret", 404)
         return {"callback": "https://h/s?token=T"}
 
 
@@ -68,7 +70,9 @@ class Bench:
         """The trainer's report is in the status."""
         self.version += 1
         said = {} if percent is None else {"progress": {"percent": percent} | progress}
-        tj = trainingjob(self.spec, said | dict(status or {}), {"resourceVersion": str(self.version)})
+        tj = trainingjob(
+            self.spec, {"phase": "Running"} | said | dict(status or {}), {"resourceVersion": str(self.version)}
+        )
         self.store.put_trainingjob(tj)
         return tj
 
@@ -105,7 +109,7 @@ async def test_the_same_report_has_the_same_id_and_is_not_told_twice(
 ) -> None:
     bench.report(42)
     await bench.tell()
-    bench.report(42, {"phase": "Running"})  # other news
+    bench.report(42, {"observedGeneration": 1})  # other news
     bench.now += 100
     await bench.tell()
     restarted = Bench(monkeypatch, SPEC)
@@ -154,6 +158,38 @@ async def test_a_receiver_that_wants_no_more_gets_no_more(bench: Bench) -> None:
     bench.receiver.errors = [CallbackError("410 Gone", permanent=True)]
     assert await bench.heard_next(1) == [0.01]
     assert await bench.heard_next(2) == []
+
+
+@pytest.mark.parametrize("seconds", [1.0, 9.9])
+async def test_a_slow_receiver_is_left_alone_longer_than_it_took(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    async def slowly(*_: object) -> None:
+        bench.now += seconds
+
+    monkeypatch.setattr(bench.receiver, "send", slowly)
+    bench.report(1)
+    await bench.tell()
+    bench.report(2)
+    assert await bench.tell() == pytest.approx(4 * seconds)
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Suspended"])
+async def test_a_training_that_does_not_run_is_not_told_as_running(bench: Bench, phase: str) -> None:
+    bench.report(5, {"phase": phase})
+    assert await bench.tell() == INTERVAL_SECONDS  # it may run by then
+    assert bench.receiver.heard == []
+    bench.report(5)
+    assert await bench.tell() is None
+    assert len(bench.receiver.heard) == 1
+
+
+@pytest.mark.parametrize("bench", [HIDDEN], indirect=True)
+async def test_a_secret_that_is_made_a_moment_later_is_used_then(bench: Bench) -> None:
+    bench.secrets.missing = True
+    assert await bench.heard_next(1) == []
+    bench.secrets.missing = False
+    assert await bench.heard_next(2) == [0.02]
 
 
 @pytest.mark.parametrize("bench", [HIDDEN], indirect=True)

@@ -61,6 +61,15 @@ def tiff(width: int = 8, height: int = 8, *more: tuple[int, int, int, int], offs
     return tiff_directory(sorted([*known, *strips, *more]))
 
 
+def tiled(side: int, *more: tuple[int, int, int, int]) -> bytes:
+    """A TIFF of one pixel, in a packed tile of side x side."""
+    known = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
+    sides = [*more, *((tag, 4, 1, side) for tag in (322, 323) if tag not in {entry[0] for entry in more})]
+    where = 8 + 2 + 12 * (len(known) + len(sides) + 2) + 4
+    entries = sorted([*known, *sides, (324, 4, 1, where), (325, 4, 1, len(MANY))], key=lambda entry: entry[0])
+    return tiff_directory(entries) + MANY
+
+
 def shared_values(tags: int, size: int) -> bytes:
     """A TIFF's directory, each tag of which says that all the bytes of the file are its own."""
     entries = [(number, 7, size, 8) for number in range(0x9000, 0x9000 + tags)]
@@ -103,6 +112,7 @@ def bmp(side: int) -> bytes:
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\nshowpage\n"
 NONE = "not an image, or a truncated one"
 LARGE = "more than 100,000,000 pixels"
+TILE = "a TIFF that does not say the size of its tiles as its format has it"
 REFUSED = {
     "PNG of 50,000 x 50,000": (png(size=(50_000, 50_000)), LARGE),
     "PNG that is a little too large": (png(size=(10_001, 10_000)), LARGE),
@@ -112,6 +122,12 @@ REFUSED = {
     "WebP with a large canvas": (webp(1 << 14), LARGE),
     "TIFF of 60,000 x 60,000": (tiff(60_000, 60_000), LARGE),
     "TIFF of 4,000,000,000 x 1": (tiff(4_000_000_000, 1), LARGE),
+    "TIFF of 1 x 1 with a tile of 22,000 x 22,000": (tiled(22_000), LARGE),
+    "TIFF of 1 x 1 with a tile of 22,000 x 22,000 that is also said to be small": (
+        tiled(22_000, (322, 4, 1, 22_000), (322, 4, 1, 16)),
+        TILE,
+    ),
+    "TIFF with a tile whose width has an odd type": (tiled(22_000, (322, 17, 1, 8)), TILE),
     "BMP of 60,000 x 60,000": (bmp(60_000), LARGE),
     "JPEG of 5,000 scans": (scans(5000), "a JPEG of more than 100 scans"),
     "comment of 500 MiB": (png(text(MANY)), NONE),
@@ -138,5 +154,6 @@ ACCEPTED = {
     "TIFF whose directory follows itself": saved(PLAIN, "TIFF").replace(bytes(4), struct.pack("<I", 8), 0),
     "ten comments of 1 MiB": png(*[text(FEW)] * 10),
     "JPEG of ten scans": scans(4),
+    "TIFF of 1 x 1 with a tile just below the limit": tiled(9984),
 }  # fmt: skip
 """What is shown as any other image."""

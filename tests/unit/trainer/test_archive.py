@@ -5,6 +5,7 @@ import gzip
 import os
 import tarfile
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -179,6 +180,28 @@ def test_header_of_many_megabytes_is_refused_before_it_is_in_memory(header: byte
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 << 20
+
+
+def test_archive_is_unpacked_once_however_many_files_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who seeks back in a packed file unpacks it from its beginning."""
+    unpacked = list[int]()
+
+    def read(file: gzip.GzipFile, size: int | None = -1, whole: Callable[..., bytes] = gzip.GzipFile.read) -> bytes:
+        unpacked.append(len(content := whole(file, size)))
+        return content
+
+    monkeypatch.setattr(gzip.GzipFile, "read", read)
+    (tmp_path / "model").mkdir()
+    size = (256 << 10) - 512  # its end is that of a buffer, too
+    for number in range(20):
+        (tmp_path / f"model/{number}").write_bytes(bytes([number]) * size)
+    pack(tmp_path / "model", tmp_path / "m.tgz")
+    monkeypatch.setattr(gzip.GzipFile, "seek", lambda *_: pytest.fail("it may begin anew"))
+    unpack(tmp_path / "m.tgz", tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
+        str(number): bytes([number]) * size for number in range(20)
+    }
+    assert sum(unpacked) < 21 * (257 << 10)
 
 
 def test_holes_are_not_filled(tmp_path: Path) -> None:

@@ -57,6 +57,36 @@ def test_container_takes_model_tgz_and_a_blob_is_taken_as_it_is(given: str, expe
     assert place(resolve(given, StorageAccess(), NOW)) == expected
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "..%2fprivate%2fx.tgz",
+        "%2e%2e/private/x.tgz",
+        "%2E%2E%5Cprivate",
+        "a/../../private",
+        ".",
+        "a%2f%2fx.tgz",
+        "x%1b.tgz",
+    ],
+)
+def test_link_goes_nowhere_else_than_its_path_shows(path: str) -> None:
+    with pytest.raises(InvalidURLError, match="has empty parts, dots or control characters in its path"):
+        resolve(f"{ACCOUNT}/models/{path}?sr=c&{SAS}", StorageAccess(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (f"{ACCOUNT}/models/cats%2F7.tgz?sr=b&{SAS}", f"{ACCOUNT}/models/cats/7.tgz"),  # as Azure's portal writes it
+        (f"{ACCOUNT}/models/cats%2F7?sr=b&{SAS}", f"{ACCOUNT}/models/cats/7"),
+        (f"{ACCOUNT}/models/cats/a..b.tgz?sr=c&{SAS}", f"{ACCOUNT}/models/cats/a..b.tgz"),
+    ],
+)
+def test_encoded_slash_and_dots_within_a_name_are_taken_as_they_are(given: str, expected: str) -> None:
+    destination = resolve(given, StorageAccess(), NOW)
+    assert destination.url == expected
+
+
 @pytest.mark.parametrize("given", [f"{ACCOUNT}/models/", f"{ACCOUNT}/models/a/b/"])
 def test_url_that_ends_with_a_slash_takes_single_files(given: str) -> None:
     destination = resolve(f"{given}?sr=c&{SAS}", StorageAccess(), NOW)

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from tests.unit.trainer import bombs
 from tests.unit.trainer.http_server import HttpServer
@@ -21,6 +22,7 @@ from vott_trainer.findings import Finding
 from vott_trainer.images import Limits, Room, fetch_all, open_rgb, size_of
 
 MEMORY = 400 << 20  # bytes beyond what the program itself takes
+SIDEWAYS = b"II*\0" + bytes.fromhex("08000000 0100 1201 0300 01000000 06000000 00000000")  # EXIF: turn it by 90 degrees
 SECONDS = 20  # of the processor
 OPEN_ALL = """
 import contextlib, resource, sys
@@ -101,6 +103,33 @@ def test_no_more_pixels_are_decoded_at_once_than_there_is_room_for(
     urls = [server.serve(f"/{number}.jpg", bombs.saved(bombs.PLAIN, "JPEG")) for number in range(20)]
     assert len(fetch_all(urls, tmp_path).files) == 20
     assert most[0] == 64 * 48 * 3
+
+
+def test_size_of_a_png_is_known_without_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path := tmp_path / "image").write_bytes(bombs.saved(bombs.PLAIN, "PNG"))
+    monkeypatch.setattr(PngImageFile, "load", lambda _image: pytest.fail("it is decoded"))
+    assert size_of(path) == bombs.PLAIN.size
+
+
+def test_png_that_must_be_decoded_for_its_size_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, taken = bombs.saved(bombs.PLAIN, "PNG"), list[int]()
+    (path := tmp_path / "image").write_bytes(whole[:-12] + bombs.chunk(b"eXIf", SIDEWAYS) + whole[-12:])
+
+    def load(image: PngImageFile, decode: Callable[[PngImageFile], object] = PngImageFile.load) -> object:
+        taken.append(images.ROOM._all - images.ROOM._free)
+        return decode(image)
+
+    monkeypatch.setattr(PngImageFile, "load", load, raising=False)
+    assert size_of(path) == open_rgb(path).size == (48, 64)
+    assert set(taken) == {64 * 48}
+
+
+def test_room_is_taken_for_the_whole_tiles_of_a_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = list[int]()
+    monkeypatch.setattr(images, "_rgb", lambda _image: taken.append(images.ROOM._all - images.ROOM._free))
+    (path := tmp_path / "image").write_bytes(bombs.tiled(4992))
+    open_rgb(path)
+    assert taken == [4992 * 4992]
 
 
 def test_image_that_is_larger_than_all_the_room_is_decoded_alone() -> None:

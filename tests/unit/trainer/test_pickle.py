@@ -99,8 +99,14 @@ def test_initial_weights_in_a_model_archive_run_nothing(planted: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "about", ["[]", "3", "null", '{"labels": 7}', '{"labels": [1]}', '{"architecture": []}', "[" * 5000]
-)
+    "about",
+    [
+        "[]", "3", "null", '{"labels": 7}', '{"labels": [1]}', '{"labels": "cat"}', '{"labels": [""]}', '{"architecture": []}', "[" * 5000,
+        '{"architecture": {}}', json.dumps({"architecture": "A" * 101}), json.dumps({"labels": ["A" * 201]}),
+        json.dumps({"labels": ["cat"] * 10_001}), '{"architecture": "\\u001b[31m"}', '{"labels": ["a\\nb"]}', '{"labels": ["\\u202e"]}',
+    ],
+    ids=lambda about: about[:30],
+)  # fmt: skip
 def test_initial_weights_with_other_words_about_themselves_are_a_sentence(about: str, tmp_path: Path) -> None:
     save_file({"tensor": torch.zeros(1)}, tmp_path / "file", {weights.ABOUT: about})
     with pytest.raises(InvalidParametersError, match="says of itself what no model of this trainer says"):

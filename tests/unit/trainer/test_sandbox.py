@@ -91,7 +91,7 @@ def test_no_way_leads_to_the_credentials(way: str, ask: Ask) -> None:
     assert TOKEN not in said
 
 
-def test_no_thread_or_process_of_the_trainer_lends_its_memory(ask: Ask, tmp_path: Path) -> None:
+def test_no_thread_or_process_of_the_trainer_lends_its_memory(ask: Ask) -> None:
     """Asked again and again from the first moment on, about every task: nothing but `Permission denied`."""
     said = ask(
         "import pathlib, sys\n"
@@ -107,7 +107,8 @@ def test_no_thread_or_process_of_the_trainer_lends_its_memory(ask: Ask, tmp_path
     assert set(said.splitlines()) == {"denied"}
 
 
-def test_what_restricts_itself_is_a_process_of_its_own(credentials: Path) -> None:
+@pytest.mark.usefixtures("credentials")
+def test_what_restricts_itself_is_a_process_of_its_own() -> None:
     """A thread would be within the sandbox, and its memory is the trainer's."""
     threads = threading.active_count()
     process = subprocess.Popen(
@@ -194,7 +195,8 @@ def test_everything_else_is_as_before(ask: Ask, tmp_path: Path) -> None:
     assert ask(work) == "printed\nall done\n"
 
 
-def test_signals_exit_codes_and_the_process_itself_are_as_without(credentials: Path) -> None:
+@pytest.mark.usefixtures("credentials")
+def test_signals_exit_codes_and_the_process_itself_are_as_without() -> None:
     told = ["/bin/sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/self/status; ls -l /proc/self/fd | wc -l; exit 7"]
     within, without = (
         subprocess.run(command, capture_output=True, text=True) for command in (sandbox.confined(told), told)

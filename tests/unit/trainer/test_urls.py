@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from tests.support.limited import repeated
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.logs import RedactingFormatter
 from vott_trainer.settings import parse
@@ -34,10 +36,26 @@ from vott_trainer.urls import (
             "HTTPConnectionPool: Max retries exceeded with url: /c (caused by x)",
         ),
         ("why? because", "why? because"),
+        ("got https://store/a.jpg#token=SECRET!", "got https://store/a.jpg"),
+        ("got https%3A%2F%2Fstore%2Fa%3Fsig%3DSECRET, sorry", "got https%3A%2F%2Fstore%2Fa sorry"),
+        ("https%3a%2f%2fstore%2fa%3fSECRET", "https%3a%2f%2fstore%2fa"),
+        ("https%3A%2F%2Fstore%2Fa%23SECRET", "https%3A%2F%2Fstore%2Fa"),
+        ("https%253A%252F%252Fstore%252Fa%253Fsig%253DSECRET", "https%253A%252F%252Fstore%252Fa"),
+        ("/a%3Fsig%3DSECRET", "/a"),
+        ("Max retries exceeded with url: /c?SECRET (caused by x)", "Max retries exceeded with url: /c (caused by x)"),
+        ("'?sig=SECRET'", "''"),
+        ("/c?a=(1)&sig=SECRET", "/c"),
+        ("https://store/what%3F%23.jpg is 100% C#?", "https://store/what%3F%23.jpg is 100% C#?"),
     ],
 )
 def test_queries_and_user_names_are_never_shown(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_a_long_text_is_redacted_in_little_time() -> None:
+    parts = ["a?", "://", "://a", "://a@b", "a", "%25", "25", "%3A%2F", "%3a%25", "?", "/?", "=", "'?="]
+    done = repeated("from vott_trainer.urls import redact", "redact", *parts, "a? ", "://a? ")
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
@@ -119,6 +137,19 @@ def test_refused_argument_shows_no_query(query: str) -> None:
 )
 def test_file_is_called_by_the_last_part_of_its_url(url: str, name: str) -> None:
     assert file_name(url) == name
+
+
+@pytest.mark.parametrize("character", ["\n", "\x1b", "\u202e", "\u2028", "\x85"])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_files_name_gives_no_commands_to_whoever_reads_it(character: str, encoded: bool) -> None:
+    name = file_name(f"https://h/a{quote(character) if encoded else character}b.csv")
+    assert name.isprintable()
+    assert name.startswith("a")
+    assert name.endswith("b.csv")
+
+
+def test_host_is_named_without_who_asks_it() -> None:
+    assert file_name("https://me:SECRET@h/") == "h"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from pickle import UnpicklingError  # nosec B403 # an exception of torch.load(weights_only=True); nothing is unpickled
 
 from vott_trainer.checkpoints import Checkpoint, Reached
 from vott_trainer.learning import group
@@ -38,9 +37,14 @@ class Saving:
         checkpoint, path = found
         try:
             state.restore(read(path))
-        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError, UnpicklingError) as error:
+        except (
+            Exception
+        ) as error:  # whatever a damaged or hostile file makes of it: the next attempt would read the same one
+            reason = str(error) if isinstance(error, ValueError) else type(error).__name__
             log.warning("the checkpoint of %s does not fit: %s", checkpoint.time, error)
-            self._run.note(f"The checkpoint of {checkpoint.time} did not fit this training, which began anew.")
+            self._run.note(
+                f"The checkpoint of {checkpoint.time} did not fit this training, which began anew ({reason})."
+            )
             self._run.progress.anew()
             return make()  # the other one may have become a part of what was saved
         group.most(0)  # all processes of this node have read it

@@ -65,7 +65,7 @@ class Script:
 
         Raises:
             ScriptError: it ended with another exit code than 0; the message ends with what it wrote last to its standard error.
-            BrokenPluginError: there are credentials in this pod, and no way to keep them from it.
+            BrokenPluginError: there are credentials or folders of other trainings in this pod, and no way to keep them from it.
             InterruptedTrainingError: SIGTERM came, was passed on, and the script has ended since.
         """
         log.info("%s", self.note)
@@ -100,8 +100,9 @@ def _environment(parameters: ScriptParameters) -> dict[str, str]:
 def _run(command: list[str], folder: Path, environment: dict[str, str], interruption: Interruption) -> tuple[int, str]:
     """Return the exit code (minus the signal's number) and the last lines of standard error."""
     last = deque[str](maxlen=KEPT_LINES)
+    confined = sandbox.confined(command)
     interruption.defer()  # before it starts: once it runs, it has something to save
-    process = sandbox.started(lambda: _start(command, folder, environment))
+    process = _start(confined, folder, environment)
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [_reader(process.stdout, sys.stdout, None), _reader(process.stderr, sys.stderr, last)]

@@ -16,7 +16,7 @@ from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidParametersError, InvalidURLError
 from vott_trainer.outgoing import refusal_of
 from vott_trainer.stores.azure_transport import guarded_transport
-from vott_trainer.stores.base import LARGEST, StoredObject, written_whole
+from vott_trainer.stores.base import LARGEST, StoredObject, checked_name, written_whole
 from vott_trainer.stores.words import NEW_LINK, UPLOAD, content_type, explained, not_what_was_sent, too_large
 from vott_trainer.urls import redact_url
 
@@ -99,7 +99,7 @@ def below_url(
     """Return the store below a URL (without query, percent-encoded), opened by a SAS or an Azure credential."""
 
     def blob(name: str) -> BlobClient:
-        url = f"{base}/{quote(name)}"
+        url = f"{base}/{quote(checked_name(name))}"
         try:
             return BlobClient.from_blob_url(f"{url}?{query}", credential=credential, **_options(), **transport)
         except ValueError as error:
@@ -115,7 +115,7 @@ def in_account(account: BlobServiceClient, container: str, prefix: str, remedy: 
     start = f"{prefix}/" if prefix else ""
 
     def blob(name: str) -> BlobClient:
-        return account.get_blob_client(container, f"{start}{name}")
+        return account.get_blob_client(container, f"{start}{checked_name(name)}")
 
     return AzureStore(
         f"{redact_url(account.url).rstrip('/')}/{quote(f'{container}/{prefix}'.rstrip('/'))}", blob, remedy

@@ -1,10 +1,13 @@
 """What every store can do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
+
+from vott_trainer.errors import InvalidURLError
 
 LARGEST = 64 << 30  # bytes that are read from a store; what it offers beyond is no model
 
@@ -43,6 +46,26 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove the object of that name, if it is there."""
+
+
+def plain_names(path: str) -> bool:
+    """Return whether no part of the path (percent-decoded) is empty, `.` or `..`, and none has control characters.
+
+    Clients and servers resolve the former, and would leave what was checked; a bucket's client takes none of the latter.
+    Azure takes a backslash for a slash.
+    """
+    return not {"", ".", ".."} & set(re.split(r"[/\\]", path)) and not re.search(r"[\x00-\x1f\x7f]", path)
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an object below a prefix: the last look before it becomes part of a request.
+
+    Raises:
+        InvalidURLError: it would lead to elsewhere.
+    """
+    if not plain_names(name):
+        raise InvalidURLError(f"{name!r} is no name for an object: it has empty parts, dots or control characters.")
+    return name
 
 
 def partial_of(file: Path) -> Path:

@@ -11,7 +11,7 @@ from azure.storage.blob import BlobServiceClient
 from vott_trainer.errors import UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import account_of, below_url, in_account
-from vott_trainer.stores.base import Store
+from vott_trainer.stores.base import Store, plain_names
 from vott_trainer.stores.words import ASK_ADMINISTRATOR, NEW_LINK, explained
 from vott_trainer.urls import redact_url
 
@@ -89,14 +89,6 @@ def _within(target: str, account_url: str) -> tuple[str, str]:
         return "", ""
     container, _, prefix = path.partition("/")
     return container, prefix
-
-
-def plain_names(path: str) -> bool:
-    """Return whether no part of the path is empty, `.` or `..`: clients and servers resolve those, and would leave what was checked.
-
-    Azure takes a backslash for a slash.
-    """
-    return not {"", ".", ".."} & set(re.split(r"[/\\]", path))
 
 
 def _has_identity(environment: Mapping[str, str]) -> bool:

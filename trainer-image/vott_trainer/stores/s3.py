@@ -17,8 +17,8 @@ from urllib.parse import quote
 from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.base import StoredObject, written_whole
-from vott_trainer.stores.own import BUCKETS, plain_names
+from vott_trainer.stores.base import StoredObject, checked_name, plain_names, written_whole
+from vott_trainer.stores.own import BUCKETS
 from vott_trainer.stores.s3_place import Place
 from vott_trainer.stores.words import ASK_ADMINISTRATOR, UPLOAD, content_type, explained, not_what_was_sent
 from vott_trainer.urls import redact_url
@@ -185,7 +185,7 @@ class S3Store:
             obstore.delete(self.client, self._key(name))
 
     def _key(self, name: str) -> str:
-        return f"{self.prefix}/{name}" if self.prefix else name
+        return f"{self.prefix}/{checked_name(name)}" if self.prefix else checked_name(name)
 
     def _size(self, name: str) -> int | None:
         """Return the size that the bucket holds; None where the identity may only write."""

@@ -74,6 +74,11 @@ def test_what_the_rules_are_not_about_is_left_to_whom_it_concerns(spec: dict[str
         (["http://10.0.0.9/models"], "http://10.0.0.9/models/cats", True),
         (["http://10.0.0.9/models"], "http://10.0.0.9/models-of-others", False),
         (["models"], "http://10.0.0.9/a/b/models", False),
+        (["models"], "http://10.0.0.9/models?sig=S", False),
+        (["*"], "http://10.0.0.9/any?sig=S", False),
+        (["models"], f"{METADATA}/models", False),
+        (["latest"], METADATA, False),
+        (["*"], METADATA, False),
         ([], "http://10.0.0.9/models", False),
     ],
 )
