@@ -64,7 +64,7 @@ class Operators:
     def _start(self, name: str) -> None:
         liveness = f"http://127.0.0.1:{self._ports[name]}/healthz"
         command = [sys.executable, "-m", "vott_operator", "run", "--liveness", liveness]
-        variables = {"PYTHONPATH": str(ROOT / "operator"), "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
+        variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}", "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = start_guarded(command, self.log(name), {**self._environment, **variables})
 
     def _keep(self) -> None:

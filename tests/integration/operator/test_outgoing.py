@@ -133,7 +133,7 @@ def test_wrong_rules_end_the_operator_with_a_sentence(corner: Corner) -> None:
         ({"callbacks": {"allowHttp": True}}, r"callbacks\.allowHttp: is outgoing\.allowHttp now"),
         ({"callbacks": {"signing": {"secret": "keys"}}}, r"callbacks\.signing\.secret: there is no such value"),
         ({"outgoing": {"host": ["minio.store"]}}, r"outgoing\.host: there is no such value; there are allowHttp"),
-        ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: is a list"),
+        ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: has to be a list"),
     ],
 )
 def test_values_that_are_no_such_are_refused_by_the_chart(corner: Corner, values: dict[str, Any], says: str) -> None:

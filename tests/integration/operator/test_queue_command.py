@@ -80,7 +80,7 @@ def command(*arguments: str, answer: str = "", exit_code: int = 0) -> Result:
 def process(*arguments: str) -> "subprocess.Popen[str]":
     """The command as a program of its own."""
     program = [sys.executable, "-m", "vott_operator", "queue", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}"}
     return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
