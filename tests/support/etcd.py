@@ -11,17 +11,18 @@ _ALL = {"key": base64.b64encode(b"\0").decode(), "range_end": base64.b64encode(b
 
 
 def history(address: str) -> Iterator[tuple[str, bytes]]:
-    """Yield key and value of every change, the first ones first, that is not compacted yet; a compaction comes every five minutes."""
-    last = _last_revision(address)
+    """Yield key and value of all that is there now, and of every earlier change that is not compacted yet (which comes every five minutes)."""
+    answer = requests.post(f"{address}/v3/kv/range", json=_ALL, timeout=60)
+    answer.raise_for_status()
+    now = answer.json()
+    yield from (_pair(one) for one in now["kvs"])
     first: int | None = 1
     while first is not None:
-        first = yield from _changes(address, first, last)
+        first = yield from _changes(address, first, int(now["header"]["revision"]))
 
 
-def _last_revision(address: str) -> int:
-    answer = requests.post(f"{address}/v3/kv/range", json=_ALL | {"limit": "1"}, timeout=30)
-    answer.raise_for_status()
-    return int(answer.json()["header"]["revision"])
+def _pair(pair: dict[str, str]) -> tuple[str, bytes]:
+    return base64.b64decode(pair["key"]).decode(), base64.b64decode(pair.get("value", ""))
 
 
 def _changes(address: str, first: int, last: int) -> Generator[tuple[str, bytes], None, int | None]:
@@ -35,7 +36,7 @@ def _changes(address: str, first: int, last: int) -> Generator[tuple[str, bytes]
                 return gone
             for event in result.get("events", []):
                 pair = event["kv"]
-                yield base64.b64decode(pair["key"]).decode(), base64.b64decode(pair.get("value", ""))
+                yield _pair(pair)
                 if int(pair["mod_revision"]) >= last:
                     return None
     return None
