@@ -90,14 +90,14 @@ def _markers(lab: Lab) -> Markers:
     """The signature of each URL that lies in a Secret, of each image's URL, and the key of the queue's account."""
     secrets = [secret.get("data") or {} for secret in lab.kubectl.list("secrets")]
     texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
-    lines = requests.get(lab.annotations, timeout=30).text.splitlines()
-    urls = [text for text in [*texts, *(line.partition(",")[0] for line in lines)] if text.startswith("http")]
+    images = {line.partition(",")[0] for line in requests.get(lab.annotations, timeout=30).text.splitlines()}
+    urls = [text for text in [*texts, *images] if text.startswith("http")]
     signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
     keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
     markers = Markers()
     for number, known in enumerate(dict.fromkeys([*signatures, *keys])):
         markers.known(f"number {number}", known)
-    assert len(markers.names) > len(lines) + len(PLUGINS)
+    assert len(markers.names) > len(images) + len(PLUGINS)
     return markers
 
 
