@@ -1,11 +1,15 @@
 """The trainer as a process of this host, without Kubernetes."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import pytest
 
 from vott_guard.rules import Rules, network
 
@@ -23,3 +27,12 @@ def train_here(annotations: str, model: str, **parameters: object) -> None:
     environment = os.environ | rules.to_environment() | {"PYTHONPATH": PYTHONPATH}
     outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+@contextlib.contextmanager
+def own_servers_allowed() -> Iterator[None]:
+    """Have `ALLOWED` in the environment for a while."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ALLOWED.items():
+            patch.setenv(name, value)
+        yield

@@ -21,9 +21,10 @@ from azure.storage.blob import (
 )
 
 from localcluster.azurite import Azurite
+from localcluster.pki import Authority
 from localcluster.ports import free_ports
 from tests.integration.trainer.ways import AT_ONCE, Names
-from tests.support.trainer_process import ALLOWED, PYTHONPATH
+from tests.support.trainer_process import ALLOWED, PYTHONPATH, own_servers_allowed
 from tests.unit.trainer.http_server import HttpServer
 from vott_guard.rules import Rules
 
@@ -75,11 +76,23 @@ class Store:
 
 @pytest.fixture(scope="package", autouse=True)
 def _own_servers() -> Iterator[None]:
-    """The tests' own servers speak http on the loopback: what an administrator would have to allow."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ALLOWED.items():
-            patch.setenv(name, value)
+    with own_servers_allowed():
         yield
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """One that the environment says to trust."""
+    made = Authority(tmp_path / "pki")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
+    return made
+
+
+@pytest.fixture
+def secure(authority: Authority) -> Iterator[Azurite]:
+    """An account that takes Entra's tokens."""
+    with Azurite(authority=authority) as azurite:
+        yield azurite
 
 
 @pytest.fixture(scope="session")

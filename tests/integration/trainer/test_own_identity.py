@@ -1,6 +1,5 @@
 """The administrator's own keys and identities go to the places that he has listed: no message makes the trainer show them to others."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -268,19 +267,6 @@ def test_link_with_a_permission_of_its_own_is_used_with_no_other(query: str, ser
     with pytest.raises(UploadRefusedError):
         destination.store.put(archive, destination.name)
     assert [request.headers.get("Authorization") for request in server.requests] == [None]
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    made = Authority(tmp_path / "pki")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
-    return made
-
-
-@pytest.fixture
-def secure(authority: Authority) -> Iterator[Azurite]:
-    with Azurite(authority=authority) as azurite:
-        yield azurite
 
 
 def test_entra_is_asked_for_listed_places_alone_and_where_the_environment_says(

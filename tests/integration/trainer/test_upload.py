@@ -1,7 +1,6 @@
 """The model's way into a real Azure store: every kind of link, and what is said of those that do not work."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -175,20 +174,6 @@ def test_store_that_does_not_answer_is_a_passing_fault(
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
     with pytest.raises(TemporaryFailureError, match="no answer"):
         upload(archive, f"{nobody}/account/models?sp=w&sig=x")
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
-    made = Authority(tmp_path / "pki")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made.certificate))
-    return made
-
-
-@pytest.fixture
-def secure(authority: Authority) -> Iterator[Azurite]:
-    """An account that takes Entra's tokens."""
-    with Azurite(authority=authority) as azurite:
-        yield azurite
 
 
 def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trust_it(

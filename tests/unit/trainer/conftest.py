@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from localcluster.ports import free_ports
-from tests.support.trainer_process import ALLOWED
+from tests.support.trainer_process import own_servers_allowed
 from tests.unit.trainer.http_server import HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 
@@ -15,9 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: threads 
 
 @pytest.fixture(scope="package", autouse=True)
 def _own_servers() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in ALLOWED.items():
-            patch.setenv(name, value)
+    with own_servers_allowed():
         yield
 
 
