@@ -1,6 +1,7 @@
 """What the trainer's tests share."""
 
 import os
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: threads 
 def _own_servers() -> Iterator[None]:
     with own_servers_allowed():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_ended_after_its_test() -> Iterator[None]:
+    """An interrupted training ends its process when the grace period is over; here the process is pytest's."""
+    yield
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.cancel()
+            thread.join()
 
 
 @pytest.fixture
