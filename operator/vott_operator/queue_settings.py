@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from .parameters import Parameters
 from .place_settings import Section
 from .trainer_settings import TrainingJobSettings
 from .urls import check_http_url, check_model_url
@@ -69,7 +70,7 @@ class QueueSettings(Section):
     training_job: TrainingJobSettings | None = Field(
         None, description="What the TrainingJobs of the queue's messages get. Default: trainingJob."
     )
-    parameters: dict[str, Any] = Field(
+    parameters: Parameters = Field(
         default_factory=dict, description="Parameters of the default plugin, which a message's own are laid over."
     )
     model: str = Field(

@@ -287,7 +287,7 @@ def _collect(fetched: Fetched, url: str, future: Future[tuple[Path, bool]]) -> N
 def _check_dropped(fetched: Fetched, total: int, limits: Limits) -> None:
     if len(fetched.dropped) <= limits.droppable(total) and len(fetched.dropped) < total:
         return
-    examples = "; ".join(f"{image.where}: {image.what}" for image in itertools.islice(fetched.dropped, 3))
+    examples = "; ".join(f"{image.where}: {image.what.rstrip('.')}" for image in itertools.islice(fetched.dropped, 3))
     text = f"{len(fetched.dropped)} of {total} images can't be used, at most {limits.droppable(total)} may be left out: {examples}."
     raise _too_many(text, all_passing=fetched.passing == len(fetched.dropped))
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vott_operator.errors import MessageRejectedError
-from vott_operator.message import MAX_PARAMETERS, MessageDefaults, TrainMessage, parse_message
+from vott_operator.message import MessageDefaults, TrainMessage, parse_message
 from vott_operator.message_json import MAX_BYTES, MAX_DEPTH
+from vott_operator.parameters import MAX_PARAMETERS
 
 GOOD = {
     "annotations": "https://host/a.csv",

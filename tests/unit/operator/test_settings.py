@@ -273,6 +273,11 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
         ("targetNamespace: Team_B", "queues[1].targetNamespace 'Team_B' can't be a namespace"),
         ("plugins: {default: x, allowed: [y]}", "queues[1].plugins.default is 'x', which is not in .allowed"),
         ("duplicateWindowSeconds: -1", "queues[1].duplicateWindowSeconds"),
+        (
+            "parameters: {augment: {set: 'https://h/x?sig=SECRET'}}",
+            'queues[1].parameters has at "augment.set" a URL with a query',
+        ),
+        ("parameters: {initialWeights: 'ftp://h/x'}", 'queues[1].parameters has an "initialWeights" that is not'),
         ("model: 'https://h/{project}'", "queues[1].model has the placeholder {project}, which no message fills"),
         ("model: 'https://h/{}'", "queues[1].model has the placeholder {}"),
         ("model: 'https://h/{projectId!r}'", "queues[1].model has the placeholder {projectId}"),
