@@ -4,21 +4,41 @@ import os
 
 import click
 
-from benchmarks import backlog, phases, training
+from benchmarks import backlog, latency, phases, scale, training
+from demo.kubectl import Kubectl
+from localcluster.azurite import Azurite
+from localcluster.control_plane import ControlPlane
+from tests.support.corner import ROOT
 from tests.support.trainer_process import ALLOWED
+
+PARTS = ("backlog", "latency", "scale", "training")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--messages", default=1000, show_default=True, help="Length of the backlog.")
-@click.option("--only", type=click.Choice(["backlog", "training"]), help="Measure this alone.")
-def main(messages: int, only: str | None) -> None:
+@click.option("--trainingjobs", default=10_000, show_default=True, help="How many there are for `scale`.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure this alone. Can be given several times.")
+def main(messages: int, trainingjobs: int, only: tuple[str, ...]) -> None:
     """Measure the operator's and the trainer's speed against plain yardsticks, in one run on this machine."""
     os.environ |= ALLOWED  # the stores are this machine's own
-    if only != "training":
-        click.echo(backlog.measure(messages))
-    if only != "backlog":
+    parts = only or PARTS
+    if {*parts} - {"training"}:
+        _measure_operator(parts, messages, trainingjobs)
+    if "training" in parts:
         click.echo(training.measure())
         click.echo(phases.measure())
+
+
+def _measure_operator(parts: tuple[str, ...], messages: int, trainingjobs: int) -> None:
+    with ControlPlane() as control_plane, Azurite() as azurite:
+        crd = ["apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml")]
+        Kubectl(str(control_plane.kubeconfig), "default")(*crd)
+        if "backlog" in parts:
+            click.echo(backlog.measure(control_plane, azurite, messages))
+        if "latency" in parts:
+            click.echo(latency.measure(control_plane, azurite))
+        if "scale" in parts:
+            click.echo(scale.measure(control_plane, azurite, trainingjobs))
 
 
 main()

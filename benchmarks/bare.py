@@ -1,0 +1,111 @@
+"""The yardstick of the operator's figures: plain requests that make the same objects, and what the API server tells of them."""
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import yaml
+
+from tests.support.corner import Corner
+from vott_operator import desired
+from vott_operator.message import parse_message
+from vott_operator.models import TrainingJob
+from vott_operator.pods import PodSettings
+from vott_operator.settings import TrainerSettings
+
+MESSAGE = json.dumps({"annotations": "https://host/a.csv", "model": "https://store/models"})
+POLL_SECONDS = 0.1
+TIME_LIMIT_SECONDS = 1200
+JSON = {"Content-Type": "application/json"}
+MERGE = {"Content-Type": "application/merge-patch+json"}
+
+
+class BareClient:
+    """The administrator of a corner, with no more between him and the API server than HTTP and JSON."""
+
+    def __init__(self, corner: Corner, connections: int) -> None:
+        self._corner = corner
+        self._jobs = f"/apis/batch/v1/namespaces/{corner.name}/jobs"
+        self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs"
+        connector = aiohttp.TCPConnector(ssl=_credentials(corner), limit=connections)
+        self._session = aiohttp.ClientSession(corner.control_plane.server, connector=connector)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def make(self, name: str) -> None:
+        """One TrainingJob and its Job, as the operator would make them."""
+        job = desired.job(await self.make_trainingjob(name), PodSettings(TrainerSettings(image="trainer:1")))
+        await self._send("POST", self._jobs, job)
+
+    async def make_trainingjob(self, name: str, **spec: Any) -> TrainingJob:
+        """One TrainingJob."""
+        manifest = desired.trainingjob_manifest(
+            parse_message(MESSAGE.encode()), name=name, namespace=self._corner.name, plugin="detection", annotations={}
+        )
+        manifest["spec"] |= spec
+        return TrainingJob.model_validate(await self._send("POST", self._trainingjobs, manifest))
+
+    async def note_status(self, name: str) -> None:
+        """One status patch."""
+        status = {"status": {"phase": "Running", "jobName": name}}
+        await self._send("PATCH", f"{self._trainingjobs}/{name}/status", status, MERGE)
+
+    async def first_to_last(self, count: int) -> float:
+        """Seconds from the first Job to the one that makes the count full. Raises TimeoutError."""
+        first: float | None = None
+        async with asyncio.timeout(TIME_LIMIT_SECONDS):
+            while (jobs := await self.count_jobs()) < count:
+                first = first or (time.monotonic() if jobs else None)
+                await asyncio.sleep(POLL_SECONDS)
+        return time.monotonic() - (first or time.monotonic())
+
+    async def count_jobs(self) -> int:
+        """Counted by the server: the one item that is asked for, and the number of the others."""
+        async with self._session.get(self._jobs, params={"limit": "1"}) as answer:
+            page = await answer.json()
+        return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
+
+    async def read_all(self) -> None:
+        """All TrainingJobs and all Jobs."""
+        for path in (self._trainingjobs, self._jobs):
+            async with self._session.get(path) as answer:
+                await answer.json()
+
+    async def new_jobs(self) -> AsyncGenerator[str, None]:
+        """Names of the Jobs that are made from now on, each as soon as the API server tells. Begins with "", once it listens."""
+        async with self._session.get(self._jobs, params={"limit": "1"}) as page:
+            version = (await page.json())["metadata"]["resourceVersion"]
+        query = {"watch": "1", "resourceVersion": version}
+        async with self._session.get(self._jobs, params=query, timeout=aiohttp.ClientTimeout(None)) as events:
+            yield ""
+            async for line in events.content:
+                event = json.loads(line)
+                if event["type"] == "ADDED":
+                    yield event["object"]["metadata"]["name"]
+
+    async def _send(self, method: str, path: str, body: Any, headers: dict[str, str] = JSON) -> Any:
+        async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
+            response.raise_for_status()
+            return await response.json()
+
+
+def _credentials(corner: Corner) -> ssl.SSLContext:
+    """The kubeconfig's client certificate."""
+    context = ssl.create_default_context(cafile=str(corner.authority()))
+    user = yaml.safe_load(corner.control_plane.kubeconfig.read_text())["users"][0]["user"]
+    pair = Path(corner.log.with_suffix(".pem"))
+    pair.write_bytes(corner.decoded(user["client-certificate-data"]) + corner.decoded(user["client-key-data"]))
+    context.load_cert_chain(pair)
+    return context

@@ -1,0 +1,133 @@
+"""How long a single message waits for its Job when the operator has nothing else to do, and what that readiness costs the queue."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient
+from azure.storage.queue.aio import QueueClient
+
+from benchmarks.bare import MESSAGE, BareClient
+from localcluster.azurite import Azurite
+from localcluster.control_plane import ControlPlane
+from tests.support.corner import Corner
+from tests.support.queue_proxy import QueueProxy
+from tests.support.service_bus_broker import ServiceBusBroker
+
+MESSAGES = 100
+ROOM = {"maxUnfinishedJobs": MESSAGES + 1}
+IDLE_SECONDS = 30
+TIME_LIMIT_SECONDS = 30
+SERVICE_BUS_PAUSES = (0.2, 0.4)
+STORAGE_PAUSES = (1.0, 3.0)
+"""Seconds between two messages: long enough for the polling to be at its slowest, and at no fixed place of its beat."""
+
+Send = Callable[[], Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Seconds from sending to the API server's word of the Job."""
+
+    seconds: list[float]
+
+    def milliseconds(self, percent: int) -> float:
+        """The wait that so many of a hundred do not exceed."""
+        return 1000 * sorted(self.seconds)[max(0, len(self.seconds) * percent // 100 - 1)]
+
+    def __str__(self) -> str:
+        return f"p50 {self.milliseconds(50):.0f} ms, p99 {self.milliseconds(99):.0f} ms"
+
+
+class _CountingProxy(QueueProxy):
+    """Counts what is asked of the queue service."""
+
+    requests = 0
+
+    def admits(self, method: str, path: str) -> bool:
+        """Admit all."""
+        self.requests += 1
+        return super().admits(method, path)
+
+
+def measure(control_plane: ControlPlane, azurite: Azurite) -> str:
+    """Sentences with the waits for both kinds of queue beside those of a bare client."""
+    with Corner(control_plane, azurite, "direct") as corner:
+        bare = asyncio.run(_bare(corner))
+    return f"{_of_service_bus(control_plane, azurite, bare)}\n{_of_storage(control_plane, azurite, bare)}"
+
+
+def _of_service_bus(control_plane: ControlPlane, azurite: Azurite, bare: Waits) -> str:
+    name = "latency-bus"
+    with ServiceBusBroker() as broker:
+        broker.add_queue(name)
+        settings = {
+            "azure": {"serviceBusConnectionString": broker.connection_string},
+            "queues": [{"kind": "serviceBus", "name": name}],
+        }
+        with Corner(control_plane, azurite, name, settings | ROOM) as corner:
+            corner.operator()
+            client = ServiceBusClient.from_connection_string(broker.connection_string)
+            waits = asyncio.run(_by_bus(corner, client, name))
+    return _sentence("Service Bus", waits, bare)
+
+
+def _of_storage(control_plane: ControlPlane, azurite: Azurite, bare: Waits) -> str:
+    service = f"http://{azurite.host}:{azurite.queue_port}"
+    with (
+        _CountingProxy("127.0.0.1", service) as proxy,
+        Corner(control_plane, azurite, "latency-storage", ROOM) as corner,
+    ):
+        corner.queue()
+        proxied = azurite.connection_string.replace(service, proxy.url)
+        corner.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
+        waits = asyncio.run(_by_storage(corner))
+        before = proxy.requests
+        time.sleep(IDLE_SECONDS)
+        idle = (proxy.requests - before) / IDLE_SECONDS
+    return f"{_sentence('Storage Queue', waits, bare)}; idle: {idle:.2f} requests/s"
+
+
+def _sentence(kind: str, ours: Waits, bare: Waits) -> str:
+    ratio = ours.milliseconds(50) / bare.milliseconds(50)
+    return (
+        f"message of an idle {kind} to its Job ({MESSAGES} messages): {ours}; a bare client's TrainingJob and Job: {bare}; "
+        f"ratio of the medians {ratio:.1f}"
+    )
+
+
+async def _bare(corner: Corner) -> Waits:
+    async with BareClient(corner, connections=2) as client:
+        names = iter(f"direct-{number}" for number in range(MESSAGES))
+        return await _waits(client, lambda: client.make(next(names)), SERVICE_BUS_PAUSES)
+
+
+async def _by_bus(corner: Corner, bus: AbstractAsyncContextManager[ServiceBusClient], name: str) -> Waits:
+    async with bus as client, client.get_queue_sender(name) as sender, BareClient(corner, connections=1) as watching:
+        return await _waits(watching, lambda: sender.send_messages(ServiceBusMessage(MESSAGE)), SERVICE_BUS_PAUSES)
+
+
+async def _by_storage(corner: Corner) -> Waits:
+    queue = QueueClient.from_connection_string(corner.azurite.connection_string, corner.name)
+    async with queue, BareClient(corner, connections=1) as watching:
+        return await _waits(watching, lambda: queue.send_message(MESSAGE), STORAGE_PAUSES)
+
+
+async def _waits(client: BareClient, send: Send, pauses: tuple[float, float]) -> Waits:
+    """One message at a time, counted from before it is sent."""
+    seconds = list[float]()
+    async with aclosing(client.new_jobs()) as jobs:
+        await anext(jobs)
+        for _ in range(MESSAGES):
+            await asyncio.sleep(random.uniform(*pauses))
+            start = time.monotonic()
+            await send()
+            async with asyncio.timeout(TIME_LIMIT_SECONDS):
+                await anext(jobs)
+            seconds.append(time.monotonic() - start)
+    return Waits(seconds)
