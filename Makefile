@@ -70,14 +70,14 @@ lock: $(VENV)/tools ## Take the newest versions of all dependencies
 	cd sbom && ../$(COMPILE) requirements.in -o requirements.txt
 	cd requirements && ../$(COMPILE) --constraint operator.txt --constraint ../trainer-image/requirements.txt dev.in -o dev.txt
 
-sbom: $(VENV)/tools ## Write what each image is made of (CycloneDX) into dist/
+sbom: $(VENV)/tools ## Write what each image is made of (CycloneDX) into dist/; needs root, as it builds the images
 	@$(BIN)/python -m localcluster sbom dist
 
 bench: $(VENV)/all ## Speed, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the commands above left in this folder (`make down` first)
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The virtual environment, in two steps: what the demo needs, and torch on top for the tests.
 $(VENV)/bin/uv: requirements/build.txt

@@ -1,5 +1,6 @@
 """The Helm chart, installed with Helm itself."""
 
+import hashlib
 import ipaddress
 import json
 import os
@@ -19,6 +20,8 @@ CHART = Path(__file__).parent.parent / "charts" / "vott-train"
 CRD = CHART / "crds" / "trainingjobs.yaml"
 RELEASE = "vott-train"
 TIMEOUT = "180s"
+MARK = "vottTrainDemo"
+"""Of the chart's `global` values, which no template reads: the digest of all other values that a release was installed with here."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -31,7 +34,11 @@ class Release:
     name: str = RELEASE
 
     def install(self, values: dict[str, Any]) -> None:
-        """Install or upgrade, and wait until the operator is ready. Raises `SetupError` with what Helm said."""
+        """Install or upgrade, and wait until the operator is ready.
+
+        Raises `SetupError` with what Helm said, or where a release of this name is there that was not installed by this.
+        """
+        self._check_own()
         kubectl = Kubectl(self.kubeconfig, self.namespace)
         try:  # Helm never changes a CustomResourceDefinition that is there
             kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
@@ -47,8 +54,22 @@ class Release:
             "--values=-",
             "--wait",
             f"--timeout={TIMEOUT}",
-            stdin=values,
+            stdin=values | {"global": {MARK: _digest(values)}},
         )
+
+    def _check_own(self) -> None:
+        """An upgrade takes the values given and forgets those of before: nobody's settings may be lost to a demonstration."""
+        found = self._run("get", "values", self.name, "--output=json")
+        if found.returncode and "release: not found" in found.stderr:
+            return
+        there = json.loads(self._output(found) or "null") or {}  # null: none were given
+        mark = (there.pop("global", None) or {}).get(MARK)
+        if mark != _digest(there):
+            raise SetupError(
+                f"Helm's release {self.name} in namespace {self.namespace} is not the demo's, or was changed since: the demo would replace"
+                f" its settings. Set NAMESPACE to another namespace; or, if nobody needs this operator any more, remove it with"
+                f" `helm uninstall {self.name} --namespace {self.namespace}`."
+            )
 
     def _ensure_namespace(self, kubectl: Kubectl) -> None:
         """Make a namespace that admits only pods without privileges; what is said of one that is there stays as it is."""
@@ -61,11 +82,19 @@ class Release:
         self._helm("uninstall", self.name, "--ignore-not-found")
 
     def _helm(self, *args: str, stdin: dict[str, Any] | None = None) -> None:
+        self._output(self._run(*args, stdin=stdin))
+
+    def _output(self, result: subprocess.CompletedProcess[str]) -> str:
+        """What Helm printed. Raises `SetupError` where it failed."""
+        if result.returncode:
+            verb = result.args[1]
+            raise SetupError(f"helm {verb} of {self.name} in namespace {self.namespace}: {result.stderr.strip()}")
+        return result.stdout
+
+    def _run(self, *args: str, stdin: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
         where = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}"]
         text = json.dumps(stdin) if stdin else None  # credentials: on no command line, in no file
-        result = subprocess.run([_helm(), *args, *where], input=text, capture_output=True, text=True, check=False)
-        if result.returncode:
-            raise SetupError(f"helm {args[0]} of {self.name} in namespace {self.namespace}: {result.stderr.strip()}")
+        return subprocess.run([_helm(), *args, *where], input=text, capture_output=True, text=True, check=False)
 
 
 def values(
@@ -107,6 +136,10 @@ def _network(place: str) -> str | None:
         return str(ipaddress.ip_network(place))
     except ValueError:
         return None
+
+
+def _digest(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def split_image(image: str) -> tuple[str, str]:

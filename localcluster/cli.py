@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except ModuleNotFoundError as error:
         print(
-            f"error: the Python package {error.name} is missing: run `make venv`, or install requirements/dev.txt",
+            f"error: Python finds no module {error.name}: run `make up`, which installs what is missing;"
+            " for other commands `make .venv/tools`, then `.venv/bin/python -m localcluster …`",
             file=sys.stderr,
         )
         return MissingPrerequisiteError.exit_code
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return LocalClusterError.exit_code
     except KeyboardInterrupt:
         print(
-            "Interrupted. The same command goes on from here; `python -m localcluster down` removes what runs.",
+            "Interrupted. The same command goes on from here; `make down` removes what runs.",
             file=sys.stderr,
         )
         return _INTERRUPTED
@@ -183,7 +184,7 @@ def _require_root() -> None:
 def _require_running() -> None:
     _require_root()
     if not GPUS.exists():
-        raise LocalClusterError("No local cluster runs on this machine. Start one: python -m localcluster up")
+        raise LocalClusterError("No local cluster runs on this machine. Start one: make up")
 
 
 def _cluster() -> "Cluster":

@@ -40,10 +40,14 @@ OPERATOR = Recipe(
     CHECKOUT / "operator" / "Dockerfile",
     ("operator", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
 )
+BAKED = "mobilenet_v3_small"
 TRAINER = Recipe(
-    "trainer", CHECKOUT / "trainer-image" / "Dockerfile", ("trainer-image", "guard", "sbom"), ("WEIGHTS=",)
+    "trainer",
+    CHECKOUT / "trainer-image" / "Dockerfile",
+    ("trainer-image", "guard", "sbom"),
+    (f"WEIGHTS={BAKED}@untrained",),
 )
-"""Without weights, which would be fetched from outside of the package registries."""
+"""With weights that no training begins with by itself; those that have learned would be fetched from outside of the package registries."""
 
 
 def image_references() -> dict[str, str]:

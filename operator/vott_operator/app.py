@@ -203,10 +203,10 @@ class App:
         self._claimed -= count
 
     def twin(self, queue: str, digest: str, message_id: str, window_seconds: float) -> TrainingJob | None:
-        """A TrainingJob that another message of the same queue and content brought within that time, and that has not failed."""
+        """A TrainingJob that another message of the same queue and content brought within that time, and that has neither failed nor been deleted."""
         for trainingjob in self.store.of_content(queue, digest):
             age = self.now() - datetime.fromisoformat(trainingjob.metadata.creation_timestamp)
-            again = trainingjob.failed or trainingjob.is_from(message_id)
+            again = trainingjob.failed or trainingjob.deleting or trainingjob.is_from(message_id)
             if age.total_seconds() <= window_seconds and not again:
                 return trainingjob
         return None

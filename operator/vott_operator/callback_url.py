@@ -6,7 +6,7 @@ from .models import TrainingJob
 
 
 async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:
-    """The URL, from the Secret where there is one. Raises CallbackError when it can't be known (now, or at all)."""
+    """The URL, from the Secret where there is one. Raises CallbackError while it can't be known."""
     assert trainingjob.spec.callback is not None
     reference = trainingjob.spec.url_secret_ref
     if reference is None:
@@ -15,7 +15,8 @@ async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:
         secret = await cluster.read_secret(trainingjob.metadata.namespace, reference.name)
         return secret["callback"]
     except (NotFoundError, KeyError):
+        # A message's Secret is made after its TrainingJob, by another operator where the first was killed in between.
         text = f"Secret {reference.name} has no key callback, which names the URL"
-        raise CallbackError(text, permanent=True) from None
+        raise CallbackError(text, permanent=False) from None
     except ClusterError as error:
         raise CallbackError(str(error), permanent=False) from None

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 import click
 import kopf
@@ -17,8 +18,15 @@ from .settings import Settings, load
 logger = logging.getLogger(__name__)
 
 
+def _version() -> str:
+    try:
+        return version("vott-train")
+    except PackageNotFoundError:
+        return "unknown (run from a checkout, not installed)"
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="vott-train")
+@click.version_option(_version(), prog_name="vott-train")
 def main() -> None:
     """VoTT Train: turns VoTT's training messages into PyTorch trainings on Kubernetes."""
 

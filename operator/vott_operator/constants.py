@@ -15,6 +15,8 @@ FIELD_MANAGER: Final = "vott-operator"
 
 # Labels and annotations.
 LABEL_TRAININGJOB: Final = "vott.dev/trainingjob"
+LABEL_NODES: Final = "vott.dev/nodes"
+"""On the pods of a training on several nodes: how many. The chart's NetworkPolicies let such pods reach each other."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "vott-train"
 ANNOTATION_QUEUE: Final = "vott.dev/queue"

@@ -101,6 +101,11 @@ def _root_schema() -> dict[str, Any]:
                 "message": f"metadata.name must be at most {MAX_NAME_LENGTH} characters, because the names of Job and pods are made from it",
             },
             {
+                # The API server refuses an Indexed Job whose name can't begin a host name of one part.
+                "rule": "!self.metadata.name.contains('.')",
+                "message": "metadata.name must have no dots, because the host names of the pods are made from it: rename it",
+            },
+            {
                 "rule": f"self.spec.trainer.nodes == 1 || self.metadata.name.matches('{SERVICE_NAME_PATTERN}')",
                 "message": "with trainer.nodes, metadata.name must begin with a letter and have only lower-case letters, digits and dashes,"
                 " because a Service of that name is made: rename it",

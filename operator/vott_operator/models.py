@@ -26,11 +26,14 @@ class Progress(ApiModel):
     gpu_memory_mib: int | None = Field(
         None,
         alias="gpuMemoryMiB",
-        description="Most GPU memory that the training held so far, in MiB; of the GPU that held most.",
+        description="GPU memory in use at the last report, in MiB: on the first GPU of the first pod, by all processes on it.",
         ge=0,
     )
     gpu_utilization_percent: int | None = Field(
-        None, description="How much of the last reports' time the GPU was at work.", ge=0, le=100
+        None,
+        description="How busy that GPU was at the last report, in percent; absent where it does not tell, as slices do not.",
+        ge=0,
+        le=100,
     )
     estimated_completion_time: str | None = Field(
         None,

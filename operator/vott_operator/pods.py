@@ -66,10 +66,15 @@ def labels(owner: TrainingJob) -> dict[str, str]:
 
 def template(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
     """The PodTemplateSpec. Raises PodTemplateError where spec.podTemplate contradicts what the operator sets."""
-    own_labels = labels(trainingjob) | places.labels(settings.trainer)
+    own_labels = labels(trainingjob) | _peer_labels(trainingjob) | places.labels(settings.trainer)
     own = {"metadata": {"labels": own_labels}, "spec": _pod_spec(trainingjob, settings)}
     given = trainingjob.spec.pod_template
     return own if given is None else MERGER.merge(own, given.to_api())
+
+
+def _peer_labels(trainingjob: TrainingJob) -> dict[str, str]:
+    nodes = trainingjob.spec.trainer.nodes
+    return {c.LABEL_NODES: str(nodes)} if nodes > 1 else {}
 
 
 def check(defaults: TrainingJobSettings, settings: PodSettings) -> None:

@@ -97,7 +97,7 @@ class ProgressRelay:
             await self._callbacks.send(receiver.url, webhook_id, report)
             receiver.failures = 0
         except CallbackError as error:
-            receiver.gone = error.permanent and receiver.url != ""  # a Secret that is not there may still be made
+            receiver.gone = error.permanent
             pause = receiver.failed()
             if receiver.failures == 1 or receiver.gone:
                 logger.warning("%s: progress not told, training goes on: %s", trainingjob.key, error)

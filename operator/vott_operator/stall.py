@@ -17,7 +17,8 @@ def due(observed: Observed, verdict: Verdict, seconds: int, now: datetime) -> da
     said = trainingjob.condition(c.RUNNING)
     began = moment(said.last_transition_time, now) if said is not None and said.status == "True" else now
     reported = trainingjob.status.progress.last_updated_time if trainingjob.status.progress else None
-    return max(began, moment(reported, began)) + timedelta(seconds=seconds)
+    # A report is not of the future, whatever the clock of its node (or a trainer of somebody's own) says.
+    return max(began, min(moment(reported, began), now)) + timedelta(seconds=seconds)
 
 
 def findings(observed: Observed, verdict: Verdict, seconds: int, now: datetime) -> tuple[Finding, ...]:

@@ -18,6 +18,11 @@ LABEL_VALUE = re.compile(rf"({LABEL_NAME})?")
 OWN_LABELS = (c.LABEL_MANAGED_BY, c.LABEL_TRAININGJOB)
 
 
+# The API ignores what it does not know; in the settings that is a typo, so these are the same without it.
+class StrictResources(ResourceRequirements, extra="forbid"):
+    """`spec.trainer.resources`."""
+
+
 class TrainerSettings(Section):
     """What every trainer pod gets."""
 
@@ -26,8 +31,8 @@ class TrainerSettings(Section):
     service_account_name: str = Field(
         "vott-trainer", description="ServiceAccount of the trainer pods; it may write its own TrainingJob's status."
     )
-    resources: ResourceRequirements = Field(
-        default_factory=lambda: ResourceRequirements(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "16Gi"}),
+    resources: StrictResources = Field(
+        default_factory=lambda: StrictResources(requests={"cpu": "1", "memory": "2Gi"}, limits={"memory": "16Gi"}),
         description="CPU and memory of the trainer container, unless the TrainingJob says otherwise.",
     )
     shared_memory: str = Field("2Gi", description="Size of /dev/shm, which data loader workers use. Counts as memory.")
@@ -66,11 +71,6 @@ class TrainerSettings(Section):
                 ".checkpoints.url needs trainer.modelStore.secretName or trainer.workloadIdentity.clientId to open it"
             )
         return self
-
-
-# The API ignores what it does not know; in the settings that is a typo, so these are the same without it.
-class StrictResources(ResourceRequirements, extra="forbid"):
-    """`spec.trainer.resources`."""
 
 
 class StrictTrainer(Trainer, extra="forbid"):

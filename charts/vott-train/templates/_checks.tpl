@@ -155,6 +155,7 @@
 {{- end }}
 {{- include "vott-train.checkNames" (dict "place" (printf "trainer.%s" $section) "values" $values "known" $names) }}
 {{- end }}
+{{- include "vott-train.checkNames" (dict "place" "trainer.resources" "values" (.Values.trainer.resources | default dict) "known" (list "requests" "limits")) }}
 {{- with .Values.trainer }}
 {{- if and .checkpoints.url .checkpoints.persistentVolumeClaim }}
 {{- fail "trainer.checkpoints: give either url or persistentVolumeClaim, not both" }}

@@ -32,6 +32,8 @@ BUS_KEY_NAME = "AZURE_SERVICE_BUS_ACCESS_KEY_NAME"
 BUS_KEY = "AZURE_SERVICE_BUS_ACCESS_KEY_VALUE"
 BUS_SAS = "AZURE_SERVICE_BUS_SAS_TOKEN"
 
+AZURE_HOST = re.compile(r"([a-z0-9]+)[-.a-z0-9]*\.queue\.(core|storage)\.")
+"""Also of a private link, a DNS zone or IPv6: https://learn.microsoft.com/azure/storage/common/storage-account-overview"""
 RENEW_BEFORE_SECONDS = 300
 STORAGE_OPTIONS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 30, "retry_total": 0}
 """Whoever calls tries again, with a backoff that a shutdown can interrupt."""
@@ -136,11 +138,24 @@ def _from_connection_string(text: str, name: str, queue: QueueSettings, credenti
 def _storage_credential(queue: QueueSettings, credentials: Credentials) -> Any:
     if key := credentials.get(STORAGE_KEY):
         _check_key(key, f"{queue.place}: {STORAGE_KEY}", credentials)
-        account = urlsplit(queue.account).path.strip("/") or credentials.get(STORAGE_ACCOUNT)
-        return {"account_name": account, "account_key": key} if "://" in queue.account else key
+        return {"account_name": _account_name(queue, credentials), "account_key": key}
     if sas := credentials.get(STORAGE_SAS):
         return AzureSasCredential(sas.removeprefix("?"))
     return WorkloadIdentity()
+
+
+def _account_name(queue: QueueSettings, credentials: Credentials) -> str:
+    """The name that a key signs with: Azure's hosts begin with it, an emulator's path is it, and any other URL does not tell it."""
+    url = urlsplit(_account_url(queue, credentials))
+    known = credentials.get(STORAGE_ACCOUNT) or ""
+    host = AZURE_HOST.match(url.hostname or "")
+    name = host[1] if host else url.path.strip("/") or known
+    if not name or "://" in name:
+        raise SettingsError(
+            f"{queue.place}: account is {queue.account or known}, which does not tell the account's name that"
+            f" {STORAGE_KEY} is of; set {STORAGE_ACCOUNT} too (look at {credentials.where})"
+        )
+    return name
 
 
 def _account_url(queue: QueueSettings, credentials: Credentials) -> str:

@@ -33,8 +33,9 @@ def _cause(error: Exception, credentials: Credentials) -> str:
         return "there is no such queue in this namespace; create it, or correct its name in the settings"
     if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
         return (
-            f"access denied: the key or SAS in {credentials.where} is wrong, or has not the rights Listen and Send on this queue;"
-            " an identity needs the roles Azure Service Bus Data Receiver and Data Sender"
+            f"access denied: the key or SAS in {credentials.where} is wrong, or has not the right Listen on this queue;"
+            " an identity needs the role Azure Service Bus Data Receiver. Only `vott-train queue requeue` also needs"
+            " the right Send, or the role Azure Service Bus Data Sender"
         )
     if isinstance(error, TimeoutError):
         return "no answer; is the namespace's name right, and may this machine reach port 5671?"

@@ -1,20 +1,22 @@
 """The command line's answers to users' mistakes."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from localcluster import cli
+from localcluster.paths import CHECKOUT
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "images", "env"])
+@pytest.mark.parametrize("command", ["up", "down", "status", "images", "sbom dist", "env"])
 def test_without_root_one_sentence_says_what_is_missing_and_both_ways_out(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert cli.main([command]) == 2
+    assert cli.main(command.split()) == 2
     message = capsys.readouterr().err
     assert "takes root" in message
     assert "sudo" in message
@@ -27,7 +29,7 @@ def test_status_without_a_cluster_says_how_to_start_one(
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(cli, "GPUS", tmp_path / "absent")
     assert cli.main(["status"]) == 1
-    assert "python -m localcluster up" in capsys.readouterr().err
+    assert "make up" in capsys.readouterr().err
 
 
 def test_a_number_of_gpus_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +56,22 @@ def test_a_failure_of_the_machine_is_one_sentence(
     monkeypatch.setattr(cli, "_build", fail)
     assert cli.main(["build"]) == 1
     assert capsys.readouterr().err == message
+
+
+def test_a_missing_package_names_a_command_that_is_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: object) -> int:
+        raise ModuleNotFoundError("No module named 'azure'", name="azure")
+
+    monkeypatch.setattr(cli, "_build", fail)
+    assert cli.main(["build"]) == 2
+    message = capsys.readouterr().err
+    assert "no module azure" in message
+    named = re.findall(r"`make (\S+?)`", message)
+    makefile = (CHECKOUT / "Makefile").read_text().replace("$(VENV)", ".venv")
+    assert named
+    assert all(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE) for target in named), named
 
 
 def test_programs_for_administrators_are_found_after_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:

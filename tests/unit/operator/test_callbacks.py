@@ -23,7 +23,7 @@ from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.models import Progress
 from vott_operator.settings import CallbackSettings
 
-SETTINGS = CallbackSettings(timeout_seconds=0.5)
+SETTINGS = CallbackSettings(timeout_seconds=30)
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),))
 KEY = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 

@@ -46,6 +46,11 @@ def test_every_spec_field_but_two_is_immutable() -> None:
     assert set(SCHEMA["properties"]["spec"]["properties"]) - immutable == {"suspend", "ttlSecondsAfterFinished"}
 
 
+def test_a_name_that_no_job_of_ours_can_have_is_refused() -> None:
+    (rule,) = [rule for rule in SCHEMA["x-kubernetes-validations"] if "no dots" in rule["message"]]
+    assert rule["rule"] == "!self.metadata.name.contains('.')"  # whatever the number of nodes
+
+
 def test_the_columns_are_the_designs() -> None:
     columns = crd.custom_resource_definition()["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [item["name"] for item in columns if "priority" not in item] == [

@@ -94,6 +94,26 @@ def test_the_account_may_be_a_setting_and_the_key_alone_a_secret(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("account", "variables", "name"),
+    [
+        ("https://acme.queue.core.chinacloudapi.cn", {}, "acme"),
+        ("https://acme.queue.core.windows.net/", {"AZURE_STORAGE_ACCOUNT_NAME": "other"}, "acme"),
+        ("https://acme-secondary.queue.core.windows.net", {}, "acme"),
+        ("https://acme.privatelink.queue.core.windows.net", {}, "acme"),
+        ("https://acme.z01.queue.storage.azure.net", {}, "acme"),
+        ("https://queues.acme.net", {"AZURE_STORAGE_ACCOUNT_NAME": "acme"}, "acme"),
+        ("http://azurite.store.svc:10001/devstoreaccount1", {"AZURE_STORAGE_ACCOUNT_NAME": "other"}, "devstoreaccount1"),
+        ("", {"AZURE_STORAGE_ACCOUNT_NAME": "https://acme.queue.core.chinacloudapi.cn"}, "acme"),
+    ],
+)  # fmt: skip
+def test_a_key_signs_with_the_name_of_the_account_that_the_url_is_of(
+    account: str, variables: dict[str, str], name: str, tmp_path: Path
+) -> None:
+    credentials = secret(tmp_path, AZURE_STORAGE_KEY=KEY, **variables)
+    assert storage_client(QueueSettings(account=account), credentials, "cats").credential.account_name == name
+
+
+@pytest.mark.parametrize(
     ("variables", "settings", "host"),
     [
         ({"AZURE_SERVICE_BUS_CONNECTION_STRING": BUS}, {}, "acme-bus.servicebus.windows.net"),
@@ -145,6 +165,12 @@ def test_a_service_bus_namespace_is_reached_with_what_there_is(
         ({}, {"AZURE_STORAGE_CONNECTION_STRING": "SECRET"}, "is not a connection string of a storage account"),
         ({}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=acme;AccountKey=SECRET!"}, "is no account key"),
         ({}, {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "SECRET!"}, "AZURE_STORAGE_KEY is no account key"),
+        (
+            {"account": "https://queues.acme.net"},
+            {"AZURE_STORAGE_KEY": KEY},
+            "account is https://queues.acme.net, which does not tell the account's name that AZURE_STORAGE_KEY is of; set"
+            " AZURE_STORAGE_ACCOUNT_NAME too (look at ",
+        ),
         ({"account": "other"}, {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING}, "account is other, but AZURE_STORAGE"),
         (
             {"account": "https://acme.queue.core.chinacloudapi.cn"},

@@ -295,6 +295,14 @@ def test_the_rank_of_a_node_is_the_jobs_index() -> None:
     assert rank["valueFrom"] == {"fieldRef": {"fieldPath": path}}
 
 
+@pytest.mark.parametrize(("nodes", "label"), [(1, None), (2, "2")])
+def test_only_pods_of_several_nodes_have_the_label_that_lets_them_reach_each_other(
+    nodes: int, label: str | None
+) -> None:
+    made = desired.job(trainingjob({"trainer": {"nodes": nodes}}), SETTINGS)
+    assert made["spec"]["template"]["metadata"]["labels"].get("vott.dev/nodes") == label
+
+
 def test_kueues_labels_and_no_others_go_to_the_job() -> None:
     kueue = {"kueue.x-k8s.io/queue-name": "gpu", "kueue.x-k8s.io/priority-class": "high"}
     made = desired.job(trainingjob(metadata={"labels": kueue | {"team": "cats"}}), SETTINGS)

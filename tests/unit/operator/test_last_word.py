@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
+
 from tests.unit.operator.builders import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.callbacks import CallbackSender
 from vott_operator.cluster import Cluster
-from vott_operator.errors import CallbackError
+from vott_operator.errors import CallbackError, NotFoundError
 from vott_operator.last_word import LastWord
 from vott_operator.models import TrainingJob
 from vott_operator.notes import EventNote
@@ -19,10 +21,16 @@ ENDED = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Fai
 
 
 class Recorder:
-    """A cluster that takes every status."""
+    """A cluster that takes every status, and has the Secrets that are put into it."""
 
     def __init__(self) -> None:
         self.said: list[Any] = []
+        self.secrets: dict[str, dict[str, str]] = {}
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, str]:  # noqa: ARG002
+        if name not in self.secrets:
+            raise NotFoundError("no such Secret", 404)
+        return self.secrets[name]
 
     async def patch_status(self, tj: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
         self.said.append(status["conditions"][-1]["reason"])
@@ -39,15 +47,23 @@ class Receiver(CallbackSender):
         super().__init__(CallbackSettings(), Rules())
         self.answers = list(answers)
         self.posts = 0
+        self.urls: list[str] = []
 
     async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
         self.posts += 1
+        self.urls.append(url)
         if error := self.answers.pop(0):
             raise error
 
 
-def last_word(receiver: Receiver, **metadata: str) -> tuple[LastWord, Recorder, TrainingJob]:
-    tj = trainingjob({"callback": {"url": "https://h/s"}}, ENDED, metadata)
+PLAIN: dict[str, Any] = {"callback": {"url": "https://h/s"}}
+HIDDEN = PLAIN | {"urlSecretRef": {"name": "cats-urls"}}
+
+
+def last_word(
+    receiver: Receiver, spec: dict[str, Any] = PLAIN, **metadata: str
+) -> tuple[LastWord, Recorder, TrainingJob]:
+    tj = trainingjob(spec, ENDED, metadata)
     store, cluster = Store(NOW), Recorder()
     store.put_trainingjob(tj)
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -92,6 +108,37 @@ async def test_a_deleted_trainingjob_is_held_for_ten_minutes_at_most() -> None:
     receiver = Receiver(*[CallbackError("busy", permanent=False)] * 2)
     word, cluster, tj = last_word(receiver, deletionTimestamp="2026-01-01T11:49:00Z")
     await word.say(tj.key)
+    word._waits[tj.key] = word._waits[tj.key]._replace(due=0.0)
+    assert await word.say(tj.key) is None
+    assert cluster.said == ["Retrying", "CallbackGivenUp", "GivenUp"]
+
+
+@pytest.mark.parametrize("before", [None, {"model": "https://h/m?sig=S"}], ids=["no Secret", "no key"])
+async def test_a_url_whose_secret_is_made_a_moment_later_hears_the_last_word_all_the_same(
+    before: dict[str, str] | None,
+) -> None:
+    receiver = Receiver(None)
+    word, cluster, tj = last_word(receiver, HIDDEN)
+    if before is not None:
+        cluster.secrets["cats-urls"] = before
+    assert await word.say(tj.key) == 2.0
+    cluster.secrets["cats-urls"] = {"callback": "https://h/s?token=T"}
+    word._waits[tj.key] = word._waits[tj.key]._replace(due=0.0)
+    assert await word.say(tj.key) is None
+    assert (receiver.urls, cluster.said) == (["https://h/s?token=T"], ["Retrying", "Delivered"])
+
+
+@pytest.mark.parametrize(
+    ("ended", "metadata"),
+    [({"completionTime": "2025-12-31T11:00:00Z"}, {}), ({}, {"deletionTimestamp": "2026-01-01T11:49:00Z"})],
+    ids=["a day ago", "deleted ten minutes ago"],
+)
+async def test_a_secret_that_never_comes_is_given_up_in_the_usual_time(
+    ended: dict[str, Any], metadata: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.unit.operator.test_last_word.ENDED", ENDED | ended)
+    word, cluster, tj = last_word(Receiver(), HIDDEN, **metadata)
+    assert await word.say(tj.key) == 2.0
     word._waits[tj.key] = word._waits[tj.key]._replace(due=0.0)
     assert await word.say(tj.key) is None
     assert cluster.said == ["Retrying", "CallbackGivenUp", "GivenUp"]

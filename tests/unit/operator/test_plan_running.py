@@ -195,6 +195,14 @@ STALLING = [
         ),
         again=840.0,
     ),
+    *(
+        row(
+            f"a report of the future ({time}) is one of now",
+            observed(trainingjob(status=was_running(progress={"lastUpdatedTime": time})), job(), running_pod()),
+            again=900.0,
+        )
+        for time in ("2026-01-01T12:01:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00")
+    ),
     row(
         "that it is stalled is said once",
         observed(trainingjob(status=stalled_training(STALLED | {"message": "*"})), job(), running_pod()),

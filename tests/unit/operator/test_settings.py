@@ -166,6 +166,10 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
             "queues[2] is the same queue as [0] (storage queue cats)",
         ),
         ("trainer: {stalledAfterSeconds: -1}", "trainer.stalledAfterSeconds"),
+        (
+            "trainer: {resources: {limit: {memory: 4Gi}, requests: {cpu: 1}}}",
+            "trainer.resources.limit: there is no such setting",
+        ),
         ("trainer: {tolerateSpot: maybe}", "trainer.tolerateSpot"),
         (
             "trainer: {checkpoints: {url: 'https://a/c', persistentVolumeClaim: c}}",
