@@ -14,7 +14,7 @@ from tests.support.corner import Corner
 CONCURRENCY = 32
 WRITES = re.compile(
     r'^apiserver_request_total\{.*resource="(?:trainingjobs|jobs|secrets|events|services)".*'
-    r'verb="(?:POST|PUT|PATCH|APPLY|DELETE)"\} (\d+)$',
+    r'verb="(?:POST|PUT|PATCH|APPLY|DELETE)".*\} (\d+)$',
     re.MULTILINE,
 )
 

@@ -52,6 +52,8 @@ class Cluster:
     async def connect(cls) -> "Cluster":
         """Connect as the pod's service account, or as the user's kubeconfig says. Raises ClusterError when there is neither."""
         configuration = client.Configuration()
+        # Else aiohttp looks into ~/.netrc before each request, in a thread.
+        configuration.client_session_kwargs = {"trust_env": False}
         kubeconfig = os.environ.get("KUBECONFIG")
         try:
             if IN_A_POD and not kubeconfig:

@@ -175,7 +175,7 @@ def _let_it_happen(chaos: Chaos) -> None:
         chaos.faults.strike(fault)
     chaos.faults.end()
     for sender in chaos.senders.values():
-        sender.finish(120)
+        sender.finish(SETTLED_WITHIN_SECONDS)
     assert chaos.operators.kills >= chaos.scale.kills
 
 

@@ -19,7 +19,7 @@ from tests.e2e.training import WORKING, Training
 from tests.support.lab import Lab, Submission
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from tests.support.waiting import picture
+from tests.support.waiting import picture, wait_until
 
 QUICK = {"epochs": 2}  # of messages that name no parameters
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -56,7 +56,7 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
             lab.claim(_claim(claim))
         cleanup.callback(release.uninstall)
         # while there is an operator to let go of them
-        cleanup.callback(kubectl, "delete", "trainingjobs", "--all", "--timeout=15s")
+        cleanup.callback(_delete_trainings, kubectl)
         _install(release, _values(local, lab), kubectl)
         yield lab
 
@@ -118,6 +118,11 @@ def _remove_abandoned(kubectl: Kubectl) -> None:
         if not Path("/proc", metadata["labels"][SESSION_PROCESS]).exists():
             chart.Release(kubectl.kubeconfig, metadata["name"], metadata["name"]).uninstall()
             kubectl("delete", "namespace", metadata["name"], "--ignore-not-found", "--wait=false")
+
+
+def _delete_trainings(kubectl: Kubectl) -> None:
+    kubectl("delete", "trainingjobs", "--all", "--wait=false")
+    wait_until("no TrainingJob", lambda: not kubectl.list("trainingjobs"), seconds=60, dump=lambda: picture(kubectl))
 
 
 def _install(release: chart.Release, values: dict[str, Any], kubectl: Kubectl) -> None:

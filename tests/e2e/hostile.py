@@ -157,5 +157,5 @@ def printed(training: Training) -> Any:
     def ended() -> bool:
         return any(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in training.pods())
 
-    training.lab.wait(f"the end of the pod of {training.name}", ended, 240)
+    training.lab.wait(f"the end of the pod of {training.name}", ended, 480)
     return json.loads(training.lab.kubectl.logs(training.name).splitlines()[-1])

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.e2e.training import SMALL, Held, Training, hold, make
+from localcluster.images import BAKED
+from tests.e2e.training import SMALL, WORKING, Held, Training, hold, make
 from tests.support.lab import Lab
 
 Life: TypeAlias = Callable[[Lab], Training]
@@ -121,6 +122,16 @@ def short_lived(lab: Lab) -> Training:
 def through_an_upgrade(lab: Lab) -> Held:
     """Runs while the operator is replaced."""
     return hold(lab, "through-an-upgrade")
+
+
+# --------------------------------------------------------------------------------------------- with weights to begin with
+
+
+def with_the_images_weights(lab: Lab) -> Training:
+    """Classifies boxes, and begins with what its image brings."""
+    parameters = {"architecture": BAKED, "initialWeights": "baked", "epochs": 1, "imageSize": 64}
+    resources = {"resources": WORKING}
+    return make(lab, "with-weights", plugin="classification", parameters=parameters, trainer=resources)
 
 
 # --------------------------------------------------------------------------------------------------- with a pod template

@@ -63,7 +63,7 @@ def test_refused_callback_does_not_stop_the_training_and_is_told(submission: Sub
         found = job and condition(job, "CallbackDelivered")
         return found if found and found["status"] == "False" else None
 
-    refused = submission.lab.wait("the condition CallbackDelivered", told, 240)
+    refused = submission.lab.wait("the condition CallbackDelivered", told, 480)
     job = submission.accepted()
     assert condition(job, "Complete")["status"] == "True"
     assert refused["reason"] == "Refused"

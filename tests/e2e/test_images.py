@@ -1,5 +1,6 @@
 """What is in both images, and what is not: no installer, no secret, nothing that the bill of materials does not name."""
 
+import hashlib
 import json
 import re
 import stat
@@ -11,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from localcluster.images import build_images
+from localcluster.images import BAKED, build_images
 from localcluster.sbom import FOLDER
 from tests.support.image_files import ImageFiles
 
@@ -110,6 +111,24 @@ def test_its_python_packages_have_hashes_and_nearly_all_a_licence(bom: dict[str,
     packages = [item for item in bom["components"] if item.get("purl", "").startswith("pkg:pypi/")]
     assert [item["name"] for item in packages if not item["externalReferences"][0]["hashes"]] == []
     assert len([item for item in packages if "licenses" not in item]) <= len(packages) / 10
+
+
+def test_it_names_the_weights_that_are_there_and_no_other(image: ImageFiles, bom: dict[str, Any], name: str) -> None:
+    models = [item for item in bom["components"] if item["type"] == "machine-learning-model"]
+    told = {item["name"]: item["hashes"][0]["content"] for item in models}
+    there = {path.stem: hashlib.sha256(real.read_bytes()).hexdigest() for path, real in weights_of(image)}
+    assert told == there
+    assert list(there) == ([BAKED] if name == "trainer" else [])
+
+
+def weights_of(image: ImageFiles) -> list[tuple[PurePosixPath, Path]]:
+    """The trained weights that an image brings."""
+    return [(path, real) for path, real in image.files.items() if path.parent == PurePosixPath("/opt/weights")]
+
+
+def test_everybody_may_read_its_weights_and_only_root_write_them(image: ImageFiles) -> None:
+    infos = [real.lstat() for _, real in weights_of(image)]
+    assert {(info.st_uid, stat.S_IMODE(info.st_mode)) for info in infos} <= {(0, 0o644)}
 
 
 def test_it_runs_as_a_user_without_rights(image: ImageFiles) -> None:

@@ -53,8 +53,12 @@ def test_the_report_lies_beside_the_archive(submission: Submission) -> None:
 def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
     assert submission.completed()["status"]["model"]["sizeBytes"]
     lab = submission.lab
-    counts = lab.broker.counts(lab.name)
-    assert (counts.active, counts.locked) == (0, 0)
+
+    def settled() -> bool:
+        counts = lab.broker.counts(lab.name)
+        return (counts.active, counts.locked) == (0, 0)
+
+    lab.wait("an empty Service Bus queue", settled, 60)  # other tests' messages come through it, too
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)

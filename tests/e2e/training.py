@@ -36,7 +36,7 @@ class Training:
         ends = [start for _, start in columns[1:]] + [len(line)]
         return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
 
-    def shows(self, status: str, reason: str = "", seconds: float = 240) -> None:
+    def shows(self, status: str, reason: str = "", seconds: float = 480) -> None:
         """Wait until `kubectl get tj -o wide` prints these; another end than this one is an error at once."""
 
         def probe() -> bool:

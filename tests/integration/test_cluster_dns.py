@@ -54,7 +54,7 @@ def test_a_pod_that_is_not_ready_is_found_by_its_name_once_it_has_an_address(dns
         kubectl_json(kubeconfig, "create", manifest)
     assert dns.ask(name) is None
     _give_address(kubeconfig, "ring-1", "10.244.0.9")
-    wait_until("the name is known", lambda: dns.ask(name) == "10.244.0.9", seconds=30)
+    wait_until("the name is known", lambda: dns.ask(name) == "10.244.0.9", seconds=60)
 
 
 def _headless_service(name: str) -> dict[str, object]:

@@ -17,7 +17,7 @@ from localcluster.control_plane import ControlPlane
 from localcluster.errors import LocalClusterError
 from localcluster.kubectl import kubectl, kubectl_json
 
-_WAIT = "--timeout=60s"
+_WAIT = "--timeout=120s"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """The API server as it is seen with one token, asked over HTTP without a client's conveniences."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -76,11 +77,17 @@ class API:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Ask; a PATCH is a merge patch. Only the beginning of the answer is read of a watch."""
+        """Ask, later when the API server has too much to do; a PATCH is a merge patch."""
         headers = (MERGE_PATCH if method == "PATCH" else {}) | dict(headers or {})
         data = None if body is None else json.dumps(body)
         url = f"{self._server}/{path}"
-        return self._session.request(method, url, params=dict(query or {}), data=data, headers=headers, timeout=30)
+        while True:
+            answer = self._session.request(
+                method, url, params=dict(query or {}), data=data, headers=headers, timeout=30
+            )
+            if answer.status_code != requests.codes.too_many_requests:
+                return answer
+            time.sleep(float(answer.headers.get("Retry-After", 1)))
 
     def possible(self, namespaces: Sequence[str]) -> dict[str, dict[str, set[str]]]:
         """What is not refused when everything is tried: namespace (empty for what has none) to resource to verbs."""
@@ -96,7 +103,7 @@ class API:
     def _is_possible(self, try_: "Try") -> bool:
         body: Any = {} if try_.method in ("POST", "PUT", "PATCH") else None
         answer = self.send(try_.method, try_.path, body, query=try_.query)
-        assert answer.status_code not in (401, 429), answer.text
+        assert answer.status_code != 401, answer.text
         return not (answer.status_code == 403 and " cannot " in answer.text)
 
     def _resources(self) -> Iterator[Resource]:

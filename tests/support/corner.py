@@ -62,7 +62,7 @@ class Corner:
             "azure": {"connectionString": self.azurite.connection_string},
             "queues": [{"kind": "storage", "name": self.name}],
             "outgoing": LOCAL,
-            "callbacks": {"timeoutSeconds": 2},
+            "callbacks": {"timeoutSeconds": 10},  # a report that is lost on a busy machine never comes again
             "trainer": {"image": "trainer:1"},
         } | settings
         for queue in values["queues"]:
@@ -175,7 +175,7 @@ class Corner:
         """All TrainingJobs of a namespace; of the corner's own when not given."""
         return Kubectl(self.kubectl.kubeconfig, namespace or self.name).list("trainingjobs")
 
-    def wait_phase(self, phase: str, name: str | None = None, seconds: float = 30) -> Object:
+    def wait_phase(self, phase: str, name: str | None = None, seconds: float = 60) -> Object:
         """The (only) TrainingJob, once it is in that phase."""
 
         def probe() -> Object | None:
@@ -184,7 +184,7 @@ class Corner:
 
         return wait_until(f"a TrainingJob in phase {phase}", probe, seconds=seconds, dump=self.picture)
 
-    def wait_condition(self, type_: str, status: str = "True", seconds: float = 30) -> Object:
+    def wait_condition(self, type_: str, status: str = "True", seconds: float = 60) -> Object:
         """That condition of the only TrainingJob, once it has the status."""
 
         def probe() -> Object | None:
@@ -201,7 +201,7 @@ class Corner:
             live = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"]
             return str(live[-1]["metadata"]["name"]) if len(pods) >= number and live else None
 
-        return wait_until(f"pod number {number}", probe, seconds=30, dump=self.picture)
+        return wait_until(f"pod number {number}", probe, seconds=60, dump=self.picture)
 
     def pods(self) -> list[Object]:
         """The trainings' pods."""
@@ -257,7 +257,7 @@ class Corner:
             f"{self.control_plane.server}/apis/vott.dev/v1alpha1/namespaces/{namespace}/trainingjobs/{trainingjob}/status",
             params={"fieldManager": "vott-trainer", "force": "true"},
             headers={"Authorization": f"Bearer {token}", "Content-Type": "application/apply-patch+yaml"},
-            data=json.dumps(body), verify=str(self.authority()), timeout=10,
+            data=json.dumps(body), verify=str(self.authority()), timeout=30,
         )  # fmt: skip
 
     def authority(self) -> Path:

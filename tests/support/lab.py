@@ -48,7 +48,7 @@ class Submission:
         """The TrainingJob, once it is there."""
         return self.lab.wait(f"a TrainingJob for message {self.message_id}", self.job)
 
-    def ended(self, seconds: float = 240) -> Manifest:
+    def ended(self, seconds: float = 480) -> Manifest:
         """The TrainingJob, once it is Complete or Failed and the callback has the last word."""
         job = self.lab.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
         self.last_word()

@@ -80,7 +80,7 @@ class ServiceBusPlace:
         self.send(*bodies)
         with self.client() as client, client.get_queue_receiver(self.name) as receiver:
             for _ in bodies:
-                (received,) = receiver.receive_messages(1, max_wait_time=10)
+                (received,) = receiver.receive_messages(1, max_wait_time=30)
                 receiver.dead_letter_message(received, reason=reason, error_description=message)
         return [str(item.sequence_number) for item in self.broker.dead_letters(self.name)][-len(bodies) :]
 
@@ -107,7 +107,7 @@ class ServiceBusPlace:
     def receive(self) -> ServiceBusReceivedMessage:
         """The only message, which is put aside afterwards."""
         with self.client() as client, client.get_queue_receiver(self.name) as receiver:
-            (message,) = receiver.receive_messages(1, max_wait_time=10)
+            (message,) = receiver.receive_messages(1, max_wait_time=30)
             receiver.dead_letter_message(message, reason="InvalidMessage")
             return message
 

@@ -9,7 +9,8 @@ import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -138,6 +139,15 @@ class ServiceBusBroker:
     def restart(self) -> None:
         """Start it again on the same ports with the same data."""
         self._programs.restart(PROGRAM)
+
+    @contextmanager
+    def dead(self) -> Iterator[None]:
+        """Killed in the block, and there again after it in any case: others may use it, too."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.restart()
 
     def stop(self) -> None:
         """End it and forget its data."""

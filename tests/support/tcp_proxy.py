@@ -4,9 +4,10 @@ It forwards bytes and knows no protocol, so that TLS and AMQP pass through it as
 """
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from threading import Thread
+from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -28,6 +29,8 @@ class TcpProxy:
         self._upstream = upstream
         self._host = host
         self._swallowing = False
+        self._left: float = math.inf
+        self._stands = Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -48,6 +51,14 @@ class TcpProxy:
     def swallow(self) -> None:
         """From now on requests go through, and answers are lost. Ends with `cut`: what was lost can't be made good."""
         self._swallowing = True
+
+    def stop_after(self, size: int) -> None:
+        """From now on so many bytes of requests go through; then none does."""
+        self._left = size
+
+    def wait_standing(self, seconds: float) -> bool:
+        """Whether nothing goes through any more, by `stop_after`, within the time."""
+        return self._stands.wait(seconds)
 
     async def _cut(self) -> int:
         count = len(self._tasks)
@@ -88,9 +99,17 @@ class TcpProxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
         while data := await reader.read(CHUNK):
+            if not answers and not self._may_pass(len(data)):
+                await asyncio.Event().wait()  # until the connection ends
             if not (answers and self._swallowing):
                 writer.write(data)
                 await writer.drain()
+
+    def _may_pass(self, size: int) -> bool:
+        self._left -= size
+        if self._left < 0:
+            self._stands.set()
+        return self._left >= 0
 
     async def _stop(self) -> None:
         self._server.close()

@@ -94,15 +94,16 @@ class Checkpoints:
     def fetch(self, work: str) -> tuple[Checkpoint, Path] | None:
         """Return the newest whole checkpoint of that work and the file that holds it; None where there is none, and then
 
-        `why_anew` may say why.
+        `why_anew` may say why. Newer ones that are of no use are forgotten: the next one takes their slot, not that of the one returned.
 
         Raises:
             TemporaryFailureError: the store does not answer.
         """
-        for checkpoint in self._known:
+        for number, checkpoint in enumerate(self._known):
             if checkpoint.work != work:
                 self._give_up(f"The checkpoint of {checkpoint.time} is of other images or parameters.")
             elif path := self._fetch(checkpoint):
+                self._known = self._known[number:]
                 return checkpoint, path
         return None
 

@@ -1,8 +1,8 @@
 """From what a plugin left in its folder to a model in its place, described; or what a plugin put there by itself."""
 
-import errno
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,6 @@ SEE_LOG = (
     "See its output in the pod's log; a plugin that shall leave the upload to the trainer has to define a class Plugin "
     "(docs/plugins.md#scripts)."
 )
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def deliver(
@@ -86,13 +85,13 @@ def found(model: Destination, work_dir: Path, before: str | None) -> UploadedMod
 
 
 def _describe(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> None:
-    """Hours of training must not be lost for a fault in what tells of them."""
+    """Hours of training must not be lost for a fault in what tells of them; whoever gets the model is told of that."""
     try:
-        report.write(run.model_dir, _result(settings, parameters, run, trained))
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:
-            raise  # nor would the model fit then
-        log.exception("a part of the report could not be written; the model goes out without it")
+        result = _result(settings, parameters, run, trained)
+    except Exception as error:  # the plugin says whatever it likes of itself
+        run.note(report.not_written("What the plugin tells of this training", error))
+        result = _result(settings, parameters, run, replace(trained, details={}))
+    report.write(run.model_dir, result)
 
 
 def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRun, trained: Trained) -> report.Result:

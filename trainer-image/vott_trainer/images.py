@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from vott_trainer import jpeg
 from vott_trainer.cache import Cache
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
 from vott_trainer.fetch import FetchError, download
@@ -32,10 +33,8 @@ SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
 SECONDS = 300.0  # for one image
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")  # none of them starts a program, as PostScript does
 MOST_PIXELS = 100_000_000  # an image
-MOST_SCANS = 100  # a JPEG; one that is meant to be looked at has about ten
 TILE_SIDES = (322, 323)  # width and length of a TIFF's tiles (TIFF 6.0, section 15)
 PNG_TURNS = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")  # what may say how to turn a PNG
-START_OF_SCAN = re.compile(b"\xff\xda")  # within a scan 0xff is followed by 0 (ITU-T T.81)
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # beyond it Pillow warns, beyond twice as many it raises
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the size is looked at here
 
@@ -100,10 +99,9 @@ def open_rgb(path: Path, most_pixels: int = MOST_PIXELS) -> Image.Image:
 
     Raises:
         OSError: the file is no image, or one that is not accepted (`UnsupportedImageError`): more pixels than `most_pixels`, 32 bits a
-            channel, a JPEG of very many scans.
+            channel, a JPEG of very many scans or segments.
     """
     with _opened(path, most_pixels) as image, ROOM.taken(_pixels(path, image)):
-        _check_scans(path, image)
         return _rgb(image)
 
 
@@ -114,7 +112,7 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def _is_sideways(path: Path, image: Image.Image) -> bool:
-    if image.format == "PNG" and not _count(PNG_TURNS, path, 1):
+    if image.format == "PNG" and not _holds(PNG_TURNS, path):
         return False  # Pillow would decode it, to look behind the pixels
     with ROOM.taken(_pixels(path, image)):
         return image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
@@ -123,6 +121,8 @@ def _is_sideways(path: Path, image: Image.Image) -> bool:
 @contextlib.contextmanager
 def _opened(path: Path, most_pixels: int) -> Iterator[Image.Image]:
     """Read the header only; Pillow itself looks at the size again where a format tells it a second time."""
+    if why := jpeg.objection(path):
+        raise UnsupportedImageError(why)
     try:
         with Image.open(path, formats=FORMATS) as image:
             if _pixels(path, image) > most_pixels:
@@ -164,18 +164,9 @@ def _side(order: str, found: Sequence[Sequence[Any]]) -> int:
     return max(1, side)
 
 
-def _count(pattern: re.Pattern[bytes], path: Path, most: int) -> int:
-    """Return how often a file holds a pattern, up to `most`."""
+def _holds(pattern: re.Pattern[bytes], path: Path) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return sum(1 for _ in itertools.islice(pattern.finditer(content), most))
-
-
-def _check_scans(path: Path, image: Image.Image) -> None:
-    """Refuse what would take hours: each scan of a progressive JPEG goes over all of its pixels, and needs but a few bytes."""
-    if image.format not in ("JPEG", "MPO"):
-        return
-    if _count(START_OF_SCAN, path, MOST_SCANS + 1) > MOST_SCANS:
-        raise UnsupportedImageError(f"a JPEG of more than {MOST_SCANS} scans")
+        return bool(pattern.search(content))
 
 
 def _rgb(image: Image.Image) -> Image.Image:

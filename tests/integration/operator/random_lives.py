@@ -80,6 +80,9 @@ class Witness:
     def _follow(self, api: Api, plural: str, version: str, look: Callable[[str, Object], None]) -> None:
         with suppress(requests.RequestException):
             for event in api.watch(plural, version):
+                if event["type"] == "ERROR":  # as when it lasts longer than the test, and the API server has to go
+                    self.wrong.append(f"{plural}: no more is seen: {event['object']}")
+                    return
                 look(event["type"], event["object"])
 
     def _trainingjob(self, _: str, body: Object) -> None:

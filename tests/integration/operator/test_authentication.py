@@ -29,11 +29,13 @@ from vott_operator.queues.storage_queue import StorageQueue
 from vott_operator.settings import QueueSettings
 
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+"""Some are signed when pytest collects the tests: longer than any run of them."""
 OTHER_KEY = "b3RoZXIga2V5"
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models"}
 
 
-def account_sas(lifetime: timedelta = HOUR, permissions: str = "rwdlacup") -> str:
+def account_sas(lifetime: timedelta = DAY, permissions: str = "rwdlacup") -> str:
     return generate_account_sas(
         ACCOUNT,
         ACCOUNT_KEY,
@@ -45,7 +47,7 @@ def account_sas(lifetime: timedelta = HOUR, permissions: str = "rwdlacup") -> st
 
 def queue_sas(queue: str) -> str:
     permission = QueueSasPermissions(read=True, add=True, update=True, process=True)
-    return generate_queue_sas(ACCOUNT, queue, ACCOUNT_KEY, permission, datetime.now(UTC) + HOUR)
+    return generate_queue_sas(ACCOUNT, queue, ACCOUNT_KEY, permission, datetime.now(UTC) + DAY)
 
 
 def connection_string(azurite: Azurite, sas: str) -> str:

@@ -174,6 +174,15 @@ def test_other_credentials_need_no_new_pod_and_other_settings_do() -> None:
     assert second != third
 
 
+def test_another_identity_needs_a_new_pod_as_a_pod_gets_its_identity_when_it_is_made() -> None:
+    first, second = (
+        one("Deployment", rendered({"azure": KEYS | {"workloadIdentity": {"clientId": client_id}}}))["spec"]["template"]
+        for client_id in ("abc", "def")
+    )
+    assert first["metadata"]["annotations"].keys() == second["metadata"]["annotations"].keys()
+    assert first != second
+
+
 def test_two_replicas_are_kept_apart_and_replaced_one_at_a_time() -> None:
     manifests = rendered({"azure": KEYS, "replicas": 2})
     deployment = one("Deployment", manifests)["spec"]

@@ -88,6 +88,7 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ),
         ({"azure": KEYS, "trainer": {"modelStore": None}}, "trainer.modelStore: has to be a map of containers, buckets"),
         ({"azure": KEYS, "trainer": {"checkpoints": {"pvc": "c"}}}, "trainer.checkpoints.pvc: there is no such value"),
+        ({"azure": KEYS, "trainer": {"resources": {"limit": {}}}}, "trainer.resources.limit: there is no such value; there are requests"),
         (
             {"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c", "persistentVolumeClaim": "c"}}},
             "trainer.checkpoints: give either url or persistentVolumeClaim, not both",

@@ -72,7 +72,7 @@ Build = Callable[..., Bench]
 @pytest.fixture
 async def build(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
     monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
-    async with CallbackSender(CallbackSettings(timeout_seconds=2), OutgoingSettings(**LOCAL).rules) as callbacks:
+    async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()

@@ -69,7 +69,7 @@ class Kueue:
             )
             return bool(made["spec"].get("suspend"))
 
-        wait_until("the policy", held, seconds=30)
+        wait_until("the policy", held, seconds=60)
 
     def hold(self, known: str = "") -> Any:
         """The Job, new since that uid, once it is held for want of quota."""
@@ -78,7 +78,7 @@ class Kueue:
             jobs = self._corner.kubectl.list("jobs", "vott.dev/trainingjob")
             return next((job for job in jobs if job["metadata"]["uid"] != known), None)
 
-        job = wait_until("a Job", found, seconds=30, dump=self._corner.picture)
+        job = wait_until("a Job", found, seconds=60, dump=self._corner.picture)
         if self._served is None:  # the API server can't, so its controller does it a moment later
             self.preempt(job["metadata"]["name"])
         return job
@@ -97,7 +97,7 @@ class Kueue:
                 item["type"] == "Suspended" and item["status"] == "True" for item in status.get("conditions", ())
             )
 
-        wait_until("a suspended Job", noted, seconds=30, dump=self._corner.picture)
+        wait_until("a suspended Job", noted, seconds=60, dump=self._corner.picture)
         patch = '{"status": {"startTime": null}}'
         self._corner.kubectl("patch", "job", name, "--subresource=status", "--type=merge", "--patch", patch)
 
@@ -136,7 +136,7 @@ def wait_reason(corner: Corner, reason: str) -> Any:
         trainingjob = corner.kubectl.get("trainingjob", "cats")
         return trainingjob if trainingjob["status"].get("reason") == reason else None
 
-    return wait_until(f"the reason {reason}", found, seconds=30, dump=corner.picture)
+    return wait_until(f"the reason {reason}", found, seconds=60, dump=corner.picture)
 
 
 def suspend(corner: Corner, held: bool) -> None:
@@ -153,7 +153,7 @@ def test_a_training_waits_for_quota_and_runs_where_kueue_says(corner: Corner, ku
     waiting = wait_reason(corner, "WaitingForQuota")
     assert waiting["status"]["phase"] == "Suspended"
     assert "LocalQueue team-a" in (condition(waiting, "Suspended") or {})["message"]
-    wait_until("no pod", lambda: not corner.pods(), seconds=30, dump=corner.picture)
+    wait_until("no pod", lambda: not corner.pods(), seconds=60, dump=corner.picture)
     kueue.admit("cats")
     pod = corner.wait_pod()
     assert corner.kubectl.get("pod", pod)["spec"]["nodeSelector"] == FLAVOR
@@ -174,7 +174,7 @@ def test_a_training_that_kueue_preempts_waits_for_quota_and_is_no_restart(corner
     corner.wait_phase("Running")
     kueue.preempt("cats")
     wait_reason(corner, "WaitingForQuota")
-    wait_until("no pod", lambda: not corner.pods(), seconds=30, dump=corner.picture)
+    wait_until("no pod", lambda: not corner.pods(), seconds=60, dump=corner.picture)
     assert corner.kubectl.get("job", "cats")["spec"]["suspend"] is True
     kueue.admit("cats")
     corner.run_pod(corner.wait_pod())
@@ -194,8 +194,8 @@ def test_a_training_that_its_user_holds_back_gives_up_its_place_and_queues_up_ag
     corner.wait_phase("Running")
     suspend(corner, True)
     wait_reason(corner, "Suspended")
-    wait_until("no Job", lambda: not corner.kubectl.list("jobs"), seconds=30, dump=corner.picture)
-    wait_until("no pod", lambda: not corner.pods(), seconds=30, dump=corner.picture)
+    wait_until("no Job", lambda: not corner.kubectl.list("jobs"), seconds=60, dump=corner.picture)
+    wait_until("no pod", lambda: not corner.pods(), seconds=60, dump=corner.picture)
     suspend(corner, False)
     assert kueue.hold(first)["metadata"]["uid"] != first
     wait_reason(corner, "WaitingForQuota")

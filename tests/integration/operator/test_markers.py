@@ -225,7 +225,7 @@ def _run_pods(corner: Corner, folder: Path, messages: int) -> list[Ended]:
             phases = [job["status"].get("phase") for job in corner.trainingjobs() if "status" in job]
             return sum(phase in ("Complete", "Failed") for phase in phases) + len(corner.poison()) >= messages
 
-        wait_until("the end of all messages", probe, seconds=300, dump=corner.picture)
+        wait_until("the end of all messages", probe, seconds=600, dump=corner.picture)
         return [run.result() for run in known.values()]
 
 
@@ -253,7 +253,7 @@ def _written(scene: Scene, ended: list[Ended], operator: OperatorProcess, etcd: 
         "callbacks": [request.body for request in server.requests if request.method == "POST"],
         "models": [model, *(request.body for request in server.requests if request.method == "PUT")],
         "the poison queue beside the message": [json.dumps(poison).encode()],
-        "the health page": [requests.get(operator.health, timeout=5).content],
+        "the health page": [requests.get(operator.health, timeout=30).content],
     }
 
 

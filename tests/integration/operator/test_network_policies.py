@@ -7,7 +7,7 @@ import pytest
 
 from localcluster.policy_rules import selects
 from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
-from tests.unit.operator.builders import trainingjob
+from tests.unit.operator.builders import settings, trainingjob
 from vott_guard import addresses
 from vott_guard.addresses import IPNetwork
 from vott_operator import pods
@@ -23,7 +23,8 @@ def policies(values: Object) -> dict[tuple[str, str], Object]:
 
 def test_operator_and_trainings_are_held_in_every_namespace_by_default() -> None:
     found = policies({"queues": TEAMS, "azure": KEYS})
-    assert set(found) == {("train", "vott"), *((space, "vott-trainer") for space in ("train", "team-a", "team-b"))}
+    spaces, of_trainings = ("train", "team-a", "team-b"), ("vott-trainer", "vott-trainer-nodes")
+    assert set(found) == {("train", "vott"), *((space, name) for space in spaces for name in of_trainings)}
     assert {tuple(spec["policyTypes"]) for spec in found.values()} == {("Ingress", "Egress")}
     assert policies({"networkPolicy": {"enabled": False}}) == {}
 
@@ -33,16 +34,41 @@ def test_policies_hold_the_very_pods_that_there_are() -> None:
     labels = one("Deployment", manifests)["spec"]["template"]["metadata"]["labels"]
     assert selects(policies({})["train", "vott"]["podSelector"], labels)
     assert not selects(policies({})["train", "vott-trainer"]["podSelector"], labels)
-    made = pods.labels(trainingjob())
-    assert selects(policies({})["train", "vott-trainer"]["podSelector"], made)
-    assert not selects(policies({})["train", "vott"]["podSelector"], made)
+    for made in (labels_of(nodes=1), labels_of(nodes=2)):
+        assert selects(policies({})["train", "vott-trainer"]["podSelector"], made)
+        assert not selects(policies({})["train", "vott"]["podSelector"], made)
 
 
-def test_nobody_talks_to_the_operator_and_only_trainings_talk_to_trainings() -> None:
+def labels_of(nodes: int) -> dict[str, str]:
+    """Of the pods of a training on so many nodes."""
+    made = pods.template(trainingjob({"trainer": {"nodes": nodes}}), settings().pod_settings)
+    labels: dict[str, str] = made["metadata"]["labels"]
+    return labels
+
+
+@pytest.mark.parametrize(("who", "peer", "let_in"), [(2, 2, True), (2, 1, False), (1, 2, False), (1, 1, False)])
+@pytest.mark.parametrize(("direction", "side"), [("ingress", "from"), ("egress", "to")])
+def test_only_trainings_on_several_nodes_talk_to_each_other(
+    who: int, peer: int, let_in: bool, direction: str, side: str
+) -> None:
+    peers = [
+        allowed
+        for spec in policies({}).values()
+        if selects(spec["podSelector"], labels_of(who))
+        for rule in spec[direction]
+        for allowed in rule[side]
+        if "ipBlock" not in allowed and "namespaceSelector" not in allowed
+    ]
+    assert any(selects(allowed["podSelector"], labels_of(peer)) for allowed in peers) == let_in
+
+
+def test_nobody_talks_to_the_operator_nor_to_a_training_on_one_node() -> None:
     found = policies({})
-    trainings = found["train", "vott-trainer"]["podSelector"]
     assert found["train", "vott"]["ingress"] == []
-    assert found["train", "vott-trainer"]["ingress"] == [{"from": [{"podSelector": trainings}]}]
+    assert found["train", "vott-trainer"]["ingress"] == []
+    several = found["train", "vott-trainer-nodes"]
+    assert several["ingress"] == [{"from": [{"podSelector": several["podSelector"]}]}]
+    assert several["egress"] == [{"to": [{"podSelector": several["podSelector"]}]}]
 
 
 OPERATOR, TRAININGS = "vott", "vott-trainer"

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from localcluster.azurite import Azurite
 from tests.support.queue_places import Place, ServiceBusPlace, StoragePlace
 from tests.support.service_bus_broker import ServiceBusBroker
+from tests.support.tcp_proxy import TcpProxy
 from vott_operator.cli import main
 from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.factory import open_source
@@ -22,6 +23,8 @@ from vott_operator.queues.storage_poison import MAX_BATCH
 
 ROOT = Path(__file__).parents[3]
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"
+HALF_OF_A_REQUEUE = 12_000
+"""Bytes of the 20,000 or so that the command sends to send 100 messages again."""
 BODY = json.dumps({"annotations": "https://host/a.csv", "model": SAS_URL})
 
 
@@ -308,16 +311,21 @@ def test_requeue_that_is_killed_loses_nothing(
     config: Path, service_bus: ServiceBusPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure(config, monkeypatch, service_bus)
-    bodies = [f"body {number}" for number in range(300)]
+    bodies = [f"body {number}" for number in range(100)]
     service_bus.put_aside(*bodies)
 
-    with process("requeue", "--all") as running:
-        while not service_bus.broker.counts(service_bus.name).active:
-            assert running.poll() is None
-        running.kill()
+    with TcpProxy(service_bus.broker.port) as proxy:
+        behind = service_bus.broker.connection_string_at(proxy.address)
+        monkeypatch.setenv("AZURE_SERVICE_BUS_CONNECTION_STRING", behind)
+        proxy.stop_after(HALF_OF_A_REQUEUE)
+        with process("requeue", "--all") as running:
+            stands = proxy.wait_standing(120)
+            running.kill()
 
     sent, aside = service_bus.waiting(), service_bus.aside()
-    assert aside, "it was done before it could be killed"
+    assert stands, "it did not come so far"
+    assert sent, "it was killed before it did anything"
+    assert aside, "it was done before it was killed"
     assert {*sent, *aside} == {*bodies}
 
 

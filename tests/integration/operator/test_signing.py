@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 KEYS = {name: f"whsec_{base64.b64encode(name.encode() * 8).decode()}" for name in ("older", "newer", "other")}
 MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 SECRET = "callback-keys"
-SIGNED = [{"callbacks": {"timeoutSeconds": 2, "signing": {"secretName": SECRET}}}]
+SIGNED = [{"callbacks": {"timeoutSeconds": 10, "signing": {"secretName": SECRET}}}]
 
 signed = pytest.mark.parametrize("corner", SIGNED, ids=["signing"], indirect=True)
 

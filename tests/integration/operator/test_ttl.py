@@ -29,7 +29,7 @@ def test_a_finished_trainingjob_goes_with_all_that_it_made(corner: Corner) -> No
     corner.operator()
     corner.send(MESSAGE)
     name = train(corner)
-    wait_until("no TrainingJob", lambda: not corner.trainingjobs(), seconds=30, dump=corner.picture)
+    wait_until("no TrainingJob", lambda: not corner.trainingjobs(), seconds=60, dump=corner.picture)
     owned = ("jobs", "pods", "secrets")
     wait_until("nothing of it", lambda: not any(corner.kubectl.list(kind, "vott.dev/trainingjob") for kind in owned))
     assert f"{name}: deleted" in corner.log.read_text()
@@ -53,6 +53,6 @@ def test_it_stays_until_its_message_is_gone(corner: Corner) -> None:
         # The message comes back to the next operator, finds its TrainingJob and goes; only then the TrainingJob goes, too.
         corner.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
         wait_until("an empty queue", lambda: corner.waiting_messages() == 0, seconds=60, dump=corner.picture)
-        wait_until("no TrainingJob", lambda: not corner.trainingjobs(), seconds=30, dump=corner.picture)
+        wait_until("no TrainingJob", lambda: not corner.trainingjobs(), seconds=60, dump=corner.picture)
         assert len(proxy.receipts(sent)) == 2
         assert "created" not in corner.log.read_text().rpartition("this operator leads")[2]

@@ -26,48 +26,73 @@ MODEL = "/account/models/model.tgz"
 IMAGES = 12
 TIMEOUT = 300
 
-# Learns as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told.
+# Learns as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told. It can wait before a step.
 PROBE_PLUGIN = """
 import os
+import time
 from pathlib import Path
 import torch
 from vott_trainer.errors import BadAnnotationsError
+from vott_trainer.learning import gradients
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 
 class ProbeParameters(DetectionParameters):
     epochs: int = 2
     image_size: int = 64
     fault: str = ""
+    wait_in_step: int = 0
+    deliver: bool = False
 
 class Probe(Detection):
     parameters = ProbeParameters
 
     def data(self, run, parameters):
         self.run, self.steps, self.place = run, 0, Path(os.environ["PROBE"])
-        if run.ranks.rank == run.ranks.world_size - 1:
-            self.fail(parameters.fault)
+        self.fault = parameters.fault if run.ranks.rank == run.ranks.world_size - 1 else ""
+        self.asked, self.names = parameters, []
+        if self.fault == "data":
+            raise BadAnnotationsError("This rank does not like its data.")
         return super().data(run, parameters)
 
     def model(self, data, parameters):
         torch.set_num_threads(1)
         torch.manual_seed(self.run.ranks.rank)
+        gradients.BUCKET_BYTES = 10_000  # many of them
         self.network = super().model(data, parameters)
+        weights = list(self.network.parameters())
+        weights[len(weights) // 2].register_hook(self.hold)
         return self.network
+
+    def batch(self, samples, rngs):
+        self.names.append("\\n".join(sample.name for sample in samples))
+        return super().batch(samples, rngs)
 
     def loss(self, model, batch):
         self.steps += 1
+        (self.place / f"names-{self.run.ranks.rank}-{self.steps}").write_text(self.names[self.steps - 1])
+        self.wait()
         (self.place / f"pid-{self.run.ranks.rank}").write_text(str(os.getpid()))
         (self.place / f"steps-{self.run.ranks.rank}").write_text(str(self.steps))
         torch.save(dict(self.network.named_parameters()), self.place / f"weights-{self.run.ranks.rank}")
-        return super().loss(model, batch)
+        losses = super().loss(model, batch)
+        if self.fault == "loss" and self.steps == 2:
+            losses["classification"] = losses["classification"] * torch.nan
+        self.too_large = self.fault == "memory" and self.steps > 1 and len(batch.images) > 1
+        return losses
+
+    def wait(self):
+        if self.steps == self.asked.wait_in_step:
+            (self.place / f"waiting-{self.run.ranks.rank}").touch()
+            while not (self.place / "go").exists():
+                time.sleep(0.02)
 
     def export(self, model, data, parameters, folder):
         (folder / "probe").write_text("x")
-        return {}
+        return super().export(model, data, parameters, folder) if parameters.deliver else {}
 
-    def fail(self, fault):
-        if fault == "data":
-            raise BadAnnotationsError("This rank does not like its data.")
+    def hold(self, gradient):
+        if self.too_large:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 """
 
 
@@ -250,6 +275,30 @@ def test_cause_of_one_process_is_the_end_of_the_container(cluster: Callable[...,
         assert pod.message == {"reason": "BadAnnotations", "message": "This rank does not like its data."}
 
 
+def test_a_loss_that_is_not_finite_is_blamed_on_the_images_of_its_own_rank(
+    cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
+) -> None:
+    with cluster(nodes=2) as two:
+        pods = two.pods("probe", fault="loss", batchSize=4)
+        assert [pod.ended() for pod in pods] == [65, 65], pods[0].log + pods[1].log
+    names = ", ".join((tmp_path / "names-1-2").read_text(encoding="utf-8").splitlines())
+    words = f"The loss became nan at epoch 1, step 2, images {names}. Check"
+    assert all(pod.message["reason"] == "NonFiniteLoss" and words in pod.message["message"] for pod in pods)
+    (last,) = [post for post in server.bodies("/status") if post["state"] != "running"]
+    assert words in last["message"]
+
+
+def test_memory_that_runs_out_on_one_rank_in_the_middle_lets_all_go_on_in_parts(
+    cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
+) -> None:
+    with cluster(processes=2) as node:
+        (pod,) = node.pods("probe", fault="memory", batchSize=4)
+        assert pod.ended() == 0, pod.log
+    assert pod.log.count("each step now goes through it in 2 parts") == 2
+    assert same_weights(tmp_path)
+    assert "probe" in uploaded(server)
+
+
 def test_loss_of_a_killed_peer_is_told_by_the_others_and_the_signal_by_its_own_pod(
     cluster: Callable[..., Any], server: HttpServer
 ) -> None:
@@ -275,24 +324,26 @@ def test_sigterm_stops_every_process_of_the_pod(cluster: Callable[..., Any]) -> 
 
 @pytest.mark.parametrize("layout", [{"processes": 2}, {"nodes": 2}])
 def test_sigterm_of_one_pod_stops_all_before_the_same_step_and_they_go_on_together(
-    layout: dict[str, int], cluster: Callable[..., Any], server: HttpServer
+    layout: dict[str, int], cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
 ) -> None:
-    parameters = {"epochs": 6, "imageSize": 64, "batchSize": 4, "architecture": "fcos_tiny"}
+    parameters = {"epochs": 6, "batchSize": 4, "waitInStep": 8, "deliver": True}
     with cluster(**layout) as first:
-        pods = first.pods("detection", **parameters)
-        wait_until(lambda: "epoch 2/6" in pods[0].log)
+        pods = first.pods("probe", **parameters)
+        wait_until(lambda: all((tmp_path / f"waiting-{rank}").exists() for rank in (0, 1)))
         pods[-1].process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "SIGTERM: stopping as soon as nothing is lost" in pods[-1].log)
+        (tmp_path / "go").touch()
         assert [pod.ended() for pod in pods] == [143] * len(pods), pods[0].log + pods[-1].log
         assert "checkpoint at epoch" in pods[0].log
         first.attempt = 2
-        pods = first.pods("detection", **parameters)
+        pods = first.pods("probe", **parameters)
         assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
     assert "went on from epoch" in pods[0].log
     resumed = uploaded(server)["model.safetensors"]
     server.requests.clear()
     with cluster(**layout) as whole:
         whole.attempt = 3
-        pods = whole.pods("detection", **parameters)
+        pods = whole.pods("probe", **parameters)
         assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
     uninterrupted = load(uploaded(server)["model.safetensors"])
     assert all(torch.allclose(one, uninterrupted[name], atol=1e-4) for name, one in load(resumed).items())

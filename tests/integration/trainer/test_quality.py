@@ -1,15 +1,20 @@
-"""A detector is as good as it says: its saved model, loaded anew, on images that it never saw, measured by another library."""
+"""A detector is as good as it says: its delivered model, loaded anew, on images that it never saw, measured by another library.
+
+test_classification.py shows the same of a classifier.
+"""
 
 import json
-import tarfile
 from pathlib import Path
 
+import pytest
 import torch
 from azure.storage.blob import ContainerClient
 from torchmetrics.detection import MeanAveragePrecision
 
 from demo.shapes import CLASSES, annotated_images
 from tests.integration.trainer.conftest import Store, trainer
+from tests.integration.trainer.test_end_to_end import unpacked
+from tests.support import cpu_minutes
 from tests.unit.trainer.http_server import HttpServer
 from vott_trainer.plugins.detection import load
 from vott_trainer.vision.evaluation import detect
@@ -29,14 +34,15 @@ def served(server: HttpServer) -> str:
 
 
 def test_a_detector_trained_with_its_defaults_finds_nine_of_ten_objects_it_never_saw(
-    server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path
+    server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = cpu_minutes.of_ended_children()
     ended = trainer("--annotations", served(server), "--model", store.container_link(container))
+    taken = cpu_minutes.of_ended_children() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    (tmp_path / "model.tgz").write_bytes(container.download_blob("model.tgz").readall())
-    with tarfile.open(tmp_path / "model.tgz") as tar:
-        tar.extractall(tmp_path / "model", filter="data")
-    model, config = load(tmp_path / "model")
+    model, config = load(unpacked(container, tmp_path))
+    with capsys.disabled():
+        print(cpu_minutes.beside_the_budget(config["architecture"], taken))
     assert config["labels"] == sorted(CLASSES)
     measured = MeanAveragePrecision(backend="faster_coco_eval")
     for image in annotated_images(UNSEEN, seed=2):

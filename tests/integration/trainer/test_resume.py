@@ -15,11 +15,13 @@ from azure.storage.blob import ContainerClient
 from safetensors.torch import load_file
 
 from tests.integration.trainer.conftest import Store, command, environment
+from tests.support.trainer_process import CHECKOUT, PYTHONPATH
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
 
 IMAGES, EPOCHS = 12, 20  # 10 images to learn from, 3 steps an epoch
 TIMEOUT = 300
+DYING = "tests.unit.trainer.dying"  # the trainer, killed inside of a checkpoint's writing
 DETERMINISTIC = {"OMP_NUM_THREADS": "1"}
 
 
@@ -31,11 +33,19 @@ class Training:
         urls = ["--annotations", annotations, "--model", model, "--status", f"{server.url}/status"]
         self._arguments = command("--plugin", "detection", *urls, "--parameters", json.dumps(parameters))
         self.folder = folder
-        self._environment = environment(**DETERMINISTIC, VOTT_CHECKPOINTS=checkpoints)
+        path = f"{PYTHONPATH}:{CHECKOUT}"  # for DYING, too
+        self._environment = environment(**DETERMINISTIC, VOTT_CHECKPOINTS=checkpoints) | {"PYTHONPATH": path}
         self.attempts = 0
 
-    def begin(self, work_dir: Path | None = None, *, every_seconds: str = "0") -> "subprocess.Popen[bytes]":
-        """Start another attempt, as a new pod would: in an empty folder, unless one is given."""
+    def begin(
+        self, work_dir: Path | None = None, *, every_seconds: str = "0", dies_at: int = 0
+    ) -> "subprocess.Popen[bytes]":
+        """Start another attempt, as a new pod would: in an empty folder, unless one is given.
+
+        `dies_at` is the moment of what it saves in a folder at which it is killed.
+        """
+        module = self._arguments.index("vott_trainer")
+        dying = [*self._arguments[:module], DYING, str(dies_at), *self._arguments[module + 1 :]]
         self.attempts += 1
         work_dir = work_dir or self.folder / f"work-{self.attempts}"
         variables = {"VOTT_WORK_DIR": str(work_dir), "VOTT_CHECKPOINT_SECONDS": every_seconds}
@@ -43,7 +53,10 @@ class Training:
         (self.folder / "termination-log").touch()
         with (self.folder / f"log-{self.attempts}").open("wb") as log:
             return subprocess.Popen(
-                self._arguments, env=self._environment | variables, stdout=log, stderr=subprocess.STDOUT
+                dying if dies_at else self._arguments,
+                env=self._environment | variables,
+                stdout=log,
+                stderr=subprocess.STDOUT,
             )
 
     @property
@@ -157,6 +170,22 @@ def test_killed_again_and_again_a_training_ends_with_the_same_weights(
     weights, _ = model_of(container, tmp_path)
     assert is_that(weights, uninterrupted)
     assert [path for path in (tmp_path / "volume").rglob("*") if path.is_file()] == []
+
+
+def test_killed_at_each_moment_of_what_it_saves_a_training_ends_with_the_same_weights(
+    training: Callable[..., Training],
+    uninterrupted: dict[str, torch.Tensor],
+    container: ContainerClient,
+    tmp_path: Path,
+) -> None:
+    made = training(checkpoints=str(tmp_path / "volume"))
+    for moment in (7, 2, 9, 4, 11, 6):  # before, inside and behind the slot's writing and that of the index
+        assert made.begin(dies_at=moment).wait(TIMEOUT) == -signal.SIGKILL, made.log
+        assert ("Going on" in made.log or "went on from epoch" in made.log) is (made.attempts > 1), made.log
+    made.complete()
+    assert "went on from epoch" in made.log
+    weights, _ = model_of(container, tmp_path)
+    assert is_that(weights, uninterrupted)
 
 
 def test_a_write_only_link_begins_anew_and_says_so(

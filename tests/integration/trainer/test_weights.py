@@ -3,6 +3,8 @@
 import hashlib
 import importlib.util
 import json
+import re
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +14,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torchvision import models
 
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
@@ -272,6 +275,11 @@ def published(server: HttpServer, tmp_path: Path, model: nn.Module, monkeypatch:
     return server.serve(f"/state-{sha256[:8]}.pth", content), sha256
 
 
+def in_cache(tmp_path: Path, url: str) -> Path:
+    """Return where torch keeps what it fetched from `url`."""
+    return tmp_path / "torch/hub/checkpoints" / url.rpartition("/")[2]
+
+
 def test_weights_are_baked_for_a_detector(
     bake: ModuleType, server: HttpServer, run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,16 +307,93 @@ def test_weights_are_baked_for_a_classifier(
     assert torch.equal(again.state_dict()["network.fc.weight"], model.state_dict()["network.fc.weight"].flip(0))
 
 
+@pytest.mark.parametrize("begun_by", ["a download", "a cache"])
+@pytest.mark.parametrize("pinned", [True, False], ids=["whole digest", "digits in the name"])
 def test_a_file_that_is_not_the_one_wanted_ends_the_build(
+    begun_by: str, pinned: bool, bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, sha256 = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
+    torch.save(nn.Linear(1, 1).state_dict(), tmp_path / "other.pth")
+    other, cached = (tmp_path / "other.pth").read_bytes(), in_cache(tmp_path, url)
+    if begun_by == "a cache":
+        cached.parent.mkdir(parents=True)
+        cached.write_bytes(other)
+    else:
+        server.files[url.removeprefix(server.url)] = other
+    wanted = sha256 if pinned else f"{sha256[:8]}…, which its name tells"
+    with pytest.raises(SystemExit) as error:
+        bake.bake_torchvision("fcos_tiny", url, ["cat"], sha256 if pinned else "", tmp_path)
+    assert str(error.value) == f"fcos_tiny: the file has SHA-256 {hashlib.sha256(other).hexdigest()}, not {wanted}"
+    assert not list(tmp_path.glob("*.safetensors"))
+    assert not cached.exists()  # else it would be found again
+
+
+def test_the_whole_digest_counts_where_one_is_given(
     bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, _ = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
-    with pytest.raises(SystemExit, match=r"fcos_tiny: the file has SHA-256 .*, not 0000"):
-        bake.bake_torchvision("fcos_tiny", url, ["cat"], "0000", tmp_path)
-    server.files[url.removeprefix(server.url)] = b"changed on the way"
-    with pytest.raises(RuntimeError, match="invalid hash value"):
-        bake.bake_torchvision("fcos_tiny", url, ["cat"], "", tmp_path)
-    assert not list(tmp_path.glob("*.safetensors"))
+    url, sha256 = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
+    almost = sha256[:8] + ("0" if sha256[8] != "0" else "1") + sha256[9:]
+    with pytest.raises(SystemExit, match=f"not {almost}"):
+        bake.bake_torchvision("fcos_tiny", url, ["cat"], almost, tmp_path)
+
+
+def test_the_build_tells_what_it_checked(
+    bake: ModuleType,
+    server: HttpServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, sha256 = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
+    for digest in (sha256, ""):
+        bake.bake_torchvision("fcos_tiny", url, ["cat"], digest, tmp_path)
+    pinned = f"fcos_tiny@sha256:{sha256}"
+    assert capsys.readouterr().out == (
+        f"{pinned}: the whole SHA-256 was checked\n"
+        f"{pinned}: only the first 8 hex digits were checked; write it like this to pin the file\n"
+    )
+
+
+def test_a_file_whose_name_tells_nothing_needs_a_digest(
+    bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, sha256 = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
+    nameless = server.serve("/state.pth", server.files[url.removeprefix(server.url)])
+    with pytest.raises(SystemExit, match=f"If you trust this one, write fcos_tiny@sha256:{sha256}"):
+        bake.bake_torchvision("fcos_tiny", nameless, ["cat"], "", tmp_path)
+    bake.bake_torchvision("fcos_tiny", nameless, ["cat"], sha256, tmp_path)
+
+
+@pytest.mark.parametrize("wanted", ["resnet18@sha256:", "resnet18@sha256:11ad", f"resnet18@sha1:{64 * '0'}"])
+def test_a_digest_that_is_none_ends_the_build(wanted: str, bake: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="expected NAME or NAME@sha256:DIGEST with 64 lower-case hex digits"):
+        bake.main(tmp_path, [wanted])
+
+
+def test_the_images_default_weights_are_pinned_and_those_of_this_torchvision(bake: ModuleType) -> None:
+    default = re.search(r'^ARG WEIGHTS="([^"]*)"', BAKE.with_name("Dockerfile").read_text(), re.MULTILINE)
+    assert default
+    wanted = [bake.WANTED.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
+    assert [one["name"] for one in wanted] == [architectures.ON_GPU, classifiers.ON_GPU]
+    for one in wanted:
+        named = bake.NAMED_BY_DIGEST.search(models.get_model_weights(one["name"]).DEFAULT.url)
+        assert one["digest"].startswith(named["digits"])
+
+
+def test_untrained_weights_can_be_baked_without_a_network(
+    bake: ModuleType, run: TrainingRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr("socket.socket.connect", None)
+    name = "mobilenet_v3_small"
+    bake.main(tmp_path / "weights", [f"{name}@untrained"])
+    assert stat.S_IMODE((tmp_path / "weights" / f"{name}.safetensors").stat().st_mode) == 0o644  # another user reads it
+    found = weights.find(run, None, name, ["tench", "dog"], {"VOTT_WEIGHTS": str(tmp_path / "weights")})
+    model = classifiers.build(name, 2)
+    weights.start(model, found, ["tench", "dog"], classifiers.CLASSIFIERS[name].heads)
+    begun = load_file(tmp_path / "weights" / f"{name}.safetensors")["network.features.0.0.weight"]
+    assert torch.equal(model.state_dict()["network.features.0.0.weight"], begun)
+    assert "knew already: tench; new: dog" in run.notes[0]
 
 
 def test_a_training_that_begins_with_an_earlier_model_needs_fewer_epochs(server: HttpServer, tmp_path: Path) -> None:

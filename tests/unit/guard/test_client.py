@@ -291,9 +291,10 @@ def test_a_server_that_takes_its_time_is_left(
 ) -> None:
     with server(behave, trust.tls if secure else None) as port:
         one = session(seconds=0.3, verify=trust.bundle)
-        scheme = "https" if secure else "http"
+        scheme, began = "https" if secure else "http", time.monotonic()
         with pytest.raises(requests.RequestException):
             read(one.get(f"{scheme}://127.0.0.1:{port}/", stream=True, timeout=20), 1 << 20)
+        assert time.monotonic() - began < 15  # not the 20 s for each wait, which would end a silent one as well
 
 
 def test_certificates_are_checked(trust: Trust, names: Names) -> None:

@@ -1,6 +1,7 @@
 """Small files that would like to be large, slow or something else once they are opened."""
 
 import itertools
+import random
 import struct
 import zlib
 from collections.abc import Iterable
@@ -104,11 +105,41 @@ def scans(count: int) -> bytes:
     return content[:second] + content[first:second] * count + content[second:]
 
 
+def segment(marker: int, payload: bytes) -> bytes:
+    """A part of a JPEG that has a length."""
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def _hidden() -> dict[str, bytes]:
+    """JPEGs of 5,000 scans, each of which libjpeg goes through."""
+    many = scans(5000)
+    begin, mark = many[:2], b"\xff\xda"
+    second = many.index(mark, many.index(mark) + 1)
+    head, tail = many[:second], many[second:]
+    thumbnail = segment(0xE1, b"Exif\0\0" + saved(PLAIN, "JPEG"))
+    return {
+        "behind an end in a comment": begin + segment(0xFE, END * 9) + many[2:],
+        "behind an end in a comment between them": head + segment(0xFE, END) + tail,
+        "behind a thumbnail": begin + thumbnail + many[2:],
+        "behind a thumbnail between them": head + thumbnail + tail,
+        "behind an end of tables alone": begin + END + many,
+        "behind comments of lengths that can't be": head + tail.replace(mark, b"\xff\xfe\0\0\xff\xfe\0\1" + mark),
+        "behind a comment that ends like a marker": head + segment(0xFE, b"\xff\xff") + tail,
+        "after fill bytes": head + tail.replace(mark, b"\xff" * 9 + mark),
+        "after escaped bytes": head + tail.replace(mark, b"\xff\0\xff\0" + mark),
+        "after restarts": head + tail.replace(mark, b"\xff\xd0\xff\x01" + mark),
+        "without an end": many[:-2],
+    }
+
+
 def bmp(side: int) -> bytes:
     """A BMP's header alone."""
     return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
 
 
+END = b"\xff\xd9"
+WITHOUT_END = saved(PLAIN, "JPEG")[:-2]
+SCANS = "a JPEG of more than 100 scans"
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\nshowpage\n"
 NONE = "not an image, or a truncated one"
 LARGE = "more than 100,000,000 pixels"
@@ -129,7 +160,17 @@ REFUSED = {
     ),
     "TIFF with a tile whose width has an odd type": (tiled(22_000, (322, 17, 1, 8)), TILE),
     "BMP of 60,000 x 60,000": (bmp(60_000), LARGE),
-    "JPEG of 5,000 scans": (scans(5000), "a JPEG of more than 100 scans"),
+    "JPEG of 5,000 scans": (scans(5000), SCANS),
+    **{f"JPEG of 5,000 scans {where}": (content, SCANS) for where, content in _hidden().items()},
+    "JPEG of 4,000,000 comments": (
+        WITHOUT_END + segment(0xFE, b"") * 4_000_000 + END,
+        "a JPEG of more than 10,000 segments",
+    ),
+    "JPEG of 4,000,000 tables": (b"\xff\xd8" + b"\xff\xd9\xff\xd8" * 4_000_000, "a JPEG of more than 10,000 segments"),
+    "JPEG of 16 MiB of fill bytes": (
+        WITHOUT_END + b"\xff" * (16 << 20) + END,
+        "a JPEG with more than 4,096 fill bytes",
+    ),
     "comment of 500 MiB": (png(text(MANY)), NONE),
     "200 comments of 1 MiB": (png(*[text(FEW)] * 200), NONE),
     "colour profile of 500 MiB": (png(profile(MANY)), NONE),
@@ -154,6 +195,11 @@ ACCEPTED = {
     "TIFF whose directory follows itself": saved(PLAIN, "TIFF").replace(bytes(4), struct.pack("<I", 8), 0),
     "ten comments of 1 MiB": png(*[text(FEW)] * 10),
     "JPEG of ten scans": scans(4),
+    "JPEG with a film behind it": saved(PLAIN, "JPEG") + random.Random(1).randbytes(9 << 20),
+    "JPEG with another one of 5,000 scans behind it": saved(PLAIN, "JPEG") + scans(5000),
+    "JPEG of two frames": saved(PLAIN, "MPO", save_all=True, append_images=[PLAIN]),
+    "JPEG with 16 MiB of escaped bytes in its scan": WITHOUT_END + b"\xff\0" * (8 << 20) + END,
+    "JPEG with 16 MiB of fill bytes in its scan": WITHOUT_END + (b"\xff" * 4000 + b"\0") * (4 << 10) + END,
     "TIFF of 1 x 1 with a tile just below the limit": tiled(9984),
 }  # fmt: skip
 """What is shown as any other image."""

@@ -15,7 +15,8 @@ from vott_trainer.annotations.values import FARTHEST, LONGEST_LABEL
 from vott_trainer.cache import DEFAULT_LIMIT
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.findings import MOST_LISTED
-from vott_trainer.images import MOST_PIXELS, MOST_SCANS, Limits
+from vott_trainer.images import MOST_PIXELS, Limits
+from vott_trainer.jpeg import MOST_FILL, MOST_SCANS, MOST_SEGMENTS
 from vott_trainer.training_run import ANNOTATIONS_LIMIT, FILE_LIMIT
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")
@@ -69,7 +70,8 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"at most {json_file.LIMIT >> 20} MiB" in PAGE
     assert f"by default {DEFAULT_LIMIT} " in PAGE
     said = [MOST_ENTRIES, MOST_CLASSES, MOST_BOXES, json_file.MOST_PARTS, csv_file.LONGEST_LINE, coco.LARGEST_ID]
-    said += [LONGEST_LABEL, LONGEST, int(FARTHEST), MOST_PIXELS, MOST_SCANS, images.ROOM._all, archive.MOST_FILES]
+    said += [LONGEST_LABEL, LONGEST, int(FARTHEST), MOST_PIXELS, MOST_SCANS, MOST_SEGMENTS, MOST_FILL]
+    said += [images.ROOM._all, archive.MOST_FILES]
     assert [number for number in said if f"{number:,}" not in LIMITS] == []
     assert f"{archive.MOST_BYTES >> 30} GiB packed and unpacked" in LIMITS
     assert FILE_LIMIT == archive.MOST_BYTES

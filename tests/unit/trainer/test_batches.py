@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.unit.trainer.toy import Point, Toy
-from vott_trainer.learning.batches import Batches, Step, ahead, moved, share
+from vott_trainer.learning.batches import Batches, Step, ahead, chunked, moved, share
 from vott_trainer.plugins.detection import Batch
 from vott_trainer.ranks import Ranks
 
@@ -32,6 +32,18 @@ def test_an_epoch_shows_every_item_once_in_another_order_each_time() -> None:
 @pytest.mark.parametrize("start", range(4))
 def test_an_epoch_begun_in_its_middle_is_the_rest_of_the_whole_one(start: int) -> None:
     assert told(list(batches().epoch(2, start))) == told(list(batches().epoch(2)))[start:]
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "sizes"),
+    [(9, 4, [4, 4, 2]), (3, 2, [2, 2]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (2, 1, [1, 1])],
+)
+def test_no_item_is_alone_in_its_batch_where_there_are_others(items: int, size: int, sizes: list[int]) -> None:
+    chunks = chunked(range(items), size)
+    assert [len(chunk) for chunk in chunks] == sizes
+    assert {number for chunk in chunks for number in chunk} == set(range(items))
+    assert len(batches(POINTS[:items])) == len(list(batches(POINTS[:items]).epoch(1)))
+    assert all(len(set(chunk)) == len(chunk) for chunk in chunks)
 
 
 def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:

@@ -2,11 +2,15 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.trainer.dying import MOMENTS
 from vott_trainer.checkpoints import Checkpoints, Reached
 from vott_trainer.stores.folder import FolderStore
 
@@ -14,6 +18,21 @@ KEPT = {
     "work": "w", "epoch": 2, "step": 3, "fraction": 0.5,
     "url": "https://store/1.pt", "slot": "1.pt", "sha256": "0" * 64, "time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
+
+CHECKPOINT = 2 * MOMENTS  # moments
+SAVE_UNTIL_KILLED = """
+import sys
+from pathlib import Path
+from tests.unit.trainer.dying import die_at
+from vott_trainer.checkpoints import Checkpoints, Reached
+from vott_trainer.stores.folder import FolderStore
+checkpoints = Checkpoints(FolderStore(Path(sys.argv[1])), Path(sys.argv[2]), 60.0)
+checkpoints.look()
+found = checkpoints.fetch("w")
+die_at(int(sys.argv[3]))
+for step in range(found[0].step + 1 if found else 1, 99):
+    checkpoints.save(lambda path: path.write_text(f"weights {step} of {sys.argv[2]}"), Reached("w", 1, step, 1.0))
+"""
 
 
 def looked(tmp_path: Path, **said: Any) -> Checkpoints:
@@ -87,3 +106,47 @@ def test_what_a_training_writes_is_read_again(tmp_path: Path) -> None:
     found = second.fetch("w")
     assert found is not None
     assert found[1].read_bytes() == b"weights"
+
+
+def killed_at(moment: int, tmp_path: Path) -> None:
+    """Go on from what is in the store, and be killed at that moment of what is saved."""
+    program = [sys.executable, "-c", SAVE_UNTIL_KILLED, str(tmp_path / "store"), str(tmp_path / f"work-{moment}")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([*program, str(moment)], env=environment, capture_output=True, text=True)
+    assert done.returncode == -9, done.stderr
+
+
+def whole(tmp_path: Path) -> int:
+    """The step of the checkpoint that the next attempt finds; its content is what was saved of that step."""
+    checkpoints = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "next", 60.0)
+    checkpoints.look()
+    found = checkpoints.fetch("w")
+    if not found:
+        return 0
+    assert found[1].read_text(encoding="utf-8").startswith(f"weights {found[0].step} ")
+    return found[0].step
+
+
+@pytest.mark.parametrize("moment", range(1, 2 * CHECKPOINT + 1))
+def test_kill_inside_of_what_is_written_leaves_the_checkpoint_before(moment: int, tmp_path: Path) -> None:
+    killed_at(moment, tmp_path)
+    assert whole(tmp_path) == moment // CHECKPOINT
+
+
+@pytest.mark.parametrize("moment", range(1, CHECKPOINT + 1))
+def test_kill_while_the_next_one_is_written_leaves_the_checkpoint_that_stood_in_for_a_damaged_one(
+    moment: int, tmp_path: Path
+) -> None:
+    killed_at(2 * CHECKPOINT, tmp_path)
+    newest, before = kept(tmp_path)
+    (tmp_path / "store" / newest["slot"]).write_bytes(b"damaged")
+    killed_at(moment, tmp_path)
+    assert whole(tmp_path) == (2 if moment == CHECKPOINT else 1)
+    assert before in kept(tmp_path)
+
+
+def kept(tmp_path: Path) -> list[dict[str, Any]]:
+    """What the list says, the newest first."""
+    content = (tmp_path / "store" / "index.json").read_text(encoding="utf-8")
+    listed: list[dict[str, Any]] = json.loads(content)["checkpoints"]
+    return listed

@@ -66,13 +66,23 @@ def test_values_that_json_does_not_know_do_not_lose_the_model(tmp_path: Path) ->
 @pytest.mark.parametrize("details", [{"seconds": "many"}, {"seconds": 3}])
 def test_details_that_can_not_be_described_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
     assert config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
+    assert [note.partition(" (")[0] for note in notes(tmp_path)] == [
+        "What the plugin tells of this training could not be written, and is missing"
+    ]
 
 
-def failing(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write(*_: object) -> None:
+def notes(folder: Path) -> list[str]:
+    """Those of the `metrics.json` that was delivered."""
+    found: list[str] = json.loads((folder / "unpacked/metrics.json").read_text(encoding="utf-8"))["notes"]
+    return found
+
+
+def failing(error: Exception, monkeypatch: pytest.MonkeyPatch, part: str = "write_page") -> None:
+    def write(path: Path, _result: object) -> None:
+        path.write_text("half of it")
         raise error
 
-    monkeypatch.setattr(report, "write", write)
+    monkeypatch.setattr(report, part, write)
 
 
 def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
@@ -80,9 +90,12 @@ def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
 ) -> None:
     failing(OSError("image file is truncated"), monkeypatch)
     assert config(tmp_path, Trained({}))["plugin"] == "mine"
+    assert notes(tmp_path) == ["report.html could not be written, and is missing (OSError: image file is truncated)."]
+    assert "report.html could not be written" in (tmp_path / "unpacked/README.md").read_text(encoding="utf-8")
 
 
-def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing(OSError(errno.ENOSPC, "No space left on device"), monkeypatch)
+@pytest.mark.parametrize("part", ["write_page", "write_metrics", "write_card", "write_events"])
+def test_a_full_disk_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(OSError(errno.ENOSPC, "No space left on device"), monkeypatch, part)
     with pytest.raises(OSError, match="No space left"):
         config(tmp_path, Trained({}))

@@ -5,16 +5,15 @@ from typing import ClassVar
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
-from vott_trainer.learning import Data, learn, schedule
-from vott_trainer.learning.batches import Batches
-from vott_trainer.learning.loop import Course, Loop
-from vott_trainer.learning.state import State
-from vott_trainer.ranks import Ranks
+from vott_trainer.learning import Data, group, learn, loop, schedule
+from vott_trainer.plugins.classification import ClassificationParameters
+from vott_trainer.vision.classifiers import build
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
 
@@ -109,18 +108,83 @@ def test_an_error_names_only_some_of_many_images(tmp_path: Path) -> None:
         learn(Infinite(), toy_run(tmp_path), PARAMETERS.model_copy(update={"batch_size": 18}))
 
 
-def test_several_processes_find_in_how_many_parts_a_step_fits_before_the_first_one(
+class Others:
+    """What the other processes of the group say, in the place of torch.distributed."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bad: loop._NotFinite | None = None
+        self.parts = 1
+        monkeypatch.setattr(group, "size", lambda: 2)
+        monkeypatch.setattr(group, "all_of", lambda here: [here, self.bad])
+        monkeypatch.setattr(group, "most", lambda here: max(here, self.parts))
+
+
+class Spoiled(Toy):
+    """Its gradient is not finite in step 5, as another process' loss makes it."""
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        self._steps += 1
+        if self._steps == 5:
+            next(model.parameters()).register_hook(lambda gradient: gradient * torch.nan)  # type: ignore[no-untyped-call]
+        return dict(super().loss(model, batch))
+
+
+def test_images_of_the_process_whose_loss_is_not_finite_are_named_not_those_of_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugin, run = SmallMemory(2), toy_run(tmp_path)
-    data = plugin.data(run, PARAMETERS)
-    batches = Batches(plugin, data.training, batch_size=6, seed=0, ranks=Ranks(), workers=1)
-    state = State(plugin.model(data, PARAMETERS), learning_rate=0.1, steps=9, ema_decay=0.0)
-    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
-    monkeypatch.setattr("vott_trainer.learning.group.most", lambda here: 2 * here)  # another one needs more
-    Loop(plugin, state, batches, Course(3, 0), run, lambda _model: Evaluation({})).fit_memory()
-    assert (batches.parts, state.parts) == (8, 8)
-    assert same(dict(state.model.state_dict()), before)
+    Others(monkeypatch).bad = loop._NotFinite("loss", torch.inf, "epoch 2, step 2", ["theirs"])
+    with pytest.raises(NonFiniteLossError, match=r"The loss became inf at epoch 2, step 2, images theirs\. Check"):
+        learn(Spoiled(), toy_run(tmp_path), PARAMETERS)
+
+
+def test_where_no_process_has_a_bad_loss_the_images_of_all_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Others(monkeypatch).bad = loop._NotFinite("gradient", torch.nan, "epoch 2, step 2", ["theirs"])
+    with pytest.raises(
+        NonFiniteLossError, match=r"The gradient became nan at epoch 2, step 2, images (point \d+, ){6}theirs\."
+    ):
+        learn(Spoiled(), toy_run(tmp_path), PARAMETERS)
+
+
+def test_parts_of_a_step_are_as_many_as_the_smallest_memory_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [toy_run(tmp_path / name) for name in ("alone", "group")]
+    learn(SmallMemory(6), runs[0], PARAMETERS)
+    Others(monkeypatch).parts = 4
+    learn(SmallMemory(3), runs[1], PARAMETERS)
+    assert close(weights(runs[0]), weights(runs[1]))
+    assert any("in 4 parts" in note for note in runs[1].notes)
+
+
+class Crops(ToyParameters):
+    """More items let it choose fewer epochs."""
+
+    epochs: int | None = None
+
+    def resolved(self, items: int, _device: torch.device) -> "Crops":
+        return self.model_copy(update={"epochs": self.epochs or max(1, 48 // max(1, items))})
+
+
+@pytest.mark.parametrize(("wanted", "epochs"), [(None, 2), (3, 3)])
+def test_default_epochs_follow_from_the_items_and_not_from_the_images(
+    wanted: int | None, epochs: int, tmp_path: Path
+) -> None:
+    trained = learn(Toy(), toy_run(tmp_path), Crops(epochs=wanted, batchSize=6))  # 24 points of no image at all
+    assert len(trained.history) == epochs
+    assert trained.details["settings"]["epochs"] == epochs
+
+
+@pytest.mark.parametrize("name", ["resnet_tiny", "mobilenet_v3_small"])
+def test_a_classifier_learns_from_a_single_image_of_the_least_size(name: str) -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 40"):
+        ClassificationParameters(imageSize=39)
+    side = ClassificationParameters(imageSize=40).image_size or 0
+    assert build(name, 3).train()(torch.rand(1, 3, side, side)).shape == (1, 3)
 
 
 def test_early_stopping_takes_the_best_model(tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 import json
 import re
+import subprocess
+import sys
+import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ from vott_trainer.vision.classifiers import CLASSIFIERS
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
 ALL_LEARN = "Parameters of every plugin that learns"
 LEARNER, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+(ENTRY_POINT,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+(PACKAGED,) = (block for block in re.findall(r"```dockerfile\n(.*?)```", PAGE, re.DOTALL) if ".whl" in block)
 
 
 def section(title: str) -> str:
@@ -94,3 +100,42 @@ def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: P
     trained = plugin.train(run, plugin.parameters(epochs=2))
     assert 100 < trained.metrics["brightness"] < 200
     assert (tmp_path / "model/colour.json").exists()
+
+
+def test_a_package_is_a_plugin_where_the_page_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (install,) = re.findall(r"^RUN pip (install .*)$", PACKAGED, re.MULTILINE)
+    wheel(tmp_path, Path(install.split()[-1]).name)
+    there = install.replace("/tmp/", f"{tmp_path}/").replace(" /out ", f" {tmp_path}/out ")
+    subprocess.run([sys.executable, "-m", "pip", "--isolated", *there.split(), "--no-index"], check=True)
+    monkeypatch.syspath_prepend(tmp_path / "out")
+    plugin = plugins.load("mean-colour", {"VOTT_PLUGINS": str(tmp_path)})
+    del sys.modules["my_package"]
+    assert type(plugin).__module__ == "my_package"
+
+
+def test_nothing_is_run_in_the_trainer_s_image_which_has_no_installer() -> None:
+    ours = PACKAGED.partition("FROM vott-train/trainer\n")[2]
+    assert "COPY --from=build /out /opt/venv/lib/python3.11/site-packages" in ours
+    assert "RUN" not in ours
+
+
+def wheel(folder: Path, name: str) -> None:
+    """A wheel of the page's second example, as a build tool would make it of the page's entry point."""
+    package, version, _ = name.split("-", 2)
+    info = f"{package}-{version}.dist-info"
+    files = {
+        "my_package.py": OWN,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": entry_points(),
+    }
+    with zipfile.ZipFile(folder / name, "w") as file:
+        for path, content in files.items():
+            file.writestr(path, content)
+        file.writestr(f"{info}/RECORD", "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"]))
+
+
+def entry_points() -> str:
+    """The page's table of pyproject.toml, as it stands in a wheel."""
+    ((group, points),) = tomllib.loads(ENTRY_POINT)["project"]["entry-points"].items()
+    return f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in points.items())

@@ -278,3 +278,36 @@ def test_model_card_lists_times_and_notes_apart_from_settings(folder: Path, tmp_
     assert "- epochs: 10" in settings
     assert time.split() == ["-", "images:", "1.2", "s", "-", "training:", "95", "s"]
     assert "went on at epoch 3" in notes
+
+
+PARTS = {
+    "metrics.json": "write_metrics",
+    "README.md": "write_card",
+    "sample.jpg": "write_sample",
+    "tensorboard": "write_events",
+    "report.html": "write_page",
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_fault_in_one_part_costs_that_one_alone_and_the_others_tell_of_it(
+    name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, *_: object) -> None:
+        path.write_text("half of it")
+        raise ValueError("no such thing at https://store/a?sig=SECRET")
+
+    monkeypatch.setattr(report, PARTS[name], write)
+    report.write(folder, detection_result(tmp_path))
+    assert {path.name for path in folder.iterdir()} == {"labels.txt", *PARTS} - {name}
+    for telling in {"metrics.json", "README.md", "report.html"} - {name}:
+        told = (folder / telling).read_text(encoding="utf-8").replace("\\", "")
+        assert f"{name} could not be written, and is missing (ValueError: no such thing at https://store/a" in told
+        assert "SECRET" not in told
+
+
+def test_page_tells_that_the_onnx_file_was_not_compared(folder: Path, tmp_path: Path) -> None:
+    details = {"onnx": {"file": "model.onnx", "difference": None, "compared": 0, "why": "It sees nothing."}}
+    text = page(folder, dataclasses.replace(detection_result(tmp_path), details=details)).text
+    assert "It sees nothing." in text
+    assert "no ONNX file" not in text

@@ -4,6 +4,9 @@ import contextlib
 import io
 import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from PIL import Image
 
 from tests.unit.trainer.results import detection_result
 from tests.unit.trainer.shapes import image_with_shapes
-from vott_trainer import report, weights
+from vott_trainer import archive, report, weights
 from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Prediction
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
@@ -20,8 +23,10 @@ from vott_trainer.report import page
 from vott_trainer.vision import architectures, classifiers
 from vott_trainer.vision.onnx import export_classifier, export_detector
 
-PAGE = (Path(__file__).parents[3] / "docs/results.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/results.md").read_text(encoding="utf-8")
 DETECTOR, CLASSIFIER, PYTORCH = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+IN_DOCKER, IN_CHECKOUT = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 LABELS = ["circle", "square", "triangle"]
 
 
@@ -50,7 +55,7 @@ def detector(folder: Path) -> Path:
     torch.nn.init.normal_(model.get_parameter("head.classification_head.cls_logits.bias"), std=4)
     torch.nn.init.constant_(model.get_parameter("head.regression_head.bbox_reg.bias"), 2.0)
     weights.save(model, folder, "fcos_tiny", LABELS)
-    told = export_detector(model, torch.zeros(3, 72, 96, dtype=torch.uint8), folder, LABELS)
+    told = export_detector(model, [torch.zeros(3, 72, 96, dtype=torch.uint8)], folder, LABELS)
     config = {"plugin": "detection", "architecture": "fcos_tiny", "imageSize": 96, "labels": LABELS, "onnx": told}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
@@ -95,6 +100,24 @@ def test_classifier_s_onnx_example_sees_what_predict_sees(classifier: Path) -> N
 
 def test_pytorch_example_runs(detector: Path) -> None:
     assert len(run(PYTORCH)) == len(sure(Detection().predict(detector, detector / "photo.jpg"))) > 0
+
+
+def test_the_command_of_a_checkout_draws_what_predict_sees(detector: Path) -> None:
+    archive.pack(detector, detector.parent / "model.tgz")
+    (detector.parent / "model.tgz").rename(detector / "model.tgz")
+    for name in ("trainer-image", "guard"):
+        (detector / name).symlink_to(ROOT / name)
+    command = IN_CHECKOUT.replace(".venv/bin/python", shlex.quote(sys.executable))
+    ran = subprocess.run(["bash", "-c", command], cwd=detector, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == len(sure(Detection().predict(detector, detector / "photo.jpg"))) > 0
+    with Image.open(detector / "predicted.jpg") as drawn:
+        assert drawn.size == (320, 240)
+
+
+def test_both_commands_ask_for_the_same() -> None:
+    assert IN_DOCKER.partition(" predict ")[2] == IN_CHECKOUT.partition(" predict ")[2]
+    assert '--user "$(id -u):$(id -g)"' in IN_DOCKER  # the image's own user may not write into a person's folder
 
 
 def sure(found: list[Prediction]) -> list[Prediction]:

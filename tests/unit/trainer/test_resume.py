@@ -14,6 +14,7 @@ from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.learning import Data, learn
+from vott_trainer.learning.saving import Saving
 from vott_trainer.learning.state import State
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
@@ -179,6 +180,35 @@ def test_what_changes_the_course_of_a_training_goes_on_too(variant: dict[str, An
     learn(Toy(), second, parameters)
     assert same(weights(second), weights(whole))
     assert went_on(second)
+
+
+def test_a_training_that_needed_parts_goes_on_in_as_many(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Small(StopsAt):
+        def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            if len(batch["labels"]) > 3:
+                raise torch.OutOfMemoryError
+            return dict(super().loss(model, batch))
+
+    first = toy_run(tmp_path / "first", store=tmp_path / "store")
+    with pytest.raises(InterruptedTrainingError):
+        learn(as_toy(Small(8, first.interruption.request)), first, PARAMETERS)
+    assert "in 2 parts" in caplog.text
+    caplog.clear()
+    second = toy_run(tmp_path / "second", store=tmp_path / "store")
+    learn(as_toy(Small(1000, die)), second, PARAMETERS)
+    assert went_on(second)
+    assert "too little GPU memory" not in caplog.text
+    assert any("in 2 parts" in note for note in second.notes)
+
+
+@pytest.mark.parametrize("fit", [True, False])
+def test_a_state_that_is_not_fit_to_go_on_from_is_not_saved(fit: bool, tmp_path: Path) -> None:
+    run = toy_run(tmp_path, store=tmp_path / "store", every_seconds=0)
+    state = State(nn.Linear(2, 2), learning_rate=0.1, steps=9, ema_decay=0.0)
+    Saving(run, "work").between(state, lambda: fit)
+    assert run.checkpoints
+    run.checkpoints.wait()
+    assert (run.checkpoints.newest is not None) == fit
 
 
 def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_repeated(

@@ -1,12 +1,14 @@
 """Batches made in the background: the same seed gives the same ones, wherever in the training one begins."""
 
 import dataclasses
+import itertools
 import math
 import queue
 import random
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +26,17 @@ def share(items: Sequence[T], ranks: Ranks) -> list[int]:
     """Return the numbers of the items that one rank learns from: equally many on each, a few twice where they do not divide."""
     each = math.ceil(len(items) / ranks.world_size)
     return [(ranks.rank + number * ranks.world_size) % len(items) for number in range(each)]
+
+
+def chunked(order: Sequence[int], size: int) -> list[list[int]]:
+    """Return the numbers in chunks of `size`.
+
+    One number left over goes with the first one, which is shown twice then: batch normalization can't learn from a single image.
+    """
+    chunks = [list(order[at : at + size]) for at in range(0, len(order), size)]
+    if size > 1 and len(chunks) > 1 and len(chunks[-1]) == 1:
+        chunks[-1].append(order[0])
+    return chunks
 
 
 @dataclass
@@ -73,9 +86,10 @@ class Batches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Step]:
         """Yield the steps of one epoch, without the first `start` ones; the next ones are made meanwhile."""
         order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 # nosec B311 # no secret
-        chunks = [order[at : at + self._batch_size] for at in range(0, len(order), self._batch_size)]
+        chunks = chunked(order, self._batch_size)
         steps = self._steps(epoch, chunks[start:])
-        # Where the network itself needs the CPU, a thread of our own beside it only takes it away.
+        # Where the network itself needs the CPU, a thread that makes batches beside it only takes it away. Decoding goes ahead there too:
+        # it fills what the network's threads leave idle, and is no more work.
         yield from ahead(steps) if self._pin else steps
 
     def divided(self, step: Step) -> Step:
@@ -83,11 +97,23 @@ class Batches:
         return self._step(step.items, step.seeds)
 
     def _steps(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Step]:
-        with ThreadPoolExecutor(self._workers, "decode") as pool:
-            for chunk in chunks:
-                items = list(pool.map(self._items.__getitem__, chunk))
-                seeds = [f"{self._seed}/{epoch}/{number}" for number in chunk]
-                yield self._step(items, seeds)
+        for chunk, items in zip(chunks, self._decoded(chunks), strict=True):
+            yield self._step(items, [f"{self._seed}/{epoch}/{number}" for number in chunk])
+
+    def _decoded(self, chunks: Sequence[Sequence[int]]) -> Iterator[list[Item]]:
+        """Yield the items of each chunk; threads decode those of the next ones meanwhile, as many as keep all of them busy."""
+        rest, coming = iter(chunks), deque[list[Future[Item]]]()
+        most = 1 + max(AHEAD, math.ceil(self._workers / self._batch_size))
+        pool = ThreadPoolExecutor(self._workers, "decode")
+        try:
+            while True:
+                for chunk in itertools.islice(rest, most - len(coming)):
+                    coming.append([pool.submit(self._items.__getitem__, number) for number in chunk])
+                if not coming:
+                    return
+                yield [future.result() for future in coming.popleft()]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _step(self, items: list[Item], seeds: list[str]) -> Step:
         wanted = self.parts

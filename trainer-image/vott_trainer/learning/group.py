@@ -1,11 +1,11 @@
 """The processes that learn one model together, through torch.distributed; a process alone is a group of one."""
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import TypeVar
 
 import torch
-from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import distributed
+
+T = TypeVar("T")
 
 
 def size() -> int:
@@ -36,14 +36,10 @@ def most(here: int) -> int:
     return int(told)
 
 
-def wrapped(model: nn.Module) -> nn.Module:
-    """Return what to call in training: the model itself, or what also averages the gradients of all processes."""
+def all_of(here: T) -> list[T]:
+    """Return what each of the processes says, in the order of their ranks; all must say something."""
     if not distributed.is_initialized():
-        return model
-    device = next(model.parameters()).device
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
-
-
-def without_sync(model: nn.Module) -> AbstractContextManager[Any]:
-    """Return the context in which gradients only add up, to be averaged with the next ones."""
-    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+        return [here]
+    told: list[T] = [here] * size()
+    distributed.all_gather_object(told, here)
+    return told

@@ -38,22 +38,32 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
     device = devices.prepare(run.ranks)
     if run.ranks.leads and not run.checkpoints:
         run.note("No checkpoints were kept: an interruption would have made this training begin anew.")
-    parameters = _resolved(parameters, run, device)
-    log.info("on %s: %s", devices.name(device), json.dumps(shown(parameters)))
+    run.dataset()  # fetched now: the run counts those seconds by itself
     start = time.monotonic()
-    data = plugin.data(run, parameters)
+    parameters, data = _resolved(plugin, parameters, run, device)
     prepared = time.monotonic() - start
+    log.info("on %s: %s", devices.name(device), json.dumps(shown(parameters)))
     trained = _train(plugin, run, data, parameters, device)
     trained.details["seconds"]["preparingImages"] = prepared
     return trained
 
 
-def _resolved(parameters: LearningParameters, run: Run, device: torch.device) -> LearningParameters:
-    """Fill in what the message left open; every process gets equally many images a step."""
-    parameters = parameters.resolved(len(run.dataset().images), device)
+def _resolved(
+    plugin: Learner, wanted: LearningParameters, run: Run, device: torch.device
+) -> tuple[LearningParameters, Data]:
+    """Return the data, and the parameters with what the message left open; every process gets equally many images a step.
+
+    The number of epochs follows from what is learned, and an image may have many boxes that are.
+    """
+    parameters = wanted.resolved(len(run.dataset().images), device)
+    data = plugin.data(run, parameters)
+    items = len(data.training) + len(data.held_out)
     processes = run.ranks.world_size
-    batch_size = math.ceil((parameters.batch_size or 1) / processes) * processes
-    return parameters.model_copy(update={"batch_size": batch_size})
+    changes = {
+        "batch_size": math.ceil((parameters.batch_size or 1) / processes) * processes,
+        "epochs": wanted.resolved(items, device).epochs,
+    }
+    return parameters.model_copy(update=changes), data
 
 
 def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
@@ -67,8 +77,6 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         return plugin.evaluate(model, data, device)
 
     loop = Loop(plugin, state, batches, course, run, evaluate, saving.between)
-    if group.size() > 1 and device.type == "cuda":
-        loop.fit_memory()
     _run(loop, saving, state, run)
     if not group.leads():
         run.interruption.obey()
@@ -105,7 +113,7 @@ def _run(loop: Loop, saving: Saving, state: State, run: Run) -> None:
         raise
     except torch.OutOfMemoryError as error:
         raise InvalidParametersError(
-            "The GPU's memory does not hold a single image with these parameters. Lower imageSize (or batchSize, with several GPUs), "
+            "The GPU's memory does not hold a single image with these parameters. Lower imageSize, "
             "choose a smaller architecture, or a larger GPU, and send the message again."
         ) from error
 

@@ -55,8 +55,11 @@ class LearningParameters(DataParameters):
         description="In how many parts a batch goes through the network, to save memory. Doubled by itself when a GPU's memory runs out.",
     )
 
-    def resolved(self, _images: int, _device: torch.device) -> Self:
-        """Return these parameters with every None filled in, now that the number of images and the device are known."""
+    def resolved(self, _items: int, _device: torch.device) -> Self:
+        """Return these parameters with every None filled in, now that the number of images and the device are known.
+
+        The number of epochs is asked for once more with the number of items that `data` gives: of an image, these may be several boxes.
+        """
         return self
 
 

@@ -1,13 +1,13 @@
 """The training loop: forward, backward, step; what is due between two steps; and what is due after an epoch."""
 
-import contextlib
 import functools
 import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vott_trainer.errors import InterruptedTrainingError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.figures import plain
-from vott_trainer.learning import group
+from vott_trainer.learning import gradients, group
 from vott_trainer.learning.batches import Batches, Step, moved
 from vott_trainer.learning.device import autocast
 from vott_trainer.learning.learner import Batch, Learner
@@ -29,7 +29,7 @@ EVALUATIONS = 8  # at most so many in a training
 EVALUATIONS_TO_STOP_EARLY = 50
 NAMED = 10  # images of a step, in an error
 
-Settle = Callable[[], None]
+Settle = Callable[[], bool]
 Between = Callable[[State, Settle], None]
 
 
@@ -51,6 +51,16 @@ class _Told:
     where: str
 
 
+@dataclass(frozen=True)
+class _NotFinite:
+    """What became infinite or not a number in this process, in which step, and with which images."""
+
+    what: Literal["loss", "gradient"]
+    value: float
+    where: str
+    names: list[str]
+
+
 class Loop:
     """Trains `state.model` in place.
 
@@ -59,7 +69,7 @@ class Loop:
 
     Args:
         evaluate: measures a model on the held-out items.
-        between: called before each step, with a state that may be saved once the second argument was called.
+        between: called before each step, with a state that may be saved if the second argument returns True.
     """
 
     def __init__(
@@ -75,8 +85,9 @@ class Loop:
         self._plugin, self._state, self._batches, self._course, self._run = plugin, state, batches, course, run
         self._evaluate, self._between = evaluate, between
         self._device = next(state.model.parameters()).device
-        self._model = group.wrapped(state.model)
+        self._gradients = gradients.of(state.model)
         self._told: _Told | None = None
+        self._bad: _NotFinite | None = None
         self.evaluation: Evaluation | None = None
 
     def run(self) -> None:
@@ -106,20 +117,29 @@ class Loop:
         for step in self._batches.epoch(self._state.epoch, self._state.step):
             waited = time.monotonic()
             self._state.history.spent("waitingForImages", waited - clock)
-            self._check_interrupted()
+            self._check_together()
             self._between(self._state, self._look_at_losses)
             self._step(step)
             self._state.means.seconds += time.monotonic() - clock
             clock = time.monotonic()
             self._tell()
-        self._look_at_losses()
+        self._settle_together()
 
-    def _check_interrupted(self) -> None:
-        """Stop where any process was asked to: all of them before the same step."""
-        (requested,) = group.anywhere(self._run.interruption.requested)
+    def _check_together(self) -> None:
+        """Stop where any process was asked to, or has found that it must: all of them before the same step."""
+        requested, bad = group.anywhere(self._run.interruption.requested, self._bad is not None)
+        if bad:
+            raise _error(group.all_of(self._bad))
         if requested:
-            self._look_at_losses()
+            self._settle_together()
             raise InterruptedTrainingError
+
+    def _settle_together(self) -> None:
+        """Look at the last step's losses, in all processes."""
+        self._look_at_losses()
+        (bad,) = group.anywhere(self._bad is not None)
+        if bad:
+            raise _error(group.all_of(self._bad))
 
     def _seed(self) -> None:
         """Begin each step with random numbers of its own, so that a training that goes on from there has the same ones."""
@@ -149,19 +169,30 @@ class Loop:
         while True:
             self._seed()
             self._state.optimizer.zero_grad(set_to_none=True)
-            try:
-                return functools.reduce(torch.add, self._parts(step))
-            except torch.OutOfMemoryError:
-                if group.size() > 1 or not self._divide(step):
-                    raise
+            losses = self._tried(step)
+            (too_little,) = group.anywhere(losses is None)
+            if losses is not None and not too_little:
+                self._gradients.take()
+                return losses
             torch.cuda.empty_cache()  # not where the error is handled: it still holds the memory
+            self._divide(step if losses is None else None)
             step = self._batches.divided(step)
 
+    def _tried(self, step: Step) -> Tensor | None:
+        """Return the losses, None if the memory is too small; the other processes have this one's gradients all the same."""
+        try:
+            losses = functools.reduce(torch.add, self._parts(step))
+        except torch.OutOfMemoryError as error:
+            log.warning("too little GPU memory: %s", error)
+            losses = None
+        self._gradients.finish()
+        return losses
+
     def _parts(self, step: Step) -> Iterator[Tensor]:
-        last = len(step.parts) - 1
-        for number, (batch, size) in enumerate(step.parts):
-            with contextlib.nullcontext() if number == last else group.without_sync(self._model):
-                yield self._part(self._model, batch, size / len(step.items))
+        for number, (batch, size) in enumerate(step.parts, 1):
+            if number == len(step.parts):
+                self._gradients.expect()
+            yield self._part(self._state.model, batch, size / len(step.items))
 
     def _part(self, model: nn.Module, batch: Batch, weight: float) -> Tensor:
         with autocast(self._device):
@@ -170,54 +201,41 @@ class Loop:
         self._state.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
         return torch.stack((total, losses.get("classification", total))).detach().float() * weight
 
-    def _divide(self, step: Step) -> bool:
-        """Let steps go through the network in twice as many parts as this one; return False where that is not possible."""
-        if len(step.parts) == len(step.items):
-            return False
-        if step.wanted_parts == self._batches.parts:  # else it was made before the number was raised
-            self._batches.parts = self._state.parts = 2 * self._batches.parts
-            log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
-        return True
+    def _divide(self, too_large: Step | None) -> None:
+        """Let steps go through the network in twice as many parts as the one that this process' memory did not hold, in all processes.
 
-    def fit_memory(self) -> None:
-        """Find in how many parts a step fits the memory of every GPU; alone, that shows as the training goes.
-
-        Several processes can't find out in the middle of a step, when the others already wait for its gradients.
+        Raises:
+            torch.OutOfMemoryError: the memory of one of them holds no single image.
         """
-        state, step = self._state, next(iter(self._batches.epoch(1)))
-        buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
-        averages = [
-            torch.empty_like(weight) for weight in state.model.parameters() for _ in range(2)
-        ]  # as AdamW's will
-        wrapped, self._model = self._model, state.model
-        while not self._fits(step) and self._divide(step):
-            step = self._batches.divided(step)
-        del averages
-        self._model = wrapped
-        self._batches.parts = state.parts = group.most(self._batches.parts)
-        state.optimizer.zero_grad(set_to_none=True)
-        for name, buffer in state.model.named_buffers():
-            buffer.copy_(buffers[name])
+        (hopeless,) = group.anywhere(too_large is not None and len(too_large.parts) == len(too_large.items))
+        if hopeless:
+            raise torch.OutOfMemoryError("not a single image")
+        before = self._batches.parts
+        if too_large and too_large.wanted_parts == before:  # else it was made before the number was raised
+            self._batches.parts *= 2
+        self._batches.parts = self._state.parts = group.most(self._batches.parts)
+        if self._batches.parts > before:
+            log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
 
-    def _fits(self, step: Step) -> bool:
-        self._state.optimizer.zero_grad(set_to_none=True)
-        try:
-            for _ in self._parts(step):
-                pass
-        except torch.OutOfMemoryError:
-            return False
-        return True
+    def _look_at_losses(self) -> bool:
+        """Return whether the last step's losses are finite; with several processes none may fail for itself alone.
 
-    def _look_at_losses(self) -> None:
-        if self._told is None:
-            return
+        Raises:
+            NonFiniteLossError: they are not, and this process is the only one.
+        """
+        if self._told is None or self._bad:
+            return not self._bad
         told, self._told = self._told, None
         total, classification, norm = told.losses.tolist()
         if not math.isfinite(total):
-            raise _not_finite("loss", total, told)
-        if not math.isfinite(norm) and not self._state.scaler.is_enabled():  # which leaves such steps out
-            raise _not_finite("gradient", norm, told)
-        self._state.means.add(total, classification, len(told.names))
+            self._bad = _NotFinite("loss", total, told.where, told.names)
+        elif not math.isfinite(norm) and not self._state.scaler.is_enabled():  # which leaves such steps out
+            self._bad = _NotFinite("gradient", norm, told.where, told.names)
+        else:
+            self._state.means.add(total, classification, len(told.names))
+        if self._bad and group.size() == 1:
+            raise _error([self._bad])
+        return not self._bad
 
     def _tell(self) -> None:
         state, means = self._state, self._state.means
@@ -278,11 +296,15 @@ class Loop:
         return metrics
 
 
-def _not_finite(what: str, value: float, told: _Told) -> NonFiniteLossError:
-    more = len(told.names) - NAMED
-    names = ", ".join(told.names[:NAMED]) + (f" and {more} others" if more > 0 else "")
+def _error(told: Sequence[_NotFinite | None]) -> NonFiniteLossError:
+    """Blame the processes whose own loss it is: the gradient becomes the same in all of them, whoever spoils it."""
+    bad = [one for one in told if one]
+    guilty = [one for one in bad if one.what == "loss"] or bad
+    images = [name for one in guilty for name in one.names]
+    more = len(images) - NAMED
+    names = ", ".join(images[:NAMED]) + (f" and {more} others" if more > 0 else "")
     return NonFiniteLossError(
-        f"The {what} became {value} at {told.where}, images {names}. "
+        f"The {guilty[0].what} became {guilty[0].value} at {guilty[0].where}, images {names}. "
         "Check these images and their boxes, or lower learningRate, and send the message again."
     )
 

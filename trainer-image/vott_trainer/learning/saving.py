@@ -56,13 +56,13 @@ class Saving:
         self._tell()
         return state
 
-    def between(self, state: State, settle: Callable[[], None]) -> None:
-        """Save in the background, if it is time; `settle` is called before."""
+    def between(self, state: State, settle: Callable[[], bool]) -> None:
+        """Save in the background, if it is time and `settle` says that the state is fit to go on from."""
         if not self._checkpoints:
             return
         self._tell()
-        if time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.saving:
-            settle()
+        due = time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.saving
+        if due and settle():
             self._last = time.monotonic()
             self._checkpoints.save_meanwhile(functools.partial(write, state.captured()), self._reached(state))
 

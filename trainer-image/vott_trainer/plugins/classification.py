@@ -1,5 +1,6 @@
 """Image classification: a class for each image or box in, a classifier with its accuracy on held-out ones out."""
 
+import itertools
 import json
 import random
 from collections import Counter
@@ -22,7 +23,7 @@ from vott_trainer.vision.choice import ChoiceParameters, InitialData
 from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
-from vott_trainer.vision.onnx import export_classifier
+from vott_trainer.vision.onnx import MOST_IMAGES, export_classifier
 
 SHIFT = 8  # an image is shifted by up to 1/8 of its side
 MEASURED_AT_ONCE = 32
@@ -43,8 +44,10 @@ class ClassificationParameters(ChoiceParameters):
         description="What has a class: whole images (lines of url,class), or what each box cuts out of its image. "
         "Default: images, where any has a class.",
     )
-    image_size: int | None = Field(
-        default=None, ge=32, le=1024, description="Side of the square that images are fitted into, in pixels."
+    image_size: int | None = (
+        Field(  # at 32 a single place is left in the end, and batch normalization can't learn from one image
+            default=None, ge=40, le=1024, description="Side of the square that images are fitted into, in pixels."
+        )
     )
 
 
@@ -124,7 +127,8 @@ class Classification:
     ) -> dict[str, Any]:
         """Write weights, labels, and the same model as ONNX where that can be done."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
-        onnx = export_classifier(model, data.held_out[0].pixels[None].float() / 255, folder, data.labels)
+        some = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MOST_IMAGES)])
+        onnx = export_classifier(model, some.float() / 255, folder, data.labels)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:

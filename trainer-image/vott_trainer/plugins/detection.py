@@ -121,7 +121,7 @@ class Detection:
     ) -> dict[str, Any]:
         """Write weights, labels, and the same model as ONNX where that can be done."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
-        onnx = export_detector(model, data.held_out[0].pixels, folder, data.labels)
+        onnx = export_detector(model, (sample.pixels for sample in data.held_out), folder, data.labels)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:

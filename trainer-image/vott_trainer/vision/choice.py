@@ -27,7 +27,7 @@ class ChoiceParameters(LearningParameters):
         default=None,
         ge=1,
         le=10_000,
-        description="How often each image is shown. Default: fewer, the more images there are.",
+        description="How often each image (or box) is shown. Default: fewer, the more there are.",
     )
     batch_size: int | None = Field(
         default=None,
@@ -38,12 +38,12 @@ class ChoiceParameters(LearningParameters):
     learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
     image_size: int | None = Field(default=None, ge=32, le=4096, description="Size of the images in pixels.")
 
-    def resolved(self, images: int, device: torch.device) -> Self:
+    def resolved(self, items: int, device: torch.device) -> Self:
         """Fill in what the message left open."""
         name = self.architecture or (self.on_gpu if device.type == "cuda" else self.on_cpu)
         default = self.architectures[name]
         least, most = EPOCHS
-        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, images))))
+        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, items))))
         chosen = {
             "architecture": name,
             "epochs": self.epochs or epochs,

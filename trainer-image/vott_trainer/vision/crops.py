@@ -14,9 +14,9 @@ from torch import Tensor
 from vott_trainer.annotations import Box
 from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.ranks import Ranks
 from vott_trainer.urls import redact_url
-from vott_trainer.vision.samples import CACHE_BYTES
+from vott_trainer.vision.kept import Kept, Memory, shared
+from vott_trainer.vision.shrinking import load_shrunk
 
 GREY = (128, 128, 128)  # what fills the square where the image does not
 
@@ -45,9 +45,11 @@ class Crop:
 
 def load_square(path: Path, size: int, box: Box | None = None) -> Tensor:
     """Decode an image, or cut out a box of it, and fit it into the middle of a square; returns uint8 [3, size, size]."""
-    image = open_rgb(path)
     if box:
-        image = image.crop(_pixels_of(box, image))
+        whole = open_rgb(path)
+        image = whole.crop(_pixels_of(box, whole))
+    else:
+        image, _ = load_shrunk(path, size)
     square = ImageOps.pad(image, (size, size), Image.Resampling.BILINEAR, color=GREY)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
 
@@ -60,25 +62,27 @@ def _pixels_of(box: Box, image: Image.Image) -> tuple[int, int, int, int]:
 
 
 class Crops(Sequence[Crop]):
-    """Views as crops; decoded when first asked for, by whatever thread, then kept while there is room."""
+    """Views as crops; decoded when first asked for, by whatever thread, then kept while there is room.
 
-    def __init__(self, views: Sequence[View], labels: Sequence[str], size: int) -> None:
-        self.views, self._size = views, size
-        self._numbers = {label: number for number, label in enumerate(labels)}
-        self._kept: dict[int, Crop] = {}
-        self._room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * size * size)
+    Args:
+        memory: where; that of all data sets of this process, if none is given.
+    """
+
+    def __init__(self, views: Sequence[View], labels: Sequence[str], size: int, memory: Memory | None = None) -> None:
+        self.views = views
+        numbers = {label: number for number, label in enumerate(labels)}
+
+        def load(index: int) -> Crop:
+            view = views[index]
+            return Crop(view, load_square(view.image.path, size, view.box), numbers[view.label])
+
+        self._kept = Kept(load, memory or shared())
 
     def __len__(self) -> int:
         return len(self.views)
 
     def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
-        crop = self._kept.get(index) or self._load(self.views[index])
-        if len(self._kept) < self._room:
-            self._kept[index] = crop
-        return crop
-
-    def _load(self, view: View) -> Crop:
-        return Crop(view, load_square(view.image.path, self._size, view.box), self._numbers[view.label])
+        return self._kept[index]
 
 
 def split_by_class(views: Sequence[View], fraction: float) -> tuple[list[View], list[View]]:

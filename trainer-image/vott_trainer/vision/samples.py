@@ -1,4 +1,4 @@
-"""From annotated files to samples: each image is decoded and shrunk once, and kept in memory as long as there is room."""
+"""From annotated files to samples: each image is decoded and shrunk once, and kept in memory where there is room."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,16 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vott_trainer.annotations import Box
-from vott_trainer.images import open_rgb
 from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.ranks import Ranks
 from vott_trainer.urls import redact_url
-
-CACHE_BYTES = 2 << 30  # of the processes of one pod together; images beyond it are decoded again each epoch
+from vott_trainer.vision.kept import Kept, Memory, shared
+from vott_trainer.vision.shrinking import load_shrunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +41,8 @@ def load_pixels(path: Path, image_size: int) -> tuple[Tensor, float]:
     Returns:
         uint8 [3, H, W] and the scale (pixels there for each pixel of the file).
     """
-    image = open_rgb(path)
-    scale = image_size / max(image.size)
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    resized = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous(), scale
+    image, scale = load_shrunk(path, image_size)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), scale
 
 
 def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) -> Sample:
@@ -72,21 +66,23 @@ def _inside(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
 
 
 class Samples(Sequence[Sample]):
-    """Annotated images as samples; decoded when first asked for, by whatever thread, then kept while there is room."""
+    """Annotated images as samples; decoded when first asked for, by whatever thread, then kept while there is room.
 
-    def __init__(self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int) -> None:
-        self.images, self._labels, self._image_size = images, labels, image_size
-        self._kept: dict[int, Sample] = {}
-        self._room = CACHE_BYTES // Ranks.from_environment().local_world_size // (3 * image_size * image_size)
+    Args:
+        memory: where; that of all data sets of this process, if none is given.
+    """
+
+    def __init__(
+        self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int, memory: Memory | None = None
+    ) -> None:
+        self.images = images
+        self._kept = Kept(lambda index: load_sample(images[index], labels, image_size), memory or shared())
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        sample = self._kept.get(index) or load_sample(self.images[index], self._labels, self._image_size)
-        if len(self._kept) < self._room:
-            self._kept[index] = sample
-        return sample
+        return self._kept[index]
 
 
 def split(images: Sequence[LabelledImage], fraction: float) -> tuple[list[LabelledImage], list[LabelledImage]]:
