@@ -124,7 +124,7 @@ async def _waits(client: BareClient, send: Send, pauses: tuple[float, float]) ->
     async with aclosing(client.new_jobs()) as jobs:
         await anext(jobs)
         for _ in range(MESSAGES):
-            await asyncio.sleep(random.uniform(*pauses))
+            await asyncio.sleep(random.uniform(*pauses))  # nosec B311 # no secret
             start = time.monotonic()
             await send()
             async with asyncio.timeout(TIME_LIMIT_SECONDS):

@@ -125,7 +125,7 @@ def _enlarged(image: AnnotatedImage, times: int) -> bytes:
     """A JPEG with the noise of a camera, for a smooth one is decoded sooner."""
     small = Image.open(io.BytesIO(image.jpeg))
     large = small.resize((times * small.width, times * small.height))
-    grain = Image.frombytes("L", large.size, random.Random(0).randbytes(large.width * large.height))
+    grain = Image.frombytes("L", large.size, random.Random(0).randbytes(large.width * large.height))  # nosec B311 # no secret
     quiet = grain.point([value // 8 for value in range(256)]).convert("RGB")
     ImageChops.add(large, quiet, offset=-16).save(buffer := io.BytesIO(), "JPEG", quality=88)
     return buffer.getvalue()
