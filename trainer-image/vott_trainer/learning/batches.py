@@ -20,6 +20,7 @@ from vott_trainer.ranks import Ranks
 
 T = TypeVar("T")
 AHEAD = 2  # batches that wait ready
+LOOKED_AT = 1000  # items, for the largest ones
 
 
 def share(items: Sequence[T], ranks: Ranks) -> list[int]:
@@ -83,18 +84,50 @@ class Batches:
         """Return the number of steps an epoch."""
         return math.ceil(len(self._numbers) / self._batch_size)
 
+    @property
+    def at_once(self) -> int:
+        """The number of items that go through the network together, at most."""
+        most = min(self._batch_size, len(self._numbers))
+        return math.ceil(most / min(self.parts, most))
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Step]:
         """Yield the steps of one epoch, without the first `start` ones; the next ones are made meanwhile."""
-        order = random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 # nosec B311 # no secret
-        chunks = chunked(order, self._batch_size)
+        chunks = chunked(self._order(epoch), self._batch_size)
         steps = self._steps(epoch, chunks[start:])
         # Where the network itself needs the CPU, a thread that makes batches beside it only takes it away. Decoding goes ahead there too:
         # it fills what the network's threads leave idle, and is no more work.
         yield from ahead(steps) if self._pin else steps
 
+    def largest(self) -> Step:
+        """Return a step of the items that are the largest in any direction, for padding lets each item of a batch grow to them.
+
+        These are found among the first LOOKED_AT ones that are shown.
+        """
+        chunks = chunked(self._order(1)[:LOOKED_AT], self._batch_size)
+        numbers = [number for chunk in chunks for number in chunk]
+        sizes = [self._sizes(item) for items in self._decoded(chunks) for item in items]
+        columns = list(itertools.zip_longest(*sizes, fillvalue=0))
+        largest = [numbers[column.index(max(column))] for column in columns if max(column) > min(column)]
+        chosen = list(dict.fromkeys(largest + numbers))[: self._batch_size]
+        return self._step([self._items[number] for number in chosen], [f"{self._seed}/1/{number}" for number in chosen])
+
     def divided(self, step: Step) -> Step:
         """Return the same step in as many parts as there are now."""
         return self._step(step.items, step.seeds)
+
+    def _order(self, epoch: int) -> list[int]:
+        return random.Random(f"{self._seed}/{epoch}").sample(self._numbers, len(self._numbers))  # noqa: S311 # nosec B311 # no secret
+
+    def _sizes(self, item: Item) -> list[int]:
+        """Return the lengths of all sides of all tensors in a batch of this item."""
+        sizes: list[int] = []
+
+        def note(tensor: Tensor) -> Tensor:
+            sizes.extend(tensor.shape)
+            return tensor
+
+        each_tensor(self._plugin.batch([item], [random.Random(0)]), note)  # noqa: S311 # nosec B311 # no secret
+        return sizes
 
     def _steps(self, epoch: int, chunks: Sequence[Sequence[int]]) -> Iterator[Step]:
         for chunk, items in zip(chunks, self._decoded(chunks), strict=True):

@@ -3,11 +3,13 @@
 import os
 
 import torch
+from torch import Tensor
 
 from vott_trainer import cpus, faults
 from vott_trainer.errors import GPUError
 from vott_trainer.ranks import Ranks
 
+SPARE = 10  # one part in so many of a GPU's memory
 VOLTA = 7  # compute capability from which on float16 is quick
 
 
@@ -44,6 +46,13 @@ def precision(device: torch.device) -> torch.dtype:
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return torch.float16 if torch.cuda.get_device_capability(device)[0] >= VOLTA else torch.float32
+
+
+def ballast(device: torch.device) -> Tensor | None:
+    """Return what takes a share of a GPU's memory, so that what fits beside it leaves this share to spare; on a CPU nothing."""
+    if device.type != "cuda":
+        return None
+    return torch.empty(torch.cuda.get_device_properties(device).total_memory // SPARE, dtype=torch.uint8, device=device)
 
 
 def autocast(device: torch.device) -> torch.autocast:

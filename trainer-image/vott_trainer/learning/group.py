@@ -1,9 +1,11 @@
 """The processes that learn one model together, through torch.distributed; a process alone is a group of one."""
 
-from typing import TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 T = TypeVar("T")
 
@@ -43,3 +45,16 @@ def all_of(here: T) -> list[T]:
     told: list[T] = [here] * size()
     distributed.all_gather_object(told, here)
     return told
+
+
+def wrapped(model: nn.Module) -> nn.Module:
+    """Return what to call in training: the model itself, or what also averages the gradients of all processes."""
+    if not distributed.is_initialized():
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
+def without_sync(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return the context in which gradients only add up, to be averaged with the next ones."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()

@@ -77,7 +77,7 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         return plugin.evaluate(model, data, device)
 
     loop = Loop(plugin, state, batches, course, run, evaluate, saving.between)
-    _run(loop, saving, state, run)
+    _run(loop, saving, state, run, batches, device)
     if not group.leads():
         run.interruption.obey()
         return Trained({}, {"seconds": {}})
@@ -87,7 +87,7 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         run.note(note)
     if batches.parts > parameters.gradient_accumulation_steps:
         run.note(
-            f"The GPU's memory did not hold a whole batch: each step went through it in {batches.parts} parts. That learns the same, "
+            f"The GPU's memory had no room, or none to spare, for a whole batch: each step went through it in {batches.parts} parts. That learns the same, "
             "except that batch normalization sees one part at a time."
         )
     return _trained(plugin, run, data, parameters, state, loop.evaluation or evaluate(state.measured), device)
@@ -104,18 +104,30 @@ def _new_state(plugin: Learner, data: Data, parameters: LearningParameters, devi
     )
 
 
-def _run(loop: Loop, saving: Saving, state: State, run: Run) -> None:
-    run.interruption.defer()
+def _run(loop: Loop, saving: Saving, state: State, run: Run, batches: Batches, device: torch.device) -> None:
     try:
+        if group.size() > 1 and device.type == "cuda":
+            loop.fit_memory()
+        run.interruption.defer()
         loop.run()
     except InterruptedTrainingError:
         saving.last(state)
         raise
     except torch.OutOfMemoryError as error:
-        raise InvalidParametersError(
+        raise _too_little_memory(batches) from error
+
+
+def _too_little_memory(batches: Batches) -> InvalidParametersError:
+    """Say what to do. With other parameters none of it goes on from a checkpoint, see `_digest_of`."""
+    if batches.at_once == 1:
+        return InvalidParametersError(
             "The GPU's memory does not hold a single image with these parameters. Lower imageSize, "
             "choose a smaller architecture, or a larger GPU, and send the message again."
-        ) from error
+        )
+    return InvalidParametersError(
+        f"The memory of a GPU ran out, with up to {batches.at_once} images in it at once. Lower batchSize or imageSize, or raise "
+        f"gradientAccumulationSteps above {batches.parts}, and send the message again: the training then begins anew."
+    )
 
 
 def _trained(

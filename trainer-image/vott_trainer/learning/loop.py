@@ -1,5 +1,6 @@
 """The training loop: forward, backward, step; what is due between two steps; and what is due after an epoch."""
 
+import contextlib
 import functools
 import hashlib
 import logging
@@ -15,7 +16,8 @@ from torch import Tensor, nn
 from vott_trainer.errors import InterruptedTrainingError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
 from vott_trainer.figures import plain
-from vott_trainer.learning import gradients, group
+from vott_trainer.learning import device as devices
+from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches, Step, moved
 from vott_trainer.learning.device import autocast
 from vott_trainer.learning.learner import Batch, Learner
@@ -85,7 +87,7 @@ class Loop:
         self._plugin, self._state, self._batches, self._course, self._run = plugin, state, batches, course, run
         self._evaluate, self._between = evaluate, between
         self._device = next(state.model.parameters()).device
-        self._gradients = gradients.of(state.model)
+        self._model = group.wrapped(state.model)
         self._told: _Told | None = None
         self._bad: _NotFinite | None = None
         self.evaluation: Evaluation | None = None
@@ -169,30 +171,19 @@ class Loop:
         while True:
             self._seed()
             self._state.optimizer.zero_grad(set_to_none=True)
-            losses = self._tried(step)
-            (too_little,) = group.anywhere(losses is None)
-            if losses is not None and not too_little:
-                self._gradients.take()
-                return losses
+            try:
+                return functools.reduce(torch.add, self._parts(step))
+            except torch.OutOfMemoryError:
+                if group.size() > 1 or not self._divide(step):
+                    raise
             torch.cuda.empty_cache()  # not where the error is handled: it still holds the memory
-            self._divide(step if losses is None else None)
             step = self._batches.divided(step)
 
-    def _tried(self, step: Step) -> Tensor | None:
-        """Return the losses, None if the memory is too small; the other processes have this one's gradients all the same."""
-        try:
-            losses = functools.reduce(torch.add, self._parts(step))
-        except torch.OutOfMemoryError as error:
-            log.warning("too little GPU memory: %s", error)
-            losses = None
-        self._gradients.finish()
-        return losses
-
     def _parts(self, step: Step) -> Iterator[Tensor]:
-        for number, (batch, size) in enumerate(step.parts, 1):
-            if number == len(step.parts):
-                self._gradients.expect()
-            yield self._part(self._state.model, batch, size / len(step.items))
+        last = len(step.parts) - 1
+        for number, (batch, size) in enumerate(step.parts):
+            with contextlib.nullcontext() if number == last else group.without_sync(self._model):
+                yield self._part(self._model, batch, size / len(step.items))
 
     def _part(self, model: nn.Module, batch: Batch, weight: float) -> Tensor:
         with autocast(self._device):
@@ -201,21 +192,60 @@ class Loop:
         self._state.scaler.scale(total * weight).backward()  # type: ignore[no-untyped-call]
         return torch.stack((total, losses.get("classification", total))).detach().float() * weight
 
-    def _divide(self, too_large: Step | None) -> None:
-        """Let steps go through the network in twice as many parts as the one that this process' memory did not hold, in all processes.
+    def _divide(self, step: Step) -> bool:
+        """Let steps go through the network in twice as many parts as this one; return False where that is not possible."""
+        if len(step.parts) == len(step.items):
+            return False
+        if step.wanted_parts == self._batches.parts:  # else it was made before the number was raised
+            self._batches.parts = self._state.parts = 2 * self._batches.parts
+            log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
+        return True
+
+    def fit_memory(self) -> None:
+        """Find in how many parts a step fits the memory of every GPU; alone, that shows as the training goes.
+
+        Several processes can't find out in the middle of a step, when the others already wait for its gradients.
 
         Raises:
-            torch.OutOfMemoryError: the memory of one of them holds no single image.
+            torch.OutOfMemoryError: the memory of one of them holds no single item.
         """
-        (hopeless,) = group.anywhere(too_large is not None and len(too_large.parts) == len(too_large.items))
-        if hopeless:
-            raise torch.OutOfMemoryError("not a single image")
-        before = self._batches.parts
-        if too_large and too_large.wanted_parts == before:  # else it was made before the number was raised
-            self._batches.parts *= 2
-        self._batches.parts = self._state.parts = group.most(self._batches.parts)
-        if self._batches.parts > before:
-            log.warning("too little GPU memory: each step now goes through it in %d parts", self._batches.parts)
+        state, step = self._state, self._batches.largest()
+        buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
+        wrapped, self._model = self._model, state.model
+        (too_little,) = group.anywhere(not self._divided_to_fit(step))
+        self._model = wrapped
+        self._batches.parts = state.parts = group.most(self._batches.parts)
+        state.optimizer.zero_grad(set_to_none=True)
+        for name, buffer in state.model.named_buffers():
+            buffer.copy_(buffers[name])
+        if too_little:
+            raise torch.OutOfMemoryError("not a single item")
+
+    def _divided_to_fit(self, step: Step) -> bool:
+        """Divide the step until it fits and leaves memory to spare, as long as it can be divided; return whether it fits."""
+        while not self._fits(step, spare=True):
+            if not self._divide(step):
+                return self._fits(step, spare=False)
+            step = self._batches.divided(step)
+        return True
+
+    def _fits(self, step: Step, *, spare: bool) -> bool:
+        self._state.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        try:
+            held = [self._averages_to_be(), devices.ballast(self._device) if spare else None]
+            for _ in self._parts(step):
+                pass
+        except torch.OutOfMemoryError:
+            return False
+        del held
+        return True
+
+    def _averages_to_be(self) -> list[Tensor]:
+        """Return what takes as much memory as the optimizer will from the first step on; a resumed one has it already."""
+        if self._state.optimizer.state:
+            return []
+        return [torch.empty_like(weight) for weight in self._state.model.parameters() for _ in range(2)]
 
     def _look_at_losses(self) -> bool:
         """Return whether the last step's losses are finite; with several processes none may fail for itself alone.
