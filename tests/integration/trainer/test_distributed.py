@@ -33,7 +33,6 @@ import time
 from pathlib import Path
 import torch
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.learning import gradients
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 
 class ProbeParameters(DetectionParameters):
@@ -57,7 +56,6 @@ class Probe(Detection):
     def model(self, data, parameters):
         torch.set_num_threads(1)
         torch.manual_seed(self.run.ranks.rank)
-        gradients.BUCKET_BYTES = 10_000  # many of them
         self.network = super().model(data, parameters)
         weights = list(self.network.parameters())
         weights[len(weights) // 2].register_hook(self.hold)
@@ -288,15 +286,15 @@ def test_a_loss_that_is_not_finite_is_blamed_on_the_images_of_its_own_rank(
     assert words in last["message"]
 
 
-def test_memory_that_runs_out_on_one_rank_in_the_middle_lets_all_go_on_in_parts(
-    cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
+def test_memory_that_runs_out_on_one_rank_in_the_middle_ends_all_with_what_to_lower(
+    cluster: Callable[..., Any],
 ) -> None:
     with cluster(processes=2) as node:
         (pod,) = node.pods("probe", fault="memory", batchSize=4)
-        assert pod.ended() == 0, pod.log
-    assert pod.log.count("each step now goes through it in 2 parts") == 2
-    assert same_weights(tmp_path)
-    assert "probe" in uploaded(server)
+        assert pod.ended() == 64, pod.log
+    words = "ran out, with up to 2 images in it at once. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1,"
+    assert pod.message["reason"] == "InvalidParameters"
+    assert words in pod.message["message"]
 
 
 def test_loss_of_a_killed_peer_is_told_by_the_others_and_the_signal_by_its_own_pod(

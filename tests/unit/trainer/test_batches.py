@@ -1,5 +1,6 @@
 """Batches: the same ones wherever one begins, each image as often, errors where they are asked for, no thread left behind."""
 
+import random
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -53,6 +54,29 @@ def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:
     divided = made.divided(whole)
     assert [size for _, size in divided.parts] == [2, 2]
     assert torch.equal(torch.cat([part["places"] for part, _ in divided.parts]), whole.parts[0][0]["places"])
+
+
+def test_the_largest_step_has_the_items_that_are_the_largest_in_any_direction_first() -> None:
+    class Sized(Toy):
+        def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> Any:  # noqa: ARG002
+            numbers = [int(item.name.split()[1]) for item in items]
+            images = [torch.empty(3, 9 if n == 8 else 4, 9 if n == 3 else 4) for n in numbers]
+            return Batch(images, [{"boxes": torch.empty(7 if n == 5 else 1, 4)} for n in numbers], [(1.0, 0.0)])
+
+    made = Batches(Sized(), POINTS, batch_size=4, seed=3, ranks=Ranks(), workers=2)
+    largest = made.largest()
+    assert largest.names[:3] == ["point 8", "point 3", "point 5"]
+    assert len(set(largest.names)) == 4
+    assert [size for _, size in largest.parts] == [4]
+    made.parts = 2
+    assert made.at_once == 2
+    assert [size for _, size in made.largest().parts] == [2, 2]
+
+
+@pytest.mark.parametrize("points", [POINTS, POINTS[:3]])
+def test_where_all_items_are_alike_the_largest_step_is_as_large_as_any(points: list[Point]) -> None:
+    made = batches(points)
+    assert len(made.largest().items) == len(set(made.largest().names)) == min(4, len(points)) == made.at_once
 
 
 def test_an_error_of_an_item_is_raised_where_the_batch_is_asked_for() -> None:

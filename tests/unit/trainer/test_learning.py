@@ -1,18 +1,28 @@
 """What the loop does beside learning: memory, early stopping, averages, errors that name their images."""
 
+import random
+import weakref
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from pydantic import ValidationError
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.distributed import FileStore  # type: ignore[attr-defined] # re-exported without saying so
+from torch.nn.parallel import DistributedDataParallel
 
 from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
 from vott_trainer.evaluation import Evaluation
-from vott_trainer.learning import Data, group, learn, loop, schedule
+from vott_trainer.learning import Data, device, group, learn, loop, schedule
+from vott_trainer.learning.batches import Batches
+from vott_trainer.learning.loop import Course, Loop
+from vott_trainer.learning.state import State
 from vott_trainer.plugins.classification import ClassificationParameters
+from vott_trainer.ranks import Ranks
 from vott_trainer.vision.classifiers import build
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
@@ -113,10 +123,8 @@ class Others:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.bad: loop._NotFinite | None = None
-        self.parts = 1
         monkeypatch.setattr(group, "size", lambda: 2)
         monkeypatch.setattr(group, "all_of", lambda here: [here, self.bad])
-        monkeypatch.setattr(group, "most", lambda here: max(here, self.parts))
 
 
 class Spoiled(Toy):
@@ -150,15 +158,140 @@ def test_where_no_process_has_a_bad_loss_the_images_of_all_are_named(
         learn(Spoiled(), toy_run(tmp_path), PARAMETERS)
 
 
-def test_parts_of_a_step_are_as_many_as_the_smallest_memory_needs(
+class Wide(SmallMemory):
+    """A device whose memory holds so many places at once, where a batch is padded to its tallest and its widest item."""
+
+    def batch(self, items: Sequence[Any], rngs: Sequence[random.Random]) -> dict[str, Any]:
+        made: dict[str, Any] = super().batch(items, rngs)
+        numbers = [int(item.name.split()[1]) for item in items]
+        return made | {"pixels": [torch.empty({9: 5}.get(n, 1), {20: 7}.get(n, 1)) for n in numbers]}
+
+    def loss(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
+        height, width = (max(pixels.shape[side] for pixels in batch["pixels"]) for side in (0, 1))
+        if height * width * len(batch["pixels"]) > self._most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return Toy.loss(self, model, batch)  # type: ignore[return-value]
+
+
+class Fitting:
+    """A training that is about to find out what fits its memory."""
+
+    def __init__(self, plugin: Toy, folder: Path, *, batch_size: int = 6) -> None:
+        run = toy_run(folder)
+        data = plugin.data(run, PARAMETERS)
+        self.batches = Batches(plugin, data.training, batch_size=batch_size, seed=0, ranks=Ranks(), workers=1)
+        torch.manual_seed(1)
+        self.state = State(plugin.model(data, PARAMETERS), learning_rate=0.1, steps=9, ema_decay=0.0)
+        self.loop = Loop(plugin, self.state, self.batches, Course(3, 0), run, lambda _model: Evaluation({}))
+
+    def parts(self) -> int:
+        self.loop.fit_memory()
+        assert self.batches.parts == self.state.parts
+        return self.batches.parts
+
+
+def test_several_processes_find_in_how_many_parts_a_step_fits_before_the_first_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = [toy_run(tmp_path / name) for name in ("alone", "group")]
-    learn(SmallMemory(6), runs[0], PARAMETERS)
-    Others(monkeypatch).parts = 4
-    learn(SmallMemory(3), runs[1], PARAMETERS)
-    assert close(weights(runs[0]), weights(runs[1]))
-    assert any("in 4 parts" in note for note in runs[1].notes)
+    monkeypatch.setattr(group, "most", lambda here: 2 * here)  # another one needs more
+    fitting = Fitting(Toy(), tmp_path)
+    before = {name: tensor.clone() for name, tensor in fitting.state.model.state_dict().items()}
+    assert fitting.parts() == 2
+    assert same(dict(fitting.state.model.state_dict()), before)
+    assert Fitting(SmallMemory(2), tmp_path).parts() == 8
+
+
+@pytest.mark.parametrize(("places", "parts"), [(6 * 5 * 7, 1), (6 * 5 * 7 - 1, 2), (2 * 5 * 7 - 1, 8)])
+def test_what_is_tried_is_padded_to_the_tallest_and_the_widest_of_all_items(
+    places: int, parts: int, tmp_path: Path
+) -> None:
+    assert Fitting(Wide(places), tmp_path).parts() == parts
+
+
+def test_a_memory_that_holds_no_single_image_of_any_process_is_told_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(torch.OutOfMemoryError):
+        Fitting(SmallMemory(0), tmp_path).parts()
+    fitting = Fitting(Toy(), tmp_path)
+    monkeypatch.setattr(group, "anywhere", lambda *here: [True for _ in here])
+    with pytest.raises(torch.OutOfMemoryError):
+        fitting.parts()
+
+
+def test_the_optimizers_averages_must_fit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    fitting = Fitting(Toy(), tmp_path)
+    monkeypatch.setattr(torch, "empty_like", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        fitting.parts()
+
+
+def test_memory_is_left_to_spare_as_long_as_a_step_can_be_divided_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = SmallMemory(6)
+
+    def ballast(_device: torch.device) -> Tensor:
+        """While it is there, half of the memory is left."""
+        taken = torch.empty(1)
+        plugin._most = 3
+        weakref.finalize(taken, setattr, plugin, "_most", 6)
+        return taken
+
+    monkeypatch.setattr(device, "ballast", ballast)
+    assert Fitting(plugin, tmp_path).parts() == 2
+    assert plugin._most == 6, "it is gone"
+
+    def none_left(_device: torch.device) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(device, "ballast", none_left)
+    assert Fitting(SmallMemory(6), tmp_path).parts() == 8, "as many as can be, and then without"
+
+
+def test_ballast_is_a_tenth_of_a_gpus_memory_and_a_cpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.ballast(torch.device("cpu")) is None
+    asked: list[Any] = []
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(total_memory=1000))
+    monkeypatch.setattr(torch, "empty", lambda *size, **options: asked.append((*size, options["dtype"])))
+    device.ballast(torch.device("cuda", 0))
+    assert asked == [(100, torch.uint8)]
+
+
+@pytest.fixture
+def group_of_one(tmp_path: Path) -> Iterator[None]:
+    """A group of this process only, which sends its gradients to itself."""
+    distributed.init_process_group("gloo", store=FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+def test_a_group_that_has_tried_its_memory_learns_what_a_process_alone_learns(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    alone = Fitting(SmallMemory(2), tmp_path / "alone")
+    alone.loop.run()
+    request.getfixturevalue("group_of_one")
+    together = Fitting(SmallMemory(2), tmp_path / "group")
+    assert isinstance(together.loop._model, DistributedDataParallel)
+    assert together.parts() == 4
+    together.loop.run()
+    assert together.state.model is not together.loop._model
+    assert close(dict(alone.state.model.state_dict()), dict(together.state.model.state_dict()))
+
+
+def test_memory_that_runs_out_later_ends_the_training_of_several_processes_with_what_to_lower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Others(monkeypatch)
+    words = r"ran out, with up to 6 images in it at once\. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1"
+    with pytest.raises(InvalidParametersError, match=words):
+        learn(SmallMemory(3), toy_run(tmp_path), PARAMETERS)
+    with pytest.raises(InvalidParametersError, match=r"does not hold a single image.*Lower imageSize"):
+        learn(SmallMemory(0), toy_run(tmp_path), PARAMETERS.model_copy(update={"gradient_accumulation_steps": 6}))
 
 
 class Crops(ToyParameters):

@@ -87,8 +87,8 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         run.note(note)
     if batches.parts > parameters.gradient_accumulation_steps:
         run.note(
-            f"The GPU's memory had no room, or none to spare, for a whole batch: each step went through it in {batches.parts} parts. That learns the same, "
-            "except that batch normalization sees one part at a time."
+            f"The GPU's memory had no room, or none to spare, for a whole batch: each step went through it in {batches.parts} parts. "
+            "That learns the same, except that batch normalization sees one part at a time."
         )
     return _trained(plugin, run, data, parameters, state, loop.evaluation or evaluate(state.measured), device)
 

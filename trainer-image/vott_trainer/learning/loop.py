@@ -216,6 +216,7 @@ class Loop:
         self._model = wrapped
         self._batches.parts = state.parts = group.most(self._batches.parts)
         state.optimizer.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()  # of what was to spare: not all that needs memory takes it from torch
         for name, buffer in state.model.named_buffers():
             buffer.copy_(buffers[name])
         if too_little:

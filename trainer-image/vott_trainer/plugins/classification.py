@@ -44,10 +44,9 @@ class ClassificationParameters(ChoiceParameters):
         description="What has a class: whole images (lines of url,class), or what each box cuts out of its image. "
         "Default: images, where any has a class.",
     )
-    image_size: int | None = (
-        Field(  # at 32 a single place is left in the end, and batch normalization can't learn from one image
-            default=None, ge=40, le=1024, description="Side of the square that images are fitted into, in pixels."
-        )
+    # From 40 on: at 32 a single place is left in the end, and batch normalization can't learn from one image.
+    image_size: int | None = Field(
+        default=None, ge=40, le=1024, description="Side of the square that images are fitted into, in pixels."
     )
 
 
