@@ -1,13 +1,11 @@
 """The processes that learn one model together, through torch.distributed; a process alone is a group of one."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
-
-T = TypeVar("T")
 
 
 def size() -> int:
@@ -38,13 +36,18 @@ def most(here: int) -> int:
     return int(told)
 
 
-def all_of(here: T) -> list[T]:
-    """Return what each of the processes says, in the order of their ranks; all must say something."""
+def all_of(here: str) -> list[str]:
+    """Return what each of the processes says, in the order of their ranks, some with spaces at the end; all must say something.
+
+    Sent as bytes: what torch offers for objects unpickles them.
+    """
     if not distributed.is_initialized():
         return [here]
-    told: list[T] = [here] * size()
-    distributed.all_gather_object(told, here)
-    return told
+    said = here.encode()
+    mine = torch.frombuffer(bytearray(said.ljust(most(len(said)))), dtype=torch.uint8)
+    told = [torch.empty_like(mine) for _ in range(size())]
+    distributed.all_gather(told, mine)
+    return [bytes(one.tolist()).decode() for one in told]
 
 
 def wrapped(model: nn.Module) -> nn.Module:

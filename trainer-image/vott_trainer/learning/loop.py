@@ -3,11 +3,12 @@
 import contextlib
 import functools
 import hashlib
+import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -131,7 +132,7 @@ class Loop:
         """Stop where any process was asked to, or has found that it must: all of them before the same step."""
         requested, bad = group.anywhere(self._run.interruption.requested, self._bad is not None)
         if bad:
-            raise _error(group.all_of(self._bad))
+            raise _error_of_all(self._bad)
         if requested:
             self._settle_together()
             raise InterruptedTrainingError
@@ -141,7 +142,7 @@ class Loop:
         self._look_at_losses()
         (bad,) = group.anywhere(self._bad is not None)
         if bad:
-            raise _error(group.all_of(self._bad))
+            raise _error_of_all(self._bad)
 
     def _seed(self) -> None:
         """Begin each step with random numbers of its own, so that a training that goes on from there has the same ones."""
@@ -325,6 +326,12 @@ class Loop:
         if state.history.measured(metrics, state.epoch) and self._course.patience:
             state.keep_best()
         return metrics
+
+
+def _error_of_all(bad: _NotFinite | None) -> NonFiniteLossError:
+    """Return the same error in all processes; each says what it has found."""
+    told = [json.loads(text) for text in group.all_of(json.dumps(bad and asdict(bad)))]
+    return _error([_NotFinite(**one) if one else None for one in told])
 
 
 def _error(told: Sequence[_NotFinite | None]) -> NonFiniteLossError:
