@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
-PAGE = 500
+PAGE = 250
+"""Objects that are listed at once: their whole text and all that is read from it are in memory together."""
 TRAININGJOBS = f"apis/{c.API_VERSION}"
 JSON = "application/json"
 JSON_PATCH = "application/json-patch+json"

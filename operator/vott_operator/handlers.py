@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from . import constants as c
 from .app import App
+from .cluster import PAGE
 from .models import TrainingJob
 from .names import Key
 from .store import owner_key
@@ -61,6 +62,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5
     settings.watching.server_timeout = 300
+    settings.watching.chunk_size = PAGE
     settings.persistence.diffbase_storage = _NothingToCompare()
 
 

@@ -10,6 +10,7 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from tests.support.corner import Corner, condition
 from tests.support.waiting import wait_until
+from vott_operator.cluster import PAGE
 
 MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 PROGRESS = {
@@ -235,6 +236,22 @@ def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(corner: Corne
     corner.wait_pod()
     corner.kubectl("delete", "trainingjob", "mine")
     wait_until("no Job", lambda: not corner.kubectl.list("jobs"), dump=corner.picture)
+
+
+def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(corner: Corner) -> None:
+    count, least = PAGE + 10, {"annotations": {"url": "https://host/a.csv"}, "model": {"url": "https://store/models"}}
+    items = [
+        {
+            "apiVersion": "vott.dev/v1alpha1",
+            "kind": "TrainingJob",
+            "metadata": {"name": f"t-{number}"},
+            "spec": least | {"suspend": True},
+        }
+        for number in range(count)
+    ]
+    corner.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": items})
+    corner.operator()
+    wait_until("a Job of each", lambda: len(corner.kubectl.list("jobs")) == count, seconds=60, dump=corner.picture)
 
 
 def test_suspend_stops_it_and_resume_starts_it_again(corner: Corner) -> None:
