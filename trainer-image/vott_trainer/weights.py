@@ -206,9 +206,9 @@ def _check_architecture(found: Weights, architecture: str, known: Collection[str
 def _sentence(found: Weights, labels: Sequence[str]) -> str:
     known = [label for label in labels if label in (found.labels or [])]
     new = [label for label in labels if label not in known]
-    classes = [f"knew already: {', '.join(known)}"] if known else []
-    classes += [f"new: {', '.join(new)}"] if new else []
-    return f"The training began with {found.origin} (classes that it {'; '.join(classes)})."
+    classes = f"classes that it knew already: {', '.join(known)}" if known else "all classes are new"
+    also = f"; new: {', '.join(new)}" if known and new else ""
+    return f"The training began with {found.origin} ({classes}{also})."
 
 
 @torch.no_grad()

@@ -84,6 +84,11 @@ def test_the_images_own_weights_are_the_default(run: TrainingRun, tmp_path: Path
     ]
 
 
+def test_weights_that_know_none_of_the_classes_say_so(run: TrainingRun, tmp_path: Path) -> None:
+    assert weights.find(run, None, "fcos_tiny", ["fox"], baked(tmp_path / "weights"))
+    assert run.notes == ["The training began with the image's weights for fcos_tiny (all classes are new)."]
+
+
 @pytest.mark.parametrize(("wanted", "architecture"), [("none", "fcos_tiny"), (None, "resnet18")])
 def test_without_weights_the_network_begins_at_random(
     wanted: str | None, architecture: str, run: TrainingRun, tmp_path: Path
