@@ -11,7 +11,7 @@ PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer s
 export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help sbom demo up down status test unit integration chaos test-versions e2e check format generate lock bench clean
+.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -34,7 +34,15 @@ unit: $(VENV)/all ## Seconds, no network
 	$(PYTEST) tests/unit
 
 integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator and the trainer as processes; a short chaos test
-	$(PYTEST) tests/integration tests/chaos
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
+	$(PYTEST) tests/chaos
+
+# Beside each other, for the operator's tests wait most of the time; each with servers of its own.
+integration-operator: $(VENV)/all
+	$(PYTEST) tests/integration --ignore=tests/integration/trainer
+
+integration-trainer: $(VENV)/all
+	$(PYTEST) tests/integration/trainer
 
 chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everything dies again and again (VOTT_CHAOS_SEED repeats a run)
 	VOTT_CHAOS=long $(PYTEST) tests/unit/operator/test_plan_states.py

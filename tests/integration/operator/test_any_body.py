@@ -46,7 +46,7 @@ KINDS = {
     "no finite number": 'InvalidMessage: Field "[^"]+" is no finite number',
     "NUL": 'InvalidMessage: Field "[^"]+" contains a NUL',
     "NUL in a name": 'InvalidMessage: Field "[^"]+" contains in its name a NUL',
-    "half a surrogate pair": 'InvalidMessage: Field "[^"]+" contains half of a surrogate pair',
+    "half a surrogate pair": 'InvalidMessage: Field "[^"]+" contains (in its name )?half of a surrogate pair',
     "missing": 'InvalidMessage: Field "[^"]+" is missing',
     "no id": 'InvalidMessage: Field "(project|request)Id" is no usable id',
     "no plugin's name": 'InvalidMessage: Field "plugin(_name)?" is no plugin\'s name',
