@@ -35,14 +35,13 @@ unit: $(VENV)/all ## Seconds, no network
 
 integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator and the trainer as processes; a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
-	$(PYTEST) tests/chaos
 
 # Beside each other, for the operator's tests wait most of the time; each with servers of its own.
 integration-operator: $(VENV)/all
 	$(PYTEST) tests/integration --ignore=tests/integration/trainer
 
 integration-trainer: $(VENV)/all
-	$(PYTEST) tests/integration/trainer
+	$(PYTEST) tests/integration/trainer tests/chaos
 
 chaos: $(VENV)/all ## The chaos test at length: thousands of messages, everything dies again and again (VOTT_CHAOS_SEED repeats a run)
 	VOTT_CHAOS=long $(PYTEST) tests/unit/operator/test_plan_states.py
