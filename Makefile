@@ -36,7 +36,7 @@ unit: $(VENV)/all ## Seconds, no network
 integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator and the trainer as processes; a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
 
-# Beside each other, for the operator's tests wait most of the time; each with servers of its own.
+# Beside each other, for the operator's tests wait most of the time; each with servers of its own. The chaos test goes with the shorter half.
 integration-operator: $(VENV)/all
 	$(PYTEST) tests/integration --ignore=tests/integration/trainer
 

@@ -74,7 +74,7 @@ def spliced() -> Bodies:
     depth = st.integers(1, 60).map(lambda n: '{"a":[' * n + "1" + "]}" * n)
     very_deep = st.sampled_from([900, 2000, 30_000]).map(lambda n: "[" * n + "]" * n)
     value = st.sampled_from(HUGE_NUMBERS + RAW_STRINGS) | depth | very_deep
-    within = st.sampled_from(["%s", '{"a":[1,{"b":%s}]}', '{"a":1,"a":%s}', "[%s]", '{"\\u0000":%s}'])
+    within = st.sampled_from(["%s", '{"a":[1,{"b":%s}]}', '{"a":1,"a":%s}', "[%s]", '{"\\u0000":%s}', '{"\\ud800":%s}'])
 
     def splice(fields: dict[str, Any], name: str, form: str, raw: str) -> bytes:
         return f'{json.dumps(fields)[:-1]},"{name}":{form.replace("%s", raw)}}}'.encode()

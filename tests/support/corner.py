@@ -160,16 +160,12 @@ class Corner:
 
     # ------------------------------------------------------------------------------------------------- the cluster
 
-    def create_trainingjob(self, name: str, **spec: Any) -> None:
-        """Make one by hand, as a user does."""
+    def create_trainingjob(self, *names: str, **spec: Any) -> None:
+        """Make one of each name by hand, as a user does."""
         least = {"annotations": {"url": "https://host/a.csv"}, "model": {"url": "https://store/models"}}
-        manifest = {
-            "apiVersion": "vott.dev/v1alpha1",
-            "kind": "TrainingJob",
-            "metadata": {"name": name},
-            "spec": least | spec,
-        }
-        self.kubectl.apply(manifest)
+        kind = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob"}
+        items = [kind | {"metadata": {"name": name}, "spec": least | spec} for name in names]
+        self.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": items})
 
     def trainingjobs(self, namespace: str = "") -> list[Object]:
         """All TrainingJobs of a namespace; of the corner's own when not given."""

@@ -239,19 +239,10 @@ def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(corner: Corne
 
 
 def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(corner: Corner) -> None:
-    count, least = PAGE + 10, {"annotations": {"url": "https://host/a.csv"}, "model": {"url": "https://store/models"}}
-    items = [
-        {
-            "apiVersion": "vott.dev/v1alpha1",
-            "kind": "TrainingJob",
-            "metadata": {"name": f"t-{number}"},
-            "spec": least | {"suspend": True},
-        }
-        for number in range(count)
-    ]
-    corner.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": items})
+    names = [f"t-{number}" for number in range(PAGE + 10)]
+    corner.create_trainingjob(*names, suspend=True)
     corner.operator()
-    wait_until("a Job of each", lambda: len(corner.kubectl.list("jobs")) == count, seconds=60, dump=corner.picture)
+    wait_until("a Job of each", lambda: len(corner.kubectl.list("jobs")) == len(names), seconds=60, dump=corner.picture)
 
 
 def test_suspend_stops_it_and_resume_starts_it_again(corner: Corner) -> None:
