@@ -13,11 +13,12 @@ import aiohttp
 import yaml
 
 from tests.support.corner import Corner
-from vott_operator import desired
-from vott_operator.message import parse_message
-from vott_operator.models import TrainingJob
-from vott_operator.pods import PodSettings
-from vott_operator.settings import TrainerSettings
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.messages.message import parse_message
+from vott_operator.objects.job import job_manifest
+from vott_operator.objects.pod import PodSettings
+from vott_operator.objects.trainingjob import trainingjob_manifest
+from vott_operator.settings.operator import TrainerSettings
 
 MESSAGE = json.dumps({"annotations": "https://host/a.csv", "model": "https://store/models"})
 POLL_SECONDS = 0.1
@@ -46,12 +47,12 @@ class BareClient:
 
     async def make(self, name: str) -> None:
         """One TrainingJob and its Job, as the operator would make them."""
-        job = desired.job(await self.make_trainingjob(name), PodSettings(TrainerSettings(image="trainer:1")))
+        job = job_manifest(await self.make_trainingjob(name), PodSettings(TrainerSettings(image="trainer:1")))
         await self._send("POST", self._jobs, job)
 
     async def make_trainingjob(self, name: str, **spec: Any) -> TrainingJob:
         """One TrainingJob."""
-        manifest = desired.trainingjob_manifest(
+        manifest = trainingjob_manifest(
             parse_message(MESSAGE.encode()), name=name, namespace=self._corner.name, plugin="detection", annotations={}
         )
         manifest["spec"] |= spec

@@ -13,12 +13,12 @@ from azure.storage.blob import BlobServiceClient
 
 from benchmarks.training import IMAGES, LABELS, Workbench, forward, preloaded, workbench
 from localcluster.azurite import Azurite
-from vott_trainer import destination
-from vott_trainer.images import fetch_all
+from vott_trainer.data.images import fetch_all
 from vott_trainer.plugins.detection import Detection, DetectionParameters
+from vott_trainer.stores import destination
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.architectures import ARCHITECTURES
-from vott_trainer.vision.choice import InitialData
 from vott_trainer.vision.samples import load_sample
 
 CONTAINER = "bench"

@@ -13,18 +13,18 @@ from torch import nn
 
 from demo.shapes import AnnotatedImage, annotated_images
 from vott_trainer.annotations import Box
-from vott_trainer.evaluation import Evaluation
 from vott_trainer.learning import device as devices
 from vott_trainer.learning.batches import Batches, moved
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.state import State
-from vott_trainer.plugins.base import LabelledImage, Links
+from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api.plugin import LabelledImage, Links
 from vott_trainer.plugins.detection import Batch, Detection, toned
-from vott_trainer.progress import Progress
-from vott_trainer.ranks import Ranks
+from vott_trainer.process.ranks import Ranks
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES, ON_CPU, ON_GPU, build
-from vott_trainer.vision.kept import Memory
+from vott_trainer.vision.decoded_cache import Memory
 from vott_trainer.vision.samples import Samples
 
 BUDGETS = {"cpu": 0.95, "cuda": 0.90}

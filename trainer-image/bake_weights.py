@@ -1,6 +1,6 @@
 """Put trained weights into an image while it is built: `python bake_weights.py FOLDER [NAME[@sha256:DIGEST] ...]`.
 
-NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.weights` reads it: nothing is fetched when an
+NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.learning.weights` reads it: nothing is fetched when an
 image runs. A file, fetched now or lying in a cache, must have the SHA-256 that is given. Without one, torchvision's are checked by the first
 8 hex digits, which are in their names; others are refused. The build's output says what was checked.
 

@@ -1,5 +1,5 @@
 """`python -m vott_operator`."""
 
-from .cli import main
+from vott_operator.cli import main
 
 main()

@@ -7,21 +7,21 @@ from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any, Self
 
-from .callbacks import CallbackSender, read_keys
-from .cluster import Cluster
-from .errors import LeadershipLostError, SettingsError, VottOperatorError
-from .intake import Intake
-from .last_word import LastWord
-from .leader import Leadership
-from .models import TrainingJob
-from .names import Key
-from .queue_settings import QueueSettings
-from .queues.factory import open_source
-from .reconciler import Reconciler
-from .relay import ProgressRelay
-from .settings import Settings
-from .store import Store, owner_key
-from .workqueue import WorkQueue
+from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks.outcome import LastWord
+from vott_operator.callbacks.progress import ProgressRelay
+from vott_operator.callbacks.sender import CallbackSender, read_keys
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.leader_election import Leadership
+from vott_operator.cluster.store import Store, owner_key
+from vott_operator.errors import LeadershipLostError, SettingsError, VottOperatorError
+from vott_operator.intake.intake import Intake
+from vott_operator.queues.factory import open_source
+from vott_operator.reconciler import Reconciler
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.queue import QueueSettings
+from vott_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 import kopf
 
-from . import crd, handlers
-from .app import App
-from .errors import VottOperatorError
-from .queue_commands import queue
-from .queue_commands.redaction import redact
-from .settings import Settings, load
+from vott_operator import handlers
+from vott_operator.api import crd
+from vott_operator.app import App
+from vott_operator.errors import VottOperatorError
+from vott_operator.queue_commands import queue
+from vott_operator.queue_commands.redaction import redact
+from vott_operator.settings.operator import Settings, load
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from typing import Any
 import kopf
 from pydantic import ValidationError
 
-from . import constants as c
-from .app import App
-from .cluster import PAGE
-from .models import TrainingJob
-from .names import Key
-from .store import owner_key
+from vott_operator.api import constants as c
+from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.app import App
+from vott_operator.cluster.client import PAGE
+from vott_operator.cluster.store import owner_key
 
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}

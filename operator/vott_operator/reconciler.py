@@ -6,22 +6,22 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
-from . import constants as c
-from .cluster import Body, Cluster, try_to_record
-from .errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
-from .evidence import lacks_evidence, lacks_pods, lacks_pods_since, may_lack_secret
-from .failures import Explanation, explain_refused_job
-from .models import TrainingJob
-from .names import Key
-from .notes import EventNote
-from .observed import Observed
-from .outcome import events
-from .plan import Plan, plan
-from .pods import url_keys
-from .settings import Settings
-from .status import status_patch
-from .store import Store
-from .verdict import Verdict, failed, pending
+from vott_operator.api import constants as c
+from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.cluster.client import Body, Cluster, try_to_record
+from vott_operator.cluster.store import Store
+from vott_operator.decisions.announcements import events
+from vott_operator.decisions.evidence import lacks_evidence, lacks_pods, lacks_pods_since, may_lack_secret
+from vott_operator.decisions.explanations import Explanation, explain_refused_job
+from vott_operator.decisions.notes import EventNote
+from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.phase import Verdict, failed, pending
+from vott_operator.decisions.plan import Plan, plan
+from vott_operator.decisions.status_patch import status_patch
+from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
+from vott_operator.objects.pod import url_keys
+from vott_operator.settings.operator import Settings
 
 logger = logging.getLogger(__name__)
 

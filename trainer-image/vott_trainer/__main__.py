@@ -12,8 +12,8 @@ from types import FrameType
 
 from vott_trainer import logs
 from vott_trainer.errors import EXIT_SIGTERM, InterruptedTrainingError, PeerLostError, TrainerError, UsageError
-from vott_trainer.interruption import PROCESS
-from vott_trainer.ranks import Layout, Ranks
+from vott_trainer.process.interruption import PROCESS
+from vott_trainer.process.ranks import Layout, Ranks
 from vott_trainer.settings import PredictSettings, TrainSettings, callback_of, parse
 from vott_trainer.training import explain, refuse, train
 
@@ -52,7 +52,7 @@ def _run(argv: Sequence[str], ranks: Ranks, before_training: Callable[[], None])
 
         predict(settings)
     elif layout:
-        from vott_trainer.launcher import launch  # nor does one process need torch's launcher
+        from vott_trainer.process.launcher import launch  # nor does one process need torch's launcher
 
         return launch(argv, layout)
     else:

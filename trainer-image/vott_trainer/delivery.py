@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from vott_trainer import report
-from vott_trainer.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination
 from vott_trainer.errors import UploadRefusedError
+from vott_trainer.http.printable import printable
 from vott_trainer.parameters import shown
-from vott_trainer.plugins.base import Trained
-from vott_trainer.printable import printable
-from vott_trainer.progress import UploadedModel
+from vott_trainer.plugin_api.plugin import Trained
+from vott_trainer.progress.snapshot import UploadedModel
 from vott_trainer.settings import TrainSettings
+from vott_trainer.stores.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.version import VERSION
 

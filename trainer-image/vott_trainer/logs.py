@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
-from vott_trainer.ranks import Ranks
-from vott_trainer.urls import redact
+from vott_trainer.http.urls import redact
+from vott_trainer.process.ranks import Ranks
 
 
 class RedactingFormatter(logging.Formatter):

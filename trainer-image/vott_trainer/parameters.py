@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.printable import printable
+from vott_trainer.http.printable import printable
 
 
 def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from vott_trainer import archive, plugins
+from vott_trainer import plugins
+from vott_trainer.data.images import open_rgb
 from vott_trainer.errors import UsageError
-from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Prediction
-from vott_trainer.images import open_rgb
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, Prediction
 from vott_trainer.settings import PredictSettings
+from vott_trainer.stores import archive
 from vott_trainer.vision.drawing import draw
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from vott_trainer import outgoing
-from vott_trainer.destination import is_destination, is_path
 from vott_trainer.errors import InvalidParametersError, UsageError
-from vott_trainer.evaluation import LOWEST_SCORE_SHOWN
+from vott_trainer.http import outgoing
+from vott_trainer.http.urls import is_http, keep_credential_secret, keep_secret, read_argument, redact_url
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.urls import is_http, keep_credential_secret, keep_secret, read_argument, redact_url
+from vott_trainer.stores.destination import is_destination, is_path
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0

@@ -12,24 +12,25 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from vott_trainer import delivery, destination, plugins
-from vott_trainer.callback import Callback
-from vott_trainer.checkpoints import Checkpoints
-from vott_trainer.destination import Destination
+from vott_trainer import delivery, plugins
 from vott_trainer.errors import InterruptedTrainingError, TrainerError
-from vott_trainer.faults import recognised
-from vott_trainer.figures import plain
-from vott_trainer.interruption import PROCESS
+from vott_trainer.http.urls import redact, redact_url
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugins.base import Links, Plugin, Trained
-from vott_trainer.progress import Progress, UploadedModel
-from vott_trainer.ranks import Alone, Peers, Ranks
-from vott_trainer.reporting import Receiver, ReceiverGoneError, Reporter
+from vott_trainer.plugin_api.metrics import plain
+from vott_trainer.plugin_api.plugin import Links, Plugin, Trained
+from vott_trainer.process.interruption import PROCESS
+from vott_trainer.process.library_errors import recognised
+from vott_trainer.process.ranks import Alone, Peers, Ranks
+from vott_trainer.progress.callback import Callback
+from vott_trainer.progress.reporter import Receiver, ReceiverGoneError, Reporter
+from vott_trainer.progress.snapshot import Progress, UploadedModel
+from vott_trainer.progress.trainingjob import TrainingJobStatus
 from vott_trainer.settings import TrainSettings
-from vott_trainer.stores.checkpoints import checkpoint_store
+from vott_trainer.stores import destination
+from vott_trainer.stores.checkpoint_place import checkpoint_store
+from vott_trainer.stores.checkpoints import Checkpoints
+from vott_trainer.stores.destination import Destination
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.trainingjob import TrainingJobStatus
-from vott_trainer.urls import redact, redact_url
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
 def _join(ranks: Ranks) -> Peers:
     if ranks.alone:
         return Alone()
-    from vott_trainer.peers import StorePeers  # needs torch
+    from vott_trainer.process.peers import StorePeers  # needs torch
 
     return StorePeers.join(ranks)
 

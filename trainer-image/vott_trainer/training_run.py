@@ -13,10 +13,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from vott_trainer import annotations, hygiene, images
+from vott_trainer import annotations
 from vott_trainer.annotations import Annotations
-from vott_trainer.cache import Cache
-from vott_trainer.checkpoints import Checkpoint, Checkpoints
+from vott_trainer.annotations.findings import Finding, shortened
+from vott_trainer.data import checks, images
 from vott_trainer.errors import (
     AddressRefusedError,
     AnnotationsUnreachableError,
@@ -24,15 +24,16 @@ from vott_trainer.errors import (
     TemporaryFailureError,
     TrainerError,
 )
-from vott_trainer.fetch import FetchError, NotAllowedError, download
-from vott_trainer.findings import Finding, shortened
-from vott_trainer.interruption import Interruption
-from vott_trainer.outgoing import Session
-from vott_trainer.plugins.base import DataParameters, Dataset, LabelledImage, Links
-from vott_trainer.progress import Progress
-from vott_trainer.ranks import Alone, Peers
-from vott_trainer.retry import Backoff
-from vott_trainer.urls import file_name, redact_url
+from vott_trainer.http.fetch import FetchError, NotAllowedError, download
+from vott_trainer.http.image_cache import Cache
+from vott_trainer.http.outgoing import Session
+from vott_trainer.http.retry import Backoff
+from vott_trainer.http.urls import file_name, redact_url
+from vott_trainer.plugin_api.plugin import DataParameters, Dataset, LabelledImage, Links
+from vott_trainer.process.interruption import Interruption
+from vott_trainer.process.ranks import Alone, Peers
+from vott_trainer.progress.snapshot import Progress
+from vott_trainer.stores.checkpoints import Checkpoint, Checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -142,12 +143,12 @@ class TrainingRun:
         ]
         with self._timed("checkingData"):
             sizes = {image.url: image.size for image in found.images if image.size}
-            clean, problems = hygiene.clean(usable, sizes)
+            clean, problems = checks.clean(usable, sizes)
         log.info(
             "%d images fetched in %.1f s, %d of them from the cache, %d left out",
             len(usable), self.seconds["images"], told[self.ranks.node]["cached"], len(urls) - len(usable),
         )  # fmt: skip
-        return Dataset(clean, hygiene.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
+        return Dataset(clean, checks.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
 
     def _read(self) -> Annotations:
         path, url = self._work_dir / "annotations", self.links.annotations

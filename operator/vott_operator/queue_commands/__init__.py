@@ -1,5 +1,5 @@
 """`vott-train queue`: for an administrator who repairs what was put aside."""
 
-from .commands import queue
+from vott_operator.queue_commands.commands import queue
 
 __all__ = ["queue"]

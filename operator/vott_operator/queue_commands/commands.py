@@ -7,14 +7,14 @@ from typing import Literal, TypeVar
 
 import click
 
-from ..errors import VottOperatorError
-from ..queue_settings import QueueSettings
-from ..queues.base import DeadLetter, DeadLetters
-from ..queues.factory import open_dead_letters
-from ..queues.service_bus_dead_letters import COUNTED_UP_TO
-from ..settings import load
-from .rendering import QueueLine, letters_json, letters_table, queue_table
-from .targets import choose, label
+from vott_operator.errors import VottOperatorError
+from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
+from vott_operator.queue_commands.targets import choose, label
+from vott_operator.queues.base import DeadLetter, DeadLetters
+from vott_operator.queues.factory import open_dead_letters
+from vott_operator.queues.service_bus.dead_letters import COUNTED_UP_TO
+from vott_operator.settings.operator import load
+from vott_operator.settings.queue import QueueSettings
 
 T = TypeVar("T")
 

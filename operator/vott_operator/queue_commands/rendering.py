@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..queues.base import DeadLetter
-from .redaction import readable, redact
+from vott_operator.queue_commands.redaction import readable, redact
+from vott_operator.queues.base import DeadLetter
 
 SHOWN_CHARACTERS = 4000
 

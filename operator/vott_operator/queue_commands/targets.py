@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from ..queue_settings import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 
 def label(queue: QueueSettings, queues: Sequence[QueueSettings]) -> str:

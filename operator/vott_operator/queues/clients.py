@@ -18,9 +18,9 @@ from azure.servicebus import ServiceBusConnectionStringProperties, parse_connect
 from azure.servicebus.aio import ServiceBusClient
 from azure.storage.queue.aio import QueueClient
 
-from ..credentials import Credentials
-from ..errors import SettingsError
-from ..settings import QueueSettings
+from vott_operator.errors import SettingsError
+from vott_operator.queues.credentials import Credentials
+from vott_operator.settings.operator import QueueSettings
 
 STORAGE_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 STORAGE_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"

@@ -1,12 +1,12 @@
 """Which source a queue's settings mean."""
 
-from ..credentials import Credentials
-from ..settings import QueueSettings
-from .base import DeadLetters, QueueSource
-from .service_bus import ServiceBusQueue
-from .service_bus_dead_letters import ServiceBusDeadLetters
-from .storage_poison import StoragePoison
-from .storage_queue import StorageQueue
+from vott_operator.queues.base import DeadLetters, QueueSource
+from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.service_bus.dead_letters import ServiceBusDeadLetters
+from vott_operator.queues.service_bus.queue import ServiceBusQueue
+from vott_operator.queues.storage.poison_queue import StoragePoison
+from vott_operator.queues.storage.queue import StorageQueue
+from vott_operator.settings.operator import QueueSettings
 
 
 def open_source(queue: QueueSettings) -> QueueSource:

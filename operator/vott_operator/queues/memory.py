@@ -5,8 +5,8 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import LostMessageError
-from .base import Delivery
+from vott_operator.errors import LostMessageError
+from vott_operator.queues.base import Delivery
 
 LOCK_SECONDS = 30.0
 LOOK_AGAIN_SECONDS = 0.01

@@ -12,7 +12,7 @@ from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
 from tests.support.corner import ROOT, Corner
 from tests.support.waiting import wait_for_crd
-from vott_operator.cluster import Cluster
+from vott_operator.cluster.client import Cluster
 
 numbers = itertools.count(1)
 

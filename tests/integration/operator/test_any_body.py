@@ -14,16 +14,16 @@ from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.bodies import SECRET, anything
 from tests.support.corner import LOCAL, Corner
-from vott_operator import intake as intake_module
-from vott_operator import names
+from vott_operator.api import names
 from vott_operator.app import App
-from vott_operator.callbacks import CallbackSender
-from vott_operator.cluster import Cluster
-from vott_operator.intake import Intake
-from vott_operator.queue_settings import QueueSettings
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.client import Cluster
+from vott_operator.intake import intake as intake_module
+from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import MemoryQueue
-from vott_operator.settings import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.operator import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.queue import QueueSettings
 
 EXAMPLES, BODIES = 220, 50
 ROUNDS = 5

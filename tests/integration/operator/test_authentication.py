@@ -23,10 +23,10 @@ from tests.support.corner import RELEASE, Corner
 from tests.support.entra import CLIENT, RESOURCE, Entra
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
-from vott_operator.credentials import Credentials
 from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.storage_queue import StorageQueue
-from vott_operator.settings import QueueSettings
+from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.storage.queue import StorageQueue
+from vott_operator.settings.operator import QueueSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.helm import KEYS, Object, lint, one, rendered
-from vott_operator.models import TrainingJobStatus
-from vott_operator.settings import CONFIG_ENV, Settings, load
+from vott_operator.api.trainingjob import TrainingJobStatus
+from vott_operator.settings.operator import CONFIG_ENV, Settings, load
 
 TEAMS: list[Object] = [
     {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},

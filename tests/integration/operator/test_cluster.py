@@ -8,10 +8,10 @@ import pytest
 
 from demo.kubectl import KubectlError
 from tests.support.corner import Corner
-from vott_operator.cluster import Cluster
+from vott_operator.api.names import Key
+from vott_operator.cluster.client import Cluster
+from vott_operator.decisions.notes import EventNote
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
-from vott_operator.names import Key
-from vott_operator.notes import EventNote
 
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
 
@@ -96,7 +96,7 @@ async def test_an_event_is_recorded_once(corner: Corner, cluster: Cluster) -> No
 
 
 async def test_all_pages_are_listed(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vott_operator.cluster.PAGE", 2)
+    monkeypatch.setattr("vott_operator.cluster.client.PAGE", 2)
     for number in range(5):
         await cluster.create_trainingjob(manifest(corner, f"tj-{number}"))
     assert len([item async for item in cluster.list_trainingjobs(corner.name)]) == 5

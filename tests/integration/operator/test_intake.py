@@ -11,17 +11,17 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.corner import LOCAL, Corner
-from vott_operator import intake as intake_module
+from vott_operator.api.names import Key
 from vott_operator.app import App
-from vott_operator.callbacks import CallbackSender
-from vott_operator.cluster import Cluster
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.client import Cluster
 from vott_operator.errors import ClusterError, LostMessageError, SourceUnavailableError
-from vott_operator.intake import Intake
-from vott_operator.names import Key
-from vott_operator.queue_settings import QueueSettings
+from vott_operator.intake import intake as intake_module
+from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
-from vott_operator.settings import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.operator import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.queue import QueueSettings
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}
 BODY = json.dumps(MESSAGE)

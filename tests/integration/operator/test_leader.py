@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tests.support.corner import Corner
-from vott_operator.cluster import Cluster
+from vott_operator.api.names import Key
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.leader_election import Leadership
 from vott_operator.errors import ClusterError
-from vott_operator.leader import Leadership
-from vott_operator.names import Key
 
 SECONDS = 1.0
 """Of a lease whose end is waited for."""

@@ -10,7 +10,7 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from tests.support.corner import Corner, condition
 from tests.support.waiting import wait_until
-from vott_operator.cluster import PAGE
+from vott_operator.cluster.client import PAGE
 
 MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 PROGRESS = {

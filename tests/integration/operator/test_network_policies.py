@@ -10,7 +10,7 @@ from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
 from tests.unit.operator.builders import settings, trainingjob
 from vott_guard import addresses
 from vott_guard.addresses import IPNetwork
-from vott_operator import pods
+from vott_operator.objects import pod
 
 TEAMS: list[Object] = [{"name": "cats", "targetNamespace": "team-a"}, {"name": "dogs", "targetNamespace": "team-b"}]
 
@@ -41,7 +41,7 @@ def test_policies_hold_the_very_pods_that_there_are() -> None:
 
 def labels_of(nodes: int) -> dict[str, str]:
     """Of the pods of a training on so many nodes."""
-    made = pods.template(trainingjob({"trainer": {"nodes": nodes}}), settings().pod_settings)
+    made = pod.template(trainingjob({"trainer": {"nodes": nodes}}), settings().pod_settings)
     labels: dict[str, str] = made["metadata"]["labels"]
     return labels
 

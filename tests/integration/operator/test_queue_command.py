@@ -17,9 +17,9 @@ from tests.support.queue_places import Place, ServiceBusPlace, StoragePlace
 from tests.support.service_bus_broker import ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
 from vott_operator.cli import main
-from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.factory import open_source
-from vott_operator.queues.storage_poison import MAX_BATCH
+from vott_operator.queues.storage.poison_queue import MAX_BATCH
+from vott_operator.settings.queue import QueueSettings
 
 ROOT = Path(__file__).parents[3]
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"

@@ -16,14 +16,15 @@ from azure.storage.queue.aio import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from vott_operator.credentials import Credentials
 from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
-from vott_operator.queue_settings import QueueSettings
-from vott_operator.queues import memory, storage_queue
+from vott_operator.queues import memory
 from vott_operator.queues.base import Delivery, QueueSource
+from vott_operator.queues.credentials import Credentials
 from vott_operator.queues.memory import MemoryQueue
-from vott_operator.queues.service_bus import ServiceBusQueue
-from vott_operator.queues.storage_queue import StorageQueue
+from vott_operator.queues.service_bus.queue import ServiceBusQueue
+from vott_operator.queues.storage import queue
+from vott_operator.queues.storage.queue import StorageQueue
+from vott_operator.settings.queue import QueueSettings
 
 LOCK_SECONDS = 30
 """What is in hand stays there for a whole test, however busy the machine is; memory's queue has the same."""
@@ -160,7 +161,7 @@ def lock_seconds() -> int:
 async def bench(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_seconds: int
 ) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", lock_seconds)
+    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", lock_seconds)
     name = f"contract-{next(numbers)}"
     benches: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
         "memory": memory_bench,

@@ -11,12 +11,12 @@ from azure.storage.queue.aio import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.secret_mount import mount_secret
-from vott_operator.credentials import Credentials
 from vott_operator.errors import LostMessageError
-from vott_operator.queues import storage_queue
-from vott_operator.queues.storage_errors import UnreadableError
-from vott_operator.queues.storage_queue import StorageQueue
-from vott_operator.settings import QueueSettings
+from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.storage import queue
+from vott_operator.queues.storage.errors import UnreadableError
+from vott_operator.queues.storage.queue import StorageQueue
+from vott_operator.settings.operator import QueueSettings
 
 LOCK_SECONDS = 1
 NO_XML = "a control character \x01 that XML can't have"
@@ -52,7 +52,7 @@ async def bodies(source: StorageQueue, count: int) -> set[bytes]:
 async def test_a_message_that_can_not_be_read_does_not_hold_up_the_others(
     source: StorageQueue, outside: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
     for body in (NO_XML, "one", "two", NO_XML, "three"):
         await outside.send_message(body)
     async with asyncio.timeout(60):
@@ -89,7 +89,7 @@ async def test_a_message_may_be_settled_while_its_extension_is_on_the_way(
 async def test_a_message_that_somebody_else_has_is_not_put_aside(
     source: StorageQueue, outside: QueueClient, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage_queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
     await outside.send_message("one")
     (late,) = await source.receive(1, 0)
     await asyncio.sleep(LOCK_SECONDS + 0.5)

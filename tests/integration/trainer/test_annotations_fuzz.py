@@ -11,7 +11,7 @@ import pytest
 from tests.unit.trainer.annotation_files import spoiled, well_formed
 from vott_trainer.annotations import Annotations, Format, read
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.urls import is_http
+from vott_trainer.http.urls import is_http
 
 FILES = 10_000
 QUERY = "?sv=1&sig=SECRET"

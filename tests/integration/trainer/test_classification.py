@@ -29,7 +29,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import LabelledImage, Links, Trained
+from vott_trainer.plugin_api.plugin import LabelledImage, Links, Trained
 from vott_trainer.plugins.classification import (
     MEASURED_AT_ONCE,
     Classification,
@@ -38,9 +38,9 @@ from vott_trainer.plugins.classification import (
     scores,
     varied,
 )
-from vott_trainer.progress import Progress
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.choice import InitialData
+from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
 from vott_trainer.vision.crops import GREY, Crop, View, load_square, split_by_class
 

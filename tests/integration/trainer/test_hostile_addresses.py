@@ -9,11 +9,11 @@ import pytest
 from tests.integration.trainer.ways import WAYS, Names, Way, annotations, callback
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
-from vott_trainer.destination import resolve
 from vott_trainer.errors import AddressRefusedError, NoUsableImagesError, UsageError
-from vott_trainer.reporting import ReceiverGoneError
+from vott_trainer.progress.reporter import ReceiverGoneError
 from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.destination import resolve
 
 pytestmark = pytest.mark.usefixtures("no_waits")
 

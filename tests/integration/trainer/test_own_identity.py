@@ -10,9 +10,9 @@ from localcluster.pki import Authority
 from tests.integration.trainer.ways import READING, Way
 from tests.support.entra import Entra
 from tests.unit.trainer.http_server import Answer, HttpServer
-from vott_trainer.destination import resolve
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.destination import resolve
 
 HOST = "team.blob.core.windows.net"
 KEY = "c2VjcmV0"

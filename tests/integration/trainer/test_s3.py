@@ -16,11 +16,11 @@ from tests.integration.trainer.conftest import CONTENT, trainer
 from tests.support.moto import ANYBODY, REGION, Keys, Moto
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
-from vott_trainer.destination import Destination, resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.stores import s3
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.destination import Destination, resolve
 
 BUCKET = "models"
 

@@ -9,11 +9,11 @@ from azure.storage.blob import ContainerClient
 
 from tests.integration.trainer.conftest import Store
 from tests.support.moto import Moto
-from vott_trainer.destination import Destination, resolve
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.stores import base
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.checkpoints import checkpoint_store
+from vott_trainer.stores.checkpoint_place import checkpoint_store
+from vott_trainer.stores.destination import Destination, resolve
 
 NOTHING = StorageAccess()
 ANEW = "A training that is interrupted begins anew."

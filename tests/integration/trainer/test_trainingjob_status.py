@@ -15,10 +15,10 @@ from localcluster.kubectl import kubectl
 from tests.support.trainer_process import CHECKOUT
 from tests.support.waiting import wait_for_crd
 from vott_trainer.errors import TemporaryFailureError
-from vott_trainer.progress import Snapshot, UploadedModel
-from vott_trainer.reporting import ReceiverGoneError
-from vott_trainer.retry import Backoff
-from vott_trainer.trainingjob import TrainingJobStatus
+from vott_trainer.http.retry import Backoff
+from vott_trainer.progress.reporter import ReceiverGoneError
+from vott_trainer.progress.snapshot import Snapshot, UploadedModel
+from vott_trainer.progress.trainingjob import TrainingJobStatus
 
 ROLE = ("create", "role", "trainer", "--verb=patch", "--resource=trainingjobs.vott.dev/status")
 MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)

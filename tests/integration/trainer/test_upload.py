@@ -10,13 +10,13 @@ from localcluster.azurite import Azurite
 from localcluster.pki import Authority
 from tests.integration.trainer.conftest import CONTENT, Store
 from tests.support.entra import Entra
-from vott_trainer.destination import resolve
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
-from vott_trainer.fetch import FetchError, download
-from vott_trainer.outgoing import Session
-from vott_trainer.retry import Backoff
+from vott_trainer.http.fetch import FetchError, download
+from vott_trainer.http.outgoing import Session
+from vott_trainer.http.retry import Backoff
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.destination import resolve
 
 
 @pytest.fixture

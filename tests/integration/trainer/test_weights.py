@@ -18,13 +18,14 @@ from torchvision import models
 
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from vott_trainer import archive, weights
 from vott_trainer.errors import InvalidParametersError
+from vott_trainer.learning import weights
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import Links
+from vott_trainer.plugin_api.plugin import Links
 from vott_trainer.plugins.detection import Detection, DetectionParameters
-from vott_trainer.progress import Progress
+from vott_trainer.progress.snapshot import Progress
+from vott_trainer.stores import archive
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision import architectures, classifiers
 from vott_trainer.vision.architectures import ARCHITECTURES

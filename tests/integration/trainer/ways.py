@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vott_trainer import images
-from vott_trainer.callback import Callback
-from vott_trainer.plugins.base import Links
-from vott_trainer.progress import Progress, Snapshot
-from vott_trainer.retry import Backoff
+from vott_trainer.data import images
+from vott_trainer.http.retry import Backoff
+from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.progress.callback import Callback
+from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.stores.azure import by_link
 from vott_trainer.stores.link import LinkStore
 from vott_trainer.training_run import TrainingRun

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vott_operator import constants as c
-from vott_operator import crd
+from vott_operator.api import constants as c
+from vott_operator.api import crd
+from vott_operator.api.spec import TrainingJobSpec
 from vott_operator.queues import clients
-from vott_operator.settings import QueueSettings, Settings
-from vott_operator.spec import TrainingJobSpec
+from vott_operator.settings.operator import QueueSettings, Settings
 from vott_trainer import errors
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +42,9 @@ ALSO = {
 """Reasons that stand in constants.py with another condition. A stalled training that is interrupted takes over the reason of that."""
 TRAINERS = {error.reason for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "reason")}
 FINDING = re.compile(r'Finding\(\s*c\.([A-Z_]+),\s*"\w+",\s*c\.([A-Z_]+),')
-FOUND = sorted({found for path in Path(c.__file__).parent.rglob("*.py") for found in FINDING.findall(path.read_text())})
+FOUND = sorted(
+    {found for path in Path(c.__file__).parents[1].rglob("*.py") for found in FINDING.findall(path.read_text())}
+)
 
 
 def section(title: str) -> str:
@@ -82,7 +84,11 @@ def settings_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         inner = field.annotation
         if field.alias == "resources":  # Kubernetes' maps, of which the chart has some entries: as in `leaves`
             yield f"{prefix}resources"
-        elif isinstance(inner, type) and issubclass(inner, BaseModel) and inner.__module__.endswith("settings"):
+        elif (
+            isinstance(inner, type)
+            and issubclass(inner, BaseModel)
+            and inner.__module__.startswith("vott_operator.settings")
+        ):
             yield from settings_names(inner, f"{prefix}{field.alias}.")
         else:
             yield f"{prefix}{field.alias}"

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from vott_operator.models import TrainingJob
-from vott_operator.observed import JobState, Observed, PodState
-from vott_operator.settings import Settings, TrainerSettings
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.decisions.observed import JobState, Observed, PodState
+from vott_operator.settings.operator import Settings, TrainerSettings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 HOUR_AGO = "2026-01-01T11:00:00Z"

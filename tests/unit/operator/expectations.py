@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.unit.operator.builders import NOW, settings
-from vott_operator.observed import Observed
-from vott_operator.plan import Plan, plan
+from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.plan import Plan, plan
 
 Row = Any
 """What pytest.param returns."""

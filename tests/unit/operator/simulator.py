@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from vott_operator.cluster import Cluster, _error
+from vott_operator.api.times import timestamp
+from vott_operator.cluster.client import Cluster, _error
 from vott_operator.errors import ClusterError
-from vott_operator.moments import timestamp
 
 Body = dict[str, Any]
 Fault = Literal["refused", "answer lost", "killed before", "killed after"]

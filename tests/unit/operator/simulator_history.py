@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tests.unit.operator.simulator import ApiServer, Body
 from tests.unit.operator.simulator_controllers import alive, exit_code, index_of, is_true, owner_uid
-from vott_operator import constants as c
+from vott_operator.api import constants as c
 
 Ending = tuple[str, str]
 

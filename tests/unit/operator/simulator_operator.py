@@ -8,13 +8,13 @@ from typing import Any
 
 from tests.unit.operator.builders import settings
 from tests.unit.operator.simulator import NAMESPACE, START, ApiServer, Body, Killed, SimulatedCluster
-from vott_operator.callbacks import CallbackSender
+from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks.outcome import LastWord
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, ClusterError
-from vott_operator.last_word import LastWord
-from vott_operator.models import TrainingJob
-from vott_operator.names import Key
 from vott_operator.reconciler import Reconciler
-from vott_operator.store import Store
 
 KEY = Key(NAMESPACE, "cats")
 KINDS = ("trainingjobs", "jobs", "pods")

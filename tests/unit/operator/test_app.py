@@ -13,10 +13,10 @@ from kopf._core.engines.probing import health_reporter
 
 from localcluster.ports import free_ports
 from tests.unit.operator.builders import condition, settings, trainingjob
-from vott_operator import constants as c
+from vott_operator.api import constants as c
+from vott_operator.api.times import timestamp
 from vott_operator.app import App
 from vott_operator.handlers import registry
-from vott_operator.moments import timestamp
 
 QUEUE = "storage://account/training"
 FAILED: dict[str, Any] = {"phase": "Failed", "conditions": [condition("Failed")]}

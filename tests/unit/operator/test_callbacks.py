@@ -18,10 +18,10 @@ from standardwebhooks import Webhook
 
 from localcluster.ports import free_ports
 from vott_guard.rules import Rules
-from vott_operator.callbacks import CallbackSender, payload, read_keys
+from vott_operator.api.trainingjob import Progress
+from vott_operator.callbacks.sender import CallbackSender, payload, read_keys
 from vott_operator.errors import CallbackError, SettingsError
-from vott_operator.models import Progress
-from vott_operator.settings import CallbackSettings
+from vott_operator.settings.operator import CallbackSettings
 
 SETTINGS = CallbackSettings(timeout_seconds=30)
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),))
@@ -228,8 +228,8 @@ async def test_a_receiver_that_does_not_answer_holds_up_no_other(receiver: Recei
 STOPS = """
 import asyncio, ipaddress, sys
 from vott_guard.rules import Rules
-from vott_operator.callbacks import CallbackSender
-from vott_operator.outgoing_settings import CallbackSettings
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.settings.outgoing import CallbackSettings
 
 async def main():
     rules = Rules(True, networks=(ipaddress.ip_network("127.0.0.0/8"),))

@@ -1,7 +1,7 @@
 """Merging of conditions."""
 
-from vott_operator.conditions import MAX_MESSAGE_LENGTH, Finding, merge
-from vott_operator.models import Condition
+from vott_operator.api.conditions import MAX_MESSAGE_LENGTH, Finding, merge
+from vott_operator.api.trainingjob import Condition
 
 OLD = merge((), [Finding("Running", "True", "A", "m")], 1, "T1")
 

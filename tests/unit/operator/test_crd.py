@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from vott_operator import crd
+from vott_operator.api import crd
 
 ROOT = Path(__file__).parents[3]
 SCHEMA: dict[str, Any] = crd.custom_resource_definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]

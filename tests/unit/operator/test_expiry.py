@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.unit.operator.builders import NOW, condition, job, observed, pod, settings, trainingjob
-from vott_operator import constants as c
-from vott_operator.expiry import MESSAGE_LIFE
-from vott_operator.plan import Plan, plan
+from vott_operator.api import constants as c
+from vott_operator.decisions.plan import Plan, plan
+from vott_operator.decisions.ttl import MESSAGE_LIFE
 
 MESSAGE = {c.ANNOTATION_MESSAGE_ID: "m1", c.ANNOTATION_QUEUE: "storage://account/training"}
 ENDED = {"phase": "Complete", "completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Complete")]}

@@ -8,14 +8,14 @@ import pytest
 
 from tests.unit.operator.builders import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
-from vott_operator.callbacks import CallbackSender
-from vott_operator.cluster import Cluster
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks.outcome import LastWord
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.store import Store
+from vott_operator.decisions.notes import EventNote
 from vott_operator.errors import CallbackError, NotFoundError
-from vott_operator.last_word import LastWord
-from vott_operator.models import TrainingJob
-from vott_operator.notes import EventNote
-from vott_operator.settings import CallbackSettings
-from vott_operator.store import Store
+from vott_operator.settings.operator import CallbackSettings
 
 ENDED = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Failed")]}
 

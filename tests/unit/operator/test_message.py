@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vott_operator.errors import MessageRejectedError
-from vott_operator.message import MessageDefaults, TrainMessage, parse_message
-from vott_operator.message_json import MAX_BYTES, MAX_DEPTH
-from vott_operator.parameters import MAX_PARAMETERS
+from vott_operator.messages.json_text import MAX_BYTES, MAX_DEPTH
+from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
+from vott_operator.messages.parameters import MAX_PARAMETERS
 
 GOOD = {
     "annotations": "https://host/a.csv",

@@ -2,7 +2,7 @@
 
 import re
 
-from vott_operator import crd, names
+from vott_operator.api import crd, names
 
 
 def test_a_trainingjobs_name_depends_on_queue_and_message_alone() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from tests.unit.operator.builders import trainingjob
 from vott_guard.rules import Rules
-from vott_operator import desired
 from vott_operator.errors import PodTemplateError
-from vott_operator.place_settings import size_in_bytes
-from vott_operator.pods import PodSettings
-from vott_operator.settings import TrainerSettings
+from vott_operator.objects.job import job_manifest
+from vott_operator.objects.pod import PodSettings
+from vott_operator.settings.operator import TrainerSettings
+from vott_operator.settings.storage import size_in_bytes
 
 Object = dict[str, Any]
 SECRET: Object = {"secretName": "mine"}
@@ -19,7 +19,7 @@ CONTAINER_URL = "https://acme.blob.core.windows.net/checkpoints"
 
 
 def template(settings: Object) -> Object:
-    made: Object = desired.job(trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
+    made: Object = job_manifest(trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
     found: Object = made["spec"]["template"]
     return found
 
@@ -153,7 +153,7 @@ def test_a_pod_template_may_not_move_a_place() -> None:
     moved = {"containers": [{"name": "trainer", "env": [{"name": "VOTT_CHECKPOINTS", "value": "/elsewhere"}]}]}
     settings = TrainerSettings.model_validate({"image": "t", "checkpoints": {"persistentVolumeClaim": "mine"}})
     with pytest.raises(PodTemplateError, match="VOTT_CHECKPOINTS"):
-        desired.job(trainingjob({"podTemplate": {"spec": moved}}), PodSettings(settings))
+        job_manifest(trainingjob({"podTemplate": {"spec": moved}}), PodSettings(settings))
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,10 @@ from tests.unit.operator.builders import (
     was_running,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.models import TrainingJob
-from vott_operator.observed import Observed
-from vott_operator.plan import plan
+from vott_operator.api import constants as c
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.plan import plan
 
 CALLBACK = {"callback": {"url": "https://host/status"}}
 JUST_NOW = "2026-01-01T11:59:59Z"

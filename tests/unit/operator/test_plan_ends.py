@@ -19,9 +19,9 @@ from tests.unit.operator.builders import (
     was_running,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.observed import Observed
-from vott_operator.plan import Plan
+from vott_operator.api import constants as c
+from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.plan import Plan
 
 MODEL_AND_METRICS = {"model": MODEL, "metrics": [{"name": "mAP50", "value": 0.912345}]}
 BAD_LINE = '{"reason": "BadAnnotations", "message": "a.csv line 7: expected 6 fields, found 4."}'

@@ -15,8 +15,8 @@ from tests.unit.operator.builders import (
     was_running,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.observed import Observed
+from vott_operator.api import constants as c
+from vott_operator.decisions.observed import Observed
 
 TWO = {"trainer": {"nodes": 2}}
 RULE = "Container trainer for pod training/cats-1-abcde failed with exit code {} matching FailJob rule at index {}"

@@ -16,9 +16,9 @@ from tests.unit.operator.builders import (
     was_running,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.failures import DISRUPTIONS
-from vott_operator.observed import Observed
+from vott_operator.api import constants as c
+from vott_operator.decisions.explanations import DISRUPTIONS
+from vott_operator.decisions.observed import Observed
 
 LATER = "2026-01-01T11:30:00Z"
 CHECKPOINT = {"url": "/checkpoints/1/0.pt", "epoch": 12, "step": 40, "time": HOUR_AGO}

@@ -17,8 +17,8 @@ from tests.unit.operator.builders import (
     was_suspended,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.observed import Observed
+from vott_operator.api import constants as c
+from vott_operator.decisions.observed import Observed
 
 TWO = {"trainer": {"nodes": 2}}
 ALL_RUN = condition("Running", reason=c.TRAINER_RUNNING, message="All 2 pods are training.")

@@ -16,8 +16,8 @@ from tests.unit.operator.simulator import FAULTS, NAMESPACE, Body
 from tests.unit.operator.simulator_controllers import exit_code, going, index_of
 from tests.unit.operator.simulator_operator import KEY, KINDS
 from tests.unit.operator.simulator_world import World
-from vott_operator import constants as c
-from vott_operator.models import TrainingJob
+from vott_operator.api import constants as c
+from vott_operator.api.trainingjob import TrainingJob
 
 DISRUPTIONS = ["EvictionByEvictionAPI", "PreemptionByScheduler", "TerminationByKubelet"]
 SELDOM = st.sampled_from([False, False, False, True])

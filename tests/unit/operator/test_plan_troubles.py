@@ -11,7 +11,7 @@ import pytest
 from tests.unit.operator.simulator import Fault
 from tests.unit.operator.simulator_operator import KEY
 from tests.unit.operator.test_plan_states import Lives
-from vott_operator import constants as c
+from vott_operator.api import constants as c
 
 CALLBACK = {"callback": {"url": "https://host/status"}}
 PATIENT = {"pendingDeadlineSeconds": 300}

@@ -15,8 +15,8 @@ from tests.unit.operator.builders import (
     was_suspended,
 )
 from tests.unit.operator.expectations import Expected, decide, row
-from vott_operator import constants as c
-from vott_operator.observed import Observed
+from vott_operator.api import constants as c
+from vott_operator.decisions.observed import Observed
 
 TWO = {"trainer": {"nodes": 2}}
 YOUNG = "2026-01-01T11:59:50Z"

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tests.unit.operator.builders import trainingjob
-from vott_operator import desired
 from vott_operator.errors import PodTemplateError
-from vott_operator.pods import PodSettings
-from vott_operator.settings import TrainerSettings
+from vott_operator.objects.job import job_manifest
+from vott_operator.objects.pod import PodSettings
+from vott_operator.settings.operator import TrainerSettings
 
 SETTINGS = PodSettings(
     TrainerSettings(
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 
 def template(given: Object) -> Object:
-    made: Object = desired.job(trainingjob({"podTemplate": given}), SETTINGS)["spec"]["template"]
+    made: Object = job_manifest(trainingjob({"podTemplate": given}), SETTINGS)["spec"]["template"]
     return made
 
 

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from vott_operator.queues.poison import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
+from vott_operator.queues.storage.poison_message import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
 
 
 @pytest.mark.parametrize("body", ["{}", "caf\u00e9", "\x00\x1f", "\ufffe\uffff", "\ud800", '{"a": "\\u0000"}'])

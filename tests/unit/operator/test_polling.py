@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vott_operator.queues.polling import Polling
+from vott_operator.queues.storage.polling import Polling
 
 
 class Clock:

@@ -8,13 +8,13 @@ import click
 import pytest
 
 from tests.support.limited import repeated
-from vott_operator import constants as c
+from vott_operator.api import constants as c
 from vott_operator.queue_commands.redaction import readable, redact
 from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.targets import choose, label
-from vott_operator.queue_settings import QueueSettings
 from vott_operator.queues.base import DeadLetter
-from vott_operator.queues.poison import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
+from vott_operator.queues.storage.poison_message import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
+from vott_operator.settings.queue import QueueSettings
 
 SECRET = "c2VjcmV0"
 SAS = f"https://store.blob.core.windows.net/models?sv=2024-11-04&sig={SECRET}"

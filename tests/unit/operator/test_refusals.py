@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.operator.builders import condition, observed, trainingjob
 from tests.unit.operator.expectations import decide
-from vott_operator.plan import Plan
+from vott_operator.decisions.plan import Plan
 
 METADATA = "https://169.254.169.254/latest/meta-data"
 FINALIZER = {"finalizers": ["vott.dev/last-word"]}

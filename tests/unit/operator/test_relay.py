@@ -8,15 +8,15 @@ import pytest
 
 from tests.unit.operator.builders import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
-from vott_operator import relay as relay_module
-from vott_operator.callbacks import CallbackSender
-from vott_operator.cluster import Cluster
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks import progress as relay_module
+from vott_operator.callbacks.outcome import POSTING_SECONDS, LastWord
+from vott_operator.callbacks.progress import INTERVAL_SECONDS, ProgressRelay
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, ClusterError, NotFoundError
-from vott_operator.last_word import POSTING_SECONDS, LastWord
-from vott_operator.models import TrainingJob
-from vott_operator.relay import INTERVAL_SECONDS, ProgressRelay
-from vott_operator.settings import CallbackSettings
-from vott_operator.store import Store
+from vott_operator.settings.operator import CallbackSettings
 
 SPEC: dict[str, Any] = {"callback": {"url": "https://h/s"}}
 HIDDEN = SPEC | {"urlSecretRef": {"name": "cats-urls"}}

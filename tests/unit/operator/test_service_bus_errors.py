@@ -3,9 +3,9 @@
 import pytest
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusAuthorizationError, ServiceBusError
 
-from vott_operator.credentials import Credentials
 from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.service_bus_errors import service_bus_errors
+from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.service_bus.errors import service_bus_errors
 
 
 @pytest.mark.parametrize("error", [ServiceBusAuthenticationError, ServiceBusAuthorizationError])

@@ -8,7 +8,14 @@ import pytest
 
 from vott_guard.rules import Rules
 from vott_operator.errors import SettingsError
-from vott_operator.settings import CONFIG_ENV, OutgoingSettings, QueueSettings, Settings, TrainingJobSettings, load
+from vott_operator.settings.operator import (
+    CONFIG_ENV,
+    OutgoingSettings,
+    QueueSettings,
+    Settings,
+    TrainingJobSettings,
+    load,
+)
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}

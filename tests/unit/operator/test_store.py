@@ -1,9 +1,9 @@
 """What the operator remembers of the cluster."""
 
 from tests.unit.operator.builders import NOW, UID, trainingjob
-from vott_operator import constants as c
-from vott_operator.models import TrainingJob
-from vott_operator.store import Store
+from vott_operator.api import constants as c
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.cluster.store import Store
 
 QUEUE = "storage://account/training"
 

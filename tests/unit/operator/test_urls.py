@@ -2,7 +2,7 @@
 
 import pytest
 
-from vott_operator.urls import has_credentials, without_credentials
+from vott_operator.api.urls import has_credentials, without_credentials
 
 
 @pytest.mark.parametrize(

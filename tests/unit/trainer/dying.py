@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from vott_trainer.stores.base import StoredObject, partial_of
-from vott_trainer.stores.checkpoints import PROBE
+from vott_trainer.stores.checkpoint_place import PROBE
 from vott_trainer.stores.folder import FolderStore
 
 MOMENTS = 3  # of each file; a checkpoint is two files, first its slot, then the index

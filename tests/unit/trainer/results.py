@@ -8,10 +8,10 @@ from PIL import Image
 
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.evaluation import Evaluation, Example, Prediction, choose_examples
-from vott_trainer.findings import Finding
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.plugin_api.evaluation import Evaluation, Example, Prediction, choose_examples
 from vott_trainer.report import Result
-from vott_trainer.vision import coco, matching
+from vott_trainer.vision import average_precision, matching
 
 SECRET = "sv=2024&sig=SECRET"
 ENLARGED = 4  # times
@@ -22,7 +22,7 @@ def detection_result(
 ) -> Result:
     """A result whose model misses the first object of every third image, and takes that of every fourth for something else."""
     examples = [_example(folder, number, labels) for number in range(images)]
-    precision = coco.average_precision([_measured(example, labels) for example in examples], labels)
+    precision = average_precision.average_precision([_measured(example, labels) for example in examples], labels)
     confusion = matching.confusion(labels, examples)
     per_class = matching.per_class(confusion, labels)
     metrics = {"mAP50": precision.map50, "mAP": precision.map}
@@ -72,14 +72,14 @@ def _example(folder: Path, number: int, labels: Sequence[str]) -> Example:
     return matching.example(path, f"https://store/images/{number}.png", truth, seen)
 
 
-def _measured(example: Example, labels: Sequence[str]) -> coco.Image:
-    return coco.Image(640, 480, _objects(example.truth, labels), _objects(example.predictions, labels))
+def _measured(example: Example, labels: Sequence[str]) -> average_precision.Image:
+    return average_precision.Image(640, 480, _objects(example.truth, labels), _objects(example.predictions, labels))
 
 
-def _objects(seen: Sequence[Prediction], labels: Sequence[str]) -> coco.Objects:
+def _objects(seen: Sequence[Prediction], labels: Sequence[str]) -> average_precision.Objects:
     boxes = [one.box for one in seen if one.box]
     rows = [[box.x, box.y, box.width, box.height] for box in boxes]
-    return coco.Objects(rows, [labels.index(one.label) + 1 for one in seen], [one.score for one in seen])
+    return average_precision.Objects(rows, [labels.index(one.label) + 1 for one in seen], [one.score for one in seen])
 
 
 def box(x: float, score: float = 1.0) -> Prediction:

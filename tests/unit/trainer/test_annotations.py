@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from vott_trainer.annotations import AnnotatedImage, Annotations, Box, read
+from vott_trainer.annotations.findings import MOST_LISTED, Finding
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import MOST_LISTED, Finding
 
 IMAGE = "https://store/a.jpg"
 GOOD_LINE = f"{IMAGE},1,2,3,4,cat\n"

@@ -9,7 +9,7 @@ from vott_trainer.annotations.links import Links
 from vott_trainer.annotations.model import Fault
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import DataParameters
+from vott_trainer.plugin_api.plugin import DataParameters
 
 FILE = "https://store/data/set/annotations.csv?sv=1&sig=S%2B"
 

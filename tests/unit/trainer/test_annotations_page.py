@@ -6,17 +6,18 @@ from typing import get_args
 
 import pytest
 
-from vott_trainer import archive, images
 from vott_trainer.annotations import Annotations, Box, Format, coco, csv_file, json_file, read
+from vott_trainer.annotations.findings import MOST_LISTED
 from vott_trainer.annotations.links import LONGEST
 from vott_trainer.annotations.model import MOST_BOXES, MOST_CLASSES, MOST_ENTRIES
 from vott_trainer.annotations.reading import MOST_NAMED
 from vott_trainer.annotations.values import FARTHEST, LONGEST_LABEL
-from vott_trainer.cache import DEFAULT_LIMIT
+from vott_trainer.data import images
+from vott_trainer.data.images import MOST_PIXELS, Limits
+from vott_trainer.data.jpeg import MOST_FILL, MOST_SCANS, MOST_SEGMENTS
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import MOST_LISTED
-from vott_trainer.images import MOST_PIXELS, Limits
-from vott_trainer.jpeg import MOST_FILL, MOST_SCANS, MOST_SEGMENTS
+from vott_trainer.http.image_cache import DEFAULT_LIMIT
+from vott_trainer.stores import archive
 from vott_trainer.training_run import ANNOTATIONS_LIMIT, FILE_LIMIT
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")

@@ -11,8 +11,8 @@ from random import Random
 
 import pytest
 
-from vott_trainer.archive import digests, pack, take, unpack
 from vott_trainer.errors import UsageError
+from vott_trainer.stores.archive import digests, pack, take, unpack
 
 
 def folder(path: Path, names: list[str], time: int) -> Path:
@@ -154,7 +154,7 @@ def test_archive_of_very_many_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_bomb_is_unpacked_no_further_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vott_trainer.archive.MOST_BYTES", 10 << 20)
+    monkeypatch.setattr("vott_trainer.stores.archive.MOST_BYTES", 10 << 20)
     path = archive(tmp_path / "m.tgz", member("a", size=6 << 20), member("b", size=6 << 20), content=bytes(6 << 20))
     assert path.stat().st_size < 100_000
     with pytest.raises(UsageError, match="it holds more than"):

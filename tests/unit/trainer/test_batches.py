@@ -11,7 +11,7 @@ import torch
 from tests.unit.trainer.toy import Point, Toy
 from vott_trainer.learning.batches import Batches, Step, ahead, chunked, moved, share
 from vott_trainer.plugins.detection import Batch
-from vott_trainer.ranks import Ranks
+from vott_trainer.process.ranks import Ranks
 
 POINTS = [Point(f"point {n}", torch.tensor((float(n), 0.0)), torch.tensor(0)) for n in range(10)]
 

@@ -10,7 +10,7 @@ import torch
 
 from tests.unit.trainer.toy import Point, Toy
 from vott_trainer.learning.batches import AHEAD, Batches, Step
-from vott_trainer.ranks import Ranks
+from vott_trainer.process.ranks import Ranks
 
 SIZE = 4
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer, Request
-from vott_trainer.cache import BLOCK, DEFAULT_LIMIT, Cache, trim
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.fetch import FetchError, download
-from vott_trainer.outgoing import Session
-from vott_trainer.retry import Backoff
+from vott_trainer.http.fetch import FetchError, download
+from vott_trainer.http.image_cache import BLOCK, DEFAULT_LIMIT, Cache, trim
+from vott_trainer.http.outgoing import Session
+from vott_trainer.http.retry import Backoff
 
 
 class Store(HttpServer):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vott_trainer.cpus import available
+from vott_trainer.process.cpus import available
 
 
 @pytest.mark.parametrize("text", ["100000 100000", "50000 100000"])

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vott_trainer import archive, delivery, report
-from vott_trainer.destination import Destination
+from vott_trainer import delivery, report
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugins.base import DataParameters, Links, Trained
+from vott_trainer.plugin_api.plugin import DataParameters, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
-from vott_trainer.progress import Progress
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.stores import archive
+from vott_trainer.stores.destination import Destination
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
 

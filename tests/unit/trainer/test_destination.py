@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from vott_trainer.destination import Destination, is_destination, resolve
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
 from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.destination import Destination, is_destination, resolve
 from vott_trainer.stores.folder import FolderStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -12,16 +12,16 @@ from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
+from vott_trainer.data.checks import clean
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
-from vott_trainer.hygiene import clean
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import LabelledImage, Links, Trained
+from vott_trainer.plugin_api.plugin import LabelledImage, Links, Trained
 from vott_trainer.plugins.detection import Detection, DetectionParameters, load, mirrored, toned
-from vott_trainer.progress import Progress, Snapshot
+from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES
-from vott_trainer.vision.evaluation import evaluate
+from vott_trainer.vision.detector_evaluation import evaluate
 from vott_trainer.vision.samples import Sample, Samples, load_sample, split
 
 CPU = torch.device("cpu")

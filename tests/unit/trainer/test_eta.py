@@ -2,8 +2,8 @@
 
 import pytest
 
-from vott_trainer.eta import LEAST_SECONDS, Mark, seconds_left
-from vott_trainer.progress import Progress, Snapshot, UploadedModel
+from vott_trainer.progress.eta import LEAST_SECONDS, Mark, seconds_left
+from vott_trainer.progress.snapshot import Progress, Snapshot, UploadedModel
 
 
 class Clock:

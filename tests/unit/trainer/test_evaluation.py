@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from tests.unit.trainer.shapes import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.evaluation import Evaluation, Example, Prediction, choose_examples
-from vott_trainer.plugins.base import LabelledImage
+from vott_trainer.plugin_api.evaluation import Evaluation, Example, Prediction, choose_examples
+from vott_trainer.plugin_api.plugin import LabelledImage
 from vott_trainer.vision import matching
-from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
-from vott_trainer.vision.evaluation import detect, evaluate, predictions
+from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
+from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.samples import Samples
 
 LABELS = ["circle", "square", "triangle"]

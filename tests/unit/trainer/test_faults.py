@@ -8,9 +8,9 @@ from torch import distributed
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from vott_trainer.errors import BadAnnotationsError, GPUError, PeerLostError
-from vott_trainer.faults import recognise, recognised
-from vott_trainer.launcher import WorkerKilledError, verdict
-from vott_trainer.ranks import Ranks
+from vott_trainer.process.launcher import WorkerKilledError, verdict
+from vott_trainer.process.library_errors import recognise, recognised
+from vott_trainer.process.ranks import Ranks
 
 PAIR = Ranks(1, 2, 1, 2)
 TWO_NODES = Ranks(1, 2, 0, 1)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
-from vott_trainer.fetch import FetchError, NotAllowedError, download
-from vott_trainer.outgoing import Session
-from vott_trainer.retry import Backoff
+from vott_trainer.http.fetch import FetchError, NotAllowedError, download
+from vott_trainer.http.outgoing import Session
+from vott_trainer.http.retry import Backoff
 
 
 class Naps:

@@ -16,10 +16,10 @@ from PIL.PngImagePlugin import PngImageFile
 
 from tests.unit.trainer import bombs
 from tests.unit.trainer.http_server import HttpServer
-from vott_trainer import images
-from vott_trainer.fetch import FetchError
-from vott_trainer.findings import Finding
-from vott_trainer.images import Limits, Room, fetch_all, open_rgb, size_of
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.data import images
+from vott_trainer.data.images import Limits, Room, fetch_all, open_rgb, size_of
+from vott_trainer.http.fetch import FetchError
 
 MEMORY = 400 << 20  # bytes beyond what the program itself takes
 SIDEWAYS = b"II*\0" + bytes.fromhex("08000000 0100 1201 0300 01000000 06000000 00000000")  # EXIF: turn it by 90 degrees
@@ -27,7 +27,7 @@ SECONDS = 20  # of the processor
 OPEN_ALL = """
 import contextlib, resource, sys
 from pathlib import Path
-from vott_trainer.images import open_rgb
+from vott_trainer.data.images import open_rgb
 def most():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]),) * 2)

@@ -11,11 +11,11 @@ from PIL import Image
 
 from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes, png
-from vott_trainer.cache import Cache
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.data.images import Fetched, Limits, fetch_all, open_rgb, size_of
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
-from vott_trainer.findings import Finding
-from vott_trainer.images import Fetched, Limits, fetch_all, open_rgb, size_of
-from vott_trainer.retry import Backoff
+from vott_trainer.http.image_cache import Cache
+from vott_trainer.http.retry import Backoff
 
 GOOD = image_with_shapes(0)[0]
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.trainer_process import PYTHONPATH
 from vott_trainer.errors import InterruptedTrainingError
-from vott_trainer.interruption import Interruption, grace_seconds
+from vott_trainer.process.interruption import Interruption, grace_seconds
 
 PROGRAM = """
 import sys, threading, time
-from vott_trainer.interruption import PROCESS
+from vott_trainer.process.interruption import PROCESS
 PROCESS.listen()
 if "defer" in sys.argv:
     PROCESS.defer()

@@ -16,11 +16,10 @@ import torch
 from safetensors.torch import save_file
 
 from tests.unit.trainer.toy import Toy, ToyParameters, toy_run
-from vott_trainer import weights
-from vott_trainer.checkpoints import INDEX
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
-from vott_trainer.learning import learn, state
-from vott_trainer.ranks import Ranks
+from vott_trainer.learning import learn, state, weights
+from vott_trainer.process.ranks import Ranks
+from vott_trainer.stores.checkpoints import INDEX
 
 PACKAGE = Path(weights.__file__).parent
 LABELS = ["cat"]

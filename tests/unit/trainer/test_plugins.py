@@ -8,12 +8,13 @@ import pytest
 
 from vott_trainer import plugins
 from vott_trainer.errors import BrokenPluginError, UnknownPluginError
+from vott_trainer.plugin_api.plugin import Parameters
 from vott_trainer.plugins.hello_world import HelloWorld
 from vott_trainer.plugins.script import Script
 
 PLUGIN = """
 from pathlib import Path
-from vott_trainer.plugins.base import Parameters, Prediction, Run, Trained
+from vott_trainer.plugin_api.plugin import Parameters, Prediction, Run, Trained
 from {helper} import ANSWER
 
 class Plugin:
@@ -46,7 +47,7 @@ def broken(name: str, environment: Mapping[str, str]) -> str:
 
 @pytest.mark.parametrize("name", plugins.BUILT_IN)
 def test_every_built_in_plugin_loads(name: str, mounted: Mapping[str, str]) -> None:
-    assert issubclass(plugins.load(name, mounted).parameters, plugins.base.Parameters)
+    assert issubclass(plugins.load(name, mounted).parameters, Parameters)
 
 
 def test_an_unknown_name_lists_those_that_exist(mounted: Mapping[str, str], tmp_path: Path) -> None:
@@ -91,7 +92,9 @@ def test_any_other_file_is_a_script_and_not_imported(path: str, mounted: Mapping
     assert isinstance(plugins.load("old", mounted), Script)
 
 
-@pytest.mark.parametrize("line", ["from vott_trainer.plugins.base import Run", "import vott_trainer.errors as errors"])
+@pytest.mark.parametrize(
+    "line", ["from vott_trainer.plugin_api.plugin import Run", "import vott_trainer.errors as errors"]
+)
 def test_a_plugin_without_the_name_plugin_is_not_run_as_a_script(
     line: str, mounted: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -145,10 +148,10 @@ def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tm
     [
         ("pass", "`parameters`"),
         ("parameters = int", "`parameters`"),
-        ("from vott_trainer.plugins.base import Parameters as parameters", "`train`, `predict`"),
-        ("from vott_trainer.plugins.base import Parameters as parameters\n    def train(self): ...", "`predict`"),
+        ("from vott_trainer.plugin_api.plugin import Parameters as parameters", "`train`, `predict`"),
+        ("from vott_trainer.plugin_api.plugin import Parameters as parameters\n    def train(self): ...", "`predict`"),
         (
-            "from vott_trainer.plugins.base import Parameters as parameters\n    def loss(self): ...",
+            "from vott_trainer.plugin_api.plugin import Parameters as parameters\n    def loss(self): ...",
             "`data`, `model`, `batch`, `evaluate`, `export`, `predict`",
         ),
     ],

@@ -14,12 +14,13 @@ import pytest
 from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from vott_trainer import plugins, sandbox
+from vott_trainer import plugins
 from vott_trainer.learning import LearningParameters, learn
 from vott_trainer.parameters import names, validate
-from vott_trainer.plugins.base import DataParameters, Links
+from vott_trainer.plugin_api.plugin import DataParameters, Links
+from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import TOLD
-from vott_trainer.progress import Progress
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES, Architecture
 from vott_trainer.vision.classifiers import CLASSIFIERS

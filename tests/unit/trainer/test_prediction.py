@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vott_trainer import archive
 from vott_trainer.errors import UsageError
 from vott_trainer.prediction import predict
 from vott_trainer.settings import PredictSettings
+from vott_trainer.stores import archive
 
 NAMES = ["cat", "dog", "bird", "fish"]
 PLUGIN = """
 import json
 from vott_trainer.annotations import Box
-from vott_trainer.plugins.base import Parameters, Prediction
+from vott_trainer.plugin_api.plugin import Parameters, Prediction
 
 class Plugin:
     parameters = Parameters

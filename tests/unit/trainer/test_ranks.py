@@ -3,7 +3,7 @@
 import pytest
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.ranks import Layout, Ranks
+from vott_trainer.process.ranks import Layout, Ranks
 
 PET = {"PET_NNODES": "2", "PET_NPROC_PER_NODE": "4", "PET_NODE_RANK": "1", "PET_MASTER_ADDR": "cats-0.cats"}
 

@@ -6,8 +6,8 @@ import pytest
 
 from tests.unit.trainer.results import box
 from vott_trainer.annotations import Box
-from vott_trainer.evaluation import Confusion, Evaluation, Prediction
-from vott_trainer.report import Result, words
+from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Prediction
+from vott_trainer.report import Result, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.pictures import _mark, sentence
 from vott_trainer.vision import matching
@@ -37,8 +37,8 @@ def test_longer_training_is_advised_where_the_model_was_still_getting_better(las
 
 def test_figures_that_rest_on_few_objects_are_said_to_be_rough() -> None:
     few = Confusion(["cat"], [[9]])
-    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=few)).startswith("Only 9 examples measured this")
-    assert words.caveat(Evaluation({"accuracy": 1.0}, confusion=Confusion(["cat"], [[90]]))) == ""
+    assert wording.caveat(Evaluation({"accuracy": 1.0}, confusion=few)).startswith("Only 9 examples measured this")
+    assert wording.caveat(Evaluation({"accuracy": 1.0}, confusion=Confusion(["cat"], [[90]]))) == ""
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_figures_that_rest_on_few_objects_are_said_to_be_rough() -> None:
     ],
 )
 def test_quality_is_said_in_words_where_the_metric_is_known(metrics: dict[str, float], said: str) -> None:
-    assert words.grade(Evaluation(metrics)) == said
+    assert wording.grade(Evaluation(metrics)) == said
 
 
 def test_mistakes_are_said_before_what_is_right_and_many_are_counted() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
-from vott_trainer.callback import Callback, payload
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
-from vott_trainer.progress import Progress, Snapshot, UploadedModel
-from vott_trainer.reporting import ReceiverGoneError, Reporter
-from vott_trainer.retry import Backoff
-from vott_trainer.trainingjob import LAST_REPORT, TrainingJobStatus, status
+from vott_trainer.http.retry import Backoff
+from vott_trainer.progress.callback import Callback, payload
+from vott_trainer.progress.reporter import ReceiverGoneError, Reporter
+from vott_trainer.progress.snapshot import Progress, Snapshot, UploadedModel
+from vott_trainer.progress.trainingjob import LAST_REPORT, TrainingJobStatus, status
 
 MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
 SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10", 90.4)

@@ -15,11 +15,13 @@ from PIL import Image
 
 from tests.unit.trainer.results import detection_result
 from tests.unit.trainer.shapes import image_with_shapes
-from vott_trainer import archive, report, weights
-from vott_trainer.evaluation import LOWEST_SCORE_SHOWN, Prediction
+from vott_trainer import report
+from vott_trainer.learning import weights
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, Prediction
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
+from vott_trainer.stores import archive
 from vott_trainer.vision import architectures, classifiers
 from vott_trainer.vision.onnx import export_classifier, export_detector
 

@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.MpoImagePlugin import MpoImageFile
 
-from vott_trainer import images
 from vott_trainer.annotations import Box
-from vott_trainer.images import UnsupportedImageError, open_rgb
-from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.vision import kept, shrinking
-from vott_trainer.vision.kept import Memory
+from vott_trainer.data import images
+from vott_trainer.data.images import UnsupportedImageError, open_rgb
+from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.vision import decoded_cache, resize
+from vott_trainer.vision.decoded_cache import Memory
 from vott_trainer.vision.samples import Sample, Samples, load_pixels, load_sample
 
 SIZE = (1003, 757)  # no multiple of what a JPEG is shrunk by
@@ -109,7 +109,7 @@ def test_picture_of_several_frames_is_decoded_at_a_fraction_too(tmp_path: Path) 
 @pytest.mark.parametrize(("suffix", "size"), [("jpg", 500), ("jpg", 2000), ("png", 100), ("webp", 100)])
 def test_other_images_are_decoded_whole(suffix: str, size: int, tmp_path: Path) -> None:
     picture().save(path := tmp_path / f"a.{suffix}")
-    assert shrinking._from_large_jpeg(path, size) is None
+    assert resize._from_large_jpeg(path, size) is None
     assert np.abs(load_pixels(path, size)[0].numpy() - whole(path, size)).mean() < 1.5
 
 
@@ -121,7 +121,7 @@ def test_jpeg_of_too_many_pixels_is_refused_at_any_fraction(
     picture().save(path := tmp_path / "a.jpg")
     pixels = SIZE[0] * SIZE[1]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // most)  # beyond twice as many Pillow raises by itself
-    monkeypatch.setattr(shrinking, "MOST_PIXELS", pixels - 1)
+    monkeypatch.setattr(resize, "MOST_PIXELS", pixels - 1)
     monkeypatch.setattr(open_rgb, "__defaults__", (pixels - 1,))
     with pytest.raises(UnsupportedImageError, match="pixels"):
         load_pixels(path, 100)
@@ -167,14 +167,14 @@ def test_data_sets_share_their_memory_and_give_it_back(labelled: list[LabelledIm
 def test_data_sets_without_a_memory_of_their_own_share_this_process_one(
     labelled: list[LabelledImage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept, "CACHE_BYTES", 16 * BYTES)
+    monkeypatch.setattr(decoded_cache, "CACHE_BYTES", 16 * BYTES)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    kept.shared.cache_clear()
+    decoded_cache.shared.cache_clear()
     try:
         training, held_out = (Samples(labelled, [], 20) for _ in range(2))
         assert (hits(training), hits(held_out)) == (6, 2)
     finally:
-        kept.shared.cache_clear()
+        decoded_cache.shared.cache_clear()
 
 
 def test_nothing_is_kept_where_there_is_no_memory(labelled: list[LabelledImage]) -> None:
@@ -189,7 +189,7 @@ def test_item_that_two_threads_load_at_once_takes_memory_once(labelled: list[Lab
         both.wait(10)
         return sample
 
-    items = kept.Kept(load, memory)
+    items = decoded_cache.Kept(load, memory)
     threads = [threading.Thread(target=items.__getitem__, args=(0,)) for _ in range(2)]
     for thread in threads:
         thread.start()

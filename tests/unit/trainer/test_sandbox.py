@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.trainer_process import PYTHONPATH
-from vott_trainer import sandbox
 from vott_trainer.errors import BrokenPluginError
+from vott_trainer.plugins import sandbox
 
 TOKEN = "the-token-of-the-pod"
 # Root may look into any process; the user of a pod has no capability.
@@ -20,7 +20,7 @@ NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.ge
 PARENT = """
 import os, subprocess, sys
 from pathlib import Path
-from vott_trainer import sandbox
+from vott_trainer.plugins import sandbox
 sandbox.CREDENTIALS = (Path(sys.argv[1]),)
 command = [sys.executable, "-c", sys.argv[2], str(os.getpid()), sys.argv[1]]
 sys.exit(subprocess.run(sandbox.confined(command)).returncode)
@@ -232,7 +232,9 @@ def test_a_kernel_without_landlock_starts_no_script_and_says_what_to_do(monkeypa
 
 @pytest.mark.parametrize("call", ["_CREATE_RULESET", "_ADD_RULE", "_RESTRICT_SELF"])
 def test_a_sandbox_that_fails_half_way_starts_no_script(call: str, credentials: Path) -> None:
-    program = f"import sys\nfrom vott_trainer import sandbox\nsandbox.{call} = 9999\nsandbox.main(sys.argv[1:])\n"
+    program = (
+        f"import sys\nfrom vott_trainer.plugins import sandbox\nsandbox.{call} = 9999\nsandbox.main(sys.argv[1:])\n"
+    )
     command = [sys.executable, "-c", program, str(credentials), "--", "/bin/echo", "started"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("", 1)

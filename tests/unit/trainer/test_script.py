@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
-from vott_trainer import sandbox
 from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
-from vott_trainer.interruption import Interruption
 from vott_trainer.parameters import validate
-from vott_trainer.plugins.base import Links
+from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import Script, ScriptError
-from vott_trainer.progress import Progress
+from vott_trainer.process.interruption import Interruption
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 
 TOKEN = "SECRET0123456789"

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
-from vott_trainer.retry import Backoff
+from vott_trainer.http.retry import Backoff
 from vott_trainer.stores.link import LinkStore
 
 CONTENT = b"weights" * 1000

@@ -10,10 +10,10 @@ from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.toy import Toy
 from vott_trainer import training
 from vott_trainer.errors import TemporaryFailureError
-from vott_trainer.plugins.base import Dataset
-from vott_trainer.progress import Snapshot
+from vott_trainer.plugin_api.plugin import Dataset
+from vott_trainer.progress.snapshot import Snapshot
+from vott_trainer.progress.trainingjob import TrainingJobStatus
 from vott_trainer.settings import parse
-from vott_trainer.trainingjob import TrainingJobStatus
 
 
 class Deaf(TrainingJobStatus):

@@ -8,9 +8,7 @@ import pytest
 
 from tests.support.limited import repeated
 from vott_trainer.errors import InvalidURLError
-from vott_trainer.logs import RedactingFormatter
-from vott_trainer.settings import parse
-from vott_trainer.urls import (
+from vott_trainer.http.urls import (
     file_name,
     keep_credential_secret,
     keep_secret,
@@ -19,6 +17,8 @@ from vott_trainer.urls import (
     redact_url,
     without_credential,
 )
+from vott_trainer.logs import RedactingFormatter
+from vott_trainer.settings import parse
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_queries_and_user_names_are_never_shown(text: str, shown: str) -> None:
 
 def test_a_long_text_is_redacted_in_little_time() -> None:
     parts = ["a?", "://", "://a", "://a@b", "a", "%25", "25", "%3A%2F", "%3a%25", "?", "/?", "=", "'?="]
-    done = repeated("from vott_trainer.urls import redact", "redact", *parts, "a? ", "://a? ")
+    done = repeated("from vott_trainer.http.urls import redact", "redact", *parts, "a? ", "://a? ")
     assert done.returncode == 0, done.stdout
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vott_trainer.checkpoints import Checkpoints
-from vott_trainer.evaluation import Evaluation, Prediction
-from vott_trainer.interruption import Interruption
 from vott_trainer.learning import Data, LearningParameters
-from vott_trainer.plugins.base import Dataset, Links, Run
-from vott_trainer.progress import Progress
+from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
+from vott_trainer.plugin_api.plugin import Dataset, Links, Run
+from vott_trainer.process.interruption import Interruption
+from vott_trainer.progress.snapshot import Progress
+from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
 

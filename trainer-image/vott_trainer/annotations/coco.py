@@ -10,7 +10,7 @@ from vott_trainer.annotations import json_file
 from vott_trainer.annotations.links import Links
 from vott_trainer.annotations.model import Box, Entries, Fault, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
-from vott_trainer.urls import is_http
+from vott_trainer.http.urls import is_http
 
 LARGEST_ID = (1 << 53) - 1  # what every JSON reader knows exactly (RFC 8259)
 

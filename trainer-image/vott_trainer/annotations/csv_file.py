@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 from vott_trainer.annotations.links import Links
 from vott_trainer.annotations.model import MOST_ENTRIES, Box, Entries, Fault, Row, TooMuch
 from vott_trainer.annotations.values import box, box_of_corners, excerpt, label, number
-from vott_trainer.urls import is_http
+from vott_trainer.http.urls import is_http
 
 LONGEST_LINE = 1 << 16  # bytes
 WITH_HEADER = "vott-csv"

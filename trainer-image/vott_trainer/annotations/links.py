@@ -7,7 +7,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from vott_trainer.annotations.model import Fault
 from vott_trainer.annotations.values import excerpt, is_text
-from vott_trainer.urls import is_http
+from vott_trainer.http.urls import is_http
 
 LONGEST = 4096  # characters
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from vott_trainer.findings import Finding
+from vott_trainer.annotations.findings import Finding
 
 MOST_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
 MOST_BOXES = 10_000  # on an image

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vott_trainer.annotations import coco, csv_file, json_file, vott_json
+from vott_trainer.annotations.findings import Finding, Findings
 from vott_trainer.annotations.links import Links
 from vott_trainer.annotations.model import (
     MOST_BOXES,
@@ -20,8 +21,7 @@ from vott_trainer.annotations.model import (
     TooMuch,
 )
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.findings import Finding, Findings
-from vott_trainer.urls import redact
+from vott_trainer.http.urls import redact
 
 Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
 

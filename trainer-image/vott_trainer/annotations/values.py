@@ -6,7 +6,7 @@ import unicodedata
 from typing import Any
 
 from vott_trainer.annotations.model import Box, Fault
-from vott_trainer.urls import redact_url
+from vott_trainer.http.urls import redact_url
 
 FARTHEST = 1e7  # pixels; no image is larger, and sums stay exact
 LONGEST_LABEL = 200  # characters

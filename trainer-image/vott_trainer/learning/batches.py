@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from vott_trainer.learning.learner import Batch, Item, Learner
-from vott_trainer.ranks import Ranks
+from vott_trainer.plugin_api.learner import Batch, Item, Learner
+from vott_trainer.process.ranks import Ranks
 
 T = TypeVar("T")
 AHEAD = 2  # batches that wait ready

@@ -5,9 +5,9 @@ import os
 import torch
 from torch import Tensor
 
-from vott_trainer import cpus, faults
 from vott_trainer.errors import GPUError
-from vott_trainer.ranks import Ranks
+from vott_trainer.process import cpus, library_errors
+from vott_trainer.process.ranks import Ranks
 
 SPARE = 10  # one part in so many of a GPU's memory
 VOLTA = 7  # compute capability from which on float16 is quick
@@ -23,7 +23,7 @@ def prepare(ranks: Ranks) -> torch.device:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(workers(ranks))
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not found and not faults.was_given_gpus():
+    if not found and not library_errors.was_given_gpus():
         return torch.device("cpu")
     if found < ranks.local_world_size:
         raise GPUError(

@@ -12,17 +12,17 @@ import torch
 from torch import nn
 
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
-from vott_trainer.evaluation import Evaluation
+from vott_trainer.http.urls import redact_url
 from vott_trainer.learning import device as devices
 from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches
-from vott_trainer.learning.learner import Data, Learner, LearningParameters
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.saving import Saving
 from vott_trainer.learning.state import State
 from vott_trainer.parameters import shown
-from vott_trainer.plugins.base import Run, Trained
-from vott_trainer.urls import redact_url
+from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api.learner import Data, Learner, LearningParameters
+from vott_trainer.plugin_api.plugin import Run, Trained
 from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)

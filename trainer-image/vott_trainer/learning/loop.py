@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from vott_trainer.errors import InterruptedTrainingError, NonFiniteLossError
-from vott_trainer.evaluation import Evaluation
-from vott_trainer.figures import plain
 from vott_trainer.learning import device as devices
 from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches, Step, moved
 from vott_trainer.learning.device import autocast
-from vott_trainer.learning.learner import Batch, Learner
 from vott_trainer.learning.state import State
-from vott_trainer.plugins.base import Run
+from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api.learner import Batch, Learner
+from vott_trainer.plugin_api.metrics import plain
+from vott_trainer.plugin_api.plugin import Run
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import logging
 import time
 from collections.abc import Callable
 
-from vott_trainer.checkpoints import Checkpoint, Reached
 from vott_trainer.learning import group
 from vott_trainer.learning.state import State, read, write
-from vott_trainer.plugins.base import Run
+from vott_trainer.plugin_api.plugin import Run
+from vott_trainer.stores.checkpoints import Checkpoint, Reached
 
 log = logging.getLogger(__name__)
 

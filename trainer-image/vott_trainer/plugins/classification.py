@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vott_trainer import weights
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.evaluation import Evaluation, Prediction
-from vott_trainer.plugins.base import Dataset, Run
+from vott_trainer.learning import weights
+from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
+from vott_trainer.plugin_api.plugin import Dataset, Run
 from vott_trainer.vision import chunks
-from vott_trainer.vision.choice import ChoiceParameters, InitialData
-from vott_trainer.vision.class_evaluation import Shown, evaluate_classes
+from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
+from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
 from vott_trainer.vision.onnx import MOST_IMAGES, export_classifier

@@ -8,8 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from vott_trainer.errors import UsageError
-from vott_trainer.evaluation import Prediction
-from vott_trainer.plugins.base import DataParameters, Run, Trained
+from vott_trainer.plugin_api.evaluation import Prediction
+from vott_trainer.plugin_api.plugin import DataParameters, Run, Trained
 
 
 class HelloWorldParameters(DataParameters):

@@ -19,12 +19,12 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from vott_trainer import sandbox
 from vott_trainer.errors import TrainerError, UsageError
-from vott_trainer.evaluation import Prediction
-from vott_trainer.interruption import Interruption
-from vott_trainer.plugins.base import Links, Run, Trained
-from vott_trainer.urls import redact
+from vott_trainer.http.urls import redact
+from vott_trainer.plugin_api.evaluation import Prediction
+from vott_trainer.plugin_api.plugin import Links, Run, Trained
+from vott_trainer.plugins import sandbox
+from vott_trainer.process.interruption import Interruption
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from vott_trainer.http.urls import redact
 from vott_trainer.report.card import write_card
 from vott_trainer.report.metrics_file import write_metrics
 from vott_trainer.report.page import write_page
 from vott_trainer.report.pictures import write_sample
 from vott_trainer.report.result import Result
 from vott_trainer.report.tensorboard import write_events
-from vott_trainer.urls import redact
 
 __all__ = ["Result", "not_written", "write"]
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from vott_trainer.evaluation import Evaluation
+from vott_trainer.plugin_api.evaluation import Evaluation
 from vott_trainer.report.result import Result
-from vott_trainer.report.words import Tally, confusions, count, is_tally
+from vott_trainer.report.wording import Tally, confusions, count, is_tally
 
 FEW_EXAMPLES = 20  # of a class
 OFTEN_MISSED = 0.7  # recall below it

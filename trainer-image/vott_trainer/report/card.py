@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vott_trainer.report import figures, words
+from vott_trainer.report import tables, wording
 from vott_trainer.report.result import Result
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
@@ -22,7 +22,7 @@ def write_card(path: Path, result: Result) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": words.duration, "shown": words.shown, "spaced": words.spaced}
+    environment.filters |= {"duration": wording.duration, "shown": wording.shown, "spaced": wording.spaced}
     path.write_text(environment.get_template("card.md.j2").render(_content(path, result)), encoding="utf-8")
 
 
@@ -34,14 +34,14 @@ def escape(value: Any) -> str:
 def _content(path: Path, result: Result) -> dict[str, Any]:
     return {
         "result": result,
-        "heading": words.heading(result),
-        "summary": words.summary(result),
-        "caveat": words.caveat(result.evaluation) if result.evaluation else "",
-        "headline": figures.headline(result.metrics),
-        "classes": figures.classes(result.evaluation),
-        "amounts": figures.amounts(result.counts),
-        "settings": words.settings(result),
-        "boxes": words.measures_boxes(result.evaluation),
+        "heading": wording.heading(result),
+        "summary": wording.summary(result),
+        "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
+        "headline": tables.headline(result.metrics),
+        "classes": tables.classes(result.evaluation),
+        "amounts": tables.amounts(result.counts),
+        "settings": wording.settings(result),
+        "boxes": wording.measures_boxes(result.evaluation),
         "onnx": (path.parent / "model.onnx").exists(),
         "predicts": result.evaluation is not None,
     }

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vott_trainer.evaluation import Evaluation
-from vott_trainer.printable import printable
+from vott_trainer.http.printable import printable
+from vott_trainer.plugin_api.evaluation import Evaluation
 from vott_trainer.report.result import Result
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vott_trainer.report import figures, words
+from vott_trainer.report import tables, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.pictures import pictures
 from vott_trainer.report.result import Result
@@ -40,11 +40,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": words.percent,
-        "duration": words.duration,
-        "shown": words.shown,
-        "spaced": words.spaced,
-        "count": words.count,
+        "percent": wording.percent,
+        "duration": wording.duration,
+        "shown": wording.shown,
+        "spaced": wording.spaced,
+        "count": wording.count,
     }
     return environment
 
@@ -54,25 +54,25 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
     wrong, right = (pictures(example for example in examples if example.right is so) for so in (False, True))
     return {
         "result": result,
-        "heading": words.heading(result),
-        "grade": words.grade(result.evaluation) if result.evaluation else "",
-        "summary": words.summary(result),
-        "caveat": words.caveat(result.evaluation) if result.evaluation else "",
-        "headline": figures.headline(result.metrics),
+        "heading": wording.heading(result),
+        "grade": wording.grade(result.evaluation) if result.evaluation else "",
+        "summary": wording.summary(result),
+        "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
+        "headline": tables.headline(result.metrics),
         "advice": advice(result),
         "wrong": wrong,
         "right": right,
         "doubtful": any(picture.doubtful for picture in wrong),
         "marked": any(picture.marks for picture in (*wrong, *right)),
-        "classes": figures.classes(result.evaluation),
-        "matrix": figures.matrix(result.evaluation),
-        "repeated": figures.repeated(result.evaluation),
-        "confusions": words.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
+        "classes": tables.classes(result.evaluation),
+        "matrix": tables.matrix(result.evaluation),
+        "repeated": tables.repeated(result.evaluation),
+        "confusions": wording.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
         "charts": _charts(result),
-        "amounts": figures.amounts(result.counts),
-        "findings": figures.findings(result.findings),
-        "settings": words.settings(result),
-        "boxes": words.measures_boxes(result.evaluation),
+        "amounts": tables.amounts(result.counts),
+        "findings": tables.findings(result.findings),
+        "settings": wording.settings(result),
+        "boxes": wording.measures_boxes(result.evaluation),
         "onnx": result.details.get("onnx"),
         "files": _files(path),
     }

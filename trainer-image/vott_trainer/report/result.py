@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from vott_trainer.evaluation import Evaluation
-from vott_trainer.findings import Finding
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.plugin_api.evaluation import Evaluation
 
 
 @dataclass(frozen=True)

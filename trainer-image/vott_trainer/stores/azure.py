@@ -12,13 +12,13 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings, ExponentialRetry
 
 from vott_guard.client import TooLargeError
-from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidParametersError, InvalidURLError
-from vott_trainer.outgoing import refusal_of
+from vott_trainer.http.outgoing import refusal_of
+from vott_trainer.http.urls import redact_url
+from vott_trainer.stores.archive import digests
 from vott_trainer.stores.azure_transport import guarded_transport
 from vott_trainer.stores.base import LARGEST, StoredObject, checked_name, written_whole
-from vott_trainer.stores.words import NEW_LINK, UPLOAD, content_type, explained, not_what_was_sent, too_large
-from vott_trainer.urls import redact_url
+from vott_trainer.stores.messages import NEW_LINK, UPLOAD, content_type, explained, not_what_was_sent, too_large
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vott_trainer.errors import UploadRefusedError
 from vott_trainer.stores.base import StoredObject, partial_of, written_whole
-from vott_trainer.stores.words import not_what_was_sent
+from vott_trainer.stores.messages import not_what_was_sent
 
 CHUNK = 1 << 20
 

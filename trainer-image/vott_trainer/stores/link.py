@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from vott_guard.client import TooLargeError, chunks, read
-from vott_trainer.archive import digests
-from vott_trainer.outgoing import Session, refusal_of
-from vott_trainer.retry import PASSING_STATUS, AttemptError, Backoff, retry
+from vott_trainer.http.outgoing import Session, refusal_of
+from vott_trainer.http.retry import PASSING_STATUS, AttemptError, Backoff, retry
+from vott_trainer.http.urls import redact_url
+from vott_trainer.stores.archive import digests
 from vott_trainer.stores.base import LARGEST, StoredObject, written_whole
-from vott_trainer.stores.words import UPLOAD, explained, not_what_was_sent, too_large
-from vott_trainer.urls import redact_url
+from vott_trainer.stores.messages import UPLOAD, explained, not_what_was_sent, too_large
 
 SECONDS = 7200.0  # for the whole object: 5 GiB, the most that a link takes at Amazon, at 0.7 MiB/s
 TIMEOUT = (10.0, 300.0)  # seconds to connect, seconds between two bytes

@@ -1,6 +1,6 @@
 """Objects in an S3 bucket: Amazon's, or that of a server that speaks the same protocol, such as MinIO.
 
-The client is not held to the rules for messages' URLs (vott_trainer.outgoing), and need not be: it asks Amazon's hosts or the
+The client is not held to the rules for messages' URLs (vott_trainer.http.outgoing), and need not be: it asks Amazon's hosts or the
 administrator's own server, and no bucket but those that he has listed (s3_place.py).
 """
 
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from vott_trainer.archive import digests
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
+from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.archive import digests
 from vott_trainer.stores.base import StoredObject, checked_name, plain_names, written_whole
-from vott_trainer.stores.own import BUCKETS
+from vott_trainer.stores.messages import ASK_ADMINISTRATOR, UPLOAD, content_type, explained, not_what_was_sent
+from vott_trainer.stores.own_account import BUCKETS
 from vott_trainer.stores.s3_place import Place
-from vott_trainer.stores.words import ASK_ADMINISTRATOR, UPLOAD, content_type, explained, not_what_was_sent
-from vott_trainer.urls import redact_url
 
 if TYPE_CHECKING:
     import obstore

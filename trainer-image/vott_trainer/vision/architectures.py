@@ -1,4 +1,4 @@
-"""The detectors by name, with random weights: nothing is downloaded. `vott_trainer.weights` knows better ones to begin with.
+"""The detectors by name, with random weights: nothing is downloaded. `vott_trainer.learning.weights` knows better ones to begin with.
 
 All speak torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
 pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, else a list of {boxes, labels, scores}.
@@ -17,8 +17,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import FrozenBatchNorm2d
 
+from vott_trainer.learning.weights import Head
 from vott_trainer.vision.transformers_detectors import rf_detr
-from vott_trainer.weights import Head
 
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
 LOWEST_SCORE = 0.05  # detections below it do not count in mAP

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from vott_trainer import cpus
+from vott_trainer.process import cpus
 
 T = TypeVar("T")
 R = TypeVar("R")

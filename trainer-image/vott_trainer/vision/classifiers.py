@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
+from vott_trainer.learning.weights import Head
 from vott_trainer.vision.architectures import Architecture, TinyBackbone
 from vott_trainer.vision.transformers_detectors import MEAN, STD
-from vott_trainer.weights import Head
 
 ClassifierName = Literal["resnet_tiny", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0"]
 

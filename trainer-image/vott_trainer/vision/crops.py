@@ -12,11 +12,11 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from vott_trainer.annotations import Box
-from vott_trainer.images import open_rgb
-from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.urls import redact_url
-from vott_trainer.vision.kept import Kept, Memory, shared
-from vott_trainer.vision.shrinking import load_shrunk
+from vott_trainer.data.images import open_rgb
+from vott_trainer.http.urls import redact_url
+from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.vision.decoded_cache import Kept, Memory, shared
+from vott_trainer.vision.resize import load_shrunk
 
 GREY = (128, 128, 128)  # what fills the square where the image does not
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugins.base import LabelledImage
-from vott_trainer.urls import redact_url
-from vott_trainer.vision.kept import Kept, Memory, shared
-from vott_trainer.vision.shrinking import load_shrunk
+from vott_trainer.http.urls import redact_url
+from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.vision.decoded_cache import Kept, Memory, shared
+from vott_trainer.vision.resize import load_shrunk
 
 
 @dataclass(frozen=True, slots=True)

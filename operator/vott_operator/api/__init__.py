@@ -1,0 +1,1 @@
+"""The TrainingJob as an API: its schema, constants, conditions and derived names."""

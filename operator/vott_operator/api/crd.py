@@ -1,0 +1,170 @@
+"""The CustomResourceDefinition, made from the models.
+
+Kubernetes wants a *structural* schema: no references, no `anyOf` with null, every node with a type
+(https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema).
+"""
+
+from typing import Any
+
+import yaml
+
+from vott_operator.api import constants as c
+from vott_operator.api.names import MAX_NAME_LENGTH
+from vott_operator.api.spec import TrainingJobSpec
+from vott_operator.api.trainingjob import TrainingJobStatus
+
+MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
+
+SERVICE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+"""DNS-1035."""
+
+COLUMNS = (
+    ("Status", "string", ".status.phase", 0, "Pending, Running, Suspended, Complete or Failed"),
+    ("Progress", "integer", ".status.progress.percent", 0, "Percent of the whole training"),
+    ("Epoch", "integer", ".status.progress.epochCurrent", 0, "Epoch that the training is in"),
+    ("Loss", "number", ".status.progress.classificationLoss", 0, "Classification loss of the current epoch"),
+    ("Plugin", "string", ".spec.plugin", 0, "The trainer's plugin"),
+    ("Age", "date", ".metadata.creationTimestamp", 0, ""),
+    ("Reason", "string", ".status.reason", 1, "Why the status is what it is"),
+    ("Job", "string", ".status.jobName", 1, "The batch/v1 Job that trains"),
+    ("Model", "string", ".status.model.url", 1, "The uploaded model"),
+)
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """The whole CustomResourceDefinition as a JSON object."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{c.PLURAL}.{c.GROUP}"},
+        "spec": {
+            "group": c.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": c.KIND,
+                "listKind": f"{c.KIND}List",
+                "plural": c.PLURAL,
+                "singular": "trainingjob",
+                "shortNames": ["tj"],
+                "categories": ["all"],
+            },
+            "versions": [
+                {
+                    "name": c.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": [_column(*column) for column in COLUMNS],
+                    "schema": {"openAPIV3Schema": _root_schema()},
+                }
+            ],
+        },
+    }
+
+
+def to_yaml() -> str:
+    """The definition as it lies in manifests/ and in the chart."""
+    header = "# Generated from operator/vott_operator/api by `make generate`. Do not edit.\n"
+    return header + yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=140, allow_unicode=True)
+
+
+def _column(name: str, type_: str, path: str, priority: int, description: str) -> dict[str, Any]:
+    column: dict[str, Any] = {"name": name, "type": type_, "jsonPath": path}
+    if description:
+        column["description"] = description
+    if priority:
+        column["priority"] = priority
+    return column
+
+
+def _root_schema() -> dict[str, Any]:
+    spec = structural(TrainingJobSpec.model_json_schema(by_alias=True))
+    spec["x-kubernetes-validations"] = _immutability(spec["properties"], spec["required"])
+    status = structural(TrainingJobStatus.model_json_schema(by_alias=True))
+    # Defaults show Pending from the first moment, at no write of ours: of the status, and of the phase within it.
+    status["default"] = {}
+    status["properties"]["phase"]["default"] = c.PENDING
+    return {
+        "type": "object",
+        "description": "One training of one model from one set of annotated images.",
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": spec,
+            "status": status,
+        },
+        "x-kubernetes-validations": [
+            {
+                "rule": f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
+                "message": f"metadata.name must be at most {MAX_NAME_LENGTH} characters, because the names of Job and pods are made from it",
+            },
+            {
+                # The API server refuses an Indexed Job whose name can't begin a host name of one part.
+                "rule": "!self.metadata.name.contains('.')",
+                "message": "metadata.name must have no dots, because the host names of the pods are made from it: rename it",
+            },
+            {
+                "rule": f"self.spec.trainer.nodes == 1 || self.metadata.name.matches('{SERVICE_NAME_PATTERN}')",
+                "message": "with trainer.nodes, metadata.name must begin with a letter and have only lower-case letters, digits and dashes,"
+                " because a Service of that name is made: rename it",
+            },
+        ],
+    }
+
+
+def _immutability(properties: dict[str, Any], required: list[str]) -> list[dict[str, str]]:
+    return [_immutable(name, name in required) for name in properties if name not in MUTABLE_FIELDS]
+
+
+def _immutable(name: str, required: bool) -> dict[str, str]:
+    equal = f"self.{name} == oldSelf.{name}"
+    rule = equal if required else f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || {equal})"
+    return {"rule": rule, "message": f"spec.{name} can't be changed: delete this TrainingJob and create a new one"}
+
+
+def structural(schema: dict[str, Any]) -> dict[str, Any]:
+    """Turn pydantic's JSON schema into a structural one: references inlined, optional written as absent."""
+    result = _inline(schema, schema.get("$defs", {}))
+    assert isinstance(result, dict)
+    return result
+
+
+def _inline(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inline(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        return _inline({**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions)
+    if "anyOf" in node:
+        return _inline(_without_null(node), definitions)
+    return _tidy(
+        {key: _inline_value(key, value, definitions) for key, value in node.items() if key not in ("$defs", "title")}
+    )
+
+
+def _inline_value(key: str, value: Any, definitions: dict[str, Any]) -> Any:
+    if key == "properties":  # a property may be called "title" or "anyOf"
+        return {name: _inline(schema, definitions) for name, schema in value.items()}
+    return value if key == "default" else _inline(value, definitions)
+
+
+def _without_null(node: dict[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in node.items() if key != "anyOf"}
+    if node.get("x-kubernetes-int-or-string"):
+        return rest
+    choices = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
+    if len(choices) != 1:
+        raise ValueError(f"a structural schema has one type a node, not {choices}")
+    return {**choices[0], **rest}
+
+
+def _tidy(node: dict[str, Any]) -> dict[str, Any]:
+    if node.get("default", ...) in (None, []):  # absent says the same
+        del node["default"]
+    if node.get("x-kubernetes-preserve-unknown-fields"):
+        node.pop("additionalProperties", None)
+    return node

@@ -1,0 +1,1 @@
+"""Callbacks: the HTTP sender, the outcome of each TrainingJob, and relayed progress."""

@@ -1,0 +1,1 @@
+"""Pure decisions: from observed state to phase, conditions, Events and the next action."""

@@ -1,0 +1,1 @@
+"""From a queue message to a TrainingJob: conversion, capacity and duplicate detection."""

@@ -1,0 +1,1 @@
+"""What arrives on a queue: parsing and validating a message."""

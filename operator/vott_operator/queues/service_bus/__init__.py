@@ -1,0 +1,1 @@
+"""Azure Service Bus queues and their dead-letter sub-queues."""

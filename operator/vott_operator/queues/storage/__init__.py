@@ -1,0 +1,1 @@
+"""Azure Storage Queues and their poison queues."""

@@ -1,0 +1,1 @@
+"""The administrator's settings, one module for each section."""

@@ -1,0 +1,1 @@
+"""Training data: decoding images and checking the dataset."""

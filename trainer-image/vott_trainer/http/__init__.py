@@ -1,0 +1,1 @@
+"""Guarded HTTP: downloads, retries, URLs and the image cache."""

@@ -1,0 +1,1 @@
+"""What a plugin author imports: the Plugin and Learner protocols, evaluation and metrics."""

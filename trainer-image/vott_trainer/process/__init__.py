@@ -1,0 +1,1 @@
+"""The training's processes: ranks, launcher, signals, CPUs and GPUs."""

@@ -1,0 +1,61 @@
+"""Parameters and data of plugins that train one of several architectures, each with settings that suit it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from pydantic import Field
+
+from vott_trainer.learning import weights
+from vott_trainer.plugin_api.learner import Data, LearningParameters
+from vott_trainer.vision.architectures import Architecture
+
+EPOCHS = (8, 200)  # at least, at most, where a message names none
+
+
+class ChoiceParameters(LearningParameters):
+    """What a message may set; what is left out follows the architecture and the number of images."""
+
+    architectures: ClassVar[Mapping[str, Architecture]]
+    on_cpu: ClassVar[str]
+    on_gpu: ClassVar[str]
+
+    architecture: str | None = Field(default=None, description="The network.")
+    epochs: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="How often each image (or box) is shown. Default: fewer, the more there are.",
+    )
+    batch_size: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
+    )
+    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
+    image_size: int | None = Field(default=None, ge=32, le=4096, description="Size of the images in pixels.")
+
+    def resolved(self, items: int, device: torch.device) -> Self:
+        """Fill in what the message left open."""
+        name = self.architecture or (self.on_gpu if device.type == "cuda" else self.on_cpu)
+        default = self.architectures[name]
+        least, most = EPOCHS
+        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, items))))
+        chosen = {
+            "architecture": name,
+            "epochs": self.epochs or epochs,
+            "batch_size": self.batch_size or default.batch_size,
+            "learning_rate": self.learning_rate or default.learning_rate,
+            "image_size": self.image_size or default.image_size,
+        }
+        return self.model_copy(update=chosen)
+
+
+@dataclass(frozen=True)
+class InitialData(Data):
+    """And the weights to begin with, None for random ones."""
+
+    initial: weights.Weights | None = None

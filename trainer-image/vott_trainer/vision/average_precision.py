@@ -1,0 +1,117 @@
+"""Average precision and precision-recall curves, by faster-coco-eval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from faster_coco_eval import COCO, COCOeval_faster
+from numpy.typing import NDArray
+
+from vott_trainer.plugin_api.evaluation import Point
+
+_ALL_SIZES, _MOST_DETECTIONS, _IOU_50 = 0, -1, 0  # places in COCOeval's arrays
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Boxes as x, y, width, height; labels from 1; scores only where they are predictions."""
+
+    boxes: list[list[float]]
+    labels: list[int]
+    scores: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image in pixels of whatever scale, the same for both."""
+
+    width: int
+    height: int
+    truth: Objects
+    found: Objects
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePrecision:
+    """All from 0 to 1; `per_class` holds AP, AP50 and `bestScore`, of those classes that are there to be found."""
+
+    map: float
+    map50: float
+    per_class: dict[str, dict[str, float]]
+    curves: dict[str, list[Point]]
+
+
+def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
+    """Measure as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95.
+
+    `bestScore` is the score from which on predictions should count for the best F1 at IoU 0.50; curves are at IoU 0.50.
+    """
+    results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.found)]
+    if not results:
+        nothing = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
+        return AveragePrecision(0.0, 0.0, nothing, {})
+    truth = COCO(_ground_truth(images, labels))
+    evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
+    evaluation.run()
+    return _summary(evaluation, _present(images, labels), labels)
+
+
+def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> AveragePrecision:
+    precision = evaluation.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]  # IoU, recall, class
+    scores = evaluation.eval["scores"][_IOU_50, :, :, _ALL_SIZES, _MOST_DETECTIONS]
+    figures, curves = {}, {}
+    for label in present:
+        number = labels.index(label)
+        curve = _curve(precision[_IOU_50, :, number], scores[:, number], evaluation.params.recThrs)
+        figures[label] = {
+            "AP": float(precision[:, :, number].mean()),
+            "AP50": float(precision[_IOU_50, :, number].mean()),
+        } | best_score(curve)
+        if curve:
+            curves[label] = curve
+    total, at_50 = (max(0.0, float(value)) for value in evaluation.stats[:2])
+    return AveragePrecision(total, at_50, figures, curves)
+
+
+def _curve(precision: NDArray[np.float64], scores: NDArray[np.float64], recall: NDArray[np.float64]) -> list[Point]:
+    return [
+        Point(round(float(r), 4), round(float(p), 4), round(float(s), 4))
+        for r, p, s in zip(recall, precision, scores, strict=True)
+        if p > 0  # the model never reaches the recall of the others
+    ]
+
+
+def best_score(curve: Sequence[Point]) -> dict[str, float]:
+    """Return the score of the point with the highest F1 as `bestScore`; nothing for an empty curve."""
+    if not curve:
+        return {}
+    best = max(curve, key=lambda point: point.recall * point.precision / (point.recall + point.precision))
+    return {"bestScore": best.score}
+
+
+def _present(images: Sequence[Image], labels: Sequence[str]) -> list[str]:
+    there = {number for image in images for number in image.truth.labels}
+    return [label for number, label in enumerate(labels, start=1) if number in there]
+
+
+def _ground_truth(images: Sequence[Image], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    objects = [
+        {"image_id": number, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        for number, image in enumerate(images, start=1)
+        for box, label in zip(image.truth.boxes, image.truth.labels, strict=True)
+    ]
+    return {
+        "images": [{"id": i, "width": image.width, "height": image.height} for i, image in enumerate(images, start=1)],
+        "categories": [{"id": number, "name": label} for number, label in enumerate(labels, start=1)],
+        "annotations": [{"id": number} | one for number, one in enumerate(objects, start=1)],
+    }
+
+
+def _results(image: int, found: Objects) -> list[dict[str, Any]]:
+    rows = zip(found.boxes, found.labels, found.scores, strict=True)
+    return [{"image_id": image, "category_id": label, "bbox": box, "score": score} for box, label, score in rows]
+
+
+def _silent(*_args: object, **_options: object) -> None:
+    """COCOeval prints its table; the log has its own line."""
