@@ -13,8 +13,8 @@ from vott_trainer.errors import UploadRefusedError
 from vott_trainer.http.printable import printable
 from vott_trainer.parameters import shown
 from vott_trainer.plugin_api.plugin import Trained
-from vott_trainer.progress.snapshot import UploadedModel
 from vott_trainer.settings import TrainSettings
+from vott_trainer.stores.base import StoredObject
 from vott_trainer.stores.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.version import VERSION
@@ -34,7 +34,7 @@ def deliver(
     trained: Trained,
     model: Destination,
     work_dir: Path,
-) -> UploadedModel:
+) -> StoredObject:
     """Write what every model holds beside the plugin's own files, and upload all of it.
 
     Raises:
@@ -66,7 +66,7 @@ def seen(model: Destination) -> str | None:
         ) from error
 
 
-def found(model: Destination, work_dir: Path, before: str | None) -> UploadedModel:
+def found(model: Destination, work_dir: Path, before: str | None) -> StoredObject:
     """Return what a plugin that uploads by itself has left.
 
     Raises:

@@ -23,10 +23,11 @@ from vott_trainer.process.library_errors import recognised
 from vott_trainer.process.ranks import Alone, Peers, Ranks
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.reporter import Receiver, ReceiverGoneError, Reporter
-from vott_trainer.progress.snapshot import Progress, UploadedModel
+from vott_trainer.progress.snapshot import Progress
 from vott_trainer.progress.trainingjob import TrainingJobStatus
 from vott_trainer.settings import TrainSettings
 from vott_trainer.stores import destination
+from vott_trainer.stores.base import StoredObject
 from vott_trainer.stores.checkpoint_place import checkpoint_store
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.destination import Destination
@@ -121,7 +122,7 @@ def explain(error: Exception) -> str:
 
 def _train(
     plugin: Any, settings: TrainSettings, progress: Progress, peers: Peers
-) -> tuple[UploadedModel, Callable[[], None]]:
+) -> tuple[StoredObject, Callable[[], None]]:
     """Return the delivered model, and what to call when nothing of the training is needed any more."""
     parameters = validate(plugin.parameters, settings.parameters)
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after

@@ -17,11 +17,12 @@ from tests.support.waiting import wait_for_crd
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.http.retry import Backoff
 from vott_trainer.progress.reporter import ReceiverGoneError
-from vott_trainer.progress.snapshot import Snapshot, UploadedModel
+from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob import TrainingJobStatus
+from vott_trainer.stores.base import StoredObject
 
 ROLE = ("create", "role", "trainer", "--verb=patch", "--resource=trainingjobs.vott.dev/status")
-MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
+MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
 RUNNING = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.8, {"mAP50": 0.91})
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from vott_trainer.progress.eta import LEAST_SECONDS, Mark, seconds_left
-from vott_trainer.progress.snapshot import Progress, Snapshot, UploadedModel
+from vott_trainer.progress.snapshot import Progress, Snapshot
+from vott_trainer.stores.base import StoredObject
 
 
 class Clock:
@@ -71,4 +72,4 @@ def test_end_is_gone_once_the_training_is_over() -> None:
     assert progress.snapshot.seconds_left == pytest.approx(60)
     progress.uploading({})
     assert progress.snapshot.seconds_left is None
-    assert progress.done(UploadedModel("https://store/m", "ab", 1)).seconds_left is None
+    assert progress.done(StoredObject("https://store/m", "ab", 1)).seconds_left is None

@@ -13,10 +13,11 @@ from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import Backoff
 from vott_trainer.progress.callback import Callback, payload
 from vott_trainer.progress.reporter import ReceiverGoneError, Reporter
-from vott_trainer.progress.snapshot import Progress, Snapshot, UploadedModel
+from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.progress.trainingjob import LAST_REPORT, TrainingJobStatus, status
+from vott_trainer.stores.base import StoredObject
 
-MODEL = UploadedModel("https://store/models/model.tgz", "ab" * 32, 123)
+MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
 SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10", 90.4)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 STATUS_PATH = "/apis/vott.dev/v1alpha1/namespaces/training/trainingjobs/cats/status"

@@ -5,19 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from vott_trainer.progress.eta import Mark, seconds_left
+from vott_trainer.stores.base import StoredObject
 from vott_trainer.stores.checkpoints import Checkpoint
 
 TRAINING_BEGINS = 0.05  # share of the whole that fetching takes
 TRAINING_ENDS = 0.95  # the rest is packing and uploading
-
-
-@dataclass(frozen=True)
-class UploadedModel:
-    """Where the verified model lies: URL without its query, lower-case hex SHA-256, size in bytes."""
-
-    url: str
-    sha256: str
-    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class Snapshot:
     classification_loss: float | None = None
     images_per_second: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    model: UploadedModel | None = None
+    model: StoredObject | None = None
     message: str = "Starting"
     seconds_left: float | None = None
     checkpoint: Checkpoint | None = None
@@ -109,7 +101,7 @@ class Progress:
         """The training is over; the model is on its way to the labeller's container."""
         self._change(fraction=TRAINING_ENDS, metrics=metrics, message="Uploading the model", seconds_left=None)
 
-    def done(self, model: UploadedModel) -> Snapshot:
+    def done(self, model: StoredObject) -> Snapshot:
         """Return the last snapshot. The listener is not told: the last report is sent apart, and is waited for."""
         self.snapshot = replace(
             self.snapshot, fraction=1.0, model=model, message="The model is uploaded", seconds_left=None

@@ -6,7 +6,7 @@ docs/destinations.md shows every kind; stores/permission.py says what the fields
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from vott_trainer.errors import InvalidURLError, TrainerError
 from vott_trainer.http import outgoing
 from vott_trainer.http.urls import file_name, is_http, redact_url
-from vott_trainer.progress.snapshot import UploadedModel
 from vott_trainer.stores import archive
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import by_link
@@ -55,7 +54,7 @@ class Destination:
         """Where the one object lies that says that the model is there, fit to be printed."""
         return self.store.url_of(self.name or MANIFEST_NAME)
 
-    def deliver(self, folder: Path, packed_into: Path) -> UploadedModel:
+    def deliver(self, folder: Path, packed_into: Path) -> StoredObject:
         """Upload the model's files, verified; what it returns names the archive, or the manifest of the single files.
 
         Args:
@@ -67,11 +66,11 @@ class Destination:
             TemporaryFailureError: the store can't be reached, or what it holds is not what was sent.
         """
         if not self.name:
-            return _model(self._deliver_files(folder, packed_into / MANIFEST_NAME))
+            return self._deliver_files(folder, packed_into / MANIFEST_NAME)
         archive.pack(folder, packed := packed_into / ARCHIVE_NAME)
         if self.several and (report := folder / REPORT_NAME).is_file():
             self._deliver_report(report)
-        return _model(self.store.put(packed, self.name))
+        return self.store.put(packed, self.name)
 
     def version(self) -> str | None:
         """Return what changes whenever the model is replaced: empty where that can't be told, None where there is no model.
@@ -82,7 +81,7 @@ class Destination:
         """
         return self.store.version(self.name or MANIFEST_NAME)
 
-    def look(self, into: Path) -> UploadedModel | None:
+    def look(self, into: Path) -> StoredObject | None:
         """Return what lies there (the archive or the manifest); None where nothing does. The folder `into` holds it for a while.
 
         Raises:
@@ -94,7 +93,7 @@ class Destination:
             return None
         try:
             sha256, _ = archive.digests(found)
-            return UploadedModel(self.url, sha256, found.stat().st_size)
+            return StoredObject(self.url, sha256, found.stat().st_size)
         finally:
             found.unlink()
 
@@ -121,10 +120,6 @@ class Destination:
         entries = [{"name": name, "sha256": one.sha256, "sizeBytes": one.size_bytes} for name, one in stored.items()]
         manifest.write_text(json.dumps({"files": entries}, indent=2) + "\n", encoding="utf-8")
         return self.store.put(manifest, MANIFEST_NAME)
-
-
-def _model(stored: StoredObject) -> UploadedModel:
-    return UploadedModel(**asdict(stored))
 
 
 def is_destination(url: str) -> bool:
