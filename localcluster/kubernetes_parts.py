@@ -99,8 +99,10 @@ class ControlPlaneParts:
         return self._program("kube-apiserver", flags, self.server, f"{self.server}/readyz")
 
     def controller_manager(self) -> Program:
-        """kube-controller-manager with its default controllers, which act as administrators: each with a service account of its own
-        would take seconds longer to start, and give up where the API server is away just then."""
+        """kube-controller-manager with its default controllers, all acting as administrators.
+
+        A service account for each controller would start seconds later and give up while the API server is away.
+        """
         kubeconfig = self.write_kubeconfig("controller-manager", "system:kube-controller-manager", ["system:masters"])
         flags = {
             "kubeconfig": str(kubeconfig),

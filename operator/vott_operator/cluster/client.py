@@ -110,8 +110,10 @@ class Cluster:
     async def _change(
         self, trainingjob: TrainingJob, path: str, tests: Mapping[str, Any], changes: Mapping[str, Any]
     ) -> TrainingJob:
-        """Change that very TrainingJob if it is as `tests` say, by a JSON patch (RFC 6902): in a merge patch of the status
-        subresource a uid is ignored."""
+        """Patch the TrainingJob with this uid if `tests` hold.
+
+        A JSON patch (RFC 6902), because a merge patch of the status subresource ignores the uid.
+        """
         uid = {"/metadata/uid": trainingjob.metadata.uid}
         body = [{"op": "test", "path": field, "value": value} for field, value in (uid | dict(tests)).items()]
         body += [{"op": "add", "path": field, "value": value} for field, value in changes.items()]

@@ -127,9 +127,10 @@ class Run(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training found: named metrics (reported everywhere), details for `metrics.json` (any JSON),
+    """Result of a training.
 
-    and in `config` what `predict` needs to load the model again, for `config.json`.
+    `metrics` are reported everywhere, `details` (any JSON) go into `metrics.json`, and `config` holds what `predict` needs to
+    load the model again (`config.json`).
     """
 
     metrics: dict[str, float]

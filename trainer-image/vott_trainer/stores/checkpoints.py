@@ -92,9 +92,9 @@ class Checkpoints:
         return self.newest
 
     def fetch(self, work: str) -> tuple[Checkpoint, Path] | None:
-        """Return the newest whole checkpoint of that work and the file that holds it; None where there is none, and then
+        """Newest intact checkpoint for `work` and its file, or None; see `why_anew`.
 
-        `why_anew` may say why. Newer ones that are of no use are forgotten: the next one takes their slot, not that of the one returned.
+        Newer, unusable ones are forgotten: the next checkpoint takes their slot, not that of the one returned.
 
         Raises:
             TemporaryFailureError: the store does not answer.

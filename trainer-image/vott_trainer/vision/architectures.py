@@ -131,6 +131,7 @@ class TinyBackbone(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, self.out_channels, 1) for channels in widths[1:])
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
+        """Map images [B, 3, H, W] to feature maps by level, the finest first."""
         x = self.stem(x)
         maps = [x := stage(x) for stage in self.stages]
         maps = [lateral(features) for lateral, features in zip(self.lateral, maps, strict=True)]

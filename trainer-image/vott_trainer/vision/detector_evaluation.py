@@ -1,6 +1,6 @@
-"""What a detector can do on held-out images: average precision as COCO defines it (https://cocodataset.org/#detection-eval),
+"""Detector evaluation: COCO AP and a confusion matrix.
 
-and, at the score from which predictions are shown, what it finds, misses and confuses.
+AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion matrix at the score from which predictions are shown.
 """
 
 from collections.abc import Iterator, Sequence
