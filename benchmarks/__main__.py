@@ -8,7 +8,7 @@ from benchmarks import backlog, latency, phases, scale, training
 from demo.kubectl import Kubectl
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from tests.support.corner import ROOT
+from tests.support.operator_harness import ROOT
 from tests.support.trainer_process import ALLOWED
 
 PARTS = ("backlog", "latency", "scale", "training")

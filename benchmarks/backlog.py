@@ -9,7 +9,7 @@ from azure.storage.queue.aio import QueueClient
 from benchmarks.bare import MESSAGE, BareClient
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 
 CONCURRENCY = 32
 WRITES = re.compile(
@@ -22,22 +22,22 @@ WRITES = re.compile(
 def measure(control_plane: ControlPlane, azurite: Azurite, messages: int) -> str:
     """Sentence with both rates and their ratio, and the writes that each message cost."""
     settings = {"maxUnfinishedJobs": messages + 1}
-    with Corner(control_plane, azurite, "bare", settings) as corner:
-        bare = messages / asyncio.run(_bare(corner, messages))
-    with Corner(control_plane, azurite, "operated", settings) as corner:
-        before = _writes(corner)
-        ours = messages / _operated(corner, messages)
-        writes = (_writes(corner) - before) / messages
+    with OperatorHarness(control_plane, azurite, "bare", settings) as harness:
+        bare = messages / asyncio.run(_bare(harness, messages))
+    with OperatorHarness(control_plane, azurite, "operated", settings) as harness:
+        before = _writes(harness)
+        ours = messages / _operated(harness, messages)
+        writes = (_writes(harness) - before) / messages
     return (
         f"backlog of {messages} messages: {ours:.0f} Jobs/s; a bare client that writes one TrainingJob, one Job and one "
         f"status patch each: {bare:.0f}/s; ratio {ours / bare:.2f}; {writes:.1f} writes a message until it has its Job"
     )
 
 
-async def _bare(corner: Corner, count: int) -> float:
+async def _bare(harness: OperatorHarness, count: int) -> float:
     """Seconds that plain requests take for the same objects."""
     gate = asyncio.Semaphore(CONCURRENCY)
-    async with BareClient(corner, CONCURRENCY) as client:
+    async with BareClient(harness, CONCURRENCY) as client:
 
         async def make(name: str) -> None:
             async with gate:
@@ -49,22 +49,22 @@ async def _bare(corner: Corner, count: int) -> float:
         return time.monotonic() - start
 
 
-def _operated(corner: Corner, count: int) -> float:
+def _operated(harness: OperatorHarness, count: int) -> float:
     """Seconds from the first Job of the backlog to the last. The operator's start is not counted."""
-    asyncio.run(_fill(corner, count))
-    corner.operator()
-    return asyncio.run(_watch(corner, count))
+    asyncio.run(_fill(harness, count))
+    harness.operator()
+    return asyncio.run(_watch(harness, count))
 
 
-async def _watch(corner: Corner, count: int) -> float:
-    async with BareClient(corner, 1) as client:
+async def _watch(harness: OperatorHarness, count: int) -> float:
+    async with BareClient(harness, 1) as client:
         return await client.first_to_last(count)
 
 
-async def _fill(corner: Corner, count: int) -> None:
-    corner.queue()
+async def _fill(harness: OperatorHarness, count: int) -> None:
+    harness.queue()
     gate = asyncio.Semaphore(CONCURRENCY)
-    async with QueueClient.from_connection_string(corner.azurite.connection_string, corner.name) as queue:
+    async with QueueClient.from_connection_string(harness.azurite.connection_string, harness.name) as queue:
 
         async def send() -> None:
             async with gate:
@@ -73,6 +73,6 @@ async def _fill(corner: Corner, count: int) -> None:
         await asyncio.gather(*(send() for _ in range(count)))
 
 
-def _writes(corner: Corner) -> int:
+def _writes(harness: OperatorHarness) -> int:
     """How many the API server has answered, of the kinds that the operator writes."""
-    return sum(int(count) for count in WRITES.findall(corner.kubectl("get", "--raw", "/metrics")))
+    return sum(int(count) for count in WRITES.findall(harness.kubectl("get", "--raw", "/metrics")))

@@ -12,7 +12,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.messages.message import parse_message
 from vott_operator.objects.job import job_manifest
@@ -28,14 +28,14 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 class BareClient:
-    """The administrator of a corner, with no more between him and the API server than HTTP and JSON."""
+    """The administrator of a harness, with no more between him and the API server than HTTP and JSON."""
 
-    def __init__(self, corner: Corner, connections: int) -> None:
-        self._corner = corner
-        self._jobs = f"/apis/batch/v1/namespaces/{corner.name}/jobs"
-        self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs"
-        connector = aiohttp.TCPConnector(ssl=_credentials(corner), limit=connections)
-        self._session = aiohttp.ClientSession(corner.control_plane.server, connector=connector)
+    def __init__(self, harness: OperatorHarness, connections: int) -> None:
+        self._corner = harness
+        self._jobs = f"/apis/batch/v1/namespaces/{harness.name}/jobs"
+        self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs"
+        connector = aiohttp.TCPConnector(ssl=_credentials(harness), limit=connections)
+        self._session = aiohttp.ClientSession(harness.control_plane.server, connector=connector)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,11 +102,11 @@ class BareClient:
             return await response.json()
 
 
-def _credentials(corner: Corner) -> ssl.SSLContext:
+def _credentials(harness: OperatorHarness) -> ssl.SSLContext:
     """The kubeconfig's client certificate."""
-    context = ssl.create_default_context(cafile=str(corner.authority()))
-    user = yaml.safe_load(corner.control_plane.kubeconfig.read_text())["users"][0]["user"]
-    pair = Path(corner.log.with_suffix(".pem"))
-    pair.write_bytes(corner.decoded(user["client-certificate-data"]) + corner.decoded(user["client-key-data"]))
+    context = ssl.create_default_context(cafile=str(harness.authority()))
+    user = yaml.safe_load(harness.control_plane.kubeconfig.read_text())["users"][0]["user"]
+    pair = Path(harness.log.with_suffix(".pem"))
+    pair.write_bytes(harness.decoded(user["client-certificate-data"]) + harness.decoded(user["client-key-data"]))
     context.load_cert_chain(pair)
     return context

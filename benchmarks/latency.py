@@ -15,7 +15,7 @@ from azure.storage.queue.aio import QueueClient
 from benchmarks.bare import MESSAGE, BareClient
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import ServiceBusBroker
 
@@ -58,8 +58,8 @@ class _CountingProxy(QueueProxy):
 
 def measure(control_plane: ControlPlane, azurite: Azurite) -> str:
     """Sentences with the waits for both kinds of queue beside those of a bare client."""
-    with Corner(control_plane, azurite, "direct") as corner:
-        bare = asyncio.run(_bare(corner))
+    with OperatorHarness(control_plane, azurite, "direct") as harness:
+        bare = asyncio.run(_bare(harness))
     return f"{_of_service_bus(control_plane, azurite, bare)}\n{_of_storage(control_plane, azurite, bare)}"
 
 
@@ -71,10 +71,10 @@ def _of_service_bus(control_plane: ControlPlane, azurite: Azurite, bare: Waits) 
             "azure": {"serviceBusConnectionString": broker.connection_string},
             "queues": [{"kind": "serviceBus", "name": name}],
         }
-        with Corner(control_plane, azurite, name, settings | ROOM) as corner:
-            corner.operator()
+        with OperatorHarness(control_plane, azurite, name, settings | ROOM) as harness:
+            harness.operator()
             client = ServiceBusClient.from_connection_string(broker.connection_string)
-            waits = asyncio.run(_by_bus(corner, client, name))
+            waits = asyncio.run(_by_bus(harness, client, name))
     return _sentence("Service Bus", waits, bare)
 
 
@@ -82,12 +82,12 @@ def _of_storage(control_plane: ControlPlane, azurite: Azurite, bare: Waits) -> s
     service = f"http://{azurite.host}:{azurite.queue_port}"
     with (
         _CountingProxy("127.0.0.1", service) as proxy,
-        Corner(control_plane, azurite, "latency-storage", ROOM) as corner,
+        OperatorHarness(control_plane, azurite, "latency-storage", ROOM) as harness,
     ):
-        corner.queue()
+        harness.queue()
         proxied = azurite.connection_string.replace(service, proxy.url)
-        corner.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
-        waits = asyncio.run(_by_storage(corner))
+        harness.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
+        waits = asyncio.run(_by_storage(harness))
         time.sleep(SETTLE_SECONDS)  # until it polls at its slowest again
         before = proxy.requests
         time.sleep(IDLE_SECONDS)
@@ -103,20 +103,20 @@ def _sentence(kind: str, ours: Waits, bare: Waits) -> str:
     )
 
 
-async def _bare(corner: Corner) -> Waits:
-    async with BareClient(corner, connections=2) as client:
+async def _bare(harness: OperatorHarness) -> Waits:
+    async with BareClient(harness, connections=2) as client:
         names = iter(f"direct-{number}" for number in range(MESSAGES))
         return await _waits(client, lambda: client.make(next(names)), SERVICE_BUS_PAUSES)
 
 
-async def _by_bus(corner: Corner, bus: AbstractAsyncContextManager[ServiceBusClient], name: str) -> Waits:
-    async with bus as client, client.get_queue_sender(name) as sender, BareClient(corner, connections=1) as watching:
+async def _by_bus(harness: OperatorHarness, bus: AbstractAsyncContextManager[ServiceBusClient], name: str) -> Waits:
+    async with bus as client, client.get_queue_sender(name) as sender, BareClient(harness, connections=1) as watching:
         return await _waits(watching, lambda: sender.send_messages(ServiceBusMessage(MESSAGE)), SERVICE_BUS_PAUSES)
 
 
-async def _by_storage(corner: Corner) -> Waits:
-    queue = QueueClient.from_connection_string(corner.azurite.connection_string, corner.name)
-    async with queue, BareClient(corner, connections=1) as watching:
+async def _by_storage(harness: OperatorHarness) -> Waits:
+    queue = QueueClient.from_connection_string(harness.azurite.connection_string, harness.name)
+    async with queue, BareClient(harness, connections=1) as watching:
         return await _waits(watching, lambda: queue.send_message(MESSAGE), STORAGE_PAUSES)
 
 

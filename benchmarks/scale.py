@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.bare import BareClient
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from tests.support.operator_process import OperatorProcess
 from vott_operator.app import RESYNC_SECONDS
 
@@ -21,13 +21,13 @@ TIME_LIMIT_SECONDS = 300
 
 def measure(control_plane: ControlPlane, azurite: Azurite, count: int) -> str:
     """Sentence with resident memory, the time to the first Job after a restart, and the share of a core that idling takes."""
-    with Corner(control_plane, azurite, "many") as corner:
-        corner.queue()
-        asyncio.run(_fill(corner, count))
-        first = corner.operator()
-        asyncio.run(_wait_for_jobs(corner, count))
-        assert first.stop() == 0, corner.log.read_text()[-2000:]
-        listed, restarted, operator = asyncio.run(_restart(corner))
+    with OperatorHarness(control_plane, azurite, "many") as harness:
+        harness.queue()
+        asyncio.run(_fill(harness, count))
+        first = harness.operator()
+        asyncio.run(_wait_for_jobs(harness, count))
+        assert first.stop() == 0, harness.log.read_text()[-2000:]
+        listed, restarted, operator = asyncio.run(_restart(harness))
         time.sleep(SETTLE_SECONDS)
         share = _idle_share(operator)
         resident, peak = _memory(operator, "VmRSS"), _memory(operator, "VmHWM")
@@ -38,9 +38,9 @@ def measure(control_plane: ControlPlane, azurite: Azurite, count: int) -> str:
     )
 
 
-async def _fill(corner: Corner, count: int) -> None:
+async def _fill(harness: OperatorHarness, count: int) -> None:
     gate = asyncio.Semaphore(CONCURRENCY)
-    async with BareClient(corner, CONCURRENCY) as client:
+    async with BareClient(harness, CONCURRENCY) as client:
 
         async def make(name: str) -> None:
             async with gate:
@@ -49,21 +49,21 @@ async def _fill(corner: Corner, count: int) -> None:
         await asyncio.gather(*(make(f"many-{number}") for number in range(count)))
 
 
-async def _wait_for_jobs(corner: Corner, count: int) -> None:
-    async with BareClient(corner, 1) as client:
+async def _wait_for_jobs(harness: OperatorHarness, count: int) -> None:
+    async with BareClient(harness, 1) as client:
         await client.first_to_last(count)
 
 
-async def _restart(corner: Corner) -> tuple[float, float, OperatorProcess]:
+async def _restart(harness: OperatorHarness) -> tuple[float, float, OperatorProcess]:
     """Seconds of a bare client's list, seconds from an operator's start to a Job that waited for it, and this operator."""
-    async with BareClient(corner, 2) as client, aclosing(client.new_jobs()) as jobs:
+    async with BareClient(harness, 2) as client, aclosing(client.new_jobs()) as jobs:
         await anext(jobs)
         await client.make_trainingjob("late")
         start = time.monotonic()
         await client.read_all()
         listed = time.monotonic() - start
         start = time.monotonic()
-        operator = corner.start_operator(corner.log)
+        operator = harness.start_operator(harness.log)
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
             await _name(jobs, "late")
         return listed, time.monotonic() - start, operator

@@ -9,22 +9,22 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 
 TIMEOUT_SECONDS = 2
 POLL_SECONDS = 0.1
 
 
 class Election:
-    """The Lease of the operators in a corner."""
+    """The Lease of the operators in a harness."""
 
-    def __init__(self, corner: Corner, folder: Path) -> None:
-        self._server = urlsplit(corner.control_plane.server).netloc
-        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{corner.name}/leases/vott-train"
-        user = yaml.safe_load(corner.control_plane.kubeconfig.read_text())["users"][0]["user"]
+    def __init__(self, harness: OperatorHarness, folder: Path) -> None:
+        self._server = urlsplit(harness.control_plane.server).netloc
+        self._path = f"/apis/coordination.k8s.io/v1/namespaces/{harness.name}/leases/vott-train"
+        user = yaml.safe_load(harness.control_plane.kubeconfig.read_text())["users"][0]["user"]
         pem = folder / "admin.pem"
-        pem.write_bytes(b"".join(corner.decoded(user[f"client-{part}-data"]) for part in ("certificate", "key")))
-        self._tls = ssl.create_default_context(cafile=str(corner.authority()))
+        pem.write_bytes(b"".join(harness.decoded(user[f"client-{part}-data"]) for part in ("certificate", "key")))
+        self._tls = ssl.create_default_context(cafile=str(harness.authority()))
         self._tls.load_cert_chain(pem)
 
     def holder(self) -> str:

@@ -25,7 +25,7 @@ from tests.chaos.election import Election
 from tests.chaos.faults import LEASE_SECONDS, Faults, plan
 from tests.chaos.operators import Operators
 from tests.chaos.senders import Post, Sender, ServiceBusPost, StoragePost
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.waiting import wait_for_crd
@@ -56,7 +56,7 @@ SCALES = {"short": Scale(500, 30), "long": Scale(2500, 150)}
 class Chaos:
     """The services, two operators and two senders, and everything between them."""
 
-    corner: Corner
+    harness: OperatorHarness
     azurite: Azurite
     broker: ServiceBusBroker
     operators: Operators
@@ -74,7 +74,7 @@ class Chaos:
             "storage": self.storage.left(),
             "waiting": counts.active,
             "locked": counts.locked,
-            "Jobs": 2 * self.scale.messages - len(self.corner.kubectl.list("jobs")),
+            "Jobs": 2 * self.scale.messages - len(self.harness.kubectl.list("jobs")),
         }
         return {place: count for place, count in here.items() if count}
 
@@ -100,16 +100,16 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
         )
         ports = {"API server": _port(control_plane.server), "Azurite": azurite.queue_port, "broker": broker.port}
         proxies = {name: stack.enter_context(TcpProxy(port)) for name, port in ports.items()}
-        corner = stack.enter_context(Corner(control_plane, azurite, QUEUE, _values(azurite, broker, proxies)))
+        harness = stack.enter_context(OperatorHarness(control_plane, azurite, QUEUE, _values(azurite, broker, proxies)))
         diary = Diary(tmp_path / "faults.log")
-        election = Election(corner, tmp_path)
-        operators = Operators(_environment(corner, tmp_path, azurite, broker, proxies), tmp_path, diary)
+        election = Election(harness, tmp_path)
+        operators = Operators(_environment(harness, tmp_path, azurite, broker, proxies), tmp_path, diary)
         storage = StoragePost(azurite.connection_string, QUEUE)
         posts: dict[str, Post] = {"storage": storage, "serviceBus": ServiceBusPost(broker, QUEUE, seed)}
         senders = {kind: stack.enter_context(Sender(post, scale.messages)) for kind, post in posts.items()}
         faults = Faults(control_plane, azurite, broker, operators, senders, proxies, election, diary)
         stack.enter_context(operators)
-        yield Chaos(corner, azurite, broker, operators, senders, faults, seed, scale, storage, diary)
+        yield Chaos(harness, azurite, broker, operators, senders, faults, seed, scale, storage, diary)
 
 
 def _port(url: str) -> int:
@@ -131,20 +131,20 @@ def _values(azurite: Azurite, broker: ServiceBusBroker, proxies: dict[str, TcpPr
 
 
 def _environment(
-    corner: Corner, folder: Path, azurite: Azurite, broker: ServiceBusBroker, proxies: dict[str, TcpProxy]
+    harness: OperatorHarness, folder: Path, azurite: Azurite, broker: ServiceBusBroker, proxies: dict[str, TcpProxy]
 ) -> dict[str, str]:
     """As the chart sets an operator up, but everything it talks to is behind a proxy."""
-    settings = yaml.safe_load(corner.kubectl.get("configmap", "vott-train-settings")["data"]["settings.yaml"])
+    settings = yaml.safe_load(harness.kubectl.get("configmap", "vott-train-settings")["data"]["settings.yaml"])
     for queue in settings["queues"]:
         queue.pop("credentialsDir", None)  # the environment has them
     config = folder / "settings.yaml"
     config.write_text(yaml.safe_dump(settings))
-    account = corner.control_plane.user_kubeconfig(
-        f"system:serviceaccount:{corner.name}:vott-train", ["system:serviceaccounts", "system:authenticated"]
+    account = harness.control_plane.user_kubeconfig(
+        f"system:serviceaccount:{harness.name}:vott-train", ["system:serviceaccounts", "system:authenticated"]
     )
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
-        account.read_text().replace(corner.control_plane.server, f"https://{proxies['API server'].address}")
+        account.read_text().replace(harness.control_plane.server, f"https://{proxies['API server'].address}")
     )
     values = _values(azurite, broker, proxies)["azure"]
     return {
@@ -186,9 +186,9 @@ def _check(chaos: Chaos) -> None:
         time.sleep(1)
     sent = {message_id for sender in chaos.senders.values() for message_id in sender.sent}
     assert len(sent) == 2 * chaos.scale.messages
-    trainingjobs = chaos.corner.trainingjobs()
+    trainingjobs = chaos.harness.trainingjobs()
     assert Counter(item["metadata"]["annotations"]["vott.dev/message-id"] for item in trainingjobs) == Counter(sent)
-    owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in chaos.corner.kubectl.list("jobs")]
+    owners = [job["metadata"]["ownerReferences"][0]["uid"] for job in chaos.harness.kubectl.list("jobs")]
     assert Counter(owners) == Counter(item["metadata"]["uid"] for item in trainingjobs)
-    assert chaos.corner.poison() == []
+    assert chaos.harness.poison() == []
     assert chaos.broker.dead_letters(QUEUE) == []

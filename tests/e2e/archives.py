@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.lab import Submission
+from tests.support.cluster_harness import Submission
 
 
 def archive_of(submission: Submission) -> bytes:
     """The archive that the completed training uploaded."""
-    return submission.lab.storage.download(*place(submission.completed()["status"]["model"]["url"]))
+    return submission.harness.storage.download(*place(submission.completed()["status"]["model"]["url"]))
 
 
 def place(url: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""One cluster, one corner of it for the session, and all trainings on their way at once."""
+"""One cluster, one harness of it for the session, and all trainings on their way at once."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ from demo.kubectl import Kubectl
 from demo.storage import Storage
 from localcluster.operator_install import NETWORK_VALUES
 from tests.e2e.training import WORKING, Training
-from tests.support.lab import Lab, Submission
+from tests.support.cluster_harness import ClusterHarness, Submission
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.waiting import picture, wait_until
@@ -28,7 +28,7 @@ CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the las
 CHECKPOINT_SECONDS = 5
 # Its node is full of trainings, which elsewhere have nodes of their own.
 OPERATOR_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
-Begin: TypeAlias = Callable[[Lab], Submission | Training]
+Begin: TypeAlias = Callable[[ClusterHarness], Submission | Training]
 SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
 
 
@@ -39,7 +39,7 @@ def local() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def lab(local: dict[str, str]) -> Iterator[Lab]:
+def harness(local: dict[str, str]) -> Iterator[ClusterHarness]:
     """Namespace, queue and operator of this session; nothing of it is left afterwards."""
     site, name = local_site(local), f"vott-e2e-{secrets.token_hex(3)}"
     storage, kubectl, host = Storage(site.storage), Kubectl(site.kubeconfig, name), local["HOST_ADDRESS"]
@@ -48,36 +48,36 @@ def lab(local: dict[str, str]) -> Iterator[Lab]:
     with ExitStack() as cleanup:  # each step is taken even where another one fails
         proxy = cleanup.enter_context(QueueProxy(host, storage.queue_service_url))
         broker = cleanup.enter_context(ServiceBusBroker({name: QueueOptions()}, host=host))
-        lab = Lab(name, kubectl, storage, host, proxy, broker)
-        cleanup.callback(lab.close)
+        harness = ClusterHarness(name, kubectl, storage, host, proxy, broker)
+        cleanup.callback(harness.close)
         cleanup.callback(kubectl, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
         _create_namespace(kubectl)
         for claim in (CHECKPOINTS, IMAGES):
-            lab.claim(_claim(claim))
+            harness.claim(_claim(claim))
         cleanup.callback(release.uninstall)
         # while there is an operator to let go of them
         cleanup.callback(_delete_trainings, kubectl)
-        _install(release, _values(local, lab), kubectl)
-        yield lab
+        _install(release, _values(local, harness), kubectl)
+        yield harness
 
 
 @pytest.fixture
-def upgrade(local: dict[str, str], lab: Lab) -> Callable[[dict[str, Any]], None]:
+def upgrade(local: dict[str, str], harness: ClusterHarness) -> Callable[[dict[str, Any]], None]:
     """Gives the chart other settings for the trainer, and returns when other operators are ready."""
 
     def upgrade(trainer: dict[str, Any]) -> None:
-        values = _values(local, lab)
+        values = _values(local, harness)
         values["trainer"] |= trainer
-        _install(chart.Release(lab.kubectl.kubeconfig, lab.name, lab.name), values, lab.kubectl)
+        _install(chart.Release(harness.kubectl.kubeconfig, harness.name, harness.name), values, harness.kubectl)
 
     return upgrade
 
 
 @pytest.fixture(scope="session")
-def begun(request: pytest.FixtureRequest, lab: Lab) -> dict[Begin, Any]:
+def begun(request: pytest.FixtureRequest, harness: ClusterHarness) -> dict[Begin, Any]:
     """All that the chosen tests are about, begun at once: messages are sent, TrainingJobs made, samples applied."""
     chosen = [begin for kind in ("submission", "training", "sample") for begin in _chosen(request, kind)]
-    return {begin: begin(lab) for begin in dict.fromkeys(chosen)}
+    return {begin: begin(harness) for begin in dict.fromkeys(chosen)}
 
 
 @pytest.fixture
@@ -132,18 +132,18 @@ def _install(release: chart.Release, values: dict[str, Any], kubectl: Kubectl) -
         raise AssertionError(f"{error.message}\n{picture(kubectl)}") from error
 
 
-def _values(local: dict[str, str], lab: Lab) -> dict[str, Any]:
+def _values(local: dict[str, str], harness: ClusterHarness) -> dict[str, Any]:
     """As the demo installs it, with the queue behind the proxy, a Service Bus queue beside it, and a standby."""
-    direct, connection_string = lab.storage.queue_service_url.rstrip("/"), lab.storage.connection_string
+    direct, connection_string = harness.storage.queue_service_url.rstrip("/"), harness.storage.connection_string
     assert f"QueueEndpoint={direct}" in connection_string, "there is no queue endpoint that the proxy could stand for"
-    proxied = connection_string.replace(f"QueueEndpoint={direct}", f"QueueEndpoint={lab.proxy.url.rstrip('/')}")
-    values = chart.values(proxied, lab.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"], lab.host)
+    proxied = connection_string.replace(f"QueueEndpoint={direct}", f"QueueEndpoint={harness.proxy.url.rstrip('/')}")
+    values = chart.values(proxied, harness.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"], harness.host)
     return values | {
         **NETWORK_VALUES,
-        "azure": {"connectionString": proxied, "serviceBusConnectionString": lab.broker.connection_string},
+        "azure": {"connectionString": proxied, "serviceBusConnectionString": harness.broker.connection_string},
         "queues": [
-            {"kind": "storage", "name": lab.name, "parameters": QUICK},
-            {"kind": "serviceBus", "name": lab.name},
+            {"kind": "storage", "name": harness.name, "parameters": QUICK},
+            {"kind": "serviceBus", "name": harness.name},
         ],
         "trainer": values["trainer"]
         | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS}

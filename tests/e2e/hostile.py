@@ -10,7 +10,7 @@ from localcluster.kubectl import wait_for_service_account
 from localcluster.kubernetes_parts import KUBERNETES_SERVICE
 from tests.e2e.scenarios import HELLO
 from tests.e2e.training import PYTHON, Training, make
-from tests.support.lab import Lab, Submission
+from tests.support.cluster_harness import ClusterHarness, Submission
 
 INSIDE = Path(__file__).parent / "inside"
 METADATA = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net&marker=SECRET"
@@ -20,122 +20,127 @@ NEIGHBOUR = "neighbour"
 # ------------------------------------------------------------------------------------------------------------- messages
 
 
-def annotations_from_the_metadata_service(lab: Lab) -> Submission:
+def annotations_from_the_metadata_service(harness: ClusterHarness) -> Submission:
     """The identity of the node as annotations."""
-    return lab.send(plugin=HELLO, annotations=METADATA)
+    return harness.send(plugin=HELLO, annotations=METADATA)
 
 
-def metadata_service_as_a_number(lab: Lab) -> Submission:
+def metadata_service_as_a_number(harness: ClusterHarness) -> Submission:
     """The same address as one decimal number."""
-    return lab.send(plugin=HELLO, annotations="http://2852039166/latest/meta-data/")
+    return harness.send(plugin=HELLO, annotations="http://2852039166/latest/meta-data/")
 
 
-def annotations_from_a_service(lab: Lab) -> Submission:
+def annotations_from_a_service(harness: ClusterHarness) -> Submission:
     """The API server by the address of its Service."""
-    return lab.send(plugin=HELLO, annotations=f"https://{KUBERNETES_SERVICE}/api/v1/secrets")
+    return harness.send(plugin=HELLO, annotations=f"https://{KUBERNETES_SERVICE}/api/v1/secrets")
 
 
-def annotations_from_a_services_name(lab: Lab) -> Submission:
+def annotations_from_a_services_name(harness: ClusterHarness) -> Submission:
     """The same by its name, which only the pod can look up."""
-    return lab.send(plugin=HELLO, annotations="https://kubernetes.default.svc.cluster.local/api/v1/secrets")
+    return harness.send(plugin=HELLO, annotations="https://kubernetes.default.svc.cluster.local/api/v1/secrets")
 
 
-def annotations_from_a_private_address(lab: Lab) -> Submission:
+def annotations_from_a_private_address(harness: ClusterHarness) -> Submission:
     """Somebody's router."""
-    return lab.send(plugin=HELLO, annotations="https://192.168.1.1/annotations.csv")
+    return harness.send(plugin=HELLO, annotations="https://192.168.1.1/annotations.csv")
 
 
-def model_to_the_metadata_service(lab: Lab) -> Submission:
+def model_to_the_metadata_service(harness: ClusterHarness) -> Submission:
     """A model that is sent where it should not."""
-    return lab.send(plugin=HELLO, model="http://169.254.169.254/models/m.tgz?sig=SECRET")
+    return harness.send(plugin=HELLO, model="http://169.254.169.254/models/m.tgz?sig=SECRET")
 
 
-def weights_from_a_private_address(lab: Lab) -> Submission:
+def weights_from_a_private_address(harness: ClusterHarness) -> Submission:
     """Initial weights inside of the network."""
-    return lab.send(parameters={"epochs": 1, "initialWeights": "https://10.0.0.5/model.tgz"})
+    return harness.send(parameters={"epochs": 1, "initialWeights": "https://10.0.0.5/model.tgz"})
 
 
-def images_from_the_metadata_service(lab: Lab) -> Submission:
+def images_from_the_metadata_service(harness: ClusterHarness) -> Submission:
     """Annotations that are well, of images that are not."""
-    return lab.send(annotations=lab.upload("annotations.csv", "http://169.254.169.254/a.jpg,10,10,20,20,circle\n"))
+    return harness.send(
+        annotations=harness.upload("annotations.csv", "http://169.254.169.254/a.jpg,10,10,20,20,circle\n")
+    )
 
 
-def callback_to_the_metadata_service(lab: Lab) -> Submission:
+def callback_to_the_metadata_service(harness: ClusterHarness) -> Submission:
     """A good training whose callback may not be sent."""
-    return lab.send(plugin=HELLO, status=METADATA)
+    return harness.send(plugin=HELLO, status=METADATA)
 
 
-def callback_to_a_services_name(lab: Lab) -> Submission:
+def callback_to_a_services_name(harness: ClusterHarness) -> Submission:
     """The same, by a name that only shows its address when it is looked up."""
-    return lab.send(plugin=HELLO, status="https://kubernetes.default.svc.cluster.local/callback?marker=SECRET")
+    return harness.send(plugin=HELLO, status="https://kubernetes.default.svc.cluster.local/callback?marker=SECRET")
 
 
 # ------------------------------------------------------------------------------------------------------------- programs
 
 
-def looking_script(lab: Lab) -> Training:
+def looking_script(harness: ClusterHarness) -> Training:
     """A script plugin that looks for credentials."""
     text = (INSIDE / "look_around.py").read_text()
     data = {f"{LOOKING_PLUGIN}.py": text}
     plugins = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": data}
     # others put theirs into it, too
-    lab.kubectl("apply", "--server-side", "--field-manager=looking", "--filename=-", stdin=json.dumps(plugins))
+    harness.kubectl("apply", "--server-side", "--field-manager=looking", "--filename=-", stdin=json.dumps(plugins))
     return make(
-        lab, "looks-around", plugin=LOOKING_PLUGIN, model_url=lab.storage.blob_url(lab.container(), "m.json", "rcw")
+        harness,
+        "looks-around",
+        plugin=LOOKING_PLUGIN,
+        model_url=harness.storage.blob_url(harness.container(), "m.json", "rcw"),
     )
 
 
-def token_user(lab: Lab) -> Training:
+def token_user(harness: ClusterHarness) -> Training:
     """A program that uses its pod's token for what it can."""
-    make(lab, "not-mine", suspend=True)
-    return _probe(lab, "uses-its-token", "token_of_a_pod", {"OWN": "uses-its-token", "OTHER": "not-mine"})
+    make(harness, "not-mine", suspend=True)
+    return _probe(harness, "uses-its-token", "token_of_a_pod", {"OWN": "uses-its-token", "OTHER": "not-mine"})
 
 
-def network_user(lab: Lab) -> Training:
+def network_user(harness: ClusterHarness) -> Training:
     """A program in a trainer pod that tries to reach all kinds of places."""
-    places = network_places(lab)
-    return _probe(lab, "tries-the-network", "network", {"PLACES": json.dumps(places), "REFUSED": "kubelet"})
+    places = network_places(harness)
+    return _probe(harness, "tries-the-network", "network", {"PLACES": json.dumps(places), "REFUSED": "kubelet"})
 
 
-def network_places(lab: Lab) -> dict[str, tuple[str, int]]:
+def network_places(harness: ClusterHarness) -> dict[str, tuple[str, int]]:
     """Name to host and port."""
-    operator = lab.operator_pods()[0]["status"]["podIP"]
+    operator = harness.operator_pods()[0]["status"]["podIP"]
     return {
-        "kubelet": (lab.host, settings.KUBELET_PORT),
+        "kubelet": (harness.host, settings.KUBELET_PORT),
         "metadata service": ("169.254.169.254", 80),
         "operator": (operator, 8080),
-        "pod of another namespace": (neighbour(lab), 8000),
+        "pod of another namespace": (neighbour(harness), 8000),
         "API server": ("kubernetes.default.svc", 443),
-        "storage": (lab.host, settings.BLOB_PORT),
+        "storage": (harness.host, settings.BLOB_PORT),
     }
 
 
-def neighbour(lab: Lab) -> str:
+def neighbour(harness: ClusterHarness) -> str:
     """Address of a pod in another namespace that serves everybody, and that no policy holds; made where it is not there yet."""
-    kubectl = neighbourhood(lab)
-    labels = lab.kubectl.get("namespace", lab.name)["metadata"]["labels"]
+    kubectl = neighbourhood(harness)
+    labels = harness.kubectl.get("namespace", harness.name)["metadata"]["labels"]
     labels = {name: value for name, value in labels.items() if name != "kubernetes.io/metadata.name"}
-    lab.apply_to_cluster(
+    harness.apply_to_cluster(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": kubectl.namespace, "labels": labels}}
     )
     wait_for_service_account(Path(kubectl.kubeconfig), kubectl.namespace)
-    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NEIGHBOUR}, "spec": _serving(lab)})
+    kubectl.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NEIGHBOUR}, "spec": _serving(harness)})
 
     def address() -> str | None:
         status = kubectl.get("pod", NEIGHBOUR)["status"]
         return status.get("podIP") if status["phase"] == "Running" else None
 
-    return lab.wait("the neighbour's address", address)
+    return harness.wait("the neighbour's address", address)
 
 
-def neighbourhood(lab: Lab) -> Kubectl:
+def neighbourhood(harness: ClusterHarness) -> Kubectl:
     """kubectl for the neighbour's namespace."""
-    return Kubectl(lab.kubectl.kubeconfig, f"{lab.name}-neighbour")
+    return Kubectl(harness.kubectl.kubeconfig, f"{harness.name}-neighbour")
 
 
-def _serving(lab: Lab) -> Manifest:
+def _serving(harness: ClusterHarness) -> Manifest:
     """A pod as unprivileged as the operator's."""
-    pod = lab.operator_pods()[0]["spec"]
+    pod = harness.operator_pods()[0]["spec"]
     operator = pod["containers"][0]
     container = {name: operator[name] for name in ("image", "imagePullPolicy", "securityContext")}
     command = [PYTHON, "-m", "http.server", "8000"]
@@ -146,9 +151,9 @@ def _serving(lab: Lab) -> Manifest:
     }
 
 
-def _probe(lab: Lab, name: str, program: str, variables: dict[str, str]) -> Training:
+def _probe(harness: ClusterHarness, name: str, program: str, variables: dict[str, str]) -> Training:
     env = [{"name": key, "value": value} for key, value in variables.items()]
-    return make(lab, name, program=(INSIDE / f"{program}.py").read_text(), container={"env": env}, backoffLimit=0)
+    return make(harness, name, program=(INSIDE / f"{program}.py").read_text(), container={"env": env}, backoffLimit=0)
 
 
 def printed(training: Training) -> Any:
@@ -157,5 +162,5 @@ def printed(training: Training) -> Any:
     def ended() -> bool:
         return any(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in training.pods())
 
-    training.lab.wait(f"the end of the pod of {training.name}", ended, 480)
-    return json.loads(training.lab.kubectl.logs(training.name).splitlines()[-1])
+    training.harness.wait(f"the end of the pod of {training.name}", ended, 480)
+    return json.loads(training.harness.kubectl.logs(training.name).splitlines()[-1])

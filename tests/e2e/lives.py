@@ -5,9 +5,9 @@ from typing import TypeAlias
 
 from localcluster.images import BAKED
 from tests.e2e.training import SMALL, WORKING, Held, Training, hold, make
-from tests.support.lab import Lab
+from tests.support.cluster_harness import ClusterHarness
 
-Life: TypeAlias = Callable[[Lab], Training]
+Life: TypeAlias = Callable[[ClusterHarness], Training]
 
 NO_SUCH_IMAGE = "localhost/vott-train/no-such-image:1"
 RATIONED_GPU = "nvidia.com/mig-3g.40gb"
@@ -18,130 +18,132 @@ BAD_LINE = "a.csv line 7: expected 6 fields, found 4. Correct the line."
 # ------------------------------------------------------------------------------------------ those that never get to train
 
 
-def bad_image(lab: Lab) -> Training:
+def bad_image(harness: ClusterHarness) -> Training:
     """An image that is nowhere."""
-    return make(lab, "bad-image", trainer={"image": NO_SUCH_IMAGE})
+    return make(harness, "bad-image", trainer={"image": NO_SUCH_IMAGE})
 
 
-def too_many_gpus(lab: Lab) -> Training:
+def too_many_gpus(harness: ClusterHarness) -> Training:
     """More GPUs than any node has."""
-    return make(lab, "too-many-gpus", trainer={"gpus": 64})
+    return make(harness, "too-many-gpus", trainer={"gpus": 64})
 
 
-def over_quota(lab: Lab) -> Training:
+def over_quota(harness: ClusterHarness) -> Training:
     """A GPU of a kind that the namespace may have none of."""
     hard = {f"requests.{RATIONED_GPU}": "0"}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA}, "spec": {"hard": hard}}
-    lab.kubectl.apply(quota)
-    lab.wait("the quota in force", lambda: lab.kubectl.get("quota", QUOTA).get("status", {}).get("hard"))
-    return make(lab, "over-quota", trainer={"gpus": 1, "gpuResourceName": RATIONED_GPU})
+    harness.kubectl.apply(quota)
+    harness.wait("the quota in force", lambda: harness.kubectl.get("quota", QUOTA).get("status", {}).get("hard"))
+    return make(harness, "over-quota", trainer={"gpus": 1, "gpuResourceName": RATIONED_GPU})
 
 
-def never_a_node(lab: Lab) -> Training:
+def never_a_node(harness: ClusterHarness) -> Training:
     """More GPUs than any node has, and a deadline for getting them."""
-    return make(lab, "never-a-node", trainer={"gpus": 64}, pendingDeadlineSeconds=5)
+    return make(harness, "never-a-node", trainer={"gpus": 64}, pendingDeadlineSeconds=5)
 
 
-def other_service_account(lab: Lab) -> Training:
+def other_service_account(harness: ClusterHarness) -> Training:
     """A pod template that wants a service account of its own."""
-    return make(lab, "other-service-account", template={"serviceAccountName": "default"})
+    return make(harness, "other-service-account", template={"serviceAccountName": "default"})
 
 
-def typing_error(lab: Lab) -> Training:
+def typing_error(harness: ClusterHarness) -> Training:
     """A pod template with a field that Kubernetes does not have."""
-    return make(lab, "typing-error", template={"priorityClasName": "high"})
+    return make(harness, "typing-error", template={"priorityClasName": "high"})
 
 
 # ------------------------------------------------------------------------------------------------------- those that fail
 
 
-def out_of_memory(lab: Lab) -> Training:
+def out_of_memory(harness: ClusterHarness) -> Training:
     """A gigabyte in a container of an eighth of that."""
     resources = {"requests": SMALL["requests"], "limits": {"memory": "128Mi"}}
-    return make(lab, "out-of-memory", program="b'x' * 2**30", trainer={"resources": resources}, backoffLimit=0)
+    return make(harness, "out-of-memory", program="b'x' * 2**30", trainer={"resources": resources}, backoffLimit=0)
 
 
-def bad_data(lab: Lab) -> Training:
+def bad_data(harness: ClusterHarness) -> Training:
     """The trainer says that its data is bad."""
     program = f"""
 import json, pathlib, sys
 told = {{"reason": "BadAnnotations", "message": {BAD_LINE!r}}}
 pathlib.Path("/dev/termination-log").write_text(json.dumps(told))
 sys.exit(65)"""
-    return make(lab, "bad-data", program=program)
+    return make(harness, "bad-data", program=program)
 
 
-def always_fails(lab: Lab) -> Training:
+def always_fails(harness: ClusterHarness) -> Training:
     """A program error, time after time."""
-    return make(lab, "always-fails", program="raise SystemExit(1)", backoffLimit=1)
+    return make(harness, "always-fails", program="raise SystemExit(1)", backoffLimit=1)
 
 
-def too_slow(lab: Lab) -> Training:
+def too_slow(harness: ClusterHarness) -> Training:
     """A training that takes longer than it may."""
-    return hold(lab, "too-slow", activeDeadlineSeconds=5)
+    return hold(harness, "too-slow", activeDeadlineSeconds=5)
 
 
-def no_model(lab: Lab) -> Training:
+def no_model(harness: ClusterHarness) -> Training:
     """A program that ends well without a model."""
-    return make(lab, "no-model", program="pass")
+    return make(harness, "no-model", program="pass")
 
 
 # ------------------------------------------------------------------------------------------------ those that are disturbed
 
 
-def silent(lab: Lab) -> Held:
+def silent(harness: ClusterHarness) -> Held:
     """Reports nothing until it is told to go on, then for some seconds."""
-    return hold(lab, "silent", parameters={"epochs": 20})
+    return hold(harness, "silent", parameters={"epochs": 20})
 
 
-def evicted(lab: Lab) -> Held:
+def evicted(harness: ClusterHarness) -> Held:
     """May fail never, so that an eviction that counted would end it."""
-    return hold(lab, "evicted", backoffLimit=0)
+    return hold(harness, "evicted", backoffLimit=0)
 
 
-def drained(lab: Lab) -> Held:
+def drained(harness: ClusterHarness) -> Held:
     """The same, for a node that is drained."""
-    return hold(lab, "drained", backoffLimit=0)
+    return hold(harness, "drained", backoffLimit=0)
 
 
-def jobless(lab: Lab) -> Held:
+def jobless(harness: ClusterHarness) -> Held:
     """Loses its Job."""
-    return hold(lab, "jobless", backoffLimit=0)
+    return hold(harness, "jobless", backoffLimit=0)
 
 
-def paused(lab: Lab) -> Held:
+def paused(harness: ClusterHarness) -> Held:
     """Is suspended, and resumed."""
-    return hold(lab, "paused")
+    return hold(harness, "paused")
 
 
-def short_lived(lab: Lab) -> Training:
+def short_lived(harness: ClusterHarness) -> Training:
     """Just trains."""
-    return make(lab, "short-lived")
+    return make(harness, "short-lived")
 
 
-def through_an_upgrade(lab: Lab) -> Held:
+def through_an_upgrade(harness: ClusterHarness) -> Held:
     """Runs while the operator is replaced."""
-    return hold(lab, "through-an-upgrade")
+    return hold(harness, "through-an-upgrade")
 
 
 # --------------------------------------------------------------------------------------------- with weights to begin with
 
 
-def with_the_images_weights(lab: Lab) -> Training:
+def with_the_images_weights(harness: ClusterHarness) -> Training:
     """Classifies boxes, and begins with what its image brings."""
     parameters = {"architecture": BAKED, "initialWeights": "baked", "epochs": 1, "imageSize": 64}
     resources = {"resources": WORKING}
-    return make(lab, "with-weights", plugin="classification", parameters=parameters, trainer=resources)
+    return make(harness, "with-weights", plugin="classification", parameters=parameters, trainer=resources)
 
 
 # --------------------------------------------------------------------------------------------------- with a pod template
 
 
-def with_a_template(lab: Lab) -> Held:
+def with_a_template(harness: ClusterHarness) -> Held:
     """Environment, a volume with its mount, a priority, a toleration and a label, all checked in the pod."""
     priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": PRIORITY}}
-    lab.apply_to_cluster(priority | {"value": -10, "description": "For tests."})
-    lab.kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team"}, "data": {"name": "cats"}})
+    harness.apply_to_cluster(priority | {"value": -10, "description": "For tests."})
+    harness.kubectl.apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team"}, "data": {"name": "cats"}}
+    )
     container = {
         "env": [{"name": "TEAM", "value": "cats"}],
         "volumeMounts": [{"name": "team", "mountPath": "/etc/team", "readOnly": True}],
@@ -151,12 +153,12 @@ def with_a_template(lab: Lab) -> Held:
         "volumes": [{"name": "team", "configMap": {"name": "team"}}],
         "tolerations": [{"key": "team", "operator": "Equal", "value": "cats", "effect": "NoSchedule"}],
     }
-    return hold(lab, "with-a-template", "check", container=container, template=template)
+    return hold(harness, "with-a-template", "check", container=container, template=template)
 
 
 # ------------------------------------------------------------------------------------------------------------- two nodes
 
 
-def one_of_two_fails(lab: Lab) -> Held:
+def one_of_two_fails(harness: ClusterHarness) -> Held:
     """Two pods, of which the second fails once; the first trains alone then."""
-    return hold(lab, "one-of-two-fails", "fail-once", trainer={"nodes": 2})
+    return hold(harness, "one-of-two-fails", "fail-once", trainer={"nodes": 2})

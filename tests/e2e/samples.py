@@ -1,4 +1,4 @@
-"""The objects of `manifests/samples/`, as a user applies them: only addresses and images are replaced by the lab's."""
+"""The objects of `manifests/samples/`, as a user applies them: only addresses and images are replaced by the harness's."""
 
 import re
 from collections.abc import Callable
@@ -9,19 +9,19 @@ import yaml
 
 from demo.kubectl import Manifest
 from tests.e2e.training import Training
-from tests.support.lab import Lab
+from tests.support.cluster_harness import ClusterHarness
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "manifests" / "samples"
 ENDS = re.compile(r"# Ends: (?P<status>[A-Z]\w+)(?:, (?P<reason>[A-Z]\w+))?\b")
 SAS = "?YOUR-SAS"
 # What stands at an address of the samples here, the special ones first.
-PLACES: dict[str, Callable[[Lab], str]] = {
-    r"data/breeds\.csv": lambda lab: lab.classes,
-    r"data/[^\s\"?]+": lambda lab: lab.annotations,
-    r"models/[^\s\"?]+": lambda lab: lab.model_url(),
-    r"one-model/cats\.json": lambda lab: lab.storage.blob_url(lab.container(), "cats.json", "rcw"),
-    r"earlier/cats/model\.tgz": lambda lab: lab.earlier_model,
+PLACES: dict[str, Callable[[ClusterHarness], str]] = {
+    r"data/breeds\.csv": lambda harness: harness.classes,
+    r"data/[^\s\"?]+": lambda harness: harness.annotations,
+    r"models/[^\s\"?]+": lambda harness: harness.model_url(),
+    r"one-model/cats\.json": lambda harness: harness.storage.blob_url(harness.container(), "cats.json", "rcw"),
+    r"earlier/cats/model\.tgz": lambda harness: harness.earlier_model,
 }
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 
@@ -39,23 +39,23 @@ class Sample:
         assert promised, f"{self.path.name} must begin with `# Ends: STATUS[, REASON]`, not with {first!r}"
         return promised["status"], promised["reason"] or ""
 
-    def __call__(self, lab: Lab) -> Training:
+    def __call__(self, harness: ClusterHarness) -> Training:
         """Apply it, and do what a cluster of its kind would have or do."""
-        manifests: list[Manifest] = list(yaml.safe_load_all(self._text(lab)))
+        manifests: list[Manifest] = list(yaml.safe_load_all(self._text(harness)))
         (trainingjob,) = (manifest for manifest in manifests if manifest["kind"] == "TrainingJob")
         for manifest in manifests:
-            _apply(lab, manifest)
-        training = Training(lab, trainingjob["metadata"]["name"])
+            _apply(harness, manifest)
+        training = Training(harness, trainingjob["metadata"]["name"])
         if KUEUE_QUEUE in trainingjob["metadata"].get("labels", {}):
             _hold_as_kueue(training)
         return training
 
-    def _text(self, lab: Lab) -> str:
+    def _text(self, harness: ClusterHarness) -> str:
         text, in_secret = self.path.read_text(), SAS in self.path.read_text()
         for path, place in PLACES.items():
             address = rf"https://account\.blob\.core\.windows\.net/{path}"
             if re.search(address, text):
-                url = place(lab)
+                url = place(harness)
                 text = re.sub(address + re.escape(SAS), url, text)
                 text = re.sub(address, url.partition("?")[0] if in_secret else url, text)
         return text
@@ -66,18 +66,18 @@ def all_samples() -> list[Sample]:
     return [Sample(path) for path in sorted(FOLDER.iterdir())]
 
 
-def _apply(lab: Lab, manifest: Manifest) -> None:
+def _apply(harness: ClusterHarness, manifest: Manifest) -> None:
     match manifest["kind"]:
         case "PriorityClass":
-            lab.apply_to_cluster(manifest)
+            harness.apply_to_cluster(manifest)
         case "PersistentVolumeClaim":
-            lab.claim(manifest)
+            harness.claim(manifest)
         case _:
-            lab.kubectl.apply(manifest)
+            harness.kubectl.apply(manifest)
 
 
 def _hold_as_kueue(training: Training) -> None:
     """Suspend its Job, as Kueue does with those that its queue has no room for."""
-    kubectl = training.lab.kubectl
-    training.lab.wait(f"the Job of {training.name}", lambda: training.uid("job"))
+    kubectl = training.harness.kubectl
+    training.harness.wait(f"the Job of {training.name}", lambda: training.uid("job"))
     kubectl("patch", "job", training.name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')

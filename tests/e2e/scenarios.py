@@ -3,84 +3,84 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tests.support.lab import Lab, Submission
+from tests.support.cluster_harness import ClusterHarness, Submission
 
-Scenario: TypeAlias = Callable[[Lab], Submission]
+Scenario: TypeAlias = Callable[[ClusterHarness], Submission]
 
 HELLO = "hello-world"
 VOTT_WEB_BLOB = "0b9e6d0a-57a5-4b8e-9a0e-3f3a5d0e7c11.tgz"
 FILE_LINE = "https://images.example/{}.jpg,10,10,20,20,circle"
 
 
-def detection_as_json(lab: Lab) -> Submission:
+def detection_as_json(harness: ClusterHarness) -> Submission:
     """Real training, plain JSON."""
-    return lab.send(parameters={"epochs": 2})
+    return harness.send(parameters={"epochs": 2})
 
 
-def hello_world_in_base64(lab: Lab) -> Submission:
+def hello_world_in_base64(harness: ClusterHarness) -> Submission:
     """No torch, JSON in base64."""
-    return lab.send(plugin=HELLO, encode=True)
+    return harness.send(plugin=HELLO, encode=True)
 
 
-def as_vott_web_sends_it(lab: Lab) -> Submission:
+def as_vott_web_sends_it(harness: ClusterHarness) -> Submission:
     """Raw JSON with nothing but the three URLs; `model` is a write-only SAS of one blob that is not there yet."""
-    return lab.send(model=lab.storage.blob_url(lab.container(), VOTT_WEB_BLOB, "w"))
+    return harness.send(model=harness.storage.blob_url(harness.container(), VOTT_WEB_BLOB, "w"))
 
 
-def to_a_folder(lab: Lab) -> Submission:
+def to_a_folder(harness: ClusterHarness) -> Submission:
     """A model URL that ends with a slash: single files instead of an archive."""
-    place, _, sas = lab.model_url().partition("?")
-    return lab.send(plugin=HELLO, model=f"{place}/cats/?{sas}")
+    place, _, sas = harness.model_url().partition("?")
+    return harness.send(plugin=HELLO, model=f"{place}/cats/?{sas}")
 
 
-def over_service_bus(lab: Lab) -> Submission:
+def over_service_bus(harness: ClusterHarness) -> Submission:
     """No torch, from the Service Bus queue."""
-    return lab.send_to_service_bus(plugin=HELLO)
+    return harness.send_to_service_bus(plugin=HELLO)
 
 
-def forbidden_plugin_over_service_bus(lab: Lab) -> Submission:
+def forbidden_plugin_over_service_bus(harness: ClusterHarness) -> Submission:
     """A plugin that the administrator does not allow, from the Service Bus queue."""
-    return lab.send_to_service_bus(plugin="mine-bitcoins")
+    return harness.send_to_service_bus(plugin="mine-bitcoins")
 
 
-def invalid_json(lab: Lab) -> Submission:
+def invalid_json(harness: ClusterHarness) -> Submission:
     """A text that was cut off."""
-    return lab.send_text('{"annotations": "https://images.example/a.csv", "mod')
+    return harness.send_text('{"annotations": "https://images.example/a.csv", "mod')
 
 
-def missing_model(lab: Lab) -> Submission:
+def missing_model(harness: ClusterHarness) -> Submission:
     """A message without `model`, but with a callback URL."""
-    return lab.send(model=None)
+    return harness.send(model=None)
 
 
-def ftp_annotations(lab: Lab) -> Submission:
+def ftp_annotations(harness: ClusterHarness) -> Submission:
     """Annotations at a URL that is not http(s)."""
-    return lab.send(annotations="ftp://images.example/annotations.csv")
+    return harness.send(annotations="ftp://images.example/annotations.csv")
 
 
-def forbidden_annotations(lab: Lab) -> Submission:
+def forbidden_annotations(harness: ClusterHarness) -> Submission:
     """Annotations behind a SAS with a wrong signature: 403."""
-    url, _, _ = lab.upload("annotations.csv", FILE_LINE.format(1)).partition("&sig=")
-    return lab.send(plugin=HELLO, annotations=f"{url}&sig=d3Jvbmc%3D")
+    url, _, _ = harness.upload("annotations.csv", FILE_LINE.format(1)).partition("&sig=")
+    return harness.send(plugin=HELLO, annotations=f"{url}&sig=d3Jvbmc%3D")
 
 
-def missing_annotations(lab: Lab) -> Submission:
+def missing_annotations(harness: ClusterHarness) -> Submission:
     """Annotations that are not there: 404."""
-    return lab.send(plugin=HELLO, annotations=lab.storage.blob_url(lab.container(), "annotations.csv"))
+    return harness.send(plugin=HELLO, annotations=harness.storage.blob_url(harness.container(), "annotations.csv"))
 
 
-def broken_line(lab: Lab) -> Submission:
+def broken_line(harness: ClusterHarness) -> Submission:
     """Annotations whose third line has four fields."""
     lines = [FILE_LINE.format(1), FILE_LINE.format(2), "https://images.example/3.jpg,10,10,circle"]
-    return lab.send(annotations=lab.upload("annotations.csv", "\n".join(lines)))
+    return harness.send(annotations=harness.upload("annotations.csv", "\n".join(lines)))
 
 
-def no_usable_image(lab: Lab) -> Submission:
+def no_usable_image(harness: ClusterHarness) -> Submission:
     """Annotations of images that can't be fetched."""
-    url = lab.storage.blob_url(lab.container(), "missing.jpg")
-    return lab.send(annotations=lab.upload("annotations.csv", f"{url},10,10,20,20,circle\n"))
+    url = harness.storage.blob_url(harness.container(), "missing.jpg")
+    return harness.send(annotations=harness.upload("annotations.csv", f"{url},10,10,20,20,circle\n"))
 
 
-def refused_upload(lab: Lab) -> Submission:
+def refused_upload(harness: ClusterHarness) -> Submission:
     """A model container whose SAS does not allow to write."""
-    return lab.send(plugin=HELLO, model=lab.model_url("r"))
+    return harness.send(plugin=HELLO, model=harness.model_url("r"))

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.e2e import scenarios
-from tests.support.lab import Submission
+from tests.support.cluster_harness import Submission
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_message_that_can_never_be_trained_goes_to_the_poison_queue_with_its_rea
     rejected = submission.rejection()
     assert rejected["reason"] == reason
     assert sentence in rejected["message"]
-    assert rejected["queue"] == submission.lab.name
+    assert rejected["queue"] == submission.harness.name
     assert submission.job() is None
 
 
@@ -29,12 +29,12 @@ def test_message_that_can_never_be_trained_goes_to_the_poison_queue_with_its_rea
 def test_rejected_service_bus_message_is_a_dead_letter_that_the_administrator_sees_from_the_pod(
     submission: Submission,
 ) -> None:
-    said, lab = submission.last_word(), submission.lab
-    (letter,) = lab.wait("a dead letter", lambda: lab.broker.dead_letters(lab.name))
+    said, harness = submission.last_word(), submission.harness
+    (letter,) = harness.wait("a dead letter", lambda: harness.broker.dead_letters(harness.name))
     assert (letter.message_id, letter.reason) == (submission.message_id, "PluginNotAllowed")
     assert said["message"] == letter.description
-    peek = ["exec", f"deployment/{lab.name}", "--", "vott-train", "queue", "peek", f"serviceBus/{lab.name}"]
-    assert "'mine-bitcoins' is not allowed here" in " ".join(lab.kubectl(*peek).split())
+    peek = ["exec", f"deployment/{harness.name}", "--", "vott-train", "queue", "peek", f"serviceBus/{harness.name}"]
+    assert "'mine-bitcoins' is not allowed here" in " ".join(harness.kubectl(*peek).split())
 
 
 @pytest.mark.parametrize("submission", [scenarios.missing_model, scenarios.ftp_annotations], indirect=True)
@@ -88,6 +88,6 @@ def test_failed_training_says_the_same_sentence_at_the_callback(submission: Subm
 def test_no_credential_is_shown_in_what_is_said_of_a_failure(submission: Submission) -> None:
     failure, said = submission.failure(), submission.last_word()
     of_messages = "--selector=app.kubernetes.io/managed-by=vott-train"
-    described = submission.lab.kubectl("describe", "trainingjobs", of_messages)
+    described = submission.harness.kubectl("describe", "trainingjobs", of_messages)
     for text in (failure["message"], said["message"], described):
         assert "sig=" not in text

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from demo.kubectl import KubectlError
-from tests.support.lab import Lab
+from tests.support.cluster_harness import ClusterHarness
 
 PATHS = [
     "spec",
@@ -27,23 +27,23 @@ def test_local_cluster_says_that_it_is_healthy() -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_kubectl_explain_describes_every_field(lab: Lab, path: str) -> None:
-    explained = lab.kubectl("explain", f"trainingjob.{path}")
+def test_kubectl_explain_describes_every_field(harness: ClusterHarness, path: str) -> None:
+    explained = harness.kubectl("explain", f"trainingjob.{path}")
     assert "<no description>" not in explained
 
 
-def test_operator_runs_under_pod_security_restricted(lab: Lab) -> None:
-    labels = lab.kubectl.get("namespace", lab.name)["metadata"]["labels"]
+def test_operator_runs_under_pod_security_restricted(harness: ClusterHarness) -> None:
+    labels = harness.kubectl.get("namespace", harness.name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
     def run() -> bool:
-        return [pod["status"]["phase"] for pod in lab.operator_pods()] == ["Running"] * 2
+        return [pod["status"]["phase"] for pod in harness.operator_pods()] == ["Running"] * 2
 
-    lab.wait("two operators that run", run)  # one may just be taking the place of another
+    harness.wait("two operators that run", run)  # one may just be taking the place of another
 
 
-def test_operator_may_not_read_beyond_its_namespace(lab: Lab) -> None:
-    account = f"--as=system:serviceaccount:{lab.name}:{lab.name}"
+def test_operator_may_not_read_beyond_its_namespace(harness: ClusterHarness) -> None:
+    account = f"--as=system:serviceaccount:{harness.name}:{harness.name}"
     for kind in ("secrets", "trainingjobs", "pods"):
         with pytest.raises(KubectlError, match="forbidden"):
-            lab.kubectl("get", kind, account, "--namespace=kube-system")
+            harness.kubectl("get", kind, account, "--namespace=kube-system")

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from demo.shapes import annotated_images
-from tests.support.lab import IMAGES, Lab, Submission
+from tests.support.cluster_harness import IMAGES, ClusterHarness, Submission
 
 PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
@@ -28,11 +28,11 @@ def write_images(folder: Path) -> None:
             csv.writer(file).writerows((image.name, b.x, b.y, b.width, b.height, b.label) for b in image.boxes)
 
 
-def test_script_of_the_page_trains_on_own_images(lab: Lab, tmp_path: Path) -> None:
-    receiver, container = lab.receiver(), f"{lab.name}-own"
+def test_script_of_the_page_trains_on_own_images(harness: ClusterHarness, tmp_path: Path) -> None:
+    receiver, container = harness.receiver(), f"{harness.name}-own"
     (tmp_path / "send.py").write_text(script(PAGE.read_text()))
     write_images(tmp_path)
-    settings = {"AZURE_STORAGE_CONNECTION_STRING": lab.storage.connection_string, "QUEUE_NAME": lab.name}
+    settings = {"AZURE_STORAGE_CONNECTION_STRING": harness.storage.connection_string, "QUEUE_NAME": harness.name}
     sent = subprocess.run(
         [sys.executable, "send.py", ".", container],
         cwd=tmp_path,
@@ -42,6 +42,6 @@ def test_script_of_the_page_trains_on_own_images(lab: Lab, tmp_path: Path) -> No
         timeout=120,
     )
     assert sent.returncode == 0, sent.stderr
-    Submission(lab, sent.stdout.split()[-1], receiver).completed()
-    assert lab.storage.download(container, "model.tgz")
-    lab.storage.delete_container(container)
+    Submission(harness, sent.stdout.split()[-1], receiver).completed()
+    assert harness.storage.download(container, "model.tgz")
+    harness.storage.delete_container(container)

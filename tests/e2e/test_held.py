@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e import lives
 from tests.e2e.training import Held, Training, hold
-from tests.support.lab import Lab
+from tests.support.cluster_harness import ClusterHarness
 
 
 @pytest.mark.parametrize("training", [lives.paused], indirect=True)
@@ -13,7 +13,7 @@ def test_suspended_training_gives_its_node_back_and_resumes_to_its_end(training:
     training.patch(suspend=True)
     training.shows("Suspended", "Suspended")
     assert "Reason: Suspended Status: True Type: Suspended" in training.described()
-    training.lab.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))
+    training.harness.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))
 
     training.go()
     training.patch(suspend=False)
@@ -23,11 +23,11 @@ def test_suspended_training_gives_its_node_back_and_resumes_to_its_end(training:
     assert "Restarts: 0" in text
 
 
-def test_deleted_training_is_stopped_and_its_callback_is_told_once(lab: Lab) -> None:
-    receiver = lab.receiver()
-    training = hold(lab, "cancelled", callback={"url": receiver.url})
+def test_deleted_training_is_stopped_and_its_callback_is_told_once(harness: ClusterHarness) -> None:
+    receiver = harness.receiver()
+    training = hold(harness, "cancelled", callback={"url": receiver.url})
     training.begun()
-    lab.kubectl("delete", "tj", training.name, "--wait=false")
+    harness.kubectl("delete", "tj", training.name, "--wait=false")
 
     training.gone()
     assert training.hears("stopped"), "the pod had no SIGTERM, or no time for it"

@@ -7,7 +7,7 @@ import pytest
 from demo.progress import condition
 from tests.e2e import hostile
 from tests.e2e.training import PYTHON, Training
-from tests.support.lab import Submission
+from tests.support.cluster_harness import Submission
 
 NEVER = "Nothing can allow it"
 
@@ -63,13 +63,13 @@ def test_refused_callback_does_not_stop_the_training_and_is_told(submission: Sub
         found = job and condition(job, "CallbackDelivered")
         return found if found and found["status"] == "False" else None
 
-    refused = submission.lab.wait("the condition CallbackDelivered", told, 480)
+    refused = submission.harness.wait("the condition CallbackDelivered", told, 480)
     job = submission.accepted()
     assert condition(job, "Complete")["status"] == "True"
     assert refused["reason"] == "Refused"
     assert address in refused["message"]
     assert "SECRET" not in json.dumps(job)
-    assert "SECRET" not in submission.lab.kubectl.logs(job["metadata"]["name"], lines=1000)
+    assert "SECRET" not in submission.harness.kubectl.logs(job["metadata"]["name"], lines=1000)
 
 
 @pytest.mark.parametrize("training", [hostile.looking_script], indirect=True)
@@ -96,9 +96,9 @@ def test_trainer_pod_reaches_the_api_server_and_the_store_and_nobody_else(traini
 @pytest.mark.parametrize("training", [hostile.network_user], indirect=True)
 def test_pod_of_another_namespace_does_not_reach_the_operator(training: Training) -> None:
     hostile.printed(training)
-    lab = training.lab
-    places, program = json.dumps(hostile.network_places(lab)), (hostile.INSIDE / "network.py").read_text()
+    harness = training.harness
+    places, program = json.dumps(hostile.network_places(harness)), (hostile.INSIDE / "network.py").read_text()
     command = ["env", f"PLACES={places}", PYTHON, "-c", program]
-    found = json.loads(hostile.neighbourhood(lab)("exec", hostile.NEIGHBOUR, "--", *command))
+    found = json.loads(hostile.neighbourhood(harness)("exec", hostile.NEIGHBOUR, "--", *command))
     assert found["operator"] != "connected", found
     assert found["kubelet"] == "connected", found  # what no policy holds gets there

@@ -9,54 +9,56 @@ import pytest
 from demo.kubectl import Manifest
 from tests.e2e import lives
 from tests.e2e.training import Held
-from tests.support.lab import Lab, Submission
+from tests.support.cluster_harness import ClusterHarness, Submission
 
 HELLO = "hello-world"
 
 
-def kill(lab: Lab, pods: list[Manifest]) -> None:
+def kill(harness: ClusterHarness, pods: list[Manifest]) -> None:
     """Remove pods and return when their processes are gone, one second later at most.
 
     With `--grace-period=0 --force` only the objects would be gone, while the kubelet still ends the processes.
     """
-    lab.kubectl("delete", "pod", *(pod["metadata"]["name"] for pod in pods), "--now")
+    harness.kubectl("delete", "pod", *(pod["metadata"]["name"] for pod in pods), "--now")
 
 
-def uids(lab: Lab, kind: str, names: set[str]) -> dict[str, str]:
+def uids(harness: ClusterHarness, kind: str, names: set[str]) -> dict[str, str]:
     """The uid of each object of that kind and one of these names."""
-    found = (item["metadata"] for item in lab.kubectl.list(kind))
+    found = (item["metadata"] for item in harness.kubectl.list(kind))
     return {meta["name"]: meta["uid"] for meta in found if meta["name"] in names}
 
 
-def jobs_of(lab: Lab, submissions: list[Submission]) -> list[Manifest]:
+def jobs_of(harness: ClusterHarness, submissions: list[Submission]) -> list[Manifest]:
     ids = {submission.message_id for submission in submissions}
-    jobs = lab.kubectl.list("trainingjobs")
+    jobs = harness.kubectl.list("trainingjobs")
     return [job for job in jobs if job["metadata"].get("annotations", {}).get("vott.dev/message-id") in ids]
 
 
-def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_one_job_a_message(lab: Lab) -> None:
-    with lab.proxy.holding_deletes():
-        submissions = [lab.send(plugin=HELLO) for _ in range(3)]
+def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_one_job_a_message(
+    harness: ClusterHarness,
+) -> None:
+    with harness.proxy.holding_deletes():
+        submissions = [harness.send(plugin=HELLO) for _ in range(3)]
         ids = {submission.message_id for submission in submissions}
-        lab.wait("a message received and not yet settled", lambda: lab.proxy.held & ids)
-        held = lab.proxy.held & ids
-        before = {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs_of(lab, submissions)}
-        kill(lab, lab.operator_pods())
+        harness.wait("a message received and not yet settled", lambda: harness.proxy.held & ids)
+        held = harness.proxy.held & ids
+        before = {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs_of(harness, submissions)}
+        kill(harness, harness.operator_pods())
 
     assert before, "the TrainingJob has to exist before its message is settled"
-    lab.wait("an empty queue", lambda: not lab.queue.get_queue_properties().approximate_message_count)
-    assert [message for message in held if len(lab.proxy.receipts(message)) < 2] == [], "it was not received again"
+    harness.wait("an empty queue", lambda: not harness.queue.get_queue_properties().approximate_message_count)
+    assert [message for message in held if len(harness.proxy.receipts(message)) < 2] == [], "it was not received again"
     for submission in submissions:
         submission.completed()
-    names = {job["metadata"]["name"] for job in jobs_of(lab, submissions)}
-    assert len(jobs_of(lab, submissions)) == len(names) == len(submissions)
-    assert before.items() <= uids(lab, "trainingjobs", names).items(), "a TrainingJob was made anew"
-    assert set(uids(lab, "jobs", names)) == names
+    names = {job["metadata"]["name"] for job in jobs_of(harness, submissions)}
+    assert len(jobs_of(harness, submissions)) == len(names) == len(submissions)
+    assert before.items() <= uids(harness, "trainingjobs", names).items(), "a TrainingJob was made anew"
+    assert set(uids(harness, "jobs", names)) == names
 
 
 def completes_in_another_pod(training: Held, first: Manifest) -> None:
     """Let it train; it must not be the pod that was there first. It may fail never, so the interruption did not count."""
-    training.lab.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))
+    training.harness.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))
     training.go()
     training.shows("Complete", "TrainingSucceeded")
     training.says("Restarts: 1")
@@ -67,15 +69,15 @@ def completes_in_another_pod(training: Held, first: Manifest) -> None:
 def test_evicted_training_goes_on_in_another_pod_and_that_does_not_count(training: Held) -> None:
     pod = training.begun()["metadata"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["name"]}}
-    place = f"/api/v1/namespaces/{training.lab.name}/pods/{pod['name']}/eviction"
-    training.lab.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(eviction))
+    place = f"/api/v1/namespaces/{training.harness.name}/pods/{pod['name']}/eviction"
+    training.harness.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(eviction))
     training.says("Interrupted")
     completes_in_another_pod(training, {"metadata": pod})
 
 
 @pytest.mark.parametrize("training", [lives.drained], indirect=True)
 def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training: Held) -> None:
-    first, kubectl = training.begun(), training.lab.kubectl
+    first, kubectl = training.begun(), training.harness.kubectl
     node = first["spec"]["nodeName"]
     only = f"--pod-selector=vott.dev/trainingjob={training.name}"  # the others go on
     try:
@@ -90,8 +92,8 @@ def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training:
 @pytest.mark.parametrize("training", [lives.jobless], indirect=True)
 def test_job_that_was_deleted_by_hand_is_made_anew(training: Held) -> None:
     first, job = training.begun(), training.uid("job")
-    training.lab.kubectl("delete", "job", training.name)
-    training.lab.wait("another Job", lambda: training.uid("job") not in ("", job))
+    training.harness.kubectl("delete", "job", training.name)
+    training.harness.wait("another Job", lambda: training.uid("job") not in ("", job))
     completes_in_another_pod(training, first)
 
 
@@ -99,12 +101,12 @@ def test_job_that_was_deleted_by_hand_is_made_anew(training: Held) -> None:
 def test_training_runs_on_while_the_operator_is_upgraded(
     training: Held, upgrade: Callable[[dict[str, Any]], None]
 ) -> None:
-    lab, trainer, job = training.lab, training.begun(), training.uid("job")
-    before = {pod["metadata"]["uid"] for pod in lab.operator_pods()}
+    harness, trainer, job = training.harness, training.begun(), training.uid("job")
+    before = {pod["metadata"]["uid"] for pod in harness.operator_pods()}
     upgrade({"terminationGracePeriodSeconds": 45})
 
-    lab.wait(
-        "the end of the old operators", lambda: not before & {pod["metadata"]["uid"] for pod in lab.operator_pods()}
+    harness.wait(
+        "the end of the old operators", lambda: not before & {pod["metadata"]["uid"] for pod in harness.operator_pods()}
     )
     training.go()
     training.shows("Complete", "TrainingSucceeded")

@@ -25,8 +25,8 @@ def test_two_nodes_train_one_model(training: Training) -> None:
 
 @pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
 def test_nodes_find_each_other_by_a_service_of_the_trainings_name(training: Training) -> None:
-    training.lab.wait("the headless Service", lambda: training.uid("service"))
-    described = " ".join(training.lab.kubectl("describe", "service", training.name).split())
+    training.harness.wait("the headless Service", lambda: training.uid("service"))
+    described = " ".join(training.harness.kubectl("describe", "service", training.name).split())
     assert "IP: None" in described
     assert f"vott.dev/trainingjob={training.name}" in described
 

@@ -4,22 +4,22 @@ import pytest
 
 from tests.e2e import scenarios
 from tests.e2e.archives import archive_of, files, metrics_file
-from tests.support.lab import IMAGES, Lab, Submission
+from tests.support.cluster_harness import IMAGES, ClusterHarness, Submission
 
 
 @pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
 def test_second_training_of_the_same_images_downloads_none_of_them(submission: Submission) -> None:
     submission.completed()
-    again = submission.lab.send(parameters={"epochs": 1})
+    again = submission.harness.send(parameters={"epochs": 1})
     name = again.completed()["metadata"]["name"]
-    assert f"{IMAGES} of them from the cache" in submission.lab.kubectl.logs(name)
+    assert f"{IMAGES} of them from the cache" in submission.harness.kubectl.logs(name)
 
 
-def test_training_begins_with_an_earlier_model_whose_credential_nobody_sees(lab: Lab) -> None:
-    submission = lab.send(parameters={"epochs": 1, "initialWeights": lab.earlier_model})
+def test_training_begins_with_an_earlier_model_whose_credential_nobody_sees(harness: ClusterHarness) -> None:
+    submission = harness.send(parameters={"epochs": 1, "initialWeights": harness.earlier_model})
     name = submission.completed()["metadata"]["name"]
-    assert "sig=" not in lab.kubectl("get", f"tj/{name}", f"job/{name}", "--output=yaml")
-    assert "sig=" not in lab.kubectl.logs(name)
+    assert "sig=" not in harness.kubectl("get", f"tj/{name}", f"job/{name}", "--output=yaml")
+    assert "sig=" not in harness.kubectl.logs(name)
     archive = archive_of(submission)
     assert [file for file, content in files(archive) if b"sig=" in content] == []
     notes = metrics_file(archive)["notes"]

@@ -7,7 +7,7 @@ import pytest
 from demo.kubectl import Manifest
 from tests.e2e.archives import archive_of, metrics_file
 from tests.e2e.conftest import CHECKPOINTS
-from tests.support.lab import Lab, Submission
+from tests.support.cluster_harness import ClusterHarness, Submission
 
 EPOCHS = 60  # half a minute and more: it can't end before it is interrupted
 TRAINING_SHARE = 0.9  # of the progress; the rest is fetching and uploading
@@ -16,20 +16,20 @@ TRAINING_SHARE = 0.9  # of the progress; the rest is fetching and uploading
 def sigterm(submission: Submission) -> None:
     """Delete its pod as a drain does it: with time to save."""
     (pod,) = submission.pods()
-    submission.lab.kubectl("delete", "pod", pod["metadata"]["name"])
+    submission.harness.kubectl("delete", "pod", pod["metadata"]["name"])
 
 
 def sigkill(submission: Submission) -> None:
     """Delete its pod with one second's notice, which is too little to save anything."""
     (pod,) = submission.pods()
-    submission.lab.kubectl("delete", "pod", pod["metadata"]["name"], "--now")
+    submission.harness.kubectl("delete", "pod", pod["metadata"]["name"], "--now")
 
 
 def suspension(submission: Submission) -> None:
     """Suspend it, and resume it once its node is free."""
-    kubectl, name = submission.lab.kubectl, submission.accepted()["metadata"]["name"]
+    kubectl, name = submission.harness.kubectl, submission.accepted()["metadata"]["name"]
     kubectl("patch", "tj", name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')
-    submission.lab.wait("the end of the suspended pod", lambda: not submission.pods())
+    submission.harness.wait("the end of the suspended pod", lambda: not submission.pods())
     kubectl("patch", "tj", name, "--type=merge", "--patch", '{"spec": {"suspend": false}}')
 
 
@@ -40,12 +40,14 @@ def checkpoint(submission: Submission) -> Manifest:
         found: Manifest = (submission.job() or {}).get("status", {}).get("checkpoint", {})
         return found if found.get("epoch", 0) >= 2 else None
 
-    return submission.lab.wait("a checkpoint", probe)
+    return submission.harness.wait("a checkpoint", probe)
 
 
 @pytest.mark.parametrize("interruption", [sigterm, sigkill, suspension], ids=lambda kind: kind.__name__)
-def test_interrupted_training_goes_on_from_its_checkpoint(lab: Lab, interruption: Callable[[Submission], None]) -> None:
-    submission = lab.send(parameters={"epochs": EPOCHS})
+def test_interrupted_training_goes_on_from_its_checkpoint(
+    harness: ClusterHarness, interruption: Callable[[Submission], None]
+) -> None:
+    submission = harness.send(parameters={"epochs": EPOCHS})
     before = checkpoint(submission)
     first = submission.pods()[0]["metadata"]["uid"]
     posts_before = len(submission.receiver.posts)
@@ -57,5 +59,5 @@ def test_interrupted_training_goes_on_from_its_checkpoint(lab: Lab, interruption
     assert int(note.partition("epoch ")[2].partition(",")[0]) >= before["epoch"]
     told = [post["progress"] for post in submission.receiver.posts[posts_before:]]
     assert min(told) >= TRAINING_SHARE * (before["epoch"] - 1) / EPOCHS, "the progress fell back behind the checkpoint"
-    left = lab.folder / CHECKPOINTS / job["metadata"]["uid"]
+    left = harness.folder / CHECKPOINTS / job["metadata"]["uid"]
     assert [path.name for path in left.glob("*")] == [], "an ended training needs no checkpoints"

@@ -14,8 +14,8 @@ import yaml
 from localcluster.settings import PORTS
 from tests.e2e import scenarios
 from tests.e2e.training import Training, make
+from tests.support.cluster_harness import ClusterHarness, Submission
 from tests.support.etcd import history
-from tests.support.lab import Lab, Submission
 from tests.support.markers import Markers
 
 ROOT = Path(__file__).parents[2]
@@ -59,38 +59,40 @@ class Search:
 
 
 @pytest.fixture(scope="module")
-def search(lab: Lab) -> Search:
-    container = lab.container()
+def search(harness: ClusterHarness) -> Search:
+    container = harness.container()
     sent = [
-        lab.send(parameters={"epochs": 1}, model=lab.storage.container_url(container)),
-        scenarios.refused_upload(lab),
-        scenarios.forbidden_annotations(lab),
-        scenarios.no_usable_image(lab),
+        harness.send(parameters={"epochs": 1}, model=harness.storage.container_url(container)),
+        scenarios.refused_upload(harness),
+        scenarios.forbidden_annotations(harness),
+        scenarios.no_usable_image(harness),
     ]
-    rejected = scenarios.ftp_annotations(lab)
-    programs = _programs(lab)
+    rejected = scenarios.ftp_annotations(harness)
+    programs = _programs(harness)
     for submission in sent:
         submission.ended()
     rejected.rejection()
     for program in programs:
         program.shows("Failed", "TrainerError")
-    return Search(_markers(lab), _written(lab, [*sent, rejected], lab.storage.download(container, "model.tgz")))
+    return Search(
+        _markers(harness), _written(harness, [*sent, rejected], harness.storage.download(container, "model.tgz"))
+    )
 
 
-def _programs(lab: Lab) -> list[Training]:
+def _programs(harness: ClusterHarness) -> list[Training]:
     """Trainings with plugins that tell all they know."""
     plugins = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": PLUGINS}
     # others put theirs into it, too
-    lab.kubectl("apply", "--server-side", "--field-manager=secrets", "--filename=-", stdin=json.dumps(plugins))
+    harness.kubectl("apply", "--server-side", "--field-manager=secrets", "--filename=-", stdin=json.dumps(plugins))
     names = [file.removesuffix(".py") for file in PLUGINS]
-    return [make(lab, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
+    return [make(harness, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
 
 
-def _markers(lab: Lab) -> Markers:
+def _markers(harness: ClusterHarness) -> Markers:
     """The signature of each URL that lies in a Secret, of each image's URL, and the key of the queue's account."""
-    secrets = [secret.get("data") or {} for secret in lab.kubectl.list("secrets")]
+    secrets = [secret.get("data") or {} for secret in harness.kubectl.list("secrets")]
     texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
-    images = {line.partition(",")[0] for line in requests.get(lab.annotations, timeout=30).text.splitlines()}
+    images = {line.partition(",")[0] for line in requests.get(harness.annotations, timeout=30).text.splitlines()}
     urls = [text for text in [*texts, *images] if text.startswith("http")]
     signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
     keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
@@ -101,18 +103,20 @@ def _markers(lab: Lab) -> Markers:
     return markers
 
 
-def _written(lab: Lab, sent: list[Submission], model: bytes) -> dict[str, list[bytes]]:
+def _written(harness: ClusterHarness, sent: list[Submission], model: bytes) -> dict[str, list[bytes]]:
     open_ones = _written_in_the_open()
     objects = [
         f"{key}\n".encode() + value
         for key, value in history(ETCD)
-        if lab.name in key and SECRETS not in key and not open_ones.fullmatch(key.rpartition("/")[2])
+        if harness.name in key and SECRETS not in key and not open_ones.fullmatch(key.rpartition("/")[2])
     ]
-    poison = [json.loads(item.content) for item in lab.poison_queue.peek_messages(max_messages=32)]
+    poison = [json.loads(item.content) for item in harness.poison_queue.peek_messages(max_messages=32)]
     return {
         "etcd outside of Secrets": objects,
-        "the operators' logs": [_logs(lab, f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={lab.name}")],
-        "the trainers' logs": [_logs(lab, "vott.dev/trainingjob")],
+        "the operators' logs": [
+            _logs(harness, f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={harness.name}")
+        ],
+        "the trainers' logs": [_logs(harness, "vott.dev/trainingjob")],
         "callbacks": [json.dumps(submission.receiver.posts).encode() for submission in sent],
         "the poison queue": [json.dumps({**item, "body": ""}).encode() for item in poison],  # beside the message itself
         "the model": [model],
@@ -128,9 +132,9 @@ def _written_in_the_open() -> re.Pattern[str]:
     return re.compile(rf"({'|'.join(map(re.escape, names))})([-.].*)?")
 
 
-def _logs(lab: Lab, selector: str) -> bytes:
+def _logs(harness: ClusterHarness, selector: str) -> bytes:
     limits = ("--tail=-1", "--max-log-requests=100", "--ignore-errors", "--all-containers")
-    return lab.kubectl("logs", f"--selector={selector}", *limits).encode()
+    return harness.kubectl("logs", f"--selector={selector}", *limits).encode()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -139,6 +143,6 @@ def test_no_credential_is_found_in(place: str, search: Search) -> None:
     assert search.markers.found_in(*search.written[place]) == []
 
 
-def test_the_search_finds_the_credentials_where_they_may_be(search: Search, lab: Lab) -> None:
-    kept = [value for key, value in history(ETCD) if key.startswith(f"{SECRETS}{lab.name}/")]
+def test_the_search_finds_the_credentials_where_they_may_be(search: Search, harness: ClusterHarness) -> None:
+    kept = [value for key, value in history(ETCD) if key.startswith(f"{SECRETS}{harness.name}/")]
     assert len(search.markers.found_in(*kept)) > len(PLUGINS)

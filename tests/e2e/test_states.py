@@ -60,10 +60,10 @@ def test_training_that_ran_into_a_deadline_holds_no_pod(training: Training) -> N
     training.shows("Failed")
 
     def active() -> list[Manifest]:
-        pods = training.lab.kubectl.list("pods", f"vott.dev/trainingjob={training.name}")
+        pods = training.harness.kubectl.list("pods", f"vott.dev/trainingjob={training.name}")
         return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
 
-    training.lab.wait("the end of its pods", lambda: not active())
+    training.harness.wait("the end of its pods", lambda: not active())
 
 
 @pytest.mark.parametrize("training", [lives.silent], indirect=True)

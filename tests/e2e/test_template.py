@@ -9,6 +9,6 @@ from tests.e2e.training import Training
 @pytest.mark.parametrize("training", [lives.with_a_template], indirect=True)
 def test_pod_has_what_the_template_says_and_all_of_the_operators_own(training: Training) -> None:
     training.shows("Complete", "TrainingSucceeded")  # the pod checked environment, volume and mount itself
-    described = " ".join(training.lab.kubectl("describe", "pod", training.pods()[0]["metadata"]["name"]).split())
+    described = " ".join(training.harness.kubectl("describe", "pod", training.pods()[0]["metadata"]["name"]).split())
     for words in (f"Priority Class Name: {lives.PRIORITY}", "team=cats:NoSchedule", "nvidia.com/gpu:NoSchedule"):
         assert words in described

@@ -8,7 +8,7 @@ import pytest
 from demo.result import read_model
 from tests.e2e import scenarios
 from tests.e2e.archives import archive_of, place
-from tests.support.lab import Submission
+from tests.support.cluster_harness import Submission
 
 SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 BOTH = [scenarios.detection_as_json, scenarios.hello_world_in_base64]
@@ -36,9 +36,9 @@ def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: 
 def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(submission: Submission) -> None:
     container, name = place(submission.completed()["status"]["model"]["url"])
     assert name == "cats/manifest.json"
-    manifest = json.loads(submission.lab.storage.download(container, name))
+    manifest = json.loads(submission.harness.storage.download(container, name))
     for file in manifest["files"]:
-        content = submission.lab.storage.download(container, f"cats/{file['name']}")
+        content = submission.harness.storage.download(container, f"cats/{file['name']}")
         assert (file["sha256"], file["sizeBytes"]) == (hashlib.sha256(content).hexdigest(), len(content))
     assert {"report.html", "metrics.json"} <= {file["name"] for file in manifest["files"]}
 
@@ -46,19 +46,19 @@ def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(subm
 @pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
 def test_the_report_lies_beside_the_archive(submission: Submission) -> None:
     container, _ = place(submission.completed()["status"]["model"]["url"])
-    assert b"</html>" in submission.lab.storage.download(container, "report.html")
+    assert b"</html>" in submission.harness.storage.download(container, "report.html")
 
 
 @pytest.mark.parametrize("submission", [scenarios.over_service_bus], indirect=True)
 def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
     assert submission.completed()["status"]["model"]["sizeBytes"]
-    lab = submission.lab
+    harness = submission.harness
 
     def settled() -> bool:
-        counts = lab.broker.counts(lab.name)
+        counts = harness.broker.counts(harness.name)
         return (counts.active, counts.locked) == (0, 0)
 
-    lab.wait("an empty Service Bus queue", settled, 60)  # other tests' messages come through it, too
+    harness.wait("an empty Service Bus queue", settled, 60)  # other tests' messages come through it, too
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
@@ -95,7 +95,7 @@ def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submiss
 @pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
 def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
     name = submission.completed()["metadata"]["name"]
-    header, row = submission.lab.kubectl("get", "tj", name).splitlines()
+    header, row = submission.harness.kubectl("get", "tj", name).splitlines()
     assert header.split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
     assert row.split()[:2] == [name, "Complete"]
     assert row.split()[-2] == "detection"
@@ -105,4 +105,4 @@ def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
 def test_trainingjob_names_the_message_that_it_was_made_from(submission: Submission) -> None:
     annotations = submission.accepted()["metadata"]["annotations"]
     assert annotations["vott.dev/message-id"] == submission.message_id
-    assert annotations["vott.dev/queue"].endswith(f"/{submission.lab.name}")
+    assert annotations["vott.dev/queue"].endswith(f"/{submission.harness.name}")

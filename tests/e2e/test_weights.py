@@ -11,7 +11,7 @@ from tests.e2e.training import Training
 @pytest.mark.parametrize("training", [lives.with_the_images_weights], indirect=True)
 def test_a_training_begins_with_the_weights_of_its_image(training: Training) -> None:
     training.shows("Complete", "TrainingSucceeded")
-    url = training.lab.kubectl.get("trainingjob", training.name)["status"]["model"]["url"]
-    notes = metrics_file(training.lab.storage.download(*place(url)))["notes"]
+    url = training.harness.kubectl.get("trainingjob", training.name)["status"]["model"]["url"]
+    notes = metrics_file(training.harness.storage.download(*place(url)))["notes"]
     begun = f"The training began with the image's weights for {BAKED} ("
     assert [note for note in notes if note.startswith(begun)], notes

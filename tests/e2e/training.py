@@ -10,7 +10,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from demo.kubectl import KubectlError, Manifest
-from tests.support.lab import Lab
+from tests.support.cluster_harness import ClusterHarness
 
 HELLO = "hello-world"
 PYTHON = "/opt/venv/bin/python"
@@ -24,14 +24,14 @@ ENDS = ("Complete", "Failed")
 
 @dataclass(frozen=True)
 class Training:
-    """One TrainingJob of the lab."""
+    """One TrainingJob of the harness."""
 
-    lab: Lab
+    harness: ClusterHarness
     name: str
 
     def row(self) -> dict[str, str]:
         """What `kubectl get tj -o wide` prints, by column."""
-        header, line = self.lab.kubectl("get", "tj", self.name, "-o", "wide").splitlines()
+        header, line = self.harness.kubectl("get", "tj", self.name, "-o", "wide").splitlines()
         columns = [(found.group(), found.start()) for found in re.finditer(r"\S+", header)]
         ends = [start for _, start in columns[1:]] + [len(line)]
         return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
@@ -43,15 +43,15 @@ class Training:
             row = self.row()
             reached = row["STATUS"] == status and reason in ("", row["REASON"])
             assert reached or row["STATUS"] not in ENDS, (
-                f"{row}\n{self.lab.kubectl.logs(self.name)}\n{self.described()}"
+                f"{row}\n{self.harness.kubectl.logs(self.name)}\n{self.described()}"
             )
             return reached
 
-        self.lab.wait(f"STATUS {status}, REASON {reason or '(any)'} of {self.name}", probe, seconds)
+        self.harness.wait(f"STATUS {status}, REASON {reason or '(any)'} of {self.name}", probe, seconds)
 
     def described(self) -> str:
         """What `kubectl describe tj` prints, with single spaces."""
-        return " ".join(self.lab.kubectl("describe", "tj", self.name).split())
+        return " ".join(self.harness.kubectl("describe", "tj", self.name).split())
 
     def says(self, *words: str) -> str:
         """Wait until `kubectl describe tj` prints all of these, and return all of it. Events come a moment after the status."""
@@ -60,33 +60,33 @@ class Training:
             text = self.described()
             return None if [word for word in words if word not in text] else text
 
-        return self.lab.wait(f"{words} in the description of {self.name}", probe, 60)
+        return self.harness.wait(f"{words} in the description of {self.name}", probe, 60)
 
     def uid(self, kind: str) -> str:
         """The uid of the object of that kind and the TrainingJob's name; empty where there is none."""
         with suppress(KubectlError):
-            return str(self.lab.kubectl.get(kind, self.name)["metadata"]["uid"])
+            return str(self.harness.kubectl.get(kind, self.name)["metadata"]["uid"])
         return ""
 
     def pods(self) -> list[Manifest]:
         """Its pods, the oldest first; not those that are going away."""
-        pods = self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
+        pods = self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
         staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return sorted(staying, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def patch(self, **spec: object) -> None:
         """Change fields of the spec."""
-        self.lab.kubectl("patch", "tj", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
+        self.harness.kubectl("patch", "tj", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def gone(self) -> None:
         """Wait until neither the TrainingJob nor anything that was made for it is there."""
 
         def probe() -> bool:
             kinds = "trainingjobs,jobs,services"
-            names = self.lab.kubectl("get", kinds, "-o", "jsonpath={.items[*].metadata.name}").split()
-            return self.name not in names and not self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
+            names = self.harness.kubectl("get", kinds, "-o", "jsonpath={.items[*].metadata.name}").split()
+            return self.name not in names and not self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
 
-        self.lab.wait(f"the end of all that was made for {self.name}", probe)
+        self.harness.wait(f"the end of all that was made for {self.name}", probe)
 
 
 @dataclass(frozen=True)
@@ -97,22 +97,22 @@ class Held(Training):
 
     def begun(self) -> Manifest:
         """The pod, once it waits and obeys SIGTERM."""
-        self.lab.wait(f"the pod of {self.name}", lambda: self.hears("waiting"))
+        self.harness.wait(f"the pod of {self.name}", lambda: self.hears("waiting"))
         return self.pods()[-1]
 
     def go(self) -> None:
         """Let pods train, this one and those to come."""
-        self.lab.storage.upload(self.container, "go", b"yes")
+        self.harness.storage.upload(self.container, "go", b"yes")
 
     def hears(self, word: str) -> bool:
         """Whether a pod said that word."""
         with suppress(ResourceNotFoundError):
-            return bool(self.lab.storage.download(self.container, word))
+            return bool(self.harness.storage.download(self.container, word))
         return False
 
 
 def make(
-    lab: Lab,
+    harness: ClusterHarness,
     name: str,
     *,
     program: str = "",
@@ -134,31 +134,33 @@ def make(
     """
     command = {"command": [PYTHON, "-c", program]} if program else {}
     template = _with_container(template or {}, command | (container or {}))
-    urls = {"annotations": lab.annotations, "model": model_url or lab.model_url()}
+    urls = {"annotations": harness.annotations, "model": model_url or harness.model_url()}
     spec |= {field: {"url": url.partition("?")[0]} for field, url in urls.items()} | {"urlSecretRef": {"name": name}}
     spec |= {"podTemplate": {"spec": template}} if template else {}
     spec = {"plugin": HELLO} | spec | {"trainer": {"gpus": 0, "resources": SMALL} | (trainer or {})}
     callback = {"callback": spec["callback"]["url"]} if "callback" in spec else {}
     manifest = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
-    _apply(lab, _secret(name, urls | callback), manifest)
-    return Training(lab, name)
+    _apply(harness, _secret(name, urls | callback), manifest)
+    return Training(harness, name)
 
 
-def hold(lab: Lab, name: str, part: str = "wait", *, container: Manifest | None = None, **fields: Any) -> Held:
+def hold(
+    harness: ClusterHarness, name: str, part: str = "wait", *, container: Manifest | None = None, **fields: Any
+) -> Held:
     """Make one whose pods do that part of the stand-in before they train; the rest as in `make`."""
-    place, secret = lab.container(), f"{name}-stand-in"
-    _apply(lab, _secret(secret, {"PLACE": lab.storage.container_url(place), "STAND_IN": STAND_IN}))
+    place, secret = harness.container(), f"{name}-stand-in"
+    _apply(harness, _secret(secret, {"PLACE": harness.storage.container_url(place), "STAND_IN": STAND_IN}))
     command = {"command": [PYTHON, "-c", RUN_STAND_IN, part], "envFrom": [{"secretRef": {"name": secret}}]}
-    make(lab, name, container=(container or {}) | command, **fields)
-    return Held(lab, name, container=place)
+    make(harness, name, container=(container or {}) | command, **fields)
+    return Held(harness, name, container=place)
 
 
 def _secret(name: str, texts: dict[str, str]) -> Manifest:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": texts}
 
 
-def _apply(lab: Lab, *manifests: Manifest) -> None:
-    lab.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+def _apply(harness: ClusterHarness, *manifests: Manifest) -> None:
+    harness.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": list(manifests)})
 
 
 def _with_container(template: Manifest, container: Manifest) -> Manifest:

@@ -11,7 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from demo.kubectl import Kubectl
-from tests.support.corner import RELEASE, Corner
+from tests.support.operator_harness import RELEASE, OperatorHarness
 
 AT_ONCE = 8
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
@@ -22,17 +22,17 @@ WRITING = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELET
 ABOUT_ONESELF = ("selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews")
 
 
-def token(corner: Corner, account: str) -> str:
+def token(harness: OperatorHarness, account: str) -> str:
     """A token of the ServiceAccount NAMESPACE:NAME, bound to no pod."""
     namespace, _, name = account.partition(":")
-    return Kubectl(corner.kubectl.kubeconfig, namespace)("create", "token", name).strip()
+    return Kubectl(harness.kubectl.kubeconfig, namespace)("create", "token", name).strip()
 
 
-def pod_token(corner: Corner, pod: str) -> str:
+def pod_token(harness: OperatorHarness, pod: str) -> str:
     """A token of the trainer as the kubelet gets it for that pod."""
-    uid = corner.kubectl.get("pod", pod)["metadata"]["uid"]
+    uid = harness.kubectl.get("pod", pod)["metadata"]["uid"]
     bound = ["--bound-object-kind=Pod", f"--bound-object-name={pod}", f"--bound-object-uid={uid}"]
-    return corner.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+    return harness.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,13 @@ class Resource:
 
 
 class API:
-    """The corner's API server, with a token."""
+    """The harness's API server, with a token."""
 
-    def __init__(self, corner: Corner, token: str) -> None:
-        self._server = corner.control_plane.server
+    def __init__(self, harness: OperatorHarness, token: str) -> None:
+        self._server = harness.control_plane.server
         self._session = requests.Session()
         self._session.trust_env = False
-        self._session.verify = str(corner.authority())
+        self._session.verify = str(harness.authority())
         self._session.headers["Authorization"] = f"Bearer {token}"
         self._session.mount("https://", HTTPAdapter(pool_maxsize=AT_ONCE))
 

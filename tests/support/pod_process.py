@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.corner import RELEASE, ROOT, Corner
+from tests.support.operator_harness import RELEASE, ROOT, OperatorHarness
 
 Object = dict[str, Any]
 # Only where the token lies is another folder: that of a pod is the whole machine's.
@@ -33,25 +33,25 @@ class Ended:
     message: bytes
 
 
-def run_pod(corner: Corner, name: str, folder: Path) -> Ended:
+def run_pod(harness: OperatorHarness, name: str, folder: Path) -> Ended:
     """Run a pod that the Job controller made, to its end, and tell the API server how it ended."""
-    pod = corner.kubectl.get("pod", name)
-    places = _mount(corner, pod, folder)
-    corner.run_pod(name)
+    pod = harness.kubectl.get("pod", name)
+    places = _mount(harness, pod, folder)
+    harness.run_pod(name)
     log = folder / "termination-log"
     log.touch()
     container = pod["spec"]["containers"][0]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *(_here(argument.replace("$$", "$"), places) for argument in container["args"])],
-        env=_environment(corner, container, places) | {"VOTT_TERMINATION_LOG": str(log)},
+        env=_environment(harness, container, places) | {"VOTT_TERMINATION_LOG": str(log)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300,
     )  # fmt: skip
-    corner.end_pod(name, done.returncode, log.read_text())
+    harness.end_pod(name, done.returncode, log.read_text())
     return Ended(done.returncode, done.stdout, log.read_bytes())
 
 
-def _environment(corner: Corner, container: Object, places: dict[str, Path]) -> dict[str, str]:
-    server = urlsplit(corner.control_plane.server)
+def _environment(harness: OperatorHarness, container: Object, places: dict[str, Path]) -> dict[str, str]:
+    server = urlsplit(harness.control_plane.server)
     given = {item["name"]: _here(item["value"], places) for item in container["env"] if "value" in item}
     return {
         "PATH": os.environ["PATH"],
@@ -64,7 +64,7 @@ def _environment(corner: Corner, container: Object, places: dict[str, Path]) -> 
     }
 
 
-def _mount(corner: Corner, pod: Object, folder: Path) -> dict[str, Path]:
+def _mount(harness: OperatorHarness, pod: Object, folder: Path) -> dict[str, Path]:
     """Make the folders of the volumes; return them by where the pod finds them."""
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
     places = {}
@@ -72,28 +72,28 @@ def _mount(corner: Corner, pod: Object, folder: Path) -> dict[str, Path]:
         place = folder / "volumes" / volume["name"]
         place.mkdir(parents=True)
         places[mounts[volume["name"]]] = place
-        for file, content in _content(corner, volume).items():
+        for file, content in _content(harness, volume).items():
             (place / file).write_bytes(content)
-    (places[ACCOUNT] / "token").write_text(_token(corner, pod))
-    (places[ACCOUNT] / "ca.crt").write_bytes(corner.authority().read_bytes())
+    (places[ACCOUNT] / "token").write_text(_token(harness, pod))
+    (places[ACCOUNT] / "ca.crt").write_bytes(harness.authority().read_bytes())
     return places
 
 
-def _content(corner: Corner, volume: Object) -> dict[str, bytes]:
+def _content(harness: OperatorHarness, volume: Object) -> dict[str, bytes]:
     if secret := volume.get("secret"):
-        data = corner.kubectl.get("secret", secret["secretName"])["data"]
+        data = harness.kubectl.get("secret", secret["secretName"])["data"]
         chosen = {item["key"]: item["path"] for item in secret.get("items", [])} or {key: key for key in data}
-        return {path: corner.decoded(data[key]) for key, path in chosen.items()}
+        return {path: harness.decoded(data[key]) for key, path in chosen.items()}
     if config_map := volume.get("configMap"):
-        data = corner.kubectl.get("configmap", config_map["name"])["data"]
+        data = harness.kubectl.get("configmap", config_map["name"])["data"]
         return {key: text.encode() for key, text in data.items()}
     return {}
 
 
-def _token(corner: Corner, pod: Object) -> str:
+def _token(harness: OperatorHarness, pod: Object) -> str:
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     bound = ["--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={uid}"]
-    return corner.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+    return harness.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
 
 
 def _here(text: str, places: dict[str, Path]) -> str:

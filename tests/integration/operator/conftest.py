@@ -10,7 +10,7 @@ from demo.callbacks import CallbackReceiver
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
-from tests.support.corner import ROOT, Corner
+from tests.support.operator_harness import ROOT, OperatorHarness
 from tests.support.waiting import wait_for_crd
 from vott_operator.cluster.client import Cluster
 
@@ -32,16 +32,16 @@ def azurite() -> Iterator[Azurite]:
 
 
 @pytest.fixture
-def corner(request: pytest.FixtureRequest, control_plane: ControlPlane, azurite: Azurite) -> Iterator[Corner]:
+def harness(request: pytest.FixtureRequest, control_plane: ControlPlane, azurite: Azurite) -> Iterator[OperatorHarness]:
     """Parametrize indirectly to set chart values."""
-    with Corner(control_plane, azurite, f"corner-{next(numbers)}", getattr(request, "param", {})) as corner:
-        yield corner
+    with OperatorHarness(control_plane, azurite, f"harness-{next(numbers)}", getattr(request, "param", {})) as harness:
+        yield harness
 
 
 @pytest.fixture
-async def cluster(corner: Corner, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
+async def cluster(harness: OperatorHarness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
     """The operator's own client, as the administrator."""
-    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
     cluster = await Cluster.connect()
     yield cluster
     await cluster.close()

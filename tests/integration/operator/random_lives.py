@@ -11,7 +11,7 @@ from typing import Any
 import requests
 import yaml
 
-from tests.support.corner import Corner, Object, condition
+from tests.support.operator_harness import Object, OperatorHarness, condition
 
 MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 STEP_SECONDS = 2.0
@@ -24,17 +24,17 @@ PLACES = {"trainingjobs": "apis/vott.dev/v1alpha1", "jobs": "apis/batch/v1", "po
 class Api:
     """The API server's REST interface as an administrator, for one namespace."""
 
-    def __init__(self, corner: Corner) -> None:
-        self._corner = corner
-        user = yaml.safe_load(corner.control_plane.kubeconfig.read_text())["users"][0]["user"]
-        files = [corner.log.with_suffix(f".{name}.pem") for name in ("cert", "key")]
+    def __init__(self, harness: OperatorHarness) -> None:
+        self._harness = harness
+        user = yaml.safe_load(harness.control_plane.kubeconfig.read_text())["users"][0]["user"]
+        files = [harness.log.with_suffix(f".{name}.pem") for name in ("cert", "key")]
         for file, name in zip(files, ("client-certificate-data", "client-key-data"), strict=True):
-            file.write_bytes(corner.decoded(user[name]))
-        self._options: Any = {"cert": tuple(map(str, files)), "verify": str(corner.authority())}
+            file.write_bytes(harness.decoded(user[name]))
+        self._options: Any = {"cert": tuple(map(str, files)), "verify": str(harness.authority())}
 
     def url(self, plural: str, name: str = "") -> str:
         """Of a collection, or of one object."""
-        return f"{self._corner.control_plane.server}/{PLACES[plural]}/namespaces/{self._corner.name}/{plural}/{name}"
+        return f"{self._harness.control_plane.server}/{PLACES[plural]}/namespaces/{self._harness.name}/{plural}/{name}"
 
     def send(self, method: str, url: str, body: Any = None, content_type: str = "application/json") -> Any:
         """One request; objects that are gone or in another state are none of this test's business."""

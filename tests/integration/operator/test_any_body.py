@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.bodies import SECRET, anything
-from tests.support.corner import LOCAL, Corner
+from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_operator.api import names
 from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
@@ -87,8 +87,8 @@ class RecordingQueue(MemoryQueue):
 class Bench:
     """Two queues before one API server: VoTT-web's, with a place for models in its settings, and one without."""
 
-    def __init__(self, corner: Corner, callback: str) -> None:
-        self.app = App(Settings(namespace=corner.name, max_unfinished_jobs=10**9))
+    def __init__(self, harness: OperatorHarness, callback: str) -> None:
+        self.app = App(Settings(namespace=harness.name, max_unfinished_jobs=10**9))
         self.stack = AsyncExitStack()
         self.settings = [QueueSettings(**WEB_DEFAULTS, callback=f"{callback}?{{requestId}}"), QueueSettings()]
         self.queues = [RecordingQueue("memory://web"), RecordingQueue("memory://plain")]
@@ -113,8 +113,8 @@ class Bench:
                 await intake.idle()
             assert not len(queue), f"left unsettled: {[item.body[:300] for item in queue._messages.values()]}"
 
-    async def trainingjobs(self, corner: Corner) -> set[str]:
-        return {item.metadata.name async for item in self.cluster.list_trainingjobs(corner.name)}
+    async def trainingjobs(self, harness: OperatorHarness) -> set[str]:
+        return {item.metadata.name async for item in self.cluster.list_trainingjobs(harness.name)}
 
     def expected(self) -> set[str]:
         return {names.trainingjob(queue.identity, id_) for queue in self.queues for id_ in queue.accepted}
@@ -127,13 +127,13 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
-    corner: Corner, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
+    harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(corner.control_plane.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
     monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
     away = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [receiver.url, away, "https://169.254.169.254/?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
-    bench = Bench(corner, receiver.url)
+    bench = Bench(harness, receiver.url)
     runner.run(bench.open())
 
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -145,7 +145,7 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     outcomes = bench.queues[0].outcomes + bench.queues[1].outcomes
     outcomes["accepted"] = len(bench.expected())
     print(f"\n{outcomes.total()} bodies:", *(f"{count:6} {kind}" for kind, count in outcomes.most_common()), sep="\n")
-    assert runner.run(bench.trainingjobs(corner)) == bench.expected()
+    assert runner.run(bench.trainingjobs(harness)) == bench.expected()
     runner.run(bench.stack.aclose())
     assert outcomes.total() >= 10_000
     assert set(outcomes) == {*KINDS, "accepted"}, "some kinds did not occur: this test has become blind to them"

@@ -19,8 +19,8 @@ from azure.storage.queue import (
 from localcluster.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.pki import Authority
-from tests.support.corner import RELEASE, Corner
 from tests.support.entra import CLIENT, RESOURCE, Entra
+from tests.support.operator_harness import RELEASE, OperatorHarness
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 from vott_operator.errors import SourceUnavailableError
@@ -175,32 +175,32 @@ async def test_another_accounts_credentials_are_not_taken_for_the_same_queue(
 # ---------------------------------------------------------------------------------------------------- the operator
 
 
-def settled(corner: Corner, count: int) -> None:
+def settled(harness: OperatorHarness, count: int) -> None:
     def probe() -> bool:
-        return len(corner.trainingjobs()) == count and corner.waiting_messages() == 0
+        return len(harness.trainingjobs()) == count and harness.waiting_messages() == 0
 
-    wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=corner.picture)
+    wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=harness.picture)
 
 
 def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Azurite() as azurite, Corner(control_plane, azurite, f"rotation-{secrets.token_hex(4)}") as corner:
-        operator = corner.operator()
-        corner.send(MESSAGE)
-        settled(corner, 1)
+    with Azurite() as azurite, OperatorHarness(control_plane, azurite, f"rotation-{secrets.token_hex(4)}") as harness:
+        operator = harness.operator()
+        harness.send(MESSAGE)
+        settled(harness, 1)
 
         monkeypatch.setenv("AZURITE_ACCOUNTS", f"{ACCOUNT}:{OTHER_KEY}")
         azurite.restart()
-        wait_until("the refusal", lambda: "AuthenticationFailed" in corner.log.read_text(), dump=corner.log.read_text)
+        wait_until("the refusal", lambda: "AuthenticationFailed" in harness.log.read_text(), dump=harness.log.read_text)
         new = azurite.connection_string.replace(ACCOUNT_KEY, OTHER_KEY)
-        corner.change_secret(f"{RELEASE}-azure", AZURE_STORAGE_CONNECTION_STRING=new)
+        harness.change_secret(f"{RELEASE}-azure", AZURE_STORAGE_CONNECTION_STRING=new)
 
-        outside = QueueClient.from_connection_string(new, corner.name)
+        outside = QueueClient.from_connection_string(new, harness.name)
         outside.send_message('{"annotations": "https://host/b.csv", "model": "https://store/models"}')
-        wait_until("the second", lambda: len(corner.trainingjobs()) == 2, seconds=60, dump=corner.picture)
+        wait_until("the second", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.picture)
         assert operator.poll() is None
-        assert OTHER_KEY not in corner.log.read_text()
+        assert OTHER_KEY not in harness.log.read_text()
 
 
 @pytest.fixture
@@ -224,13 +224,13 @@ def test_a_workload_identity_needs_no_secret(control_plane: ControlPlane, author
         )
         outside.create_queue()
         outside.send_message('{"annotations": "https://host/a.csv", "model": "https://store/models"}')
-        with Corner(control_plane, azurite, name, identity_values(azurite, name)) as corner:
-            corner.operator(**entra.environment())
-            wait_until("a TrainingJob", corner.trainingjobs, seconds=60, dump=corner.picture)
+        with OperatorHarness(control_plane, azurite, name, identity_values(azurite, name)) as harness:
+            harness.operator(**entra.environment())
+            wait_until("a TrainingJob", harness.trainingjobs, seconds=60, dump=harness.picture)
             empty = lambda: outside.get_queue_properties().approximate_message_count == 0  # noqa: E731
-            wait_until("an empty queue", empty, dump=corner.picture)
-            pod = corner.kubectl.get("deployment", RELEASE)["spec"]["template"]
-            account = corner.kubectl.get("serviceaccount", RELEASE)["metadata"]
+            wait_until("an empty queue", empty, dump=harness.picture)
+            pod = harness.kubectl.get("deployment", RELEASE)["spec"]["template"]
+            account = harness.kubectl.get("serviceaccount", RELEASE)["metadata"]
     assert entra.asked[0]["client_assertion"] == "the pod's token"
     assert entra.asked[0]["scope"] == f"{RESOURCE}/.default"
     assert len(entra.asked) == 1  # the token is kept until it is about to expire
@@ -246,11 +246,11 @@ def test_an_identity_that_entra_does_not_know_is_said_in_a_sentence(
     with (
         Azurite(authority=authority) as azurite,
         Entra(authority, tmp_path) as entra,
-        Corner(control_plane, azurite, name, identity_values(azurite, name)) as corner,
+        OperatorHarness(control_plane, azurite, name, identity_values(azurite, name)) as harness,
     ):
-        corner.operator(**entra.environment("a stranger's token"))
-        wait_until("the refusal", lambda: "AADSTS700213" in corner.log.read_text(), dump=corner.log.read_text)
-        (line, *_) = [line for line in corner.log.read_text().splitlines() if "AADSTS700213" in line]
+        harness.operator(**entra.environment("a stranger's token"))
+        wait_until("the refusal", lambda: "AADSTS700213" in harness.log.read_text(), dump=harness.log.read_text)
+        (line, *_) = [line for line in harness.log.read_text().splitlines() if "AADSTS700213" in line]
         assert f"/{name}: no token for the workload identity" in line
         assert "or give the pod a workload identity" in line
-        assert "Traceback" not in corner.log.read_text()
+        assert "Traceback" not in harness.log.read_text()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo.kubectl import KubectlError
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.decisions.notes import EventNote
@@ -16,26 +16,26 @@ from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoun
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
 
 
-def manifest(corner: Corner, name: str = "cats", **spec: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": corner.name}
+def manifest(harness: OperatorHarness, name: str = "cats", **spec: Any) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": harness.name}
     return {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata, "spec": SPEC | spec}
 
 
-async def test_each_refusal_has_its_error(corner: Corner, cluster: Cluster) -> None:
-    await cluster.create_trainingjob(manifest(corner))
+async def test_each_refusal_has_its_error(harness: OperatorHarness, cluster: Cluster) -> None:
+    await cluster.create_trainingjob(manifest(harness))
     with pytest.raises(AlreadyExistsError):
-        await cluster.create_trainingjob(manifest(corner))
+        await cluster.create_trainingjob(manifest(harness))
     with pytest.raises(InvalidObjectError, match="must be an http"):
-        await cluster.create_trainingjob(manifest(corner, "dogs", model={"url": "ftp://h/m"}))
+        await cluster.create_trainingjob(manifest(harness, "dogs", model={"url": "ftp://h/m"}))
     with pytest.raises(NotFoundError):
-        await cluster.read_trainingjob(Key(corner.name, "nobody"))
+        await cluster.read_trainingjob(Key(harness.name, "nobody"))
     with pytest.raises(NotFoundError):
-        await cluster.read_secret(corner.name, "nothing")
+        await cluster.read_secret(harness.name, "nothing")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/prefix/id.tgz", "https://h/p?x=y"])
-async def test_a_model_may_go_to_a_bucket(corner: Corner, cluster: Cluster, url: str) -> None:
-    made = await cluster.create_trainingjob(manifest(corner, model={"url": url}))
+async def test_a_model_may_go_to_a_bucket(harness: OperatorHarness, cluster: Cluster, url: str) -> None:
+    made = await cluster.create_trainingjob(manifest(harness, model={"url": url}))
     assert made.spec.model.url == url
 
 
@@ -50,9 +50,11 @@ async def test_a_model_may_go_to_a_bucket(corner: Corner, cluster: Cluster, url:
     ],
     ids=["user", "query", "no bucket", "annotations", "callback"],
 )
-async def test_a_url_that_nobody_could_use_is_refused(corner: Corner, cluster: Cluster, spec: dict[str, Any]) -> None:
+async def test_a_url_that_nobody_could_use_is_refused(
+    harness: OperatorHarness, cluster: Cluster, spec: dict[str, Any]
+) -> None:
     with pytest.raises(InvalidObjectError, match="must be an http"):
-        await cluster.create_trainingjob(manifest(corner, **spec))
+        await cluster.create_trainingjob(manifest(harness, **spec))
 
 
 @pytest.mark.parametrize(
@@ -66,37 +68,41 @@ async def test_a_url_that_nobody_could_use_is_refused(corner: Corner, cluster: C
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_a_spec_does_not_change(corner: Corner, cluster: Cluster, change: dict[str, Any]) -> None:
-    await cluster.create_trainingjob(manifest(corner, parameters={"epochs": 3}))
+async def test_a_spec_does_not_change(harness: OperatorHarness, cluster: Cluster, change: dict[str, Any]) -> None:
+    await cluster.create_trainingjob(manifest(harness, parameters={"epochs": 3}))
     with pytest.raises(KubectlError, match=r"spec\.\w+ can't be changed"):
-        corner.kubectl("patch", "trainingjob", "cats", "--type=merge", "--patch", json.dumps({"spec": change}))
+        harness.kubectl("patch", "trainingjob", "cats", "--type=merge", "--patch", json.dumps({"spec": change}))
 
 
-async def test_a_status_never_goes_to_another_trainingjob_of_the_name(corner: Corner, cluster: Cluster) -> None:
-    old = await cluster.create_trainingjob(manifest(corner))
-    corner.kubectl("delete", "trainingjob", "cats")
-    await cluster.create_trainingjob(manifest(corner))
+async def test_a_status_never_goes_to_another_trainingjob_of_the_name(
+    harness: OperatorHarness, cluster: Cluster
+) -> None:
+    old = await cluster.create_trainingjob(manifest(harness))
+    harness.kubectl("delete", "trainingjob", "cats")
+    await cluster.create_trainingjob(manifest(harness))
     with pytest.raises(NotFoundError, match="replaced by another"):
         await cluster.patch_status(old, {"phase": "Failed"})
     assert (await cluster.read_trainingjob(old.key)).status.phase == "Pending"
 
 
-async def test_what_the_trainer_reported_stays(corner: Corner, cluster: Cluster) -> None:
-    made = await cluster.create_trainingjob(manifest(corner))
+async def test_what_the_trainer_reported_stays(harness: OperatorHarness, cluster: Cluster) -> None:
+    made = await cluster.create_trainingjob(manifest(harness))
     await cluster.patch_status(made, {"progress": {"percent": 7}})
     assert (await cluster.patch_status(made, {"phase": "Running"})).status.progress is not None
 
 
-async def test_an_event_is_recorded_once(corner: Corner, cluster: Cluster) -> None:
-    made = await cluster.create_trainingjob(manifest(corner))
+async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Cluster) -> None:
+    made = await cluster.create_trainingjob(manifest(harness))
     for _ in range(2):
         await cluster.create_event(made, EventNote("Warning", "Unschedulable", "No node."), datetime.now(UTC))
-    events = corner.kubectl.list("events")
+    events = harness.kubectl.list("events")
     assert [item["message"] for item in events if item["involvedObject"]["name"] == "cats"] == ["No node."]
 
 
-async def test_all_pages_are_listed(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_pages_are_listed(
+    harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vott_operator.cluster.client.PAGE", 2)
     for number in range(5):
-        await cluster.create_trainingjob(manifest(corner, f"tj-{number}"))
-    assert len([item async for item in cluster.list_trainingjobs(corner.name)]) == 5
+        await cluster.create_trainingjob(manifest(harness, f"tj-{number}"))
+    assert len([item async for item in cluster.list_trainingjobs(harness.name)]) == 5

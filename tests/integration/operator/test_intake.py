@@ -10,7 +10,7 @@ import pytest
 
 from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
-from tests.support.corner import LOCAL, Corner
+from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
@@ -70,13 +70,13 @@ Build = Callable[..., Bench]
 
 
 @pytest.fixture
-async def build(corner: Corner, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
+async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
     monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
-            source, app = MemoryQueue(clock), App(Settings(namespace=corner.name, **settings))
+            source, app = MemoryQueue(clock), App(Settings(namespace=harness.name, **settings))
             return Bench(source, Intake(source, QueueSettings(**(queue or {})), cluster, callbacks, app), app, clock)
 
         yield make
@@ -88,12 +88,12 @@ def bench(build: Build) -> Bench:
 
 
 async def test_a_message_is_settled_only_after_the_trainingjob_exists(
-    corner: Corner, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: OperatorHarness, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there: list[int] = []
 
     async def complete(_: MemoryQueue, delivery: Delivery) -> bool:  # noqa: ARG001
-        there.append(len(corner.trainingjobs()) + len(corner.kubectl.list("secrets", "vott.dev/trainingjob")))
+        there.append(len(harness.trainingjobs()) + len(harness.kubectl.list("secrets", "vott.dev/trainingjob")))
         return True
 
     monkeypatch.setattr(MemoryQueue, "complete", complete)
@@ -104,7 +104,7 @@ async def test_a_message_is_settled_only_after_the_trainingjob_exists(
 
 @pytest.mark.parametrize("moment", ["before the TrainingJob", "before the Secret", "before settling"])
 async def test_a_kill_at_any_moment_neither_loses_nor_doubles(
-    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     async def killed(*_: object) -> None:
         raise KilledError
@@ -120,12 +120,12 @@ async def test_a_kill_at_any_moment_neither_loses_nor_doubles(
         await bench.take()
     assert len(bench.queue) == 1
     await bench.again()
-    secrets = corner.kubectl.list("secrets", "vott.dev/trainingjob")
-    assert (len(bench.queue), len(corner.trainingjobs()), len(secrets), bench.queue.rejected) == (0, 1, 1, [])
+    secrets = harness.kubectl.list("secrets", "vott.dev/trainingjob")
+    assert (len(bench.queue), len(harness.trainingjobs()), len(secrets), bench.queue.rejected) == (0, 1, 1, [])
 
 
 async def test_while_the_cluster_is_away_a_message_stays_in_hand(
-    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, failures = cluster.create_trainingjob, iter(range(20))
 
@@ -137,7 +137,7 @@ async def test_while_the_cluster_is_away_a_message_stays_in_hand(
     monkeypatch.setattr(cluster, "create_trainingjob", away)
     bench.queue.send(BODY)
     await bench.take()
-    assert (len(bench.queue), len(corner.trainingjobs()), bench.queue.attempts) == (0, 1, 1)
+    assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.attempts) == (0, 1, 1)
 
 
 async def test_a_lock_is_kept_while_a_message_waits(
@@ -165,7 +165,7 @@ async def test_a_lock_is_kept_while_a_message_waits(
 
 
 async def test_a_message_that_somebody_else_has_by_now_is_let_be(
-    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def away(_: dict[str, Any]) -> Any:
         raise ClusterError("the API did not answer")
@@ -178,11 +178,11 @@ async def test_a_message_that_somebody_else_has_by_now_is_let_be(
     monkeypatch.setattr(cluster, "create_trainingjob", away)
     bench.queue.send(BODY)
     await bench.take()  # ends, although the cluster stays away
-    assert (len(bench.queue), corner.trainingjobs()) == (1, [])
+    assert (len(bench.queue), harness.trainingjobs()) == (1, [])
 
 
 async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
-    corner: Corner, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def stumble(*_: object) -> None:
         raise ZeroDivisionError
@@ -195,7 +195,7 @@ async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
     assert [reason for _, reason, _ in bench.queue.rejected] == ["InternalError"]
     bench.queue.send(BODY)
     await bench.take()
-    assert len(corner.trainingjobs()) == 1
+    assert len(harness.trainingjobs()) == 1
 
 
 async def test_a_stop_lets_go_of_what_is_in_hand(
@@ -211,11 +211,11 @@ async def test_a_stop_lets_go_of_what_is_in_hand(
     assert len(await bench.queue.receive(1, 0)) == 1  # at once, not when the lock ends
 
 
-async def test_a_stop_finishes_what_can_be_finished(corner: Corner, bench: Bench) -> None:
+async def test_a_stop_finishes_what_can_be_finished(harness: OperatorHarness, bench: Bench) -> None:
     bench.queue.send(BODY)
     await bench.intake.take_batch()
     await bench.intake.stop(30)
-    assert (len(bench.queue), len(corner.trainingjobs())) == (0, 1)
+    assert (len(bench.queue), len(harness.trainingjobs())) == (0, 1)
 
 
 async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,13 +299,15 @@ async def test_a_queue_that_is_away_for_a_moment_costs_no_delivery(
     assert (len(bench.queue), bench.queue.attempts) == (0, 1)
 
 
-async def test_a_rejection_does_not_hold_up_the_queue(corner: Corner, build: Build, receiver: CallbackReceiver) -> None:
+async def test_a_rejection_does_not_hold_up_the_queue(
+    harness: OperatorHarness, build: Build, receiver: CallbackReceiver
+) -> None:
     bench = build(max_unfinished_jobs=1)
     bench.queue.send(json.dumps({"status": receiver.url}))
     await bench.take()
     bench.queue.send(BODY)
     await bench.take()
-    assert (len(bench.queue), len(corner.trainingjobs()), len(bench.queue.rejected)) == (0, 1, 1)
+    assert (len(bench.queue), len(harness.trainingjobs()), len(bench.queue.rejected)) == (0, 1, 1)
     assert [item["state"] for item in receiver.posts] == ["failed"]
 
 
@@ -340,35 +342,35 @@ async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.Mo
 
 
 async def test_an_id_that_comes_again_with_other_content_is_rejected(
-    corner: Corner, bench: Bench, receiver: CallbackReceiver
+    harness: OperatorHarness, bench: Bench, receiver: CallbackReceiver
 ) -> None:
     bench.queue.send(BODY, "one")
     await bench.take()
     bench.queue.send(BODY.replace("a.csv", "b.csv").replace("}", f', "status": "{receiver.url}"}}'), "one")
     await bench.take()
     ((_, reason, text),) = bench.queue.rejected
-    assert (reason, len(corner.trainingjobs())) == ("MessageIdReused", 1)
+    assert (reason, len(harness.trainingjobs())) == ("MessageIdReused", 1)
     assert "'one' but other content came before" in text
     assert receiver.posts == []  # the callback may be that of the training that goes on
 
 
-async def test_the_same_content_within_the_window_is_a_duplicate(corner: Corner, build: Build) -> None:
+async def test_the_same_content_within_the_window_is_a_duplicate(harness: OperatorHarness, build: Build) -> None:
     bench = build({"duplicate_window_seconds": 3600})
     for body in (BODY, BODY.replace(", ", ",\n"), BODY.replace("a.csv", "b.csv")):
         bench.queue.send(body)
     await bench.take()
-    assert (len(bench.queue), len(corner.trainingjobs()), bench.queue.rejected) == (0, 2, [])
-    assert "has the same content" in corner.kubectl("get", "events")
+    assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.rejected) == (0, 2, [])
+    assert "has the same content" in harness.kubectl("get", "events")
 
 
-async def test_the_same_content_without_a_window_is_another_training(corner: Corner, bench: Bench) -> None:
+async def test_the_same_content_without_a_window_is_another_training(harness: OperatorHarness, bench: Bench) -> None:
     for _ in range(2):
         bench.queue.send(BODY)
     await bench.take()
-    assert len(corner.trainingjobs()) == 2
+    assert len(harness.trainingjobs()) == 2
 
 
-async def test_vott_webs_message_gets_the_queues_places(corner: Corner, build: Build) -> None:
+async def test_vott_webs_message_gets_the_queues_places(harness: OperatorHarness, build: Build) -> None:
     bench = build(
         {
             "model": "https://store/models/{projectId}/{requestId}.tgz",
@@ -379,7 +381,7 @@ async def test_vott_webs_message_gets_the_queues_places(corner: Corner, build: B
     )
     bench.queue.send(json.dumps(WEB))
     await bench.take()
-    (made,) = corner.trainingjobs()
+    (made,) = harness.trainingjobs()
     assert made["spec"]["annotations"]["url"] == "https://host/a.csv"
     assert made["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"
     assert made["spec"]["callback"]["url"] == "https://web/api/p1"

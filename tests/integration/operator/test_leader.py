@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
@@ -22,12 +22,12 @@ Candidate = Callable[[float], Leadership]
 
 
 @pytest.fixture
-def candidate(corner: Corner, cluster: Cluster) -> Candidate:
-    return lambda seconds: Leadership(cluster, Key(corner.name, "vott-train"), seconds)
+def candidate(harness: OperatorHarness, cluster: Cluster) -> Candidate:
+    return lambda seconds: Leadership(cluster, Key(harness.name, "vott-train"), seconds)
 
 
-def lease(corner: Corner) -> dict[str, Any]:
-    found: dict[str, Any] = corner.kubectl.get("lease", "vott-train")["spec"]
+def lease(harness: OperatorHarness) -> dict[str, Any]:
+    found: dict[str, Any] = harness.kubectl.get("lease", "vott-train")["spec"]
     return found
 
 
@@ -40,40 +40,40 @@ async def ends(waiting: Awaitable[None]) -> bool:
     return True
 
 
-async def test_the_first_leads_and_the_second_waits(corner: Corner, candidate: Candidate) -> None:
+async def test_the_first_leads_and_the_second_waits(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     holding = asyncio.create_task(first.hold())
     waiting = asyncio.create_task(second.acquire())
     await asyncio.sleep(LONG_SECONDS + 1)
     assert (holding.done(), waiting.done()) == (False, False)
-    assert lease(corner)["holderIdentity"] == first.identity
+    assert lease(harness)["holderIdentity"] == first.identity
     for task in (holding, waiting):
         task.cancel()
 
 
-async def test_the_second_takes_over_from_a_dead_first(corner: Corner, candidate: Candidate) -> None:
+async def test_the_second_takes_over_from_a_dead_first(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(SECONDS), candidate(SECONDS)
     await first.acquire()
     assert await ends(second.acquire())
-    assert lease(corner)["holderIdentity"] == second.identity
-    assert lease(corner)["leaseTransitions"] == 1
+    assert lease(harness)["holderIdentity"] == second.identity
+    assert lease(harness)["leaseTransitions"] == 1
     assert await ends(first.hold())  # it comes back to life and sees that it leads no more
 
 
-async def test_a_released_lease_is_free_at_once(corner: Corner, candidate: Candidate) -> None:
+async def test_a_released_lease_is_free_at_once(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     await first.release()
-    assert lease(corner)["holderIdentity"] in (None, "")
+    assert lease(harness)["holderIdentity"] in (None, "")
     await asyncio.wait_for(second.acquire(), LONG_SECONDS / 2)
 
 
-async def test_only_the_holder_releases(corner: Corner, candidate: Candidate) -> None:
+async def test_only_the_holder_releases(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     await second.release()
-    assert lease(corner)["holderIdentity"] == first.identity
+    assert lease(harness)["holderIdentity"] == first.identity
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.callbacks import CallbackReceiver
-from tests.support.corner import Corner, condition
+from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.waiting import wait_until
 from vott_operator.cluster.client import PAGE
 
@@ -37,89 +37,91 @@ def last_post(receiver: CallbackReceiver) -> dict[str, Any]:
     return wait_until("a callback", lambda: receiver.posts[-1] if receiver.posts else None, seconds=60)
 
 
-def wait_job(corner: Corner, ended: str) -> None:
+def wait_job(harness: OperatorHarness, ended: str) -> None:
     """Wait until the Job controller has said of the only Job that it ended so."""
 
     def probe() -> bool:
-        return any(condition(job, ended) for job in corner.kubectl.list("jobs"))
+        return any(condition(job, ended) for job in harness.kubectl.list("jobs"))
 
-    wait_until(f"a Job that is {ended}", probe, seconds=60, dump=corner.picture)
+    wait_until(f"a Job that is {ended}", probe, seconds=60, dump=harness.picture)
 
 
 @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()], ids=["raw", "base64"])
-def test_a_message_becomes_a_trainingjob_a_secret_and_a_job_and_is_settled(corner: Corner, encode: Any) -> None:
-    corner.operator()
-    sent = corner.send(encode(json.dumps(message(model=f"https://store/models?{SECRET}", plugin="hello-world"))))
-    corner.wait_pod()
-    (trainingjob,) = corner.trainingjobs()
-    (job,) = corner.kubectl.list("jobs")
+def test_a_message_becomes_a_trainingjob_a_secret_and_a_job_and_is_settled(
+    harness: OperatorHarness, encode: Any
+) -> None:
+    harness.operator()
+    sent = harness.send(encode(json.dumps(message(model=f"https://store/models?{SECRET}", plugin="hello-world"))))
+    harness.wait_pod()
+    (trainingjob,) = harness.trainingjobs()
+    (job,) = harness.kubectl.list("jobs")
     name = trainingjob["metadata"]["name"]
     assert trainingjob["metadata"]["annotations"]["vott.dev/message-id"] == sent
     assert trainingjob["spec"]["plugin"] == "hello-world"
     assert "TOPSECRET" not in json.dumps(trainingjob) + json.dumps(job)
-    secret = corner.kubectl.get("secret", f"{name}-urls")
+    secret = harness.kubectl.get("secret", f"{name}-urls")
     assert "TOPSECRET" in base64.b64decode(secret["data"]["model"]).decode()
     assert {job["metadata"]["name"], job["metadata"]["ownerReferences"][0]["name"]} == {name}
-    wait_until("an empty queue", lambda: corner.waiting_messages() == 0)
-    assert "TOPSECRET" not in corner.log.read_text()
+    wait_until("an empty queue", lambda: harness.waiting_messages() == 0)
+    assert "TOPSECRET" not in harness.log.read_text()
 
 
 def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
-    corner: Corner, receiver: CallbackReceiver
+    harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
-    corner.operator()
-    corner.send(message(status=receiver.url))
-    pod = corner.wait_pod()
-    corner.run_pod(pod)
-    name = corner.wait_phase("Running")["metadata"]["name"]
-    assert corner.report(pod, name, {"progress": PROGRESS}).ok
-    table = corner.kubectl("get", "trainingjobs").splitlines()
+    harness.operator()
+    harness.send(message(status=receiver.url))
+    pod = harness.wait_pod()
+    harness.run_pod(pod)
+    name = harness.wait_phase("Running")["metadata"]["name"]
+    assert harness.report(pod, name, {"progress": PROGRESS}).ok
+    table = harness.kubectl("get", "trainingjobs").splitlines()
     assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
     assert table[1].split()[:6] == [name, "Running", "50", "1", "0.25", "detection"]
-    assert corner.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": MODEL}).ok
-    corner.end_pod(pod, 0)
-    complete = corner.wait_phase("Complete")
+    assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": MODEL}).ok
+    harness.end_pod(pod, 0)
+    complete = harness.wait_phase("Complete")
     said = last_post(receiver)
     assert (said["state"], said["progress"], said["job"], said["epoch_current"]) == ("succeeded", 1.0, name, 1)
-    corner.wait_condition("CallbackDelivered")
+    harness.wait_condition("CallbackDelivered")
     assert MODEL["url"] in (condition(complete, "Complete") or {})["message"]
-    assert "TrainingSucceeded" in corner.kubectl("describe", "trainingjob", name)
+    assert "TrainingSucceeded" in harness.kubectl("describe", "trainingjob", name)
     assert len(receiver.posts) == 1
-    assert "Retrying" not in corner.kubectl("get", "events")
+    assert "Retrying" not in harness.kubectl("get", "events")
 
 
-def test_complete_waits_for_the_models_report(corner: Corner) -> None:
-    corner.operator()
-    corner.send(message())
-    pod = corner.wait_pod()
-    corner.end_pod(pod, 0)
-    wait_job(corner, "Complete")
-    name = corner.trainingjobs()[0]["metadata"]["name"]
-    assert corner.trainingjobs()[0]["status"]["phase"] == "Pending"
-    assert corner.report(pod, name, {"model": MODEL}).ok
-    corner.wait_phase("Complete")
+def test_complete_waits_for_the_models_report(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send(message())
+    pod = harness.wait_pod()
+    harness.end_pod(pod, 0)
+    wait_job(harness, "Complete")
+    name = harness.trainingjobs()[0]["metadata"]["name"]
+    assert harness.trainingjobs()[0]["status"]["phase"] == "Pending"
+    assert harness.report(pod, name, {"model": MODEL}).ok
+    harness.wait_phase("Complete")
 
 
 def test_a_permanent_failure_is_told_in_the_trainers_words_and_not_tried_again(
-    corner: Corner, receiver: CallbackReceiver
+    harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
-    corner.operator()
-    corner.send(message(status=receiver.url))
-    corner.end_pod(corner.wait_pod(), 65, json.dumps(BAD_LINE))
-    failed = condition(corner.wait_phase("Failed"), "Failed") or {}
+    harness.operator()
+    harness.send(message(status=receiver.url))
+    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_LINE))
+    failed = condition(harness.wait_phase("Failed"), "Failed") or {}
     assert (failed["reason"], failed["message"]) == (BAD_LINE["reason"], BAD_LINE["message"])
     assert (last_post(receiver)["state"], last_post(receiver)["message"]) == ("failed", BAD_LINE["message"])
-    assert len(corner.pods()) == 1
+    assert len(harness.pods()) == 1
 
 
-def test_a_fault_is_tried_again_and_said(corner: Corner) -> None:
-    corner.operator()
-    corner.send(message())
-    corner.end_pod(corner.wait_pod(), 1)
-    waiting = wait_until("the retry", lambda: condition(corner.trainingjobs()[0], "Running"), dump=corner.picture)
+def test_a_fault_is_tried_again_and_said(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send(message())
+    harness.end_pod(harness.wait_pod(), 1)
+    waiting = wait_until("the retry", lambda: condition(harness.trainingjobs()[0], "Running"), dump=harness.picture)
     assert (waiting["reason"], waiting["status"]) == ("Retrying", "False")
-    corner.run_pod(corner.wait_pod(2))
-    assert corner.wait_phase("Running")["status"]["restarts"] == 1
+    harness.run_pod(harness.wait_pod(2))
+    assert harness.wait_phase("Running")["status"]["restarts"] == 1
 
 
 @pytest.mark.parametrize(
@@ -131,153 +133,162 @@ def test_a_fault_is_tried_again_and_said(corner: Corner) -> None:
         (json.dumps(message(plugin="rm")), "PluginNotAllowed", "choose one of detection, classification, hello-world"),
     ],
 )
-def test_a_bad_message_is_put_aside_with_its_reason(corner: Corner, body: str, reason: str, sentence: str) -> None:
-    corner.operator()
-    sent = corner.send(body)
-    (poison,) = wait_until("a poison message", corner.poison, dump=corner.picture)
-    assert (poison["reason"], poison["messageId"], poison["body"], poison["queue"]) == (reason, sent, body, corner.name)
+def test_a_bad_message_is_put_aside_with_its_reason(
+    harness: OperatorHarness, body: str, reason: str, sentence: str
+) -> None:
+    harness.operator()
+    sent = harness.send(body)
+    (poison,) = wait_until("a poison message", harness.poison, dump=harness.picture)
+    assert (poison["reason"], poison["messageId"], poison["body"], poison["queue"]) == (
+        reason,
+        sent,
+        body,
+        harness.name,
+    )
     assert sentence in poison["message"]
-    wait_until("an empty queue", lambda: corner.waiting_messages() == 0)
-    assert corner.trainingjobs() == []
+    wait_until("an empty queue", lambda: harness.waiting_messages() == 0)
+    assert harness.trainingjobs() == []
 
 
-def test_a_rejected_message_tells_its_callback(corner: Corner, receiver: CallbackReceiver) -> None:
-    corner.operator()
-    corner.send({"status": receiver.url})
+def test_a_rejected_message_tells_its_callback(harness: OperatorHarness, receiver: CallbackReceiver) -> None:
+    harness.operator()
+    harness.send({"status": receiver.url})
     said = last_post(receiver)
     assert said["state"] == "failed"
     assert 'Field "model" is missing' in said["message"]
 
 
-def test_the_last_word_survives_a_restart_of_the_operator(corner: Corner) -> None:
-    operator = corner.operator()
+def test_the_last_word_survives_a_restart_of_the_operator(harness: OperatorHarness) -> None:
+    operator = harness.operator()
     with BusyReceiver("127.0.0.1") as receiver:
-        corner.send(message(status=receiver.url))
-        corner.end_pod(corner.wait_pod(), 64, json.dumps(BAD_LINE))
-        undelivered = corner.wait_condition("CallbackDelivered", "False")
+        harness.send(message(status=receiver.url))
+        harness.end_pod(harness.wait_pod(), 64, json.dumps(BAD_LINE))
+        undelivered = harness.wait_condition("CallbackDelivered", "False")
         assert undelivered["reason"] == "Retrying"
         assert "answered 503" in undelivered["message"]
         operator.send_signal(signal.SIGKILL)
         operator.wait()
         receiver.busy = False
-        corner.operator()
+        harness.operator()
         assert last_post(receiver)["state"] == "failed"
-        assert corner.wait_condition("CallbackDelivered")["reason"] == "Delivered"
+        assert harness.wait_condition("CallbackDelivered")["reason"] == "Delivered"
 
 
-def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(corner: Corner) -> None:
-    operator = corner.operator()
-    corner.send(message())
-    pod = corner.wait_pod()
+def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(harness: OperatorHarness) -> None:
+    operator = harness.operator()
+    harness.send(message())
+    pod = harness.wait_pod()
     operator.kill()
     operator.wait()
-    corner.end_pod(pod, 65, json.dumps(BAD_LINE))
-    wait_job(corner, "Failed")
-    corner.operator()
-    assert (condition(corner.wait_phase("Failed"), "Failed") or {})["message"] == BAD_LINE["message"]
+    harness.end_pod(pod, 65, json.dumps(BAD_LINE))
+    wait_job(harness, "Failed")
+    harness.operator()
+    assert (condition(harness.wait_phase("Failed"), "Failed") or {})["message"] == BAD_LINE["message"]
 
 
-def test_a_restart_of_the_operator_leaves_a_running_training_alone(corner: Corner) -> None:
-    operator = corner.operator()
-    corner.send(message())
-    corner.run_pod(corner.wait_pod())
-    before = corner.wait_phase("Running")
+def test_a_restart_of_the_operator_leaves_a_running_training_alone(harness: OperatorHarness) -> None:
+    operator = harness.operator()
+    harness.send(message())
+    harness.run_pod(harness.wait_pod())
+    before = harness.wait_phase("Running")
     operator.kill()
     operator.wait()
-    corner.operator()
-    corner.create_trainingjob("later")
-    wait_until("the later one's Job", lambda: len(corner.kubectl.list("jobs")) == 2, dump=corner.picture)
-    after = corner.kubectl.get("trainingjob", before["metadata"]["name"])
+    harness.operator()
+    harness.create_trainingjob("later")
+    wait_until("the later one's Job", lambda: len(harness.kubectl.list("jobs")) == 2, dump=harness.picture)
+    after = harness.kubectl.get("trainingjob", before["metadata"]["name"])
     assert after["status"] == before["status"]
-    assert "Retrying" not in corner.kubectl("get", "events")
+    assert "Retrying" not in harness.kubectl("get", "events")
 
 
-def test_a_job_of_somebody_else_is_said(corner: Corner) -> None:
-    corner.operator()
+def test_a_job_of_somebody_else_is_said(harness: OperatorHarness) -> None:
+    harness.operator()
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}
     spec = {"suspend": True, "template": template}
-    corner.kubectl.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "mine"}, "spec": spec})
-    corner.create_trainingjob("mine")
-    assert corner.wait_phase("Failed")["status"]["reason"] == "JobNameTaken"
+    harness.kubectl.apply({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "mine"}, "spec": spec})
+    harness.create_trainingjob("mine")
+    assert harness.wait_phase("Failed")["status"]["reason"] == "JobNameTaken"
 
 
-def test_a_missing_secret_is_said(corner: Corner) -> None:
-    corner.operator()
-    corner.create_trainingjob("mine", urlSecretRef={"name": "forgotten"})
-    said = corner.wait_condition("Running", "False", seconds=60)
+def test_a_missing_secret_is_said(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.create_trainingjob("mine", urlSecretRef={"name": "forgotten"})
+    said = harness.wait_condition("Running", "False", seconds=60)
     assert said["reason"] == "ContainerConfigError"
     assert "Secret forgotten" in said["message"]
 
 
-def test_no_message_stops_the_others(corner: Corner) -> None:
-    corner.operator()
-    corner.send({"status": "https://a..b/"})
-    corner.send(message(parameters=json.loads('{"a":' * 500 + "1" + "}" * 500)))
-    wait_until("both put aside", lambda: len(corner.poison()) == 2, dump=corner.picture)
-    corner.send(message(annotations="https://host/@scope/a@1.0.csv"))
-    corner.wait_pod()
+def test_no_message_stops_the_others(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send({"status": "https://a..b/"})
+    harness.send(message(parameters=json.loads('{"a":' * 500 + "1" + "}" * 500)))
+    wait_until("both put aside", lambda: len(harness.poison()) == 2, dump=harness.picture)
+    harness.send(message(annotations="https://host/@scope/a@1.0.csv"))
+    harness.wait_pod()
 
 
-@pytest.mark.parametrize("corner", [{"maxUnfinishedJobs": 1}], indirect=True)
-def test_the_queue_is_the_buffer_while_enough_is_unfinished(corner: Corner) -> None:
-    corner.operator()
+@pytest.mark.parametrize("harness", [{"maxUnfinishedJobs": 1}], indirect=True)
+def test_the_queue_is_the_buffer_while_enough_is_unfinished(harness: OperatorHarness) -> None:
+    harness.operator()
     for _ in range(3):
-        corner.send(message())
-    pod = corner.wait_pod()
-    wait_until("the first message settled", lambda: corner.waiting_messages() < 3, dump=corner.picture)
-    assert (len(corner.trainingjobs()), corner.waiting_messages()) == (1, 2)
-    corner.end_pod(pod, 64)
-    wait_until("the next one", lambda: len(corner.trainingjobs()) == 2, dump=corner.picture)
+        harness.send(message())
+    pod = harness.wait_pod()
+    wait_until("the first message settled", lambda: harness.waiting_messages() < 3, dump=harness.picture)
+    assert (len(harness.trainingjobs()), harness.waiting_messages()) == (1, 2)
+    harness.end_pod(pod, 64)
+    wait_until("the next one", lambda: len(harness.trainingjobs()) == 2, dump=harness.picture)
 
 
-def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(corner: Corner) -> None:
-    corner.operator()
-    corner.create_trainingjob("mine")
-    corner.wait_pod()
-    corner.kubectl("delete", "trainingjob", "mine")
-    wait_until("no Job", lambda: not corner.kubectl.list("jobs"), dump=corner.picture)
+def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.create_trainingjob("mine")
+    harness.wait_pod()
+    harness.kubectl("delete", "trainingjob", "mine")
+    wait_until("no Job", lambda: not harness.kubectl.list("jobs"), dump=harness.picture)
 
 
-def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(corner: Corner) -> None:
+def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: OperatorHarness) -> None:
     names = [f"t-{number}" for number in range(PAGE + 10)]
-    corner.create_trainingjob(*names, suspend=True)
-    corner.operator()
-    wait_until("a Job of each", lambda: len(corner.kubectl.list("jobs")) == len(names), seconds=60, dump=corner.picture)
+    harness.create_trainingjob(*names, suspend=True)
+    harness.operator()
+    wait_until(
+        "a Job of each", lambda: len(harness.kubectl.list("jobs")) == len(names), seconds=60, dump=harness.picture
+    )
 
 
-def test_suspend_stops_it_and_resume_starts_it_again(corner: Corner) -> None:
-    corner.operator()
-    corner.send(message())
-    corner.wait_pod()
-    name = corner.trainingjobs()[0]["metadata"]["name"]
-    corner.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')
-    corner.wait_phase("Suspended")
-    wait_until("no pod", lambda: not corner.pods(), seconds=60, dump=corner.picture)
-    corner.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": false}}')
-    corner.run_pod(corner.wait_pod())
-    assert (condition(corner.wait_phase("Running"), "Suspended") or {})["status"] == "False"
+def test_suspend_stops_it_and_resume_starts_it_again(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send(message())
+    harness.wait_pod()
+    name = harness.trainingjobs()[0]["metadata"]["name"]
+    harness.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')
+    harness.wait_phase("Suspended")
+    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.picture)
+    harness.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": false}}')
+    harness.run_pod(harness.wait_pod())
+    assert (condition(harness.wait_phase("Running"), "Suspended") or {})["status"] == "False"
 
 
-def test_an_api_server_that_is_away_loses_and_poisons_nothing(corner: Corner) -> None:
-    corner.operator()
-    corner.control_plane.kill("kube-apiserver")
+def test_an_api_server_that_is_away_loses_and_poisons_nothing(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.control_plane.kill("kube-apiserver")
     try:
-        corner.send(message())
-        wait_until("an attempt", lambda: "did not answer" in corner.log.read_text(), dump=corner.log.read_text)
+        harness.send(message())
+        wait_until("an attempt", lambda: "did not answer" in harness.log.read_text(), dump=harness.log.read_text)
     finally:  # the other tests need it, however this one ends
-        corner.control_plane.restart("kube-apiserver")
-    corner.wait_pod()
-    assert len(corner.trainingjobs()) == 1
-    assert corner.poison() == []
+        harness.control_plane.restart("kube-apiserver")
+    harness.wait_pod()
+    assert len(harness.trainingjobs()) == 1
+    assert harness.poison() == []
 
 
-def test_an_operator_that_is_stopped_ends_well(corner: Corner) -> None:
-    operator = corner.operator()
+def test_an_operator_that_is_stopped_ends_well(harness: OperatorHarness) -> None:
+    operator = harness.operator()
     operator.terminate()
     assert operator.wait(60) == 0
 
 
-def test_wrong_settings_end_the_operator_with_a_sentence(corner: Corner) -> None:
+def test_wrong_settings_end_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
     with pytest.raises(AssertionError, match="AZURE_STORAGE_CONNECTION_STRING is not a connection string"):
-        corner.operator(AZURE_STORAGE_CONNECTION_STRING="nonsense")
-    assert "Traceback" not in corner.log.read_text()
+        harness.operator(AZURE_STORAGE_CONNECTION_STRING="nonsense")
+    assert "Traceback" not in harness.log.read_text()

@@ -18,9 +18,9 @@ from demo.storage import Storage
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.ports import free_ports
-from tests.support.corner import LOCAL, Corner, Object, condition
 from tests.support.etcd import history
 from tests.support.markers import Markers
+from tests.support.operator_harness import LOCAL, Object, OperatorHarness, condition
 from tests.support.operator_process import OperatorProcess
 from tests.support.pod_process import Ended, run_pod
 from tests.support.waiting import wait_until
@@ -62,7 +62,7 @@ QUICK = {"stepSeconds": 0}
 class Scene:
     """Where messages come from and lead to. Each message's callback is a path of the server, `/NAME`."""
 
-    corner: Corner
+    harness: OperatorHarness
     server: HttpServer
     storage: Storage
     nobody: str
@@ -196,43 +196,43 @@ class Aftermath:
 def aftermath(
     control_plane: ControlPlane, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Aftermath]:
-    with HttpServer() as server, Corner(control_plane, azurite, "markers", SETTINGS) as corner:
+    with HttpServer() as server, OperatorHarness(control_plane, azurite, "markers", SETTINGS) as harness:
         (closed,) = free_ports(1)
-        scene = Scene(corner, server, Storage(azurite.connection_string), f"http://127.0.0.1:{closed}")
-        corner.kubectl.apply(
+        scene = Scene(harness, server, Storage(azurite.connection_string), f"http://127.0.0.1:{closed}")
+        harness.kubectl.apply(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": PLUGINS}
         )
         messages = _messages(scene)
-        operator = corner.operator()
-        sent = {name: corner.send(message) for name, (message, _) in messages.items()}
-        ended = _run_pods(corner, tmp_path_factory.mktemp("pods"), len(messages))
+        operator = harness.operator()
+        sent = {name: harness.send(message) for name, (message, _) in messages.items()}
+        ended = _run_pods(harness, tmp_path_factory.mktemp("pods"), len(messages))
         etcd = control_plane._parts.etcd().address
-        said = _outcomes(corner, sent)
+        said = _outcomes(harness, sent)
         meant = {name: reason for name, (_, reason) in messages.items()}
         yield Aftermath(scene.markers, _written(scene, ended, operator, etcd), _secrets(etcd), said, meant)
 
 
-def _run_pods(corner: Corner, folder: Path, messages: int) -> list[Ended]:
+def _run_pods(harness: OperatorHarness, folder: Path, messages: int) -> list[Ended]:
     """Run all pods as they come, until each message has a TrainingJob that ended or is rejected."""
     known: dict[str, Any] = {}
     with ThreadPoolExecutor(3) as pool:
 
         def probe() -> bool:
-            for pod in corner.pods():
+            for pod in harness.pods():
                 if (name := pod["metadata"]["name"]) not in known:
                     (place := folder / name).mkdir()
-                    known[name] = pool.submit(run_pod, corner, name, place)
-            phases = [job["status"].get("phase") for job in corner.trainingjobs() if "status" in job]
-            return sum(phase in ("Complete", "Failed") for phase in phases) + len(corner.poison()) >= messages
+                    known[name] = pool.submit(run_pod, harness, name, place)
+            phases = [job["status"].get("phase") for job in harness.trainingjobs() if "status" in job]
+            return sum(phase in ("Complete", "Failed") for phase in phases) + len(harness.poison()) >= messages
 
-        wait_until("the end of all messages", probe, seconds=600, dump=corner.picture)
+        wait_until("the end of all messages", probe, seconds=600, dump=harness.picture)
         return [run.result() for run in known.values()]
 
 
-def _outcomes(corner: Corner, sent: dict[str, str]) -> dict[str, str]:
+def _outcomes(harness: OperatorHarness, sent: dict[str, str]) -> dict[str, str]:
     """Why each message failed; those whose callback is still being tried count as well."""
-    reasons = {item["messageId"]: item["reason"] for item in corner.poison()}
-    for job in corner.trainingjobs():
+    reasons = {item["messageId"]: item["reason"] for item in harness.poison()}
+    for job in harness.trainingjobs():
         failed = condition(job, "Failed")
         reasons[job["metadata"]["annotations"]["vott.dev/message-id"]] = failed["reason"] if failed else ""
     return {name: reasons[message] for name, message in sent.items()}
@@ -242,12 +242,12 @@ def _outcomes(corner: Corner, sent: dict[str, str]) -> dict[str, str]:
 
 
 def _written(scene: Scene, ended: list[Ended], operator: OperatorProcess, etcd: str) -> dict[str, list[bytes]]:
-    corner, server = scene.corner, scene.server
-    poison = [{key: value for key, value in item.items() if key != "body"} for item in corner.poison()]
+    harness, server = scene.harness, scene.server
+    poison = [{key: value for key, value in item.items() if key != "body"} for item in harness.poison()]
     model = scene.storage.download("markers", "model.tgz")
     return {
         "etcd outside of Secrets": [f"{key}\n".encode() + value for key, value in history(etcd) if not _is_secret(key)],
-        "the operator's log": [corner.log.read_bytes()],
+        "the operator's log": [harness.log.read_bytes()],
         "the trainers' output": [end.output for end in ended],
         "termination messages": [end.message for end in ended],
         "callbacks": [request.body for request in server.requests if request.method == "POST"],

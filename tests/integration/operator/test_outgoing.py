@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from demo.callbacks import CallbackReceiver
-from tests.support.corner import LOCAL, Corner, condition
+from tests.support.operator_harness import LOCAL, OperatorHarness, condition
 from tests.support.waiting import wait_until
 from vott_operator.app import WORKERS
 
@@ -31,34 +31,36 @@ def message(**fields: Any) -> dict[str, Any]:
     ids=["annotations", "model", "weights", "images"],
 )
 def test_a_message_with_a_refused_address_fails_without_a_pod_and_its_callback_hears_why(
-    corner: Corner, receiver: CallbackReceiver, fields: dict[str, Any]
+    harness: OperatorHarness, receiver: CallbackReceiver, fields: dict[str, Any]
 ) -> None:
-    corner.operator()
-    corner.send(message(status=receiver.url, **fields))
-    failed = corner.wait_phase("Failed")
+    harness.operator()
+    harness.send(message(status=receiver.url, **fields))
+    failed = harness.wait_phase("Failed")
     said = condition(failed, "Failed") or {}
     assert said["reason"] == "AddressRefused"
     assert "169.254.169.254 is refused: that address is link-local" in said["message"]
-    corner.wait_condition("CallbackDelivered")
+    harness.wait_condition("CallbackDelivered")
     ((state, text),) = [(post["state"], post["message"]) for post in receiver.posts]
     assert (state, text) == ("failed", said["message"])
-    assert (corner.kubectl.list("jobs"), corner.pods()) == ([], [])
-    assert "AddressRefused" in corner.kubectl("get", "events")
-    assert "TOPSECRET" not in json.dumps(failed) + corner.log.read_text() + corner.kubectl("get", "events")
+    assert (harness.kubectl.list("jobs"), harness.pods()) == ([], [])
+    assert "AddressRefused" in harness.kubectl("get", "events")
+    assert "TOPSECRET" not in json.dumps(failed) + harness.log.read_text() + harness.kubectl("get", "events")
 
 
-@pytest.mark.parametrize("corner", [{"callbacks": {"timeoutSeconds": 3600}}], ids=["patient"], indirect=True)
-def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(corner: Corner, receiver: CallbackReceiver) -> None:
-    corner.operator()
-    corner.send(message(status=receiver.url))
-    pod = corner.wait_pod()
-    corner.run_pod(pod)
+@pytest.mark.parametrize("harness", [{"callbacks": {"timeoutSeconds": 3600}}], ids=["patient"], indirect=True)
+def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(
+    harness: OperatorHarness, receiver: CallbackReceiver
+) -> None:
+    harness.operator()
+    harness.send(message(status=receiver.url))
+    pod = harness.wait_pod()
+    harness.run_pod(pod)
     with socket.create_server(("127.0.0.1", 0), backlog=REJECTED) as silent:
         for _ in range(REJECTED):
-            corner.send({"status": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
-        wait_until("all rejections", lambda: corner.log.read_text().count(" rejected: ") == REJECTED)
-        corner.end_pod(pod, 64, json.dumps(BAD_LINE))
-        corner.wait_condition("CallbackDelivered")
+            harness.send({"status": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
+        wait_until("all rejections", lambda: harness.log.read_text().count(" rejected: ") == REJECTED)
+        harness.end_pod(pod, 64, json.dumps(BAD_LINE))
+        harness.wait_condition("CallbackDelivered")
     assert [post["state"] for post in receiver.posts] == ["failed"]
 
 
@@ -70,33 +72,35 @@ def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(corner: Corner
         ("http://example.org/?token=TOPSECRET", "http://example.org is refused: only https is allowed here"),
     ],
 )
-@pytest.mark.parametrize("corner", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
+@pytest.mark.parametrize("harness", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
 def test_a_refused_callback_stops_no_training_and_the_condition_names_address_and_rule(
-    corner: Corner, status: str, says: str
+    harness: OperatorHarness, status: str, says: str
 ) -> None:
-    corner.operator()
-    corner.send(message(status=status))
-    corner.end_pod(corner.wait_pod(), 65, json.dumps(BAD_LINE))
-    refused = corner.wait_condition("CallbackDelivered", "False")
+    harness.operator()
+    harness.send(message(status=status))
+    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_LINE))
+    refused = harness.wait_condition("CallbackDelivered", "False")
     assert refused["reason"] == "Refused"
     assert says in refused["message"]
     assert refused["message"].endswith("It will not be tried again.")
-    assert condition(corner.wait_phase("Failed"), "Failed") == condition(corner.trainingjobs()[0], "Failed")
-    assert "CallbackGivenUp" in corner.kubectl("get", "events")
-    assert "TOPSECRET" not in json.dumps(corner.trainingjobs()) + corner.log.read_text()
+    assert condition(harness.wait_phase("Failed"), "Failed") == condition(harness.trainingjobs()[0], "Failed")
+    assert "CallbackGivenUp" in harness.kubectl("get", "events")
+    assert "TOPSECRET" not in json.dumps(harness.trainingjobs()) + harness.log.read_text()
 
 
-@pytest.mark.parametrize("corner", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
-def test_a_rejected_message_does_not_make_the_operator_ask_inside(corner: Corner, receiver: CallbackReceiver) -> None:
-    corner.operator()
-    corner.send({"status": receiver.url})
-    wait_until("the message put aside", corner.poison, dump=corner.picture)
+@pytest.mark.parametrize("harness", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
+def test_a_rejected_message_does_not_make_the_operator_ask_inside(
+    harness: OperatorHarness, receiver: CallbackReceiver
+) -> None:
+    harness.operator()
+    harness.send({"status": receiver.url})
+    wait_until("the message put aside", harness.poison, dump=harness.picture)
     assert receiver.posts == []
-    assert "callback not delivered" in corner.log.read_text()
+    assert "callback not delivered" in harness.log.read_text()
 
 
 @pytest.mark.parametrize(
-    "corner",
+    "harness",
     [
         {
             "outgoing": LOCAL | {"hosts": ["minio.store"]},
@@ -105,26 +109,26 @@ def test_a_rejected_message_does_not_make_the_operator_ask_inside(corner: Corner
     ],
     indirect=True,
 )
-def test_the_pods_are_told_the_same_rules_and_the_log_names_them(corner: Corner) -> None:
-    corner.operator()
-    corner.send(
+def test_the_pods_are_told_the_same_rules_and_the_log_names_them(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send(
         message(model="http://10.0.0.9:10000/account/own")
     )  # as the trainer alone can tell, the administrator's own
-    corner.wait_pod()
-    (pod,) = corner.pods()
+    harness.wait_pod()
+    (pod,) = harness.pods()
     told = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
     assert told["VOTT_ALLOW_HTTP"] == "true"
     assert told["VOTT_PUBLIC_ADDRESSES"] == "true"
     assert told["VOTT_ALLOWED_HOSTS"] == "minio.store"
     assert told["VOTT_ALLOWED_NETWORKS"] == "127.0.0.0/8"
-    assert "http and https, to public addresses, minio.store, 127.0.0.0/8" in corner.log.read_text()
+    assert "http and https, to public addresses, minio.store, 127.0.0.0/8" in harness.log.read_text()
 
 
-def test_wrong_rules_end_the_operator_with_a_sentence(corner: Corner) -> None:
-    corner.install({"outgoing": {"hosts": ["http://minio.store:9000"]}})
+def test_wrong_rules_end_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
+    harness.install({"outgoing": {"hosts": ["http://minio.store:9000"]}})
     with pytest.raises(AssertionError, match=r"outgoing\.hosts\[0\] 'http://minio\.store:9000' is no host: write"):
-        corner.operator()
-    assert "Traceback" not in corner.log.read_text()
+        harness.operator()
+    assert "Traceback" not in harness.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -136,6 +140,8 @@ def test_wrong_rules_end_the_operator_with_a_sentence(corner: Corner) -> None:
         ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: has to be a list"),
     ],
 )
-def test_values_that_are_no_such_are_refused_by_the_chart(corner: Corner, values: dict[str, Any], says: str) -> None:
+def test_values_that_are_no_such_are_refused_by_the_chart(
+    harness: OperatorHarness, values: dict[str, Any], says: str
+) -> None:
     with pytest.raises(AssertionError, match=says):
-        corner.install(values)
+        harness.install(values)

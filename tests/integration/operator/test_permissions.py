@@ -9,7 +9,7 @@ import pytest
 
 from demo.kubectl import Kubectl
 from tests.support.api import API, pod_token, token
-from tests.support.corner import RELEASE, ROOT, Corner
+from tests.support.operator_harness import RELEASE, ROOT, OperatorHarness
 from tests.support.waiting import wait_until
 
 PAGE = ROOT / "docs" / "security.md"
@@ -20,7 +20,7 @@ TEAM_QUEUE = {"name": "of-the-team", "targetNamespace": TEAM}
 Permissions = dict[str, set[str]]
 NOTHING: Permissions = {}
 SELF_REVIEWS = ("selfsubject", "[/")
-with_a_team = pytest.mark.parametrize("corner", [{"queues": [TEAM_QUEUE]}], indirect=True, ids=["a team"])
+with_a_team = pytest.mark.parametrize("harness", [{"queues": [TEAM_QUEUE]}], indirect=True, ids=["a team"])
 
 
 def documented(account: str, *places: str) -> Permissions:
@@ -33,7 +33,7 @@ def documented(account: str, *places: str) -> Permissions:
     }
 
 
-def allowed_in(corner: Corner) -> dict[tuple[str, str], Permissions]:
+def allowed_in(harness: OperatorHarness) -> dict[tuple[str, str], Permissions]:
     """The same for the accounts of a release with a team, as NAMESPACE:NAME, and all namespaces where there is something."""
     own, trainings = documented(RELEASE, RELEASES, TRAININGS), documented(RELEASE, TRAININGS)
     trainer = documented(TRAINER, ITS_OWN)
@@ -41,17 +41,17 @@ def allowed_in(corner: Corner) -> dict[tuple[str, str], Permissions]:
     assert trainings
     assert trainer
     return {
-        (f"{corner.name}:{RELEASE}", corner.name): own,
-        (f"{corner.name}:{RELEASE}", TEAM): trainings,
-        (f"{corner.name}:{TRAINER}", corner.name): trainer,
+        (f"{harness.name}:{RELEASE}", harness.name): own,
+        (f"{harness.name}:{RELEASE}", TEAM): trainings,
+        (f"{harness.name}:{TRAINER}", harness.name): trainer,
         (f"{TEAM}:{TRAINER}", TEAM): trainer,
     }
 
 
-def permissions(corner: Corner, account: str, namespace: str) -> Permissions:
+def permissions(harness: OperatorHarness, account: str, namespace: str) -> Permissions:
     """What an account may do in a namespace: resource, with the object's name where it is held to one, and verbs."""
     who = f"--as=system:serviceaccount:{account}"
-    table = corner.kubectl("auth", "can-i", "--list", who, "--no-headers", f"--namespace={namespace}")
+    table = harness.kubectl("auth", "can-i", "--list", who, "--no-headers", f"--namespace={namespace}")
     rows = re.findall(r"^(\S+)\s+\[.*?\]\s+\[(.*?)\]\s+\[(.*?)\]", table, re.MULTILINE)
     return {
         f"{resource} {name}".strip(): set(verbs.split())
@@ -61,26 +61,26 @@ def permissions(corner: Corner, account: str, namespace: str) -> Permissions:
 
 
 @with_a_team
-def test_the_service_accounts_may_do_what_the_page_says_and_nothing_else(corner: Corner) -> None:
-    accounts = [f"{space}:{name}" for space, name in product((corner.name, TEAM), (RELEASE, TRAINER, "default"))]
-    allowed = allowed_in(corner)
-    for account, where in product(accounts, (corner.name, TEAM, "default", "kube-system")):
-        assert permissions(corner, account, where) == allowed.get((account, where), NOTHING), (account, where)
+def test_the_service_accounts_may_do_what_the_page_says_and_nothing_else(harness: OperatorHarness) -> None:
+    accounts = [f"{space}:{name}" for space, name in product((harness.name, TEAM), (RELEASE, TRAINER, "default"))]
+    allowed = allowed_in(harness)
+    for account, where in product(accounts, (harness.name, TEAM, "default", "kube-system")):
+        assert permissions(harness, account, where) == allowed.get((account, where), NOTHING), (account, where)
 
 
 @with_a_team
-def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(corner: Corner) -> None:
-    namespaces = (corner.name, TEAM, "default", "kube-system", "kube-public", "kube-node-lease")
-    allowed = allowed_in(corner)
+def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(harness: OperatorHarness) -> None:
+    namespaces = (harness.name, TEAM, "default", "kube-system", "kube-public", "kube-node-lease")
+    allowed = allowed_in(harness)
     for account in dict.fromkeys(account for account, _ in allowed):
         expected = {where: allowed.get((account, where), NOTHING) for where in namespaces} | {"": NOTHING}
-        assert API(corner, token(corner, account)).possible(namespaces) == expected, account
+        assert API(harness, token(harness, account)).possible(namespaces) == expected, account
 
 
 @with_a_team
-def test_no_account_may_act_as_another_or_look_into_the_api_server(corner: Corner) -> None:
-    for account in dict.fromkeys(account for account, _ in allowed_in(corner)):
-        api = API(corner, token(corner, account))
+def test_no_account_may_act_as_another_or_look_into_the_api_server(harness: OperatorHarness) -> None:
+    for account in dict.fromkeys(account for account, _ in allowed_in(harness)):
+        api = API(harness, token(harness, account))
         for path in ("metrics", "logs", "debug/pprof/", "configz"):
             assert api.send("GET", path).status_code == 403, (account, path)
         for headers in (
@@ -91,8 +91,8 @@ def test_no_account_may_act_as_another_or_look_into_the_api_server(corner: Corne
 
 
 @with_a_team
-def test_the_accounts_hand_their_token_to_no_pod_that_does_not_ask_for_it(corner: Corner) -> None:
-    for kubectl in (corner.kubectl, Kubectl(corner.kubectl.kubeconfig, TEAM)):
+def test_the_accounts_hand_their_token_to_no_pod_that_does_not_ask_for_it(harness: OperatorHarness) -> None:
+    for kubectl in (harness.kubectl, Kubectl(harness.kubectl.kubeconfig, TEAM)):
         accounts = {item["metadata"]["name"]: item for item in kubectl.list("serviceaccounts")}
         own = [accounts[name] for name in (RELEASE, TRAINER) if name in accounts]
         assert [account.get("automountServiceAccountToken") for account in own] == [False] * len(own)
@@ -103,54 +103,56 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 @pytest.fixture
-def trainings(corner: Corner) -> tuple[Corner, Pods]:
+def trainings(harness: OperatorHarness) -> tuple[OperatorHarness, Pods]:
     """Two TrainingJobs, one's name the beginning of the other's, with two nodes each; and the pod of each node."""
-    corner.operator()
+    harness.operator()
     for name in ("cats", "cats-0"):
-        corner.create_trainingjob(name, trainer={"nodes": 2})
-    pods = wait_until("four pods", lambda: found if len(found := corner.pods()) == 4 else None, dump=corner.picture)
+        harness.create_trainingjob(name, trainer={"nodes": 2})
+    pods = wait_until("four pods", lambda: found if len(found := harness.pods()) == 4 else None, dump=harness.picture)
     labels = [(pod["metadata"]["labels"], pod["metadata"]["name"]) for pod in pods]
-    return corner, {(label["vott.dev/trainingjob"], label[INDEX]): name for label, name in labels}
+    return harness, {(label["vott.dev/trainingjob"], label[INDEX]): name for label, name in labels}
 
 
-def test_the_first_pod_of_a_training_reports_to_its_own_trainingjob_only(trainings: tuple[Corner, Pods]) -> None:
-    corner, pods = trainings
+def test_the_first_pod_of_a_training_reports_to_its_own_trainingjob_only(
+    trainings: tuple[OperatorHarness, Pods],
+) -> None:
+    harness, pods = trainings
     progress = {"progress": {"percent": 1}}
     for (owner, index), pod in pods.items():
         for target in ("cats", "cats-0"):
-            answer = corner.report(pod, target, progress)
+            answer = harness.report(pod, target, progress)
             assert answer.ok == (owner == target and index == "0"), answer.text
             if not answer.ok:
                 assert f'pod "{pod}" may not report to TrainingJob "{target}"' in answer.json()["message"]
 
 
 @with_a_team
-def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_only(corner: Corner) -> None:
-    team = Kubectl(corner.kubectl.kubeconfig, TEAM)
-    corner.operator()
+def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_only(harness: OperatorHarness) -> None:
+    team = Kubectl(harness.kubectl.kubeconfig, TEAM)
+    harness.operator()
     for name in ("a", "b"):
         message = {"annotations": f"https://host/{name}.csv", "model": "https://store/models"}
-        corner.send(message, queue=str(TEAM_QUEUE["name"]))
+        harness.send(message, queue=str(TEAM_QUEUE["name"]))
     selector = "vott.dev/trainingjob"
     pods = wait_until("two pods", lambda: found if len(found := team.list("pods", selector)) == 2 else None, seconds=60)
     own, other = (pod["metadata"]["labels"][selector] for pod in pods)
     name = str(pods[0]["metadata"]["name"])
-    assert corner.report(name, own, {"progress": {"percent": 1}}, TEAM).ok
-    assert not corner.report(name, other, {"progress": {"percent": 1}}, TEAM).ok
-    assert corner.trainingjobs() == []
+    assert harness.report(name, own, {"progress": {"percent": 1}}, TEAM).ok
+    assert not harness.report(name, other, {"progress": {"percent": 1}}, TEAM).ok
+    assert harness.trainingjobs() == []
 
 
-def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[Corner, Pods]) -> None:
-    corner, pods = trainings
+def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[OperatorHarness, Pods]) -> None:
+    harness, pods = trainings
     status = {
         "progress": {"percent": 42, "gpuMemoryMiB": 71_000, "gpuUtilizationPercent": 97},
         "metrics": [{"name": "mAP50", "value": 0.9}],
         "model": {"url": "s3://models/cats/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1},
         "checkpoint": {"url": "/checkpoints/uid", "epoch": 3, "step": 7, "time": "2026-01-01T00:00:00Z"},
     }
-    answer = corner.report(pods["cats", "0"], "cats", status)
+    answer = harness.report(pods["cats", "0"], "cats", status)
     assert answer.ok, answer.text
-    known = corner.kubectl.get("trainingjob", "cats")["status"]
+    known = harness.kubectl.get("trainingjob", "cats")["status"]
     assert {name: known[name] for name in status} == status
 
 
@@ -176,46 +178,46 @@ def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[Corner, Pods]) -
     ],
     ids=lambda status: next(iter(status)),
 )
-def test_a_trainer_writes_its_own_fields_only(trainings: tuple[Corner, Pods], status: dict[str, Any]) -> None:
-    corner, pods = trainings
-    answer = corner.report(pods["cats", "0"], "cats", status)
+def test_a_trainer_writes_its_own_fields_only(trainings: tuple[OperatorHarness, Pods], status: dict[str, Any]) -> None:
+    harness, pods = trainings
+    answer = harness.report(pods["cats", "0"], "cats", status)
     assert answer.status_code == 422, answer.text
     assert "the trainer owns status.progress" in answer.text
 
 
-def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[Corner, Pods]) -> None:
-    corner, pods = trainings
-    own = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats"
-    api = API(corner, pod_token(corner, pods["cats", "0"]))
-    before = corner.kubectl.get("trainingjob", "cats")
+def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[OperatorHarness, Pods]) -> None:
+    harness, pods = trainings
+    own = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats"
+    api = API(harness, pod_token(harness, pods["cats", "0"]))
+    before = harness.kubectl.get("trainingjob", "cats")
     for change in ({"spec": {"suspend": True}}, {"metadata": {"labels": {"own": "yes"}}}):
         assert api.send("PATCH", own, change).status_code == 403
     elsewhere = {"labels": {"own": "yes"}, "ownerReferences": [], "finalizers": ["vott.dev/own"]}
     smuggled = {"metadata": elsewhere, "spec": {"suspend": True}, "status": {"progress": {"percent": 3}}}
     assert api.send("PATCH", f"{own}/status", smuggled).ok
-    after = corner.kubectl.get("trainingjob", "cats")
+    after = harness.kubectl.get("trainingjob", "cats")
     assert after["status"]["progress"] == {"percent": 3}
     assert after["spec"] == before["spec"]
     for field in elsewhere:
         assert after["metadata"].get(field) == before["metadata"].get(field), field
 
 
-def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[Corner, Pods]) -> None:
-    corner, _ = trainings
-    path = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats/status"
-    answer = API(corner, token(corner, f"{corner.name}:{TRAINER}")).send(
+def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[OperatorHarness, Pods]) -> None:
+    harness, _ = trainings
+    path = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats/status"
+    answer = API(harness, token(harness, f"{harness.name}:{TRAINER}")).send(
         "PATCH", path, {"status": {"progress": {"percent": 1}}}
     )
     assert 'pod "" may not report to TrainingJob "cats"' in answer.json()["message"]
 
 
-def test_a_pods_token_is_worth_nothing_once_the_pod_is_gone(trainings: tuple[Corner, Pods]) -> None:
-    corner, pods = trainings
+def test_a_pods_token_is_worth_nothing_once_the_pod_is_gone(trainings: tuple[OperatorHarness, Pods]) -> None:
+    harness, pods = trainings
     pod = pods["cats", "0"]
-    api = API(corner, pod_token(corner, pod))
-    path = f"apis/vott.dev/v1alpha1/namespaces/{corner.name}/trainingjobs/cats/status"
+    api = API(harness, pod_token(harness, pod))
+    path = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats/status"
     assert api.send("PATCH", path, {"status": {"progress": {"percent": 1}}}).ok
-    corner.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
+    harness.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
     wait_until("the token is refused", lambda: api.send("PATCH", path, {}).status_code == 401, seconds=60)
 
 
@@ -236,17 +238,17 @@ IDENTITY: dict[str, Any] = {"image": "trainer:1", "workloadIdentity": {"clientId
 
 
 @pytest.mark.parametrize(
-    "corner",
+    "harness",
     [{}, *({"trainer": places} for places in (CLAIMS, STORES, IDENTITY))],
     indirect=True,
     ids=["defaults", "claims", "stores", "identity"],
 )
-def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enforced(corner: Corner) -> None:
-    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
-    corner.operator()
-    corner.create_trainingjob("one")
-    corner.create_trainingjob("two", trainer={"nodes": 2, "gpus": 2}, urlSecretRef={"name": "urls"})
-    pods = wait_until("three pods", lambda: found if len(found := corner.pods()) == 3 else None, dump=corner.picture)
+def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enforced(harness: OperatorHarness) -> None:
+    harness.kubectl("label", "namespace", harness.name, RESTRICTED)
+    harness.operator()
+    harness.create_trainingjob("one")
+    harness.create_trainingjob("two", trainer={"nodes": 2, "gpus": 2}, urlSecretRef={"name": "urls"})
+    pods = wait_until("three pods", lambda: found if len(found := harness.pods()) == 3 else None, dump=harness.picture)
     tokens = [pod["spec"]["automountServiceAccountToken"] for pod in pods]
     assert tokens == [True] * 3
     for container in [container for pod in pods for container in pod["spec"]["containers"]]:
@@ -256,30 +258,30 @@ def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enfor
 
 
 @pytest.mark.parametrize(
-    "corner",
+    "harness",
     [{"trainer": {"image": "trainer:1", "imageCache": {"hostPath": "/var/images"}}}],
     indirect=True,
     ids=["hostPath"],
 )
-def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(corner: Corner) -> None:
-    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
-    corner.operator()
-    corner.create_trainingjob("one")
+def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(harness: OperatorHarness) -> None:
+    harness.kubectl("label", "namespace", harness.name, RESTRICTED)
+    harness.operator()
+    harness.create_trainingjob("one")
 
     def refused() -> bool:
-        return any("hostPath" in json.dumps(item["status"]) for item in corner.trainingjobs() if "status" in item)
+        return any("hostPath" in json.dumps(item["status"]) for item in harness.trainingjobs() if "status" in item)
 
-    wait_until("a sentence about hostPath", refused, seconds=60, dump=corner.picture)
+    wait_until("a sentence about hostPath", refused, seconds=60, dump=harness.picture)
 
 
-def test_the_operator_runs_as_restricted_as_the_namespace_asks(corner: Corner) -> None:
-    deployment = corner.kubectl.get("deployment", RELEASE)
-    corner.kubectl("label", "namespace", corner.name, RESTRICTED)
+def test_the_operator_runs_as_restricted_as_the_namespace_asks(harness: OperatorHarness) -> None:
+    deployment = harness.kubectl.get("deployment", RELEASE)
+    harness.kubectl("label", "namespace", harness.name, RESTRICTED)
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "try"},
         "spec": deployment["spec"]["template"]["spec"],
     }
-    corner.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
+    harness.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
     assert deployment["spec"]["template"]["spec"]["automountServiceAccountToken"] is True

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.corner import Corner, condition
+from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.waiting import wait_until
 
 DATASET = {
@@ -19,14 +19,14 @@ ADMINISTRATORS = {
 }
 
 
-@pytest.mark.parametrize("corner", [{"trainingJob": ADMINISTRATORS}], indirect=True, ids=["of the administrator"])
-def test_a_messages_training_gets_what_the_administrator_says(corner: Corner) -> None:
-    corner.operator()
-    corner.send({"annotations": "https://host/a.csv", "model": "https://store/models"})
-    (pod,) = wait_until("a pod", corner.pods, dump=corner.picture, seconds=60)
-    (trainingjob,) = corner.trainingjobs()
+@pytest.mark.parametrize("harness", [{"trainingJob": ADMINISTRATORS}], indirect=True, ids=["of the administrator"])
+def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorHarness) -> None:
+    harness.operator()
+    harness.send({"annotations": "https://host/a.csv", "model": "https://store/models"})
+    (pod,) = wait_until("a pod", harness.pods, dump=harness.picture, seconds=60)
+    (trainingjob,) = harness.trainingjobs()
     assert trainingjob["metadata"]["labels"]["team"] == "cats"
-    assert corner.kubectl.get("job", trainingjob["metadata"]["name"])["spec"]["backoffLimit"] == 1
+    assert harness.kubectl.get("job", trainingjob["metadata"]["name"])["spec"]["backoffLimit"] == 1
     (trainer,) = pod["spec"]["containers"]
     assert trainer["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert "/data" in {mount["mountPath"] for mount in trainer["volumeMounts"]}
@@ -44,11 +44,11 @@ def test_a_messages_training_gets_what_the_administrator_says(corner: Corner) ->
     ids=["a contradiction", "no name", "a typo", "a typo within"],
 )
 def test_a_template_that_cannot_be_used_ends_the_training_with_a_sentence(
-    corner: Corner, spec: dict[str, Any], said: str
+    harness: OperatorHarness, spec: dict[str, Any], said: str
 ) -> None:
-    corner.operator()
-    corner.create_trainingjob("cats", podTemplate={"spec": spec})
-    failed = condition(corner.wait_phase("Failed"), "Failed")
+    harness.operator()
+    harness.create_trainingjob("cats", podTemplate={"spec": spec})
+    failed = condition(harness.wait_phase("Failed"), "Failed")
     assert failed is not None
     assert failed["reason"] == "InvalidSpec"
     assert said in failed["message"]

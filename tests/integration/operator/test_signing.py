@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.support.corner import Corner
+from tests.support.operator_harness import OperatorHarness
 from tests.support.signed_receiver import SignedReceiver
 from tests.support.waiting import wait_until
 
@@ -16,43 +16,45 @@ MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeByte
 SECRET = "callback-keys"
 SIGNED = [{"callbacks": {"timeoutSeconds": 10, "signing": {"secretName": SECRET}}}]
 
-signed = pytest.mark.parametrize("corner", SIGNED, ids=["signing"], indirect=True)
+signed = pytest.mark.parametrize("harness", SIGNED, ids=["signing"], indirect=True)
 
 
 def progress(percent: int, **fields: Any) -> dict[str, Any]:
     return {"progress": {"percent": percent, "epochCurrent": 1, "epochTotal": 2, "classificationLoss": 0.25} | fields}
 
 
-def keys(corner: Corner, **names: str) -> None:
+def keys(harness: OperatorHarness, **names: str) -> None:
     """What is in the Secret: `current="older"` is the older key as the current one."""
-    corner.change_secret(SECRET, **{file: KEYS[name] for file, name in names.items()})
+    harness.change_secret(SECRET, **{file: KEYS[name] for file, name in names.items()})
 
 
-def train(corner: Corner, url: str) -> tuple[str, str]:
+def train(harness: OperatorHarness, url: str) -> tuple[str, str]:
     """A training that runs: its pod and name. The callback's and the model's URLs carry a credential."""
-    corner.send({"annotations": "https://host/a.csv", "model": "https://store/m?sig=S", "status": f"{url}?token=T"})
-    pod = corner.wait_pod()
-    corner.run_pod(pod)
-    return pod, str(corner.wait_phase("Running")["metadata"]["name"])
+    harness.send({"annotations": "https://host/a.csv", "model": "https://store/m?sig=S", "status": f"{url}?token=T"})
+    pod = harness.wait_pod()
+    harness.run_pod(pod)
+    return pod, str(harness.wait_phase("Running")["metadata"]["name"])
 
 
 @signed
-def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_operator_alone(corner: Corner) -> None:
-    keys(corner, current="older")
-    corner.operator()
+def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_operator_alone(
+    harness: OperatorHarness,
+) -> None:
+    keys(harness, current="older")
+    harness.operator()
     with SignedReceiver("127.0.0.1") as receiver:
-        pod, name = train(corner, receiver.url)
-        (made,) = corner.pods()
+        pod, name = train(harness, receiver.url)
+        (made,) = harness.pods()
         assert "--status" not in made["spec"]["containers"][0]["args"]
         (urls,) = [volume["secret"] for volume in made["spec"]["volumes"] if volume["name"] == "urls"]
         assert [item["key"] for item in urls["items"]] == ["annotations", "model"]
-        assert corner.report(pod, name, progress(50)).ok
-        wait_until("a report", lambda: receiver.posts, dump=corner.picture)
-        assert corner.report(pod, name, progress(90, epochCurrent=2)).ok
-        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=corner.picture)
-        assert corner.report(pod, name, progress(100) | {"model": MODEL}).ok
-        corner.end_pod(pod, 0)
-        corner.wait_condition("CallbackDelivered")
+        assert harness.report(pod, name, progress(50)).ok
+        wait_until("a report", lambda: receiver.posts, dump=harness.picture)
+        assert harness.report(pod, name, progress(90, epochCurrent=2)).ok
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.picture)
+        assert harness.report(pod, name, progress(100) | {"model": MODEL}).ok
+        harness.end_pod(pod, 0)
+        harness.wait_condition("CallbackDelivered")
         webhook = Webhook(KEYS["older"])
         bodies = [webhook.verify(body, headers) for headers, body in receiver.received]
     said = [(body["state"], body["progress"], body["epoch_current"], body["job"]) for body in bodies]
@@ -61,24 +63,24 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
     assert {state for state, *_ in said[:-1]} == {"running"}
     ids = [headers["webhook-id"] for headers, _ in receiver.received]
     assert len(set(ids)) == len(ids)
-    text = corner.log.read_text()
+    text = harness.log.read_text()
     assert KEYS["older"] not in text
     assert "token=T" not in text
 
 
 @signed
-def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind(corner: Corner) -> None:
-    keys(corner, current="older")
-    corner.operator()
+def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind(harness: OperatorHarness) -> None:
+    keys(harness, current="older")
+    harness.operator()
     with SignedReceiver("127.0.0.1") as receiver:
-        pod, name = train(corner, receiver.url)
-        assert corner.report(pod, name, progress(10)).ok
-        wait_until("a report", lambda: receiver.posts, dump=corner.picture)
-        keys(corner, current="newer", previous="older")
-        assert corner.report(pod, name, progress(20)).ok
-        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=corner.picture)
-        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
-        corner.wait_condition("CallbackDelivered")
+        pod, name = train(harness, receiver.url)
+        assert harness.report(pod, name, progress(10)).ok
+        wait_until("a report", lambda: receiver.posts, dump=harness.picture)
+        keys(harness, current="newer", previous="older")
+        assert harness.report(pod, name, progress(20)).ok
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.picture)
+        harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        harness.wait_condition("CallbackDelivered")
         (old, old_body), *both = receiver.received
     assert Webhook(KEYS["older"]).verify(old_body, old)["progress"] == 0.1
     with pytest.raises(WebhookVerificationError):
@@ -91,12 +93,12 @@ def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind
 
 
 @signed
-def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(corner: Corner) -> None:
-    keys(corner, current="older")
-    corner.operator()
+def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(harness: OperatorHarness) -> None:
+    keys(harness, current="older")
+    harness.operator()
     with SignedReceiver("127.0.0.1") as receiver:
-        corner.send({"status": receiver.url})  # a rejected message's callback is signed, too
-        wait_until("a callback", lambda: receiver.posts, dump=corner.picture)
+        harness.send({"status": receiver.url})  # a rejected message's callback is signed, too
+        wait_until("a callback", lambda: receiver.posts, dump=harness.picture)
         ((headers, body),) = receiver.received
     webhook = Webhook(KEYS["older"])
     assert webhook.verify(body, headers)["state"] == "failed"
@@ -113,50 +115,50 @@ def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(corner: Corn
             webhook.verify(what, wrong)
 
 
-def test_without_keys_the_trainer_tells_its_progress_itself(corner: Corner) -> None:
-    corner.operator()
+def test_without_keys_the_trainer_tells_its_progress_itself(harness: OperatorHarness) -> None:
+    harness.operator()
     with SignedReceiver("127.0.0.1") as receiver:
-        pod, name = train(corner, receiver.url)
-        assert "--status" in corner.pods()[0]["spec"]["containers"][0]["args"]
-        assert corner.report(pod, name, progress(50)).ok
-        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
-        corner.wait_condition("CallbackDelivered")
+        pod, name = train(harness, receiver.url)
+        assert "--status" in harness.pods()[0]["spec"]["containers"][0]["args"]
+        assert harness.report(pod, name, progress(50)).ok
+        harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        harness.wait_condition("CallbackDelivered")
         assert [post["state"] for post in receiver.posts] == ["failed"]
         assert "webhook-signature" not in receiver.received[0][0]
 
 
 @signed
-def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(corner: Corner) -> None:
-    corner.change_secret(SECRET, current="whsec_TOPSECRET")
-    corner.operator()
+def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(harness: OperatorHarness) -> None:
+    harness.change_secret(SECRET, current="whsec_TOPSECRET")
+    harness.operator()
     with SignedReceiver("127.0.0.1") as receiver:
-        pod, _ = train(corner, receiver.url)
-        corner.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
-        said = corner.wait_condition("CallbackDelivered", "False")
+        pod, _ = train(harness, receiver.url)
+        harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
+        said = harness.wait_condition("CallbackDelivered", "False")
         assert "callbacks.signing: key 1 is no signing key" in said["message"]
         assert receiver.posts == []
-        keys(corner, current="older")
-        corner.wait_condition("CallbackDelivered", seconds=60)
+        keys(harness, current="older")
+        harness.wait_condition("CallbackDelivered", seconds=60)
         for headers, body in receiver.received:
             assert Webhook(KEYS["older"]).verify(body, headers)["state"] == "failed"
-    text = corner.log.read_text()
+    text = harness.log.read_text()
     assert "ERROR   vott_operator.app: no callback is sent until this is mended: callbacks.signing: key 1" in text
     assert "TOPSECRET" not in text
     assert "Traceback" not in text
 
 
 @signed
-def test_a_secret_without_a_url_that_the_pod_needs_is_said(corner: Corner) -> None:
-    keys(corner, current="older")
-    corner.operator()
+def test_a_secret_without_a_url_that_the_pod_needs_is_said(harness: OperatorHarness) -> None:
+    keys(harness, current="older")
+    harness.operator()
     made = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "mine"},
         "stringData": {"callback": "https://h/s"},
     }
-    corner.kubectl.apply(made)
-    corner.create_trainingjob("mine", urlSecretRef={"name": "mine"}, callback={"url": "https://h/s"})
-    said = corner.wait_condition("Running", "False", seconds=60)
+    harness.kubectl.apply(made)
+    harness.create_trainingjob("mine", urlSecretRef={"name": "mine"}, callback={"url": "https://h/s"})
+    said = harness.wait_condition("Running", "False", seconds=60)
     assert said["reason"] == "ContainerConfigError"
     assert "Secret mine, which spec.urlSecretRef names, lacks annotations, model" in said["message"]

@@ -13,7 +13,7 @@ import pytest
 
 from demo.callbacks import CallbackReceiver
 from tests.integration.operator.random_lives import Api, Life, Witness, endings
-from tests.support.corner import Corner, Object
+from tests.support.operator_harness import Object, OperatorHarness
 from tests.support.waiting import wait_until
 
 SEED = 20260101
@@ -22,20 +22,20 @@ STATES = {"Complete": "succeeded", "Failed": "failed"}
 
 
 @pytest.fixture
-def node(corner: Corner) -> Iterator[str]:
+def node(harness: OperatorHarness) -> Iterator[str]:
     """A node, so that pods on it end with their grace; nobody but the test acts for it."""
-    name = f"node-of-{corner.name}"
-    corner.kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
+    name = f"node-of-{harness.name}"
+    harness.kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}})
     yield name
-    corner.kubectl("delete", "node", name)
+    harness.kubectl("delete", "node", name)
 
 
 def test_whatever_happens_each_training_ends_once_and_is_told(
-    corner: Corner, node: str, receiver: CallbackReceiver
+    harness: OperatorHarness, node: str, receiver: CallbackReceiver
 ) -> None:
     print(f"seed {SEED}")
-    api, chance = Api(corner), random.Random(SEED)
-    witness, operator = Witness(api), corner.operator()
+    api, chance = Api(harness), random.Random(SEED)
+    witness, operator = Witness(api), harness.operator()
     lives = [Life(api, f"life-{n}", node, random.Random(chance.random()), receiver.url) for n in range(LIVES)]
     with ThreadPoolExecutor(LIVES) as pool:
         for step in range(STEPS):
@@ -43,13 +43,13 @@ def test_whatever_happens_each_training_ends_once_and_is_told(
             if step % 4 == 1:
                 operator.sigkill()
             if step % 4 == 2:
-                operator = corner.operator()
+                operator = harness.operator()
         lives[0].delete()
-        wait_until("every end", lambda: all(pool.map(Life.finish, lives)), seconds=120, dump=corner.picture)
+        wait_until("every end", lambda: all(pool.map(Life.finish, lives)), seconds=120, dump=harness.picture)
     for life in lives:
         check(life, witness, receiver)
     assert witness.wrong == []
-    wait_until("no pod left", lambda: not [life for life in lives if life.pods()], dump=corner.picture)
+    wait_until("no pod left", lambda: not [life for life in lives if life.pods()], dump=harness.picture)
 
 
 def check(life: Life, witness: Witness, receiver: CallbackReceiver) -> None:

@@ -36,7 +36,7 @@ class Store(HttpServer):
         return Answer(304) if unchanged else Answer(200, self.files[request.path], headers)
 
 
-class Lab:
+class ClusterHarness:
     """A store with one image, and a cache."""
 
     def __init__(self, store: Store, folder: Path) -> None:
@@ -61,81 +61,83 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def harness(tmp_path: Path) -> Iterator[ClusterHarness]:
     with Store() as store:
-        yield Lab(store, tmp_path)
+        yield ClusterHarness(store, tmp_path)
 
 
-def test_second_fetch_brings_no_bytes(lab: Lab) -> None:
-    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
-    assert lab.answered() == [200, 304]
+def test_second_fetch_brings_no_bytes(harness: ClusterHarness) -> None:
+    assert [harness.fetch(), harness.fetch()] == [b"content", b"content"]
+    assert harness.answered() == [200, 304]
 
 
 @pytest.mark.parametrize("validator", ["ETag", "Last-Modified"])
-def test_one_validator_is_enough(validator: str, lab: Lab) -> None:
-    lab.store.validators = (validator,)
-    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
-    assert lab.answered() == [200, 304]
+def test_one_validator_is_enough(validator: str, harness: ClusterHarness) -> None:
+    harness.store.validators = (validator,)
+    assert [harness.fetch(), harness.fetch()] == [b"content", b"content"]
+    assert harness.answered() == [200, 304]
 
 
-def test_new_sas_for_the_same_image_uses_the_cache(lab: Lab) -> None:
-    lab.fetch()
-    assert lab.fetch(lab.url.replace("sv=1", "sv=2&se=2027")) == b"content"
-    assert lab.answered() == [200, 304]
+def test_new_sas_for_the_same_image_uses_the_cache(harness: ClusterHarness) -> None:
+    harness.fetch()
+    assert harness.fetch(harness.url.replace("sv=1", "sv=2&se=2027")) == b"content"
+    assert harness.answered() == [200, 304]
 
 
-def test_link_without_permission_gets_nothing_from_the_cache(lab: Lab) -> None:
-    lab.fetch()
+def test_link_without_permission_gets_nothing_from_the_cache(harness: ClusterHarness) -> None:
+    harness.fetch()
     with pytest.raises(FetchError, match="HTTP 403 Forbidden"):
-        lab.fetch(lab.url.replace("right", "wrong"))
+        harness.fetch(harness.url.replace("right", "wrong"))
 
 
-def test_deleted_image_is_not_served(lab: Lab) -> None:
-    lab.fetch()
-    del lab.store.files["/c/a.png"]
+def test_deleted_image_is_not_served(harness: ClusterHarness) -> None:
+    harness.fetch()
+    del harness.store.files["/c/a.png"]
     with pytest.raises(FetchError, match="HTTP 403 Forbidden"):
-        lab.fetch()
+        harness.fetch()
 
 
-def test_changed_image_is_fetched_anew_and_kept(lab: Lab) -> None:
-    lab.fetch()
-    lab.store.etag = '"2"'
-    lab.store.validators = ("ETag",)
-    lab.store.serve("/c/a.png", b"changed")
-    assert [lab.fetch(), lab.fetch()] == [b"changed", b"changed"]
-    assert lab.answered()[1:] == [200, 304]
+def test_changed_image_is_fetched_anew_and_kept(harness: ClusterHarness) -> None:
+    harness.fetch()
+    harness.store.etag = '"2"'
+    harness.store.validators = ("ETag",)
+    harness.store.serve("/c/a.png", b"changed")
+    assert [harness.fetch(), harness.fetch()] == [b"changed", b"changed"]
+    assert harness.answered()[1:] == [200, 304]
 
 
-def test_query_that_chooses_the_content_is_part_of_the_key(lab: Lab) -> None:
-    lab.fetch(lab.url + "&size=1")
-    lab.fetch(lab.url + "&size=2")
-    assert "If-None-Match" not in lab.store.requests[-1].headers
+def test_query_that_chooses_the_content_is_part_of_the_key(harness: ClusterHarness) -> None:
+    harness.fetch(harness.url + "&size=1")
+    harness.fetch(harness.url + "&size=2")
+    assert "If-None-Match" not in harness.store.requests[-1].headers
 
 
-def test_store_without_validators_is_asked_in_full_each_time(lab: Lab) -> None:
-    lab.store.validators = ()
-    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
-    assert lab.contents() == []
+def test_store_without_validators_is_asked_in_full_each_time(harness: ClusterHarness) -> None:
+    harness.store.validators = ()
+    assert [harness.fetch(), harness.fetch()] == [b"content", b"content"]
+    assert harness.contents() == []
 
 
-def test_answer_that_must_not_be_stored_is_not(lab: Lab) -> None:
-    lab.store.always["/c/private.png"] = Answer(200, b"private", {"ETag": '"1"', "Cache-Control": "private, No-Store"})
-    assert lab.fetch(lab.store.url + "/c/private.png?sig=right") == b"private"
-    assert lab.contents() == []
+def test_answer_that_must_not_be_stored_is_not(harness: ClusterHarness) -> None:
+    harness.store.always["/c/private.png"] = Answer(
+        200, b"private", {"ETag": '"1"', "Cache-Control": "private, No-Store"}
+    )
+    assert harness.fetch(harness.store.url + "/c/private.png?sig=right") == b"private"
+    assert harness.contents() == []
 
 
-def test_same_content_under_two_links_is_kept_once(lab: Lab) -> None:
-    lab.fetch()
-    lab.fetch(lab.store.serve("/c/b.png", b"content") + "?sv=1&sig=right")
-    assert len(lab.contents()) == 1
+def test_same_content_under_two_links_is_kept_once(harness: ClusterHarness) -> None:
+    harness.fetch()
+    harness.fetch(harness.store.serve("/c/b.png", b"content") + "?sv=1&sig=right")
+    assert len(harness.contents()) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"Content", b"content and more"])
-def test_damaged_content_is_noticed_and_mended(damage: bytes, lab: Lab) -> None:
-    lab.fetch()
-    lab.contents()[0].write_bytes(damage)
-    assert [lab.fetch(), lab.fetch()] == [b"content", b"content"]
-    assert lab.contents()[0].read_bytes() == b"content"
+def test_damaged_content_is_noticed_and_mended(damage: bytes, harness: ClusterHarness) -> None:
+    harness.fetch()
+    harness.contents()[0].write_bytes(damage)
+    assert [harness.fetch(), harness.fetch()] == [b"content", b"content"]
+    assert harness.contents()[0].read_bytes() == b"content"
 
 
 @pytest.mark.parametrize(
@@ -143,39 +145,39 @@ def test_damaged_content_is_noticed_and_mended(damage: bytes, lab: Lab) -> None:
     [b"", b"{}", b"[]", b"\xff", b'{"sha256": "../../file", "etag": "1", "last_modified": ""}', b'{"sha256": 7, "etag": 7, "last_modified": 7}',
      b'{"sha256": "%s", "etag": "a\\nb", "last_modified": ""}' % (b"0" * 64)],
 )  # fmt: skip
-def test_damaged_entry_is_as_good_as_none(entry: bytes, lab: Lab) -> None:
-    lab.fetch()
-    (link,) = (path for path in (lab.folder / "cache/links").rglob("*") if path.is_file())
+def test_damaged_entry_is_as_good_as_none(entry: bytes, harness: ClusterHarness) -> None:
+    harness.fetch()
+    (link,) = (path for path in (harness.folder / "cache/links").rglob("*") if path.is_file())
     link.write_bytes(entry)
-    assert lab.fetch() == b"content"
+    assert harness.fetch() == b"content"
 
 
-def test_vanished_content_is_fetched_again(lab: Lab) -> None:
-    lab.fetch()
-    lab.contents()[0].unlink()
-    assert lab.fetch() == b"content"
+def test_vanished_content_is_fetched_again(harness: ClusterHarness) -> None:
+    harness.fetch()
+    harness.contents()[0].unlink()
+    assert harness.fetch() == b"content"
 
 
-def test_folder_that_can_not_be_written_only_warns(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
-    (lab.folder / "occupied").write_bytes(b"")
-    cache = Cache(lab.folder / "occupied")
-    assert [lab.fetch(cache=cache), lab.fetch(cache=cache)] == [b"content", b"content"]
+def test_folder_that_can_not_be_written_only_warns(harness: ClusterHarness, caplog: pytest.LogCaptureFixture) -> None:
+    (harness.folder / "occupied").write_bytes(b"")
+    cache = Cache(harness.folder / "occupied")
+    assert [harness.fetch(cache=cache), harness.fetch(cache=cache)] == [b"content", b"content"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"the image cache {lab.folder / 'occupied'} takes nothing more: File exists"
+        f"the image cache {harness.folder / 'occupied'} takes nothing more: File exists"
     ]
 
 
-def test_what_was_not_used_for_the_longest_time_goes_first(lab: Lab) -> None:
-    cache = Cache(lab.folder / "cache", limit=10 * BLOCK)
-    urls = [lab.store.serve(f"/c/{number}.png", bytes([number]) * 2000) + "?sig=right" for number in range(12)]
+def test_what_was_not_used_for_the_longest_time_goes_first(harness: ClusterHarness) -> None:
+    cache = Cache(harness.folder / "cache", limit=10 * BLOCK)
+    urls = [harness.store.serve(f"/c/{number}.png", bytes([number]) * 2000) + "?sig=right" for number in range(12)]
     for url in urls:
-        lab.fetch(urls[0], cache)
-        lab.fetch(url, cache)
-    asked = [request for request in lab.store.requests if request.path == "/c/0.png"]
+        harness.fetch(urls[0], cache)
+        harness.fetch(url, cache)
+    asked = [request for request in harness.store.requests if request.path == "/c/0.png"]
     assert all("If-None-Match" in request.headers for request in asked[1:])
     assert cache.find(urls[11])
     assert cache.find(urls[1]) is None
-    assert sum(BLOCK for path in (lab.folder / "cache").rglob("*") if path.is_file()) <= 10 * BLOCK
+    assert sum(BLOCK for path in (harness.folder / "cache").rglob("*") if path.is_file()) <= 10 * BLOCK
 
 
 def test_twentieth_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,16 +190,16 @@ def test_twentieth_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_pods_that_share_a_cache_all_get_their_images(lab: Lab) -> None:
-    urls = [lab.store.serve(f"/c/{number}.png", bytes([number]) * 5000) + "?sig=right" for number in range(20)]
+def test_pods_that_share_a_cache_all_get_their_images(harness: ClusterHarness) -> None:
+    urls = [harness.store.serve(f"/c/{number}.png", bytes([number]) * 5000) + "?sig=right" for number in range(20)]
     got: list[bytes] = []
 
     def pod(name: str) -> None:
-        cache = Cache(lab.folder / "cache", limit=12 * BLOCK)
+        cache = Cache(harness.folder / "cache", limit=12 * BLOCK)
         with Session(10.0) as session:
             for url in urls * 2:
-                download(session, url, lab.folder / name, limit=10_000, backoff=Backoff(attempts=1), cache=cache)
-                got.append((lab.folder / name).read_bytes())
+                download(session, url, harness.folder / name, limit=10_000, backoff=Backoff(attempts=1), cache=cache)
+                got.append((harness.folder / name).read_bytes())
 
     threads = [threading.Thread(target=pod, args=(f"pod{number}",)) for number in range(4)]
     for thread in threads:
@@ -205,7 +207,7 @@ def test_pods_that_share_a_cache_all_get_their_images(lab: Lab) -> None:
     for thread in threads:
         thread.join()
     assert sorted(got) == sorted(bytes([number]) * 5000 for number in range(20) for _ in range(8))
-    assert list((lab.folder / "cache").rglob("*.partial")) == []
+    assert list((harness.folder / "cache").rglob("*.partial")) == []
 
 
 @pytest.mark.parametrize(("text", "limit"), [("", DEFAULT_LIMIT), ("1000", 1000)])

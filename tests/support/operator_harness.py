@@ -1,4 +1,4 @@
-"""A namespace of a control plane without nodes: the chart's permissions, an operator as a process, and the kubelet played by hand."""
+"""A test harness for the operator: the chart in a namespace of a control plane without nodes, the operator as a process, the kubelet simulated."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ from tests.support.operator_process import ROOT, OperatorProcess
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 
-__all__ = ["LOCAL", "RELEASE", "ROOT", "Corner", "condition"]
+__all__ = ["LOCAL", "RELEASE", "ROOT", "OperatorHarness", "condition"]
 
 RELEASE = "vott-train"
 LOCAL = {"allowHttp": True, "networks": ["127.0.0.0/8"]}
@@ -30,8 +30,8 @@ Object = dict[str, Any]
 
 
 @dataclass
-class Corner:
-    """One test's own namespace. `operator()` starts the operator in it, as its service account and with its least permissions."""
+class OperatorHarness:
+    """A namespace with the chart installed. `operator()` starts the operator as its service account, with its least privileges."""
 
     control_plane: ControlPlane
     azurite: Azurite
@@ -139,7 +139,7 @@ class Corner:
     # --------------------------------------------------------------------------------------------------- the queue
 
     def queue(self, suffix: str = "", name: str = "") -> QueueClient:
-        """The queue, or with a suffix its poison queue; made where it is not there yet. Its name is the corner's own when not given."""
+        """The queue, or with a suffix its poison queue; made where it is not there yet. Its name is the harness's own when not given."""
         client = QueueClient.from_connection_string(self.azurite.connection_string, (name or self.name) + suffix)
         with suppress(Exception):
             client.create_queue()
@@ -168,7 +168,7 @@ class Corner:
         self.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": items})
 
     def trainingjobs(self, namespace: str = "") -> list[Object]:
-        """All TrainingJobs of a namespace; of the corner's own when not given."""
+        """All TrainingJobs of a namespace; of the harness's own when not given."""
         return Kubectl(self.kubectl.kubeconfig, namespace or self.name).list("trainingjobs")
 
     def wait_phase(self, phase: str, name: str | None = None, seconds: float = 60) -> Object:

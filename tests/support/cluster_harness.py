@@ -1,4 +1,4 @@
-"""One e2e session's own corner of the cluster: namespace, operator, queue, containers; and messages sent from it."""
+"""A test harness for e2e tests: a namespace of the local cluster with operator, queues and containers, and messages sent to it."""
 
 import base64
 import io
@@ -36,28 +36,28 @@ T = TypeVar("T")
 class Submission:
     """A message that was sent, and what can be seen of it."""
 
-    lab: "Lab"
+    harness: "ClusterHarness"
     message_id: str
     receiver: CallbackReceiver
 
     def job(self) -> Manifest | None:
         """The TrainingJob that the message became, None while there is none."""
-        return find_job(self.lab.kubectl.list("trainingjobs"), self.message_id)
+        return find_job(self.harness.kubectl.list("trainingjobs"), self.message_id)
 
     def accepted(self) -> Manifest:
         """The TrainingJob, once it is there."""
-        return self.lab.wait(f"a TrainingJob for message {self.message_id}", self.job)
+        return self.harness.wait(f"a TrainingJob for message {self.message_id}", self.job)
 
     def ended(self, seconds: float = 480) -> Manifest:
         """The TrainingJob, once it is Complete or Failed and the callback has the last word."""
-        job = self.lab.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
+        job = self.harness.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
         self.last_word()
         return job
 
     def completed(self) -> Manifest:
         """The TrainingJob, once it is Complete; a Failed one is an error that says why."""
         job = self.ended()
-        assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{picture(self.lab.kubectl)}"
+        assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{picture(self.harness.kubectl)}"
         return job
 
     def failure(self) -> dict[str, Any]:
@@ -69,12 +69,14 @@ class Submission:
     def last_word(self) -> dict[str, Any]:
         """The callback that tells the outcome, once it came."""
         said = self.receiver
-        self.lab.wait("the last callback", lambda: said.last_state in ("succeeded", "failed"), 60)
+        self.harness.wait("the last callback", lambda: said.last_state in ("succeeded", "failed"), 60)
         return said.posts[-1]
 
     def rejection(self) -> dict[str, Any]:
         """The message as it lies in the poison queue, with the reason, once it is there."""
-        return self.lab.wait(f"message {self.message_id} in the poison queue", lambda: self.lab.poison(self.message_id))
+        return self.harness.wait(
+            f"message {self.message_id} in the poison queue", lambda: self.harness.poison(self.message_id)
+        )
 
     def _ended(self) -> Manifest | None:
         job = self.job()
@@ -82,10 +84,10 @@ class Submission:
 
     def pods(self) -> list[Manifest]:
         """The pods of the training."""
-        return self.lab.kubectl.list("pods", f"vott.dev/trainingjob={self.accepted()['metadata']['name']}")
+        return self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.accepted()['metadata']['name']}")
 
 
-class Lab:
+class ClusterHarness:
     """A namespace with an operator of its own, a queue, and a storage account.
 
     Args:
@@ -94,7 +96,7 @@ class Lab:
         storage: the account, with the queue reached directly.
         host: this host as pods reach it.
         proxy: what the operator takes for the queue service.
-        broker: a Service Bus namespace with a queue of the lab's name.
+        broker: a Service Bus namespace with a queue of the harness's name.
     """
 
     def __init__(
@@ -141,11 +143,11 @@ class Lab:
 
     @cached_property
     def folder(self) -> Path:
-        """A folder of this host, removed with the lab."""
+        """A folder of this host, removed with the harness."""
         return Path(self._resources.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
 
     def container(self) -> str:
-        """A fresh container, removed with the lab."""
+        """A fresh container, removed with the harness."""
         self._containers += 1
         name = f"{self.name}-{self._containers}"
         self.storage.create_container(name)
@@ -161,7 +163,7 @@ class Lab:
         return self.storage.container_url(self.container(), permission)
 
     def receiver(self) -> CallbackReceiver:
-        """A callback URL of its own, listening as long as the lab exists."""
+        """A callback URL of its own, listening as long as the harness exists."""
         return self._resources.enter_context(CallbackReceiver(self.host))
 
     def message(self, receiver: CallbackReceiver, **fields: object) -> str:
@@ -213,7 +215,7 @@ class Lab:
         return folder
 
     def apply_to_cluster(self, manifest: Manifest) -> None:
-        """Create or change an object that belongs to no namespace; it is removed with the lab."""
+        """Create or change an object that belongs to no namespace; it is removed with the harness."""
         self.kubectl.apply(manifest)
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         self._resources.callback(self.kubectl, "delete", name, "--ignore-not-found", "--wait=false")
