@@ -16,9 +16,9 @@ from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.messages.message import parse_message
 from vott_operator.objects.job import job_manifest
-from vott_operator.objects.pod import PodSettings
 from vott_operator.objects.trainingjob import trainingjob_manifest
-from vott_operator.settings.operator import TrainerSettings
+from vott_operator.settings.pod import PodSettings
+from vott_operator.settings.trainer import TrainerSettings
 
 MESSAGE = json.dumps({"annotations": "https://host/a.csv", "model": "https://store/models"})
 POLL_SECONDS = 0.1

@@ -13,6 +13,7 @@ from vott_operator import handlers
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.errors import VottOperatorError
+from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.queue_commands.redaction import redact
 from vott_operator.settings.operator import Settings, load
@@ -46,6 +47,7 @@ def run(liveness: str) -> None:
     """
     try:
         settings = load()
+        preflight.check(settings)
         _log(settings)
         logger.info("URLs of messages may be asked: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")

@@ -10,7 +10,7 @@ from vott_operator.decisions.notes import CallbackNote, EventNote, Outcome
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase import Verdict
 from vott_operator.decisions.status_patch import sentence
-from vott_operator.settings.operator import CallbackSettings
+from vott_operator.settings.outgoing import CallbackSettings
 
 NO_WARNING = (c.RESUMED, c.WAITING_FOR_PODS, c.POD_STARTING, c.CANCELLED)
 DELETED_PATIENCE = timedelta(minutes=10)

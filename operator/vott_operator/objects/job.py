@@ -5,6 +5,7 @@ from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects import pod
 from vott_operator.objects.metadata import Manifest, child_metadata
+from vott_operator.settings.pod import PodSettings
 
 DISRUPTED = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 """Eviction, drain, preemption or a lost node."""
@@ -28,7 +29,7 @@ def service_manifest(trainingjob: TrainingJob) -> Manifest | None:
     }
 
 
-def job_manifest(trainingjob: TrainingJob, settings: pod.PodSettings) -> Manifest:
+def job_manifest(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
     """The batch/v1 Job that trains. Raises PodTemplateError where spec.podTemplate contradicts what the operator sets."""
     spec = trainingjob.spec
     nodes = spec.trainer.nodes

@@ -1,17 +1,15 @@
 """The pods that train: what the operator sets of them, and spec.podTemplate under it. Pure."""
 
 import json
-from dataclasses import dataclass, field
 from typing import Any
 
-from vott_guard.rules import Rules
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.api.urls import weights_url
 from vott_operator.objects import pod_volumes
 from vott_operator.objects.pod_template_merge import Merger
-from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings
+from vott_operator.settings.pod import PodSettings
 
 Manifest = dict[str, Any]
 WORK_DIR = "/work"
@@ -48,17 +46,6 @@ DEFAULTS = (".spec.nodeSelector", ".spec.terminationGracePeriodSeconds", f"{_TRA
 MERGER = Merger(REMEDIES, DEFAULTS)
 
 
-@dataclass(frozen=True, slots=True)
-class PodSettings:
-    """What the administrator sets that pods are made from."""
-
-    trainer: TrainerSettings
-    rules: Rules = field(default_factory=Rules)
-    """Where the trainer may go with the URLs of messages."""
-    signed_callbacks: bool = False
-    """The operator sends every callback, and the pods are not told where to."""
-
-
 def labels(owner: TrainingJob) -> dict[str, str]:
     """Labels of everything that the operator makes for a TrainingJob."""
     return {c.LABEL_MANAGED_BY: c.MANAGED_BY, c.LABEL_TRAININGJOB: owner.metadata.name}
@@ -75,13 +62,6 @@ def template(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
 def _peer_labels(trainingjob: TrainingJob) -> dict[str, str]:
     nodes = trainingjob.spec.trainer.nodes
     return {c.LABEL_NODES: str(nodes)} if nodes > 1 else {}
-
-
-def check(defaults: TrainingJobSettings, settings: PodSettings) -> None:
-    """Raise PodTemplateError if no TrainingJob of these defaults could ever get its pods."""
-    nowhere = {"url": "https://host/path"}
-    spec = {"annotations": nowhere, "model": nowhere, **defaults.to_spec()}
-    template(TrainingJob.model_validate({"metadata": {"name": "any", "namespace": "any"}, "spec": spec}), settings)
 
 
 def _pod_spec(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:

@@ -124,7 +124,7 @@ def purge(arguments: Sequence[str], everything: bool, yes: bool) -> None:
 
 def _queues() -> Sequence[QueueSettings]:
     try:
-        return load(for_operator=False).queues
+        return load().queues
     except VottOperatorError as error:
         raise click.ClickException(str(error)) from None
 

@@ -20,7 +20,7 @@ from azure.storage.queue.aio import QueueClient
 
 from vott_operator.errors import SettingsError
 from vott_operator.queues.credentials import Credentials
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 STORAGE_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 STORAGE_ACCOUNT = "AZURE_STORAGE_ACCOUNT_NAME"

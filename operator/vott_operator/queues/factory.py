@@ -6,7 +6,7 @@ from vott_operator.queues.service_bus.dead_letters import ServiceBusDeadLetters
 from vott_operator.queues.service_bus.queue import ServiceBusQueue
 from vott_operator.queues.storage.poison_queue import StoragePoison
 from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 
 def open_source(queue: QueueSettings) -> QueueSource:

@@ -21,25 +21,12 @@ from pydantic_settings import (
 )
 
 from vott_operator.api.spec import MAX_TTL_SECONDS
-from vott_operator.errors import PodTemplateError, SettingsError
-from vott_operator.objects import pod
-from vott_operator.objects.pod import PodSettings
+from vott_operator.errors import SettingsError
 from vott_operator.settings.outgoing import CallbackSettings, OutgoingSettings
+from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.queue import PluginSettings, QueueSettings
-from vott_operator.settings.storage import Section
+from vott_operator.settings.section import Section
 from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings
-
-__all__ = [
-    "CallbackSettings",
-    "LeaderElectionSettings",
-    "OutgoingSettings",
-    "PluginSettings",
-    "QueueSettings",
-    "Settings",
-    "TrainerSettings",
-    "TrainingJobSettings",
-    "load",
-]
 
 CONFIG_ENV = "VOTT_TRAIN_CONFIG"
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -172,10 +159,16 @@ class Settings(BaseSettings):
         return queue.training_job or self.training_job
 
 
-def load(*, for_operator: bool = True) -> Settings:
-    """Read the settings; where it is not `for_operator`, what only trainings need may be missing.
+def source() -> str:
+    """Where the settings come from, for error texts: the file's path, or "environment"."""
+    return os.environ.get(CONFIG_ENV) or "environment"
 
-    Raises SettingsError, which names every wrong setting.
+
+def load() -> Settings:
+    """Read the settings. What only trainings need is checked by `objects.preflight`.
+
+    Raises:
+        SettingsError: names every wrong setting.
     """
     file = os.environ.get(CONFIG_ENV)
     if file and not Path(file).is_file():
@@ -184,30 +177,11 @@ def load(*, for_operator: bool = True) -> Settings:
         settings = Settings()
     except ValidationError as error:
         problems = "; ".join(_explain(dict(item)) for item in error.errors(include_url=False))
-        raise SettingsError(f"settings ({file or 'environment'}): {problems}") from None
+        raise SettingsError(f"settings ({source()}): {problems}") from None
     except (ValueError, TypeError, yaml.YAMLError, OSError) as error:
         text = " ".join(str(error).split())
-        raise SettingsError(f"settings ({file or 'environment'}) can't be read: {text}") from None
-    if for_operator:
-        _check_trainings(settings, file or "environment")
+        raise SettingsError(f"settings ({source()}) can't be read: {text}") from None
     return settings.model_copy(update=_from_seed_environment(settings))
-
-
-def _check_trainings(settings: Settings, source: str) -> None:
-    """Raise SettingsError for what every training would fail by."""
-    if not settings.trainer.image:
-        raise SettingsError(
-            "trainer.image is not set: name the image that trains, in the settings or in VOTT_TRAIN_TRAINER__IMAGE"
-        )
-    every = {"": settings.training_job} | {
-        f"queues[{n}].": queue.training_job for n, queue in enumerate(settings.queues)
-    }
-    for place, defaults in every.items():
-        try:
-            pod.check(defaults or TrainingJobSettings(), settings.pod_settings)
-        except PodTemplateError as error:
-            text = str(error).replace("spec.", f"{place}trainingJob.", 1)
-            raise SettingsError(f"settings ({source}): {text}") from None
 
 
 def _explain(item: Mapping[str, Any]) -> str:

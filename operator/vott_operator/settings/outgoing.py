@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from vott_guard import rules
 from vott_guard.rules import Rules
-from vott_operator.settings.storage import Section
+from vott_operator.settings.section import Section
 
 
 def _network(text: str) -> str:

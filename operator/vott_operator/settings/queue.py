@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from vott_operator.api.urls import check_http_url, check_model_url
 from vott_operator.messages.parameters import Parameters
-from vott_operator.settings.storage import Section
+from vott_operator.settings.section import Section
 from vott_operator.settings.trainer import TrainingJobSettings
 
 PLACEHOLDERS = ("projectId", "requestId")

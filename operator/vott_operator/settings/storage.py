@@ -3,19 +3,13 @@
 import re
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 
 from vott_operator.api.urls import BUCKET, check_http_url, check_model_url
+from vott_operator.settings.section import Section
 
 QUANTITY = re.compile(r"(?P<number>\d+)(?P<unit>k|Ki|[MGTP]i?|)")
 UNITS = "KMGTP"
-
-
-class Section(BaseModel):
-    """A part of the settings file: camelCase there, and an unknown name is an error rather than a silent typo."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
 class ModelStore(Section):

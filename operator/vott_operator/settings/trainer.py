@@ -7,12 +7,12 @@ from pydantic import Field, field_validator, model_validator
 
 from vott_operator.api import constants as c
 from vott_operator.api.spec import PodTemplate, PodTemplateMetadata, ResourceRequirements, Trainer
+from vott_operator.settings.section import Section
 from vott_operator.settings.storage import (
     Checkpoints,
     ImageCache,
     ModelStore,
     PluginFolder,
-    Section,
     WorkloadIdentity,
 )
 

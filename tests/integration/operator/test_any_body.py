@@ -22,7 +22,8 @@ from vott_operator.intake import intake as intake_module
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import MemoryQueue
-from vott_operator.settings.operator import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.outgoing import CallbackSettings, OutgoingSettings
 from vott_operator.settings.queue import QueueSettings
 
 EXAMPLES, BODIES = 220, 50

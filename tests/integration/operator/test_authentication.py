@@ -26,7 +26,7 @@ from tests.support.waiting import wait_until
 from vott_operator.errors import SourceUnavailableError
 from vott_operator.queues.credentials import Credentials
 from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

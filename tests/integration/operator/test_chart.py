@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.helm import KEYS, Object, lint, one, rendered
 from vott_operator.api.trainingjob import TrainingJobStatus
+from vott_operator.objects import preflight
 from vott_operator.settings.operator import CONFIG_ENV, Settings, load
 
 TEAMS: list[Object] = [
@@ -40,7 +41,9 @@ def settings(manifests: list[Object], tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "settings.yaml"
     file.write_text(one("ConfigMap", manifests)["data"]["settings.yaml"])
     monkeypatch.setenv(CONFIG_ENV, str(file))
-    return load()
+    found = load()
+    preflight.check(found)
+    return found
 
 
 def test_the_operator_understands_the_settings_that_the_chart_writes(

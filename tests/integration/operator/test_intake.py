@@ -20,7 +20,8 @@ from vott_operator.intake import intake as intake_module
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
-from vott_operator.settings.operator import CallbackSettings, OutgoingSettings, Settings
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.outgoing import CallbackSettings, OutgoingSettings
 from vott_operator.settings.queue import QueueSettings
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}

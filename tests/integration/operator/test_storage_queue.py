@@ -16,7 +16,7 @@ from vott_operator.queues.credentials import Credentials
 from vott_operator.queues.storage import queue
 from vott_operator.queues.storage.errors import UnreadableError
 from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 LOCK_SECONDS = 1
 NO_XML = "a control character \x01 that XML can't have"

@@ -14,7 +14,8 @@ from vott_operator.api import constants as c
 from vott_operator.api import crd
 from vott_operator.api.spec import TrainingJobSpec
 from vott_operator.queues import clients
-from vott_operator.settings.operator import QueueSettings, Settings
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.queue import QueueSettings
 from vott_trainer import errors
 
 ROOT = Path(__file__).parents[3]

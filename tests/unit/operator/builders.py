@@ -5,7 +5,8 @@ from typing import Any
 
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.observed import JobState, Observed, PodState
-from vott_operator.settings.operator import Settings, TrainerSettings
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.trainer import TrainerSettings
 
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 HOUR_AGO = "2026-01-01T11:00:00Z"

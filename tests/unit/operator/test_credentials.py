@@ -9,7 +9,7 @@ from tests.support.secret_mount import mount_secret
 from vott_operator.errors import SettingsError
 from vott_operator.queues.clients import WorkloadIdentity, service_bus_client, service_bus_host, storage_client
 from vott_operator.queues.credentials import Credentials
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 KEY = "U0VDUkVU"
 CONNECTION_STRING = f"AccountName=acme;AccountKey={KEY};EndpointSuffix=core.windows.net;DefaultEndpointsProtocol=https"

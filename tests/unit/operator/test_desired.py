@@ -10,9 +10,9 @@ from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.messages.message import TrainMessage
 from vott_operator.objects.job import job_manifest, service_manifest
-from vott_operator.objects.pod import PodSettings
 from vott_operator.objects.trainingjob import trainingjob_manifest, url_secret
-from vott_operator.settings.operator import TrainerSettings, TrainingJobSettings
+from vott_operator.settings.pod import PodSettings
+from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings
 
 SETTINGS = PodSettings(TrainerSettings(image="trainer:1"))
 PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")

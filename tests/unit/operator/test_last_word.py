@@ -15,7 +15,7 @@ from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.notes import EventNote
 from vott_operator.errors import CallbackError, NotFoundError
-from vott_operator.settings.operator import CallbackSettings
+from vott_operator.settings.outgoing import CallbackSettings
 
 ENDED = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Failed")]}
 

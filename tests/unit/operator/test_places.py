@@ -8,9 +8,9 @@ from tests.unit.operator.builders import trainingjob
 from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects.job import job_manifest
-from vott_operator.objects.pod import PodSettings
-from vott_operator.settings.operator import TrainerSettings
+from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.storage import size_in_bytes
+from vott_operator.settings.trainer import TrainerSettings
 
 Object = dict[str, Any]
 SECRET: Object = {"secretName": "mine"}

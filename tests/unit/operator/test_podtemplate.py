@@ -7,8 +7,8 @@ import pytest
 from tests.unit.operator.builders import trainingjob
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects.job import job_manifest
-from vott_operator.objects.pod import PodSettings
-from vott_operator.settings.operator import TrainerSettings
+from vott_operator.settings.pod import PodSettings
+from vott_operator.settings.trainer import TrainerSettings
 
 SETTINGS = PodSettings(
     TrainerSettings(

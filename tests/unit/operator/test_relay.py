@@ -16,7 +16,7 @@ from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, ClusterError, NotFoundError
-from vott_operator.settings.operator import CallbackSettings
+from vott_operator.settings.outgoing import CallbackSettings
 
 SPEC: dict[str, Any] = {"callback": {"url": "https://h/s"}}
 HIDDEN = SPEC | {"urlSecretRef": {"name": "cats-urls"}}

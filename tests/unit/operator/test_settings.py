@@ -8,14 +8,11 @@ import pytest
 
 from vott_guard.rules import Rules
 from vott_operator.errors import SettingsError
-from vott_operator.settings.operator import (
-    CONFIG_ENV,
-    OutgoingSettings,
-    QueueSettings,
-    Settings,
-    TrainingJobSettings,
-    load,
-)
+from vott_operator.objects import preflight
+from vott_operator.settings.operator import CONFIG_ENV, Settings, load
+from vott_operator.settings.outgoing import OutgoingSettings
+from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.trainer import TrainingJobSettings
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
@@ -44,14 +41,18 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def in_environment(monkeypatch: pytest.MonkeyPatch, **variables: str) -> Settings:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return load()
+    settings = load()
+    preflight.check(settings)
+    return settings
 
 
 def from_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     file = tmp_path / "settings.yaml"
     file.write_text(text)
     monkeypatch.setenv(CONFIG_ENV, str(file))
-    return load()
+    settings = load()
+    preflight.check(settings)
+    return settings
 
 
 @pytest.mark.parametrize(
@@ -356,8 +357,8 @@ def test_there_are_documented_examples() -> None:
 def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOTT_TRAIN_TRAINER__IMAGE")
     with pytest.raises(SettingsError, match=r"trainer\.image is not set"):
-        load()
-    assert load(for_operator=False).queues
+        preflight.check(load())
+    assert load().queues
 
 
 def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

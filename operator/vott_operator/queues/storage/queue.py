@@ -26,7 +26,7 @@ from vott_operator.queues.storage.connection import StorageConnection
 from vott_operator.queues.storage.errors import NoQueueError, UnreadableError, storage_errors
 from vott_operator.queues.storage.poison_message import POISON_SUFFIX, PoisonMessage, poison_text
 from vott_operator.queues.storage.polling import Polling
-from vott_operator.settings.operator import QueueSettings
+from vott_operator.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
 
