@@ -1,12 +1,15 @@
-"""The work queue of the reconciler."""
+"""The work queue, on a virtual clock: `asyncio.sleep` takes no real time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
-from vott_operator.workqueue import WorkQueue
+from vott_operator.workqueue import MAX_BACKOFF_SECONDS, WorkQueue
+
+pytestmark = pytest.mark.looptime
 
 
 @asynccontextmanager
@@ -18,66 +21,97 @@ async def running(work: Callable[[str], Awaitable[float | None]]) -> AsyncIterat
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_a_key_that_waits_is_worked_on_once() -> None:
-    seen: list[str] = []
+async def test_a_key_that_waits_is_processed_once() -> None:
+    processed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
+        processed.append(key)
 
     async with running(work) as queue:
         for _ in range(5):
             queue.add("a")
         queue.add("b")
-        await asyncio.sleep(0.05)
-    assert sorted(seen) == ["a", "b"]
+        await asyncio.sleep(1)
+    assert sorted(processed) == ["a", "b"]
 
 
-async def test_a_key_is_never_worked_on_twice_at_once_and_no_trigger_is_lost() -> None:
+async def test_a_key_is_never_processed_twice_at_once_and_no_trigger_is_lost() -> None:
     active, most, passes = 0, 0, 0
 
     async def work(_: str) -> None:
         nonlocal active, most, passes
         active, passes = active + 1, passes + 1
         most = max(most, active)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(2)
         active -= 1
 
     async with running(work) as queue:
         queue.add("a")
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(1)
         queue.add("a")
         queue.add("a")
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(60)
     assert (most, passes) == (1, 2)
 
 
-async def test_a_failure_is_tried_again_and_does_not_stop_others(caplog: pytest.LogCaptureFixture) -> None:
-    seen: list[str] = []
+async def test_a_failure_is_retried_and_does_not_stop_others(caplog: pytest.LogCaptureFixture) -> None:
+    processed: list[str] = []
 
     async def work(key: str) -> None:
-        seen.append(key)
-        if seen.count("bad") == 1 and key == "bad":
+        processed.append(key)
+        if key == "bad" and processed.count("bad") == 1:
             raise OSError("no network")
 
     async with running(work) as queue:
         queue.add("bad")
         queue.add("good")
-        await asyncio.sleep(0.5)
-    assert sorted(seen) == ["bad", "bad", "good"]
+        await asyncio.sleep(60)
+    assert sorted(processed) == ["bad", "bad", "good"]
     assert "no network" in caplog.text
 
 
-async def test_a_wanted_delay_is_kept_and_a_trigger_comes_first() -> None:
-    passes = asyncio.Queue[int]()
+async def test_a_key_that_keeps_failing_is_retried_ever_more_seldom_but_never_given_up() -> None:
+    attempts: list[float] = []
 
-    async def work(_: str) -> float | None:
-        passes.put_nowait(1)
-        return 60.0 if passes.qsize() == 1 else None
+    async def work(_: str) -> None:
+        attempts.append(asyncio.get_running_loop().time())
+        raise OSError("no network")
 
     async with running(work) as queue:
         queue.add("a")
-        await asyncio.sleep(0.05)
-        assert passes.qsize() == 1
+        await asyncio.sleep(20 * MAX_BACKOFF_SECONDS)
+    pauses = [later - earlier for earlier, later in pairwise(attempts)]
+    assert pauses[0] < 1
+    assert MAX_BACKOFF_SECONDS / 2 <= pauses[-1] <= MAX_BACKOFF_SECONDS + 1e-6
+
+
+async def test_a_requested_delay_is_kept() -> None:
+    passes: list[float] = []
+
+    async def work(_: str) -> float | None:
+        passes.append(asyncio.get_running_loop().time())
+        return 60.0 if len(passes) == 1 else None
+
+    async with running(work) as queue:
         queue.add("a")
-        await asyncio.sleep(0.05)
-    assert passes.qsize() == 2
+        await asyncio.sleep(600)
+    assert [round(later - passes[0]) for later in passes] == [0, 60]
+
+
+async def test_a_trigger_comes_before_a_requested_delay() -> None:
+    passes = 0
+
+    async def work(_: str) -> float | None:
+        nonlocal passes
+        passes += 1
+        return 60.0 if passes == 1 else None
+
+    async with running(work) as queue:
+        queue.add("a")
+        await asyncio.sleep(30)
+        assert passes == 1
+        queue.add("a")
+        await asyncio.sleep(1)
+        assert passes == 2
+        await asyncio.sleep(600)
+    assert passes == 2
