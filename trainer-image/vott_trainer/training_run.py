@@ -2,12 +2,11 @@
 
 import contextlib
 import hashlib
-import json
 import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +40,23 @@ ANNOTATIONS_LIMIT = 1 << 30  # bytes
 MOST_LABELS_LOGGED = 50
 FILE_LIMIT = 8 << 30
 FILE_SECONDS = 3600.0  # for either
+
+
+@dataclass(frozen=True)
+class _NodeImages:
+    """Images that one node fetched: the indexes of those it could not, why, and how many came from its cache."""
+
+    missing: list[int]
+    dropped: list[Finding]
+    cached: int
+
+
+@dataclass(frozen=True)
+class _NodeCheckpoint:
+    """Checkpoint that one node fetched, and the file there; both None where it found none."""
+
+    checkpoint: Checkpoint | None = None
+    path: Path | None = None
 
 
 class TrainingRun:
@@ -106,15 +122,16 @@ class TrainingRun:
 
     def checkpoint(self, work: str) -> tuple[Checkpoint, Path] | None:
         """Return the newest checkpoint of that work, fetched once for each node, and its file; None where there is none."""
-        told = self._peers.once_per_node(lambda: self._fetch_checkpoint(work))
-        if not all(told) or len({json.loads(text)["sha256"] for text in told}) > 1:
+        found = self._peers.once_per_node(lambda: self._fetch_checkpoint(work), _NodeCheckpoint)
+        here = found[self.ranks.node]
+        digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in found}
+        if not here.checkpoint or not here.path or len(digests) > 1:
             self.progress.anew()
             if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.why_anew):
                 why = self.checkpoints.why_anew or "The nodes found different checkpoints."
                 self.note(f"{why} The training began anew.")
             return None
-        here = json.loads(told[self.ranks.node])
-        return Checkpoint(**here["checkpoint"]), Path(here["path"])
+        return here.checkpoint, here.path
 
     def fetch(self, url: str, name: str) -> Path:
         """Download a file that is not one of the images, once for each node; `name` is what to call it in the work folder.
@@ -125,7 +142,7 @@ class TrainingRun:
             TemporaryFailureError: the store did not answer, after all attempts.
         """
         path = self._work_dir / name
-        self._peers.once_per_node(lambda: self._fetch(url, path))
+        self._peers.once_per_node(lambda: self._fetch(url, path), type(None))
         return path
 
     def _fetched(self) -> Dataset:
@@ -133,9 +150,9 @@ class TrainingRun:
         folder = self._work_dir / "images"
         urls = [image.url for image in found.images]
         with self._timed("images"):
-            told = [json.loads(text) for text in self._peers.once_per_node(lambda: self._fetch_images(urls, folder))]
-        missing = {number for node in told for number in node["missing"]}
-        dropped = list(dict.fromkeys(Finding(**one) for node in told for one in node["dropped"]))
+            nodes = self._peers.once_per_node(lambda: self._fetch_images(urls, folder), _NodeImages)
+        missing = {number for node in nodes for number in node.missing}
+        dropped = list(dict.fromkeys(finding for node in nodes for finding in node.dropped))
         usable = [
             LabelledImage(i.url, images.path_of(i.url, folder), i.boxes, i.label)
             for number, i in enumerate(found.images)
@@ -146,14 +163,14 @@ class TrainingRun:
             clean, problems = checks.clean(usable, sizes)
         log.info(
             "%d images fetched in %.1f s, %d of them from the cache, %d left out",
-            len(usable), self.seconds["images"], told[self.ranks.node]["cached"], len(urls) - len(usable),
+            len(usable), self.seconds["images"], nodes[self.ranks.node].cached, len(urls) - len(usable),
         )  # fmt: skip
         return Dataset(clean, checks.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
 
     def _read(self) -> Annotations:
         path, url = self._work_dir / "annotations", self.links.annotations
         with self._timed("annotations"):
-            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path))
+            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
             if len(set(digests)) > 1:
                 raise TemporaryFailureError(
                     f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
@@ -171,9 +188,8 @@ class TrainingRun:
         )
         return found
 
-    def _fetch(self, url: str, path: Path) -> str:
+    def _fetch(self, url: str, path: Path) -> None:
         _fetch_file(url, path, redact_url(url), FILE_LIMIT, InvalidParametersError)
-        return ""
 
     def _fetch_annotations(self, path: Path) -> str:
         url = self.links.annotations
@@ -182,19 +198,14 @@ class TrainingRun:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def _fetch_images(self, urls: list[str], folder: Path) -> str:
-        """Fetch into `folder`; return as JSON the numbers of the images that are missing, and which were left out and why."""
+    def _fetch_images(self, urls: list[str], folder: Path) -> "_NodeImages":
         fetched = images.fetch_all(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
-        dropped = [asdict(finding) for finding in fetched.dropped]
-        return json.dumps({"missing": missing, "dropped": dropped, "cached": fetched.cached})
+        return _NodeImages(missing, fetched.dropped, fetched.cached)
 
-    def _fetch_checkpoint(self, work: str) -> str:
+    def _fetch_checkpoint(self, work: str) -> "_NodeCheckpoint":
         found = self.checkpoints.fetch(work) if self.checkpoints else None
-        if not found:
-            return ""
-        checkpoint, path = found
-        return json.dumps({"sha256": checkpoint.sha256, "checkpoint": asdict(checkpoint), "path": str(path)})
+        return _NodeCheckpoint(*found) if found else _NodeCheckpoint()
 
     @contextlib.contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

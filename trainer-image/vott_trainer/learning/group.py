@@ -1,11 +1,15 @@
 """The processes that learn one model together, through torch.distributed; a process alone is a group of one."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from vott_trainer.process.peer_messages import decode, encode
+
+T = TypeVar("T")
 
 
 def size() -> int:
@@ -36,18 +40,17 @@ def most(here: int) -> int:
     return int(told)
 
 
-def all_of(here: str) -> list[str]:
-    """Return what each of the processes says, in the order of their ranks, some with spaces at the end; all must say something.
-
-    Sent as bytes: what torch offers for objects unpickles them.
-    """
+def all_of(here: T, kind: type[T]) -> list[T]:
+    """Gather one message, a `kind`, from each process, in order of their ranks; every process must call this."""
     if not distributed.is_initialized():
         return [here]
-    said = here.encode()
-    mine = torch.frombuffer(bytearray(said.ljust(most(len(said)))), dtype=torch.uint8)
-    told = [torch.empty_like(mine) for _ in range(size())]
-    distributed.all_gather(told, mine)
-    return [bytes(one.tolist()).decode() for one in told]
+    text = encode(here, kind).encode()
+    padded = torch.frombuffer(
+        bytearray(text.ljust(most(len(text)))), dtype=torch.uint8
+    )  # JSON allows spaces at the end
+    gathered = [torch.empty_like(padded) for _ in range(size())]
+    distributed.all_gather(gathered, padded)
+    return [decode(bytes(one.tolist()).decode(), kind) for one in gathered]
 
 
 def wrapped(model: nn.Module) -> nn.Module:

@@ -3,12 +3,11 @@
 import contextlib
 import functools
 import hashlib
-import json
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -330,13 +329,12 @@ class Loop:
 
 def _error_of_all(bad: _NotFinite | None) -> NonFiniteLossError:
     """Return the same error in all processes; each says what it has found."""
-    told = [json.loads(text) for text in group.all_of(json.dumps(bad and asdict(bad)))]
-    return _error([_NotFinite(**one) if one else None for one in told])
+    found = group.all_of([bad] if bad else [], list[_NotFinite])
+    return _error([one for of_rank in found for one in of_rank])
 
 
-def _error(told: Sequence[_NotFinite | None]) -> NonFiniteLossError:
+def _error(bad: Sequence[_NotFinite]) -> NonFiniteLossError:
     """Blame the processes whose own loss it is: the gradient becomes the same in all of them, whoever spoils it."""
-    bad = [one for one in told if one]
     guilty = [one for one in bad if one.what == "loss"] or bad
     images = [name for one in guilty for name in one.names]
     more = len(images) - NAMED

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from torch import distributed
@@ -13,9 +14,12 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined] #
 from torch.distributed.rendezvous import rendezvous
 
 from vott_trainer.errors import PeerLostError
+from vott_trainer.process.peer_messages import decode, encode
 from vott_trainer.process.ranks import Ranks
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # A collective may have to wait while rank 0 evaluates, so not the usual ten minutes. A process that dies is noticed at once all the same.
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
@@ -48,15 +52,15 @@ class StorePeers:
         store, _, _ = next(rendezvous("env://", ranks.rank, ranks.world_size, timeout=COLLECTIVE_TIMEOUT))
         return cls(ranks, store)
 
-    def once_per_node(self, work: Callable[[], str]) -> Sequence[str]:
-        """Do `work` in one process of each node; every process must call this equally often, in the same order."""
+    def once_per_node(self, work: Callable[[], T], kind: type[T]) -> Sequence[T]:
+        """Do `work` in one process of each node; return the results of all nodes, in order of their numbers."""
         self._shared += 1
         keys = [f"{self._shared}/{node}" for node in range(self.ranks.nodes)]
         if self.ranks.leads_node:
-            self._store.set(keys[self.ranks.node], work())
+            self._store.set(keys[self.ranks.node], encode(work(), kind))
         for node, key in enumerate(keys):
             self._wait_for(key, f"node {node}, which still fetches")
-        return [self._store.get(key).decode() for key in keys]
+        return [decode(self._store.get(key).decode(), kind) for key in keys]
 
     def start_group(self) -> None:
         """Make the collectives usable: NCCL between GPUs, Gloo between CPUs."""

@@ -6,9 +6,11 @@ The environment's names are those that torchrun reads and sets: https://docs.pyt
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from vott_trainer.errors import InvalidParametersError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,11 @@ class Peers(Protocol):
 
     ranks: Ranks
 
-    def once_per_node(self, work: Callable[[], str]) -> Sequence[str]:
-        """Do `work` in one process of each node; return the results of all nodes, in their order, on every process."""
+    def once_per_node(self, work: Callable[[], T], kind: type[T]) -> Sequence[T]:
+        """Do `work` in one process of each node; return the results of all nodes, in order of their numbers.
+
+        Every process must call this equally often, in the same order. A result is a `kind`, sent as JSON (peer_messages.py).
+        """
 
     def start_group(self) -> None:
         """Make torch.distributed's collectives usable."""
@@ -111,7 +116,7 @@ class Alone:
 
     ranks = Ranks()
 
-    def once_per_node(self, work: Callable[[], str]) -> Sequence[str]:
+    def once_per_node(self, work: Callable[[], T], kind: type[T]) -> Sequence[T]:  # noqa: ARG002
         """Do it."""
         return [work()]
 
