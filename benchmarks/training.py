@@ -17,8 +17,7 @@ from vott_trainer.learning import device as devices
 from vott_trainer.learning.batches import Batches, moved
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.state import State
-from vott_trainer.plugin_api.evaluation import Evaluation
-from vott_trainer.plugin_api.plugin import LabelledImage, Links
+from vott_trainer.plugin_api import Evaluation, LabelledImage, Links
 from vott_trainer.plugins.detection import Batch, Detection, toned
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.progress.snapshot import Progress

@@ -30,7 +30,7 @@ for stream in (sys.stdout, sys.stderr):
 sys.exit(1)
 """,
     "crash-loudly.py": """
-from vott_trainer.plugin_api.plugin import Parameters
+from vott_trainer.plugin_api import Parameters
 class Plugin:
     parameters = Parameters
     def train(self, run, parameters):

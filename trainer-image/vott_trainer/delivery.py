@@ -12,7 +12,7 @@ from vott_trainer import report
 from vott_trainer.errors import UploadRefusedError
 from vott_trainer.http.printable import printable
 from vott_trainer.parameters import shown
-from vott_trainer.plugin_api.plugin import Trained
+from vott_trainer.plugin_api import Trained
 from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.base import StoredObject
 from vott_trainer.stores.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination

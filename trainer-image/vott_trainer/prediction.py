@@ -11,7 +11,8 @@ from PIL import Image
 from vott_trainer import plugins
 from vott_trainer.data.images import open_rgb
 from vott_trainer.errors import UsageError
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, Prediction
+from vott_trainer.plugin_api import Prediction
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.settings import PredictSettings
 from vott_trainer.stores import archive
 from vott_trainer.vision.drawing import draw

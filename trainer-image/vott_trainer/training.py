@@ -16,8 +16,8 @@ from vott_trainer import delivery, plugins
 from vott_trainer.errors import InterruptedTrainingError, TrainerError
 from vott_trainer.http.urls import redact, redact_url
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugin_api.metrics import plain
-from vott_trainer.plugin_api.plugin import Links, Plugin, Trained
+from vott_trainer.plugin_api import Links, Plugin, Trained
+from vott_trainer.plugin_api.metrics import plain_metrics
 from vott_trainer.process.interruption import PROCESS
 from vott_trainer.process.library_errors import recognised
 from vott_trainer.process.ranks import Alone, Peers, Ranks
@@ -151,7 +151,7 @@ def _learn(plugin: Any, run: TrainingRun, parameters: BaseModel) -> Trained:
         from vott_trainer.learning.learn import learn  # needs torch
 
         trained = learn(plugin, run, parameters)  # type: ignore[arg-type] # validated against plugin.parameters
-    return replace(trained, metrics=plain(trained.metrics))
+    return replace(trained, metrics=plain_metrics(trained.metrics))
 
 
 def _run(

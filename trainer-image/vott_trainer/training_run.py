@@ -28,11 +28,11 @@ from vott_trainer.http.image_cache import Cache
 from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff
 from vott_trainer.http.urls import file_name, redact_url
-from vott_trainer.plugin_api.plugin import DataParameters, Dataset, LabelledImage, Links
+from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.process.interruption import Interruption
 from vott_trainer.process.ranks import Alone, Peers
 from vott_trainer.progress.snapshot import Progress
-from vott_trainer.stores.checkpoints import Checkpoint, Checkpoints
+from vott_trainer.stores.checkpoints import Checkpoints, StoredCheckpoint
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class _NodeImages:
 class _NodeCheckpoint:
     """Checkpoint that one node fetched, and the file there; both None where it found none."""
 
-    checkpoint: Checkpoint | None = None
+    checkpoint: StoredCheckpoint | None = None
     path: Path | None = None
 
 
@@ -120,7 +120,7 @@ class TrainingRun:
             self.findings = self._dataset.findings
         return self._dataset
 
-    def checkpoint(self, work: str) -> tuple[Checkpoint, Path] | None:
+    def checkpoint(self, work: str) -> tuple[StoredCheckpoint, Path] | None:
         """Return the newest checkpoint of that work, fetched once for each node, and its file; None where there is none."""
         found = self._peers.once_per_node(lambda: self._fetch_checkpoint(work), _NodeCheckpoint)
         here = found[self.ranks.node]

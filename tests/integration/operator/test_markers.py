@@ -30,7 +30,7 @@ from tests.unit.trainer.shapes import image_with_shapes
 METADATA = "https://169.254.169.254/metadata"
 PLUGINS = {
     "crash.py": """
-from vott_trainer.plugin_api.plugin import Parameters
+from vott_trainer.plugin_api import Parameters
 class Plugin:
     parameters = Parameters
     def train(self, run, parameters):

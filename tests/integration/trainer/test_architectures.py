@@ -14,7 +14,7 @@ from torch.nn import functional
 from tests.integration.trainer.test_weights import bake as bake
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
-from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.plugin_api import Links
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES, DetectorName, build

@@ -29,7 +29,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import LabelledImage, Links, Trained
+from vott_trainer.plugin_api import LabelledImage, Links, Trained
 from vott_trainer.plugins.classification import (
     MEASURED_AT_ONCE,
     Classification,

@@ -22,7 +22,7 @@ from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.plugin_api import Links
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.stores import archive

@@ -7,7 +7,7 @@ from typing import Any
 
 from vott_trainer.data import images
 from vott_trainer.http.retry import Backoff
-from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.plugin_api import Links
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.stores.azure import by_link

@@ -9,7 +9,8 @@ from PIL import Image
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.plugin_api.evaluation import Evaluation, Example, Prediction, choose_examples
+from vott_trainer.plugin_api import Evaluation, Example, Prediction
+from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.report import Result
 from vott_trainer.vision import average_precision, matching
 

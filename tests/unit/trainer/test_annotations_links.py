@@ -9,7 +9,7 @@ from vott_trainer.annotations.links import Links
 from vott_trainer.annotations.model import Fault
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import DataParameters
+from vott_trainer.plugin_api import DataParameters
 
 FILE = "https://store/data/set/annotations.csv?sv=1&sig=S%2B"
 
@@ -103,6 +103,6 @@ def test_images_url_is_a_folder(url: str) -> None:
 )
 def test_images_url_takes_no_credential_and_no_other_scheme(url: str) -> None:
     with pytest.raises(
-        InvalidParametersError, match=r"parameter 'imagesUrl': (.* )?must be a http\(s\) URL, or a path"
+        InvalidParametersError, match=r"parameter 'imagesUrl': (.* )?must be an http\(s\) URL or a path"
     ):
         validate(DataParameters, {"imagesUrl": url})

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.unit.trainer.dying import MOMENTS
-from vott_trainer.stores.checkpoints import Checkpoints, Reached
+from vott_trainer.plugin_api import Reached
+from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 
 KEPT = {
@@ -24,7 +25,8 @@ SAVE_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from tests.unit.trainer.dying import die_at
-from vott_trainer.stores.checkpoints import Checkpoints, Reached
+from vott_trainer.plugin_api import Reached
+from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 checkpoints = Checkpoints(FolderStore(Path(sys.argv[1])), Path(sys.argv[2]), 60.0)
 checkpoints.look()

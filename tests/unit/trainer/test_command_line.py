@@ -11,7 +11,7 @@ from vott_trainer import plugins
 from vott_trainer.__main__ import leave_message, main
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import Parameters
+from vott_trainer.plugin_api import Parameters
 from vott_trainer.settings import PredictSettings, TrainSettings, parse
 
 URLS = ["--annotations", "https://h/a.csv", "--model", "https://h/c?sig=x"]

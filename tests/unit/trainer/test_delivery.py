@@ -11,7 +11,7 @@ import pytest
 from vott_trainer import delivery, report
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugin_api.plugin import DataParameters, Links, Trained
+from vott_trainer.plugin_api import DataParameters, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.settings import TrainSettings, parse

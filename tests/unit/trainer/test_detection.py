@@ -16,7 +16,7 @@ from vott_trainer.data.checks import clean
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import LabelledImage, Links, Trained
+from vott_trainer.plugin_api import LabelledImage, Links, Trained
 from vott_trainer.plugins.detection import Detection, DetectionParameters, load, mirrored, toned
 from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.training_run import TrainingRun

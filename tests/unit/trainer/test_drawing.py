@@ -3,7 +3,7 @@
 from PIL import Image, ImageChops
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import Prediction
+from vott_trainer.plugin_api import Prediction
 from vott_trainer.vision.drawing import draw
 
 GREY = Image.new("RGB", (200, 120), (128, 128, 128))

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tests.unit.trainer.shapes import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import Evaluation, Example, Prediction, choose_examples
-from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.plugin_api import Evaluation, Example, LabelledImage, Prediction
+from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import matching
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions

@@ -11,7 +11,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.annotations.findings import MOST_LISTED, Finding, Findings
 from vott_trainer.data.checks import clean, labels_of
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.plugin_api import LabelledImage
 
 WIDTH, HEIGHT = 100, 60
 CAT, DOG = Box(10, 10, 20, 20, "cat"), Box(40, 10, 20, 20, "dog")

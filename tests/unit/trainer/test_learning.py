@@ -16,11 +16,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
-from vott_trainer.learning import Data, device, group, learn, loop, schedule
+from vott_trainer.learning import device, group, learn, loop, schedule
 from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.state import State
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Data, Evaluation
 from vott_trainer.plugins.classification import ClassificationParameters
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.vision.classifiers import build

@@ -8,13 +8,13 @@ import pytest
 
 from vott_trainer import plugins
 from vott_trainer.errors import BrokenPluginError, UnknownPluginError
-from vott_trainer.plugin_api.plugin import Parameters
+from vott_trainer.plugin_api import Parameters
 from vott_trainer.plugins.hello_world import HelloWorld
 from vott_trainer.plugins.script import Script
 
 PLUGIN = """
 from pathlib import Path
-from vott_trainer.plugin_api.plugin import Parameters, Prediction, Run, Trained
+from vott_trainer.plugin_api import Parameters, Prediction, Run, Trained
 from {helper} import ANSWER
 
 class Plugin:
@@ -92,9 +92,7 @@ def test_any_other_file_is_a_script_and_not_imported(path: str, mounted: Mapping
     assert isinstance(plugins.load("old", mounted), Script)
 
 
-@pytest.mark.parametrize(
-    "line", ["from vott_trainer.plugin_api.plugin import Run", "import vott_trainer.errors as errors"]
-)
+@pytest.mark.parametrize("line", ["from vott_trainer.plugin_api import Run", "import vott_trainer.errors as errors"])
 def test_a_plugin_without_the_name_plugin_is_not_run_as_a_script(
     line: str, mounted: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -148,10 +146,10 @@ def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tm
     [
         ("pass", "`parameters`"),
         ("parameters = int", "`parameters`"),
-        ("from vott_trainer.plugin_api.plugin import Parameters as parameters", "`train`, `predict`"),
-        ("from vott_trainer.plugin_api.plugin import Parameters as parameters\n    def train(self): ...", "`predict`"),
+        ("from vott_trainer.plugin_api import Parameters as parameters", "`train`, `predict`"),
+        ("from vott_trainer.plugin_api import Parameters as parameters\n    def train(self): ...", "`predict`"),
         (
-            "from vott_trainer.plugin_api.plugin import Parameters as parameters\n    def loss(self): ...",
+            "from vott_trainer.plugin_api import Parameters as parameters\n    def loss(self): ...",
             "`data`, `model`, `batch`, `evaluate`, `export`, `predict`",
         ),
     ],

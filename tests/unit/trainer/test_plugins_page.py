@@ -15,9 +15,9 @@ from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
 from vott_trainer import plugins
-from vott_trainer.learning import LearningParameters, learn
+from vott_trainer.learning import learn
 from vott_trainer.parameters import names, validate
-from vott_trainer.plugin_api.plugin import DataParameters, Links
+from vott_trainer.plugin_api import DataParameters, LearningParameters, Links
 from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import TOLD
 from vott_trainer.progress.snapshot import Progress

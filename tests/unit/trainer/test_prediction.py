@@ -17,7 +17,7 @@ NAMES = ["cat", "dog", "bird", "fish"]
 PLUGIN = """
 import json
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.plugin import Parameters, Prediction
+from vott_trainer.plugin_api import Parameters, Prediction
 
 class Plugin:
     parameters = Parameters

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.trainer.results import box
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Prediction
+from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
 from vott_trainer.report import Result, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.pictures import _mark, sentence

@@ -17,7 +17,8 @@ from tests.unit.trainer.results import detection_result
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer import report
 from vott_trainer.learning import weights
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, Prediction
+from vott_trainer.plugin_api import Prediction
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page

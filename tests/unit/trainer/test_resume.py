@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
-from vott_trainer.learning import Data, learn
+from vott_trainer.learning import learn
 from vott_trainer.learning.saving import Saving
 from vott_trainer.learning.state import State
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Data, Evaluation
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
 

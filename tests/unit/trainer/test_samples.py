@@ -15,7 +15,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 from vott_trainer.annotations import Box
 from vott_trainer.data import images
 from vott_trainer.data.images import UnsupportedImageError, open_rgb
-from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision import decoded_cache, resize
 from vott_trainer.vision.decoded_cache import Memory
 from vott_trainer.vision.samples import Sample, Samples, load_pixels, load_sample

@@ -15,7 +15,7 @@ from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api.plugin import Links
+from vott_trainer.plugin_api import Links
 from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import Script, ScriptError
 from vott_trainer.process.interruption import Interruption

@@ -10,7 +10,7 @@ from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.toy import Toy
 from vott_trainer import training
 from vott_trainer.errors import TemporaryFailureError
-from vott_trainer.plugin_api.plugin import Dataset
+from vott_trainer.plugin_api import Dataset
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob import TrainingJobStatus
 from vott_trainer.settings import parse

@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vott_trainer.learning import Data, LearningParameters
-from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
-from vott_trainer.plugin_api.plugin import Dataset, Links, Run
+from vott_trainer.plugin_api import Data, Dataset, Evaluation, LearningParameters, Links, Prediction, Run
 from vott_trainer.process.interruption import Interruption
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.stores.checkpoints import Checkpoints

@@ -4,7 +4,7 @@ A dialect turns the file into pairs of a place and a `Row`, or the `Fault` that 
 them: links (`links`), values (`values`), how many faults are too many and how rows become images (`reading`).
 """
 
-from vott_trainer.annotations.model import AnnotatedImage, Annotations, Box
-from vott_trainer.annotations.reading import Format, read
+from vott_trainer.annotations.model import AnnotatedImage, Annotations, Box, Format
+from vott_trainer.annotations.reading import read
 
 __all__ = ["AnnotatedImage", "Annotations", "Box", "Format", "read"]

@@ -75,3 +75,14 @@ class Links:
         """Join, percent-encoded where it is not yet (VoTT's exports know both)."""
         encoded = quote(path, safe="/" if _NOT_ENCODED.search(path) else "/%")
         return urljoin(self.folder, encoded) + (f"?{self.query}" if self.query else "")
+
+
+def is_folder(url: str) -> bool:
+    """Whether `url` names a folder without a credential: an http(s) URL, or a path relative to one."""
+    if "?" in url or "#" in url or "\\" in url or not url.strip():
+        return False
+    try:
+        parts = urlsplit(urljoin("http://base/folder/", url))
+    except ValueError:
+        return False
+    return is_http(parts.geturl()) and "@" not in parts.netloc

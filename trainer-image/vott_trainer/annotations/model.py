@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vott_trainer.annotations.findings import Finding
 
 MOST_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
 MOST_BOXES = 10_000  # on an image
 MOST_CLASSES = 10_000
+
+Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
 
 
 @dataclass(frozen=True, slots=True)

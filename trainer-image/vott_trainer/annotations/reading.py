@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vott_trainer.annotations import coco, csv_file, json_file, vott_json
 from vott_trainer.annotations.findings import Finding, Findings
@@ -17,13 +17,12 @@ from vott_trainer.annotations.model import (
     Annotations,
     Entries,
     Fault,
+    Format,
     Row,
     TooMuch,
 )
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.http.urls import redact
-
-Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
 
 DROPPED_FRACTION = 0.1
 MOST_NAMED = 5  # faults in an error's text

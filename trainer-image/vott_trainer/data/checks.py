@@ -16,7 +16,7 @@ from vott_trainer.annotations.findings import Finding, Findings
 from vott_trainer.data.images import size_of
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.http.urls import redact_url
-from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.plugin_api import LabelledImage
 
 SMALLEST_SIDE = 1.0  # pixels that must remain of a box inside its image
 EPSILON = 1e-6  # pixels: what sums of floating-point numbers may be wrong by

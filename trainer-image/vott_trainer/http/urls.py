@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vott_trainer.errors import InvalidURLError
 
@@ -89,17 +89,6 @@ def is_http(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, a broken IPv6 address
         return False
-
-
-def is_folder(url: str) -> bool:
-    """Return whether `url` names a folder without a credential: a http(s) URL, or a path relative to one."""
-    if "?" in url or "#" in url or "\\" in url or not url.strip():
-        return False
-    try:
-        parts = urlsplit(urljoin("http://base/folder/", url))
-    except ValueError:
-        return False
-    return is_http(parts.geturl()) and "@" not in parts.netloc
 
 
 def without_credential(url: str) -> str:

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from vott_trainer.plugin_api.learner import Batch, Item, Learner
-from vott_trainer.process.ranks import Ranks
+from vott_trainer.plugin_api import Batch, Item, Learner, Ranks
 
 T = TypeVar("T")
 AHEAD = 2  # batches that wait ready

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from vott_trainer.errors import GPUError
+from vott_trainer.plugin_api import Ranks
 from vott_trainer.process import cpus, library_errors
-from vott_trainer.process.ranks import Ranks
 
 SPARE = 10  # one part in so many of a GPU's memory
 VOLTA = 7  # compute capability from which on float16 is quick

@@ -20,9 +20,7 @@ from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.saving import Saving
 from vott_trainer.learning.state import State
 from vott_trainer.parameters import shown
-from vott_trainer.plugin_api.evaluation import Evaluation
-from vott_trainer.plugin_api.learner import Data, Learner, LearningParameters
-from vott_trainer.plugin_api.plugin import Run, Trained
+from vott_trainer.plugin_api import Data, Evaluation, Learner, LearningParameters, Run, Trained
 from vott_trainer.version import VERSION
 
 log = logging.getLogger(__name__)

@@ -19,10 +19,8 @@ from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches, Step, moved
 from vott_trainer.learning.device import autocast
 from vott_trainer.learning.state import State
-from vott_trainer.plugin_api.evaluation import Evaluation
-from vott_trainer.plugin_api.learner import Batch, Learner
-from vott_trainer.plugin_api.metrics import plain
-from vott_trainer.plugin_api.plugin import Run
+from vott_trainer.plugin_api import Batch, Evaluation, Learner, Run
+from vott_trainer.plugin_api.metrics import plain_metrics
 
 log = logging.getLogger(__name__)
 
@@ -321,7 +319,7 @@ class Loop:
         finally:
             hook.remove()
         state.history.spent("evaluation", time.monotonic() - start)
-        metrics = plain(self.evaluation.metrics)
+        metrics = plain_metrics(self.evaluation.metrics)
         if state.history.measured(metrics, state.epoch) and self._course.patience:
             state.keep_best()
         return metrics

@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 from vott_trainer.learning import group
 from vott_trainer.learning.state import State, read, write
-from vott_trainer.plugin_api.plugin import Run
-from vott_trainer.stores.checkpoints import Checkpoint, Reached
+from vott_trainer.plugin_api import Checkpoint, Reached, Run
 
 log = logging.getLogger(__name__)
 

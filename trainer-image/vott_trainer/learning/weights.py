@@ -21,7 +21,7 @@ from vott_trainer.annotations.model import MOST_CLASSES
 from vott_trainer.annotations.values import LONGEST_LABEL, is_text
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http.urls import is_http, redact, redact_url
-from vott_trainer.plugin_api.plugin import Run
+from vott_trainer.plugin_api import Run
 from vott_trainer.stores import archive
 
 FILE = "model.safetensors"

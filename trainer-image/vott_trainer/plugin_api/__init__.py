@@ -1,1 +1,36 @@
-"""What a plugin author imports: the Plugin and Learner protocols, evaluation and metrics."""
+"""What a plugin author imports: interfaces and plain data, none of the trainer's implementations. docs/plugins.md has examples."""
+
+from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, Reached
+from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
+from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction
+from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, LearningParameters
+from vott_trainer.plugin_api.parameters import DataParameters, Parameters
+from vott_trainer.plugin_api.plugin import Plugin, Trained
+from vott_trainer.plugin_api.run import Interruption, Links, Progress, Ranks, Run
+
+__all__ = [
+    "Batch",
+    "Checkpoint",
+    "Checkpoints",
+    "Confusion",
+    "Data",
+    "DataParameters",
+    "Dataset",
+    "Evaluation",
+    "Example",
+    "Interruption",
+    "Item",
+    "LabelledImage",
+    "Learner",
+    "LearningParameters",
+    "Links",
+    "Parameters",
+    "Plugin",
+    "Point",
+    "Prediction",
+    "Progress",
+    "Ranks",
+    "Reached",
+    "Run",
+    "Trained",
+]

@@ -1,82 +1,86 @@
-"""What a torch plugin tells the trainer: data, model, loss, figures and export. All else is done for it.
+"""The Learner protocol: a torch plugin that provides data, model, loss, evaluation and export.
 
-All else is: devices and precision, several GPUs and nodes, batches prepared in the background, a batch size that fits the memory,
-the schedule, checkpoints and going on from them, progress, the report and the upload.
+The trainer does the rest: devices and precision, several GPUs and nodes, background batch preparation, fitting batches into memory,
+the learning rate schedule, checkpoints and resuming, progress, the report and the upload.
 """
+
+from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
-from vott_trainer.plugin_api.plugin import DataParameters, Run
+from vott_trainer.plugin_api.parameters import DataParameters
+from vott_trainer.plugin_api.run import Run
+
+if TYPE_CHECKING:  # plugins that need no torch import this package, too
+    import torch
+    from torch import Tensor, nn
 
 
 class LearningParameters(DataParameters):
-    """What every plugin that learns lets a message set."""
+    """Parameters of every learner."""
 
-    epochs: int | None = Field(default=20, ge=1, le=10_000, description="How often each image is shown.")
+    epochs: int | None = Field(default=20, ge=1, le=10_000, description="Passes over the training images.")
     batch_size: int | None = Field(
-        default=8, ge=1, le=4096, description="Images a step, over all GPUs; rounded up to a multiple of their number."
+        default=8, ge=1, le=4096, description="Images per step over all GPUs, rounded up to a multiple of their number."
     )
-    learning_rate: float | None = Field(default=1e-3, gt=0, le=1, description="The highest learning rate.")
+    learning_rate: float | None = Field(default=1e-3, gt=0, le=1, description="The peak learning rate.")
     holdout_fraction: float = Field(
-        default=0.2, gt=0, lt=1, description="Share of the images that only measure the model."
+        default=0.2, gt=0, lt=1, description="Share of the images held out to measure the model."
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed and data give the same model.")
     initial_weights: str | None = Field(
         default=None,
-        description="What to begin with: `baked` (the weights that the image brings for the architecture), `none` (random weights), or"
-        " the URL of an earlier model of this trainer (model.tgz or model.safetensors). Default: baked where there are such, else none.",
+        description="What training starts from: `baked` (the image's weights for the architecture), `none` (random weights), or"
+        " the URL of an earlier model of this trainer (model.tgz or model.safetensors). Default: baked if the image has some, else none.",
     )
     early_stopping: int | None = Field(
         default=None,
         ge=1,
         le=1000,
-        description="Stop after so many evaluations without improvement, and take the best model instead of the last. There is one after"
-        " each epoch then, with more than 50 epochs 50 in all. Default: never.",
+        description="Stop after this many evaluations without improvement and deliver the best model instead of the last. Evaluates"
+        " after each epoch, or 50 times if there are more than 50 epochs. Default: never.",
     )
     ema_decay: float = Field(
         default=0.998,
         ge=0,
         lt=1,
-        description="The model is a moving average of the weights of all steps, which gives each older one this share; 0 takes the last ones.",
+        description="Decay of the moving average of the weights, which becomes the model; 0 delivers the last weights.",
     )
     gradient_accumulation_steps: int = Field(
         default=1,
         ge=1,
         le=1024,
-        description="In how many parts a batch goes through the network, to save memory. Doubled by itself when a GPU's memory runs out.",
+        description="Split each batch into this many parts to save memory. Doubled automatically when a GPU runs out of memory.",
     )
 
     def resolved(self, _items: int, _device: torch.device) -> Self:
-        """Return these parameters with every None filled in, now that the number of images and the device are known.
+        """Return a copy without None, chosen for the number of images and the device.
 
-        The number of epochs is asked for once more with the number of items that `data` gives: of an image, these may be several boxes.
+        Called again with the number of items that `data` returns, to choose the epochs: an image may have several boxes.
         """
         return self
 
 
 class Item(Protocol):
-    """One thing to learn from or to measure with, decoded; `name` is for messages, without a URL's query."""
+    """A decoded training or held-out item."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """The item in messages, without a URL's query."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """What there is to learn from and to measure with.
+    """Training and held-out items, as torch's map-style datasets: an item is decoded on access, by any thread.
 
-    Both are sequences as torch's map-style data sets are: an item is decoded when it is asked for, by any thread. `counts` is for
-    the report.
+    `counts` goes into the report.
     """
 
     training: Sequence[Any]
@@ -86,33 +90,33 @@ class Data:
 
 
 Batch = Any
-"""Tensors in lists, tuples, dicts or dataclasses, as `loss` wants them; made on the CPU, moved to the device by the trainer."""
+"""Tensors in lists, tuples, dicts or dataclasses, as `loss` takes them. Made on the CPU; the trainer moves them to the device."""
 
 
 class Learner(Protocol):
-    """A plugin that learns with torch. Made without arguments, once in each process; with several GPUs one process trains on each."""
+    """A plugin that learns with torch. Instantiated without arguments, once per process; each GPU has its own process."""
 
     @property
     def parameters(self) -> type[LearningParameters]:
         """The class of the parameters that a message may set."""
 
     def data(self, run: Run, parameters: Any) -> Data:
-        """Return the data; the same on every rank, `run.dataset()` split."""
+        """Split `run.dataset()` into training and held-out items, identically on every rank."""
 
     def model(self, data: Any, parameters: Any) -> nn.Module:
-        """Return the network on the CPU, with initial weights; torch is seeded."""
+        """Build the network on the CPU, with its initial weights; torch is seeded."""
 
     def batch(self, items: Sequence[Any], rngs: Sequence[random.Random]) -> Batch:
-        """Return one batch of training items, each varied by its own random numbers; called by a thread."""
+        """Build one batch, augmenting each item with its own random numbers; called in a background thread."""
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the losses, scalars whose sum is learned; the one called `classification` is reported as such."""
+        """Compute the losses: scalars, whose sum is minimized. The one named `classification` is also reported separately."""
 
     def evaluate(self, model: nn.Module, data: Any, device: torch.device) -> Evaluation:
-        """Return what the model can do, on the held-out items; only rank 0 is asked."""
+        """Measure the model on the held-out items; called on rank 0 only."""
 
     def export(self, model: nn.Module, data: Any, parameters: Any, folder: Path) -> dict[str, Any]:
-        """Write the model's files; return what `predict` needs to load them, which goes into `config.json`."""
+        """Write the model's files; return what `predict` needs to load them, for `config.json`."""
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
-        """Return all that the model of an unpacked archive sees on an image, best first, doubtful ones too: the command leaves those out."""
+        """Return all predictions for an image, best first, whatever their scores; `model_dir` holds the unpacked archive."""

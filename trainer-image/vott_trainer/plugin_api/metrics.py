@@ -1,4 +1,4 @@
-"""Metrics as everything that reports them can take them."""
+"""Metrics as plain, finite numbers."""
 
 import logging
 import math
@@ -8,9 +8,9 @@ from typing import SupportsFloat
 log = logging.getLogger(__name__)
 
 
-def plain(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
-    """Return metrics as plain numbers: a plugin may bring NumPy's or torch's; what is not finite no JSON can hold."""
+def plain_metrics(metrics: Mapping[str, SupportsFloat]) -> dict[str, float]:
+    """Convert metrics, which may be NumPy's or torch's numbers, to floats; drop what is not finite, which JSON can't hold."""
     numbers = {str(name): float(value) for name, value in metrics.items()}
-    if lost := [name for name, value in numbers.items() if not math.isfinite(value)]:
-        log.warning("not finite, and so not reported: %s", ", ".join(lost))
+    if dropped := [name for name, value in numbers.items() if not math.isfinite(value)]:
+        log.warning("metrics not reported because they are not finite: %s", ", ".join(dropped))
     return {name: value for name, value in numbers.items() if math.isfinite(value)}

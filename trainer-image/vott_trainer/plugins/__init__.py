@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vott_trainer.errors import UnknownPluginError
-from vott_trainer.plugin_api.plugin import Plugin
+from vott_trainer.plugin_api import Plugin
 from vott_trainer.plugins.sources import Source, ambiguous, installed, mounted, packaged
 
 if TYPE_CHECKING:  # it imports torch
-    from vott_trainer.plugin_api.learner import Learner
+    from vott_trainer.plugin_api import Learner
 
 BUILT_IN = {
     "classification": "vott_trainer.plugins.classification:Classification",

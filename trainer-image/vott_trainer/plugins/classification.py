@@ -16,8 +16,7 @@ from torch.nn import functional
 
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
-from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
-from vott_trainer.plugin_api.plugin import Dataset, Run
+from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
 from vott_trainer.vision import chunks
 from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes

@@ -14,9 +14,7 @@ from torch import Tensor, nn
 from vott_trainer.annotations import Annotations
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
-from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
-from vott_trainer.plugin_api.learner import Data
-from vott_trainer.plugin_api.plugin import Run
+from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run
 from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
 from vott_trainer.vision.architectures import ARCHITECTURES, CLASSIFICATION_LOSSES, ON_CPU, ON_GPU, DetectorName, build
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions

@@ -8,8 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from vott_trainer.errors import UsageError
-from vott_trainer.plugin_api.evaluation import Prediction
-from vott_trainer.plugin_api.plugin import DataParameters, Run, Trained
+from vott_trainer.plugin_api import DataParameters, Prediction, Run, Trained
 
 
 class HelloWorldParameters(DataParameters):

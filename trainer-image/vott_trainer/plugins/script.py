@@ -21,10 +21,8 @@ from pydantic import BaseModel, ConfigDict
 
 from vott_trainer.errors import TrainerError, UsageError
 from vott_trainer.http.urls import redact
-from vott_trainer.plugin_api.evaluation import Prediction
-from vott_trainer.plugin_api.plugin import Links, Run, Trained
+from vott_trainer.plugin_api import Interruption, Links, Prediction, Run, Trained
 from vott_trainer.plugins import sandbox
-from vott_trainer.process.interruption import Interruption
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from vott_trainer.errors import BrokenPluginError
-from vott_trainer.plugin_api.plugin import Plugin
+from vott_trainer.plugin_api import Plugin
 
 if TYPE_CHECKING:  # it imports torch
-    from vott_trainer.plugin_api.learner import Learner
+    from vott_trainer.plugin_api import Learner
 
 GROUP = "vott_trainer.plugins"
 MODULE = "plugin.py"
@@ -146,7 +146,7 @@ def _missing(plugin: Any) -> str:
     """Return what it takes to be a plugin and is not there, as words; empty if nothing."""
     parameters = getattr(plugin, "parameters", None)
     if not (isinstance(parameters, type) and issubclass(parameters, BaseModel)):
-        return "`parameters`, a class derived from vott_trainer.plugin_api.plugin.Parameters"
+        return "`parameters`, a class derived from vott_trainer.plugin_api.Parameters"
 
     def lacks(names: Sequence[str]) -> list[str]:
         return [f"`{name}`" for name in names if not callable(getattr(plugin, name, None))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.result import Result
 from vott_trainer.report.wording import Tally, confusions, count, is_tally
 

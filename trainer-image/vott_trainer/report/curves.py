@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from vott_trainer.plugin_api.evaluation import Evaluation, Point
+from vott_trainer.plugin_api import Evaluation, Point
 from vott_trainer.report import charts as draw
 from vott_trainer.report.charts import Chart
 from vott_trainer.report.result import Result

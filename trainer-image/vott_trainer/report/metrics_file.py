@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vott_trainer.http.printable import printable
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.result import Result
 
 

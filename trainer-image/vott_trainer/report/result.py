@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Evaluation
 
 
 @dataclass(frozen=True)

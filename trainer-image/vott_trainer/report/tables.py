@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.plugin_api.evaluation import Evaluation
+from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.wording import MEANINGS, is_tally, percent, shown
 
 LARGEST_MATRIX = 30  # classes; nobody reads a larger one

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vott_trainer.http.printable import printable
-from vott_trainer.plugin_api.evaluation import Confusion, Evaluation
+from vott_trainer.plugin_api import Confusion, Evaluation
 from vott_trainer.report.result import Result
 
 FEW_MEASURED = 30  # objects; below it one object more or less moves the figures by some percent

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from vott_trainer.errors import TemporaryFailureError, TrainerError
+from vott_trainer.plugin_api import Checkpoint, Reached
 from vott_trainer.stores.base import Store
 
 log = logging.getLogger(__name__)
@@ -28,32 +29,17 @@ SLOTS: tuple[Slot, Slot] = ("0.pt", "1.pt")
 
 
 @dataclass(frozen=True)
-class Reached:
-    """How far a training is: `step` steps of `epoch` (from 1) are done, `fraction` of the whole.
+class StoredCheckpoint(Checkpoint):
+    """A checkpoint with its slot in the store and its SHA-256."""
 
-    `work` is a digest of what is trained on what: a checkpoint of other work is of no use.
-    """
-
-    work: str
-    epoch: Annotated[int, Field(ge=0)]
-    step: Annotated[int, Field(ge=0)]
-    fraction: Annotated[float, Field(ge=0)]
-
-
-@dataclass(frozen=True)
-class Checkpoint(Reached):
-    """One that was stored and verified, when, and where."""
-
-    url: str
     slot: Slot
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    time: Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")]
 
 
 class _Index(BaseModel):
     """What `index.json` holds, the newest first: written by whoever may write there, so no name of it is taken as it is."""
 
-    checkpoints: Annotated[list[Checkpoint], Field(max_length=len(SLOTS))]
+    checkpoints: Annotated[list[StoredCheckpoint], Field(max_length=len(SLOTS))]
 
 
 class Checkpoints:
@@ -65,17 +51,17 @@ class Checkpoints:
 
     def __init__(self, store: Store, folder: Path, every_seconds: float) -> None:
         self._store, self._folder, self.every_seconds = store, folder, every_seconds
-        self._known: list[Checkpoint] = []
+        self._known: list[StoredCheckpoint] = []
         folder.mkdir(parents=True, exist_ok=True)
         self._saving: threading.Thread | None = None
         self.why_anew = ""
 
     @property
-    def newest(self) -> Checkpoint | None:
+    def newest(self) -> StoredCheckpoint | None:
         """The last one that was stored or found."""
         return self._known[0] if self._known else None
 
-    def look(self) -> Checkpoint | None:
+    def look(self) -> StoredCheckpoint | None:
         """Read the index; return what the newest checkpoint is, unverified.
 
         Raises:
@@ -91,7 +77,7 @@ class Checkpoints:
             self._give_up(f"The list of checkpoints could not be read ({_first_line(error)}).")
         return self.newest
 
-    def fetch(self, work: str) -> tuple[Checkpoint, Path] | None:
+    def fetch(self, work: str) -> tuple[StoredCheckpoint, Path] | None:
         """Newest intact checkpoint for `work` and its file, or None; see `why_anew`.
 
         Newer, unusable ones are forgotten: the next checkpoint takes their slot, not that of the one returned.
@@ -107,7 +93,7 @@ class Checkpoints:
                 return checkpoint, path
         return None
 
-    def _fetch(self, checkpoint: Checkpoint) -> Path | None:
+    def _fetch(self, checkpoint: StoredCheckpoint) -> Path | None:
         path = self._folder / f"found-{checkpoint.slot}"
         try:
             if self._store.get(checkpoint.slot, path) and _sha256(path) == checkpoint.sha256:
@@ -131,7 +117,7 @@ class Checkpoints:
             write(path)
             stored = self._store.put(path, slot)
             now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            made = Checkpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
+            made = StoredCheckpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
             self._write_index([made, *self._known[:1]])
         except (
             Exception
@@ -168,14 +154,14 @@ class Checkpoints:
         except Exception as error:  # tidying up must not fail a training that has succeeded
             log.warning("the checkpoints at %s stay there: %s", self._store.shown, error)
 
-    def _write_index(self, known: list[Checkpoint]) -> None:
+    def _write_index(self, known: list[StoredCheckpoint]) -> None:
         path = self._folder / INDEX
         path.write_text(json.dumps({"checkpoints": [asdict(one) for one in known]}, indent=2), encoding="utf-8")
         self._store.put(path, INDEX)
         self._known = known
 
 
-def _read_index(path: Path) -> list[Checkpoint]:
+def _read_index(path: Path) -> list[StoredCheckpoint]:
     if path.stat().st_size > LARGEST_INDEX:
         raise ValueError(f"it is larger than {LARGEST_INDEX:,} bytes")
     return _Index.model_validate_json(path.read_bytes()).checkpoints

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from vott_trainer.learning import weights
-from vott_trainer.plugin_api.learner import Data, LearningParameters
+from vott_trainer.plugin_api import Data, LearningParameters
 from vott_trainer.vision.architectures import Architecture
 
 EPOCHS = (8, 200)  # at least, at most, where a message names none

@@ -8,7 +8,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from vott_trainer.plugin_api.evaluation import Point
+from vott_trainer.plugin_api import Point
 
 _ALL_SIZES, _MOST_DETECTIONS, _IOU_50 = 0, -1, 0  # places in COCOeval's arrays
 

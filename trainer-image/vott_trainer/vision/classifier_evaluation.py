@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction, choose_examples
+from vott_trainer.plugin_api import Confusion, Evaluation, Example, Point, Prediction
+from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import matching
 
 Scores = NDArray[np.floating]

@@ -14,7 +14,7 @@ from torch import Tensor
 from vott_trainer.annotations import Box
 from vott_trainer.data.images import open_rgb
 from vott_trainer.http.urls import redact_url
-from vott_trainer.plugin_api.plugin import LabelledImage
+from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import Kept, Memory, shared
 from vott_trainer.vision.resize import load_shrunk
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, Evaluation, Example, Prediction, choose_examples
+from vott_trainer.plugin_api import Evaluation, Example, Prediction
+from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN, choose_examples
 from vott_trainer.vision import average_precision, chunks, matching
 from vott_trainer.vision.samples import Sample
 

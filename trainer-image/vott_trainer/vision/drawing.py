@@ -9,7 +9,7 @@ import matplotlib as mpl
 from PIL import Image, ImageDraw, ImageFont
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import Prediction
+from vott_trainer.plugin_api import Prediction
 
 _FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # knows more scripts than Pillow's own
 

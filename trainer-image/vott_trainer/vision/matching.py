@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api.evaluation import BACKGROUND, Confusion, Example, Prediction
+from vott_trainer.plugin_api import Confusion, Example, Prediction
+from vott_trainer.plugin_api.evaluation import BACKGROUND
 
 LOWEST_IOU = 0.5
 LOWEST_IOU_OF_THE_SAME = 0.3  # a box of the right class that overlaps an object this much means that object

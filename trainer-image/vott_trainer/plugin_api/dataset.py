@@ -1,0 +1,26 @@
+"""The annotated images of a training: fetched, checked and on disk."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.annotations.model import Box
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """A decodable image on disk, with its boxes or with the class of the whole image."""
+
+    url: str
+    path: Path
+    boxes: list[Box]
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The usable images in the annotation file's order, the sorted labels, and the findings of the checks."""
+
+    images: list[LabelledImage]
+    labels: list[str]
+    findings: list[Finding] = field(default_factory=list)
