@@ -1,4 +1,4 @@
-"""Annotation files by the thousand: each dialect written well, then spoiled in the ways files are spoiled."""
+"""Random annotation files of all formats, valid ones and damaged ones."""
 
 import copy
 import json
@@ -20,20 +20,20 @@ Content = tuple[str, bytes]
 
 
 def well_formed(rng: Random) -> Content:
-    """A file of any dialect, as its tool writes it."""
+    """A valid file of a random format."""
     kind = rng.choice(list(WRITERS))
     return kind, WRITERS[kind](rng)
 
 
-def spoiled(rng: Random) -> Content:
-    """A file that was cut, mixed up, filled with other things, or never was one."""
+def damaged(rng: Random) -> Content:
+    """A damaged file: cut, shuffled, with other bytes or values, or just noise."""
     kind, content = well_formed(rng)
     if kind in ("vott-json", "coco") and rng.random() < 0.5:
         document = json.loads(content)
         for _ in range(rng.randint(1, 4)):
             document = _with_strange_part(document, rng)
         return kind, json.dumps(document).encode()
-    return kind, rng.choice(SPOILERS)(content, rng)
+    return kind, rng.choice(DAMAGES)(content, rng)
 
 
 def _link(rng: Random) -> str:
@@ -125,11 +125,11 @@ def _noise(_content: bytes, rng: Random) -> bytes:
     return rng.randbytes(rng.randint(0, 500))
 
 
-SPOILERS = [_cut, _with_tokens, _with_other_bytes, _shuffled, _noise]
+DAMAGES = [_cut, _with_tokens, _with_other_bytes, _shuffled, _noise]
 
 
 def _with_strange_part(node: Any, rng: Random) -> Any:
-    """Replace, add or take out one value somewhere in a JSON document."""
+    """Replace or delete one value somewhere in a JSON document."""
     if not isinstance(node, dict | list) or not node or rng.random() < 0.15:
         return copy.deepcopy(rng.choice(STRANGE))
     key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))

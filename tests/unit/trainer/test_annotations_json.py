@@ -1,4 +1,4 @@
-"""VoTT's JSON exports and COCO's: what is understood, and how what is not is named."""
+"""VoTT's and COCO's JSON: boxes, classes and sizes, and errors that name the place."""
 
 import json
 from pathlib import Path
@@ -61,22 +61,22 @@ def message(document: Any, tmp_path: Path, **options: Any) -> str:
 )
 @pytest.mark.parametrize("annotation_format", ["auto", "vott-json"])
 def test_vott_export_gives_boxes_and_the_images_size(document: Any, annotation_format: str, tmp_path: Path) -> None:
-    found = parsed(document, tmp_path, annotation_format=annotation_format)
-    assert found.images == [AnnotatedImage("https://images/a.jpg", [Box(1, 2, 3, 4, "cat")], size=(640, 480))]
+    annotations = parsed(document, tmp_path, annotation_format=annotation_format)
+    assert annotations.images == [AnnotatedImage("https://images/a.jpg", [Box(1, 2, 3, 4, "cat")], size=(640, 480))]
 
 
 def test_region_with_several_tags_is_a_box_for_each(tmp_path: Path) -> None:
-    found = parsed(vott(asset(regions=[CAT | {"tags": ["cat", "black", "cat"]}])), tmp_path)
-    assert [box.label for box in found.images[0].boxes] == ["cat", "black"]
+    annotations = parsed(vott(asset(regions=[CAT | {"tags": ["cat", "black", "cat"]}])), tmp_path)
+    assert [box.label for box in annotations.images[0].boxes] == ["cat", "black"]
 
 
 def test_polygon_without_bounds_becomes_the_box_around_it(tmp_path: Path) -> None:
     points = [{"x": 5, "y": 9}, {"x": 11, "y": 2}, {"x": 8, "y": 20}]
-    found = parsed(vott(asset(regions=[{"tags": ["cat"], "type": "POLYGON", "points": points}])), tmp_path)
-    assert found.images[0].boxes == [Box(5, 2, 6, 18, "cat")]
+    annotations = parsed(vott(asset(regions=[{"tags": ["cat"], "type": "POLYGON", "points": points}])), tmp_path)
+    assert annotations.images[0].boxes == [Box(5, 2, 6, 18, "cat")]
 
 
-def test_asset_that_was_looked_at_is_an_empty_image_and_one_that_was_not_says_nothing(tmp_path: Path) -> None:
+def test_visited_asset_without_regions_is_an_empty_image_and_one_not_visited_is_skipped(tmp_path: Path) -> None:
     unseen, seen = asset("unseen.jpg", [], state=0), asset("seen.jpg", [], state=1)
     assert [image.url for image in parsed(vott(asset(), unseen, seen), tmp_path).images] == [
         "https://images/a.jpg",
@@ -85,9 +85,12 @@ def test_asset_that_was_looked_at_is_an_empty_image_and_one_that_was_not_says_no
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "expected"),
     [
-        (asset(path="file:/home/me/a.jpg"), "asset 'a.jpg': 'file:/home/me/a.jpg' lies on the computer where"),
+        (
+            asset(path="file:/home/me/a.jpg"),
+            "asset 'a.jpg': 'file:/home/me/a.jpg' is a path on the annotator's computer: upload the images",
+        ),
         (asset(path=None), "asset 'a.jpg': expected path to be the URL or path of the image, found nothing"),
         (asset(type=3), "asset 'a.jpg': is a frame of a video, expected an image"),
         (asset(regions=[CAT | {"tags": []}]), "region 1 of asset 'a.jpg': expected at least one tag, found none"),
@@ -105,36 +108,36 @@ def test_asset_that_was_looked_at_is_an_empty_image_and_one_that_was_not_says_no
         (7, "asset 1: expected regions to be a list of regions, found nothing"),
     ],
 )
-def test_faulty_part_of_a_vott_export_is_named_by_asset_and_region(wrong: Any, words: str, tmp_path: Path) -> None:
-    assert words in message(vott(wrong, {"regions": 7}), tmp_path)
+def test_invalid_part_of_a_vott_export_is_named_by_asset_and_region(wrong: Any, expected: str, tmp_path: Path) -> None:
+    assert expected in message(vott(wrong, {"regions": 7}), tmp_path)
 
 
 def test_project_without_its_regions_says_what_to_export(tmp_path: Path) -> None:
-    said = message({"assets": {"3f0a": {"id": "3f0a", "name": "a.jpg", "path": "https://images/a.jpg"}}}, tmp_path)
-    assert "export.json is a VoTT project without its regions: export it as VoTT JSON" in said
+    error = message({"assets": {"3f0a": {"id": "3f0a", "name": "a.jpg", "path": "https://images/a.jpg"}}}, tmp_path)
+    assert "export.json is a VoTT project without its regions: export it as VoTT JSON" in error
 
 
 @pytest.mark.parametrize("annotation_format", ["auto", "coco"])
 def test_coco_gives_boxes_by_the_names_of_their_categories(annotation_format: str, tmp_path: Path) -> None:
-    found = parsed(coco(), tmp_path, annotation_format=annotation_format)
+    annotations = parsed(coco(), tmp_path, annotation_format=annotation_format)
     boxes = [Box(1, 2, 3, 4, "cat"), Box(5, 6, 7.5, 8, "dog")]
-    assert found.images == [AnnotatedImage("https://store/vott/a.jpg?sv=1&sig=SECRET", boxes, size=(640, 480))]
+    assert annotations.images == [AnnotatedImage("https://store/vott/a.jpg?sv=1&sig=SECRET", boxes, size=(640, 480))]
 
 
-def test_crowds_are_passed_over(tmp_path: Path) -> None:
+def test_crowds_are_skipped(tmp_path: Path) -> None:
     cat, dog = coco()["annotations"]
-    found = parsed(coco(annotations=[cat, dog | {"iscrowd": 1, "bbox": None}]), tmp_path)
-    assert found.labels == ["cat"]
-    assert found.findings == []
+    annotations = parsed(coco(annotations=[cat, dog | {"iscrowd": 1, "bbox": None}]), tmp_path)
+    assert annotations.labels == ["cat"]
+    assert annotations.findings == []
 
 
 def test_polygons_stand_in_for_a_missing_box(tmp_path: Path) -> None:
     polygons = [[10, 20, 30, 20, 30, 25], [12, 20, 14, 60]]
-    found = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": polygons}]), tmp_path)
-    assert found.images[0].boxes == [Box(10, 20, 20, 40, "cat")]
+    annotations = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": polygons}]), tmp_path)
+    assert annotations.images[0].boxes == [Box(10, 20, 20, 40, "cat")]
 
 
-def test_full_url_of_a_coco_image_comes_before_its_file_name_unless_the_message_says_where_images_lie(
+def test_full_url_of_a_coco_image_precedes_its_file_name_unless_the_message_has_images_url(
     tmp_path: Path,
 ) -> None:
     document = coco(images=[{"id": 7, "file_name": "a.jpg", "coco_url": "http://images/a.jpg"}])
@@ -146,7 +149,7 @@ CAT_OF_COCO = coco()["annotations"][0]
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "expected"),
     [
         ({"categories": None}, "export.json expected categories to be a list, found nothing"),
         ({"images": {}}, "export.json expected images to be a list, found 'dict'"),
@@ -159,27 +162,27 @@ CAT_OF_COCO = coco()["annotations"][0]
         ({"images": [{"id": {}, "file_name": "a.jpg"}]}, "image number 1: expected id to be a number or text, found 'dict'"),
     ],
 )  # fmt: skip
-def test_faulty_part_of_coco_is_named_by_its_id(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
-    assert words in message(coco(**changes), tmp_path, annotation_format="coco")
+def test_invalid_part_of_coco_is_named_by_its_id(changes: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    assert expected in message(coco(**changes), tmp_path, annotation_format="coco")
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "expected"),
     [
         (b'{\n "assets": }', "export.json line 2 column 12: expected JSON (Expecting value)"),
         (b'{"assets": "\xff"}', "export.json byte 12: expected text in UTF-8, found the byte 0xff"),
-        (b"[" * 100_000, "export.json expected JSON, found lists within lists without end"),
-        (b'{"assets": ' + b"1" * 5000 + b"}", "export.json expected JSON, found a number of thousands of digits"),
+        (b"[" * 100_000, "export.json expected JSON, found lists or objects nested too deeply"),
+        (b'{"assets": ' + b"1" * 5000 + b"}", "export.json expected JSON, found a number with thousands of digits"),
         (b'{"name": "pets"}', "export.json is JSON, but neither a VoTT export (with assets) nor COCO"),
         (b"[]", "export.json is JSON, but neither"),
     ],
     ids=["syntax", "encoding", "too deep", "endless number", "another document", "a list"],
 )
-def test_other_json_is_refused_with_the_place(content: bytes, words: str, tmp_path: Path) -> None:
-    said = message(content, tmp_path)
-    assert words in said
-    assert "annotationFormat" in said
+def test_other_json_is_refused_with_the_place(content: bytes, expected: str, tmp_path: Path) -> None:
+    error = message(content, tmp_path)
+    assert expected in error
+    assert "annotationFormat" in error
 
 
-def test_endless_name_of_an_asset_is_shortened(tmp_path: Path) -> None:
+def test_very_long_name_of_an_asset_is_shortened(tmp_path: Path) -> None:
     assert len(message(vott(asset("x" * 5000, path=None)), tmp_path)) < 300

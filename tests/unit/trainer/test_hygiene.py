@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from vott_trainer.annotations import Box
-from vott_trainer.annotations.findings import MOST_LISTED, Finding, Findings
+from vott_trainer.annotations.findings import MAX_LISTED, Finding, Findings
 from vott_trainer.data.checks import clean, labels_of
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.plugin_api import LabelledImage
@@ -226,7 +226,7 @@ def test_class_without_a_usable_example_is_told_and_is_no_label(album: Album) ->
 def test_many_findings_of_a_kind_are_counted_not_listed(album: Album) -> None:
     beyond = [Box(x, 50, 20, 12, "cat") for x in range(40)]
     findings = clean([*album.good(), album.image(*beyond)])[1]
-    assert len(findings) == MOST_LISTED + 1
+    assert len(findings) == MAX_LISTED + 1
     assert findings[-1] == Finding("box", "", "20 more of this kind")
 
 

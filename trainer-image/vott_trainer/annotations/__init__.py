@@ -1,7 +1,7 @@
-"""The annotation file: one dialect a module, each entry checked, every error placed. docs/annotations.md shows the formats.
+"""Annotation files in all formats of docs/annotations.md, read into images, boxes and classes.
 
-A dialect turns the file into pairs of a place and a `Row`, or the `Fault` that stands there. Everything else is the same for all of
-them: links (`links`), values (`values`), how many faults are too many and how rows become images (`reading`).
+One module for each format yields a `Row` or a `FormatError` for each entry, with its place. Everything else is common to all formats:
+detection (`formats`), image URLs (`image_urls`), values (`values`), limits (`limits`), and rows to images (`collector`).
 """
 
 from vott_trainer.annotations.model import AnnotatedImage, Annotations, Box, Format

@@ -1,107 +1,107 @@
-"""COCO's JSON for object detection: images, annotations with `bbox` (or `segmentation` polygons) and categories.
+"""COCO's JSON for object detection: images, categories, and annotations with `bbox` or `segmentation` polygons.
 
-Crowds (`iscrowd`) are no single object and are passed over, as COCO's own evaluation does.
+Crowds (`iscrowd`) are not single objects and are skipped, as in COCO's own evaluation.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from vott_trainer.annotations import json_file
-from vott_trainer.annotations.links import Links
-from vott_trainer.annotations.model import Box, Entries, Fault, Row
+from vott_trainer.annotations.image_urls import ImageUrls
+from vott_trainer.annotations.limits import MAX_ID
+from vott_trainer.annotations.model import Box, Entries, FormatError, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
 from vott_trainer.http.urls import is_http
 
-LARGEST_ID = (1 << 53) - 1  # what every JSON reader knows exactly (RFC 8259)
 
-
-def is_one(document: Any) -> bool:
-    """Return whether a JSON document is in COCO's format."""
+def is_coco(document: Any) -> bool:
+    """Whether a JSON document is in COCO's format."""
     return isinstance(document, dict) and "images" in document and "annotations" in document
 
 
-def entries(document: Any, links: Links) -> Entries:
-    """Yield what each category, image and annotation says.
+def entries(document: Any, urls: ImageUrls) -> Entries:
+    """Yield the row or error of each category, image and annotation.
 
     Raises:
-        Fault: one of the three lists is missing.
+        FormatError: one of the three lists is missing.
     """
-    lists = [json_file.part(document, name, list, "a list") for name in ("categories", "images", "annotations")]
-    names: dict[int | str, str] = {}
-    urls: dict[int | str, str] = {}
+    lists = [json_file.member(document, name, list, "a list") for name in ("categories", "images", "annotations")]
+    category_names: dict[int | str, str] = {}
+    image_urls: dict[int | str, str] = {}
     readers: dict[str, Callable[[Any], Row | None]] = {
-        "category": lambda item: _category(item, names),
-        "image": lambda item: _image(item, urls, links),
-        "annotation": lambda item: _annotation(item, urls, names),
+        "category": lambda item: _category(item, category_names),
+        "image": lambda item: _image(item, image_urls, urls),
+        "annotation": lambda item: _annotation(item, image_urls, category_names),
     }
-    for (what, read), items in zip(readers.items(), lists, strict=True):
+    for (kind, read), items in zip(readers.items(), lists, strict=True):
         for count, item in enumerate(items, start=1):
             try:
                 if row := read(item):
-                    yield _place(what, item, count), row
-            except Fault as fault:
-                yield _place(what, item, count), fault
+                    yield _place(kind, item, count), row
+            except FormatError as error:
+                yield _place(kind, item, count), error
 
 
-def _category(item: Any, names: dict[int | str, str]) -> None:
+def _category(item: Any, category_names: dict[int | str, str]) -> None:
     key, name = _id(item, "id"), label(item.get("name"))
-    names[key] = name
+    category_names[key] = name
 
 
-def _image(item: Any, urls: dict[int | str, str], links: Links) -> Row:
-    key, url = _id(item, "id"), _url(item, links)
-    urls[key] = url
+def _image(item: Any, image_urls: dict[int | str, str], urls: ImageUrls) -> Row:
+    key, url = _id(item, "id"), _url(item, urls)
+    image_urls[key] = url
     return Row(url, size=json_file.size_of(item))
 
 
-def _annotation(item: Any, urls: dict[int | str, str], names: dict[int | str, str]) -> Row | None:
+def _annotation(item: Any, image_urls: dict[int | str, str], category_names: dict[int | str, str]) -> Row | None:
     image, category = _id(item, "image_id"), _id(item, "category_id")
     if item.get("iscrowd") in (1, True):
         return None
-    return Row(_known(urls, image, "image"), _box(item, _known(names, category, "category")))
+    url = _referenced(image_urls, image, "image")
+    return Row(url, _box(item, _referenced(category_names, category, "category")))
 
 
-def _place(what: str, item: Any, count: int) -> str:
+def _place(kind: str, item: Any, count: int) -> str:
     key = item.get("id") if isinstance(item, dict) else None
-    return f"{what} {excerpt(key)}" if isinstance(key, str | int) else f"{what} number {count}"
+    return f"{kind} {excerpt(key)}" if isinstance(key, str | int) else f"{kind} number {count}"
 
 
 def _id(item: Any, name: str) -> int | str:
-    found: int | str = json_file.part(item, name, int | str, "a number or text")  # type: ignore[arg-type]
-    if isinstance(found, int) and abs(found) > LARGEST_ID:  # beyond, numbers can be chosen that a dict takes for one
-        raise Fault(f"expected {name} to be at most {LARGEST_ID}, found {excerpt(found)}")
-    return found
+    key: int | str = json_file.member(item, name, int | str, "a number or text")  # type: ignore[arg-type]
+    if isinstance(key, int) and abs(key) > MAX_ID:  # larger numbers can be chosen to collide in a dict
+        raise FormatError(f"expected {name} to be at most {MAX_ID}, found {excerpt(key)}")
+    return key
 
 
-def _known(found: dict[int | str, str], key: int | str, what: str) -> str:
-    if key not in found:
-        raise Fault(f"expected {what}_id to be the id of a usable {what}, found {excerpt(key)}")
-    return found[key]
+def _referenced(items: dict[int | str, str], key: int | str, kind: str) -> str:
+    if key not in items:
+        raise FormatError(f"expected {kind}_id to be the id of a usable {kind}, found {excerpt(key)}")
+    return items[key]
 
 
-def _url(image: Any, links: Links) -> str:
-    """Prefer `coco_url`, unless the message says where the images lie."""
+def _url(image: Any, urls: ImageUrls) -> str:
+    """Prefer `coco_url`, unless the message has `imagesUrl`."""
     full = image.get("coco_url")
-    if isinstance(full, str) and is_http(full) and not links.by_name:
-        return links.resolve(full)
-    return links.resolve(json_file.part(image, "file_name", str, "the path or URL of the image"))
+    if isinstance(full, str) and is_http(full) and not urls.by_name:
+        return urls.resolve(full)
+    return urls.resolve(json_file.member(image, "file_name", str, "the path or URL of the image"))
 
 
 def _box(item: dict[str, Any], name: str) -> Box:
     bounds = item.get("bbox")
     if isinstance(bounds, list) and len(bounds) == 4:
         x, y, width, height = (
-            number(what, value) for what, value in zip(("x", "y", "width", "height"), bounds, strict=True)
+            number(side, value) for side, value in zip(("x", "y", "width", "height"), bounds, strict=True)
         )
         return box(x, y, width, height, name)
-    return box(*json_file.box_around(_corners(item)), name)
+    return box(*json_file.bounding_box(_points(item)), name)
 
 
-def _corners(item: dict[str, Any]) -> list[tuple[float, float]]:
-    flat = [value for polygon in _polygons(item.get("segmentation")) for value in polygon]
-    if len(flat) < 4:
-        raise Fault(f"expected bbox to be [x, y, width, height], found {excerpt(item.get('bbox'))}")
-    pairs = zip(flat[::2], flat[1::2], strict=False)
+def _points(item: dict[str, Any]) -> list[tuple[float, float]]:
+    coordinates = [value for polygon in _polygons(item.get("segmentation")) for value in polygon]
+    if len(coordinates) < 4:
+        raise FormatError(f"expected bbox to be [x, y, width, height], found {excerpt(item.get('bbox'))}")
+    pairs = zip(coordinates[::2], coordinates[1::2], strict=False)
     return [(number("x", x), number("y", y)) for x, y in pairs]
 
 

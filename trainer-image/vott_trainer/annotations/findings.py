@@ -1,4 +1,4 @@
-"""What was found wrong with the data, for the report: left out or mended, but worth knowing."""
+"""Problems found in the data, for the report: what was left out or repaired."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from typing import Literal
 
 Kind = Literal["line", "image", "box", "class", "duplicate"]
 
-MOST_LISTED = 20  # of a kind
+MAX_LISTED = 20  # of a kind
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing: `where` is a file with its line, or an image's URL without its query; `what` is one sentence."""
+    """One problem: `where` is a file with its line, a class, or an image's URL without its query; `what` is one sentence."""
 
     kind: Kind
     where: str
@@ -20,7 +20,7 @@ class Finding:
 
 
 class Findings:
-    """What was found so far: of each kind the first ones, and how many there were. Millions of them take no memory."""
+    """The first findings of each kind, and how many there were: millions of them take no memory."""
 
     def __init__(self) -> None:
         self._first: dict[Kind, list[Finding]] = {}
@@ -30,25 +30,25 @@ class Findings:
         return self._counts.total()
 
     def add(self, finding: Finding) -> None:
-        """Count one, and keep it where it is among the first."""
+        """Count a finding; keep it if it is among the first of its kind."""
         self._counts[finding.kind] += 1
         first = self._first.setdefault(finding.kind, [])
-        if len(first) < MOST_LISTED:
+        if len(first) < MAX_LISTED:
             first.append(finding)
 
     def listed(self) -> list[Finding]:
-        """Return at most MOST_LISTED findings of each kind, and one more that counts the rest."""
-        short: list[Finding] = []
+        """Return up to MAX_LISTED findings of each kind, then one with the number of the rest."""
+        listed: list[Finding] = []
         for kind, first in self._first.items():
             rest = self._counts[kind] - len(first)
-            short += first
-            short += [Finding(kind, "", f"{rest:,} more of this kind")] if rest else []
-        return short
+            listed += first
+            listed += [Finding(kind, "", f"{rest:,} more of this kind")] if rest else []
+        return listed
 
 
 def shortened(findings: Iterable[Finding]) -> list[Finding]:
-    """Return at most MOST_LISTED findings of each kind, and one more that counts the rest."""
-    found = Findings()
+    """Return up to MAX_LISTED findings of each kind, then one with the number of the rest."""
+    collected = Findings()
     for finding in findings:
-        found.add(finding)
-    return found.listed()
+        collected.add(finding)
+    return collected.listed()

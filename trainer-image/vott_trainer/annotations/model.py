@@ -1,4 +1,4 @@
-"""What an annotation file says, and what a dialect finds in it."""
+"""Formats, boxes, annotated images, and the rows and errors that a format's reader yields."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -6,16 +6,12 @@ from typing import Literal
 
 from vott_trainer.annotations.findings import Finding
 
-MOST_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
-MOST_BOXES = 10_000  # on an image
-MOST_CLASSES = 10_000
-
 Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One labelled object, in pixels of the image as a browser shows it (EXIF rotation applied), from the upper left."""
+    """One labelled object, in pixels from the upper left of the image as a browser shows it (EXIF rotation applied)."""
 
     x: float
     y: float
@@ -26,9 +22,9 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedImage:
-    """An image's URL and what is to be seen on it: boxes, or the class of the whole image; neither means nothing to see.
+    """An image's URL with its boxes, or the class of the whole image; without either the image is a negative example.
 
-    `size` is width and height in pixels where the file says them.
+    `size` is width and height in pixels, where the file has them.
     """
 
     url: str
@@ -39,7 +35,7 @@ class AnnotatedImage:
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """All that the file says: images in the order of their first entry, labels sorted, and what had to be left out."""
+    """A whole annotation file: images in the order of their first entries, sorted labels, and the entries left out."""
 
     images: list[AnnotatedImage]
     labels: list[str]
@@ -48,7 +44,7 @@ class Annotations:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one entry says of an image; without box and label, that there is such an image."""
+    """One entry of an image; without box and label it only names the image."""
 
     url: str
     box: Box | None = None
@@ -56,16 +52,16 @@ class Row:
     size: tuple[float, float] | None = None
 
 
-class Fault(ValueError):  # noqa: N818 - yielded more often than raised
-    """What is wrong, in words that follow the place.
+class FormatError(ValueError):
+    """An invalid entry, or an unreadable file; the text follows the place.
 
-    A dialect yields the fault of one entry, and raises the one that makes the whole file unreadable.
+    A reader yields the error of one entry, and raises one that concerns the whole file.
     """
 
 
-class TooMuch(Fault):
-    """The file is sound and larger than what a training takes."""
+class LimitExceededError(FormatError):
+    """A valid file beyond the limits of a training."""
 
 
-Entries = Iterable[tuple[str, Row | Fault]]
-"""What stands where: `line 7`, `region 'r1' of asset 'a.jpg'`, `annotation 12`."""
+Entries = Iterable[tuple[str, Row | FormatError]]
+"""Rows and errors with their places: `line 7`, `region 'r1' of asset 'a.jpg'`, `annotation 12`."""

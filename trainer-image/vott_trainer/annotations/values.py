@@ -1,33 +1,41 @@
-"""Numbers, class names and excerpts: the same rules in every dialect."""
+"""Numbers, class names, boxes and excerpts: the same rules in every format."""
 
 import math
 import sys
 import unicodedata
 from typing import Any
 
-from vott_trainer.annotations.model import Box, Fault
+from vott_trainer.annotations.limits import MAX_COORDINATE, MAX_LABEL_LENGTH
+from vott_trainer.annotations.model import Box, FormatError
 from vott_trainer.http.urls import redact_url
 
-FARTHEST = 1e7  # pixels; no image is larger, and sums stay exact
-LONGEST_LABEL = 200  # characters
-_NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, halves of surrogate pairs, line separators
-# They turn the text that follows around, where a name is shown among others (https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing).
-_TURNING = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+_NOT_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
+# They change the direction of the text after them: https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
+_BIDIRECTIONAL = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 
 
 def number(name: str, value: Any) -> float:
-    """Return a number of pixels, read from text or JSON.
+    """Parse a number of pixels from text or JSON.
 
     Raises:
-        Fault: it is none, or a senseless one.
+        FormatError: `value` is no number, or out of range.
     """
     try:
-        read = float(value) if _may_be_number(value) else math.nan
+        pixels = float(value) if _may_be_number(value) else math.nan
     except (ValueError, OverflowError):
-        read = math.nan
-    if not abs(read) <= FARTHEST:
-        raise Fault(f"expected {name} to be a number of pixels, found {excerpt(value)}")
-    return read
+        pixels = math.nan
+    if not abs(pixels) <= MAX_COORDINATE:
+        raise FormatError(f"expected {name} to be a number of pixels, found {excerpt(value)}")
+    return pixels
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number of pixels."""
+    try:
+        number("", text)
+    except FormatError:
+        return False
+    return True
 
 
 def _may_be_number(value: Any) -> bool:
@@ -37,52 +45,54 @@ def _may_be_number(value: Any) -> bool:
 
 
 def label(value: Any) -> str:
-    """Return a class name.
+    """Parse a class name.
 
     Raises:
-        Fault: it is missing, too long, or holds what no line of text can hold.
+        FormatError: it is missing, too long, or not a single line of text.
     """
     text = value.strip() if isinstance(value, str) else value
     if text is None or text == "":
-        raise Fault("expected a class name, found nothing")
-    if not isinstance(text, str) or len(text) > LONGEST_LABEL or not is_text(text):
-        raise Fault(f"expected a class name of up to {LONGEST_LABEL} characters in one line, found {excerpt(value)}")
-    return sys.intern(text)  # a file may say it a million times
+        raise FormatError("expected a class name, found nothing")
+    if not isinstance(text, str) or len(text) > MAX_LABEL_LENGTH or not is_single_line(text):
+        raise FormatError(
+            f"expected a class name of up to {MAX_LABEL_LENGTH} characters on one line, found {excerpt(value)}"
+        )
+    return sys.intern(text)  # a file may repeat it a million times
 
 
-def is_text(value: str) -> bool:
-    """Return whether `value` fits into one line of UTF-8 text."""
+def is_single_line(value: str) -> bool:
+    """Whether `value` is one line of UTF-8 text, without control characters and without bidirectional ones."""
     return value.isprintable() or not any(
-        unicodedata.category(character) in _NO_TEXT or unicodedata.bidirectional(character) in _TURNING
+        unicodedata.category(character) in _NOT_TEXT or unicodedata.bidirectional(character) in _BIDIRECTIONAL
         for character in value
     )
 
 
 def box(x: float, y: float, width: float, height: float, name: str) -> Box:
-    """Return a box that has an area.
+    """Make a box from its upper left corner and its size.
 
     Raises:
-        Fault: it has none.
+        FormatError: it has no area.
     """
     for side, pixels in (("width", width), ("height", height)):
         if pixels <= 0:
-            raise Fault(f"expected {side} to be greater than 0, found {pixels:g}")
+            raise FormatError(f"expected {side} to be greater than 0, found {pixels:g}")
     return Box(x, y, width, height, name)
 
 
 def box_of_corners(x1: float, y1: float, x2: float, y2: float, name: str) -> Box:
-    """Return the box between its upper left and its lower right corner.
+    """Make a box from its upper left and its lower right corner.
 
     Raises:
-        Fault: the corners lie the other way around, or upon each other.
+        FormatError: the corners coincide or are swapped.
     """
     for axis, low, high in (("x", x1, x2), ("y", y1, y2)):
         if high <= low:
-            raise Fault(f"expected the second {axis} to be greater than the first, found {low:g} and {high:g}")
+            raise FormatError(f"expected the second {axis} to be greater than the first, found {low:g} and {high:g}")
     return Box(x1, y1, x2 - x1, y2 - y1, name)
 
 
 def excerpt(value: Any) -> str:
-    """Return a value as it may be shown: shortened, on one line, without a URL's query."""
+    """Quote a value for an error: shortened, on one line, a URL without its query."""
     text = redact_url(str(value)[:2000]) if isinstance(value, str | int | float) else type(value).__name__
     return repr(text if len(text) <= 60 else f"{text[:60]}…")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from vott_trainer.annotations.values import is_text
+from vott_trainer.annotations.values import is_single_line
 from vott_trainer.learning import group, schedule
 from vott_trainer.learning.device import precision
 from vott_trainer.learning.history import History, Means
@@ -28,7 +28,7 @@ _Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 
 
 def _line(text: str) -> str:
-    if not is_text(text):
+    if not is_single_line(text):
         raise ValueError("expected one line of text")
     return text
 

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vott_trainer.annotations.model import MOST_CLASSES
-from vott_trainer.annotations.values import LONGEST_LABEL, is_text
+from vott_trainer.annotations.limits import MAX_CLASSES, MAX_LABEL_LENGTH
+from vott_trainer.annotations.values import is_single_line
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http.urls import is_http, redact, redact_url
 from vott_trainer.plugin_api import Run
@@ -57,19 +57,19 @@ class Weights:
 
 
 def _printable(text: str) -> str:
-    if not is_text(text):
+    if not is_single_line(text):
         raise ValueError("expected one line of text")
     return text
 
 
-_Name = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL), AfterValidator(_printable)]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_LENGTH), AfterValidator(_printable)]
 
 
 class _About(BaseModel):
     """The metadata's entry, which anybody may have written."""
 
     architecture: Annotated[_Name, Field(max_length=100)] | None = None
-    labels: Annotated[list[_Name], Field(max_length=MOST_CLASSES)] | None = None
+    labels: Annotated[list[_Name], Field(max_length=MAX_CLASSES)] | None = None
 
 
 def find(
@@ -186,7 +186,7 @@ def _described(path: Path, origin: str) -> Weights:
         ) from error
     except (OSError, SafetensorError) as error:
         told = redact(" ".join(str(error).split()))[:200]  # may quote the file
-        told = told if is_text(told) else type(error).__name__
+        told = told if is_single_line(told) else type(error).__name__
         raise InvalidParametersError(f"initialWeights: {origin} can't be read: {told}. {REMEDY}") from error
     return Weights(path, origin, about.architecture, about.labels)
 

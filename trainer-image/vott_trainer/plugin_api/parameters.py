@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
-from vott_trainer.annotations.links import is_folder
+from vott_trainer.annotations.image_urls import is_folder
 from vott_trainer.annotations.model import Annotations, Format
 
 

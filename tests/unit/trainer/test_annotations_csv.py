@@ -1,4 +1,4 @@
-"""The CSV dialects: what a file may hold, what is said of what it may not, and how much of that is too much."""
+"""CSV annotations: accepted spellings, detection of separator and header, errors for invalid lines, and how many may be left out."""
 
 import tracemalloc
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vott_trainer.annotations import AnnotatedImage, Annotations, Box, read
-from vott_trainer.annotations.findings import MOST_LISTED, Finding
+from vott_trainer.annotations.findings import MAX_LISTED, Finding
 from vott_trainer.errors import BadAnnotationsError
 
 IMAGE = "https://store/a.jpg"
@@ -27,10 +27,12 @@ def message(content: bytes, tmp_path: Path, **options: Any) -> str:
 
 
 def test_boxes_of_one_image_are_gathered_and_labels_sorted(tmp_path: Path) -> None:
-    found = parsed(f"{IMAGE},1,2,3,4,dog\nhttps://store/b.jpg,1,2,3,4,cat\n{IMAGE},5,6,7.5,8,cat\n".encode(), tmp_path)
-    assert [image.url for image in found.images] == [IMAGE, "https://store/b.jpg"]
-    assert found.images[0].boxes == [Box(1, 2, 3, 4, "dog"), Box(5, 6, 7.5, 8, "cat")]
-    assert found.labels == ["cat", "dog"]
+    annotations = parsed(
+        f"{IMAGE},1,2,3,4,dog\nhttps://store/b.jpg,1,2,3,4,cat\n{IMAGE},5,6,7.5,8,cat\n".encode(), tmp_path
+    )
+    assert [image.url for image in annotations.images] == [IMAGE, "https://store/b.jpg"]
+    assert annotations.images[0].boxes == [Box(1, 2, 3, 4, "dog"), Box(5, 6, 7.5, 8, "cat")]
+    assert annotations.labels == ["cat", "dog"]
 
 
 @pytest.mark.parametrize(
@@ -94,37 +96,37 @@ def test_class_name_may_hold_commas(start: str, field: str, label: str, tmp_path
         ("https://store/a;b.jpg,1,2,3,4,cat; black", "cat; black"),
     ],
 )
-def test_separator_is_told_by_what_the_line_then_says(line: str, label: str, tmp_path: Path) -> None:
+def test_separator_is_detected_by_the_fields_it_gives(line: str, label: str, tmp_path: Path) -> None:
     assert parsed(f"{line}\n".encode(), tmp_path).labels == [label]
 
 
-def test_separator_is_told_also_where_the_message_names_the_format(tmp_path: Path) -> None:
+def test_separator_is_detected_also_for_a_format_named_by_the_message(tmp_path: Path) -> None:
     content = b"https://store/a.jpg;10;20;40;60;cat\nhttps://store/b.jpg;;;;;\n"
     assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
 
 
-def test_image_with_nothing_to_see_may_end_with_tabs(tmp_path: Path) -> None:
-    found = parsed(b"https://store/a.jpg\t1\t2\t3\t4\tcat\nhttps://store/b.jpg\t\t\t\t\t\n", tmp_path)
-    assert [len(image.boxes) for image in found.images] == [1, 0]
-    assert found.findings == []
+def test_image_without_objects_may_end_with_tabs(tmp_path: Path) -> None:
+    annotations = parsed(b"https://store/a.jpg\t1\t2\t3\t4\tcat\nhttps://store/b.jpg\t\t\t\t\t\n", tmp_path)
+    assert [len(image.boxes) for image in annotations.images] == [1, 0]
+    assert annotations.findings == []
 
 
-def test_decimal_comma_is_said_of_its_field(tmp_path: Path) -> None:
-    said = message(b"https://store/a.jpg;1,5;2;3,5;4;cat\n", tmp_path)
-    assert "line 1: expected x to be a number of pixels, found '1,5'" in said
+def test_decimal_comma_is_reported_with_its_field(tmp_path: Path) -> None:
+    error = message(b"https://store/a.jpg;1,5;2;3,5;4;cat\n", tmp_path)
+    assert "line 1: expected x to be a number of pixels, found '1,5'" in error
 
 
 @pytest.mark.parametrize(
     "header",
     ["image_name,xmin,ymin,xmax,ymax,label", "img,left,top,right,bottom,category", "image,x,y,w,h,label", "name,label"],
 )
-def test_header_with_unknown_names_is_said_to_be_one(header: str, tmp_path: Path) -> None:
-    said = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotations_url="https://store/file")
-    assert f"line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found '{header}'" in said
+def test_header_with_unknown_names_is_reported_as_a_header(header: str, tmp_path: Path) -> None:
+    error = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotations_url="https://store/file")
+    assert f"line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found '{header}'" in error
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "expected"),
     [
         (b"<!DOCTYPE html><p>Sign in", "is a web page or XML, not an annotation file. Open its link in a browser"),
         (b'\xef\xbb\xbf\n<?xml version="1.0"?><Error>', "is a web page or XML, not an annotation file"),
@@ -134,10 +136,10 @@ def test_header_with_unknown_names_is_said_to_be_one(header: str, tmp_path: Path
     ],
 )
 @pytest.mark.parametrize("annotation_format", ["auto", "corners", "coco"])
-def test_file_of_another_kind_is_called_what_it_is(
-    annotation_format: str, content: bytes, words: str, tmp_path: Path
+def test_file_of_another_type_is_refused_by_its_type(
+    annotation_format: str, content: bytes, expected: str, tmp_path: Path
 ) -> None:
-    assert message(content, tmp_path, annotation_format=annotation_format).startswith(f"annotations.csv {words}")
+    assert message(content, tmp_path, annotation_format=annotation_format).startswith(f"annotations.csv {expected}")
 
 
 def test_percent_encoded_url_is_kept_as_it_is(tmp_path: Path) -> None:
@@ -146,37 +148,37 @@ def test_percent_encoded_url_is_kept_as_it_is(tmp_path: Path) -> None:
 
 
 def test_image_without_objects_is_kept_without_boxes(tmp_path: Path) -> None:
-    found = parsed(f"{GOOD_LINE}https://store/empty.jpg,,,,,\n".encode(), tmp_path)
-    assert found.images[1] == AnnotatedImage("https://store/empty.jpg")
+    annotations = parsed(f"{GOOD_LINE}https://store/empty.jpg,,,,,\n".encode(), tmp_path)
+    assert annotations.images[1] == AnnotatedImage("https://store/empty.jpg")
 
 
-def test_corners_are_read_as_such_only_where_the_message_says_so(tmp_path: Path) -> None:
+def test_corners_are_read_only_if_the_message_names_the_format(tmp_path: Path) -> None:
     content = f"{IMAGE},10,20,40,60,cat\n".encode()
     assert parsed(content, tmp_path).images[0].boxes == [Box(10, 20, 40, 60, "cat")]
     assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
 
 
 def test_sizes_read_as_corners_are_refused_with_the_axis(tmp_path: Path) -> None:
-    said = message(f"{IMAGE},100,20,40,60,cat\n".encode(), tmp_path, annotation_format="corners")
-    assert "line 1: expected the second x to be greater than the first, found 100 and 40" in said
+    error = message(f"{IMAGE},100,20,40,60,cat\n".encode(), tmp_path, annotation_format="corners")
+    assert "line 1: expected the second x to be greater than the first, found 100 and 40" in error
 
 
 @pytest.mark.parametrize("annotation_format", ["auto", "classes"])
 def test_whole_images_have_a_class_and_no_boxes(annotation_format: str, tmp_path: Path) -> None:
     content = f"{IMAGE},cat\nhttps://store/b.jpg,dog\nhttps://store/unseen.jpg,\n".encode()
-    found = parsed(content, tmp_path, annotation_format=annotation_format)
-    assert [(image.label, image.boxes) for image in found.images] == [("cat", []), ("dog", []), (None, [])]
-    assert found.labels == ["cat", "dog"]
+    annotations = parsed(content, tmp_path, annotation_format=annotation_format)
+    assert [(image.label, image.boxes) for image in annotations.images] == [("cat", []), ("dog", []), (None, [])]
+    assert annotations.labels == ["cat", "dog"]
 
 
-def test_second_class_of_an_image_is_a_fault(tmp_path: Path) -> None:
+def test_second_class_of_an_image_is_an_error(tmp_path: Path) -> None:
     assert "line 2: expected one class for each image, found 'dog' after 'cat'" in message(
         f"{IMAGE},cat\n{IMAGE},dog\n".encode(), tmp_path
     )
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "expected"),
     [
         ("https://store/a.jpg,1,2,3", "expected 6 fields (url,x,y,width,height,class), found 4"),
         ("<!DOCTYPE html>", "expected 6 fields (url,x,y,width,height,class), found 1: '<!DOCTYPE html>'"),
@@ -191,18 +193,16 @@ def test_second_class_of_an_image_is_a_fault(tmp_path: Path) -> None:
         ("https://store/a.jpg,1,2,3,-4,cat", "expected height to be greater than 0, found -4"),
         ("https://store/a.jpg,1,2,3,,cat", "expected height to be a number of pixels, found ''"),
         ("https://store/a.jpg,1,2,3,4,", "expected a class name, found nothing"),
-        ("https://store/a.jpg,1,2,3,4,a\x07b", "expected a class name of up to 200 characters in one line"),
+        ("https://store/a.jpg,1,2,3,4,a\x07b", "expected a class name of up to 200 characters on one line"),
         (",1,2,3,4,cat", "expected the URL of an image, found nothing"),
         (f"https://store/a.jpg,1,2,3,4,{'x' * 70_000}", "expected a line of at most 65,536 bytes"),
         ("https://store/a.jpg,1,2,3,4,cat\rhttps://store/a.jpg,1,2,3,4,cat", "expected lines that end with LF or CRLF"),
     ],
 )
-def test_line_that_does_not_parse_is_named_with_what_was_expected_and_found(
-    line: str, words: str, tmp_path: Path
-) -> None:
-    said = message(f"{GOOD_LINE}\n{line}\n".encode(), tmp_path)
-    assert said.startswith(f"annotations.csv line 3: {words}")
-    assert said.endswith("Correct the line and send the message again.")
+def test_invalid_line_is_named_with_expected_and_found(line: str, expected: str, tmp_path: Path) -> None:
+    error = message(f"{GOOD_LINE}\n{line}\n".encode(), tmp_path)
+    assert error.startswith(f"annotations.csv line 3: {expected}")
+    assert error.endswith("Correct the line and send the message again.")
 
 
 def test_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
@@ -213,34 +213,34 @@ def test_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"https://store/a.jpg,,,,,\n", b"image,xmin,ymin,xmax,ymax,label\n"])
 def test_file_without_any_object_is_refused(content: bytes, tmp_path: Path) -> None:
-    assert "annotations.csv holds no annotated object" in message(content, tmp_path)
+    assert "annotations.csv has no annotated object" in message(content, tmp_path)
 
 
 @pytest.mark.parametrize("header", ["image,xmin,ymin,label", GOOD_LINE.strip()])
-def test_missing_column_is_said_of_the_header(header: str, tmp_path: Path) -> None:
-    said = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotation_format="vott-csv")
-    assert "annotations.csv line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found" in said
-    assert "annotationFormat" in said
+def test_missing_column_is_reported_with_the_header(header: str, tmp_path: Path) -> None:
+    error = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotation_format="vott-csv")
+    assert "annotations.csv line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found" in error
+    assert "annotationFormat" in error
 
 
-def test_up_to_a_tenth_of_faulty_lines_is_left_out_and_listed(tmp_path: Path) -> None:
-    found = parsed((GOOD_LINE * 9 + f"{IMAGE},1,2,0,4,cat\n").encode(), tmp_path)
-    assert len(found.images[0].boxes) == 9
-    assert found.findings == [
+def test_up_to_a_tenth_of_invalid_lines_is_left_out_and_listed(tmp_path: Path) -> None:
+    annotations = parsed((GOOD_LINE * 9 + f"{IMAGE},1,2,0,4,cat\n").encode(), tmp_path)
+    assert len(annotations.images[0].boxes) == 9
+    assert annotations.findings == [
         Finding("line", "annotations.csv line 10", "expected width to be greater than 0, found 0")
     ]
 
 
-def test_more_faulty_lines_are_an_error_that_names_the_first_ones(tmp_path: Path) -> None:
-    said = message((GOOD_LINE * 12 + f"{IMAGE},1,2,0,4,cat\n" * 8).encode(), tmp_path)
-    assert [f"annotations.csv line {number}: " in said for number in (12, 13, 17, 18)] == [False, True, True, False]
-    assert "8 of 20 entries can't be used, at most 2 may be left out" in said
+def test_more_invalid_lines_are_an_error_that_names_the_first_ones(tmp_path: Path) -> None:
+    error = message((GOOD_LINE * 12 + f"{IMAGE},1,2,0,4,cat\n" * 8).encode(), tmp_path)
+    assert [f"annotations.csv line {number}: " in error for number in (12, 13, 17, 18)] == [False, True, True, False]
+    assert "8 of 20 entries can't be used, at most 2 may be left out" in error
 
 
-def test_very_many_faulty_lines_are_counted_not_listed(tmp_path: Path) -> None:
-    found = parsed((GOOD_LINE * 1000 + f"{IMAGE},1,2,0,4,cat\n" * 50).encode(), tmp_path)
-    assert len(found.findings) == MOST_LISTED + 1
-    assert found.findings[-1] == Finding("line", "", "30 more of this kind")
+def test_very_many_invalid_lines_are_counted_not_listed(tmp_path: Path) -> None:
+    annotations = parsed((GOOD_LINE * 1000 + f"{IMAGE},1,2,0,4,cat\n" * 50).encode(), tmp_path)
+    assert len(annotations.findings) == MAX_LISTED + 1
+    assert annotations.findings[-1] == Finding("line", "", "30 more of this kind")
 
 
 @pytest.mark.parametrize(
@@ -251,17 +251,17 @@ def test_very_many_faulty_lines_are_counted_not_listed(tmp_path: Path) -> None:
     ],
 )
 def test_message_and_findings_show_no_query_of_a_url(line: str, tmp_path: Path) -> None:
-    said = message(line.encode(), tmp_path)
-    assert "https://store/a.jpg" in said
-    assert "SECRET" not in said + str(parsed((GOOD_LINE * 20 + line).encode(), tmp_path).findings)
+    error = message(line.encode(), tmp_path)
+    assert "https://store/a.jpg" in error
+    assert "SECRET" not in error + str(parsed((GOOD_LINE * 20 + line).encode(), tmp_path).findings)
 
 
 def test_class_that_is_a_url_is_shown_without_its_query(tmp_path: Path) -> None:
-    said = message(f"{IMAGE},cat\n{IMAGE},https://store/b.jpg?sv=2024&sig=SECRET\n".encode(), tmp_path)
-    assert "found 'https://store/b.jpg' after 'cat'" in said
+    error = message(f"{IMAGE},cat\n{IMAGE},https://store/b.jpg?sv=2024&sig=SECRET\n".encode(), tmp_path)
+    assert "found 'https://store/b.jpg' after 'cat'" in error
 
 
-def test_large_file_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+def test_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
         for _ in range(6):

@@ -1,26 +1,26 @@
-"""Where the images lie: from what an annotation file calls them to URLs."""
+"""URLs of the images, from the names and paths in an annotation file and the parameter `imagesUrl`."""
 
 import re
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
-from vott_trainer.annotations.model import Fault
-from vott_trainer.annotations.values import excerpt, is_text
+from vott_trainer.annotations.limits import MAX_URL_LENGTH
+from vott_trainer.annotations.model import FormatError
+from vott_trainer.annotations.values import excerpt, is_single_line
 from vott_trainer.http.urls import is_http
 
-LONGEST = 4096  # characters
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _LOCAL = re.compile(r"file:|[A-Za-z]:[\\/]|[\\/]", re.IGNORECASE)
-_NO_PATH = re.compile(r"[<>\"|{}\[\]*]")
+_NOT_IN_PATHS = re.compile(r"[<>\"|{}\[\]*]")
 _NOT_ENCODED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """The folder that relative paths begin from, and the query that lets its files be read.
+class ImageUrls:
+    """The base of relative paths: a folder, and the query that permits reading it.
 
-    `by_name` says that paths of the computer where the images were annotated are looked up there, by their last part.
+    With `by_name`, a path on the annotator's computer is looked up in the folder by its last part.
     """
 
     folder: str = ""
@@ -29,27 +29,27 @@ class Links:
 
     @classmethod
     def of(cls, annotations_url: str | None, images_url: str | None) -> Self:
-        """Return the links of a file at `annotations_url`: its own folder and query, or `images_url` (which may be relative).
+        """Resolve relative paths from the folder of `annotations_url`, or from `images_url` (which may itself be relative).
 
-        The query goes nowhere but to the scheme, host and port that it came with: it is a credential.
+        The query is a credential: it stays with the scheme, host and port of `annotations_url`.
         """
         base = annotations_url or ""
         folder = urljoin(base, images_url.rstrip("/") + "/" if images_url else ".")
         if not is_http(folder):
             return cls()
-        own = urlsplit(base)
-        permitted = (own.scheme, own.netloc) == urlsplit(folder)[:2]
-        return cls(urljoin(folder, "."), own.query if permitted else "", by_name=bool(images_url))
+        source = urlsplit(base)
+        same_origin = (source.scheme, source.netloc) == urlsplit(folder)[:2]
+        return cls(urljoin(folder, "."), source.query if same_origin else "", by_name=bool(images_url))
 
     def resolve(self, path: str) -> str:
         """Return the URL of an image.
 
         Raises:
-            Fault: it is neither a http(s) URL nor a path from the folder of the images.
+            FormatError: `path` is neither a http(s) URL nor a path relative to the folder.
         """
         path = path.strip()
-        if not path or len(path) > LONGEST or not is_text(path):
-            raise Fault(f"expected the URL of an image, found {excerpt(path) if path else 'nothing'}")
+        if not path or len(path) > MAX_URL_LENGTH or not is_single_line(path):
+            raise FormatError(f"expected the URL of an image, found {excerpt(path) if path else 'nothing'}")
         if is_http(path):
             return path
         return self._below(self._relative(path))
@@ -57,22 +57,22 @@ class Links:
     def _relative(self, path: str) -> str:
         if _LOCAL.match(path):
             return self._name(path)
-        if not self.folder or _SCHEME.match(path) or _NO_PATH.search(path):
-            raise Fault(f"expected url to begin with http:// or https://, found {excerpt(path)}")
+        if not self.folder or _SCHEME.match(path) or _NOT_IN_PATHS.search(path):
+            raise FormatError(f"expected url to begin with http:// or https://, found {excerpt(path)}")
         return path.replace("\\", "/")
 
     def _name(self, path: str) -> str:
         if not self.by_name:
-            raise Fault(
-                f"{excerpt(path)} lies on the computer where the images were annotated: upload them, "
-                "and set the parameter imagesUrl to the folder that they lie in"
+            raise FormatError(
+                f"{excerpt(path)} is a path on the annotator's computer: upload the images, "
+                "and set the parameter imagesUrl to their folder"
             )
         if not (name := re.split(r"[\\/]", path)[-1]):
-            raise Fault(f"expected the path of an image, found {excerpt(path)}")
+            raise FormatError(f"expected the path of an image, found {excerpt(path)}")
         return name
 
     def _below(self, path: str) -> str:
-        """Join, percent-encoded where it is not yet (VoTT's exports know both)."""
+        """Join with the folder; percent-encode unless encoded already (VoTT exports both)."""
         encoded = quote(path, safe="/" if _NOT_ENCODED.search(path) else "/%")
         return urljoin(self.folder, encoded) + (f"?{self.query}" if self.query else "")
 

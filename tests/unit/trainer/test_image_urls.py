@@ -1,12 +1,12 @@
-"""From what a file calls an image to its URL, and where a credential may go."""
+"""URLs of images from names and paths in the annotation file, and where its credential may go."""
 
 from pathlib import Path
 
 import pytest
 
 from vott_trainer.annotations import read
-from vott_trainer.annotations.links import Links
-from vott_trainer.annotations.model import Fault
+from vott_trainer.annotations.image_urls import ImageUrls
+from vott_trainer.annotations.model import FormatError
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import DataParameters
@@ -28,7 +28,7 @@ FILE = "https://store/data/set/annotations.csv?sv=1&sig=S%2B"
     ],
 )
 def test_relative_path_begins_from_the_files_folder_with_its_sas(path: str, url: str) -> None:
-    assert Links.of(FILE, None).resolve(path) == url
+    assert ImageUrls.of(FILE, None).resolve(path) == url
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def test_relative_path_begins_from_the_files_folder_with_its_sas(path: str, url:
         ("https://store:8443/other", "https://store:8443/other/a.jpg"),
     ],
 )
-def test_sas_of_the_annotations_goes_to_no_other_host_scheme_or_port(images_url: str, url: str) -> None:
-    assert Links.of(FILE, images_url).resolve("a.jpg") == url
+def test_sas_of_the_annotations_stays_with_its_scheme_host_and_port(images_url: str, url: str) -> None:
+    assert ImageUrls.of(FILE, images_url).resolve("a.jpg") == url
 
 
 LOCAL = [
@@ -56,14 +56,14 @@ LOCAL = [
 
 
 @pytest.mark.parametrize("path", LOCAL)
-def test_path_of_the_annotators_computer_is_refused_with_what_to_do(path: str) -> None:
-    with pytest.raises(Fault, match=r"lies on the computer where the images were annotated: upload them, .* imagesUrl"):
-        Links.of(FILE, None).resolve(path)
+def test_path_on_the_annotators_computer_is_refused_with_the_remedy(path: str) -> None:
+    with pytest.raises(FormatError, match=r"is a path on the annotator's computer: upload the images, .* imagesUrl"):
+        ImageUrls.of(FILE, None).resolve(path)
 
 
 @pytest.mark.parametrize("path", LOCAL)
-def test_path_of_the_annotators_computer_is_found_by_its_name_where_the_message_says_where(path: str) -> None:
-    assert Links.of(FILE, ".").resolve(path) == "https://store/data/set/a.jpg?sv=1&sig=S%2B"
+def test_path_on_the_annotators_computer_is_found_by_name_below_images_url(path: str) -> None:
+    assert ImageUrls.of(FILE, ".").resolve(path) == "https://store/data/set/a.jpg?sv=1&sig=S%2B"
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_path_of_the_annotators_computer_is_found_by_its_name_where_the_message_
         "x" * 5000,
     ],
 )
-def test_what_is_no_image_is_refused(path: str) -> None:
-    with pytest.raises(Fault, match="expected"):
-        Links.of(FILE, None).resolve(path)
+def test_text_that_is_not_an_image_is_refused(path: str) -> None:
+    with pytest.raises(FormatError, match="expected"):
+        ImageUrls.of(FILE, None).resolve(path)
 
 
 def test_relative_path_needs_a_folder(tmp_path: Path) -> None:

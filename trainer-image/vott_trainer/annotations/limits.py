@@ -1,0 +1,15 @@
+"""Limits of annotation files: entries, boxes, classes, line and file sizes, text lengths, coordinates, ids."""
+
+MAX_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
+MAX_INVALID_FRACTION = 0.1  # of the entries
+MAX_BOXES = 10_000  # on an image
+MAX_CLASSES = 10_000
+
+MAX_LINE_BYTES = 1 << 16  # of CSV
+MAX_JSON_BYTES = 512 << 20  # parsed as a whole, which takes about ten times as much memory
+MAX_JSON_PARTS = 20_000_000  # objects, lists and names; one may take thirty times as much memory as in the file
+
+MAX_LABEL_LENGTH = 200  # characters
+MAX_URL_LENGTH = 4096  # characters
+MAX_COORDINATE = 1e7  # pixels; sums stay exact
+MAX_ID = (1 << 53) - 1  # exact in every JSON reader (RFC 8259)
