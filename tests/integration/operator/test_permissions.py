@@ -13,7 +13,7 @@ from tests.support.operator_harness import RELEASE, ROOT, OperatorHarness
 from tests.support.waiting import wait_until
 
 PAGE = ROOT / "docs" / "security.md"
-RELEASES, TRAININGS, ITS_OWN = "the release's namespace", "namespaces of trainings", "its own namespace"
+RELEASES, TRAININGS, ITS_OWN = "the release's namespace", "training namespaces", "its own namespace"
 TRAINER = f"{RELEASE}-trainer"
 TEAM = "permissions-team"
 TEAM_QUEUE = {"name": "of-the-team", "targetNamespace": TEAM}
