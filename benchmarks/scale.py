@@ -12,7 +12,7 @@ from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.operator_harness import OperatorHarness
 from tests.support.operator_process import OperatorProcess
-from vott_operator.app import RESYNC_SECONDS
+from vott_operator.cluster.resync import RESYNC_SECONDS
 
 CONCURRENCY = 32
 SETTLE_SECONDS = 60

@@ -1,7 +1,7 @@
-"""A work queue of keys for level-triggered reconciling: each key at most once in line, never twice at the same time.
+"""A work queue for level-triggered reconciling: a key waits at most once and is never processed by two workers at a time.
 
-kopf runs handlers an event at a time and retries none of the raw-event ones; what a reconciler needs beside that is here:
-merging of events that come while a key waits, delays, and backoff after failures.
+kopf runs raw-event handlers one event at a time and never retries them. This queue adds the rest: events that arrive while a
+key waits are merged, work can ask for a delay, and errors are retried with a backoff.
 """
 
 import asyncio
@@ -13,30 +13,29 @@ logger = logging.getLogger(__name__)
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 Work = Callable[[KeyT], Awaitable[float | None]]
+"""Processes one key; returns the seconds after which to process it again, or None."""
 
 FIRST_BACKOFF_SECONDS = 0.2
 MAX_BACKOFF_SECONDS = 60.0
 
 
 class WorkQueue(Generic[KeyT]):
-    """Keys waiting to be worked on by `work`, which may return a delay in seconds after which it wants to see the key again."""
+    """Keys to process."""
 
-    def __init__(
-        self, work: Work[KeyT], *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()
-    ) -> None:
-        """`expected` errors say all in their text; others are logged with their traceback."""
-        self._work = work
+    def __init__(self, *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> None:
+        """`expected` errors are logged by their text, all others with a traceback."""
         self._expected = expected
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._waiting: set[KeyT] = set()
         self._active: set[KeyT] = set()
         self._again: set[KeyT] = set()
+        """Active keys that were added meanwhile."""
         self._failures: dict[KeyT, int] = {}
         self._timers: dict[KeyT, asyncio.TimerHandle] = {}
 
     def add(self, key: KeyT) -> None:
-        """Have `key` worked on as soon as possible; if it is being worked on now, once more afterwards."""
+        """Process `key` as soon as possible; if it is being processed, once more afterwards."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if key in self._active:
@@ -46,28 +45,28 @@ class WorkQueue(Generic[KeyT]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: KeyT, seconds: float) -> None:
-        """Have `key` worked on in `seconds`, unless `add` comes first."""
+        """Process `key` in `seconds`, or when `add` is called first."""
         if timer := self._timers.pop(key, None):
             timer.cancel()
         self._timers[key] = asyncio.get_running_loop().call_later(seconds, self.add, key)
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    async def run(self, work: Work[KeyT]) -> None:
+        """Process keys until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._workers):
-                    group.create_task(self._worker())
+                    group.create_task(self._worker(work))
         finally:
             for timer in self._timers.values():
                 timer.cancel()
 
-    async def _worker(self) -> None:
+    async def _worker(self, work: Work[KeyT]) -> None:
         while True:
             key = await self._ready.get()
             self._waiting.discard(key)
             self._active.add(key)
             try:
-                delay = await self._attempt(key)
+                delay = await self._attempt(work, key)
             finally:
                 self._active.discard(key)
             if key in self._again:
@@ -76,10 +75,10 @@ class WorkQueue(Generic[KeyT]):
             elif delay is not None:
                 self.add_after(key, delay)
 
-    async def _attempt(self, key: KeyT) -> float | None:
+    async def _attempt(self, work: Work[KeyT], key: KeyT) -> float | None:
         try:
-            delay = await self._work(key)
-        except Exception as error:  # one key's trouble must not stop the others
+            delay = await work(key)
+        except Exception as error:  # an error with one key must not stop the others
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 12))
             text = str(error) or type(error).__name__

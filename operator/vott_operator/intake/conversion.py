@@ -1,18 +1,18 @@
-"""Makes a TrainingJob of a message: what the queue's settings add, what makes it the same message again, and what is refused."""
+"""Converts a message into a TrainingJob: adds the queue's settings, recognizes a redelivery, rejects what is not allowed."""
 
-import asyncio
 import logging
+from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
-from weakref import WeakValueDictionary
 
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster, try_to_record
+from vott_operator.cluster.store import Store
 from vott_operator.decisions.notes import EventNote
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
+from vott_operator.intake.duplicates import Duplicates
 from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest, url_secret
@@ -23,52 +23,49 @@ from vott_operator.settings.queue import QueueSettings
 logger = logging.getLogger(__name__)
 
 
-class Registry(Protocol):
-    """What is known of the TrainingJobs that there are."""
-
-    def noticed(self, trainingjob: TrainingJob) -> None:
-        """A TrainingJob is there."""
-
-    def twin(self, queue: str, digest: str, message_id: str, window_seconds: float) -> TrainingJob | None:
-        """A TrainingJob that another message of the same queue and content brought within that time."""
-
-    def now(self) -> datetime:
-        """The time, in UTC."""
-
-
 class Converter:
-    """Makes the TrainingJobs of one queue's messages."""
+    """Creates the TrainingJobs of one queue's messages."""
 
     def __init__(
-        self, identity: str, queue: QueueSettings, settings: Settings, cluster: Cluster, registry: Registry
+        self,
+        identity: str,
+        queue: QueueSettings,
+        settings: Settings,
+        cluster: Cluster,
+        store: Store,
+        clock: Callable[[], datetime],
+        created: Callable[[TrainingJob], None],
     ) -> None:
-        """`identity` is the queue's, see QueueSource."""
+        """`identity` is the queue's, see `QueueSource`. `created` is called with each TrainingJob as the API server returned it."""
         self._identity = identity
-        self._queue = queue
         self._cluster = cluster
-        self._registry = registry
+        self._clock = clock
+        self._created = created
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
         self._trainingjob_defaults = settings.trainingjob_settings_of(queue)
-        self._defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
-        self._content_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._message_defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
+        self._duplicates = Duplicates(store, identity, queue.duplicate_window_seconds, clock)
 
     async def convert(self, delivery: Delivery) -> TrainingJob:
-        """The TrainingJob of this message, made or found. Raises MessageRejectedError, and ClusterError for what may pass."""
-        message = parse_message(delivery.body, self._defaults)
-        window = self._queue.duplicate_window_seconds
-        if not window:
-            return await self._create_one(delivery, message)
-        # Two of the same content may be in hand at once.
-        async with self._content_locks.setdefault(message.digest, asyncio.Lock()):
-            twin = self._registry.twin(self._identity, message.digest, delivery.id, window)
-            if twin is None:
-                return await self._create_one(delivery, message)
-            await self._tell_of_duplicate(twin, delivery)
-            return twin
+        """Create the TrainingJob of this message, or find the one that exists.
 
-    async def _create_one(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
+        Raises:
+            MessageRejectedError: It can never become a TrainingJob.
+            ClusterError: The API server failed; try again.
+        """
+        message = parse_message(delivery.body, self._message_defaults)
+        if not self._duplicates.is_enabled:
+            return await self._create(delivery, message)
+        async with self._duplicates.lock(message.digest):
+            original = self._duplicates.find(message.digest, delivery.id)
+            if original is None:
+                return await self._create(delivery, message)
+            await self._record_duplicate(original, delivery)
+            return original
+
+    async def _create(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         manifest = trainingjob_manifest(
             message,
             name=names.trainingjob(self._identity, delivery.id),
@@ -86,7 +83,7 @@ class Converter:
         secret = url_secret(message, trainingjob)
         if secret is not None:
             await self._cluster.create_secret(secret)
-        self._registry.noticed(trainingjob)
+        self._created(trainingjob)
         return trainingjob
 
     async def _create_or_find(self, manifest: Manifest, message: TrainMessage) -> TrainingJob:
@@ -98,7 +95,7 @@ class Converter:
             trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, manifest["metadata"]["name"]))
             _check_same_content(trainingjob, message_id, message)
         except InvalidObjectError as error:
-            text = f"The TrainingJob was refused: {error.answer}"
+            text = f"The API server refused the TrainingJob: {error.answer}"
             raise MessageRejectedError(c.INVALID_MESSAGE, text, message.status) from None
         return trainingjob
 
@@ -112,18 +109,18 @@ class Converter:
             )
         return plugin
 
-    async def _tell_of_duplicate(self, twin: TrainingJob, delivery: Delivery) -> None:
-        text = f"Message {delivery.id} has the same content; no second training was made (queues[].duplicateWindowSeconds)."
-        logger.info("message %r: has the same content as that of TrainingJob %s", delivery.id, twin.key)
-        note = EventNote("Normal", c.DUPLICATE_MESSAGE, text)
-        await try_to_record(self._cluster, twin, note, self._registry.now())
+    async def _record_duplicate(self, original: TrainingJob, delivery: Delivery) -> None:
+        logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
+        text = f"Message {delivery.id} has the same content; it starts no second training (queues[].duplicateWindowSeconds)."
+        event = EventNote("Normal", c.DUPLICATE_MESSAGE, text)
+        await try_to_record(self._cluster, original, event, self._clock())
 
 
 def _check_same_content(trainingjob: TrainingJob, message_id: str, message: TrainMessage) -> None:
-    """Raises MessageRejectedError when that TrainingJob came from a message of the same id, but of other content."""
-    known = trainingjob.metadata.annotations.get(c.ANNOTATION_DIGEST, message.digest)
-    if known != message.digest:
-        # Without a callback: it may be the other training's, which has not failed.
+    """Raise MessageRejectedError if another message with this id, but other content, created the TrainingJob."""
+    digest = trainingjob.metadata.annotations.get(c.ANNOTATION_DIGEST, message.digest)
+    if digest != message.digest:
+        # No status_url: it may be the callback of that other training, which goes on.
         text = (
             f"A message with the id {message_id!r} but other content came before and is TrainingJob {trainingjob.key}. "
             "Give each message an id of its own, or none."

@@ -18,7 +18,7 @@ from vott_operator.api import names
 from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
-from vott_operator.intake import intake as intake_module
+from vott_operator.intake import backoff
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import MemoryQueue
@@ -102,7 +102,7 @@ class Bench:
             CallbackSender(CallbackSettings(), OutgoingSettings(**LOCAL).rules, workers=8)
         )
         pairs = zip(self.queues, self.settings, strict=True)
-        self.intakes = [Intake(queue, item, self.cluster, callbacks, self.app) for queue, item in pairs]
+        self.intakes = [self.app.build_intake(queue, item, self.cluster, callbacks) for queue, item in pairs]
 
     async def take(self, bodies: list[bytes]) -> None:
         """Send these, and take them in to the end."""
@@ -110,8 +110,8 @@ class Bench:
             self.queues[number % 2].send(body)
         for queue, intake in zip(self.queues, self.intakes, strict=True):
             for _ in range(ROUNDS):
-                await intake.take_batch()
-                await intake.idle()
+                await intake.receive_batch()
+                await intake.wait_until_idle()
             assert not len(queue), f"left unsettled: {[item.body[:300] for item in queue._messages.values()]}"
 
     async def trainingjobs(self, harness: OperatorHarness) -> set[str]:
@@ -131,7 +131,7 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
-    monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
+    monkeypatch.setattr(backoff, "backoff_seconds", lambda _: 0.01)
     away = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [receiver.url, away, "https://169.254.169.254/?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
     bench = Bench(harness, receiver.url)

@@ -16,7 +16,9 @@ from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.errors import ClusterError, LostMessageError, SourceUnavailableError
+from vott_operator.intake import backoff, rejection
 from vott_operator.intake import intake as intake_module
+from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
@@ -53,8 +55,8 @@ class Bench:
 
     async def take(self) -> None:
         """One round, to its end."""
-        await self.intake.take_batch()
-        await self.intake.idle()
+        await self.intake.receive_batch()
+        await self.intake.wait_until_idle()
 
     def is_settled(self, key: Key) -> bool:
         """Whether the operator knows that TrainingJob's message to be gone."""
@@ -72,13 +74,14 @@ Build = Callable[..., Bench]
 
 @pytest.fixture
 async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
-    monkeypatch.setattr(intake_module, "_backoff", lambda _: 0.01)
+    monkeypatch.setattr(backoff, "backoff_seconds", lambda _: 0.01)
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
             source, app = MemoryQueue(clock), App(Settings(namespace=harness.name, **settings))
-            return Bench(source, Intake(source, QueueSettings(**(queue or {})), cluster, callbacks, app), app, clock)
+            intake = app.build_intake(source, QueueSettings(**(queue or {})), cluster, callbacks)
+            return Bench(source, intake, app, clock)
 
         yield make
 
@@ -158,10 +161,10 @@ async def test_a_lock_is_kept_while_a_message_waits(
     monkeypatch.setattr(MemoryQueue, "extend", extend)
     monkeypatch.setattr(cluster, "create_trainingjob", slow)
     bench.queue.send(BODY)
-    await bench.intake.take_batch()
+    await bench.intake.receive_batch()
     await extended.wait()
     goes_on.set()
-    await bench.intake.idle()
+    await bench.intake.wait_until_idle()
     assert len(bench.queue) == 0
 
 
@@ -188,7 +191,7 @@ async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
     async def stumble(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(intake_module, "FAULT_SECONDS", 0.05)
+    monkeypatch.setattr(intake_module, "INTERNAL_ERROR_SECONDS", 0.05)
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", stumble)
@@ -207,14 +210,14 @@ async def test_a_stop_lets_go_of_what_is_in_hand(
 
     monkeypatch.setattr(cluster, "create_trainingjob", away)
     bench.queue.send(BODY)
-    await bench.intake.take_batch()
+    await bench.intake.receive_batch()
     await bench.intake.stop(0.05)
     assert len(await bench.queue.receive(1, 0)) == 1  # at once, not when the lock ends
 
 
 async def test_a_stop_finishes_what_can_be_finished(harness: OperatorHarness, bench: Bench) -> None:
     bench.queue.send(BODY)
-    await bench.intake.take_batch()
+    await bench.intake.receive_batch()
     await bench.intake.stop(30)
     assert (len(bench.queue), len(harness.trainingjobs())) == (0, 1)
 
@@ -235,9 +238,7 @@ async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.M
 
 async def test_no_queue_starves_beside_an_idle_one(build: Build) -> None:
     idle, busy = build(max_unfinished_jobs=1), build(max_unfinished_jobs=1)
-    both = idle.app
-    busy.intake._owner = both
-    both._intakes = [(QueueSettings(), idle.intake), (QueueSettings(), busy.intake)]
+    idle.intake._capacity = busy.intake._capacity = Capacity(idle.app.store, 1, queues=2)
     running = [asyncio.create_task(bench.intake.run()) for bench in (idle, busy)]
     await asyncio.sleep(0.1)
     busy.queue.send(BODY)
@@ -326,7 +327,7 @@ async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(CallbackSender, "send", silent)
-    monkeypatch.setattr(intake_module, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(rejection, "CALLBACK_SECONDS", 0.05)
     bench.queue.send('{"status": "https://host/s"}')
     await asyncio.wait_for(bench.take(), 30)
     assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
@@ -338,8 +339,8 @@ async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(MemoryQueue, "receive", away)
     with pytest.raises(SourceUnavailableError):
-        await bench.intake.take_batch()
-    assert bench.app.room() == 1000  # nothing of the room is lost
+        await bench.intake.receive_batch()
+    assert bench.app.capacity.available == 1000  # no reservation is left
 
 
 async def test_an_id_that_comes_again_with_other_content_is_rejected(

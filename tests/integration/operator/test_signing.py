@@ -142,7 +142,7 @@ def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(ha
         for headers, body in receiver.received:
             assert Webhook(KEYS["older"]).verify(body, headers)["state"] == "failed"
     text = harness.log.read_text()
-    assert "ERROR   vott_operator.app: no callback is sent until this is mended: callbacks.signing: key 1" in text
+    assert "ERROR   vott_operator.app: no callback is sent until this is fixed: callbacks.signing: key 1" in text
     assert "TOPSECRET" not in text
     assert "Traceback" not in text
 

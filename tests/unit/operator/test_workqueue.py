@@ -14,8 +14,8 @@ pytestmark = pytest.mark.looptime
 
 @asynccontextmanager
 async def running(work: Callable[[str], Awaitable[float | None]]) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue(work, workers=4)
-    task = asyncio.create_task(queue.run())
+    queue = WorkQueue[str](workers=4)
+    task = asyncio.create_task(queue.run(work))
     yield queue
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
