@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import LastWord
-from vott_operator.callbacks.progress import ProgressRelay
+from vott_operator.callbacks.outcome import OutcomeCallbacks
+from vott_operator.callbacks.progress import ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender, read_keys
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
@@ -48,8 +48,8 @@ class _Parts:
     """What the leader runs, beside the intakes."""
 
     reconciler: Reconciler
-    outcomes: LastWord
-    progress: ProgressRelay
+    outcomes: OutcomeCallbacks
+    progress: ProgressCallbacks
     resync: Resync
 
 
@@ -98,9 +98,9 @@ class App:
         cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
         self._check_keys()
-        progress = ProgressRelay(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
+        progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(WORKERS)
-        outcomes = LastWord(cluster, self.store, sender, settings, self.now, progress.is_posting)
+        outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
         reconciler = Reconciler(cluster, self.store, settings, self.now, self._outcome_queue.add)
         resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
         await self._open_queues(cluster)
@@ -164,8 +164,8 @@ class App:
     def _lead(self, parts: _Parts) -> None:
         self._tasks += [
             self._spawn(self._reconcile_queue.run(parts.reconciler.reconcile), "reconcile"),
-            self._spawn(self._outcome_queue.run(parts.outcomes.say), "outcome callbacks"),
-            self._spawn(self._progress_queue.run(parts.progress.tell), "progress callbacks"),
+            self._spawn(self._outcome_queue.run(parts.outcomes.send), "outcome callbacks"),
+            self._spawn(self._progress_queue.run(parts.progress.send), "progress callbacks"),
             self._spawn(parts.resync.run(), "resync"),
         ]
         initial_lists = {

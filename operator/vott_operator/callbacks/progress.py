@@ -1,6 +1,6 @@
-"""Progress to the callbacks that are signed: the trainer has no key, so the operator passes its reports on.
+"""Progress callbacks, where callbacks are signed: the operator posts for the trainer, which has no signing key.
 
-The newest report of each training, at most every two seconds, each posted once: what is lost the next one replaces.
+Each report is posted at most once, the newest of each training only: the next report replaces one that is lost.
 """
 
 import asyncio
@@ -21,58 +21,59 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
 MAX_INTERVAL_SECONDS = 60.0
-"""Of a receiver that does not take the reports."""
-IDLE_SHARE = 4.0
-"""A receiver is left alone so many times as long as it took: slow ones must not keep all workers from the others."""
+"""For a receiver that does not accept reports."""
+PAUSE_FACTOR = 4.0
+"""Pause after a post, as a multiple of its duration: slow receivers must not occupy all workers."""
 
 
 @dataclass(slots=True)
 class _Receiver:
-    """The callback of one TrainingJob, and what it was told."""
+    """The callback of one TrainingJob."""
 
     uid: str
     url: str = ""
-    """With its credential, from the first report on: the Secret need not be read for each."""
-    told: Progress | None = None
+    """With its credential; cached so that not every report reads the Secret."""
+    posted: Progress | None = None
+    """The last report, delivered or not."""
     due: float = 0.0
-    """When the next report may go, in the event loop's time."""
+    """When the next report may be posted, in the event loop's time."""
     failures: int = 0
-    gone: bool = False
-    """It wants no more, or is not allowed."""
+    unsubscribed: bool = False
+    """Whether it answered 410 Gone, or the rules refuse it."""
 
-    def failed(self) -> float:
-        """It did not take a report: how long to leave it alone."""
+    def count_failure(self) -> float:
+        """Count a report that was not accepted. Returns the seconds to pause."""
         self.failures += 1
-        self.url = ""  # somebody may mend the Secret
+        self.url = ""  # the Secret may have been fixed
         return min(MAX_INTERVAL_SECONDS, INTERVAL_SECONDS * 2.0 ** min(self.failures, 10))
 
 
-class ProgressRelay:
-    """Tells callbacks how far their trainings are. `tell` is the work of a WorkQueue of its own, for each TrainingJob that was noticed."""
+class ProgressCallbacks:
+    """Posts progress. `send` has a WorkQueue to itself, with each TrainingJob that changed."""
 
-    def __init__(self, cluster: Cluster, store: Store, callbacks: CallbackSender) -> None:
+    def __init__(self, cluster: Cluster, store: Store, sender: CallbackSender) -> None:
         self._cluster = cluster
         self._store = store
-        self._callbacks = callbacks
+        self._sender = sender
         self._receivers: dict[Key, _Receiver] = {}
         self._posting: set[Key] = set()
 
     def is_posting(self, key: Key) -> bool:
-        """Whether a report is on its way: the last word has to come after it."""
+        """Whether a report is being posted."""
         return key in self._posting
 
-    async def tell(self, key: Key) -> float | None:
-        """Post the newest report, if there is one. Returns the seconds after which to come back where it may not go yet."""
+    async def send(self, key: Key) -> float | None:
+        """Post the newest report, unless it was posted before. Returns the seconds to wait if it is not due yet."""
         observed = self._store.observed(key)
         if observed is None or observed.trainingjob.finished or observed.trainingjob.spec.callback is None:
             self._receivers.pop(key, None)
             return None
         receiver, progress = self._receiver(observed.trainingjob), observed.trainingjob.status.progress
-        if progress is None or progress == receiver.told or receiver.gone:
+        if progress is None or progress == receiver.posted or receiver.unsubscribed:
             return None
-        if observed.trainingjob.status.phase != c.RUNNING:  # what it reported is of the time before
+        if observed.trainingjob.status.phase != c.RUNNING:  # the report is of an earlier run
             return INTERVAL_SECONDS
-        if (remaining := receiver.due - _now()) > 0:
+        if (remaining := receiver.due - asyncio.get_running_loop().time()) > 0:
             return remaining
         self._posting.add(key)
         try:
@@ -82,33 +83,30 @@ class ProgressRelay:
         return None
 
     def _receiver(self, trainingjob: TrainingJob) -> _Receiver:
-        known = self._receivers.get(trainingjob.key)
-        if known is None or known.uid != trainingjob.metadata.uid:
-            known = self._receivers[trainingjob.key] = _Receiver(trainingjob.metadata.uid)
-        return known
+        receiver = self._receivers.get(trainingjob.key)
+        if receiver is None or receiver.uid != trainingjob.metadata.uid:
+            receiver = self._receivers[trainingjob.key] = _Receiver(trainingjob.metadata.uid)
+        return receiver
 
     async def _post(self, trainingjob: TrainingJob, progress: Progress, receiver: _Receiver) -> None:
-        receiver.told = progress
-        pause, began = INTERVAL_SECONDS, _now()
+        loop = asyncio.get_running_loop()
+        receiver.posted = progress
+        pause, started = INTERVAL_SECONDS, loop.time()
         try:
             receiver.url = receiver.url or await callback_url(self._cluster, trainingjob)
-            report = payload(trainingjob.metadata.name, "running", _message(progress), progress)
+            body = payload(trainingjob.metadata.name, "running", _message(progress), progress)
             webhook_id = names.report_id(receiver.uid, progress.model_dump_json())
-            await self._callbacks.send(receiver.url, webhook_id, report)
+            await self._sender.send(receiver.url, webhook_id, body)
             receiver.failures = 0
         except CallbackError as error:
-            receiver.gone = error.permanent
-            pause = receiver.failed()
-            if receiver.failures == 1 or receiver.gone:
-                logger.warning("%s: progress not told, training goes on: %s", trainingjob.key, error)
-        receiver.due = _now() + max(pause, IDLE_SHARE * (_now() - began))
+            receiver.unsubscribed = error.permanent
+            pause = receiver.count_failure()
+            if receiver.failures == 1 or receiver.unsubscribed:
+                logger.warning("%s: progress not delivered, training goes on: %s", trainingjob.key, error)
+        receiver.due = loop.time() + max(pause, PAUSE_FACTOR * (loop.time() - started))
 
 
 def _message(progress: Progress) -> str:
     if progress.epoch_current and progress.epoch_total:
         return f"Epoch {progress.epoch_current} of {progress.epoch_total}"
     return "Training"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,4 +1,4 @@
-"""Where a TrainingJob's callback is: its whole URL, which the spec does not show where it carries a credential."""
+"""The callback URL of a TrainingJob. One with a credential is kept in a Secret; the spec then shows it without."""
 
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
@@ -6,7 +6,7 @@ from vott_operator.errors import CallbackError, ClusterError, NotFoundError
 
 
 async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:
-    """The URL, from the Secret where there is one. Raises CallbackError while it can't be known."""
+    """Return the whole URL, from the Secret if there is one. Raises CallbackError while it can't be read."""
     assert trainingjob.spec.callback is not None
     reference = trainingjob.spec.url_secret_ref
     if reference is None:
@@ -15,8 +15,8 @@ async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:
         secret = await cluster.read_secret(trainingjob.metadata.namespace, reference.name)
         return secret["callback"]
     except (NotFoundError, KeyError):
-        # A message's Secret is made after its TrainingJob, by another operator where the first was killed in between.
-        text = f"Secret {reference.name} has no key callback, which names the URL"
+        # Not permanent: the Secret is created after its TrainingJob, by the next operator if this one is killed in between.
+        text = f"Secret {reference.name} has no key callback with the URL"
         raise CallbackError(text, permanent=False) from None
     except ClusterError as error:
         raise CallbackError(str(error), permanent=False) from None

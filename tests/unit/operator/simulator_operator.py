@@ -10,7 +10,7 @@ from tests.unit.operator.builders import settings
 from tests.unit.operator.simulator import NAMESPACE, START, ApiServer, Body, Killed, SimulatedCluster
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import LastWord
+from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, ClusterError
@@ -36,7 +36,7 @@ class Receiver(CallbackSender):
 
 
 class Operator:
-    """Reconciler and LastWord with a Store, as handlers.py and app.py wire them, and a clock that the test moves."""
+    """Reconciler and OutcomeCallbacks with a Store, as handlers.py and app.py wire them, and a clock that the test moves."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
@@ -58,7 +58,7 @@ class Operator:
         """As a new process: nothing is known, and the watches list what there is."""
         self.store = Store(self._api.now)
         self.cluster.faults.clear()
-        self._last_word = LastWord(self.cluster, self.store, self.receiver, self._settings, self._now)
+        self._outcomes = OutcomeCallbacks(self.cluster, self.store, self.receiver, self._settings.callbacks, self._now)
         self._due: dict[str, float] = {}
         """When each of the two is to work next, in seconds."""
         self._reconciler = Reconciler(self.cluster, self.store, self._settings, self._now, self._ended)
@@ -116,7 +116,7 @@ class Operator:
         """Do what is due. A kill on the way is a restart."""
         now = self._seconds
         try:
-            for part, act in (("reconcile", self._reconciler.reconcile), ("speak", self._last_word.say)):
+            for part, act in (("reconcile", self._reconciler.reconcile), ("speak", self._outcomes.send)):
                 if self._due.get(part, float("inf")) <= now:
                     del self._due[part]
                     self._act(part, act)

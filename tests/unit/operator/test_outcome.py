@@ -1,0 +1,155 @@
+"""Retries of the outcome callback, on a virtual clock, with a fake cluster and receiver."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from tests.unit.operator.builders import NOW, condition, settings, trainingjob
+from vott_guard.rules import Rules
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks.outcome import OutcomeCallbacks
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.store import Store
+from vott_operator.decisions.notes import EventNote
+from vott_operator.errors import CallbackError, NotFoundError
+from vott_operator.settings.outgoing import CallbackSettings
+
+pytestmark = pytest.mark.looptime
+
+ENDED = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Failed")]}
+SPEC: dict[str, Any] = {"callback": {"url": "https://h/s"}}
+SPEC_WITH_SECRET = SPEC | {"urlSecretRef": {"name": "cats-urls"}}
+
+
+class FakeCluster:
+    """Accepts every status and Event, and holds the Secrets that a test adds."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+        """Of each Event and of the last condition of each status."""
+        self.secrets: dict[str, dict[str, str]] = {}
+
+    async def read_secret(self, namespace: str, name: str) -> dict[str, str]:  # noqa: ARG002
+        if name not in self.secrets:
+            raise NotFoundError("no such Secret", 404)
+        return self.secrets[name]
+
+    async def patch_status(self, tj: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
+        self.reasons.append(status["conditions"][-1]["reason"])
+        return tj.model_copy(update={"status": tj.status.model_validate({**tj.status.to_api(), **status})})
+
+    async def create_event(self, tj: TrainingJob, note: EventNote, now: datetime) -> None:  # noqa: ARG002
+        self.reasons.append(note.reason)
+
+
+class Receiver(CallbackSender):
+    """Answers each post with the next of `answers`; None is success."""
+
+    def __init__(self, *answers: CallbackError | None) -> None:
+        super().__init__(CallbackSettings(), Rules())
+        self.answers = list(answers)
+        self.urls: list[str] = []
+
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self.urls.append(url)
+        if error := self.answers.pop(0):
+            raise error
+
+
+class Harness:
+    """OutcomeCallbacks for one TrainingJob that has ended."""
+
+    def __init__(
+        self,
+        receiver: Receiver,
+        spec: dict[str, Any] = SPEC,
+        status: dict[str, Any] = ENDED,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self.cluster = FakeCluster()
+        self._key = trainingjob().key
+        store, now = Store(NOW), datetime(2026, 1, 1, 12, tzinfo=UTC)
+        store.put_trainingjob(trainingjob(spec, status, metadata))
+        self._outcomes = OutcomeCallbacks(
+            cast("Cluster", self.cluster), store, receiver, settings().callbacks, lambda: now
+        )
+
+    async def send(self) -> float | None:
+        return await self._outcomes.send(self._key)
+
+
+def busy(retry_after: float | None = None) -> CallbackError:
+    return CallbackError("busy", permanent=False, retry_after=retry_after)
+
+
+async def test_a_retry_after_holds_however_often_the_trainingjob_is_enqueued() -> None:
+    receiver = Receiver(busy(retry_after=600), None)
+    harness = Harness(receiver)
+    assert await harness.send() == 600
+    await asyncio.sleep(50)
+    assert await harness.send() == pytest.approx(550)
+    assert len(receiver.urls) == 1
+    await asyncio.sleep(550)
+    assert await harness.send() is None
+    assert len(receiver.urls) == 2
+
+
+async def test_the_backoff_grows() -> None:
+    harness = Harness(Receiver(busy(), busy(), busy()))
+    delays = []
+    for _ in range(3):
+        delays.append(await harness.send())
+        await asyncio.sleep(delays[-1] or 0)
+    assert delays == [2.0, 4.0, 8.0]
+
+
+async def test_a_refused_callback_is_not_retried() -> None:
+    receiver = Receiver(CallbackError("gone", permanent=True))
+    harness = Harness(receiver)
+    assert await harness.send() is None
+    assert await harness.send() is None
+    assert (len(receiver.urls), harness.cluster.reasons) == (1, ["CallbackGivenUp", "Refused"])
+
+
+async def test_a_trainingjob_that_is_being_deleted_is_retried_soon() -> None:
+    harness = Harness(Receiver(busy(retry_after=600)), metadata={"deletionTimestamp": "2026-01-01T11:59:00Z"})
+    assert await harness.send() == 30
+
+
+async def test_a_callback_delays_a_deletion_for_ten_minutes_at_most() -> None:
+    harness = Harness(Receiver(busy(), busy()), metadata={"deletionTimestamp": "2026-01-01T11:49:00Z"})
+    await asyncio.sleep(await harness.send() or 0)
+    assert await harness.send() is None
+    assert harness.cluster.reasons == ["Retrying", "CallbackGivenUp", "GivenUp"]
+
+
+@pytest.mark.parametrize("secret", [None, {"model": "https://h/m?sig=S"}], ids=["no Secret", "no key"])
+async def test_a_callback_whose_secret_is_created_later_gets_the_outcome(secret: dict[str, str] | None) -> None:
+    receiver = Receiver(None)
+    harness = Harness(receiver, SPEC_WITH_SECRET)
+    if secret is not None:
+        harness.cluster.secrets["cats-urls"] = secret
+    assert await harness.send() == 2.0
+    harness.cluster.secrets["cats-urls"] = {"callback": "https://h/s?token=T"}
+    await asyncio.sleep(2)
+    assert await harness.send() is None
+    assert (receiver.urls, harness.cluster.reasons) == (["https://h/s?token=T"], ["Retrying", "Delivered"])
+
+
+@pytest.mark.parametrize(
+    ("status", "metadata"),
+    [({"completionTime": "2025-12-31T11:00:00Z"}, {}), ({}, {"deletionTimestamp": "2026-01-01T11:49:00Z"})],
+    ids=["a day ago", "deleted ten minutes ago"],
+)
+async def test_a_callback_whose_secret_is_never_created_is_given_up(
+    status: dict[str, Any], metadata: dict[str, str]
+) -> None:
+    harness = Harness(Receiver(), SPEC_WITH_SECRET, ENDED | status, metadata)
+    assert await harness.send() == 2.0
+    await asyncio.sleep(2)
+    assert await harness.send() is None
+    assert harness.cluster.reasons == ["Retrying", "CallbackGivenUp", "GivenUp"]
