@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from vott_trainer import logs
-from vott_trainer.errors import EXIT_SIGTERM, InterruptedTrainingError, PeerLostError, TrainerError, UsageError
-from vott_trainer.process.interruption import PROCESS
-from vott_trainer.process.ranks import Layout, Ranks
+from vott_trainer import exit_codes, logs
+from vott_trainer.errors import InterruptedTrainingError, PeerLostError, TrainerError, UsageError
+from vott_trainer.process.layout import Layout
+from vott_trainer.process.ranks import Ranks
+from vott_trainer.process.sigterm import PROCESS
 from vott_trainer.settings import PredictSettings, TrainSettings, callback_of, parse
 from vott_trainer.training import explain, refuse, train
 
@@ -33,7 +34,7 @@ def main(
         logs.configure(ranks := Ranks.from_environment())
         return _run(argv, ranks, before_training)
     except InterruptedTrainingError:
-        return EXIT_SIGTERM
+        return exit_codes.SIGTERM
     except TrainerError as error:
         log.error("%s: %s", error.reason, explain(error))
         leave_message(error.reason, explain(error), termination_log)
@@ -98,7 +99,7 @@ def _termination_message(reason: str, message: str) -> str:
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     """End at once: nothing has begun."""
     os.write(1, b"SIGTERM: stopping\n")
-    os._exit(EXIT_SIGTERM)
+    os._exit(exit_codes.SIGTERM)
 
 
 def command() -> None:

@@ -1,36 +1,35 @@
-"""Everything that can end a training, in one tree; each class knows the contract's reason and exit code.
+"""Errors that end a training, each with its reason (docs/trainer-contract.md) and exit code.
 
-Names and numbers follow docs/trainer-contract.md; the numbers are those of `sysexits.h` where one fits.
-A message is one line that says what was wrong, where, and what to do. It never holds a URL's query.
+A message is one line: cause, place and remedy. It never holds a URL's query.
 """
 
 from typing import ClassVar
 
-EXIT_SIGTERM = 143
+from vott_trainer import exit_codes
 
 
 class TrainerError(Exception):
-    """A fault in a plugin or in this program."""
+    """An error in a plugin or in this program."""
 
     reason: ClassVar[str] = "TrainerError"
-    exit_code: int = 70
+    exit_code: int = exit_codes.SOFTWARE
 
 
 class UsageError(TrainerError):
-    """The sender asked for something that does not exist or is not allowed."""
+    """The message asks for something that does not exist or is not allowed."""
 
     reason = "InvalidParameters"
-    exit_code = 64
+    exit_code = exit_codes.USAGE
 
 
 class UnknownPluginError(UsageError):
-    """No plugin has the wanted name."""
+    """There is no plugin of that name."""
 
     reason = "UnknownPlugin"
 
 
 class BrokenPluginError(UsageError):
-    """A plugin of the wanted name exists, but can't be imported or is none."""
+    """The plugin can't be imported, or is not a plugin."""
 
     reason = "BrokenPlugin"
 
@@ -42,79 +41,84 @@ class InvalidParametersError(UsageError):
 
 
 class InvalidURLError(UsageError):
-    """An argument is not a http(s) URL, or the file it names can't be read."""
+    """An argument is not a URL of the kind expected, or the file with the URL can't be read."""
 
     reason = "InvalidURL"
 
 
 class AddressRefusedError(UsageError):
-    """The administrator's rules for outgoing requests forbid a URL, or the address that it leads to."""
+    """The administrator's rules for outgoing requests forbid a URL or its address."""
 
     reason = "AddressRefused"
 
 
 class BadAnnotationsError(TrainerError):
-    """The annotation file does not parse, or holds nothing to learn from."""
+    """The annotation file does not parse, or holds nothing to train on."""
 
     reason = "BadAnnotations"
-    exit_code = 65
+    exit_code = exit_codes.DATA
 
 
 class NoUsableImagesError(TrainerError):
     """Too few of the annotated images could be fetched and decoded."""
 
     reason = "NoUsableImages"
-    exit_code = 65
+    exit_code = exit_codes.DATA
 
 
 class NonFiniteLossError(TrainerError):
-    """The loss became infinite or not a number."""
+    """The loss became infinite or NaN."""
 
     reason = "NonFiniteLoss"
-    exit_code = 65
+    exit_code = exit_codes.DATA
 
 
 class AnnotationsUnreachableError(TrainerError):
-    """The store refused the annotation file: 401, 403, 404 and the like."""
+    """The store refused the annotation file, for example with 401, 403 or 404."""
 
     reason = "AnnotationsUnreachable"
-    exit_code = 66
+    exit_code = exit_codes.NO_INPUT
 
 
 class UploadRefusedError(TrainerError):
     """The store refused the model, or the destination is not allowed."""
 
     reason = "UploadRefused"
-    exit_code = 73
+    exit_code = exit_codes.CANNOT_CREATE
 
 
 class TemporaryFailureError(TrainerError):
-    """A passing fault that outlasted the retries."""
+    """A temporary failure that outlasted the retries."""
 
     reason = "TemporaryFailure"
-    exit_code = 75
+    exit_code = exit_codes.TEMPORARY_FAILURE
 
 
 class GPUError(TemporaryFailureError):
-    """A GPU, its driver or its libraries failed; another GPU may do."""
+    """A GPU, its driver or its libraries failed; another GPU may work."""
 
     reason = "GPUError"
 
 
 class DiskFullError(TemporaryFailureError):
-    """A volume of the pod is full; another node may have more room."""
+    """A volume of the pod is full; another node may have more space."""
 
     reason = "DiskFull"
 
 
 class PeerLostError(TemporaryFailureError):
-    """Another process of this training is gone; the cause is told there, not here."""
+    """Another process of this training has ended; that process reports the cause."""
 
     reason = "PeerLost"
 
 
 class InterruptedTrainingError(TrainerError):
-    """Somebody stopped the pod: no failure, the next pod goes on."""
+    """The pod was stopped: not a failure, the next pod resumes."""
 
     reason = "Interrupted"
-    exit_code = EXIT_SIGTERM
+    exit_code = exit_codes.SIGTERM
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, at most 300 characters, without a full stop; else its class name."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]

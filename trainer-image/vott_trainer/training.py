@@ -1,11 +1,9 @@
 """One training from its settings to the delivered model: fetch, train, describe, deliver, report."""
 
-import contextlib
 import hashlib
 import json
 import logging
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,11 @@ from vott_trainer.http.urls import redact, redact_url
 from vott_trainer.parameters import shown, validate
 from vott_trainer.plugin_api import Links, Plugin, Trained
 from vott_trainer.plugin_api.metrics import plain_metrics
-from vott_trainer.process.interruption import PROCESS
-from vott_trainer.process.library_errors import recognised
-from vott_trainer.process.ranks import Alone, Peers, Ranks
+from vott_trainer.process.library_errors import translated
+from vott_trainer.process.peers import Peers, join
+from vott_trainer.process.ranks import Ranks
+from vott_trainer.process.sigterm import PROCESS
+from vott_trainer.process.work_dir import work_dir
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.reporter import Receiver, ReceiverGoneError, Reporter
 from vott_trainer.progress.snapshot import Progress
@@ -44,20 +44,12 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
     Raises:
         TrainerError: with the reason; without Kubernetes the callback has been told.
     """
-    with recognised(ranks):
-        peers = _join(ranks)
+    with translated(ranks):
+        peers = join(ranks)
         if ranks.leads:
             _lead(settings, peers)
         else:
             _assist(settings, peers)
-
-
-def _join(ranks: Ranks) -> Peers:
-    if ranks.alone:
-        return Alone()
-    from vott_trainer.process.peers import StorePeers  # needs torch
-
-    return StorePeers.join(ranks)
 
 
 def _assist(settings: TrainSettings, peers: Peers) -> None:
@@ -67,8 +59,8 @@ def _assist(settings: TrainSettings, peers: Peers) -> None:
     if _is_distributed(plugin):
         peers.start_group()
         model = destination.resolve(settings.model, settings.storage)
-        with _work_dir(settings.work_dir) as work_dir:
-            _learn(plugin, _run(settings, parameters, work_dir, Progress(), peers, model), parameters)
+        with work_dir(settings.work_dir) as folder:
+            _learn(plugin, _run(settings, parameters, folder, Progress(), peers, model), parameters)
     peers.wait_for_end()
 
 
@@ -88,7 +80,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     progress = Progress()
     reporter = Reporter([])
     try:
-        with recognised(peers.ranks):
+        with translated(peers.ranks):
             plugin = plugins.load(settings.plugin)
             receivers: list[Receiver] = [one for one in (job, None if _uploads(plugin) else callback) if one]
             progress = Progress(reporter := Reporter(receivers))
@@ -128,16 +120,16 @@ def _train(
     model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
     model.check_address()
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
-    with _work_dir(settings.work_dir) as work_dir:
+    with work_dir(settings.work_dir) as folder:
         before = delivery.seen(model) if _uploads(plugin) else None
         if _is_distributed(plugin):
             peers.start_group()
-        run = _run(settings, parameters, work_dir, progress, peers if _is_distributed(plugin) else None, model)
+        run = _run(settings, parameters, folder, progress, peers if _is_distributed(plugin) else None, model)
         trained = _learn(plugin, run, parameters)
         delivered = (
-            delivery.found(model, work_dir, before)
+            delivery.found(model, folder, before)
             if _uploads(plugin)
-            else delivery.deliver(settings, parameters, run, trained, model, work_dir)
+            else delivery.deliver(settings, parameters, run, trained, model, folder)
         )
     log.info("model uploaded: %s, %d bytes, sha256 %s", delivered.url, delivered.size_bytes, delivered.sha256)
     return delivered, run.forget_checkpoints
@@ -189,16 +181,6 @@ def _key(settings: TrainSettings) -> str:
     urls = [redact_url(url) for url in (settings.annotations, settings.model)]
     asked = json.dumps([settings.plugin, settings.parameters, urls], sort_keys=True)
     return f"local-{hashlib.sha256(asked.encode()).hexdigest()[:16]}"
-
-
-@contextlib.contextmanager
-def _work_dir(wanted: Path | None) -> Iterator[Path]:
-    if wanted:
-        wanted.mkdir(parents=True, exist_ok=True)
-        yield wanted
-    else:
-        with tempfile.TemporaryDirectory(prefix="vott-trainer-") as folder:
-            yield Path(folder)
 
 
 def _last_word(

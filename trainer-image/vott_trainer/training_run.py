@@ -29,8 +29,8 @@ from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff
 from vott_trainer.http.urls import file_name, redact_url
 from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
-from vott_trainer.process.interruption import Interruption
-from vott_trainer.process.ranks import Alone, Peers
+from vott_trainer.process.peers import Alone, Peers
+from vott_trainer.process.sigterm import Interruption
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.stores.checkpoints import Checkpoints, StoredCheckpoint
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from torch.distributed import HashStore  # type: ignore[attr-defined] # re-exported without saying so
+from torch.distributed import HashStore  # type: ignore[attr-defined] # not in __all__
 
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.errors import TrainerError
 from vott_trainer.process.peer_messages import decode, encode
-from vott_trainer.process.peers import StorePeers
 from vott_trainer.process.ranks import Ranks
+from vott_trainer.process.store_peers import StorePeers
 
 
 @dataclass(frozen=True)

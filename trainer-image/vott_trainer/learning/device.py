@@ -7,7 +7,8 @@ from torch import Tensor
 
 from vott_trainer.errors import GPUError
 from vott_trainer.plugin_api import Ranks
-from vott_trainer.process import cpus, library_errors
+from vott_trainer.process.cpu_count import usable_cpus
+from vott_trainer.process.gpu_assignment import has_assigned_gpus
 
 SPARE = 10  # one part in so many of a GPU's memory
 VOLTA = 7  # compute capability from which on float16 is quick
@@ -23,7 +24,7 @@ def prepare(ranks: Ranks) -> torch.device:
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(workers(ranks))
     found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not found and not library_errors.was_given_gpus():
+    if not found and not has_assigned_gpus():
         return torch.device("cpu")
     if found < ranks.local_world_size:
         raise GPUError(
@@ -36,7 +37,7 @@ def prepare(ranks: Ranks) -> torch.device:
 
 def workers(ranks: Ranks) -> int:
     """Return the number of threads for this process; those of one node share its CPUs."""
-    return max(1, cpus.available() // ranks.local_world_size)
+    return max(1, usable_cpus() // ranks.local_world_size)
 
 
 def precision(device: torch.device) -> torch.dtype:

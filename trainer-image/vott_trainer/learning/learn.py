@@ -77,7 +77,7 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
     loop = Loop(plugin, state, batches, course, run, evaluate, saving.between)
     _run(loop, saving, state, run, batches, device)
     if not group.leads():
-        run.interruption.obey()
+        run.interruption.stop_deferring()
         return Trained({}, {"seconds": {}})
     saving.end(state)
     loop.choose()

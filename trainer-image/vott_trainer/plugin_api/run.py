@@ -93,7 +93,7 @@ class Interruption(Protocol):
     def defer(self) -> None:
         """From now on only set `requested` on SIGTERM, so that the plugin can save first."""
 
-    def obey(self) -> None:
+    def stop_deferring(self) -> None:
         """From now on end the process at once on SIGTERM: nothing is left to save."""
 
     def check(self) -> None:

@@ -1,1 +1,1 @@
-"""The training's processes: ranks, launcher, signals, CPUs and GPUs."""
+"""The training's processes: ranks, starting them, messages between them, signals, CPUs and GPUs."""

@@ -15,7 +15,7 @@ import requests
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.fetch import describe_status
 from vott_trainer.http.retry import AttemptError, Backoff, retry
-from vott_trainer.process import gpu
+from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
 from vott_trainer.progress.reporter import ReceiverGoneError
 from vott_trainer.progress.snapshot import Snapshot
 
@@ -122,11 +122,11 @@ class TrainingJobStatus:
             "apiVersion": API_VERSION,
             "kind": "TrainingJob",
             "metadata": metadata,
-            "status": status(snapshot, datetime.now(UTC), gpu.usage()),
+            "status": status(snapshot, datetime.now(UTC), gpu_usage()),
         }
 
 
-def status(snapshot: Snapshot, now: datetime, usage: gpu.Usage | None = None) -> dict[str, Any]:
+def status(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> dict[str, Any]:
     """Return the status fields that the trainer owns, as docs/trainer-contract.md names them."""
     progress = {
         "percent": int(snapshot.fraction * 100),

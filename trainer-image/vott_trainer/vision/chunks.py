@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import torch
 
-from vott_trainer.process import cpus
+from vott_trainer.process.cpu_count import usable_cpus
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ R = TypeVar("R")
 def decoded(items: Sequence[T], size: int) -> Iterator[list[T]]:
     """Yield `size` items at a time, in order; the next ones are decoded meanwhile, and no others are held."""
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
-    with ThreadPoolExecutor(cpus.available(), "decode") as pool:
+    with ThreadPoolExecutor(usable_cpus(), "decode") as pool:
         coming = pool.map(items.__getitem__, chunks[0] if chunks else ())
         for chunk in [*chunks[1:], range(0)]:
             ready, coming = list(coming), pool.map(items.__getitem__, chunk)

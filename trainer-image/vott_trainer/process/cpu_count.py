@@ -1,4 +1,4 @@
-"""How many CPUs this container may use; torch would count the node's."""
+"""Number of CPUs this container may use: its cgroup's limit, not the node's CPUs, which torch counts."""
 
 import math
 import os
@@ -7,13 +7,13 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def available(cgroup: Path = CGROUP) -> int:
-    """Return the number of threads worth starting: the CPU limit if there is one, else all CPUs we may run on."""
+def usable_cpus(cgroup: Path = CGROUP) -> int:
+    """Return how many threads are worth starting: the CPU limit, rounded up, or all CPUs of the affinity mask."""
     return max(1, min(len(os.sched_getaffinity(0)), math.ceil(_limit(cgroup))))
 
 
 def _limit(cgroup: Path) -> float:
-    """Return the limit in CPUs (cgroup v2, then v1), infinite-like if there is none."""
+    """Return the limit of cgroup v2, else of v1, else the node's number of CPUs."""
     for quota, period in (_v2(cgroup), _v1(cgroup)):
         if quota > 0 and period > 0:
             return quota / period
@@ -21,8 +21,8 @@ def _limit(cgroup: Path) -> float:
 
 
 def _v2(cgroup: Path) -> tuple[int, int]:
-    words = _read(cgroup / "cpu.max").split()
-    return (int(words[0]), int(words[1])) if len(words) == 2 and words[0].isdecimal() else (0, 0)
+    fields = _read(cgroup / "cpu.max").split()
+    return (int(fields[0]), int(fields[1])) if len(fields) == 2 and fields[0].isdecimal() else (0, 0)
 
 
 def _v1(cgroup: Path) -> tuple[int, int]:

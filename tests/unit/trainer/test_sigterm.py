@@ -1,4 +1,4 @@
-"""SIGTERM ends the process at once, unless something would be lost."""
+"""SIGTERM ends the process at once, unless it has something to save."""
 
 import signal
 import subprocess
@@ -8,23 +8,24 @@ import pytest
 
 from tests.support.trainer_process import PYTHONPATH
 from vott_trainer.errors import InterruptedTrainingError
-from vott_trainer.process.interruption import Interruption, grace_seconds
+from vott_trainer.process.sigterm import Interruption, grace_seconds
 
 PROGRAM = """
 import sys, threading, time
-from vott_trainer.process.interruption import PROCESS
+from vott_trainer.process.sigterm import PROCESS
 PROCESS.listen()
 if "defer" in sys.argv:
     PROCESS.defer()
 print("ready", flush=True)
 {work}
 """
-WAITS = "threading.Lock().acquire(); threading.Event().wait()"
-STEPS = "while not PROCESS.requested: sum(range(10**6))\nprint('saved', flush=True); sys.exit(143)"
-NEVER_ENDS = "while True: sum(range(10**6))"
+WAIT = "threading.Lock().acquire(); threading.Event().wait()"
+SAVE = "while not PROCESS.requested: sum(range(10**6))\nprint('saved', flush=True); sys.exit(143)"
+NEVER_END = "while True: sum(range(10**6))"
 
 
-def ended(work: str, *arguments: str, grace: str = "30") -> tuple[int, str]:
+def terminate(work: str, *arguments: str, grace: str = "30") -> tuple[int, str]:
+    """Start PROGRAM and send it SIGTERM; return its exit code and output."""
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(work=work), *arguments],
         stdout=subprocess.PIPE,
@@ -39,35 +40,35 @@ def ended(work: str, *arguments: str, grace: str = "30") -> tuple[int, str]:
     return process.wait(60), text
 
 
-def test_a_process_with_nothing_to_lose_ends_at_once() -> None:
-    code, text = ended(WAITS)
+def test_process_with_nothing_to_save_ends_at_once() -> None:
+    code, text = terminate(WAIT)
     assert code == 143
     assert "SIGTERM: stopping" in text
 
 
-def test_a_process_that_learns_ends_itself() -> None:
-    code, text = ended(STEPS, "defer")
+def test_process_that_trains_ends_itself() -> None:
+    code, text = terminate(SAVE, "defer")
     assert code == 143
     assert "saved" in text
 
 
-def test_a_process_that_takes_too_long_ends_before_kubernetes_ends_it() -> None:
-    code, text = ended(NEVER_ENDS, "defer", grace="6")
+def test_process_that_takes_too_long_ends_before_the_kubelet_kills_it() -> None:
+    code, text = terminate(NEVER_END, "defer", grace="6")
     assert code == 143
-    assert "goes on from its last checkpoint" in text
+    assert "resumes from its last checkpoint" in text
 
 
-def test_a_request_is_raised_where_it_is_checked() -> None:
-    left: list[int] = []
-    interruption = Interruption(left.append)
+def test_request_is_raised_by_check() -> None:
+    exit_codes: list[int] = []
+    interruption = Interruption(exit_codes.append)
     interruption.defer()
     interruption.check()
     interruption.request()
     with pytest.raises(InterruptedTrainingError):
         interruption.check()
-    assert not left
+    assert not exit_codes
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 30.0), ("120", 120.0), ("soon", 30.0)])
-def test_the_grace_period_is_what_the_pod_says(text: str, seconds: float) -> None:
+def test_grace_period_is_read_from_the_environment(text: str, seconds: float) -> None:
     assert grace_seconds({"VOTT_GRACE_SECONDS": text}) == seconds
