@@ -30,8 +30,8 @@ status: $(VENV)/tools ## What of the local cluster runs
 
 test: check unit integration e2e ## Everything
 
-unit: $(VENV)/all ## Seconds, no network
-	$(PYTEST) tests/unit
+unit: $(VENV)/all ## Minutes, no network; prints the coverage and fails below the floor
+	$(PYTEST) tests/unit --cov
 
 integration: $(VENV)/all ## A real API server, Azurite and AMQP, the operator and the trainer as processes; a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
@@ -84,7 +84,7 @@ bench: $(VENV)/all ## Speed, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove what the commands above left in this folder (`make down` first)
-	rm -rf $(VENV) dist .local .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist .local .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The virtual environment, in two steps: what the demo needs, and torch on top for the tests.
 $(VENV)/bin/uv: requirements/build.txt
