@@ -13,7 +13,7 @@ from azure.storage.blob import BlobServiceClient
 
 from benchmarks.training import IMAGES, LABELS, Workbench, forward, preloaded, workbench
 from localcluster.azurite import Azurite
-from vott_trainer.data.images import fetch_all
+from vott_trainer.data.image_download import download_images
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.stores import destination
 from vott_trainer.stores.access import StorageAccess
@@ -55,7 +55,7 @@ def _download(bench: Workbench) -> float:
     Thread(target=server.serve_forever, daemon=True).start()
     urls = [f"http://127.0.0.1:{server.server_port}/{image.path.name}" for image in bench.samples.images]
     try:
-        return _timed(lambda: fetch_all(urls, bench.folder / "fetched"))
+        return _timed(lambda: download_images(urls, bench.folder / "fetched"))
     finally:
         server.shutdown()
         server.server_close()

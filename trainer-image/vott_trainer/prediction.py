@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from vott_trainer import plugins
-from vott_trainer.data.images import open_rgb
+from vott_trainer.data.decoding import open_rgb
 from vott_trainer.errors import UsageError
 from vott_trainer.plugin_api import Prediction
 from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN

@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from vott_trainer import annotations
 from vott_trainer.annotations import Annotations
 from vott_trainer.annotations.findings import Finding, shortened
-from vott_trainer.data import checks, images
+from vott_trainer.data import checks
+from vott_trainer.data.image_download import download_images, path_of
 from vott_trainer.errors import (
     AddressRefusedError,
     AnnotationsUnreachableError,
@@ -154,7 +155,7 @@ class TrainingRun:
         missing = {number for node in nodes for number in node.missing}
         dropped = list(dict.fromkeys(finding for node in nodes for finding in node.dropped))
         usable = [
-            LabelledImage(i.url, images.path_of(i.url, folder), i.boxes, i.label)
+            LabelledImage(i.url, path_of(i.url, folder), i.boxes, i.label)
             for number, i in enumerate(found.images)
             if number not in missing
         ]
@@ -199,7 +200,7 @@ class TrainingRun:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def _fetch_images(self, urls: list[str], folder: Path) -> "_NodeImages":
-        fetched = images.fetch_all(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
+        fetched = download_images(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
         return _NodeImages(missing, fetched.dropped, fetched.cached)
 

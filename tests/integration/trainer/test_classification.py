@@ -42,7 +42,7 @@ from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
-from vott_trainer.vision.crops import GREY, Crop, View, load_square, split_by_class
+from vott_trainer.vision.crops import GREY, Crop, View, load_square
 
 CPU = torch.device("cpu")
 
@@ -252,19 +252,6 @@ def test_a_box_is_cut_out_as_far_as_it_lies_in_the_image(tmp_path: Path) -> None
     assert (load_square(tmp_path / "half.png", 10, Box(25, 0, 100, 25, "")) == 255).sum() == 3 * 10 * 10
     for nothing in (Box(60, 60, 5, 5, ""), Box(10, 10, 0.2, 0.2, "")):
         assert load_square(tmp_path / "half.png", 10, nothing).shape == (3, 10, 10)
-
-
-def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(tmp_path: Path) -> None:
-    views = []
-    for number in range(20):
-        path = tmp_path / f"{number}.png"
-        path.write_bytes(bytes([number]))
-        image = LabelledImage("", path, [])
-        views += [View(image, "rare" if number < 2 else "common")] * 2
-    training, held_out = split_by_class(views, 0.2)
-    assert {view.label for view in training} == {view.label for view in held_out} == {"rare", "common"}
-    assert not {view.image.path for view in training} & {view.image.path for view in held_out}
-    assert {view.image.path for view in split_by_class(views[::-1], 0.2)[1]} == {view.image.path for view in held_out}
 
 
 def test_variation_is_the_same_for_the_same_seed() -> None:

@@ -31,7 +31,7 @@ JSON = "Content-Type: application/json"
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment for every request."""
     monkeypatch.setattr("vott_trainer.training_run.FILE_SECONDS", 0.5)
-    for module in ("images", "callback", "stores.link", "stores.azure_transport"):
+    for module in ("data.image_download", "progress.callback", "stores.link", "stores.azure_transport"):
         monkeypatch.setattr(f"vott_trainer.{module}.SECONDS", 0.5)
 
 

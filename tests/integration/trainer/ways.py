@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vott_trainer.data import images
+from vott_trainer.data.image_download import ImageLimits, download_images
 from vott_trainer.http.retry import Backoff
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.callback import Callback
@@ -28,8 +28,8 @@ def weights(url: str, folder: Path) -> object:
 
 
 def image(url: str, folder: Path) -> object:
-    limits = images.Limits(image_bytes=IMAGE_BYTES)
-    return images.fetch_all([url], folder / "images", limits=limits, backoff=AT_ONCE)
+    limits = ImageLimits(image_bytes=IMAGE_BYTES)
+    return download_images([url], folder / "images", limits=limits, backoff=AT_ONCE)
 
 
 def callback(url: str, folder: Path) -> None:  # noqa: ARG001

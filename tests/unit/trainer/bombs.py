@@ -1,4 +1,4 @@
-"""Small files that would like to be large, slow or something else once they are opened."""
+"""Hostile images: small files that are large or slow to decode, or no images at all."""
 
 import itertools
 import random
@@ -20,12 +20,12 @@ def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
-    """One part of a PNG."""
+    """One chunk of a PNG."""
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def _compressed_zeros(megabytes: int) -> bytes:
-    """What becomes of so many zeros, without ever having them all."""
+    """Compress that many megabytes of zeros, without holding them all."""
     packer, some = zlib.compressobj(1), bytes(1 << 20)
     return b"".join([*(packer.compress(some) for _ in range(megabytes)), packer.flush()])
 
@@ -34,7 +34,7 @@ FEW, MANY = _compressed_zeros(1), _compressed_zeros(500)
 
 
 def png(*chunks: bytes, size: tuple[int, int] = (8, 8), pixels: bytes = FEW) -> bytes:
-    """A grey PNG; its header may say anything."""
+    """A grey PNG with any size in its header."""
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + b"".join((header, *chunks, chunk(b"IDAT", pixels), chunk(b"IEND", b"")))
 
@@ -50,20 +50,20 @@ def profile(packed: bytes) -> bytes:
 
 
 def tiff_directory(entries: Iterable[tuple[int, int, int, int]], following: int = 0) -> bytes:
-    """A TIFF's header and its first directory, of tag, type, count and value (or where the values lie)."""
+    """A TIFF's header and first directory: entries of tag, type, count and value (or the offset of the values)."""
     rows = [struct.pack("<HHII", *entry) for entry in entries]
     return b"II*\0" + struct.pack("<IH", 8, len(rows)) + b"".join(rows) + struct.pack("<I", following)
 
 
 def tiff(width: int = 8, height: int = 8, *more: tuple[int, int, int, int], offset: int = 1 << 30) -> bytes:
-    """A grey TIFF whose pixels lie where it has none."""
+    """A grey TIFF with its pixels beyond the end of the file."""
     known = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     strips = [(273, 4, 1, offset), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, width * height & 0xFFFFFFFF)]
     return tiff_directory(sorted([*known, *strips, *more]))
 
 
 def tiled(side: int, *more: tuple[int, int, int, int]) -> bytes:
-    """A TIFF of one pixel, in a packed tile of side x side."""
+    """A TIFF of one pixel, in a compressed tile of side x side."""
     known = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
     sides = [*more, *((tag, 4, 1, side) for tag in (322, 323) if tag not in {entry[0] for entry in more})]
     where = 8 + 2 + 12 * (len(known) + len(sides) + 2) + 4
@@ -72,33 +72,33 @@ def tiled(side: int, *more: tuple[int, int, int, int]) -> bytes:
 
 
 def shared_values(tags: int, size: int) -> bytes:
-    """A TIFF's directory, each tag of which says that all the bytes of the file are its own."""
+    """A TIFF's directory in which each tag claims all bytes of the file."""
     entries = [(number, 7, size, 8) for number in range(0x9000, 0x9000 + tags)]
     return tiff_directory(entries) + bytes(size)
 
 
 def gif(screen: int, frame: int) -> bytes:
-    """A GIF whose frame is of another size than its screen."""
+    """A GIF with different sizes of its screen and its frame."""
     start = b"GIF89a" + struct.pack("<HHBBB", screen, screen, 0x80, 0, 0) + bytes(6)
     return start + b"," + struct.pack("<HHHHB", 0, 0, frame, frame, 0) + b"\x02\x02\x4c\x01\x00;"
 
 
 def webp(side: int) -> bytes:
-    """The header of an animation on a canvas of that size, and one still picture."""
+    """An animation's header with a canvas of that size, and one still image."""
     canvas = b"VP8X" + struct.pack("<IBxxx", 10, 2) + 2 * (side - 1).to_bytes(3, "little")
     content = b"WEBP" + canvas + saved(PLAIN, "WEBP")[12:]
     return b"RIFF" + struct.pack("<I", len(content)) + content
 
 
 def jpeg(side: int) -> bytes:
-    """A JPEG whose header says another size."""
+    """A JPEG with another size in its header."""
     content = saved(PLAIN, "JPEG")
     place = content.index(b"\xff\xc0") + 5
     return content[:place] + struct.pack(">HH", side, side) + content[place + 4 :]
 
 
 def scans(count: int) -> bytes:
-    """A progressive JPEG that says the same again and again."""
+    """A progressive JPEG that repeats a scan."""
     content = saved(Image.new("L", (64, 64)), "JPEG", progressive=True)
     places = [place for place in range(len(content)) if content.startswith(b"\xff\xda", place)]
     first, second = itertools.islice(places, 1, 3)
@@ -106,12 +106,12 @@ def scans(count: int) -> bytes:
 
 
 def segment(marker: int, payload: bytes) -> bytes:
-    """A part of a JPEG that has a length."""
+    """A JPEG segment with a length."""
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
 
 
 def _hidden() -> dict[str, bytes]:
-    """JPEGs of 5,000 scans, each of which libjpeg goes through."""
+    """JPEGs of 5,000 scans, hidden from a naive parser but not from libjpeg."""
     many = scans(5000)
     begin, mark = many[:2], b"\xff\xda"
     second = many.index(mark, many.index(mark) + 1)
@@ -139,11 +139,11 @@ def bmp(side: int) -> bytes:
 
 END = b"\xff\xd9"
 WITHOUT_END = saved(PLAIN, "JPEG")[:-2]
-SCANS = "a JPEG of more than 100 scans"
+SCANS = "a JPEG with more than 100 scans"
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\nshowpage\n"
 NONE = "not an image, or a truncated one"
 LARGE = "more than 100,000,000 pixels"
-TILE = "a TIFF that does not say the size of its tiles as its format has it"
+TILE = "a TIFF with an invalid tile size"
 REFUSED = {
     "PNG of 50,000 x 50,000": (png(size=(50_000, 50_000)), LARGE),
     "PNG that is a little too large": (png(size=(10_001, 10_000)), LARGE),
@@ -154,7 +154,7 @@ REFUSED = {
     "TIFF of 60,000 x 60,000": (tiff(60_000, 60_000), LARGE),
     "TIFF of 4,000,000,000 x 1": (tiff(4_000_000_000, 1), LARGE),
     "TIFF of 1 x 1 with a tile of 22,000 x 22,000": (tiled(22_000), LARGE),
-    "TIFF of 1 x 1 with a tile of 22,000 x 22,000 that is also said to be small": (
+    "TIFF of 1 x 1 with a tile of 22,000 x 22,000 with a second, small size": (
         tiled(22_000, (322, 4, 1, 22_000), (322, 4, 1, 16)),
         TILE,
     ),
@@ -164,9 +164,12 @@ REFUSED = {
     **{f"JPEG of 5,000 scans {where}": (content, SCANS) for where, content in _hidden().items()},
     "JPEG of 4,000,000 comments": (
         WITHOUT_END + segment(0xFE, b"") * 4_000_000 + END,
-        "a JPEG of more than 10,000 segments",
+        "a JPEG with more than 10,000 segments",
     ),
-    "JPEG of 4,000,000 tables": (b"\xff\xd8" + b"\xff\xd9\xff\xd8" * 4_000_000, "a JPEG of more than 10,000 segments"),
+    "JPEG of 4,000,000 tables": (
+        b"\xff\xd8" + b"\xff\xd9\xff\xd8" * 4_000_000,
+        "a JPEG with more than 10,000 segments",
+    ),
     "JPEG of 16 MiB of fill bytes": (
         WITHOUT_END + b"\xff" * (16 << 20) + END,
         "a JPEG with more than 4,096 fill bytes",
@@ -184,22 +187,22 @@ REFUSED = {
     "icon": (saved(PLAIN, "ICO"), NONE),
     "nothing at all": (b"", NONE),
 }
-"""Content and the reason of its finding, by what it is."""
+"""Content and the reason of its finding, by description."""
 
 PAGES = [Image.new("RGB", (64, 48), (shade, 0, 0)) for shade in range(200)]
 EXIF_OF_MANY_TAGS = b"Exif\0\0" + shared_values(2000, 20_000)
 ACCEPTED = {
     **{f"{kind} of 200 frames": saved(PAGES[0], kind, save_all=True, append_images=PAGES[1:]) for kind in ("GIF", "PNG", "WEBP", "TIFF")},
-    "PNG with more pixels than it says": png(pixels=MANY),
+    "PNG with more pixels than in its header": png(pixels=MANY),
     "EXIF tags that share their values": saved(PLAIN, "JPEG", exif=EXIF_OF_MANY_TAGS),
     "TIFF whose directory follows itself": saved(PLAIN, "TIFF").replace(bytes(4), struct.pack("<I", 8), 0),
     "ten comments of 1 MiB": png(*[text(FEW)] * 10),
     "JPEG of ten scans": scans(4),
-    "JPEG with a film behind it": saved(PLAIN, "JPEG") + random.Random(1).randbytes(9 << 20),
-    "JPEG with another one of 5,000 scans behind it": saved(PLAIN, "JPEG") + scans(5000),
+    "JPEG with a film after it": saved(PLAIN, "JPEG") + random.Random(1).randbytes(9 << 20),
+    "JPEG with another one of 5,000 scans after it": saved(PLAIN, "JPEG") + scans(5000),
     "JPEG of two frames": saved(PLAIN, "MPO", save_all=True, append_images=[PLAIN]),
     "JPEG with 16 MiB of escaped bytes in its scan": WITHOUT_END + b"\xff\0" * (8 << 20) + END,
     "JPEG with 16 MiB of fill bytes in its scan": WITHOUT_END + (b"\xff" * 4000 + b"\0") * (4 << 10) + END,
     "TIFF of 1 x 1 with a tile just below the limit": tiled(9984),
 }  # fmt: skip
-"""What is shown as any other image."""
+"""Images that are decoded as any other, by description."""

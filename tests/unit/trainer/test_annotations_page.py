@@ -10,9 +10,9 @@ from vott_trainer.annotations import Annotations, Box, Format, limits, read
 from vott_trainer.annotations.collector import MAX_SHOWN
 from vott_trainer.annotations.csv_header import CLASS_NAMES, URL_NAMES
 from vott_trainer.annotations.findings import MAX_LISTED
-from vott_trainer.data import images
-from vott_trainer.data.images import MOST_PIXELS, Limits
-from vott_trainer.data.jpeg import MOST_FILL, MOST_SCANS, MOST_SEGMENTS
+from vott_trainer.data.image_download import ImageLimits
+from vott_trainer.data.jpeg import MAX_FILL_BYTES, MAX_SCANS, MAX_SEGMENTS
+from vott_trainer.data.pixel_limits import BUDGET, MAX_PIXELS
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.http.image_cache import DEFAULT_LIMIT
 from vott_trainer.stores import archive
@@ -70,10 +70,10 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"by default {DEFAULT_LIMIT} " in PAGE
     numbers = [limits.MAX_ENTRIES, limits.MAX_CLASSES, limits.MAX_BOXES, limits.MAX_JSON_PARTS, limits.MAX_LINE_BYTES]
     numbers += [limits.MAX_LABEL_LENGTH, limits.MAX_URL_LENGTH, int(limits.MAX_COORDINATE), limits.MAX_ID]
-    numbers += [MOST_PIXELS, MOST_SCANS, MOST_SEGMENTS, MOST_FILL, images.ROOM._all, archive.MOST_FILES]
+    numbers += [MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, MAX_FILL_BYTES, BUDGET.total, archive.MOST_FILES]
     assert [number for number in numbers if f"{number:,}" not in LIMITS] == []
     assert f"{archive.MOST_BYTES >> 30} GiB packed and unpacked" in LIMITS
     assert FILE_LIMIT == archive.MOST_BYTES
     assert f"{ANNOTATIONS_LIMIT >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
-    assert f"{Limits().image_bytes >> 20} MiB, {MOST_PIXELS:,} pixels" in LIMITS
+    assert f"{ImageLimits().image_bytes >> 20} MiB, {MAX_PIXELS:,} pixels" in LIMITS
     assert {name for name in URL_NAMES | CLASS_NAMES if f"`{name}`" not in PAGE} == set()

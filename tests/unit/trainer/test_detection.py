@@ -13,6 +13,7 @@ from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
 from vott_trainer.data.checks import clean
+from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
@@ -22,7 +23,7 @@ from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import ARCHITECTURES
 from vott_trainer.vision.detector_evaluation import evaluate
-from vott_trainer.vision.samples import Sample, Samples, load_sample, split
+from vott_trainer.vision.samples import Sample, Samples, load_sample
 
 CPU = torch.device("cpu")
 QUICK = {"epochs": 10, "imageSize": 96, "batchSize": 4}
@@ -43,14 +44,14 @@ def labelled(path: Path, seed: int) -> LabelledImage:
 def train(
     annotations: str, folder: Path, parameters: Mapping[str, object]
 ) -> tuple[Trained, TrainingRun, list[Snapshot]]:
-    told: list[Snapshot] = []
+    reported: list[Snapshot] = []
     links, progress = (
         Links(annotations, "http://host/model", None),
-        Progress(lambda snapshot, _milestone: told.append(snapshot)),
+        Progress(lambda snapshot, _milestone: reported.append(snapshot)),
     )
-    given = DetectionParameters.model_validate(parameters)
-    run = TrainingRun(links, folder, progress, parameters=given)
-    return learn(Detection(), run, given), run, told
+    values = DetectionParameters.model_validate(parameters)
+    run = TrainingRun(links, folder, progress, parameters=values)
+    return learn(Detection(), run, values), run, reported
 
 
 @pytest.fixture(scope="module")
@@ -70,19 +71,19 @@ def test_training_lowers_the_loss_and_finds_objects(training: Training) -> None:
     assert trained.metrics["mAP50"] > 0.2
 
 
-def test_training_tells_every_step(training: Training) -> None:
-    _, _, told = training
-    steps = [(s.epoch_current, s.step_current) for s in told if s.step_current]
+def test_training_reports_every_step(training: Training) -> None:
+    _, _, snapshots = training
+    steps = [(s.epoch_current, s.step_current) for s in snapshots if s.step_current]
     assert list(dict.fromkeys(steps)) == [(epoch, step) for epoch in range(1, 11) for step in range(1, 6)]
-    assert {(s.epoch_total, s.step_total) for s in told if s.step_current} == {(10, 5)}
-    assert all(s.classification_loss and s.images_per_second for s in told if s.step_current)
+    assert {(s.epoch_total, s.step_total) for s in snapshots if s.step_current} == {(10, 5)}
+    assert all(s.classification_loss and s.images_per_second for s in snapshots if s.step_current)
 
 
 def test_saved_model_measures_the_same_after_loading(training: Training) -> None:
     trained, run, _ = training
     (run.model_dir / "config.json").write_text(json.dumps(trained.config), encoding="utf-8")
     model, config = load(run.model_dir)
-    held_out = split(run.dataset().images, 0.2)[1]
+    held_out = split_images(run.dataset().images, 0.2)[1]
     again = evaluate(model, Samples(held_out, config["labels"], config["imageSize"]), config["labels"], CPU)
     assert again.metrics == pytest.approx(trained.metrics, abs=1e-6)
 
@@ -119,7 +120,7 @@ def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -
         train(annotated(server, 1), tmp_path, QUICK)
 
 
-def test_classes_of_whole_images_are_refused_before_an_image_is_fetched(server: HttpServer, tmp_path: Path) -> None:
+def test_classes_of_whole_images_are_refused_before_an_image_is_downloaded(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.serve(f'/{number}.png', b'never asked for')},cat\n" for number in range(3)]
     with pytest.raises(
         BadAnnotationsError, match=r'the class of whole images, and hold no box.*"plugin": "classification"'
@@ -128,7 +129,7 @@ def test_classes_of_whole_images_are_refused_before_an_image_is_fetched(server: 
     assert not (tmp_path / "images").exists()
 
 
-def test_annotations_are_fetched_once_and_their_findings_kept(server: HttpServer, tmp_path: Path) -> None:
+def test_annotations_are_downloaded_once_and_their_findings_kept(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.url}/{number}.png,1,2,3,4,cat\n" for number in range(12)]
     url = server.serve("/a.csv", "".join([*lines, "broken\n"]).encode())
     run = TrainingRun(Links(url, "http://host/model", None), tmp_path, Progress(lambda *_: None))
@@ -154,19 +155,6 @@ def test_unknown_architecture_lists_the_known_ones() -> None:
         InvalidParametersError, match="parameter 'architecture': input should be 'fcos_tiny', 'fcos_resnet50_fpn'"
     ):
         validate(DetectionParameters, {"architecture": "yolo"})
-
-
-def test_split_does_not_depend_on_order_or_names(images: list[LabelledImage]) -> None:
-    renamed = [LabelledImage(f"https://other/{i}", image.path, image.boxes) for i, image in enumerate(reversed(images))]
-    first, second = split(images, 0.3), split(renamed, 0.3)
-    assert [image.path for image in first[1]] == [image.path for image in second[1]]
-    assert (len(first[0]), len(first[1])) == (7, 3)
-
-
-@pytest.mark.parametrize("fraction", [0.01, 0.99])
-def test_both_sides_of_a_split_have_an_image_with_objects(fraction: float, images: list[LabelledImage]) -> None:
-    for side in split(images[:2], fraction):
-        assert len(side) == 1
 
 
 def test_box_is_scaled_with_its_image_and_cut_at_its_edge(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Images that want to be large, slow or something else: refused by what they say of themselves, and never with much memory."""
+"""Hostile images: too large, too slow or no image at all; refused by their headers, in bounded memory and time."""
 
 import contextlib
 import os
@@ -17,47 +17,50 @@ from PIL.PngImagePlugin import PngImageFile
 from tests.unit.trainer import bombs
 from tests.unit.trainer.http_server import HttpServer
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.data import images
-from vott_trainer.data.images import Limits, Room, fetch_all, open_rgb, size_of
+from vott_trainer.data import decoding, pixel_limits
+from vott_trainer.data.decoding import open_rgb
+from vott_trainer.data.exif_rotation import size_of
+from vott_trainer.data.image_download import ImageLimits, _Download, download_images
+from vott_trainer.data.pixel_limits import BUDGET, PixelBudget
 from vott_trainer.http.fetch import FetchError
 
-MEMORY = 400 << 20  # bytes beyond what the program itself takes
-SIDEWAYS = b"II*\0" + bytes.fromhex("08000000 0100 1201 0300 01000000 06000000 00000000")  # EXIF: turn it by 90 degrees
-SECONDS = 20  # of the processor
+MEMORY = 400 << 20  # bytes, beside the program's own
+SIDEWAYS = b"II*\0" + bytes.fromhex("08000000 0100 1201 0300 01000000 06000000 00000000")  # EXIF: rotate by 90 degrees
+SECONDS = 20  # CPU time
 OPEN_ALL = """
 import contextlib, resource, sys
 from pathlib import Path
-from vott_trainer.data.images import open_rgb
-def most():
+from vott_trainer.data.decoding import open_rgb
+def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[2]),) * 2)
-before = most()
+before = peak()
 for path in sorted(Path(sys.argv[1]).iterdir()):
     with contextlib.suppress(Exception):
         open_rgb(path)
-    print(path.name, most() - before, sep=": ")
+    print(path.name, peak() - before, sep=": ")
 """
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as outside of tests
 @pytest.mark.parametrize("name", bombs.REFUSED)
 def test_bomb_is_left_out_with_its_reason(name: str, server: HttpServer, tmp_path: Path) -> None:
-    content, why = bombs.REFUSED[name]
+    content, reason = bombs.REFUSED[name]
     url = server.serve("/image", content)
     good = [server.serve(f"/{number}.png", bombs.png()) for number in range(3)]
-    fetched = fetch_all([url, *good], tmp_path)
-    assert fetched.dropped == [Finding("image", url, why)]
+    downloaded = download_images([url, *good], tmp_path)
+    assert downloaded.dropped == [Finding("image", url, reason)]
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells which tags it passes over
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow names the tags it skips
 @pytest.mark.parametrize("name", bombs.ACCEPTED)
-def test_image_with_much_beside_its_picture_is_read(name: str, tmp_path: Path) -> None:
+def test_image_with_much_other_content_is_decoded(name: str, tmp_path: Path) -> None:
     (path := tmp_path / "image").write_bytes(bombs.ACCEPTED[name])
     assert open_rgb(path).size == size_of(path)
 
 
-def test_nothing_of_this_needs_much_memory_or_time(tmp_path: Path) -> None:
+def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:
     contents = {name: content for name, (content, _) in bombs.REFUSED.items()} | bombs.ACCEPTED
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
@@ -71,52 +74,54 @@ def test_nothing_of_this_needs_much_memory_or_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
-def test_damaged_file_is_an_image_or_none_but_nothing_else(kind: str, tmp_path: Path) -> None:
-    """Cut off and changed at random places, the same ones in each run."""
+def test_damaged_file_is_decoded_or_refused(kind: str, tmp_path: Path) -> None:
+    """Truncated and changed at random positions, the same in each run."""
     whole, rng, path = bombs.saved(bombs.PLAIN, kind), Random(kind), tmp_path / "image"
-    fetch = images._Fetch(None, tmp_path, Limits(image_pixels=1_000_000), None, None)  # type: ignore[arg-type]
+    job = _Download(None, tmp_path, ImageLimits(image_pixels=1_000_000), None, None)  # type: ignore[arg-type]
     for _ in range(150):
         content = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.3 else whole)
         for place in (rng.randrange(len(content)) for _ in range(rng.randint(1, 8)) if content):
             content[place] = rng.randrange(256)
         path.write_bytes(content)
         with contextlib.suppress(FetchError):
-            fetch._check(path)
+            job.check(path)
 
 
-def test_no_more_pixels_are_decoded_at_once_than_there_is_room_for(
+def test_pixels_decoded_concurrently_stay_within_the_budget(
     server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now, most, lock = [0], [0], threading.Lock()
+    now, peak, lock = [0], [0], threading.Lock()
 
-    def spied(image: Image.Image, decode: Callable[[Image.Image], Image.Image] = images._rgb) -> Image.Image:
+    def spied(image: Image.Image, decode: Callable[[Image.Image], Image.Image] = decoding._rgb) -> Image.Image:
         with lock:
             now[0] += image.width * image.height
-            most[0] = max(most[0], now[0])
-        time.sleep(0.02)  # long enough for the other threads to come
+            peak[0] = max(peak[0], now[0])
+        time.sleep(0.02)  # the other threads arrive meanwhile
         with lock:
             now[0] -= image.width * image.height
         return decode(image)
 
-    monkeypatch.setattr(images, "_rgb", spied)
-    monkeypatch.setattr(images, "ROOM", Room(64 * 48 * 3))
+    monkeypatch.setattr(decoding, "_rgb", spied)
+    monkeypatch.setattr(pixel_limits, "BUDGET", PixelBudget(64 * 48 * 3))
     urls = [server.serve(f"/{number}.jpg", bombs.saved(bombs.PLAIN, "JPEG")) for number in range(20)]
-    assert len(fetch_all(urls, tmp_path).files) == 20
-    assert most[0] == 64 * 48 * 3
+    assert len(download_images(urls, tmp_path).files) == 20
+    assert peak[0] == 64 * 48 * 3
 
 
 def test_size_of_a_png_is_known_without_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (path := tmp_path / "image").write_bytes(bombs.saved(bombs.PLAIN, "PNG"))
-    monkeypatch.setattr(PngImageFile, "load", lambda _image: pytest.fail("it is decoded"))
+    monkeypatch.setattr(PngImageFile, "load", lambda _image: pytest.fail("decoded"))
     assert size_of(path) == bombs.PLAIN.size
 
 
-def test_png_that_must_be_decoded_for_its_size_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_png_that_must_be_decoded_for_its_size_waits_for_the_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole, taken = bombs.saved(bombs.PLAIN, "PNG"), list[int]()
     (path := tmp_path / "image").write_bytes(whole[:-12] + bombs.chunk(b"eXIf", SIDEWAYS) + whole[-12:])
 
     def load(image: PngImageFile, decode: Callable[[PngImageFile], object] = PngImageFile.load) -> object:
-        taken.append(images.ROOM._all - images.ROOM._free)
+        taken.append(BUDGET.used)
         return decode(image)
 
     monkeypatch.setattr(PngImageFile, "load", load, raising=False)
@@ -124,23 +129,23 @@ def test_png_that_must_be_decoded_for_its_size_waits_for_room(tmp_path: Path, mo
     assert set(taken) == {64 * 48}
 
 
-def test_room_is_taken_for_the_whole_tiles_of_a_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_budget_covers_the_whole_tiles_of_a_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = list[int]()
-    monkeypatch.setattr(images, "_rgb", lambda _image: taken.append(images.ROOM._all - images.ROOM._free))
+    monkeypatch.setattr(decoding, "_rgb", lambda _image: taken.append(BUDGET.used))
     (path := tmp_path / "image").write_bytes(bombs.tiled(4992))
     open_rgb(path)
     assert taken == [4992 * 4992]
 
 
-def test_image_that_is_larger_than_all_the_room_is_decoded_alone() -> None:
-    room = Room(10)
-    with room.taken(99):
-        assert room._free == 0
-    assert room._free == 10
+def test_image_larger_than_the_whole_budget_is_decoded_alone() -> None:
+    budget = PixelBudget(10)
+    with budget.reserved(99):
+        assert budget.used == budget.total == 10
+    assert budget.used == 0
 
 
-def test_room_is_given_back_by_an_image_that_fails(tmp_path: Path) -> None:
+def test_budget_is_released_by_an_image_that_fails(tmp_path: Path) -> None:
     (path := tmp_path / "image").write_bytes(bombs.saved(bombs.PLAIN, "BMP")[:-99])
     with pytest.raises(OSError, match="truncated"):
         open_rgb(path)
-    assert images.ROOM._free == images.ROOM._all
+    assert BUDGET.used == 0

@@ -13,8 +13,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.MpoImagePlugin import MpoImageFile
 
 from vott_trainer.annotations import Box
-from vott_trainer.data import images
-from vott_trainer.data.images import UnsupportedImageError, open_rgb
+from vott_trainer.data.decoding import open_rgb
+from vott_trainer.data.errors import UnsupportedImageError
+from vott_trainer.data.pixel_limits import BUDGET
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision import decoded_cache, resize
 from vott_trainer.vision.decoded_cache import Memory
@@ -121,7 +122,7 @@ def test_jpeg_of_too_many_pixels_is_refused_at_any_fraction(
     picture().save(path := tmp_path / "a.jpg")
     pixels = SIZE[0] * SIZE[1]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // most)  # beyond twice as many Pillow raises by itself
-    monkeypatch.setattr(resize, "MOST_PIXELS", pixels - 1)
+    monkeypatch.setattr(resize, "MAX_PIXELS", pixels - 1)
     monkeypatch.setattr(open_rgb, "__defaults__", (pixels - 1,))
     with pytest.raises(UnsupportedImageError, match="pixels"):
         load_pixels(path, 100)
@@ -132,7 +133,7 @@ def test_room_for_a_whole_jpeg_is_taken(tmp_path: Path, monkeypatch: pytest.Monk
     taken: list[int] = []
 
     def load(image: JpegImageFile, decode: Callable[[JpegImageFile], object] = JpegImageFile.load) -> object:
-        taken.append(images.ROOM._all - images.ROOM._free)
+        taken.append(BUDGET.used)
         return decode(image)
 
     monkeypatch.setattr(JpegImageFile, "load", load)

@@ -1,46 +1,46 @@
-"""How much work a JPEG asks for, known before anything decodes it.
+"""Limits of scans, segments and fill bytes of a JPEG, checked before it is decoded.
 
-Each scan of a progressive JPEG goes over all of its pixels, and needs but a few bytes: a small file could take hours. The markers are read
-as libjpeg reads them, which decodes here: what lies in a segment's payload or behind the picture is not looked at.
+Each scan of a progressive JPEG covers all pixels and takes only a few bytes, so decoding a small file could take hours. The markers are
+found as libjpeg, the decoder, finds them: segment payloads and bytes after the image are skipped.
 """
 
 import mmap
 import re
 from pathlib import Path
 
-MOST_SCANS = 100  # a picture that is meant to be looked at has about ten
-MOST_SEGMENTS = 10_000  # Pillow keeps each of them; a large colour profile or thermal image has some hundred
-MOST_FILL = 1 << 12  # bytes before a marker: with each piece of the file libjpeg begins anew with them
+MAX_SCANS = 100  # a usual image has about ten
+MAX_SEGMENTS = 10_000  # Pillow keeps each of them; a large colour profile or thermal image has some hundred
+MAX_FILL_BYTES = 1 << 12  # before a marker; libjpeg scans them again with each block of the file
 START = b"\xff\xd8\xff"
-MARKER = re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]")  # all but restarts and what has no payload (ITU-T T.81, B.1.1.3)
-FILL = re.compile(b"\xff" * MOST_FILL)
+MARKER = re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]")  # all but restarts and markers without payload (ITU-T T.81, B.1.1.3)
+FILL = re.compile(b"\xff" * MAX_FILL_BYTES)
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
 
 
-def objection(path: Path) -> str:
-    """Return why a file is more work than an image is worth, empty where it is not, or is no JPEG."""
+def why_refused(path: Path) -> str:
+    """Return which limit a JPEG exceeds; empty if none, or if the file is no JPEG."""
     with path.open("rb") as file:
         if file.read(len(START)) != START:
             return ""
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _objection(content)
+            return _why_refused(content)
 
 
-def _objection(content: mmap.mmap) -> str:
-    """Go through the markers up to the end of the picture: the first one behind a scan, for libjpeg goes on behind that of mere tables."""
-    scans, place = 0, len(START) - 1
-    for _ in range(MOST_SEGMENTS):
-        found = MARKER.search(content, place)
+def _why_refused(content: mmap.mmap) -> str:
+    """Walk the markers up to the end of image after a scan; libjpeg continues after an end that follows tables only."""
+    scans, position = 0, len(START) - 1
+    for _ in range(MAX_SEGMENTS):
+        found = MARKER.search(content, position)
         end = found.end() if found else len(content)
-        if FILL.search(content, place, end):
-            return f"a JPEG with more than {MOST_FILL:,} fill bytes"
+        if FILL.search(content, position, end):
+            return f"a JPEG with more than {MAX_FILL_BYTES:,} fill bytes"
         if not found:
             return ""
         marker = content[end - 1]
         scans += marker == START_OF_SCAN
-        if scans > MOST_SCANS:
-            return f"a JPEG of more than {MOST_SCANS} scans"
+        if scans > MAX_SCANS:
+            return f"a JPEG with more than {MAX_SCANS} scans"
         if marker == END_OF_IMAGE and scans:
             return ""
-        place = end if marker == END_OF_IMAGE else end + max(2, int.from_bytes(content[end : end + 2]))
-    return f"a JPEG of more than {MOST_SEGMENTS:,} segments"
+        position = end if marker == END_OF_IMAGE else end + max(2, int.from_bytes(content[end : end + 2]))
+    return f"a JPEG with more than {MAX_SEGMENTS:,} segments"

@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
@@ -21,7 +22,7 @@ from vott_trainer.vision import chunks
 from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
-from vott_trainer.vision.crops import Crop, Crops, View, load_square, split_by_class
+from vott_trainer.vision.crops import Crop, Crops, View, load_square
 from vott_trainer.vision.onnx import MOST_IMAGES, export_classifier
 
 SHIFT = 8  # an image is shifted by up to 1/8 of its side

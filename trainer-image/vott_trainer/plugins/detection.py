@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vott_trainer.annotations import Annotations
+from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run
@@ -19,7 +20,7 @@ from vott_trainer.vision.architecture_parameters import ChoiceParameters, Initia
 from vott_trainer.vision.architectures import ARCHITECTURES, CLASSIFICATION_LOSSES, ON_CPU, ON_GPU, DetectorName, build
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.onnx import export_detector
-from vott_trainer.vision.samples import Sample, Samples, load_pixels, split
+from vott_trainer.vision.samples import Sample, Samples, load_pixels
 
 
 class DetectionParameters(ChoiceParameters):
@@ -66,7 +67,7 @@ class Detection:
                 "Fewer than 2 images with objects could be used: one to learn from and one to measure with are the least. "
                 "Annotate more images and send the message again."
             )
-        training, held_out = split(dataset.images, parameters.holdout_fraction)
+        training, held_out = split_images(dataset.images, parameters.holdout_fraction)
         size = parameters.image_size or 0
         boxes = {
             label: sum(box.label == label for image in dataset.images for box in image.boxes)

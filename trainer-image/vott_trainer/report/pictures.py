@@ -11,7 +11,7 @@ from typing import Literal
 
 from PIL import Image
 
-from vott_trainer.data.images import open_rgb
+from vott_trainer.data.decoding import open_rgb
 from vott_trainer.plugin_api import Example, Prediction
 from vott_trainer.report.wording import count
 from vott_trainer.vision import matching

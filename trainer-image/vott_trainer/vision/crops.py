@@ -1,6 +1,5 @@
 """What a classifier looks at: whole images or what their boxes cut out, each in a square of equal size."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from vott_trainer.annotations import Box
-from vott_trainer.data.images import open_rgb
+from vott_trainer.data.decoding import open_rgb
 from vott_trainer.http.urls import redact_url
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import Kept, Memory, shared
@@ -83,27 +82,3 @@ class Crops(Sequence[Crop]):
 
     def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
         return self._kept[index]
-
-
-def split_by_class(views: Sequence[View], fraction: float) -> tuple[list[View], list[View]]:
-    """Return training and held-out views; the images' bytes alone decide, so that every run splits alike.
-
-    Each class is split apart by its images, of which at least one is on either side, given two; all views of one image with
-    one class are on the same side.
-    """
-    training: list[View] = []
-    held_out: list[View] = []
-    digests = {view.image.path: _digest(view.image.path) for view in views}
-    for label in sorted({view.label for view in views}):
-        group = [view for view in views if view.label == label]
-        ranked = sorted({digests[view.image.path] for view in group})
-        count = min(max(1, round(len(ranked) * fraction)), len(ranked) - 1)
-        measuring = set(ranked[:count])
-        for view in group:
-            (held_out if digests[view.image.path] in measuring else training).append(view)
-    return training, held_out
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()

@@ -5,14 +5,16 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from vott_trainer.data.images import FORMATS, MOST_PIXELS, ROOM, open_rgb
+from vott_trainer.data import pixel_limits
+from vott_trainer.data.decoding import FORMATS, open_rgb
+from vott_trainer.data.pixel_limits import MAX_PIXELS
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 GAP = 2.0  # what is more than twice as large is shrunk in two steps: at first to a whole fraction, which is quick
 
 
 def load_shrunk(path: Path, image_size: int) -> tuple[Image.Image, float]:
-    """Decode an image that was accepted (`images.fetch_all`) and scale its longer side to `image_size`.
+    """Decode an image that `image_download` has accepted and scale its longer side to `image_size`.
 
     Returns:
         The image as `open_rgb` gives it, but smaller, and the scale (pixels there for each pixel of the file).
@@ -31,9 +33,9 @@ def _from_large_jpeg(path: Path, image_size: int) -> tuple[Image.Image, float] |
         scale, size = _shown(whole, image_size)
         drafted = image.draft(None, (int(size[0] * GAP), int(size[1] * GAP)))
         pixels = whole[0] * whole[1]
-        if not drafted or image.size == whole or pixels > MOST_PIXELS:
+        if not drafted or image.size == whole or pixels > MAX_PIXELS:
             return None
-        with ROOM.taken(pixels):  # of a progressive JPEG everything is held, whatever the fraction
+        with pixel_limits.BUDGET.reserved(pixels):  # of a progressive JPEG everything is held, whatever the fraction
             small = image.resize(size, Image.Resampling.BILINEAR, box=drafted[1], reducing_gap=GAP)
         ImageOps.exif_transpose(small, in_place=True)
         return small.convert("RGB"), scale

@@ -1,6 +1,5 @@
 """From annotated files to samples: each image is decoded and shrunk once, and kept in memory where there is room."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,18 +82,3 @@ class Samples(Sequence[Sample]):
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
         return self._kept[index]
-
-
-def split(images: Sequence[LabelledImage], fraction: float) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Return training images and held-out images; the images' bytes alone decide, so that every run splits alike.
-
-    Images with and without boxes are split apart, and at least one image with boxes is on each side (given two).
-    """
-    training, held_out = [], []
-    for group in ([i for i in images if i.boxes], [i for i in images if not i.boxes]):
-        ranked = sorted(group, key=lambda image: hashlib.sha256(image.path.read_bytes()).digest())
-        count = round(len(ranked) * fraction)
-        count = min(max(1, count), len(ranked) - 1) if ranked and ranked[0].boxes else count
-        held_out += ranked[:count]
-        training += ranked[count:]
-    return training, held_out

@@ -1,0 +1,116 @@
+"""Image download: a few bad images are left out with the reason, many are an error."""
+
+import struct
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.unit.trainer.shapes import image_with_shapes, png
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.data.image_download import Downloaded, ImageLimits, download_images
+from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
+from vott_trainer.http.image_cache import Cache
+from vott_trainer.http.retry import Backoff
+
+GOOD = image_with_shapes(0)[0]
+
+
+def jpeg_with_broken_exif() -> bytes:
+    """An image whose EXIF rotation fails: the width in the EXIF data is no integer."""
+    width = struct.pack(">HHI4s", 0x0100, 1, 1, b"\xff\0\0\0")
+    orientation = struct.pack(">HHI4s", 0x0112, 3, 1, b"\0\x06\0\0")
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + width + orientation + bytes(4)
+    Image.new("RGB", (40, 20)).save(file := BytesIO(), "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def tiff(image: Image.Image) -> bytes:
+    image.save(file := BytesIO(), "TIFF")
+    return file.getvalue()
+
+
+def download(urls: list[str], folder: Path, limits: ImageLimits | None = None) -> Downloaded:
+    return download_images(urls, folder, limits=limits, backoff=Backoff(attempts=2, sleep=lambda _seconds: None))
+
+
+def good(server: HttpServer, count: int) -> list[str]:
+    return [server.serve(f"/good/{number}.png", GOOD) for number in range(count)]
+
+
+def test_all_images_are_downloaded_and_progress_is_reported(server: HttpServer, tmp_path: Path) -> None:
+    urls, reported = good(server, 5), list[tuple[int, int]]()
+    downloaded = download_images(urls, tmp_path, on_progress=lambda done, total: reported.append((done, total)))
+    assert set(downloaded.files) == set(urls)
+    assert all(path.read_bytes() == GOOD for path in downloaded.files.values())
+    assert reported == [(done, 5) for done in range(1, 6)]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (GOOD[:-40], "not an image, or a truncated one"),
+        (jpeg_with_broken_exif(), "not an image, or a truncated one"),
+        (b"<html>sign in</html>", "not an image, or a truncated one"),
+        (b"x" * 5000, "larger than the limit of 0 MiB"),
+        (png(Image.new("L", (300, 300))), "more than 50,000 pixels"),
+        (tiff(Image.new("F", (20, 20))), "32 bits a channel: save the image with 8 or 16 bits"),
+        (tiff(Image.new("I", (20, 20))), "32 bits a channel: save the image with 8 or 16 bits"),
+    ],
+    ids=["truncated", "broken EXIF", "no image", "too many bytes", "too many pixels", "32-bit float", "32-bit"],
+)
+def test_bad_image_is_left_out_with_its_reason(content: bytes, reason: str, server: HttpServer, tmp_path: Path) -> None:
+    bad = server.serve("/bad.png", content) + "?sig=SECRET"
+    downloaded = download([*good(server, 4), bad], tmp_path, ImageLimits(image_bytes=4000, image_pixels=50_000))
+    assert downloaded.dropped == [Finding("image", server.url + "/bad.png", reason)]
+    assert len(downloaded.files) == 4
+
+
+def test_too_many_bad_images_are_an_error_that_names_the_first_few(server: HttpServer, tmp_path: Path) -> None:
+    missing = [f"{server.url}/missing/{number}.png?sig=SECRET" for number in range(2)]
+    with pytest.raises(NoUsableImagesError) as error:
+        download([*good(server, 10), *missing], tmp_path)
+    text = str(error.value)
+    assert "2 of 12 images can't be used, at most 1 may be left out" in text
+    assert f"{server.url}/missing/0.png: HTTP 404 Not Found" in text
+    assert "SECRET" not in text
+
+
+def test_store_that_is_down_is_a_temporary_failure(server: HttpServer, tmp_path: Path) -> None:
+    for name in ("/a.png", "/b.png"):
+        server.always[name] = Answer(503)
+    with pytest.raises(TemporaryFailureError, match="HTTP 503 Service Unavailable"):
+        download([server.url + "/a.png", server.url + "/b.png"], tmp_path)
+
+
+def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServer, tmp_path: Path) -> None:
+    urls = [f"{server.url}/{number}.png?sig=x" for number in range(3)]
+    for number in range(3):
+        server.answers[f"/{number}.png"] = [Answer(200, GOOD, {"ETag": '"1"'}), Answer(304)]
+    for training, cached in (("first", 0), ("second", 3)):
+        downloaded = download_images(urls, tmp_path / training, cache=Cache(tmp_path / "cache"))
+        assert [path.read_bytes() for path in downloaded.files.values()] == [GOOD] * 3
+        assert downloaded.cached == cached
+
+
+class CountedUrls(list[str]):
+    """Counts the items taken from it."""
+
+    taken = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for item in super().__iter__():
+            self.taken += 1
+            yield item
+
+
+def test_few_of_very_many_downloads_are_pending(server: HttpServer, tmp_path: Path) -> None:
+    urls, taken = CountedUrls(good(server, 50)), list[int]()
+    download_images(
+        urls, tmp_path, limits=ImageLimits(workers=2), on_progress=lambda _done, _total: taken.append(urls.taken)
+    )
+    assert taken[0] == 4
+    assert taken[-1] == 50
