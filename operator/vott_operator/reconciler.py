@@ -7,17 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from vott_operator.api import constants as c
+from vott_operator.api.conditions import Explanation
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Body, Cluster, try_to_record
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.announcements import events
-from vott_operator.decisions.evidence import lacks_evidence, lacks_pods, lacks_pods_since, may_lack_secret
-from vott_operator.decisions.explanations import Explanation, explain_refused_job
-from vott_operator.decisions.notes import EventNote
+from vott_operator.decisions.events import Event, transition_events
+from vott_operator.decisions.explanations import explain_name_taken, explain_refused_job
+from vott_operator.decisions.live_reads import may_lack_secret, needs_live_read
 from vott_operator.decisions.observed import Observed
-from vott_operator.decisions.phase import Verdict, failed, pending
+from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 from vott_operator.decisions.plan import Plan, plan
+from vott_operator.decisions.pod_timing import is_missing_pod, missing_pod_since
 from vott_operator.decisions.status_patch import status_patch
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 from vott_operator.objects.pod import url_keys
@@ -69,14 +70,14 @@ class Reconciler:
     async def _look_closer(self, observed: Observed) -> Observed:
         """Ask the cluster itself where what the watches told would not be enough."""
         key, now = observed.trainingjob.key, self._clock()
-        if lacks_evidence(observed, now):
+        if needs_live_read(observed, now):
             observed = await self._read_all(observed)
         job = observed.job
-        if job is not None and observed.trainingjob.finished and observed.owns_job and not job.over:
+        if job is not None and observed.trainingjob.finished and observed.owns_job and not job.finished:
             self._store.put_job(key, await self._cluster.read_job(key))  # it is about to be deleted
             observed = self._store.observed(key) or observed
-        since = lacks_pods_since(observed, now)
-        if job is not None and since is not None and lacks_pods(observed, now):
+        since = missing_pod_since(observed, now)
+        if job is not None and since is not None and is_missing_pod(observed, now):
             refusal = await self._cluster.refusal_of_pods(key.namespace, job.uid, since)
             observed = replace(observed, refusal=refusal)
         reference = observed.trainingjob.spec.url_secret_ref
@@ -173,10 +174,7 @@ class Reconciler:
             await self._cluster.create_service(manifest)
         except AlreadyExistsError:
             name = manifest["metadata"]["name"]
-            text = (
-                f"There is already a Service {name} that this TrainingJob does not own. Delete it, or use another name."
-            )
-            await self._fail(trainingjob, Explanation(c.SERVICE_NAME_TAKEN, text))
+            await self._fail(trainingjob, explain_name_taken(c.SERVICE_NAME_TAKEN, "Service", name))
             return False
         return True
 
@@ -194,13 +192,13 @@ class Reconciler:
     async def _fail(self, trainingjob: TrainingJob, why: Explanation) -> None:
         self._ended((await self._say(trainingjob, failed(why))).key)
 
-    async def _say(self, trainingjob: TrainingJob, verdict: Verdict) -> TrainingJob:
+    async def _say(self, trainingjob: TrainingJob, result: PhaseResult) -> TrainingJob:
         observed = Observed(trainingjob)
-        await self._tell(trainingjob, events(observed, verdict))
-        status = status_patch(observed, verdict, self._clock())
+        await self._tell(trainingjob, transition_events(observed, result))
+        status = status_patch(observed, result, self._clock())
         return trainingjob if status is None else await self._write_status(trainingjob, status)
 
-    async def _tell(self, trainingjob: TrainingJob, notes: tuple[EventNote, ...]) -> None:
+    async def _tell(self, trainingjob: TrainingJob, notes: tuple[Event, ...]) -> None:
         # Before the status, so that a kill in between repeats an Event (which its name makes harmless) rather than losing it.
         for note in notes:
             await try_to_record(self._cluster, trainingjob, note, self._clock())

@@ -9,8 +9,15 @@ Status = Literal["True", "False", "Unknown"]
 MAX_MESSAGE_LENGTH = 1024
 
 
-class Finding(NamedTuple):
-    """What is to be said of one condition type now."""
+class Explanation(NamedTuple):
+    """Reason (one CamelCase word, for programs) and message (one sentence: cause and remedy) of a condition."""
+
+    reason: str
+    message: str
+
+
+class ConditionUpdate(NamedTuple):
+    """The new state of one condition."""
 
     type: str
     status: Status
@@ -19,31 +26,31 @@ class Finding(NamedTuple):
 
 
 def merge(
-    existing: tuple[Condition, ...], findings: Iterable[Finding], generation: int, now: str
+    existing: tuple[Condition, ...], updates: Iterable[ConditionUpdate], generation: int, now: str
 ) -> tuple[Condition, ...]:
-    """The conditions after `findings` (at `now`, RFC 3339): lastTransitionTime moves only where the status changes."""
-    merged = {item.type: item for item in existing}
-    for finding in findings:
-        merged[finding.type] = _updated(merged.get(finding.type), finding, generation, now)
+    """The conditions after `updates` at `now` (RFC 3339). lastTransitionTime changes only with the status."""
+    merged = {condition.type: condition for condition in existing}
+    for update in updates:
+        merged[update.type] = _updated(merged.get(update.type), update, generation, now)
     return tuple(merged.values())
 
 
-def _updated(old: Condition | None, finding: Finding, generation: int, now: str) -> Condition:
-    message = one_line(finding.message)
-    if old and (old.status, old.reason, old.message) == (finding.status, finding.reason, message):
-        return old
-    since = old.last_transition_time if old and old.status == finding.status else now
+def one_line(text: str) -> str:
+    """The text as one line of at most MAX_MESSAGE_LENGTH characters, for tables and Events."""
+    line = " ".join(text.split())
+    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"
+
+
+def _updated(current: Condition | None, update: ConditionUpdate, generation: int, now: str) -> Condition:
+    message = one_line(update.message)
+    if current and (current.status, current.reason, current.message) == (update.status, update.reason, message):
+        return current
+    since = current.last_transition_time if current and current.status == update.status else now
     return Condition(
-        type=finding.type,
-        status=finding.status,
-        reason=finding.reason,
+        type=update.type,
+        status=update.status,
+        reason=update.reason,
         message=message,
         last_transition_time=since,
         observed_generation=generation,
     )
-
-
-def one_line(text: str) -> str:
-    """The text as one line of bounded length, as tables and Events want it."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"

@@ -3,15 +3,15 @@
 from datetime import datetime
 
 
-def timestamp(moment: datetime) -> str:
-    """With seconds. `moment` is in UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def timestamp(time: datetime) -> str:
+    """Format `time`, which is in UTC, with a resolution of seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def moment(text: str | None, default: datetime) -> datetime:
-    """Read one; `default` where there is none, or none that can be read: a trainer of somebody's own may write anything."""
+def parse_timestamp(text: str | None, default: datetime) -> datetime:
+    """Parse a timestamp; `default` if it is missing, malformed or without a time zone, as a custom trainer may write it."""
     try:
-        found = datetime.fromisoformat(text) if text else default
+        time = datetime.fromisoformat(text) if text else default
     except ValueError:
         return default
-    return found if found.tzinfo else default
+    return time if time.tzinfo else default

@@ -175,6 +175,12 @@ class TrainingJob(ApiModel):
         return any(item.type == c.FAILED and item.status == "True" for item in self.status.conditions)
 
     @property
+    def was_running(self) -> bool:
+        """Whether the status last showed that it runs, or that its pod was taken away."""
+        running = self.condition(c.RUNNING)
+        return running is not None and (running.status == "True" or running.reason in (c.INTERRUPTED, c.NODE_LOST))
+
+    @property
     def finished(self) -> bool:
         """Whether Complete or Failed is True: a state that is never left."""
         return any(item.type in (c.COMPLETE, c.FAILED) and item.status == "True" for item in self.status.conditions)

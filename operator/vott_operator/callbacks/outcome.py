@@ -6,7 +6,7 @@ from datetime import datetime
 
 from vott_operator.api import constants as c
 from vott_operator.api import names
-from vott_operator.api.conditions import Finding
+from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.retry import RetrySchedule
@@ -14,8 +14,8 @@ from vott_operator.callbacks.sender import CallbackSender, payload
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster, try_to_record
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.announcements import last_word
-from vott_operator.decisions.notes import CallbackNote, EventNote
+from vott_operator.decisions.events import Event
+from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
 from vott_operator.errors import CallbackError, ConflictError, NotFoundError
 from vott_operator.settings.outgoing import CallbackSettings
@@ -62,10 +62,10 @@ class OutcomeCallbacks:
         await self._record(trainingjob, delivered)
         return delay
 
-    def _outcome(self, trainingjob: TrainingJob) -> CallbackNote | None:
-        return last_word(trainingjob, self._settings, self._clock()) if trainingjob.finished else None
+    def _outcome(self, trainingjob: TrainingJob) -> Outcome | None:
+        return pending_outcome(trainingjob, self._settings, self._clock()) if trainingjob.finished else None
 
-    async def _attempt(self, trainingjob: TrainingJob, outcome: CallbackNote) -> tuple[Finding, float | None]:
+    async def _attempt(self, trainingjob: TrainingJob, outcome: Outcome) -> tuple[ConditionUpdate, float | None]:
         """Post once. Returns the condition to record and the seconds until the next attempt."""
         try:
             url = await callback_url(self._cluster, trainingjob)
@@ -74,25 +74,25 @@ class OutcomeCallbacks:
         except CallbackError as error:
             return self._undelivered(trainingjob, outcome, error)
         message = f"The callback accepted the outcome ({outcome.state})."
-        return Finding(c.CALLBACK_DELIVERED, "True", c.DELIVERED, message), None
+        return ConditionUpdate(c.CALLBACK_DELIVERED, "True", c.DELIVERED, message), None
 
     def _undelivered(
-        self, trainingjob: TrainingJob, outcome: CallbackNote, error: CallbackError
-    ) -> tuple[Finding, float | None]:
+        self, trainingjob: TrainingJob, outcome: Outcome, error: CallbackError
+    ) -> tuple[ConditionUpdate, float | None]:
         if error.permanent or outcome.give_up:
             reason = c.DELIVERY_REFUSED if error.permanent else c.DELIVERY_GIVEN_UP
-            return Finding(c.CALLBACK_DELIVERED, "False", reason, f"{error}. It will not be tried again."), None
+            return ConditionUpdate(c.CALLBACK_DELIVERED, "False", reason, f"{error}. It will not be tried again."), None
         delay = self._retries.postpone(trainingjob, error.retry_after)
         message = f"{error}. It will be tried again."
-        return Finding(c.CALLBACK_DELIVERED, "False", c.DELIVERY_RETRYING, message), delay
+        return ConditionUpdate(c.CALLBACK_DELIVERED, "False", c.DELIVERY_RETRYING, message), delay
 
-    async def _record(self, trainingjob: TrainingJob, delivered: Finding) -> None:
+    async def _record(self, trainingjob: TrainingJob, delivered: ConditionUpdate) -> None:
         status = condition_patch(trainingjob, delivered, self._clock())
         if status is None:
             return
         if delivered.reason in (c.DELIVERY_GIVEN_UP, c.DELIVERY_REFUSED):
             # The Event remains when the TrainingJob is deleted.
-            event = EventNote("Warning", c.CALLBACK_GIVEN_UP, delivered.message)
+            event = Event("Warning", c.CALLBACK_GIVEN_UP, delivered.message)
             await try_to_record(self._cluster, trainingjob, event, self._clock())
         try:
             self._store.put_trainingjob(await self._cluster.patch_status(trainingjob, status))

@@ -22,7 +22,7 @@ from vott_guard.rules import RefusedError, Rules
 from vott_guard.webhooks import Keys
 from vott_operator.api.trainingjob import Progress
 from vott_operator.api.urls import without_credentials
-from vott_operator.decisions.notes import State
+from vott_operator.decisions.outcome import CallbackState
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.outgoing import CallbackSettings
 
@@ -30,7 +30,7 @@ MAX_RETRY_AFTER_SECONDS = 3600.0
 KEY_FILES = ("current", "previous")
 
 
-def payload(job: str, state: State, message: str, progress: Progress | None) -> dict[str, Any]:
+def payload(job: str, state: CallbackState, message: str, progress: Progress | None) -> dict[str, Any]:
     """The body of a callback. `progress` is the trainer's last word on how far it came; None before its first."""
     known = progress or Progress()
     fraction = 1.0 if state == "succeeded" else (known.percent or 0) / 100

@@ -22,9 +22,9 @@ from pydantic import ValidationError
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
-from vott_operator.api.times import moment, timestamp
+from vott_operator.api.times import parse_timestamp, timestamp
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.decisions.notes import EventNote
+from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Cluster:
         data = secret.get("data") or {}
         return {key: base64.b64decode(value).decode(errors="replace").strip() for key, value in data.items()}
 
-    async def create_event(self, trainingjob: TrainingJob, note: EventNote, now: datetime) -> None:
+    async def create_event(self, trainingjob: TrainingJob, note: Event, now: datetime) -> None:
         """Record an Event about the TrainingJob; the same one is recorded once."""
         try:
             await self._send(
@@ -207,7 +207,7 @@ class Cluster:
         path, query = f"api/v1/namespaces/{namespace}/events", f"fieldSelector={selector}"
         events = [event async for event in self._list(path, query)]
         newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
-        return str(newest.get("message") or "") if moment(newest.get("lastTimestamp"), since) >= since else ""
+        return str(newest.get("message") or "") if parse_timestamp(newest.get("lastTimestamp"), since) >= since else ""
 
     async def read_lease(self, key: Key) -> Body:
         """A coordination.k8s.io/v1 Lease. Raises NotFoundError."""
@@ -285,7 +285,7 @@ class Cluster:
         return result
 
 
-async def try_to_record(cluster: Cluster, trainingjob: TrainingJob, note: EventNote, now: datetime) -> None:
+async def try_to_record(cluster: Cluster, trainingjob: TrainingJob, note: Event, now: datetime) -> None:
     """Record an Event about the TrainingJob; one that can't be recorded is logged, for nothing depends on it."""
     try:
         await cluster.create_event(trainingjob, note, now)
@@ -326,7 +326,7 @@ def _error(request: str, status: int, data: bytes) -> ClusterError:
     return classes.get(status, ClusterError)(message, status, text)
 
 
-def _event(trainingjob: TrainingJob, note: EventNote, now: datetime) -> dict[str, Any]:
+def _event(trainingjob: TrainingJob, note: Event, now: datetime) -> dict[str, Any]:
     metadata = trainingjob.metadata
     return {
         "apiVersion": "v1",

@@ -1,16 +1,15 @@
-"""Why a training waits or failed: states of pods and Jobs become a reason and one sentence with the remedy."""
+"""Reason and message of each condition: why a training waits, was interrupted or failed, and the remedy. Pure."""
 
-import json
 import re
-from typing import NamedTuple
+from collections.abc import Iterable
 
 from vott_operator.api import constants as c
-from vott_operator.api.trainingjob import Checkpoint
+from vott_operator.api.conditions import Explanation
+from vott_operator.api.trainingjob import Checkpoint, Metric, ModelArtifact
+from vott_operator.decisions.failures import DEADLINE_REASON, first_failed, last_failed, parse_termination_message
 from vott_operator.decisions.observed import JobState, PodState
 
-REASON_PATTERN = re.compile(r"^[A-Z][A-Za-z0-9]{0,62}$")
 QUOTA_PATTERN = re.compile(r"exceeded quota: (?P<name>[^,]+)")
-RULE_PATTERN = re.compile(r"matching FailJob rule at index (\d+)")
 IMAGE_REASONS = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -20,34 +19,26 @@ IMAGE_REASONS = (
     "RegistryUnavailable",
 )
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
-DEADLINE_REASON = "DeadlineExceeded"
-POLICY_REASON = "PodFailurePolicy"
-INTERRUPTION_RULE = 0
-"""Index of the podFailurePolicy rule of several nodes that tells of an interruption (desired.py)."""
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTIONS = {
-    "PreemptionByScheduler": "preempted for a pod of higher priority",
-    "DeletionByTaintManager": "removed because its node got a taint that it does not tolerate",
-    "EvictionByEvictionAPI": "evicted, as by a drain of its node",
+    "PreemptionByScheduler": "preempted by a pod of higher priority",
+    "DeletionByTaintManager": "deleted because it does not tolerate a taint of its node",
+    "EvictionByEvictionAPI": "evicted, for example by a drain of its node",
     "DeletionByPodGC": "lost with its node",
-    "TerminationByKubelet": "ended by its node, which shuts down or is short of a resource",
+    "TerminationByKubelet": "terminated by its node, which shuts down or lacks a resource",
 }
 
 
-class Explanation(NamedTuple):
-    """A reason (one CamelCase word) and one sentence: the cause and the remedy."""
-
-    reason: str
-    message: str
+# ---------------------------------------------------------------------------------------------------------- waiting pods
 
 
-def explain_waiting(pod: PodState) -> Explanation | None:
-    """Why a pod that should run does not; None when it is merely starting."""
+def explain_waiting_pod(pod: PodState) -> Explanation | None:
+    """Why a pod does not run; None if it is merely starting."""
     if pod.unschedulable:
         return Explanation(
             c.UNSCHEDULABLE,
-            f"No node can take the pod: {pod.unschedulable} It starts by itself once a node has room; "
-            "see `kubectl describe nodes` for what is free, or add a node to the GPU pool.",
+            f"No node can take the pod: {pod.unschedulable} It starts once a node has capacity; "
+            "see `kubectl describe nodes`, or add a GPU node.",
         )
     if pod.waiting_reason in IMAGE_REASONS:
         return Explanation(
@@ -63,160 +54,195 @@ def explain_waiting(pod: PodState) -> Explanation | None:
     return None
 
 
-def explain_lost(pod: PodState) -> Explanation:
-    """What to say of a pod that should have ended by now: its node does not answer."""
-    return Explanation(
-        c.NODE_LOST,
-        f"Pod {pod.name} should have ended by {pod.ends_by}, but node {pod.node} does not say that it has. Another pod takes over once it does, "
-        f"or once the node is deleted: see `kubectl describe node {pod.node}`, and delete it if it is gone for good.",
-    )
+def explain_starting_pod(pod: PodState) -> Explanation:
+    """The pod has its node, and starts."""
+    return Explanation(c.POD_STARTING, f"Pod {pod.name} starts on node {pod.node}.")
 
 
-def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) -> Explanation:
-    """Why a pod that was not at fault runs no more, and where the next one begins."""
-    if pod is None:
-        cause = "The pod that ran was deleted or lost"
-    else:
-        cause = f"Pod {pod.name} was {DISRUPTIONS.get(pod.disruption, pod.disruption or 'stopped')}"
-    where = f" and goes on from epoch {checkpoint.epoch}" if checkpoint else ""
-    return Explanation(
-        c.INTERRUPTED, f"{cause}; another one takes over{where}. This does not count against spec.backoffLimit."
-    )
+def explain_waiting_for_pods(running: int, nodes: int) -> Explanation:
+    """Several nodes: not all pods run."""
+    return Explanation(c.WAITING_FOR_PODS, f"{running} of {nodes} pods run and wait for the others.")
 
 
 def explain_missing_secret(name: str, namespace: str) -> Explanation:
-    """A pod whose Secret is not there waits without a word of its own."""
+    """The Secret with the URLs does not exist. The pod itself shows no reason."""
     return Explanation(
         c.CONTAINER_CONFIG_ERROR,
-        f"The Secret {name}, which spec.urlSecretRef names, is not there. Make it in namespace {namespace}, or delete this TrainingJob.",
+        f"Secret {name} (spec.urlSecretRef) does not exist. Create it in namespace {namespace}, or delete this TrainingJob.",
     )
 
 
 def explain_missing_keys(name: str, keys: tuple[str, ...], namespace: str) -> Explanation:
-    """A pod that mounts single keys of a Secret waits in the same way for one that is not there."""
+    """The Secret with the URLs lacks keys that the pod mounts. The pod itself shows no reason."""
     return Explanation(
         c.CONTAINER_CONFIG_ERROR,
-        f"The Secret {name}, which spec.urlSecretRef names, lacks {', '.join(keys)}: it needs one key for each URL of the spec."
+        f"Secret {name} (spec.urlSecretRef) lacks {', '.join(keys)}: it needs a key for each URL of the spec."
         f" Add it in namespace {namespace}, or delete this TrainingJob.",
     )
 
 
+# --------------------------------------------------------------------------------------------------- waiting for the Job
+
+
 def explain_no_pod(job: JobState, refusal: str, namespace: str) -> Explanation:
-    """A Job that can't make a pod says so in its Events only; `refusal` is the last one's text, if there is one."""
-    text = refusal.removeprefix("Error creating: ").rstrip(". ")
-    if quota := QUOTA_PATTERN.search(text):
+    """The Job can't create a pod; `refusal` is the message of its newest Event, if it has one."""
+    cause = refusal.removeprefix("Error creating: ").rstrip(". ")
+    if quota := QUOTA_PATTERN.search(cause):
         return Explanation(
             c.QUOTA_EXCEEDED,
-            f"A quota refuses the pod ({text}). It starts by itself once others have ended; or raise the ResourceQuota {quota['name']}.",
+            f"A quota rejects the pod ({cause}). It starts once other pods end; or raise ResourceQuota {quota['name']}.",
         )
-    cause = f"can't make a pod: {text}" if text else "has made no pod yet, and says nothing of the cause"
+    text = f"can't create a pod: {cause}" if cause else "has not created a pod yet, and its Events give no cause"
     return Explanation(
-        c.POD_NOT_CREATED, f"The Job {cause}. It keeps trying; see `kubectl describe job -n {namespace} {job.name}`."
+        c.POD_NOT_CREATED, f"The Job {text}. It keeps trying; see `kubectl describe job -n {namespace} {job.name}`."
     )
 
 
 def explain_refused_job(answer: str) -> Explanation:
-    """The API server forbids the Job itself, for now."""
-    if quota := QUOTA_PATTERN.search(answer):
-        remedy = f"It is tried again; or raise the ResourceQuota {quota['name']}."
-        return Explanation(c.QUOTA_EXCEEDED, f"A quota refuses the Job ({answer.rstrip('. ')}). {remedy}")
+    """The API server forbids the Job itself (403); the operator retries."""
+    cause = answer.rstrip(". ")
+    if quota := QUOTA_PATTERN.search(cause):
+        return Explanation(
+            c.QUOTA_EXCEEDED,
+            f"A quota rejects the Job ({cause}). The operator retries; or raise ResourceQuota {quota['name']}.",
+        )
     return Explanation(
         c.JOB_NOT_CREATED,
-        f"The API server forbids the Job ({answer.rstrip('. ')}). It is tried again; an administrator has to allow it.",
+        f"The API server forbids the Job ({cause}). The operator retries; an administrator must allow it.",
     )
 
 
+def explain_old_job(job: JobState) -> Explanation:
+    """The Job of an earlier TrainingJob of this name still exists."""
+    return Explanation(
+        c.OLD_JOB_REMAINS,
+        f"Job {job.name} of an earlier TrainingJob of this name still exists; the operator waits. Delete it if it stays.",
+    )
+
+
+def explain_ending_pod(pod: PodState) -> Explanation:
+    """A pod of an earlier Job still ends."""
+    return Explanation(
+        c.OLD_JOB_REMAINS,
+        f"Pod {pod.name} of an earlier Job is still ending; the operator waits, so that no two train at once.",
+    )
+
+
+def explain_name_taken(reason: str, kind: str, name: str) -> Explanation:
+    """An object that the TrainingJob needs exists, and is not its own."""
+    return Explanation(
+        reason, f"{kind} {name} exists and does not belong to this TrainingJob. Delete it, or use another name."
+    )
+
+
+def explain_suspended(local_queue: str | None, namespace: str) -> Explanation:
+    """The training is suspended, by Kueue if a LocalQueue is given."""
+    if local_queue is None:
+        return Explanation(c.JOB_SUSPENDED, "The training is suspended; it resumes when spec.suspend is false.")
+    return Explanation(
+        c.WAITING_FOR_QUOTA,
+        f"Kueue holds the training until LocalQueue {local_queue} has quota; see `kubectl get workloads -n {namespace}`.",
+    )
+
+
+# -------------------------------------------------------------------------------------------- interruptions and retries
+
+
+def explain_lost_node(pod: PodState) -> Explanation:
+    """A deleted pod has not ended in time: its node does not respond."""
+    return Explanation(
+        c.NODE_LOST,
+        f"Pod {pod.name} should have ended by {pod.ends_by}, but node {pod.node} does not respond. Another pod takes over once it does, "
+        f"or once the node is deleted: see `kubectl describe node {pod.node}`, and delete it if it is gone.",
+    )
+
+
+def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) -> Explanation:
+    """A pod stopped by no fault of the training; `pod` is None if it left no trace."""
+    disruption = DISRUPTIONS.get(pod.disruption, pod.disruption or "stopped") if pod else ""
+    cause = f"Pod {pod.name} was {disruption}" if pod else "The pod was deleted or lost"
+    resume = f" and resumes from epoch {checkpoint.epoch}" if checkpoint else ""
+    return Explanation(
+        c.INTERRUPTED, f"{cause}; another pod takes over{resume}. This does not count against spec.backoffLimit."
+    )
+
+
+def explain_retry(attempt: int, backoff_limit: int, cause: str) -> Explanation:
+    """The training failed, and attempt number `attempt` follows."""
+    return Explanation(c.RETRYING, f"Attempt {attempt} of {backoff_limit + 1} follows. Last failure: {cause}")
+
+
+# -------------------------------------------------------------------------------------------------------------- the end
+
+
 def explain_failure(job: JobState, pods: tuple[PodState, ...], nodes: int, namespace: str) -> Explanation:
-    """Why a Job failed for good."""
+    """Why the Job failed."""
     if job.failed_reason == DEADLINE_REASON:
         return Explanation(
             c.DEADLINE_EXCEEDED,
-            "The training was not complete within spec.activeDeadlineSeconds. Raise it, or lower the number of epochs.",
+            "The training did not finish within spec.activeDeadlineSeconds. Raise it, or lower the number of epochs.",
         )
-    guilty = first_failed(pods) if nodes > 1 else last_failed(pods)
-    if guilty is None:
+    culprit = first_failed(pods) if nodes > 1 else last_failed(pods)
+    if culprit is None:
         return Explanation(
             job.failed_reason or c.TRAINER_FAILED,
-            f"The Job failed: {job.failed_message or 'no reason was given'}. Its pods are gone; "
+            f"The Job failed: {job.failed_message or 'no reason given'}. Its pods are gone; "
             f"see `kubectl describe job -n {namespace} {job.name}`.",
         )
-    cause = explain_pod(guilty, namespace)
-    tries = job.failures + 1 if nodes > 1 else job.failed_pods
-    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or tries < 2:
+    cause = explain_failed_pod(culprit, namespace)
+    attempts = job.failures + 1 if nodes > 1 else job.failed_pods
+    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or attempts < 2:
         return cause
-    return Explanation(cause.reason, f"{cause.message} Tried {tries} times (spec.backoffLimit).")
+    return Explanation(cause.reason, f"{cause.message} Tried {attempts} times (spec.backoffLimit).")
 
 
-def explain_pod(pod: PodState, namespace: str) -> Explanation:
+def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
     """Why one pod failed."""
     if pod.terminated_reason == c.OOM_KILLED:
         return Explanation(
             c.OOM_KILLED,
-            "The trainer used more memory than its limit. Raise spec.trainer.resources.limits.memory, or lower batchSize.",
+            "The trainer exceeded its memory limit. Raise spec.trainer.resources.limits.memory, or lower batchSize.",
         )
     if pod.reason == c.EVICTED:
         return Explanation(
             c.EVICTED,
-            f"The node evicted the pod: {pod.message or 'it gave no reason'} "
-            "Where it used too much disk, raise the operator's setting trainer.workVolume.",
+            f"The node evicted the pod: {pod.message or 'no reason given.'} "
+            "If it used too much disk, raise the operator's setting trainer.workVolume.",
         )
-    told = _trainers_own_words(pod.termination_message)
-    if told is not None:
-        return told
+    reported = parse_termination_message(pod.termination_message)
+    if reported is not None:
+        return reported
     if pod.exit_code is None and pod.reason:
         return Explanation(
             c.POD_REJECTED,
-            f"Node {pod.node or '(unnamed)'} refused the pod ({pod.reason}: {pod.message or 'no reason was given'}). "
-            "See `kubectl describe node` for what the node offers; its device plugin may be at fault.",
+            f"Node {pod.node or '(unnamed)'} rejected the pod ({pod.reason}: {pod.message or 'no reason given'}). "
+            "See `kubectl describe node`; its device plugin may be faulty.",
         )
     code = "for an unknown reason" if pod.exit_code is None else f"with exit code {pod.exit_code}"
     return Explanation(c.TRAINER_FAILED, f"The trainer ended {code}; see `kubectl logs -n {namespace} {pod.name}`.")
 
 
-def last_failed(pods: tuple[PodState, ...]) -> PodState | None:
-    """The youngest pod that failed by itself; where there is none, the youngest that was stopped."""
-    failed = [pod for pod in pods if pod.phase == "Failed"]
-    return max(failed, key=lambda pod: (not pod.interrupted, pod.created), default=None)
+def explain_pending_deadline(seconds: int | None, cause: Explanation | None) -> Explanation:
+    """The training waited too long for a node."""
+    text = f"The training got no node within {seconds} s (spec.pendingDeadlineSeconds)."
+    return Explanation(c.PENDING_DEADLINE_EXCEEDED, f"{text} {cause.message}" if cause else text)
 
 
-def first_failed(pods: tuple[PodState, ...]) -> PodState | None:
-    """Of several nodes' pods the one that tells why: the first to fail by itself, not for missing another."""
-    failed = [pod for pod in pods if pod.phase == "Failed"]
-    return min(failed, key=_innocence, default=None)
+def explain_cancelled() -> Explanation:
+    """The TrainingJob was deleted before its training ended."""
+    return Explanation(c.CANCELLED, "The TrainingJob was deleted before its training ended.")
 
 
-def is_interruption(job: JobState, pods: tuple[PodState, ...]) -> bool:
-    """Whether a Job of several nodes failed because a pod was taken away, not by a fault of the training."""
-    if any(pod.disruption for pod in pods):
-        return True
-    failed = [pod for pod in pods if pod.phase == "Failed"]
-    if failed and all(pod.interrupted or _misses_another(pod) for pod in failed):
-        return True  # the pod that they miss left no trace
-    rule = RULE_PATTERN.search(job.failed_message) if job.failed_reason == POLICY_REASON else None
-    return rule is not None and int(rule[1]) == INTERRUPTION_RULE
+def explain_missing_model() -> Explanation:
+    """The trainer succeeded and reported no model."""
+    return Explanation(
+        c.MODEL_NOT_REPORTED,
+        "The trainer exited with 0 but reported no verified model in status.model. "
+        "A custom trainer image must report it before it exits (docs/trainer-contract.md).",
+    )
 
 
-def is_permanent(job: JobState) -> bool:
-    """Whether trying a failed Job of several nodes again can't help."""
-    return job.failed_reason in (DEADLINE_REASON, POLICY_REASON)
-
-
-def _innocence(pod: PodState) -> tuple[bool, bool, str]:
-    return pod.interrupted, _misses_another(pod), pod.finished_at
-
-
-def _misses_another(pod: PodState) -> bool:
-    told = _trainers_own_words(pod.termination_message)
-    return told is not None and told.reason == c.PEER_LOST
-
-
-def _trainers_own_words(termination_message: str) -> Explanation | None:
-    """The JSON that the trainer left in its termination message (docs/trainer-contract.md), when it is one."""
-    try:
-        told = json.loads(termination_message)
-        reason, message = told["reason"], told["message"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if not (isinstance(reason, str) and REASON_PATTERN.match(reason) and isinstance(message, str) and message.strip()):
-        return None
-    return Explanation(reason, message)
+def describe_model(model: ModelArtifact, metrics: Iterable[Metric]) -> str:
+    """Message of the condition Complete: the model's URL and size, and its metrics."""
+    values = ", ".join(f"{metric.name} {metric.value:.4g}" for metric in metrics)
+    return f"The model is at {model.url} ({model.size_bytes:,} bytes){f'; {values}' if values else ''}."

@@ -1,6 +1,6 @@
-"""What was observed of a Job and its pods, reduced to what decisions need.
+"""Observed state of a TrainingJob, its Job and its pods, reduced to what decisions need.
 
-Ten thousand of these are held in memory, so they are small; the bodies they were read from are not kept.
+The store holds tens of thousands of these, so they are small and keep no object bodies.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ class PodState:
     created: str
     resource_version: str = ""
     job_uid: str = ""
-    """uid of the Job that made it."""
+    """uid of the Job that owns it."""
     index: int = 0
-    """Which of the Job's nodes it is."""
+    """Its completion index: the rank among several nodes."""
     node: str = ""
-    """Name of the node that it is on; empty before it has one."""
+    """Name of its node; empty before it is scheduled."""
     ends_by: str = ""
-    """When the grace period of its deletion is over; empty while nobody deleted it."""
+    """Its deletionTimestamp, when its grace period ends; empty if it was not deleted."""
     disruption: str = ""
-    """Why the cluster took it away, such as EvictionByEvictionAPI; empty where it did not."""
+    """Reason of the condition DisruptionTarget, such as EvictionByEvictionAPI; empty if it is not True."""
     unschedulable: str = ""
-    """The scheduler's message, when it found no node."""
+    """The scheduler's message if no node can take it."""
     waiting_reason: str = ""
     waiting_message: str = ""
     running: bool = False
@@ -42,28 +42,28 @@ class PodState:
     finished_at: str = ""
     image: str = ""
     reason: str = ""
-    """The kubelet's own reason for the whole pod, such as Evicted."""
+    """status.reason of the pod, from the kubelet, such as Evicted."""
     message: str = ""
 
     @property
     def deleting(self) -> bool:
-        """Whether somebody deleted it."""
+        """Whether it was deleted and has not gone yet."""
         return bool(self.ends_by)
 
     @property
-    def live(self) -> bool:
-        """Whether it runs or may still run."""
-        # Between a container's end and the pod's, the phase is still Running.
-        return not self.over and not self.deleting and self.exit_code is None
+    def active(self) -> bool:
+        """Whether its trainer runs or may still run."""
+        # Between the end of the container and that of the pod, the phase is still Running.
+        return not self.finished and not self.deleting and self.exit_code is None
 
     @property
-    def over(self) -> bool:
-        """Whether none of its containers runs or ever will again."""
+    def finished(self) -> bool:
+        """Whether its phase is terminal: no container runs or will run again."""
         return self.phase in ("Succeeded", "Failed")
 
     @property
     def interrupted(self) -> bool:
-        """Whether it ended, or ends, because somebody else wanted it to."""
+        """Whether it ended, or is ending, by no fault of its own: disrupted, deleted or stopped by SIGTERM."""
         if self.exit_code == 0:
             return False
         return bool(self.disruption) or self.deleting or self.exit_code == c.EXIT_CODE_SIGTERM
@@ -75,53 +75,54 @@ class JobState:
 
     name: str
     owner_uid: str
-    """uid of the TrainingJob that owns it; empty where none does."""
+    """uid of the TrainingJob that owns it; empty if none does."""
     uid: str = ""
     resource_version: str = ""
     deleting: bool = False
     suspended: bool = False
-    """Whether it is to have no pods."""
+    """spec.suspend."""
     resuming: bool = False
-    """It is suspended no longer, but its controller has yet to notice."""
+    """It is no longer suspended, but the Job controller has not noted that yet."""
     ending: bool = False
-    """Its controller knows how it ends, and has yet to end its pods."""
+    """The Job controller has decided its outcome, and still ends its pods."""
     failed_pods: int = 0
+    """status.failed."""
     failures: int = 0
-    """With several nodes: the failures that counted before this Job was made."""
+    """Several nodes: the failures counted before this Job was created."""
     start_time: str | None = None
     complete: bool = False
     failed_reason: str = ""
-    """Reason of the Job's Failed condition; empty while it has not failed."""
+    """Reason of the condition Failed; empty if it has not failed."""
     failed_message: str = ""
     finished_at: str | None = None
 
     @property
-    def over(self) -> bool:
-        """Whether it makes no more pods."""
+    def finished(self) -> bool:
+        """Whether it is Complete or Failed, and so creates no more pods."""
         return self.complete or bool(self.failed_reason)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """All that a decision about one TrainingJob is made from."""
+    """All observed state that decisions about one TrainingJob use."""
 
     trainingjob: TrainingJob
     job: JobState | None = None
     pods: tuple[PodState, ...] = ()
     message_settled: bool = False
-    """Whether this process saw the message that brought it removed from the queue."""
+    """Whether this process saw its message removed from the queue."""
     missing_secret: str = ""
-    """Name of the Secret with the URLs, when somebody looked for it and it is not there."""
+    """Name of the Secret with the URLs, if the reconciler looked for it and it does not exist."""
     missing_keys: tuple[str, ...] = ()
-    """Keys that it lacks, and that a pod can't start without."""
+    """Keys that the pod mounts and the Secret lacks."""
     may_have_had_job: bool = False
-    """Whether there may have been a Job, now gone, that this process knows nothing of."""
+    """Whether a Job may have existed, and been deleted, before this process started."""
     refusal: str = ""
-    """Why the Job can't make a pod, in the words of its Event, when somebody looked for it."""
+    """Message of the Event by which the Job can't create a pod, if the reconciler looked for it."""
 
     @property
     def job_pods(self) -> tuple[PodState, ...]:
-        """The pods of the present Job, without those of one before it."""
+        """The pods of the current Job, without those of an earlier one."""
         job = self.job
         if job is None:
             return ()
@@ -129,12 +130,12 @@ class Observed:
 
     @property
     def owns_job(self) -> bool:
-        """Whether there is a Job, and it is this TrainingJob's."""
+        """Whether the Job exists and belongs to this TrainingJob."""
         return self.job is not None and self.job.owner_uid == self.trainingjob.metadata.uid
 
 
 def observe_job(body: Body) -> JobState:
-    """Reduce a batch/v1 Job."""
+    """Reduce the body of a batch/v1 Job."""
     status = body.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or () if item.get("status") == "True"}
     complete, failed = conditions.get("Complete"), conditions.get("Failed")
@@ -160,7 +161,7 @@ def observe_job(body: Body) -> JobState:
 
 
 def observe_pod(body: Body) -> PodState:
-    """Reduce a pod."""
+    """Reduce the body of a pod."""
     status = body.get("status") or {}
     conditions = {item["type"]: item for item in status.get("conditions") or ()}
     scheduled = conditions.get("PodScheduled") or {}
@@ -205,5 +206,5 @@ def _controller_uid(metadata: Body, kind: str) -> str:
 
 
 def _number(text: Any) -> int:
-    """What an annotation says; 0 where it says nothing that counts."""
+    """An annotation as a number; 0 if it is missing or malformed."""
     return int(text) if isinstance(text, str) and text.isdecimal() else 0

@@ -1,26 +1,31 @@
-"""How often a training began anew in another pod. Pure.
+"""status.restarts: how often another pod took over. Pure.
 
-Kubernetes does not count this: a Job counts only failures, and forgets the pods that a drain takes away. So the pod that
-trains is recorded in the status, and another one in its place is one restart more. A suspended training has no pod in its
-place, so resuming it is none.
+Kubernetes does not count this: a Job counts only failures, and forgets the pods that a drain removes. So the status records
+the pod that trains, and each pod in its place is one restart. A suspended training has no pod, so a resume is none.
 """
 
 from vott_operator.decisions.observed import Observed, PodState
 
 
 def training_pod(observed: Observed) -> PodState | None:
-    """The pod that runs, with several nodes the first of them; None while none does."""
-    running = (pod for pod in observed.job_pods if pod.index == 0 and pod.live and pod.running)
+    """The running pod (several nodes: the first node's); None if none runs."""
+    running = (pod for pod in observed.job_pods if pod.index == 0 and pod.active and pod.running)
     return max(running, key=lambda pod: pod.created, default=None)
 
 
 def count(observed: Observed, failures: int, *, failed: bool) -> int:
-    """The restarts so far. `failures` is the status' for several nodes; `failed` says that the training ends so."""
+    """The restarts so far.
+
+    Args:
+        observed: what the operator observed.
+        failures: several nodes: the failures counted so far.
+        failed: whether the training fails now, so that its last failure brings no restart.
+    """
     trainingjob, pod = observed.trainingjob, training_pod(observed)
-    known, before = trainingjob.status.restarts or 0, trainingjob.status.pod_name
+    recorded, previous_pod = trainingjob.status.restarts or 0, trainingjob.status.pod_name
     if pod is None and not failed:
-        return known
-    replaced = known + 1 if pod is not None and before and pod.name != before else known
-    # The least that it must be, also where pods came and went unseen.
-    counted = failures if trainingjob.spec.trainer.nodes > 1 else observed.job.failed_pods if observed.job else 0
-    return max(replaced, counted - 1 if failed else counted)
+        return recorded
+    is_replaced = pod is not None and bool(previous_pod) and pod.name != previous_pod
+    # Pods may have come and gone unseen: the failures are a lower bound.
+    at_least = failures if trainingjob.spec.trainer.nodes > 1 else observed.job.failed_pods if observed.job else 0
+    return max(recorded + 1 if is_replaced else recorded, at_least - 1 if failed else at_least)

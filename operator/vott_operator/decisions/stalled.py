@@ -1,41 +1,45 @@
-"""Whether a training that runs still gets on: the condition Stalled. Pure."""
+"""The condition Stalled: a running training that has not reported for trainer.stalledAfterSeconds. Pure."""
 
 from datetime import datetime, timedelta
 
 from vott_operator.api import constants as c
-from vott_operator.api.conditions import Finding
-from vott_operator.api.times import moment
+from vott_operator.api.conditions import ConditionUpdate
+from vott_operator.api.times import parse_timestamp
 from vott_operator.decisions.observed import Observed
-from vott_operator.decisions.phase import Verdict
+from vott_operator.decisions.phase_result import PhaseResult
 
 
-def due(observed: Observed, verdict: Verdict, seconds: int, now: datetime) -> datetime | None:
-    """When a running training counts as stalled unless it reports before; None while none runs, or where nobody asks (0)."""
-    if verdict.phase != c.RUNNING or not seconds:
+def stalled_time(observed: Observed, result: PhaseResult, seconds: int, now: datetime) -> datetime | None:
+    """When the training becomes stalled unless it reports; None if it does not run, or the check is off (0 seconds)."""
+    if result.phase != c.RUNNING or not seconds:
         return None
     trainingjob = observed.trainingjob
-    said = trainingjob.condition(c.RUNNING)
-    began = moment(said.last_transition_time, now) if said is not None and said.status == "True" else now
+    running = trainingjob.condition(c.RUNNING)
+    start = now
+    if running is not None and running.status == "True":
+        start = parse_timestamp(running.last_transition_time, now)
     reported = trainingjob.status.progress.last_updated_time if trainingjob.status.progress else None
-    # A report is not of the future, whatever the clock of its node (or a trainer of somebody's own) says.
-    return max(began, min(moment(reported, began), now)) + timedelta(seconds=seconds)
+    # A report is never newer than now, whatever the clock of its node or a custom trainer claims.
+    return max(start, min(parse_timestamp(reported, start), now)) + timedelta(seconds=seconds)
 
 
-def findings(observed: Observed, verdict: Verdict, seconds: int, now: datetime) -> tuple[Finding, ...]:
-    """The condition Stalled, where it is or was true."""
-    when = due(observed, verdict, seconds, now)
-    if when is not None and now >= when:
-        progress = observed.trainingjob.status.progress
+def stalled_condition(
+    observed: Observed, result: PhaseResult, seconds: int, now: datetime
+) -> tuple[ConditionUpdate, ...]:
+    """The update of the condition Stalled; empty if it is neither True nor was."""
+    trainingjob = observed.trainingjob
+    time = stalled_time(observed, result, seconds, now)
+    if time is not None and now >= time:
+        progress = trainingjob.status.progress
         last = (progress.last_updated_time if progress else None) or "never"
-        pod = observed.trainingjob.status.pod_name
         message = (
-            f"The trainer has not reported for {seconds} s (last: {last}). It may hang; see `kubectl logs -n "
-            f"{observed.trainingjob.metadata.namespace} {pod}`, and delete the pod to start it again."
+            f"The trainer has not reported for {seconds} s (last: {last}). It may hang: see `kubectl logs -n "
+            f"{trainingjob.metadata.namespace} {trainingjob.status.pod_name}`, and delete the pod to restart it."
         )
-        return (Finding(c.STALLED, "True", c.NO_PROGRESS, message),)
-    was = observed.trainingjob.condition(c.STALLED)
-    if was is None or was.status != "True":
+        return (ConditionUpdate(c.STALLED, "True", c.NO_PROGRESS, message),)
+    current = trainingjob.condition(c.STALLED)
+    if current is None or current.status != "True":
         return ()
-    if verdict.phase == c.RUNNING:
-        return (Finding(c.STALLED, "False", c.PROGRESS_RESUMED, "The trainer reports again."),)
-    return (Finding(c.STALLED, "False", verdict.reason or c.RETRYING, "The training no longer runs."),)
+    if result.phase == c.RUNNING:
+        return (ConditionUpdate(c.STALLED, "False", c.PROGRESS_RESUMED, "The trainer reports again."),)
+    return (ConditionUpdate(c.STALLED, "False", result.reason or c.RETRYING, "The training no longer runs."),)

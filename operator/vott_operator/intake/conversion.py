@@ -10,7 +10,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster, try_to_record
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.notes import EventNote
+from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
 from vott_operator.intake.duplicates import Duplicates
 from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
@@ -112,7 +112,7 @@ class Converter:
     async def _record_duplicate(self, original: TrainingJob, delivery: Delivery) -> None:
         logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
         text = f"Message {delivery.id} has the same content; it starts no second training (queues[].duplicateWindowSeconds)."
-        event = EventNote("Normal", c.DUPLICATE_MESSAGE, text)
+        event = Event("Normal", c.DUPLICATE_MESSAGE, text)
         await try_to_record(self._cluster, original, event, self._clock())
 
 

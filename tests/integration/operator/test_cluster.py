@@ -10,7 +10,7 @@ from demo.kubectl import KubectlError
 from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
-from vott_operator.decisions.notes import EventNote
+from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
 
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}
@@ -94,7 +94,7 @@ async def test_what_the_trainer_reported_stays(harness: OperatorHarness, cluster
 async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Cluster) -> None:
     made = await cluster.create_trainingjob(manifest(harness))
     for _ in range(2):
-        await cluster.create_event(made, EventNote("Warning", "Unschedulable", "No node."), datetime.now(UTC))
+        await cluster.create_event(made, Event("Warning", "Unschedulable", "No node."), datetime.now(UTC))
     events = harness.kubectl.list("events")
     assert [item["message"] for item in events if item["involvedObject"]["name"] == "cats"] == ["No node."]
 

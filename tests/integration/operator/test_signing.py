@@ -161,4 +161,4 @@ def test_a_secret_without_a_url_that_the_pod_needs_is_said(harness: OperatorHarn
     harness.create_trainingjob("mine", urlSecretRef={"name": "mine"}, callback={"url": "https://h/s"})
     said = harness.wait_condition("Running", "False", seconds=60)
     assert said["reason"] == "ContainerConfigError"
-    assert "Secret mine, which spec.urlSecretRef names, lacks annotations, model" in said["message"]
+    assert "Secret mine (spec.urlSecretRef) lacks annotations, model" in said["message"]

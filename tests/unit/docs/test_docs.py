@@ -42,7 +42,7 @@ ALSO = {
 }
 """Reasons that stand in constants.py with another condition. A stalled training that is interrupted takes over the reason of that."""
 TRAINERS = {error.reason for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "reason")}
-FINDING = re.compile(r'Finding\(\s*c\.([A-Z_]+),\s*"\w+",\s*c\.([A-Z_]+),')
+FINDING = re.compile(r'ConditionUpdate\(\s*c\.([A-Z_]+),\s*"\w+",\s*c\.([A-Z_]+),')
 FOUND = sorted(
     {found for path in Path(c.__file__).parents[1].rglob("*.py") for found in FINDING.findall(path.read_text())}
 )

@@ -88,7 +88,7 @@ def was_pending(reason: str, **fields: Any) -> dict[str, Any]:
 
 def was_suspended(reason: str = "Suspended", **fields: Any) -> dict[str, Any]:
     """The status of a training that is held back."""
-    text = "The training is suspended; it goes on when spec.suspend is false."
+    text = "The training is suspended; it resumes when spec.suspend is false."
     both = (condition("Suspended", "True", reason, text), condition("Running", "False", reason, text))
     return told("Suspended", reason, *both, **{"podName": ""} | fields)
 

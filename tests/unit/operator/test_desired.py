@@ -9,7 +9,8 @@ from tests.unit.operator.builders import UID, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.messages.message import TrainMessage
-from vott_operator.objects.job import job_manifest, service_manifest
+from vott_operator.objects.job import job_manifest
+from vott_operator.objects.service import service_manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest, url_secret
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.operator.builders import NOW, condition, job, observed, pod, settings, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.decisions.plan import Plan, plan
-from vott_operator.decisions.ttl import MESSAGE_LIFE
+from vott_operator.decisions.ttl import MESSAGE_LIFETIME
 
 MESSAGE = {c.ANNOTATION_MESSAGE_ID: "m1", c.ANNOTATION_QUEUE: "storage://account/training"}
 ENDED = {"phase": "Complete", "completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Complete")]}
@@ -67,8 +67,8 @@ def test_it_stays_while_its_message_may_come_back(settled: bool, recorded: list[
 
 def test_a_message_that_was_never_seen_removed_is_taken_for_gone_in_the_end() -> None:
     result = decide(annotations=MESSAGE)
-    assert result.requeue_seconds == (MESSAGE_LIFE - timedelta(hours=2)).total_seconds()
-    assert decide(annotations=MESSAGE, age=MESSAGE_LIFE).delete
+    assert result.requeue_seconds == (MESSAGE_LIFETIME - timedelta(hours=2)).total_seconds()
+    assert decide(annotations=MESSAGE, age=MESSAGE_LIFETIME).delete
 
 
 def test_that_the_message_is_gone_is_written_down_for_the_next_operator() -> None:

@@ -146,7 +146,7 @@ FAILED = [
         ),
         phase="Failed",
         reason=c.POD_REJECTED,
-        says=("Node gpu7 refused the pod", "OutOfnvidia.com/gpu"),
+        says=("Node gpu7 rejected the pod", "OutOfnvidia.com/gpu"),
         event="Warning",
     ),
     row(
@@ -200,7 +200,7 @@ PENDING_TOO_LONG = [
         observed(trainingjob(PATIENT), job()),
         phase="Failed",
         reason=c.PENDING_DEADLINE_EXCEEDED,
-        says=("has made no pod yet",),
+        says=("has not created a pod yet",),
         event="Warning",
     ),
     row(

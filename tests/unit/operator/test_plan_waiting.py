@@ -114,7 +114,7 @@ PODS = [
         replace(observed(None, job(), pod()), missing_secret="cats-urls"),
         phase="Pending",
         reason=c.CONTAINER_CONFIG_ERROR,
-        says=("cats-urls", "Make it in namespace training"),
+        says=("cats-urls", "Create it in namespace training"),
         event="Warning",
     ),
     row(
@@ -147,7 +147,7 @@ NO_PODS = [
         observed(None, job()),
         phase="Pending",
         reason=c.POD_NOT_CREATED,
-        says=("has made no pod yet", "kubectl describe job -n training cats"),
+        says=("has not created a pod yet", "kubectl describe job -n training cats"),
         event="Warning",
     ),
     row(

@@ -27,13 +27,13 @@ def sentence(plan: Plan) -> str:
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"annotations": {"url": f"{METADATA}/a.csv"}}, "annotations may not be used. 169.254.169.254 is refused: that address is link"),
+        ({"annotations": {"url": f"{METADATA}/a.csv"}}, "annotations is not allowed. 169.254.169.254 is refused: that address is link"),
         ({"annotations": {"url": "http://host/a.csv"}}, "http://host is refused: only https is allowed here. Use https, or ask"),
-        ({"model": {"url": METADATA}}, "model may not be used. 169.254.169.254"),
-        ({"model": {"url": "https://2852039166/m"}}, "model may not be used. 2852039166 (169.254.169.254)"),
-        ({"parameters": {"initialWeights": f"{METADATA}/m.tgz"}}, "parameters.initialWeights may not be used."),
-        ({"parameters": {"initialWeights": "HTTP://[::ffff:a9fe:a9fe]/m.tgz"}}, "parameters.initialWeights may not be used."),
-        ({"parameters": {"imagesUrl": "https://10.0.0.1/images"}}, "parameters.imagesUrl may not be used. 10.0.0.1 is refused"),
+        ({"model": {"url": METADATA}}, "model is not allowed. 169.254.169.254"),
+        ({"model": {"url": "https://2852039166/m"}}, "model is not allowed. 2852039166 (169.254.169.254)"),
+        ({"parameters": {"initialWeights": f"{METADATA}/m.tgz"}}, "parameters.initialWeights is not allowed."),
+        ({"parameters": {"initialWeights": "HTTP://[::ffff:a9fe:a9fe]/m.tgz"}}, "parameters.initialWeights is not allowed."),
+        ({"parameters": {"imagesUrl": "https://10.0.0.1/images"}}, "parameters.imagesUrl is not allowed. 10.0.0.1 is refused"),
     ],
 )  # fmt: skip
 def test_a_url_that_is_not_allowed_ends_the_training_before_its_job(spec: dict[str, Any], says: str) -> None:

@@ -1,0 +1,39 @@
+"""When the watches are not enough, and the reconciler must read from the API server before it decides. Pure.
+
+Watches of different kinds run ahead of each other, most of all after a start. A decision that something is missing, or that
+a training has ended, must rest on a live read.
+"""
+
+from datetime import datetime
+
+from vott_operator.api.times import parse_timestamp
+from vott_operator.decisions.explanations import explain_waiting_pod
+from vott_operator.decisions.failures import DEADLINE_REASON, last_failed
+from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.pod_timing import START_GRACE, is_missing_pod
+
+
+def needs_live_read(observed: Observed, now: datetime) -> bool:
+    """Whether the next decision would rest on an object that the watches have not shown."""
+    job, status = observed.job, observed.trainingjob.status
+    if observed.trainingjob.finished:
+        return False
+    if job is None:
+        may_have_pods = status.job_name or observed.pods or observed.may_have_had_job
+        return bool(may_have_pods) and all(pod.finished for pod in observed.pods)
+    if job.suspended:
+        return False
+    if job.complete:
+        return status.model is None
+    if job.failed_reason:
+        return job.failed_reason != DEADLINE_REASON and last_failed(observed.job_pods) is None
+    return not observed.job_pods and (is_missing_pod(observed, now) or bool(status.pod_name))
+
+
+def may_lack_secret(observed: Observed, now: datetime) -> bool:
+    """Whether a pod has been starting for so long that its Secret may be missing."""
+    starting = (pod for pod in observed.job_pods if pod.active and not pod.running)
+    pod = max(starting, key=lambda pod: pod.created, default=None)
+    if pod is None or observed.trainingjob.spec.url_secret_ref is None:
+        return False
+    return explain_waiting_pod(pod) is None and now - parse_timestamp(pod.created, now) >= START_GRACE

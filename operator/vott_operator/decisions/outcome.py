@@ -1,0 +1,51 @@
+"""The outcome: the last post to the callback URL, once the training has ended. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from vott_operator.api import constants as c
+from vott_operator.api.times import parse_timestamp
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.decisions.status_patch import outcome_message
+from vott_operator.settings.outgoing import CallbackSettings
+
+OutcomeState = Literal["succeeded", "failed", "cancelled"]
+CallbackState = Literal["running", "succeeded", "failed", "cancelled"]
+"""Value of the field `state` of a callback."""
+
+MAX_DELETION_DELAY = timedelta(minutes=10)
+"""How long a deleted TrainingJob waits for its callback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An outcome to post. If `give_up`, its time has run out: record that in place of posting it."""
+
+    state: OutcomeState
+    message: str
+    give_up: bool = False
+
+
+def pending_outcome(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> Outcome | None:
+    """The outcome to post; None if there is no callback, or it was delivered, refused or given up."""
+    if trainingjob.spec.callback is None:
+        return None
+    delivery = trainingjob.condition(c.CALLBACK_DELIVERED)
+    if delivery is not None and (
+        delivery.status == "True" or delivery.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)
+    ):
+        return None
+    until = parse_timestamp(trainingjob.status.completion_time, now) + timedelta(seconds=settings.give_up_after_seconds)
+    if trainingjob.deleting:
+        until = min(until, parse_timestamp(trainingjob.metadata.deletion_timestamp, now) + MAX_DELETION_DELAY)
+    # The first attempt is always made.
+    give_up = delivery is not None and now > until
+    return Outcome(_state(trainingjob), outcome_message(trainingjob), give_up)
+
+
+def _state(trainingjob: TrainingJob) -> OutcomeState:
+    failed = trainingjob.condition(c.FAILED)
+    if failed is None or failed.status != "True":
+        return "succeeded"
+    return "cancelled" if failed.reason == c.CANCELLED else "failed"
