@@ -8,7 +8,7 @@ from azure.storage.queue import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from vott_operator.queues.storage.poison_message import PoisonMessage, poison_text, read_poison
+from vott_operator.queues.storage.poison_message import PoisonMessage, format_poison_message, parse_poison_message
 from vott_operator.queues.storage.poison_queue import MAX_BATCH
 
 numbers = itertools.count(1)
@@ -48,7 +48,8 @@ class StoragePlace:
 
     def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
         texts = [
-            poison_text(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1")) for body in bodies
+            format_poison_message(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1"))
+            for body in bodies
         ]
         return [str(self.poison.send_message(text, time_to_live=-1).id) for text in texts]
 
@@ -60,7 +61,7 @@ class StoragePlace:
         return [str(item.content) for item in self.queue.peek_messages(MAX_BATCH)]
 
     def aside(self) -> list[str]:
-        return [read_poison(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
+        return [parse_poison_message(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
 
 
 class ServiceBusPlace:

@@ -140,7 +140,7 @@ class Intake:
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(VottOperatorError, TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._source.release(delivery)
+                await self._source.abandon(delivery)
 
     async def _settle(self, delivery: Delivery) -> None:
         """Complete or reject, and retry until one of them succeeds."""

@@ -14,7 +14,7 @@ async def renew_lock(source: QueueSource, delivery: Delivery) -> None:
         await asyncio.sleep(delivery.lock_seconds / 3)
         while True:
             try:
-                await source.extend(delivery)
+                await source.renew_lock(delivery)
                 break
             except SourceUnavailableError as error:
                 if loop.time() >= expires:

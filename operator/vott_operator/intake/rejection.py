@@ -31,7 +31,7 @@ class Rejection:
         await self._post_callback(delivery, error)
         for attempt in itertools.count(1):
             try:
-                return await self._source.reject(delivery, error.reason, str(error))
+                return await self._source.dead_letter(delivery, error.reason, str(error))
             except SourceUnavailableError as unavailable:
                 delay = backoff.backoff_seconds(attempt)
                 logger.warning("message %r: %s; trying again in %.1f s", delivery.id, unavailable, delay)

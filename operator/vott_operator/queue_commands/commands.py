@@ -12,7 +12,7 @@ from vott_operator.queue_commands.rendering import QueueLine, letters_json, lett
 from vott_operator.queue_commands.targets import choose, label
 from vott_operator.queues.base import DeadLetter, DeadLetters
 from vott_operator.queues.factory import open_dead_letters
-from vott_operator.queues.service_bus.dead_letters import COUNTED_UP_TO
+from vott_operator.queues.service_bus.dead_letters import MAX_COUNTED
 from vott_operator.settings.operator import load
 from vott_operator.settings.queue import QueueSettings
 
@@ -199,4 +199,4 @@ def _messages(count: int) -> str:
 def _number(queue: QueueSettings, count: int | None) -> str:
     if count is None:
         return "?"
-    return f"{count}+" if queue.kind == "serviceBus" and count >= COUNTED_UP_TO else str(count)
+    return f"{count}+" if queue.kind == "serviceBus" and count >= MAX_COUNTED else str(count)

@@ -1,1 +1,1 @@
-"""Where messages come from. Only the modules of this package import azure."""
+"""Message queues: Azure Storage Queue and Azure Service Bus behind one interface."""

@@ -1,4 +1,4 @@
-"""The variables that credentials come in: from a mounted Secret, or from the environment."""
+"""Azure credentials from a mounted Secret or the environment, read again on rotation."""
 
 import os
 from collections.abc import Hashable
@@ -8,17 +8,17 @@ from vott_operator.errors import SettingsError
 
 
 class Credentials:
-    """Reads each variable when it is asked for, so that a Secret that changed is used without a restart.
+    """Variables that are read on each access, so that a changed Secret needs no restart.
 
     Args:
-        folder: a mounted Secret, one file for each variable; then the environment does not count. None: the environment.
+        folder: A mounted Secret with one file for each variable; the environment is then ignored. None: the environment.
     """
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
 
     def get(self, name: str) -> str | None:
-        """The variable's value without white space around it; None when it is not set or empty.
+        """The variable's value without surrounding white space; None when it is missing or empty.
 
         Raises SettingsError when its file can't be read.
         """
@@ -29,18 +29,21 @@ class Credentials:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-            raise SettingsError(f"{name} in {self.folder} can't be read: {why}") from None
+            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise SettingsError(f"{name} in {self.folder} can't be read: {cause}") from None
 
     def fingerprint(self) -> Hashable:
-        """Another value after the variables may have changed. The kubelet swaps a link, which gives every file another inode."""
+        """A value that changes whenever the variables may have changed.
+
+        The kubelet updates a Secret by swapping a symbolic link, which gives every file another inode.
+        """
         if self.folder is None:
             return None
         try:
             with os.scandir(self.folder) as entries:
                 return frozenset(_version(entry) for entry in entries)
         except OSError:
-            return None  # not there (yet), or being swapped right now: the next look tells
+            return None  # not mounted yet, or being swapped: the next call sees it
 
     @property
     def where(self) -> str:

@@ -1,23 +1,23 @@
-"""Which source a queue's settings mean."""
+"""Open the queue, or its dead letters, that the settings describe."""
 
 from vott_operator.queues.base import DeadLetters, QueueSource
 from vott_operator.queues.credentials import Credentials
 from vott_operator.queues.service_bus.dead_letters import ServiceBusDeadLetters
 from vott_operator.queues.service_bus.queue import ServiceBusQueue
-from vott_operator.queues.storage.poison_queue import StoragePoison
+from vott_operator.queues.storage.poison_queue import StoragePoisonQueue
 from vott_operator.queues.storage.queue import StorageQueue
 from vott_operator.settings.queue import QueueSettings
 
 
 def open_source(queue: QueueSettings) -> QueueSource:
-    """The queue's messages. Connects when first used; raises SettingsError when its credentials can't be used."""
+    """The queue's messages. Connects on first use; raises SettingsError when the credentials can't be used."""
     credentials = Credentials(queue.credentials_dir)
     return ServiceBusQueue(queue, credentials) if queue.kind == "serviceBus" else StorageQueue(queue, credentials)
 
 
 def open_dead_letters(queue: QueueSettings) -> DeadLetters:
-    """What was put aside from the queue. Connects when first used; raises SettingsError as `open_source`."""
+    """The queue's dead letters. Connects on first use; raises SettingsError when the credentials can't be used."""
     credentials = Credentials(queue.credentials_dir)
     if queue.kind == "serviceBus":
         return ServiceBusDeadLetters(queue, credentials)
-    return StoragePoison(queue, credentials)
+    return StoragePoisonQueue(queue, credentials)

@@ -1,4 +1,4 @@
-"""A queue in memory, for tests and trials: locks that end, redelivery and a dead-letter list, like the real ones."""
+"""An in-memory queue for tests, with expiring locks, redelivery and dead letters like the real ones."""
 
 import asyncio
 import itertools
@@ -9,7 +9,7 @@ from vott_operator.errors import LostMessageError
 from vott_operator.queues.base import Delivery
 
 LOCK_SECONDS = 30.0
-LOOK_AGAIN_SECONDS = 0.01
+POLL_SECONDS = 0.01
 
 
 @dataclass(slots=True)
@@ -22,19 +22,19 @@ class _Message:
 
 @dataclass(slots=True)
 class MemoryQueue:
-    """A `QueueSource`. `clock` gives seconds; turn it by hand to end locks."""
+    """A `QueueSource` in memory. `clock` returns seconds; advance it to expire locks."""
 
     clock: Callable[[], float]
     identity: str = "memory://queue"
-    rejected: list[tuple[str, str, str]] = field(default_factory=list)
-    """Body, reason and message of what was rejected."""
+    dead_letters: list[tuple[str, str, str]] = field(default_factory=list)
+    """Body, reason and message of each dead-lettered message."""
     attempts: int = 0
-    """How many messages were received in all, each time counted."""
+    """Deliveries of all messages together."""
     _messages: dict[str, _Message] = field(default_factory=dict)
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
 
     def send(self, body: str | bytes, message_id: str | None = None) -> str:
-        """Put a message in; returns its id."""
+        """Add a message; returns its id."""
         text = body.encode() if isinstance(body, str) else body
         message = _Message(message_id or str(next(self._ids)), text)
         self._messages[message.id] = message
@@ -45,13 +45,13 @@ class MemoryQueue:
         return len(self._messages)
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
-        """See QueueSource. The waiting is in real seconds, whatever the clock says."""
+        """See QueueSource. Waits in real seconds, whatever `clock` returns."""
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while True:
             ready = self._take(limit)
             if ready or asyncio.get_running_loop().time() >= deadline:
                 return ready
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     def _take(self, limit: int) -> list[Delivery]:
         now = self.clock()
@@ -64,25 +64,25 @@ class MemoryQueue:
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
-        if not self._mine(delivery):
+        if not self._has_lock(delivery):
             return False
         del self._messages[delivery.id]
         return True
 
-    async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
+    async def dead_letter(self, delivery: Delivery, reason: str, message: str) -> None:
         """See QueueSource."""
-        self.rejected.append((delivery.body.decode(errors="backslashreplace"), reason, message))
+        self.dead_letters.append((delivery.body.decode(errors="backslashreplace"), reason, message))
         await self.complete(delivery)
 
-    async def release(self, delivery: Delivery) -> None:
+    async def abandon(self, delivery: Delivery) -> None:
         """See QueueSource."""
-        if self._mine(delivery):
+        if self._has_lock(delivery):
             self._messages[delivery.id].visible_at = self.clock()
 
-    async def extend(self, delivery: Delivery) -> None:
+    async def renew_lock(self, delivery: Delivery) -> None:
         """See QueueSource."""
-        if not self._mine(delivery):
-            raise LostMessageError(f"message {delivery.id} is no longer in hand")
+        if not self._has_lock(delivery):
+            raise LostMessageError(f"the lock on message {delivery.id} was lost")
         self._messages[delivery.id].visible_at = self.clock() + LOCK_SECONDS
 
     async def pause(self) -> None:
@@ -91,7 +91,7 @@ class MemoryQueue:
     async def close(self) -> None:
         """See QueueSource."""
 
-    def _mine(self, delivery: Delivery) -> bool:
-        """Whether nobody received the message since."""
+    def _has_lock(self, delivery: Delivery) -> bool:
+        """Whether the message was not delivered again since."""
         message = self._messages.get(delivery.id)
         return message is not None and message.attempts == delivery.handle

@@ -76,7 +76,7 @@ class RecordingQueue(MemoryQueue):
         self.accepted.add(delivery.id)
         return await super().complete(delivery)
 
-    async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
+    async def dead_letter(self, delivery: Delivery, reason: str, message: str) -> None:
         text = f"{reason}: {message}"
         kind = next((kind for kind, pattern in KINDS.items() if re.match(pattern, text)), None)
         assert kind, f"not a reason that tells its sender what to do: {text!r}, of {delivery.body[:300]!r}"

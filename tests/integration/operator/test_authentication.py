@@ -84,7 +84,7 @@ async def test_a_message_is_received_and_settled(
     assert ours.identity == f"storage://127.0.0.1:{azurite.queue_port}/{ACCOUNT}/{queue.queue_name}"
     (delivery,) = await ours.receive(1, 0)
     assert delivery.body == b"hello"
-    await ours.extend(delivery)
+    await ours.renew_lock(delivery)
     await ours.complete(delivery)
     await ours.close()
     assert queue.get_queue_properties().approximate_message_count == 0
@@ -93,9 +93,9 @@ async def test_a_message_is_received_and_settled(
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"AZURE_STORAGE_KEY": OTHER_KEY}, "the key or the SAS in the Secret mounted at"),
-        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(-HOUR)}, "is wrong, revoked or expired: put a valid one there"),
-        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(permissions="r")}, "a SAS needs the permissions read, add, create, update"),
+        ({"AZURE_STORAGE_KEY": OTHER_KEY}, "the key or SAS in the Secret mounted at"),
+        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(-HOUR)}, "is wrong, revoked or expired; replace it"),
+        ({"AZURE_STORAGE_SAS_TOKEN": account_sas(permissions="r")}, "a SAS needs read, add, create, update"),
     ],
     ids=["wrong key", "expired SAS", "SAS without permission"],
 )  # fmt: skip
@@ -136,7 +136,7 @@ async def test_what_is_under_way_while_a_secret_changes_ends_well(
     settling = []
     for number, delivery in enumerate(deliveries):
         mount_secret(tmp_path, variables)
-        settling.append(asyncio.create_task(ours.extend(delivery) if number % 2 else ours.complete(delivery)))
+        settling.append(asyncio.create_task(ours.renew_lock(delivery) if number % 2 else ours.complete(delivery)))
         await asyncio.sleep(0)
     await asyncio.gather(*settling)
     await asyncio.gather(*(ours.complete(delivery) for delivery in deliveries[1::2]))
@@ -167,7 +167,9 @@ async def test_another_accounts_credentials_are_not_taken_for_the_same_queue(
     )
     other = f"AccountName=other;AccountKey={OTHER_KEY}"
     mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": other})
-    with pytest.raises(SourceUnavailableError, match="the credentials are another account's now; restart the operator"):
+    with pytest.raises(
+        SourceUnavailableError, match="the credentials are now for another account; restart the operator"
+    ):
         await ours.receive(1, 0)
     await ours.close()
 

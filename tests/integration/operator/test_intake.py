@@ -125,7 +125,7 @@ async def test_a_kill_at_any_moment_neither_loses_nor_doubles(
     assert len(bench.queue) == 1
     await bench.again()
     secrets = harness.kubectl.list("secrets", "vott.dev/trainingjob")
-    assert (len(bench.queue), len(harness.trainingjobs()), len(secrets), bench.queue.rejected) == (0, 1, 1, [])
+    assert (len(bench.queue), len(harness.trainingjobs()), len(secrets), bench.queue.dead_letters) == (0, 1, 1, [])
 
 
 async def test_while_the_cluster_is_away_a_message_stays_in_hand(
@@ -154,11 +154,11 @@ async def test_a_lock_is_kept_while_a_message_waits(
         await goes_on.wait()
         return await real(manifest)
 
-    async def extend(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
+    async def renew_lock(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
         extended.set()
 
     monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
-    monkeypatch.setattr(MemoryQueue, "extend", extend)
+    monkeypatch.setattr(MemoryQueue, "renew_lock", renew_lock)
     monkeypatch.setattr(cluster, "create_trainingjob", slow)
     bench.queue.send(BODY)
     await bench.intake.receive_batch()
@@ -178,7 +178,7 @@ async def test_a_message_that_somebody_else_has_by_now_is_let_be(
         raise LostMessageError(delivery.id)
 
     monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
-    monkeypatch.setattr(MemoryQueue, "extend", lost)
+    monkeypatch.setattr(MemoryQueue, "renew_lock", lost)
     monkeypatch.setattr(cluster, "create_trainingjob", away)
     bench.queue.send(BODY)
     await bench.take()  # ends, although the cluster stays away
@@ -196,7 +196,7 @@ async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", stumble)
         await bench.take()
-    assert [reason for _, reason, _ in bench.queue.rejected] == ["InternalError"]
+    assert [reason for _, reason, _ in bench.queue.dead_letters] == ["InternalError"]
     bench.queue.send(BODY)
     await bench.take()
     assert len(harness.trainingjobs()) == 1
@@ -309,7 +309,7 @@ async def test_a_rejection_does_not_hold_up_the_queue(
     await bench.take()
     bench.queue.send(BODY)
     await bench.take()
-    assert (len(bench.queue), len(harness.trainingjobs()), len(bench.queue.rejected)) == (0, 1, 1)
+    assert (len(bench.queue), len(harness.trainingjobs()), len(bench.queue.dead_letters)) == (0, 1, 1)
     assert [item["state"] for item in receiver.posts] == ["failed"]
 
 
@@ -317,7 +317,7 @@ async def test_an_unheard_callback_of_a_rejected_message_is_let_be_in_the_end(be
     (port,) = free_ports(1)
     bench.queue.send(f'{{"status": "https://127.0.0.1:{port}/s"}}')
     await bench.take()
-    assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
+    assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
 async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
@@ -330,7 +330,7 @@ async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
     monkeypatch.setattr(rejection, "CALLBACK_SECONDS", 0.05)
     bench.queue.send('{"status": "https://host/s"}')
     await asyncio.wait_for(bench.take(), 30)
-    assert (len(bench.queue), len(bench.queue.rejected)) == (0, 1)
+    assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
 async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +350,7 @@ async def test_an_id_that_comes_again_with_other_content_is_rejected(
     await bench.take()
     bench.queue.send(BODY.replace("a.csv", "b.csv").replace("}", f', "status": "{receiver.url}"}}'), "one")
     await bench.take()
-    ((_, reason, text),) = bench.queue.rejected
+    ((_, reason, text),) = bench.queue.dead_letters
     assert (reason, len(harness.trainingjobs())) == ("MessageIdReused", 1)
     assert "'one' but other content came before" in text
     assert receiver.posts == []  # the callback may be that of the training that goes on
@@ -361,7 +361,7 @@ async def test_the_same_content_within_the_window_is_a_duplicate(harness: Operat
     for body in (BODY, BODY.replace(", ", ",\n"), BODY.replace("a.csv", "b.csv")):
         bench.queue.send(body)
     await bench.take()
-    assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.rejected) == (0, 2, [])
+    assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.dead_letters) == (0, 2, [])
     assert "has the same content" in harness.kubectl("get", "events")
 
 

@@ -177,7 +177,7 @@ async def test_peek_shows_what_the_operator_rejected(configured: Place) -> None:
     configured.send(BODY)
     source = open_source(QueueSettings.model_validate(configured.settings))
     (delivery,) = await source.receive(1, wait_seconds=10)
-    await source.reject(delivery, "PluginNotAllowed", "It is not allowed.")
+    await source.dead_letter(delivery, "PluginNotAllowed", "It is not allowed.")
     await source.close()
 
     (item,) = json.loads((await asyncio.to_thread(command, "peek", "--output=json", "--show-secrets")).stdout)
@@ -338,7 +338,7 @@ def test_requeue_that_can_not_send_leaves_the_message_where_it_is(
 
     result = command("requeue", "--all", exit_code=1)
 
-    assert f"storage queue {storage.name}: there is no such queue" in result.stderr
+    assert f"storage queue {storage.name}: the queue does not exist" in result.stderr
     assert storage.aside() == [BODY]
 
 

@@ -51,7 +51,7 @@ class Bench:
     send: Callable[[str], Awaitable[object]]
     pass_time: Callable[[float], Awaitable[None]]
     """Let so many lock durations go by."""
-    rejected: Callable[[], Awaitable[list[tuple[str, str, str]]]]
+    dead_letters: Callable[[], Awaitable[list[tuple[str, str, str]]]]
     """Body, reason and message of what was put aside."""
     count: Callable[[], Awaitable[int]]
     """Of messages that are not settled, those in somebody's hand included."""
@@ -88,13 +88,13 @@ async def memory_bench() -> AsyncIterator[Bench]:
         nonlocal now
         now += locks * memory.LOCK_SECONDS
 
-    async def rejected() -> list[tuple[str, str, str]]:
-        return queue.rejected
+    async def dead_letters() -> list[tuple[str, str, str]]:
+        return queue.dead_letters
 
     async def count() -> int:
         return len(queue)
 
-    yield Bench(queue, queue, send, pass_time, rejected, count)
+    yield Bench(queue, queue, send, pass_time, dead_letters, count)
 
 
 @asynccontextmanager
@@ -105,7 +105,7 @@ async def storage_bench(azurite: Azurite, folder: Path, name: str, lock_seconds:
     outside = QueueClient.from_connection_string(azurite.connection_string, name)
     poison = QueueClient.from_connection_string(azurite.connection_string, f"{name}-poison")
 
-    async def rejected() -> list[tuple[str, str, str]]:
+    async def dead_letters() -> list[tuple[str, str, str]]:
         found = [json.loads(item.content) for item in await poison.peek_messages(32)]
         return [(item["body"], item["reason"], item["message"]) for item in found]
 
@@ -113,7 +113,7 @@ async def storage_bench(azurite: Azurite, folder: Path, name: str, lock_seconds:
         return (await outside.get_queue_properties()).approximate_message_count or 0
 
     await outside.create_queue()
-    yield Bench(source, other, outside.send_message, sleep(lock_seconds), rejected, count)
+    yield Bench(source, other, outside.send_message, sleep(lock_seconds), dead_letters, count)
     await asyncio.gather(*(each.close() for each in (source, other, outside, poison)))
 
 
@@ -126,7 +126,7 @@ async def service_bus_bench(
     settings = QueueSettings(kind="serviceBus", name=name)
     source, other = (ServiceBusQueue(settings, Credentials(folder)) for _ in range(2))
 
-    async def rejected() -> list[tuple[str, str, str]]:
+    async def dead_letters() -> list[tuple[str, str, str]]:
         return [(item.body.decode(), item.reason, item.description) for item in broker.dead_letters(name)]
 
     async def send(body: str) -> None:
@@ -138,7 +138,7 @@ async def service_bus_bench(
 
     client = ServiceBusClient.from_connection_string(broker.connection_string)
     sender = client.get_queue_sender(name)
-    yield Bench(source, other, send, sleep(lock_seconds), rejected, count)
+    yield Bench(source, other, send, sleep(lock_seconds), dead_letters, count)
     await asyncio.gather(source.close(), other.close(), client.close())
 
 
@@ -161,7 +161,7 @@ def lock_seconds() -> int:
 async def bench(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lock_seconds: int
 ) -> AsyncIterator[Bench]:
-    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", lock_seconds)
+    monkeypatch.setattr(queue, "VISIBILITY_TIMEOUT_SECONDS", lock_seconds)
     name = f"contract-{next(numbers)}"
     benches: dict[str, Callable[[], AbstractAsyncContextManager[Bench]]] = {
         "memory": memory_bench,
@@ -271,15 +271,15 @@ async def test_many_are_settled_at_once_while_we_wait_for_another(bench: Bench) 
 async def test_a_released_message_comes_back_at_once(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
-    await bench.source.release(delivery)
+    await bench.source.abandon(delivery)
     again = await bench.receive()
     assert (again.id, again.body) == (delivery.id, b"a")
 
 
 async def test_a_rejected_message_is_kept_aside_with_its_reason(bench: Bench) -> None:
     await bench.send("a")
-    await bench.source.reject(await bench.receive(), "NotJSON", "Why, in words.")
-    assert await bench.rejected() == [("a", "NotJSON", "Why, in words.")]
+    await bench.source.dead_letter(await bench.receive(), "NotJSON", "Why, in words.")
+    assert await bench.dead_letters() == [("a", "NotJSON", "Why, in words.")]
     assert await bench.count() == 0
 
 
@@ -289,7 +289,7 @@ async def test_an_extended_message_stays_ours_beyond_its_first_lock(bench: Bench
     delivery = await bench.receive()
     for _ in range(2):
         await bench.pass_time(0.65)
-        await bench.source.extend(delivery)
+        await bench.source.renew_lock(delivery)
     await bench.pass_time(0.3)
     assert await bench.is_empty()
     await bench.source.complete(delivery)
@@ -300,7 +300,7 @@ async def test_an_extended_message_stays_ours_beyond_its_first_lock(bench: Bench
 async def test_an_extended_message_that_is_not_settled_comes_back(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
-    await bench.source.extend(delivery)
+    await bench.source.renew_lock(delivery)
     await bench.pass_time(1.25)
     assert (await bench.receive()).id == delivery.id
 
@@ -312,7 +312,7 @@ async def test_what_somebody_else_has_by_now_cannot_be_extended(bench: Bench) ->
     await bench.pass_time(1.25)
     await bench.other.receive(1, PATIENCE_SECONDS)
     with pytest.raises(LostMessageError):
-        await bench.source.extend(late)
+        await bench.source.renew_lock(late)
 
 
 async def test_what_is_settled_cannot_be_extended(bench: Bench) -> None:
@@ -320,7 +320,7 @@ async def test_what_is_settled_cannot_be_extended(bench: Bench) -> None:
     delivery = await bench.receive()
     await bench.source.complete(delivery)
     with pytest.raises(LostMessageError):
-        await bench.source.extend(delivery)
+        await bench.source.renew_lock(delivery)
 
 
 @lock_of(2)
@@ -330,8 +330,8 @@ async def test_settling_what_somebody_else_has_by_now_changes_nothing(bench: Ben
     await bench.pass_time(1.25)
     (current,) = await bench.other.receive(1, PATIENCE_SECONDS)
     assert await bench.source.complete(late) is False
-    await bench.source.release(late)
-    await bench.other.release(current)
+    await bench.source.abandon(late)
+    await bench.other.abandon(current)
     assert (await bench.receive()).id == current.id
 
 
@@ -340,7 +340,7 @@ async def test_settling_twice_changes_nothing(bench: Bench) -> None:
     delivery = await bench.receive()
     await bench.source.complete(delivery)
     await bench.source.complete(delivery)
-    await bench.source.release(delivery)
+    await bench.source.abandon(delivery)
     assert await bench.is_empty()
 
 

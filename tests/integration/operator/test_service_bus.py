@@ -99,7 +99,7 @@ async def test_the_message_id_is_the_senders(bench: Bench) -> None:
 async def test_a_message_without_an_id_has_its_sequence_number_each_time(bench: Bench) -> None:
     await bench.send(AmqpAnnotatedMessage(data_body=b"a"))
     first = await bench.receive()
-    await bench.source.release(first)
+    await bench.source.abandon(first)
     (stored,) = bench.broker.messages(bench.name)
     assert first.id == (await bench.receive()).id
     assert re.fullmatch(rf"sequence-{stored.sequence_number}-\d{{13}}", first.id)  # and when it was sent, in ms
@@ -168,9 +168,9 @@ async def test_each_delivery_in_vain_counts_until_the_broker_puts_the_message_as
     await bench.send(ServiceBusMessage("a"))
     attempts = [(await bench.receive()).attempt]  # its lock ends
     released = await bench.receive()
-    await bench.source.release(released)
+    await bench.source.abandon(released)
     last = await bench.receive()
-    await bench.source.release(last)
+    await bench.source.abandon(last)
     assert [*attempts, released.attempt, last.attempt] == [1, 2, 3]
     (dead,) = bench.broker.dead_letters(bench.name)
     assert dead.reason == "MaxDeliveryCountExceeded"
@@ -188,7 +188,7 @@ async def test_pausing_and_receiving_again_does_not_count_as_a_delivery(bench: B
 
 async def test_a_rejected_message_is_a_dead_letter_with_reason_and_description(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a", message_id="one"))
-    await bench.source.reject(await bench.receive(), "NotJSON", "Line 1: ü")
+    await bench.source.dead_letter(await bench.receive(), "NotJSON", "Line 1: ü")
     (dead,) = bench.broker.dead_letters(bench.name)
     assert (dead.message_id, dead.body, dead.reason, dead.description) == ("one", b"a", "NotJSON", "Line 1: ü")
     assert bench.counts == Counts(active=0, locked=0, dead_lettered=1)
@@ -196,7 +196,7 @@ async def test_a_rejected_message_is_a_dead_letter_with_reason_and_description(b
 
 async def test_a_long_description_is_cut_to_what_service_bus_keeps(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a"))
-    await bench.source.reject(await bench.receive(), "NotJSON", "x" * 5000)
+    await bench.source.dead_letter(await bench.receive(), "NotJSON", "x" * 5000)
     (dead,) = bench.broker.dead_letters(bench.name)
     assert dead.description == "x" * 4095 + "…"
 
@@ -214,14 +214,14 @@ async def test_a_message_is_received_although_the_connection_was_cut_while_we_wa
     assert delivery.body == b"a"
 
 
-@pytest.mark.parametrize("how", ["complete", "release", "reject"])
+@pytest.mark.parametrize("how", ["complete", "abandon", "dead_letter"])
 async def test_a_message_is_settled_although_the_connection_was_cut_since(bench: Bench, how: str) -> None:
     await bench.send(ServiceBusMessage("a"))
     delivery = await bench.receive()
     bench.broker.cut()
-    arguments = ("NotJSON", "Why.") if how == "reject" else ()
+    arguments = ("NotJSON", "Why.") if how == "dead_letter" else ()
     await getattr(bench.source, how)(delivery, *arguments)
-    expected = {"complete": Counts(0, 0, 0), "release": Counts(1, 0, 0), "reject": Counts(0, 0, 1)}
+    expected = {"complete": Counts(0, 0, 0), "abandon": Counts(1, 0, 0), "dead_letter": Counts(0, 0, 1)}
     assert bench.counts == expected[how]
 
 
@@ -244,12 +244,12 @@ async def test_a_message_is_extended_although_the_connection_was_cut_since(bench
     delivery = await bench.receive()
     await asyncio.sleep(lock / 2)
     bench.broker.cut()
-    await bench.source.extend(delivery)
+    await bench.source.renew_lock(delivery)
     await asyncio.sleep(0.6 * lock)  # longer than what was left of the first lock
     assert bench.counts == Counts(active=0, locked=1, dead_lettered=0)
     await asyncio.sleep(0.5 * lock)
     with pytest.raises(LostMessageError, match=delivery.id):
-        await bench.source.extend(delivery)
+        await bench.source.renew_lock(delivery)
 
 
 async def test_a_dead_broker_is_said_and_its_messages_are_there_when_it_is_back(bench: Bench) -> None:
@@ -258,14 +258,14 @@ async def test_a_dead_broker_is_said_and_its_messages_are_there_when_it_is_back(
     with bench.broker.dead():
         calls = (
             partial(bench.source.receive, 1, 0),
-            *(partial(use, in_hand) for use in (bench.source.complete, bench.source.extend)),
+            *(partial(use, in_hand) for use in (bench.source.complete, bench.source.renew_lock)),
         )
         for call in calls:
             with pytest.raises(SourceUnavailableError) as caught:
                 await call()
             assert str(caught.value).startswith(bench.source.identity)
             assert bench.broker.key not in str(caught.value)
-    await bench.source.extend(in_hand)
+    await bench.source.renew_lock(in_hand)
     await bench.source.complete(in_hand)
     assert {(await bench.receive()).body for _ in range(2)} == {b"1", b"2"}
     assert bench.counts == Counts(active=0, locked=2, dead_lettered=0)
@@ -309,7 +309,7 @@ async def test_a_backlog_comes_through_while_connections_break_all_the_time(benc
 
 async def test_a_call_that_is_given_up_half_way_leaves_the_source_usable(bench: Bench) -> None:
     await bench.send(*(ServiceBusMessage(str(number)) for number in range(4)))
-    for call in (bench.source.complete, bench.source.extend, bench.source.release):
+    for call in (bench.source.complete, bench.source.renew_lock, bench.source.abandon):
         task = asyncio.create_task(call(await bench.receive()))
         await asyncio.sleep(0)
         task.cancel()
@@ -346,7 +346,7 @@ async def test_credentials_of_another_namespace_are_not_taken_over_while_it_runs
     await bench.source.receive(1, 0)
     elsewhere = bench.broker.connection_string_at("127.0.0.1:1")
     (bench.folder / CONNECTION_STRING).write_text(elsewhere)
-    with pytest.raises(SourceUnavailableError, match="another namespace's now; restart"):
+    with pytest.raises(SourceUnavailableError, match="now for another namespace; restart"):
         await bench.source.receive(1, 0)
 
 

@@ -52,7 +52,7 @@ async def bodies(source: StorageQueue, count: int) -> set[bytes]:
 async def test_a_message_that_can_not_be_read_does_not_hold_up_the_others(
     source: StorageQueue, outside: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    monkeypatch.setattr(queue, "VISIBILITY_TIMEOUT_SECONDS", LOCK_SECONDS)
     for body in (NO_XML, "one", "two", NO_XML, "three"):
         await outside.send_message(body)
     async with asyncio.timeout(60):
@@ -64,10 +64,10 @@ async def test_a_message_is_settled_with_the_receipt_of_its_last_extension(
 ) -> None:
     await outside.send_message("one")
     (delivery,) = await source.receive(1, 0)
-    first = delivery.handle.pop
-    await source.extend(delivery)
-    await source.extend(delivery)
-    assert delivery.handle.pop != first
+    first = delivery.handle.pop_receipt
+    await source.renew_lock(delivery)
+    await source.renew_lock(delivery)
+    assert delivery.handle.pop_receipt != first
     await source.complete(delivery)
     assert (await outside.get_queue_properties()).approximate_message_count == 0
 
@@ -78,7 +78,7 @@ async def test_a_message_may_be_settled_while_its_extension_is_on_the_way(
     for turns in range(40):
         await outside.send_message("one")
         (delivery,) = await source.receive(1, 5)
-        extending = asyncio.create_task(source.extend(delivery))
+        extending = asyncio.create_task(source.renew_lock(delivery))
         for _ in range(turns):
             await asyncio.sleep(0)
         extending.cancel()  # what keeps it alive is cancelled when it is to be settled
@@ -89,20 +89,20 @@ async def test_a_message_may_be_settled_while_its_extension_is_on_the_way(
 async def test_a_message_that_somebody_else_has_is_not_put_aside(
     source: StorageQueue, outside: QueueClient, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue, "VISIBILITY_SECONDS", LOCK_SECONDS)
+    monkeypatch.setattr(queue, "VISIBILITY_TIMEOUT_SECONDS", LOCK_SECONDS)
     await outside.send_message("one")
     (late,) = await source.receive(1, 0)
     await asyncio.sleep(LOCK_SECONDS + 0.5)
     monkeypatch.undo()  # this one has to last
     (current,) = await source.receive(1, 30)
     with pytest.raises(LostMessageError):
-        await source.extend(late)
-    await source.reject(late, "NotJSON", "Why, in words.")
+        await source.renew_lock(late)
+    await source.dead_letter(late, "NotJSON", "Why, in words.")
     poison = QueueClient.from_connection_string(azurite.connection_string, f"{outside.queue_name}-poison")
     async with poison:
         await poison.create_queue()
         assert not await poison.peek_messages()
-        await source.reject(current, "NotJSON", "Why, in words.")
+        await source.dead_letter(current, "NotJSON", "Why, in words.")
         assert len(await poison.peek_messages()) == 1
 
 
@@ -117,7 +117,7 @@ async def test_what_is_handed_out_while_receiving_is_cancelled_comes_back_at_onc
         receiving.cancel()
         for delivery in (await asyncio.gather(receiving, return_exceptions=True))[0:1]:
             if isinstance(delivery, list) and delivery:
-                await source.release(delivery[0])
+                await source.abandon(delivery[0])
         (message,) = await outside.peek_messages()
         assert message.content == "one"
 

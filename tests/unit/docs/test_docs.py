@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from vott_operator.api import constants as c
 from vott_operator.api import crd
 from vott_operator.api.spec import TrainingJobSpec
-from vott_operator.queues import clients
+from vott_operator.queues.service_bus import client as service_bus_client
+from vott_operator.queues.storage import client as storage_client
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import QueueSettings
 from vott_trainer import errors
@@ -137,7 +138,10 @@ def test_every_setting_of_a_queue_is_a_chart_value_and_documented(name: str) -> 
 @pytest.mark.parametrize(
     "name",
     sorted(
-        value for key, value in vars(clients).items() if key.startswith(("STORAGE_", "BUS_")) and isinstance(value, str)
+        value
+        for module in (storage_client, service_bus_client)
+        for value in vars(module).values()
+        if isinstance(value, str) and value.startswith("AZURE_")
     ),
 )
 def test_every_variable_with_credentials_is_documented(name: str) -> None:

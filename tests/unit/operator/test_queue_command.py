@@ -13,7 +13,6 @@ from vott_operator.queue_commands.redaction import readable, redact
 from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.targets import choose, label
 from vott_operator.queues.base import DeadLetter
-from vott_operator.queues.storage.poison_message import MAX_MESSAGE_BYTES, PoisonMessage, poison_text, read_poison
 from vott_operator.settings.queue import QueueSettings
 
 SECRET = "c2VjcmV0"
@@ -186,33 +185,3 @@ def test_an_unknown_queue_is_named_with_those_there_are() -> None:
 def test_every_reason_has_a_remedy_for_the_administrator(reason: str) -> None:
     page = Path(__file__).parents[3] / "docs" / "queues.md"
     assert f"| `{reason}` |" in page.read_text()
-
-
-# ------------------------------------------------------------------------------------------------------ poison message
-
-
-def test_a_poison_message_keeps_the_body_to_the_letter() -> None:
-    poison = PoisonMessage('{"a":\r\n "ü\u2028\\u0000"}', "NotJSON", "It is wrong.", queue="training", message_id="m-1")
-
-    assert read_poison(poison_text(poison)) == poison
-
-
-def test_a_poison_message_too_large_for_its_reason_is_the_body_alone() -> None:
-    body = '"' * (MAX_MESSAGE_BYTES - 10)
-
-    assert poison_text(PoisonMessage(body, "NotJSON", "It is wrong.")) == body
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "not json",
-        "[" * 100_000,
-        '{"annotations": "https://host/a.csv"}',
-        '{"body": "x"}',
-        '{"reason": 1, "message": "", "queue": "", "messageId": "", "body": ""}',
-        "[]",
-    ],
-)
-def test_a_poison_message_of_somebody_else_is_a_body(text: str) -> None:
-    assert read_poison(text) == PoisonMessage(text)

@@ -1,7 +1,7 @@
-"""What was put aside from an Azure Service Bus queue: its dead-letter sub-queue.
+"""Dead letters of an Azure Service Bus queue: list, requeue and purge the messages of its dead-letter sub-queue.
 
-A message there is only got at by receiving, which locks it. So whoever asks for some ids receives them all in turn and
-unlocks the others at the end; a kill in between costs nothing but the rest of their lock.
+A message can only be selected by receiving it, which locks it. So all messages are received in turn, and those that were
+not requested are abandoned at the end; if the command is killed, their locks expire.
 """
 
 import math
@@ -15,29 +15,30 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
-from vott_operator.queues.base import Connection, DeadLetter
-from vott_operator.queues.clients import service_bus_client
+from vott_operator.queues.base import DeadLetter
+from vott_operator.queues.connection import Connection
 from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.service_bus.client import service_bus_client
 from vott_operator.queues.service_bus.errors import service_bus_errors
 from vott_operator.queues.service_bus.message import body_bytes, message_id
 from vott_operator.settings.queue import QueueSettings
 
-COUNTED_UP_TO = 1000
-"""Service Bus tells nobody but its managers how many messages it has, so they are counted by looking; not on and on."""
+MAX_COUNTED = 1000
+"""Counts stop here: reading the real count takes the Manage right, so messages are counted by browsing."""
 MAX_BATCH = 100
 WAIT_SECONDS = 5
-"""How long to wait for a message that is there, but perhaps in somebody's hand."""
-LOOK_THROUGH_SECONDS = 1800
-"""How long locks are renewed at most."""
+"""How long to wait for a message that exists but may be locked by another receiver."""
+MAX_RENEWAL_SECONDS = 1800
+"""How long message locks are renewed."""
 MAX_MESSAGE_ID = 128
 DEAD_LETTER_PROPERTIES = ("DeadLetterReason", "DeadLetterErrorDescription")
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues"""
 
 REQUEUED = re.compile(r"-requeued-\d+$")
-Use = Callable[[ServiceBusReceivedMessage], Awaitable[None]]
+Action = Callable[[ServiceBusReceivedMessage], Awaitable[None]]
 
 OPTIONS: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.5}
-"""Somebody sits before the screen and waits."""
+"""Fail fast: an administrator waits for the command."""
 
 
 class ServiceBusDeadLetters:
@@ -55,31 +56,31 @@ class ServiceBusDeadLetters:
         )
 
     async def count(self) -> int | None:
-        """See DeadLetters. COUNTED_UP_TO stands for that many and more."""
-        return len([message async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER, COUNTED_UP_TO)])
+        """See DeadLetters. MAX_COUNTED means that many or more."""
+        return len([message async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER, MAX_COUNTED)])
 
     async def waiting(self) -> int | None:
-        """See DeadLetters. COUNTED_UP_TO stands for that many and more."""
-        return len([message async for message in self._browse(None, COUNTED_UP_TO)])
+        """See DeadLetters. MAX_COUNTED means that many or more."""
+        return len([message async for message in self._browse(None, MAX_COUNTED)])
 
     async def peek(self, limit: int) -> Sequence[DeadLetter]:
         """See DeadLetters."""
         return [_dead_letter(message) async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER, limit)]
 
     async def requeue(self, ids: Collection[str] | None) -> Sequence[str]:
-        """See DeadLetters. The new message's id says of which one it is made, so that doing it twice makes no second TrainingJob."""
+        """See DeadLetters. The new message id derives from the old one, so a repeated requeue makes no second TrainingJob."""
         client = await self._client.client()
         with service_bus_errors(self._place, self._credentials):
             async with client.get_queue_sender(self._name) as sender:
-                return await self._take(ids, lambda message: sender.send_messages(_again(message)))
+                return await self._process(ids, lambda message: sender.send_messages(_copy(message)))
 
     async def purge(self, ids: Collection[str] | None) -> Sequence[str]:
         """See DeadLetters."""
 
-        async def forget(_message: ServiceBusReceivedMessage) -> None:
-            """Completing it is all."""
+        async def do_nothing(_message: ServiceBusReceivedMessage) -> None:
+            """Completing the message is enough."""
 
-        return await self._take(ids, forget)
+        return await self._process(ids, do_nothing)
 
     async def close(self) -> None:
         """See DeadLetters."""
@@ -88,7 +89,7 @@ class ServiceBusDeadLetters:
     async def _browse(
         self, sub_queue: ServiceBusSubQueue | None, limit: float = math.inf
     ) -> AsyncIterator[ServiceBusReceivedMessage]:
-        """The oldest `limit` messages, those in somebody's hand included; locks none."""
+        """The oldest `limit` messages, locked ones included; locks none."""
         async with self._receiver(sub_queue) as receiver:
             next_number = 1
             while limit > 0:
@@ -99,18 +100,18 @@ class ServiceBusDeadLetters:
                     yield message
                 next_number, limit = (page[-1].sequence_number or 0) + 1, limit - len(page)
 
-    async def _take(self, ids: Collection[str] | None, use: Use) -> Sequence[str]:
-        """Use each of `ids`, and only then remove it."""
-        there = {_id(message) async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER)}
-        # Only what is there now: a message that is sent again and is still of no use comes back while this goes on.
-        wanted = there if ids is None else there.intersection(ids)
-        if not wanted:
+    async def _process(self, ids: Collection[str] | None, action: Action) -> Sequence[str]:
+        """Apply `action` to each of `ids`, then complete it."""
+        existing = {_id(message) async for message in self._browse(ServiceBusSubQueue.DEAD_LETTER)}
+        # Only what exists now: a requeued message may be dead-lettered again before this ends.
+        requested = existing if ids is None else existing.intersection(ids)
+        if not requested:
             return []
         async with (
-            AutoLockRenewer(LOOK_THROUGH_SECONDS) as renewer,
+            AutoLockRenewer(MAX_RENEWAL_SECONDS) as renewer,
             self._receiver(ServiceBusSubQueue.DEAD_LETTER, renewer) as receiver,
         ):
-            return await _take_from(receiver, wanted, use)
+            return await _process_received(receiver, requested, action)
 
     @asynccontextmanager
     async def _receiver(
@@ -124,23 +125,23 @@ class ServiceBusDeadLetters:
                 yield receiver
 
 
-async def _take_from(receiver: ServiceBusReceiver, wanted: set[str], use: Use) -> list[str]:
-    held: dict[str, ServiceBusReceivedMessage] = {}
+async def _process_received(receiver: ServiceBusReceiver, requested: set[str], action: Action) -> list[str]:
+    locked: dict[str, ServiceBusReceivedMessage] = {}
     done: list[str] = []
     try:
-        while len(done) < len(wanted) and (batch := await receiver.receive_messages(MAX_BATCH, WAIT_SECONDS)):
-            if held.keys() >= {_id(message) for message in batch}:
-                break  # their locks ended, so that it begins anew
-            held |= {_id(message): message for message in batch}
+        while len(done) < len(requested) and (batch := await receiver.receive_messages(MAX_BATCH, WAIT_SECONDS)):
+            if locked.keys() >= {_id(message) for message in batch}:
+                break  # all came before: their locks expired, and this would start over
+            locked |= {_id(message): message for message in batch}
             for message in batch:
-                if _id(message) in wanted:
-                    await use(message)
+                if _id(message) in requested:
+                    await action(message)
                     await receiver.complete_message(message)
-                    del held[_id(message)]
+                    del locked[_id(message)]
                     done.append(_id(message))
     finally:
-        for message in held.values():
-            with suppress(ServiceBusError):  # then its lock ends by itself
+        for message in locked.values():
+            with suppress(ServiceBusError):  # its lock expires anyway
                 await receiver.abandon_message(message)
     return done
 
@@ -149,23 +150,23 @@ def _id(message: ServiceBusReceivedMessage) -> str:
     return str(message.sequence_number)
 
 
-def _again(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
-    """A new message of the same content. When it is to be delivered, and until when, has been settled by the old one's fate."""
+def _copy(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
+    """A new message with the same content, without the old one's schedule and time to live."""
     properties = message.application_properties or {}
     return ServiceBusMessage(
         body_bytes(message),
         application_properties={
             key: value for key, value in properties.items() if _text(key) not in DEAD_LETTER_PROPERTIES
         },
-        message_id=_new_id(message),
+        message_id=_requeued_id(message),
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         subject=message.subject,
     )
 
 
-def _new_id(message: ServiceBusReceivedMessage) -> str:
-    """Another id than before, else duplicate detection drops the message; the same one each time this message is sent again."""
+def _requeued_id(message: ServiceBusReceivedMessage) -> str:
+    """Differs from the old id, else duplicate detection drops the message; the same each time this message is requeued."""
     suffix = f"-requeued-{_id(message)}"
     original = REQUEUED.sub("", message_id(message))
     return original[: MAX_MESSAGE_ID - len(suffix)] + suffix

@@ -1,4 +1,4 @@
-"""What Azure Service Bus's refusals mean, in words."""
+"""Translate Azure Service Bus's errors into the operator's, with a remedy for the administrator."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from vott_operator.queues.credentials import Credentials
 
 SECRET = re.compile(r"(sig|SharedAccessKey|SharedAccessSignature)=[^&;\s]+", re.IGNORECASE)
 MANAGEMENT_REFUSED = re.compile(r"management operation error|failed to open mgmt link", re.IGNORECASE)
-"""All that the client says when the service has no such place to look into."""
+"""The client's only hint that a queue to browse does not exist."""
 
 
 @contextmanager
@@ -30,16 +30,16 @@ def service_bus_errors(place: str, credentials: Credentials) -> Iterator[None]:
 
 def _cause(error: Exception, credentials: Credentials) -> str:
     if isinstance(error, MessagingEntityNotFoundError):
-        return "there is no such queue in this namespace; create it, or correct its name in the settings"
+        return "no such queue in this namespace; create it, or correct its name in the settings"
     if isinstance(error, ServiceBusAuthenticationError | ServiceBusAuthorizationError):
         return (
-            f"access denied: the key or SAS in {credentials.where} is wrong, or has not the right Listen on this queue;"
+            f"access denied: the key or SAS in {credentials.where} is wrong or lacks the Listen right on this queue;"
             " an identity needs the role Azure Service Bus Data Receiver. Only `vott-train queue requeue` also needs"
-            " the right Send, or the role Azure Service Bus Data Sender"
+            " the Send right, or the role Azure Service Bus Data Sender"
         )
     if isinstance(error, TimeoutError):
-        return "no answer; is the namespace's name right, and may this machine reach port 5671?"
+        return "no answer; check the namespace's name, and that port 5671 is reachable"
     lines = str(error).splitlines()
     if MANAGEMENT_REFUSED.search(str(error)):
-        return "Service Bus does not let look into it; is there a queue of this name? Create it, or correct its name in the settings"
+        return "Service Bus refused to browse the queue; does it exist? Create it, or correct its name in the settings"
     return SECRET.sub(r"\1=…", lines[0].strip()) if lines else type(error).__name__

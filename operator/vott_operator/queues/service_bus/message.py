@@ -1,11 +1,11 @@
-"""What stands in a message of Azure Service Bus."""
+"""Body and id of an Azure Service Bus message."""
 
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
 
 def body_bytes(message: ServiceBusReceivedMessage) -> bytes:
-    """What was sent: the data sections joined; of an AMQP value or sequence its text, for the reader to reject in words."""
+    """The message's body: its data sections joined, or an AMQP value or sequence as text, which intake then rejects."""
     if message.body_type == AmqpMessageBodyType.DATA:
         return b"".join(message.body)
     value = message.body if message.body_type == AmqpMessageBodyType.VALUE else list(message.body)
@@ -13,7 +13,7 @@ def body_bytes(message: ServiceBusReceivedMessage) -> bytes:
 
 
 def message_id(message: ServiceBusReceivedMessage) -> str:
-    """The sender's MessageId; where there is none, what the queue calls it. A queue that is made anew counts from 1 again."""
+    """The sender's MessageId, or else sequence number and enqueue time: a queue that is recreated counts from 1 again."""
     if message.message_id:
         return str(message.message_id)
     time = message.enqueued_time_utc

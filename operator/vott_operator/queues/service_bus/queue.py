@@ -1,119 +1,80 @@
-"""Azure Service Bus.
+"""Azure Service Bus queue: receive messages in batches, renew their locks, complete, abandon or dead-letter them.
 
-Messages are locked for the queue's lock duration (peek-lock); what is not settled by then comes back. Every time that
-happens counts, and after the queue's maximum delivery count Service Bus itself makes the message a dead letter.
-
-The client's receiver is used by one task at a time. It stands several while its connection lives, but when the connection
-breaks each of them opens another, and those that nobody closes keep taking messages.
+Messages are locked for the queue's lock duration (peek-lock) and are delivered again if they are not settled by then.
+After the queue's maximum delivery count Service Bus itself dead-letters the message.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from azure.core.exceptions import AzureError
 from azure.servicebus import ServiceBusReceivedMessage
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.exceptions import (
-    MessageAlreadySettled,
-    MessageLockLostError,
-    MessageNotFoundError,
-)
+from azure.servicebus.aio import ServiceBusReceiver
 
-from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
-from vott_operator.queues.base import Connection, Delivery
-from vott_operator.queues.clients import service_bus_client, service_bus_host
+from vott_operator.errors import LostMessageError
+from vott_operator.queues.base import Delivery
 from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.service_bus.errors import service_bus_errors
+from vott_operator.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
 from vott_operator.queues.service_bus.message import body_bytes, message_id
-from vott_operator.queues.shielding import to_its_end
 from vott_operator.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
 
 MAX_BATCH = 100
 MAX_DESCRIPTION = 4096
-"""Characters that Service Bus keeps of a dead letter's reason and description each."""
-TURN_SECONDS = 1.0
-"""How long one look for messages keeps the receiver to itself while nothing is in hand."""
-SHORT_TURN_SECONDS = 0.2
-"""The same while there is something to settle. The client looks at its socket no more often than this."""
-AT_ONCE_SECONDS = 0.02
-"""A message that comes this soon was waiting already."""
+"""Characters that Service Bus keeps of a dead-letter reason and of its description."""
+IDLE_RECEIVE_SECONDS = 1.0
+"""Longest single receive while no message is locked. It keeps the receiver from other calls."""
+BUSY_RECEIVE_SECONDS = 0.2
+"""The same while messages may need settling. The client reads its socket at this interval."""
+BACKLOG_SECONDS = 0.02
+"""A message that arrives this soon was waiting already."""
 MIN_LOCK_SECONDS = 1.0
-"""Less is left of a lock only where clocks differ; whoever extends it must not do so without a pause."""
-CALL_SECONDS = 30.0
-CLOSE_SECONDS = 5.0
-
-T = TypeVar("T")
-Call = Callable[[ServiceBusReceiver], Awaitable[T]]
-
-
-class _LostError(Exception):
-    """The message is no longer ours to settle."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    client: ServiceBusClient
-    receiver: ServiceBusReceiver
+"""Clock skew can make a lock seem shorter; renewing it must still leave a pause."""
 
 
 class ServiceBusQueue:
-    """A `QueueSource` over one queue (without sessions) of an Azure Service Bus namespace. It has to exist.
+    """A `QueueSource` over one existing queue, without sessions, of an Azure Service Bus namespace.
 
     Raises SettingsError when the credentials are incomplete or malformed.
     """
 
     def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
-        self.identity = _identity(queue, credentials)
-        self._settings = queue
-        self._credentials = credentials
-        self._connection = Connection(self._open, _close, credentials.fingerprint)
-        self._turn = asyncio.Lock()
-        self._in_hand: dict[int, float] = {}
-        self._is_flowing = False
-        self._is_expecting = False
-
-    def _open(self) -> _Open:
-        if _identity(self._settings, self._credentials) != self.identity:
-            # A TrainingJob's name is made from the identity: it must not change under messages in hand.
-            raise SettingsError(
-                f"{self.identity}: the credentials are another namespace's now; restart the operator for that"
-            )
-        # Trying again is this module's affair: the client's own attempts would go on over a connection known to be broken.
-        client = service_bus_client(self._settings, self._credentials, retry_total=0)
-        return _Open(client, client.get_queue_receiver(self._settings.name))
+        self._connection = ServiceBusConnection(queue, credentials)
+        self.identity = self._connection.identity
+        self._lock_ends: dict[int, float] = {}
+        self._has_backlog = False
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
-        """See QueueSource. The first look after a pause takes as long as opening a connection, and none is shorter than 0.2 s."""
+        """See QueueSource. Takes at least 0.2 s when the queue is empty, and after a pause the time to reconnect."""
         deadline = _now() + wait_seconds
         while True:
-            messages = await self._take_turn(min(limit, MAX_BATCH), deadline - _now())
+            messages = await self._receive_for(min(limit, MAX_BATCH), deadline - _now())
             if messages or _now() >= deadline:
                 return [self._delivery(message) for message in messages]
 
-    async def _take_turn(self, limit: int, seconds_left: float) -> list[ServiceBusReceivedMessage]:
-        async with self._turn:
-            turn = SHORT_TURN_SECONDS if self._has_something_in_hand() else TURN_SECONDS
-            seconds = max(min(turn, seconds_left), SHORT_TURN_SECONDS)
-            return await self._use(lambda receiver: self._look(receiver, limit, seconds))
+    async def _receive_for(self, limit: int, seconds_left: float) -> list[ServiceBusReceivedMessage]:
+        async with self._connection.lock:
+            longest = BUSY_RECEIVE_SECONDS if self._has_locked_messages() else IDLE_RECEIVE_SECONDS
+            seconds = max(min(longest, seconds_left), BUSY_RECEIVE_SECONDS)
+            return await self._connection.use(lambda receiver: self._receive_batch(receiver, limit, seconds))
 
-    async def _look(self, receiver: ServiceBusReceiver, limit: int, seconds: float) -> list[ServiceBusReceivedMessage]:
-        """One message as soon as it comes; several when messages were waiting already.
+    async def _receive_batch(
+        self, receiver: ServiceBusReceiver, limit: int, seconds: float
+    ) -> list[ServiceBusReceivedMessage]:
+        """Receive one message, or several during a backlog.
 
-        Asked for several, the client waits 0.2 s for more after the first: right in a backlog, and too long for a message
-        that comes alone.
+        When asked for several, the client waits another 0.2 s after the first: good during a backlog, but too long for
+        a single message.
         """
-        started, self._is_expecting = _now(), True
-        asked = limit if self._is_flowing else 1
-        messages = await (receiver.receive_messages(1, seconds) if asked == 1 else _receive_several(receiver, asked))
-        self._is_expecting = len(messages) < asked
-        self._is_flowing = not self._is_expecting and (asked > 1 or _now() - started < AT_ONCE_SECONDS)
+        started, self._connection.has_link_credit = _now(), True
+        count = limit if self._has_backlog else 1
+        messages = await (receiver.receive_messages(1, seconds) if count == 1 else _receive_several(receiver, count))
+        self._connection.has_link_credit = is_short = len(messages) < count
+        self._has_backlog = not is_short and (count > 1 or _now() - started < BACKLOG_SECONDS)
         return messages
 
     def _delivery(self, message: ServiceBusReceivedMessage) -> Delivery:
@@ -124,121 +85,65 @@ class ServiceBusQueue:
             lock_seconds=_lock_seconds(message),
             handle=message,
         )
-        self._in_hand[id(message)] = _now() + delivery.lock_seconds
+        self._lock_ends[id(message)] = _now() + delivery.lock_seconds
         return delivery
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
         return await self._settle(delivery, lambda receiver: receiver.complete_message(delivery.handle))
 
-    async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
-        """See QueueSource. Reason and message become the dead letter's reason and description."""
+    async def dead_letter(self, delivery: Delivery, reason: str, message: str) -> None:
+        """See QueueSource. Sets the dead-letter reason and description."""
         text = message if len(message) <= MAX_DESCRIPTION else message[: MAX_DESCRIPTION - 1] + "…"
         await self._settle(delivery, lambda receiver: receiver.dead_letter_message(delivery.handle, reason, text))
 
-    async def release(self, delivery: Delivery) -> None:
-        """See QueueSource. Service Bus counts it as a delivery in vain."""
+    async def abandon(self, delivery: Delivery) -> None:
+        """See QueueSource. Counts towards the queue's maximum delivery count."""
         await self._settle(delivery, lambda receiver: receiver.abandon_message(delivery.handle))
 
-    async def extend(self, delivery: Delivery) -> None:
+    async def renew_lock(self, delivery: Delivery) -> None:
         """See QueueSource."""
         try:
-            await self._exclusively(lambda receiver: receiver.renew_message_lock(delivery.handle, timeout=CALL_SECONDS))
-        except _LostError:
-            self._in_hand.pop(id(delivery.handle), None)
-            raise LostMessageError(f"{self.identity}: message {delivery.id} is no longer in hand") from None
-        self._in_hand[id(delivery.handle)] = _now() + delivery.lock_seconds
+            await self._connection.run_to_completion(
+                lambda receiver: receiver.renew_message_lock(delivery.handle, timeout=CALL_SECONDS)
+            )
+        except LockLostError:
+            self._lock_ends.pop(id(delivery.handle), None)
+            raise LostMessageError(f"{self.identity}: the lock on message {delivery.id} was lost") from None
+        self._lock_ends[id(delivery.handle)] = _now() + delivery.lock_seconds
 
     async def pause(self) -> None:
-        """See QueueSource. A receiver that asked for more than came is closed: it may still be sent a message that nobody awaits."""
-        async with self._turn:
-            if self._is_expecting:
-                await self._close()
+        """See QueueSource. Closes a receiver with unused link credit: the service may still push messages to it."""
+        async with self._connection.lock:
+            if self._connection.has_link_credit:
+                await self._connection.close()
 
     async def close(self) -> None:
         """See QueueSource. Never raises."""
-        async with self._turn:
-            await self._close()
-
-    async def _close(self) -> None:
-        self._is_expecting = False
-        # To its end even when cancelled: a connection that stays open takes messages along.
-        await to_its_end(self._connection.close())
+        async with self._connection.lock:
+            await self._connection.close()
 
     async def _settle(self, delivery: Delivery, call: Call[None]) -> bool:
-        """Whether the message was still ours to settle."""
+        """Settle the message. False when its lock was lost."""
         try:
-            await self._exclusively(call)
-        except _LostError:
-            # Somebody else has it in hand by now; for them the TrainingJob exists already, and they complete it.
-            logger.info("message %r was no longer ours to settle", delivery.id)
+            await self._connection.run_to_completion(call)
+        except LockLostError:
+            # Received again meanwhile; that receiver finds the TrainingJob and completes the message.
+            logger.info("message %r: the lock was lost, another receiver settles it", delivery.id)
             return False
         finally:
-            self._in_hand.pop(id(delivery.handle), None)
+            self._lock_ends.pop(id(delivery.handle), None)
         return True
 
-    async def _exclusively(self, call: Call[T]) -> T:
-        """Take a turn for one call; to its end even when cancelled, since half an exchange would confuse the next call."""
-
-        async def turn() -> T:
-            async with self._turn:
-                return await self._use(call)
-
-        return await to_its_end(turn())
-
-    def _has_something_in_hand(self) -> bool:
+    def _has_locked_messages(self) -> bool:
         now = _now()
-        self._in_hand = {key: end for key, end in self._in_hand.items() if end > now}
-        return bool(self._in_hand)
-
-    async def _use(self, call: Call[T]) -> T:
-        """Call with an open receiver; once more over a new connection when the one that was open turns out to be broken.
-
-        A message received over an earlier connection can be settled over any other: the client takes its lock token then.
-        """
-        was_open = not self._connection.is_stale
-        try:
-            return await self._use_once(call)
-        except SourceUnavailableError:
-            if not was_open:
-                raise
-            return await self._use_once(call)
-
-    async def _use_once(self, call: Call[T]) -> T:
-        try:
-            with service_bus_errors(self.identity, self._credentials):
-                return await self._call(call)
-        except SourceUnavailableError:
-            await self._close()
-            raise
-
-    async def _call(self, call: Call[T]) -> T:
-        try:
-            opened = await self._connection.client()
-            async with asyncio.timeout(CALL_SECONDS):
-                # Opens it where it is not: settling demands that, even for what came over another one.
-                return await call(await opened.receiver.__aenter__())
-        except (MessageLockLostError, MessageNotFoundError, MessageAlreadySettled):
-            raise _LostError from None
-        except SettingsError as error:  # a Secret that is wrong just now may be right in a moment
-            raise SourceUnavailableError(str(error)) from None
-
-
-def _identity(queue: QueueSettings, credentials: Credentials) -> str:
-    return f"servicebus://{service_bus_host(queue, credentials)}/{queue.name.lower()}"
-
-
-async def _close(opened: _Open) -> None:
-    """Give back what is on its way to us, and close. A connection that is broken can't be closed well, and need not be."""
-    for closing in (opened.receiver.close, opened.client.close):
-        with suppress(Exception):
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await closing()
+        self._lock_ends = {key: end for key, end in self._lock_ends.items() if end > now}
+        return bool(self._lock_ends)
 
 
 async def _receive_several(receiver: ServiceBusReceiver, limit: int) -> list[ServiceBusReceivedMessage]:
-    """Receive several. When cancelled meanwhile, those that came are given back rather than left locked."""
-    receiving = asyncio.ensure_future(receiver.receive_messages(limit, SHORT_TURN_SECONDS))
+    """Receive up to `limit` messages. When cancelled, abandon those that arrive rather than leave them locked."""
+    receiving = asyncio.ensure_future(receiver.receive_messages(limit, BUSY_RECEIVE_SECONDS))
     try:
         return await asyncio.shield(receiving)
     except asyncio.CancelledError:

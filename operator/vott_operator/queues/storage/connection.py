@@ -1,4 +1,4 @@
-"""A storage client for many calls at a time, which outlives a change of credentials for as long as a call is under way."""
+"""A storage client shared by concurrent calls; credential rotation closes the old client after its last call."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable
@@ -6,19 +6,19 @@ from contextlib import asynccontextmanager
 
 from azure.storage.queue.aio import QueueClient
 
-from vott_operator.queues.base import Connection
+from vott_operator.queues.connection import Connection
 
 
 class StorageConnection:
-    """Opens the client when it is first needed, and another when `fingerprint` says that the credentials changed."""
+    """Opens the client on first use, and another one when `fingerprint` changes."""
 
     def __init__(self, open_: Callable[[], QueueClient], fingerprint: Callable[[], Hashable]) -> None:
-        self._connection = Connection(lambda: _Shared(open_()), _Shared.give_up, fingerprint)
+        self._connection = Connection(lambda: _SharedClient(open_()), _SharedClient.retire, fingerprint)
         self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[QueueClient]:
-        """The client for the credentials of now, for one call. Raises SettingsError when those can't be used."""
+        """The client for the current credentials, for one call. Raises SettingsError when they can't be used."""
         async with self._opening:
             shared = await self._connection.client()
             shared.users += 1
@@ -28,25 +28,25 @@ class StorageConnection:
             await shared.leave()
 
     async def close(self) -> None:
-        """Close the client, if one is open, once its last call is done."""
+        """Close the client, if one is open, after its last call."""
         async with self._opening:
             await self._connection.close()
 
 
-class _Shared:
+class _SharedClient:
     def __init__(self, client: QueueClient) -> None:
         self.client = client
         self.users = 0
-        self._is_given_up = False
+        self._is_retired = False
 
     async def leave(self) -> None:
         self.users -= 1
-        await self._close_when_unused()
+        await self._close_if_unused()
 
-    async def give_up(self) -> None:
-        self._is_given_up = True
-        await self._close_when_unused()
+    async def retire(self) -> None:
+        self._is_retired = True
+        await self._close_if_unused()
 
-    async def _close_when_unused(self) -> None:
-        if self._is_given_up and not self.users:
+    async def _close_if_unused(self) -> None:
+        if self._is_retired and not self.users:
             await self.client.close()

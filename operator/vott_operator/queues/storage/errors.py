@@ -1,4 +1,4 @@
-"""What Azure Storage's refusals mean, in words."""
+"""Translate Azure Storage's errors into the operator's, with a remedy for the administrator."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,38 +15,38 @@ from vott_operator.errors import LostMessageError, SettingsError, SourceUnavaila
 from vott_operator.queues.credentials import Credentials
 
 LOST = ("MessageNotFound", "PopReceiptMismatch")
-"""Error codes of the service for a message that is settled, or that somebody else has received since."""
+"""The service's error codes for a message that was deleted, or received again since."""
 
 REMEDIES = {
-    "AuthenticationFailed": "the key or the SAS in {where} is wrong, revoked or expired: put a valid one there",
-    "NoAuthenticationInformation": "there is no key and no SAS in {where}: put one there",
-    "InvalidAuthenticationInfo": "the token was not accepted: check tenant and account, or put a key or a SAS in {where}",
+    "AuthenticationFailed": "the key or SAS in {where} is wrong, revoked or expired; replace it",
+    "NoAuthenticationInformation": "{where} has neither a key nor a SAS; add one",
+    "InvalidAuthenticationInfo": "the token was not accepted; check tenant and account, or put a key or SAS in {where}",
     "AuthorizationPermissionMismatch": (
-        "the SAS or the identity may not do this: a SAS needs the permissions read, add, create, update and process of the"
-        " account's queues, an identity the role Storage Queue Data Contributor"
+        "the SAS or the identity lacks permission: a SAS needs read, add, create, update and process on the account's"
+        " queues, an identity the role Storage Queue Data Contributor"
     ),
     "AuthorizationResourceTypeMismatch": "the account SAS must allow the resource types container and object",
     "AuthorizationServiceMismatch": "the account SAS must allow the service queue",
-    "AuthorizationSourceIPMismatch": "the SAS is not for the address that the operator comes from",
-    "AuthorizationFailure": "the account refuses this: look at its firewall, and at whether shared keys are allowed",
-    "KeyBasedAuthenticationNotPermitted": "the account allows no shared keys: use a workload identity",
+    "AuthorizationSourceIPMismatch": "the SAS doesn't allow the operator's IP address",
+    "AuthorizationFailure": "check the account's firewall, and whether it allows shared keys",
+    "KeyBasedAuthenticationNotPermitted": "the account doesn't allow shared keys; use a workload identity",
 }
 
 
 class NoQueueError(SourceUnavailableError):
-    """The queue is not there (any more)."""
+    """The queue does not exist (any more)."""
 
 
 class UnreadableError(SourceUnavailableError):
-    """The service or its client stumbled over what it should deliver."""
+    """The service or its client failed on the content of a message."""
 
 
 @contextmanager
 def storage_errors(place: str, credentials: Credentials) -> Iterator[None]:
-    """Turn the client's errors into ours: LostMessageError, or SourceUnavailableError with `place` and the remedy."""
+    """Raise the client's errors as LostMessageError, or as SourceUnavailableError with `place` and the remedy."""
     try:
         yield
-    except SettingsError as error:  # a Secret that is wrong just now may be right in a moment
+    except SettingsError as error:  # temporary: the Secret may be corrected without a restart
         raise SourceUnavailableError(str(error)) from None
     except AzureError as error:
         raise _translated(error, place, credentials) from None
@@ -55,13 +55,13 @@ def storage_errors(place: str, credentials: Credentials) -> Iterator[None]:
 def _translated(error: AzureError, place: str, credentials: Credentials) -> SourceUnavailableError | LostMessageError:
     code = _code(error)
     if code in LOST:
-        return LostMessageError(f"{place}: the message is no longer in hand")
+        return LostMessageError(f"{place}: the lock on the message was lost")
     if isinstance(error, ResourceNotFoundError):
-        return NoQueueError(f"{place}: there is no such queue")
+        return NoQueueError(f"{place}: the queue does not exist")
     if remedy := REMEDIES.get(code):
-        return SourceUnavailableError(f"{place}: refused ({code}): {remedy.format(where=credentials.where)}")
+        return SourceUnavailableError(f"{place}: access denied ({code}): {remedy.format(where=credentials.where)}")
     text = f"{place}: {_first_line(error)}"
-    if remedy := _by_status(error):
+    if remedy := _remedy_by_status(error):
         return SourceUnavailableError(f"{text}; {remedy.format(where=credentials.where)}")
     if isinstance(error, DecodeError) or (isinstance(error, HttpResponseError) and error.status_code == 500):
         return UnreadableError(text)
@@ -69,16 +69,16 @@ def _translated(error: AzureError, place: str, credentials: Credentials) -> Sour
 
 
 def _code(error: AzureError) -> str:
-    """The service's error code: of the client's enumeration, or a word that this does not know."""
+    """The service's error code, whether or not the client's enumeration has it."""
     code = getattr(error, "error_code", None) or ""
     return str(getattr(code, "value", code))
 
 
-def _by_status(error: AzureError) -> str | None:
+def _remedy_by_status(error: AzureError) -> str | None:
     status = error.status_code if isinstance(error, HttpResponseError) else None
     if status in (401, 403):
         return REMEDIES["AuthenticationFailed"]
-    if isinstance(error, ClientAuthenticationError) and status is None:  # no answer of the account: there was no token
+    if isinstance(error, ClientAuthenticationError) and status is None:  # no response: there was no token
         return "put AZURE_STORAGE_KEY or AZURE_STORAGE_SAS_TOKEN in {where}, or give the pod a workload identity"
     return None
 

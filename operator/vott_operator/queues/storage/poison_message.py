@@ -1,4 +1,4 @@
-"""The form of a message in `<queue>-poison`: what was sent, and why it could not be used."""
+"""Format of a message in the poison queue `<queue>-poison`: the original body with the dead-letter reason."""
 
 import json
 import re
@@ -7,29 +7,29 @@ from typing import Any
 
 POISON_SUFFIX = "-poison"
 MAX_MESSAGE_BYTES = 64 * 1024
-"""The service's own limit for one message."""
+"""The service's limit for one message."""
 NOT_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
-"""Characters beyond JSON's own escapes that the service, which speaks XML, can't carry (XML 1.0, section 2.2)."""
-_NAMES = {"reason", "message", "queue", "messageId", "body"}
+"""Characters that JSON doesn't escape and the service's XML can't carry (XML 1.0, section 2.2)."""
+_FIELDS = {"reason", "message", "queue", "messageId", "body"}
 
 
 @dataclass(frozen=True, slots=True)
 class PoisonMessage:
-    """A message that was put aside, with what is known of why."""
+    """A dead-lettered message with the reason, as far as it is known."""
 
     body: str
-    """The text exactly as it was sent."""
+    """The original text, unchanged."""
     reason: str = ""
-    """One CamelCase word; empty where nobody gave one."""
+    """One CamelCase word, or empty."""
     message: str = ""
-    """Why, in a sentence."""
+    """Why it was dead-lettered, in a sentence."""
     queue: str = ""
     message_id: str = ""
     """The id that it had in its queue."""
 
 
-def poison_text(poison: PoisonMessage) -> str:
-    """What to put on the poison queue: JSON, or the body alone where both would not fit into one message."""
+def format_poison_message(poison: PoisonMessage) -> str:
+    """Text for the poison queue: JSON, or the body alone when both exceed the service's limit."""
     fields: dict[str, Any] = {
         "reason": poison.reason,
         "message": poison.message,
@@ -41,22 +41,22 @@ def poison_text(poison: PoisonMessage) -> str:
     return text if len(text.encode()) <= MAX_MESSAGE_BYTES else poison.body
 
 
-def read_poison(text: str) -> PoisonMessage:
-    """Read a message of a poison queue. What others put there, as Azure Functions do, is the body alone."""
+def parse_poison_message(text: str) -> PoisonMessage:
+    """Parse a message of a poison queue. Other writers, such as Azure Functions, store the body alone."""
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         return PoisonMessage(text)
-    if not _is_ours(fields):
+    if not _has_our_format(fields):
         return PoisonMessage(text)
     return PoisonMessage(
         fields["body"], fields["reason"], fields["message"], queue=fields["queue"], message_id=fields["messageId"]
     )
 
 
-def _is_ours(fields: object) -> bool:
+def _has_our_format(fields: object) -> bool:
     return (
         isinstance(fields, dict)
-        and fields.keys() == _NAMES
+        and fields.keys() == _FIELDS
         and all(isinstance(value, str) for value in fields.values())
     )

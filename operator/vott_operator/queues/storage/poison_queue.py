@@ -1,7 +1,8 @@
-"""What was put aside from an Azure Storage Queue: the messages of `<queue>-poison`.
+"""Dead letters of an Azure Storage Queue: list, requeue and purge the messages of `<queue>-poison`.
 
-A message there is only got at by receiving, which hides it for a while. So whoever asks for some ids receives them all
-in turn and shows the others again at the end; a kill in between costs nothing but `HIDDEN_SECONDS` of patience.
+A message can only be selected by receiving it, which hides it for a while. So all messages are received in turn, and
+those that were not requested are made visible again at the end; if the command is killed, that happens after
+`HIDDEN_SECONDS`.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
@@ -12,22 +13,23 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from vott_operator.errors import LostMessageError
-from vott_operator.queues.base import Connection, DeadLetter
-from vott_operator.queues.clients import storage_client
+from vott_operator.queues.base import DeadLetter
+from vott_operator.queues.connection import Connection
 from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.storage.client import storage_client
 from vott_operator.queues.storage.errors import NoQueueError, storage_errors
-from vott_operator.queues.storage.poison_message import POISON_SUFFIX, read_poison
+from vott_operator.queues.storage.poison_message import POISON_SUFFIX, parse_poison_message
 from vott_operator.settings.queue import QueueSettings
 
 HIDDEN_SECONDS = 120
-"""How long messages that are looked through stay hidden when the command is killed."""
+"""Visibility timeout of the messages that a command goes through."""
 MAX_BATCH = 32
-"""The service's own limit for one receive or peek."""
+"""The service's limit for one receive or peek."""
 
 T = TypeVar("T")
 
 
-class StoragePoison:
+class StoragePoisonQueue:
     """`DeadLetters` of one Azure Storage Queue."""
 
     def __init__(self, queue: QueueSettings, credentials: Credentials) -> None:
@@ -42,7 +44,7 @@ class StoragePoison:
         self._poison = connection(self.identity)
 
     async def count(self) -> int | None:
-        """See DeadLetters. Those that are hidden for a moment count too."""
+        """See DeadLetters. Includes hidden messages."""
         return await self._length(await self._poison.client())
 
     async def waiting(self) -> int | None:
@@ -50,9 +52,9 @@ class StoragePoison:
         return await self._length(await self._queue.client())
 
     async def peek(self, limit: int) -> Sequence[DeadLetter]:
-        """See DeadLetters. The service peeks at 32 at most; more are received and shown again."""
+        """See DeadLetters. The service peeks at 32 messages at most; more are received and made visible again."""
         if limit > MAX_BATCH:
-            return [_dead_letter(message) for message in await self._look_at(limit)]
+            return [_dead_letter(message) for message in await self._receive_and_return(limit)]
         poison = await self._poison.client()
         try:
             return [_dead_letter(message) for message in await self._call(poison, poison.peek_messages(limit))]
@@ -60,62 +62,64 @@ class StoragePoison:
             return []
 
     async def requeue(self, ids: Collection[str] | None) -> Sequence[str]:
-        """See DeadLetters. What is sent never expires: nobody knows how long it has to wait this time."""
+        """See DeadLetters. A requeued message never expires: how long it has to wait is unknown."""
         queue = await self._queue.client()
 
         async def send(message: QueueMessage) -> None:
-            body = read_poison(str(message.content)).body
+            body = parse_poison_message(str(message.content)).body
             await self._call(queue, queue.send_message(body, time_to_live=-1))
 
-        return await self._take(ids, send)
+        return await self._process(ids, send)
 
     async def purge(self, ids: Collection[str] | None) -> Sequence[str]:
         """See DeadLetters."""
 
-        async def forget(_message: QueueMessage) -> None:
-            """Removing it is all."""
+        async def do_nothing(_message: QueueMessage) -> None:
+            """Deleting the message is enough."""
 
-        return await self._take(ids, forget)
+        return await self._process(ids, do_nothing)
 
     async def close(self) -> None:
         """See DeadLetters."""
         await self._queue.close()
         await self._poison.close()
 
-    async def _look_at(self, limit: int) -> list[QueueMessage]:
-        held: list[QueueMessage] = []
+    async def _receive_and_return(self, limit: int) -> list[QueueMessage]:
+        received: list[QueueMessage] = []
         try:
             async for batch in self._batches():
-                held += batch
-                if len(held) >= limit:
+                received += batch
+                if len(received) >= limit:
                     break
         finally:
-            await self._show_again(held)
-        return held[:limit]
+            await self._make_visible(received)
+        return received[:limit]
 
-    async def _take(self, ids: Collection[str] | None, use: Callable[[QueueMessage], Awaitable[None]]) -> Sequence[str]:
-        """Use each of `ids`, and only then remove it."""
-        wanted = None if ids is None else set(ids)
-        held: dict[str, QueueMessage] = {}
+    async def _process(
+        self, ids: Collection[str] | None, action: Callable[[QueueMessage], Awaitable[None]]
+    ) -> Sequence[str]:
+        """Apply `action` to each of `ids`, then delete it."""
+        requested = None if ids is None else set(ids)
+        hidden: dict[str, QueueMessage] = {}
         done: list[str] = []
         try:
             async for batch in self._batches():
-                held |= {message.id: message for message in batch}
+                hidden |= {message.id: message for message in batch}
                 for message in batch:
-                    if wanted is None or message.id in wanted:
-                        await use(message)
+                    if requested is None or message.id in requested:
+                        await action(message)
                         await self._delete(message)
-                        done.append(held.pop(message.id).id)
-                if wanted is not None and len(done) == len(wanted):
+                        done.append(hidden.pop(message.id).id)
+                if requested is not None and len(done) == len(requested):
                     break
         finally:
-            await self._show_again(held.values())
+            await self._make_visible(hidden.values())
         return done
 
     async def _batches(self) -> AsyncIterator[list[QueueMessage]]:
-        """All that are there now, hidden from others, oldest first.
+        """Receive the messages that are there now, oldest first, hiding them from others.
 
-        Not more: a message that is sent again and is still of no use comes back here while this goes on.
+        Not more than those: a requeued message may be dead-lettered again before this ends.
         """
         remaining = await self.count() or 0
         while remaining > 0 and (batch := await self._receive(min(remaining, MAX_BATCH))):
@@ -149,9 +153,9 @@ class StoragePoison:
         try:
             await self._call(poison, poison.delete_message(message))
         except LostMessageError:
-            return  # somebody else has it in hand by now, or has removed it
+            return  # received by another command, or already deleted
 
-    async def _show_again(self, messages: Iterable[QueueMessage]) -> None:
+    async def _make_visible(self, messages: Iterable[QueueMessage]) -> None:
         poison = await self._poison.client()
         for message in messages:
             try:
@@ -161,7 +165,7 @@ class StoragePoison:
 
 
 def _dead_letter(message: QueueMessage) -> DeadLetter:
-    poison = read_poison(str(message.content))
+    poison = parse_poison_message(str(message.content))
     return DeadLetter(
         id=message.id,
         message_id=poison.message_id,

@@ -1,19 +1,19 @@
-"""How often to ask a service that can't be waited at: at once after something came, then ever more seldom."""
+"""Polling interval of a queue without long polling: short after a message, then doubled up to a maximum."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-FIRST_PAUSE_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 1.0
-"""Of an idle queue: one request a second, and half a second's delay on average."""
+MIN_INTERVAL_SECONDS = 0.05
+MAX_INTERVAL_SECONDS = 1.0
+"""For an idle queue: one request a second, and a delay of half a second on average."""
 
 T = TypeVar("T")
 
 
-class Polling:
-    """Remembers over the calls when to ask next. `clock` gives seconds."""
+class Poller:
+    """Polls with an adaptive interval, which it keeps between calls. `clock` returns seconds."""
 
     def __init__(
         self,
@@ -22,16 +22,18 @@ class Polling:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._pause = 0.0
-        self._next = 0.0
+        self._interval = 0.0
+        self._next_poll = 0.0
 
-    async def wait_for(self, ask: Callable[[], Awaitable[Sequence[T]]], wait_seconds: float) -> Sequence[T]:
-        """Ask until there is an answer that is not empty, or until `wait_seconds` are over. Asks once at least."""
+    async def poll(self, receive: Callable[[], Awaitable[Sequence[T]]], wait_seconds: float) -> Sequence[T]:
+        """Call `receive` until it returns messages or `wait_seconds` are over; at least once."""
         deadline = self._clock() + wait_seconds
         while True:
-            await self._sleep(max(0.0, min(self._next, deadline) - self._clock()))
-            answer = await ask()
-            self._pause = 0.0 if answer else min(LONGEST_PAUSE_SECONDS, max(FIRST_PAUSE_SECONDS, 2 * self._pause))
-            self._next = self._clock() + self._pause
-            if answer or self._clock() >= deadline:
-                return answer
+            await self._sleep(max(0.0, min(self._next_poll, deadline) - self._clock()))
+            messages = await receive()
+            self._interval = (
+                0.0 if messages else min(MAX_INTERVAL_SECONDS, max(MIN_INTERVAL_SECONDS, 2 * self._interval))
+            )
+            self._next_poll = self._clock() + self._interval
+            if messages or self._clock() >= deadline:
+                return messages

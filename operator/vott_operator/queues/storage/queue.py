@@ -1,7 +1,7 @@
-"""Azure Storage Queue.
+"""Azure Storage Queue: receive messages, renew their visibility timeout, delete or dead-letter them.
 
-A received message is invisible for a while and comes back by itself; deleting it is what settles it. There is no
-dead-letter queue, so what can't be used goes to `<queue>-poison`, as Azure Functions do it.
+A received message is invisible until its visibility timeout ends; deleting it settles it. The service has no dead-letter
+queue, so messages are dead-lettered to `<queue>-poison`, as Azure Functions do.
 """
 
 import asyncio
@@ -19,34 +19,35 @@ from azure.storage.queue.aio import QueueClient
 
 from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
 from vott_operator.queues.base import Delivery
-from vott_operator.queues.clients import storage_client
+from vott_operator.queues.cancellation import run_to_completion
 from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.shielding import to_its_end
+from vott_operator.queues.storage.client import storage_client
 from vott_operator.queues.storage.connection import StorageConnection
 from vott_operator.queues.storage.errors import NoQueueError, UnreadableError, storage_errors
-from vott_operator.queues.storage.poison_message import POISON_SUFFIX, PoisonMessage, poison_text
-from vott_operator.queues.storage.polling import Polling
+from vott_operator.queues.storage.poison_message import POISON_SUFFIX, PoisonMessage, format_poison_message
+from vott_operator.queues.storage.polling import Poller
 from vott_operator.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
 
-VISIBILITY_SECONDS = 30
-"""How long a message in hand stays invisible."""
-GIVE_BACK_SECONDS = 3.0
+VISIBILITY_TIMEOUT_SECONDS = 30
+"""How long a received message stays invisible to other receivers."""
+ABANDON_SECONDS = 3.0
+"""How long a cancelled `receive` may take to make its messages visible again."""
 MAX_BATCH = 32
-"""The service's own limit for one receive."""
+"""The service's limit for one receive."""
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class _Receipt:
-    """What proves that a message is ours. Each extension gives another one, and only the newest counts."""
+    """Proof of the lock on a message. Each renewal returns a new pop receipt, and only the newest is valid."""
 
     message_id: str
-    pop: str
+    pop_receipt: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Settling waits for an extension on its way, whose receipt it needs."""
+    """Settling waits for a renewal in progress, because it needs the new receipt."""
 
 
 class StorageQueue:
@@ -58,8 +59,8 @@ class StorageQueue:
         self.identity = _identity(storage_client(queue, credentials, queue.name))
         self._queue = self._connection(queue.name)
         self._poison = self._connection(queue.name + POISON_SUFFIX)
-        self._polling = Polling()
-        self._one_by_one_until = 0.0
+        self._poller = Poller()
+        self._single_message_until = 0.0
 
     def _connection(self, name: str) -> StorageConnection:
         return StorageConnection(lambda: self._open(name), self._credentials.fingerprint)
@@ -67,38 +68,36 @@ class StorageQueue:
     def _open(self, name: str) -> QueueClient:
         client = storage_client(self._settings, self._credentials, name)
         if _identity(client) != self.identity + name.removeprefix(self._settings.name):
-            # A TrainingJob's name is made from the identity: it must not change under messages in hand.
-            raise SettingsError(
-                f"{self.identity}: the credentials are another account's now; restart the operator for that"
-            )
+            # TrainingJob names derive from the identity, so it must not change while messages are locked.
+            raise SettingsError(f"{self.identity}: the credentials are now for another account; restart the operator")
         return client
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
-        """See QueueSource. A missing queue is created: the first message must have somewhere to go."""
-        return await self._polling.wait_for(lambda: self._poll(limit), wait_seconds)
+        """See QueueSource. Creates a missing queue, so that senders can use it."""
+        return await self._poller.poll(lambda: self._receive_or_abandon(limit), wait_seconds)
 
-    async def _poll(self, limit: int) -> list[Delivery]:
+    async def _receive_or_abandon(self, limit: int) -> list[Delivery]:
         request = asyncio.ensure_future(self._receive_batch(limit))
         try:
             return await asyncio.shield(request)
         except asyncio.CancelledError:
-            # What the service hands out in this moment would be invisible to everybody until its lock ended.
+            # Otherwise messages in the response would stay invisible to everyone until their timeout.
             with suppress(SourceUnavailableError, TimeoutError):
-                async with asyncio.timeout(GIVE_BACK_SECONDS):
+                async with asyncio.timeout(ABANDON_SECONDS):
                     for delivery in await request:
-                        await self.release(delivery)
+                        await self.abandon(delivery)
             raise
 
     async def _receive_batch(self, limit: int) -> list[Delivery]:
-        count = 1 if time.monotonic() < self._one_by_one_until else min(limit, MAX_BATCH)
+        count = 1 if time.monotonic() < self._single_message_until else min(limit, MAX_BATCH)
         try:
             messages = await self._call(self._queue, lambda queue: _receive(queue, count))
         except NoQueueError:
             await self._call(self._queue, _create)
             return []
         except UnreadableError:
-            # One message makes the whole answer unreadable and hides those beside it. Alone it hides only itself.
-            self._one_by_one_until = time.monotonic() + 2 * VISIBILITY_SECONDS
+            # One bad message makes the whole batch unreadable. Receive one at a time until all are visible again.
+            self._single_message_until = time.monotonic() + 2 * VISIBILITY_TIMEOUT_SECONDS
             raise
         return [_delivery(message) for message in messages]
 
@@ -107,19 +106,21 @@ class StorageQueue:
         receipt: _Receipt = delivery.handle
         try:
             async with receipt.lock:
-                await self._call(self._queue, lambda queue: queue.delete_message(receipt.message_id, receipt.pop))
+                await self._call(
+                    self._queue, lambda queue: queue.delete_message(receipt.message_id, receipt.pop_receipt)
+                )
         except LostMessageError:
-            # Somebody else has it in hand by now; for them the TrainingJob exists already, and they delete it.
-            logger.info("message %s was no longer ours to delete", delivery.id)
+            # Received again meanwhile; that receiver finds the TrainingJob and deletes the message.
+            logger.info("message %r: the lock was lost, another receiver deletes it", delivery.id)
             return False
         return True
 
-    async def reject(self, delivery: Delivery, reason: str, message: str) -> None:
-        """See QueueSource. The poison message is JSON: reason, message, queue, messageId and the original body."""
+    async def dead_letter(self, delivery: Delivery, reason: str, message: str) -> None:
+        """See QueueSource. Sends the body with the reason to the poison queue; see `poison_message.py`."""
         body = delivery.body.decode(errors="backslashreplace")
-        text = poison_text(PoisonMessage(body, reason, message, self._settings.name, delivery.id))
+        text = format_poison_message(PoisonMessage(body, reason, message, self._settings.name, delivery.id))
         try:
-            await self.extend(delivery)  # whoever has it by now puts it aside
+            await self.renew_lock(delivery)  # if the lock was lost, the next receiver dead-letters it
         except LostMessageError:
             return
         try:
@@ -129,25 +130,25 @@ class StorageQueue:
             await self._call(self._poison, lambda poison: poison.send_message(text, time_to_live=-1))
         await self.complete(delivery)
 
-    async def release(self, delivery: Delivery) -> None:
+    async def abandon(self, delivery: Delivery) -> None:
         """See QueueSource."""
-        with suppress(LostMessageError):  # its time in our hand had ended, so it is back already
-            await self._hide(delivery.handle, 0)
+        with suppress(LostMessageError):  # its timeout ended, so it is visible already
+            await self._set_visibility_timeout(delivery.handle, 0)
 
-    async def extend(self, delivery: Delivery) -> None:
-        """See QueueSource. To its end even when cancelled: the new receipt is needed for settling."""
-        await to_its_end(self._hide(delivery.handle, VISIBILITY_SECONDS))
+    async def renew_lock(self, delivery: Delivery) -> None:
+        """See QueueSource. Ignores cancellation, because settling needs the new receipt."""
+        await run_to_completion(self._set_visibility_timeout(delivery.handle, VISIBILITY_TIMEOUT_SECONDS))
 
-    async def _hide(self, receipt: _Receipt, seconds: int) -> None:
+    async def _set_visibility_timeout(self, receipt: _Receipt, seconds: int) -> None:
         async with receipt.lock:
             updated = await self._call(
                 self._queue,
-                lambda queue: queue.update_message(receipt.message_id, receipt.pop, visibility_timeout=seconds),
+                lambda queue: queue.update_message(receipt.message_id, receipt.pop_receipt, visibility_timeout=seconds),
             )
-            receipt.pop = str(updated.pop_receipt)
+            receipt.pop_receipt = str(updated.pop_receipt)
 
     async def pause(self) -> None:
-        """See QueueSource. Nothing waits at the service for us."""
+        """See QueueSource. Nothing to do: the service doesn't push messages."""
 
     async def close(self) -> None:
         """See QueueSource."""
@@ -166,7 +167,9 @@ def _identity(client: QueueClient) -> str:
 
 
 async def _receive(queue: QueueClient, count: int) -> list[QueueMessage]:
-    pages = queue.receive_messages(messages_per_page=count, max_messages=count, visibility_timeout=VISIBILITY_SECONDS)
+    pages = queue.receive_messages(
+        messages_per_page=count, max_messages=count, visibility_timeout=VISIBILITY_TIMEOUT_SECONDS
+    )
     return [message async for message in pages]
 
 
@@ -179,4 +182,4 @@ async def _create(queue: QueueClient) -> None:
 def _delivery(message: QueueMessage) -> Delivery:
     receipt = _Receipt(message.id, str(message.pop_receipt))
     body = str(message.content or "").encode("utf-8", "surrogatepass")
-    return Delivery(message.id, body, message.dequeue_count or 1, VISIBILITY_SECONDS, receipt)
+    return Delivery(message.id, body, message.dequeue_count or 1, VISIBILITY_TIMEOUT_SECONDS, receipt)

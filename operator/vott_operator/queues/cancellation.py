@@ -1,4 +1,4 @@
-"""For an exchange that must not be left half done."""
+"""Protection against cancellation for requests that must not stop half-way."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await `work`, which goes on to its end when the caller is cancelled. What it raises then is nobody's business any more."""
+async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` to completion even if the caller is cancelled; later errors are ignored."""
     task = asyncio.ensure_future(work)
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
     return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Where credentials come from, and what is said when they can't be used."""
+"""Where a queue's credentials come from, and the errors when they can't be used."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,10 @@ import pytest
 
 from tests.support.secret_mount import mount_secret
 from vott_operator.errors import SettingsError
-from vott_operator.queues.clients import WorkloadIdentity, service_bus_client, service_bus_host, storage_client
 from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.service_bus.client import service_bus_client, service_bus_host
+from vott_operator.queues.storage.client import storage_client
+from vott_operator.queues.workload_identity import WorkloadIdentity
 from vott_operator.settings.queue import QueueSettings
 
 KEY = "U0VDUkVU"
@@ -28,10 +30,10 @@ def open_client(queue: QueueSettings, credentials: Credentials) -> object:
     return storage_client(queue, credentials, queue.name)
 
 
-# ---------------------------------------------------------------------------------------------------- where they are
+# ----------------------------------------------------------------------------------------------------- where from
 
 
-def test_a_mounted_secret_counts_and_the_environment_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mounted_secret_replaces_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", "from the environment")
     credentials = secret(tmp_path, AZURE_STORAGE_KEY="from the Secret\n")
     assert credentials.get("AZURE_STORAGE_KEY") == "from the Secret"
@@ -45,7 +47,7 @@ def test_an_empty_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.Monkey
     assert secret(tmp_path, AZURE_STORAGE_KEY="\n").get("AZURE_STORAGE_KEY") is None
 
 
-def test_a_changed_secret_is_read_and_has_another_fingerprint(tmp_path: Path) -> None:
+def test_a_changed_secret_is_read_again_and_changes_the_fingerprint(tmp_path: Path) -> None:
     credentials = secret(tmp_path, AZURE_STORAGE_KEY="one")
     before = credentials.fingerprint()
     assert credentials.fingerprint() == before
@@ -54,18 +56,18 @@ def test_a_changed_secret_is_read_and_has_another_fingerprint(tmp_path: Path) ->
     assert credentials.fingerprint() != before
 
 
-def test_a_variable_that_can_not_be_read_is_named(tmp_path: Path) -> None:
+def test_an_error_names_a_variable_that_can_not_be_read(tmp_path: Path) -> None:
     (tmp_path / "AZURE_STORAGE_KEY").write_bytes(b"\xff\xfe")
-    with pytest.raises(SettingsError, match=f"AZURE_STORAGE_KEY in {tmp_path} can't be read: it is not text"):
+    with pytest.raises(SettingsError, match=f"AZURE_STORAGE_KEY in {tmp_path} can't be read: it is not UTF-8 text"):
         Credentials(tmp_path).get("AZURE_STORAGE_KEY")
 
 
-def test_a_secret_that_is_not_mounted_is_named_with_what_to_set(tmp_path: Path) -> None:
+def test_an_error_names_a_secret_that_is_not_mounted_and_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"mounted at {tmp_path}/none has no credentials; set AZURE_STORAGE_CONN"):
         storage_client(STORAGE, Credentials(tmp_path / "none"), "cats")
 
 
-# -------------------------------------------------------------------------------------------------------- the clients
+# ----------------------------------------------------------------------------------------------------------- clients
 
 
 @pytest.mark.parametrize(
@@ -82,11 +84,13 @@ def test_a_secret_that_is_not_mounted_is_named_with_what_to_set(tmp_path: Path) 
     ],
     ids=["connection-string", "connection-string-first", "key", "sas", "workload-identity"],
 )  # fmt: skip
-def test_a_storage_queue_is_found_by_its_credentials(variables: dict[str, str], url: str, tmp_path: Path) -> None:
+def test_the_url_of_a_storage_queue_comes_from_its_credentials(
+    variables: dict[str, str], url: str, tmp_path: Path
+) -> None:
     assert storage_client(STORAGE, secret(tmp_path, **variables), "cats").url == url
 
 
-def test_the_account_may_be_a_setting_and_the_key_alone_a_secret(tmp_path: Path) -> None:
+def test_the_account_may_be_a_setting_and_the_secret_hold_only_the_key(tmp_path: Path) -> None:
     credentials = secret(tmp_path, AZURE_STORAGE_KEY=KEY)
     assert storage_client(QueueSettings(account="acme"), credentials, "cats").account_name == "acme"
     emulator = QueueSettings(account="http://127.0.0.1:1/devstoreaccount1")
@@ -106,7 +110,7 @@ def test_the_account_may_be_a_setting_and_the_key_alone_a_secret(tmp_path: Path)
         ("", {"AZURE_STORAGE_ACCOUNT_NAME": "https://acme.queue.core.chinacloudapi.cn"}, "acme"),
     ],
 )  # fmt: skip
-def test_a_key_signs_with_the_name_of_the_account_that_the_url_is_of(
+def test_a_key_signs_with_the_account_name_in_the_url(
     account: str, variables: dict[str, str], name: str, tmp_path: Path
 ) -> None:
     credentials = secret(tmp_path, AZURE_STORAGE_KEY=KEY, **variables)
@@ -127,7 +131,7 @@ def test_a_key_signs_with_the_name_of_the_account_that_the_url_is_of(
         ),
     ],
 )
-def test_a_service_bus_queue_is_found_by_its_credentials(
+def test_the_host_of_a_service_bus_queue_comes_from_its_credentials(
     variables: dict[str, str], settings: dict[str, str], host: str, tmp_path: Path
 ) -> None:
     queue = QueueSettings.model_validate({"kind": "serviceBus", "name": "cats"} | settings)
@@ -148,7 +152,7 @@ def test_a_service_bus_queue_is_found_by_its_credentials(
     ],
     ids=["key", "sas", "workload-identity"],
 )
-def test_a_service_bus_namespace_is_reached_with_what_there_is(
+def test_a_service_bus_client_uses_the_configured_credential(
     variables: dict[str, str], credential: str, tmp_path: Path
 ) -> None:
     credentials = secret(tmp_path, AZURE_SERVICE_BUS_NAMESPACE="acme-bus", **variables)
@@ -157,29 +161,29 @@ def test_a_service_bus_namespace_is_reached_with_what_there_is(
 
 
 @pytest.mark.parametrize(
-    ("settings", "variables", "said"),
+    ("settings", "variables", "expected"),
     [
         ({}, {}, "AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_KEY (or AZURE_STORAGE_SAS_TOKEN, or a workload identity)"),
         ({}, {"AZURE_STORAGE_KEY": KEY}, "has no credentials; set AZURE_STORAGE_CONNECTION_STRING"),
         ({}, {"AZURE_STORAGE_CONNECTION_STRING": "QueueEndpoint=https://acme.net"}, "with an AccountKey or a SharedAccessSignature"),
-        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "SECRET"}, "is not a connection string of a storage account"),
-        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=acme;AccountKey=SECRET!"}, "is no account key"),
-        ({}, {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "SECRET!"}, "AZURE_STORAGE_KEY is no account key"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "SECRET"}, "is not a storage account's connection string"),
+        ({}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=acme;AccountKey=SECRET!"}, "is not an account key"),
+        ({}, {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "SECRET!"}, "AZURE_STORAGE_KEY is not an account key"),
         (
             {"account": "https://queues.acme.net"},
             {"AZURE_STORAGE_KEY": KEY},
-            "account is https://queues.acme.net, which does not tell the account's name that AZURE_STORAGE_KEY is of; set"
-            " AZURE_STORAGE_ACCOUNT_NAME too (look at ",
+            "account is https://queues.acme.net, which doesn't contain the account's name for AZURE_STORAGE_KEY; set"
+            " AZURE_STORAGE_ACCOUNT_NAME too (check ",
         ),
         ({"account": "other"}, {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING}, "account is other, but AZURE_STORAGE"),
         (
             {"account": "https://acme.queue.core.chinacloudapi.cn"},
             {"AZURE_STORAGE_CONNECTION_STRING": CONNECTION_STRING},
-            "account is https://acme.queue.core.chinacloudapi.cn, but AZURE_STORAGE_CONNECTION_STRING is of acme",
+            "account is https://acme.queue.core.chinacloudapi.cn, but AZURE_STORAGE_CONNECTION_STRING is for acme",
         ),
         ({"kind": "serviceBus"}, {}, "AZURE_SERVICE_BUS_NAMESPACE with AZURE_SERVICE_BUS_ACCESS_KEY_NAME"),
-        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": "SECRET"}, "is not a connection string of a Service"),
-        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": f"{BUS};EntityPath=dogs"}, "queue dogs only"),
+        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": "SECRET"}, "is not a Service Bus namespace's connection string"),
+        ({"kind": "serviceBus"}, {"AZURE_SERVICE_BUS_CONNECTION_STRING": f"{BUS};EntityPath=dogs"}, "is for queue dogs only"),
         (
             {"kind": "serviceBus", "serviceBusNamespace": "other-bus"},
             {"AZURE_SERVICE_BUS_CONNECTION_STRING": BUS},
@@ -192,15 +196,15 @@ def test_a_service_bus_namespace_is_reached_with_what_there_is(
         ),
     ],
 )  # fmt: skip
-def test_credentials_that_can_not_be_used_are_named_and_not_shown(
-    settings: dict[str, str], variables: dict[str, str], said: str, tmp_path: Path
+def test_an_error_names_unusable_credentials_and_never_shows_them(
+    settings: dict[str, str], variables: dict[str, str], expected: str, tmp_path: Path
 ) -> None:
     queue = QueueSettings.model_validate({"name": "cats"} | settings)
     credentials = secret(tmp_path, **variables)
     with pytest.raises(SettingsError) as caught:
         open_client(queue, credentials)
     text = str(caught.value)
-    assert said in text
+    assert expected in text
     assert text.startswith(queue.place)
     assert "SECRET" not in text
     assert KEY not in text
