@@ -13,8 +13,10 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.progress import ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender, read_keys
+from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
+from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import Resync
 from vott_operator.cluster.store import Store
 from vott_operator.errors import LeadershipLostError, SettingsError, VottOperatorError
@@ -101,7 +103,9 @@ class App:
         progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(WORKERS)
         outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
-        reconciler = Reconciler(cluster, self.store, settings, self.now, self._outcome_queue.add)
+        observer = Observer(cluster, self.store, settings.pod_settings, self.now)
+        applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add)
+        reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
         await self._open_queues(cluster)
         parts = _Parts(reconciler, outcomes, progress, resync)

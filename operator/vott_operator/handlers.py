@@ -16,7 +16,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.app import App
-from vott_operator.cluster.client import PAGE
+from vott_operator.cluster.rest import PAGE_SIZE
 from vott_operator.cluster.store import owner_key
 
 registry = kopf.OperatorRegistry()
@@ -62,7 +62,7 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.queueing.worker_limit = None
     settings.queueing.idle_timeout = 0.5
     settings.watching.server_timeout = 300
-    settings.watching.chunk_size = PAGE
+    settings.watching.chunk_size = PAGE_SIZE
     settings.persistence.diffbase_storage = _NoDiffBase()
 
 

@@ -12,7 +12,8 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.retry import RetrySchedule
 from vott_operator.callbacks.sender import CallbackSender, payload
 from vott_operator.callbacks.url import callback_url
-from vott_operator.cluster.client import Cluster, try_to_record
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.events import Event
 from vott_operator.decisions.outcome import Outcome, pending_outcome
@@ -93,7 +94,7 @@ class OutcomeCallbacks:
         if delivered.reason in (c.DELIVERY_GIVEN_UP, c.DELIVERY_REFUSED):
             # The Event remains when the TrainingJob is deleted.
             event = Event("Warning", c.CALLBACK_GIVEN_UP, delivered.message)
-            await try_to_record(self._cluster, trainingjob, event, self._clock())
+            await record_event(self._cluster, trainingjob, event, self._clock())
         try:
             self._store.put_trainingjob(await self._cluster.patch_status(trainingjob, status))
         except NotFoundError:

@@ -20,7 +20,7 @@ MAX_DELETION_DELAY = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An outcome to post. If `give_up`, its time has run out: record that in place of posting it."""
+    """An outcome to post. If `give_up`, its time has run out: this attempt is the last."""
 
     state: OutcomeState
     message: str

@@ -8,7 +8,8 @@ from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.cluster.client import Cluster, try_to_record
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
@@ -113,7 +114,7 @@ class Converter:
         logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
         text = f"Message {delivery.id} has the same content; it starts no second training (queues[].duplicateWindowSeconds)."
         event = Event("Normal", c.DUPLICATE_MESSAGE, text)
-        await try_to_record(self._cluster, original, event, self._clock())
+        await record_event(self._cluster, original, event, self._clock())
 
 
 def _check_same_content(trainingjob: TrainingJob, message_id: str, message: TrainMessage) -> None:

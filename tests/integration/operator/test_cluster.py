@@ -10,6 +10,7 @@ from demo.kubectl import KubectlError
 from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.events import record_event
 from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
 
@@ -94,7 +95,7 @@ async def test_what_the_trainer_reported_stays(harness: OperatorHarness, cluster
 async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Cluster) -> None:
     made = await cluster.create_trainingjob(manifest(harness))
     for _ in range(2):
-        await cluster.create_event(made, Event("Warning", "Unschedulable", "No node."), datetime.now(UTC))
+        await record_event(cluster, made, Event("Warning", "Unschedulable", "No node."), datetime.now(UTC))
     events = harness.kubectl.list("events")
     assert [item["message"] for item in events if item["involvedObject"]["name"] == "cats"] == ["No node."]
 
@@ -102,7 +103,7 @@ async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Clus
 async def test_all_pages_are_listed(
     harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vott_operator.cluster.client.PAGE", 2)
+    monkeypatch.setattr("vott_operator.cluster.rest.PAGE_SIZE", 2)
     for number in range(5):
         await cluster.create_trainingjob(manifest(harness, f"tj-{number}"))
     assert len([item async for item in cluster.list_trainingjobs(harness.name)]) == 5

@@ -10,7 +10,7 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.waiting import wait_until
-from vott_operator.cluster.client import PAGE
+from vott_operator.cluster.rest import PAGE_SIZE
 
 MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 PROGRESS = {
@@ -248,7 +248,7 @@ def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: Oper
 
 
 def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: OperatorHarness) -> None:
-    names = [f"t-{number}" for number in range(PAGE + 10)]
+    names = [f"t-{number}" for number in range(PAGE_SIZE + 10)]
     harness.create_trainingjob(*names, suspend=True)
     harness.operator()
     wait_until(

@@ -13,7 +13,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from vott_operator.api.times import timestamp
-from vott_operator.cluster.client import Cluster, _error
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.rest import RestClient, error_from_status
 from vott_operator.errors import ClusterError
 
 Body = dict[str, Any]
@@ -120,16 +121,38 @@ def _is_gone(plural: str, body: Body) -> bool:
 
 
 class SimulatedCluster(Cluster):
-    """The operator's client, with the wire cut off. `faults` are for the next writes, in order; None is none."""
+    """The operator's client of a simulated API server."""
+
+    def __init__(self, api: ApiServer) -> None:
+        rest = _SimulatedRest(api)
+        super().__init__(rest)
+        self._simulated = rest
+
+    @property
+    def faults(self) -> list[Fault | None]:
+        """Of the next writes, in order; None for a write that succeeds."""
+        return self._simulated.faults
+
+    @faults.setter
+    def faults(self, faults: list[Fault | None]) -> None:
+        self._simulated.faults = faults
+
+
+class _SimulatedRest(RestClient):
+    """Requests that call the simulated API server, and fail as a test demands."""
 
     def __init__(self, api: ApiServer) -> None:
         self._server = api
         self.faults: list[Fault | None] = []
 
-    async def _send(
-        self, method: str, path: str, body: Any = None, content_type: str = "", query: str = ""
-    ) -> Body:  # the same as its parent's
-        del content_type, query
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        content_type: str = "",  # noqa: ARG002
+        query: str = "",  # noqa: ARG002
+    ) -> Body:
         fault = self.faults.pop(0) if self.faults and method != "GET" else None
         if fault == "killed before":
             raise Killed
@@ -139,7 +162,7 @@ class SimulatedCluster(Cluster):
             answer = copy.deepcopy(self._answer(method, urlsplit(path).path, body))
         except RequestError as error:
             data = json.dumps({"message": str(error), "reason": error.reason}).encode()
-            raise _error(f"{method} {path}", error.status, data) from None
+            raise error_from_status(f"{method} {path}", error.status, data) from None
         if fault == "killed after":
             raise Killed
         if fault == "answer lost":

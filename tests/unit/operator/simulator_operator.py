@@ -12,6 +12,8 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.cluster.applier import PlanApplier
+from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, ClusterError
 from vott_operator.reconciler import Reconciler
@@ -61,7 +63,9 @@ class Operator:
         self._outcomes = OutcomeCallbacks(self.cluster, self.store, self.receiver, self._settings.callbacks, self._now)
         self._due: dict[str, float] = {}
         """When each of the two is to work next, in seconds."""
-        self._reconciler = Reconciler(self.cluster, self.store, self._settings, self._now, self._ended)
+        observer = Observer(self.cluster, self.store, self._settings.pod_settings, self._now)
+        applier = PlanApplier(self.cluster, self.store, self._now, self._ended)
+        self._reconciler = Reconciler(observer, applier, self._settings, self._now)
         self._events: dict[str, deque[tuple[str, Body]]] = {
             kind: deque(("ADDED", item) for item in self._api.all(kind)) for kind in KINDS
         }

@@ -14,7 +14,6 @@ from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.events import Event
 from vott_operator.errors import CallbackError, NotFoundError
 from vott_operator.settings.outgoing import CallbackSettings
 
@@ -42,8 +41,8 @@ class FakeCluster:
         self.reasons.append(status["conditions"][-1]["reason"])
         return tj.model_copy(update={"status": tj.status.model_validate({**tj.status.to_api(), **status})})
 
-    async def create_event(self, tj: TrainingJob, note: Event, now: datetime) -> None:  # noqa: ARG002
-        self.reasons.append(note.reason)
+    async def create_event(self, manifest: Mapping[str, Any]) -> None:
+        self.reasons.append(manifest["reason"])
 
 
 class Receiver(CallbackSender):

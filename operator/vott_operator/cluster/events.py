@@ -1,0 +1,57 @@
+"""core/v1 Events: those that the operator records about TrainingJobs, and those that explain a missing pod."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from vott_operator.api import constants as c
+from vott_operator.api import names
+from vott_operator.api.times import parse_timestamp, timestamp
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.cluster.client import Cluster
+from vott_operator.decisions.events import Event
+from vott_operator.errors import ClusterError
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE_LENGTH = 1024
+"""As events.k8s.io/v1 limits an Event's note."""
+
+
+async def record_event(cluster: Cluster, trainingjob: TrainingJob, event: Event, now: datetime) -> None:
+    """Record an Event about a TrainingJob, once. A failure is only logged, because nothing depends on Events."""
+    try:
+        await cluster.create_event(_manifest(trainingjob, event, now))
+    except ClusterError as error:
+        logger.warning("%s: Event %s not recorded: %s", trainingjob.key, event.reason, error)
+
+
+async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, since: datetime) -> str:
+    """Message of the newest Event since then about the Job's failure to create a pod; empty if there is none."""
+    selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
+    events = [event async for event in cluster.list_events(namespace, selector)]
+    newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
+    return str(newest.get("message") or "") if parse_timestamp(newest.get("lastTimestamp"), since) >= since else ""
+
+
+def _manifest(trainingjob: TrainingJob, event: Event, now: datetime) -> dict[str, Any]:
+    metadata = trainingjob.metadata
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": names.event(metadata.uid, event.reason, event.message), "namespace": metadata.namespace},
+        "involvedObject": {
+            "apiVersion": c.API_VERSION,
+            "kind": c.KIND,
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+        },
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message[:MAX_MESSAGE_LENGTH],
+        "source": {"component": c.FIELD_MANAGER},
+        "firstTimestamp": timestamp(now),
+        "lastTimestamp": timestamp(now),
+        "count": 1,
+    }
