@@ -11,7 +11,7 @@ PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer s
 export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate lock bench clean
+.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,9 +66,17 @@ format: $(VENV)/tools ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/tools ## Write the CRD from the models
+generate: version $(VENV)/tools ## Write the CRD from the models, and the version everywhere
 	$(BIN)/python -m vott_operator crd > manifests/crd.yaml
 	cp manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml
+
+# pyproject.toml has the version; these files repeat it, because their formats can't refer to it.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
+version:
+	sed -i 's/^version = ".*"$$/version = "$(VERSION)"/' trainer-image/pyproject.toml
+	sed -i 's/^VERSION = ".*"$$/VERSION = "$(VERSION)"/' trainer-image/vott_trainer/version.py
+	sed -i -E 's/^(version|appVersion): .*/\1: $(VERSION)/' charts/vott-train/Chart.yaml
+	sed -i -E 's#(vott-train/(operator|trainer):)[0-9][0-9A-Za-z.-]*#\1$(VERSION)#g' charts/vott-train/values.yaml README.md docs/*.md
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/tools ## Take the newest versions of all dependencies
