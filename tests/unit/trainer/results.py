@@ -1,4 +1,4 @@
-"""A training's result for tests of the report: what a detector saw of some generated images, known to the last box."""
+"""Results of a training for the report's tests: a detector's predictions on generated images, all known."""
 
 import io
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from vott_trainer.report import Result
 from vott_trainer.vision import average_precision, matching
 
 SECRET = "sv=2024&sig=SECRET"
-ENLARGED = 4  # times
+SCALE = 4
 
 
 def detection_result(
     folder: Path, labels: Sequence[str] = ("circle", "square", "triangle"), images: int = 12
 ) -> Result:
-    """A result whose model misses the first object of every third image, and takes that of every fourth for something else."""
+    """A detector that misses the first object of every third image and confuses that of every fourth."""
     examples = [_example(folder, number, labels) for number in range(images)]
     precision = average_precision.average_precision([_measured(example, labels) for example in examples], labels)
     confusion = matching.confusion(labels, examples)
@@ -60,27 +60,28 @@ def detection_result(
 def _example(folder: Path, number: int, labels: Sequence[str]) -> Example:
     content, shapes = image_with_shapes(number)
     image = Image.open(io.BytesIO(content))
-    image.resize((image.width * ENLARGED, image.height * ENLARGED)).save(path := folder / f"{number}.png")
+    image.resize((image.width * SCALE, image.height * SCALE)).save(path := folder / f"{number}.png")
     names = dict(zip(("circle", "square", "triangle"), labels, strict=False))
-    n = ENLARGED
-    boxes = [Box(n * s.x, n * s.y, n * s.side, n * s.side, names[s.label]) for s in shapes]
+    boxes = [Box(SCALE * s.x, SCALE * s.y, SCALE * s.side, SCALE * s.side, names[s.label]) for s in shapes]
     truth = [Prediction(box.label, 1.0, box) for box in boxes]
-    seen = [Prediction(box.label, 0.9 - number / 100, box) for box in boxes]
+    predicted = [Prediction(box.label, 0.9 - number / 100, box) for box in boxes]
     if number % 3 == 0:
-        seen = seen[1:]
+        predicted = predicted[1:]
     elif number % 4 == 0:
-        seen[0] = Prediction(labels[(labels.index(boxes[0].label) + 1) % len(labels)], 0.7, boxes[0])
-    return matching.example(path, f"https://store/images/{number}.png", truth, seen)
+        predicted[0] = Prediction(labels[(labels.index(boxes[0].label) + 1) % len(labels)], 0.7, boxes[0])
+    return matching.example(path, f"https://store/images/{number}.png", truth, predicted)
 
 
 def _measured(example: Example, labels: Sequence[str]) -> average_precision.Image:
     return average_precision.Image(640, 480, _objects(example.truth, labels), _objects(example.predictions, labels))
 
 
-def _objects(seen: Sequence[Prediction], labels: Sequence[str]) -> average_precision.Objects:
-    boxes = [one.box for one in seen if one.box]
+def _objects(predictions: Sequence[Prediction], labels: Sequence[str]) -> average_precision.Objects:
+    boxes = [one.box for one in predictions if one.box]
     rows = [[box.x, box.y, box.width, box.height] for box in boxes]
-    return average_precision.Objects(rows, [labels.index(one.label) + 1 for one in seen], [one.score for one in seen])
+    return average_precision.Objects(
+        rows, [labels.index(one.label) + 1 for one in predictions], [one.score for one in predictions]
+    )
 
 
 def box(x: float, score: float = 1.0) -> Prediction:
@@ -88,7 +89,7 @@ def box(x: float, score: float = 1.0) -> Prediction:
 
 
 def measured(folder: Path, truth: list[Prediction], predicted: list[Prediction]) -> Result:
-    """The result of a detector that was measured on one image."""
+    """The result of a detector measured on one image."""
     Image.new("RGB", (100, 80)).save(folder / "0.png")
     example = matching.example(folder / "0.png", "0.png", truth, predicted)
     confusion = matching.confusion(["cat"], [example])

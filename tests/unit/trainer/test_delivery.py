@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vott_trainer import delivery, report
+from vott_trainer import delivery
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
 from vott_trainer.plugin_api import DataParameters, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.progress.snapshot import Progress
+from vott_trainer.report import files
 from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores import archive
 from vott_trainer.stores.destination import Destination
@@ -68,7 +69,7 @@ def test_values_that_json_does_not_know_do_not_lose_the_model(tmp_path: Path) ->
 def test_details_that_can_not_be_described_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
     assert config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
     assert [note.partition(" (")[0] for note in notes(tmp_path)] == [
-        "What the plugin tells of this training could not be written, and is missing"
+        "What the plugin tells of this training could not be written and is missing"
     ]
 
 
@@ -83,7 +84,7 @@ def failing(error: Exception, monkeypatch: pytest.MonkeyPatch, part: str = "writ
         path.write_text("half of it")
         raise error
 
-    monkeypatch.setattr(report, part, write)
+    monkeypatch.setattr(files, part, write)
 
 
 def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
@@ -91,7 +92,7 @@ def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
 ) -> None:
     failing(OSError("image file is truncated"), monkeypatch)
     assert config(tmp_path, Trained({}))["plugin"] == "mine"
-    assert notes(tmp_path) == ["report.html could not be written, and is missing (OSError: image file is truncated)."]
+    assert notes(tmp_path) == ["report.html could not be written and is missing (OSError: image file is truncated)."]
     assert "report.html could not be written" in (tmp_path / "unpacked/README.md").read_text(encoding="utf-8")
 
 

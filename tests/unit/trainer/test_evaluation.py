@@ -75,7 +75,7 @@ def test_perfect_detector_has_full_marks(samples: Samples) -> None:
             {"AP": 1, "AP50": 1, "precision": 1, "recall": 1, "count": 4, "bestScore": 0.9}
         )
         assert {(point.precision, point.score) for point in told.curves[label]} == {(1.0, 0.9)}
-    assert all(example.right for example in told.examples)
+    assert all(example.is_correct for example in told.examples)
     assert told.confusion
     assert told.confusion.counts == [[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 0]]
 
@@ -116,7 +116,7 @@ def test_confusion_says_what_is_taken_for_what_and_what_is_imagined(samples: Sam
     assert told.confusion.labels == [*LABELS, "background"]
     assert told.confusion.counts == [[3, 0, 1, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 1, 0, 0]]
     assert (told.per_class["square"]["precision"], told.per_class["triangle"]["precision"]) == (0.8, 0.8)
-    assert sorted(example.name for example in told.examples if not example.right) == [
+    assert sorted(example.name for example in told.examples if not example.is_correct) == [
         "https://store/0.png",
         "https://store/1.png",
     ]
@@ -209,8 +209,8 @@ def test_second_box_of_a_found_object_is_repeated_and_no_imagined_object(
 ) -> None:
     found, again = seen("circle", 0, 10, 0.9), seen(*second, score=0.6)
     told = matching.example(Path("a"), "a", [seen("circle", 0, 10)], [found, again])
-    assert (told.repeated, told.wrong) == (([again], []) if repeated else ([], [again]))
-    assert not told.right
+    assert (told.duplicates, told.wrong) == (([again], []) if repeated else ([], [again]))
+    assert not told.is_correct
     counted = matching.confusion(["circle", "square"], [told])
     assert sum(counted.repeated) == repeated
     assert sum(counted.counts[-1]) == (not repeated)
@@ -226,7 +226,7 @@ def test_repeated_box_costs_precision_as_an_imagined_one_does() -> None:
 def test_second_box_around_a_missed_object_is_no_repetition() -> None:
     loose = seen("circle", 5, 10, 0.9)
     told = matching.example(Path("a"), "a", [seen("circle", 0, 10)], [loose])
-    assert (told.repeated, told.wrong, len(told.missed)) == ([], [loose], 1)
+    assert (told.duplicates, told.wrong, len(told.missed)) == ([], [loose], 1)
 
 
 def seen(label: str, x: float, side: float, score: float = 1.0) -> Prediction:
@@ -254,7 +254,7 @@ def test_classifier_is_measured_by_its_highest_score() -> None:
     assert told.confusion
     assert told.confusion.counts == [[1, 1], [0, 2]]
     assert not told.confusion.with_background
-    assert (told.examples[0].name, told.examples[0].right) == ("https://store/1.jpg", False)
+    assert (told.examples[0].name, told.examples[0].is_correct) == ("https://store/1.jpg", False)
     assert told.curves["dog"][0].precision == 1
 
 
@@ -263,4 +263,4 @@ def test_classifier_s_class_may_be_called_background() -> None:
     told = evaluate_classes([0, 1], np.eye(2), ["a", "background"], shown)
     assert told.metrics["accuracy"] == 1
     assert set(told.per_class) == {"a", "background"}
-    assert all(example.right for example in told.examples)
+    assert all(example.is_correct for example in told.examples)

@@ -1,4 +1,4 @@
-"""What a training leaves for people and programs: report.html, metrics.json, the model card, TensorBoard's events, a sample."""
+"""The files that describe a model: report.html, metrics.json, model card, TensorBoard events and sample."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ from tests.support.trainer_process import PYTHONPATH
 from tests.unit.trainer.results import box, detection_result, measured
 from vott_trainer import report
 from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
-from vott_trainer.report import Result
+from vott_trainer.report import Result, files
 from vott_trainer.vision import matching
 
 PATHS = {"PYTHONPATH": PYTHONPATH}
@@ -28,7 +28,7 @@ SCRIPT = "<script>alert('x')</script>"
 
 
 class Reader(HTMLParser):
-    """Reads a page as a browser does: its elements, what they refer to, and its text."""
+    """Parses a page: its elements, their references, and its text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Reader(HTMLParser):
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The model's folder, with what a plugin left there."""
+    """The model's folder, with a plugin's file in it."""
     (folder := tmp_path / "model").mkdir()
     (folder / "labels.txt").write_text("circle\nsquare\ntriangle\n")
     return folder
@@ -58,19 +58,18 @@ def page(folder: Path, result: Result) -> Reader:
     return Reader((folder / "report.html").read_text(encoding="utf-8"))
 
 
-def test_report_says_what_the_model_can_do_in_a_sentence(folder: Path, tmp_path: Path) -> None:
+def test_report_sums_up_the_model_in_a_sentence(folder: Path, tmp_path: Path) -> None:
     shown = page(folder, detection_result(tmp_path))
     assert (
-        "On 12 images that it had never seen, the model found 18 of 24 objects; 2 of the 20 boxes it drew were wrong."
-        in shown.text
+        "On 12 images it had never seen, the model found 18 of 24 objects; 2 of its 20 boxes were wrong." in shown.text
     )
-    for words_ in ("mAP50", "What would make it better", "Where it is most wrong", "Each class", "Curves"):
-        assert words_ in shown.text
+    for heading in ("mAP50", "How to improve the model", "Worst mistakes", "Classes", "Confusion matrix", "Curves"):
+        assert heading in shown.text
 
 
-def test_report_tells_findings_notes_settings_times_and_files(folder: Path, tmp_path: Path) -> None:
+def test_report_lists_findings_notes_settings_times_and_files(folder: Path, tmp_path: Path) -> None:
     text = page(folder, detection_result(tmp_path)).text
-    for told in (
+    for expected in (
         "A box lies partly outside of the image; it was clipped.",
         "annotations.csv line 3",
         "went on at epoch 3",
@@ -80,17 +79,17 @@ def test_report_tells_findings_notes_settings_times_and_files(folder: Path, tmp_
         "vott-train/training-1",
         "labels.txt",
     ):
-        assert told in text
+        assert expected in text
 
 
-def test_report_refers_to_nothing_outside_of_itself_and_has_no_script(folder: Path, tmp_path: Path) -> None:
+def test_report_has_no_external_references_and_no_scripts(folder: Path, tmp_path: Path) -> None:
     shown = page(folder, detection_result(tmp_path))
     assert shown.references
     assert all(reference.startswith(("data:image/jpeg;base64,", "#")) for reference in shown.references)
     assert "script" not in shown.elements
 
 
-def test_label_is_text_whatever_it_holds(folder: Path, tmp_path: Path) -> None:
+def test_labels_are_escaped(folder: Path, tmp_path: Path) -> None:
     labels = [SCRIPT, "a|b *c* _d_", "$x^2$ 円 {{ 7*7 }}"]
     shown = page(folder, detection_result(tmp_path, labels))
     assert "script" not in shown.elements
@@ -102,7 +101,7 @@ def test_label_is_text_whatever_it_holds(folder: Path, tmp_path: Path) -> None:
     assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["labels"] == labels
 
 
-def test_no_file_holds_a_url_s_query(folder: Path, tmp_path: Path) -> None:
+def test_no_file_contains_a_url_s_query(folder: Path, tmp_path: Path) -> None:
     result = detection_result(tmp_path)
     report.write(folder, dataclasses.replace(result, details={"from": ["https://store/a?sig=SECRET"]}))
     for file in (path for path in folder.rglob("*") if path.is_file()):
@@ -119,7 +118,7 @@ def test_report_of_large_images_stays_small(folder: Path, tmp_path: Path) -> Non
     assert (folder / "report.html").stat().st_size < 3_000_000
 
 
-def test_examples_whose_images_are_gone_are_left_out(folder: Path, tmp_path: Path) -> None:
+def test_examples_whose_images_are_missing_are_left_out(folder: Path, tmp_path: Path) -> None:
     result = detection_result(tmp_path)
     for image in tmp_path.glob("*.png"):
         image.unlink()
@@ -127,40 +126,40 @@ def test_examples_whose_images_are_gone_are_left_out(folder: Path, tmp_path: Pat
     assert not (folder / "sample.jpg").exists()
 
 
-def test_metrics_file_holds_all_figures(folder: Path, tmp_path: Path) -> None:
+def test_metrics_file_holds_all_metrics(folder: Path, tmp_path: Path) -> None:
     report.write(folder, result := detection_result(tmp_path))
-    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    assert figures["metrics"] == result.metrics
-    assert figures["history"] == result.history
-    assert figures["settings"] == result.settings
-    assert figures["seconds"] == result.seconds
-    assert figures["counts"]["heldOutImages"] == 12
-    assert figures["findings"][1] == {
+    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert content["metrics"] == result.metrics
+    assert content["history"] == result.history
+    assert content["settings"] == result.settings
+    assert content["seconds"] == result.seconds
+    assert content["counts"]["heldOutImages"] == 12
+    assert content["findings"][1] == {
         "kind": "line",
         "where": "annotations.csv line 3",
         "what": "expected 6 fields, found 2",
     }
-    assert figures["perClass"]["circle"]["count"] == 8
-    assert figures["confusion"]["labels"][-1] == "background"
-    assert set(figures["curves"]["circle"][0]) == {"recall", "precision", "score"}
-    assert figures["onnx"]["file"] is None
+    assert content["perClass"]["circle"]["count"] == 8
+    assert content["confusion"]["labels"][-1] == "background"
+    assert set(content["curves"]["circle"][0]) == {"recall", "precision", "score"}
+    assert content["onnx"]["file"] is None
 
 
-def test_number_that_json_does_not_know_becomes_null(folder: Path) -> None:
+def test_numbers_that_json_can_t_hold_become_null(folder: Path) -> None:
     report.write(folder, Result("p", {"loss": math.nan}, history=[{"epoch": 1, "loss": math.inf}]))
-    figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert figures["metrics"] == {"loss": None}
+    content = json.loads((folder / "metrics.json").read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content["metrics"] == {"loss": None}
 
 
-def test_result_of_a_plugin_that_measures_nothing_has_a_report(folder: Path) -> None:
+def test_plugin_that_measures_nothing_gets_a_report(folder: Path) -> None:
     shown = page(folder, Result("hello-world", {"boxes": 12.0}, parameters={"epochs": 3}))
     assert "hello-world" in shown.text
     assert "does not measure its models" in shown.text
-    assert "Nothing was found wrong with the data." in shown.text
+    assert "No problems were found." in shown.text
     assert sorted(path.name for path in folder.iterdir()) == ["README.md", "labels.txt", "metrics.json", "report.html"]
 
 
-def test_report_without_curves_takes_no_time_for_matplotlib(folder: Path) -> None:
+def test_report_without_curves_imports_neither_matplotlib_nor_torch(folder: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from vott_trainer import report; "
         f"report.write(Path({str(folder)!r}), report.Result('hello-world', {{'boxes': 1.0}})); "
@@ -170,7 +169,7 @@ def test_report_without_curves_takes_no_time_for_matplotlib(folder: Path) -> Non
     assert ended.stdout == "set()\n", ended.stderr
 
 
-def test_tensorboard_shows_each_figure_over_the_epochs(folder: Path, tmp_path: Path) -> None:
+def test_tensorboard_shows_each_metric_over_the_epochs(folder: Path, tmp_path: Path) -> None:
     report.write(folder, detection_result(tmp_path))
     (file,) = (folder / "tensorboard").iterdir()
     values = [(event.step, value) for event in events(file) for value in event.summary.value]
@@ -180,7 +179,7 @@ def test_tensorboard_shows_each_figure_over_the_epochs(folder: Path, tmp_path: P
 
 
 def events(file: Path) -> list[Event]:
-    """Read TFRecords: length (8 bytes), its checksum (4), the event, its checksum (4)."""
+    """Read TFRecords: length (8 bytes), its checksum (4), event, its checksum (4)."""
     content, found = file.read_bytes(), []
     while content:
         (length,) = struct.unpack("<Q", content[:8])
@@ -189,13 +188,13 @@ def events(file: Path) -> list[Event]:
     return found
 
 
-def test_sample_is_a_held_out_image_that_the_model_gets_right(folder: Path, tmp_path: Path) -> None:
+def test_sample_is_a_held_out_image_without_mistakes(folder: Path, tmp_path: Path) -> None:
     report.write(folder, detection_result(tmp_path))
     with Image.open(folder / "sample.jpg") as image:
         assert image.size == (640, 480)
 
 
-def test_model_card_says_what_it_is_and_how_to_use_it(folder: Path, tmp_path: Path) -> None:
+def test_model_card_describes_the_model_and_its_use(folder: Path, tmp_path: Path) -> None:
     report.write(folder, detection_result(tmp_path))
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("# Model card: detection, fcos\\_tiny")
@@ -203,7 +202,7 @@ def test_model_card_says_what_it_is_and_how_to_use_it(folder: Path, tmp_path: Pa
     assert "| circle | 8 |" in card
 
 
-def test_classifier_s_report_says_how_often_it_is_right(folder: Path, tmp_path: Path) -> None:
+def test_classifier_s_report_says_how_often_it_is_correct(folder: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30)).save(tmp_path / "0.png")
     example = matching.example(tmp_path / "0.png", "0.png", [Prediction("cat", 1.0)], [Prediction("dog", 0.8)])
     evaluation = Evaluation(
@@ -213,38 +212,36 @@ def test_classifier_s_report_says_how_often_it_is_right(folder: Path, tmp_path: 
         examples=[example],
     )
     text = page(folder, Result("classification", evaluation.metrics, evaluation=evaluation)).text
-    assert "the model told the class rightly 18 of 20 times" in text
-    assert "cat taken for dog" in text
+    assert "the model classified 18 of 20 correctly" in text
+    assert "cat mistaken for dog" in text
 
 
-def test_class_that_is_never_found_has_no_curve_but_a_report(folder: Path, tmp_path: Path) -> None:
-    given = detection_result(tmp_path)
-    assert given.evaluation
-    curves = {**given.evaluation.curves, "unicorn": []}
-    shown = page(folder, dataclasses.replace(given, evaluation=dataclasses.replace(given.evaluation, curves=curves)))
+def test_class_that_is_never_found_has_no_curve(folder: Path, tmp_path: Path) -> None:
+    result = detection_result(tmp_path)
+    assert result.evaluation
+    curves = {**result.evaluation.curves, "unicorn": []}
+    shown = page(folder, dataclasses.replace(result, evaluation=dataclasses.replace(result.evaluation, curves=curves)))
     assert "Precision and recall" in shown.text
 
 
-def test_object_that_is_marked_twice_sends_nobody_to_look_for_a_missing_annotation(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_duplicate_boxes_are_no_hint_at_a_missing_annotation(folder: Path, tmp_path: Path) -> None:
     text = page(folder, measured(tmp_path, [box(0)], [box(0, 0.9), box(3, 0.6), box(4, 0.5)])).text
-    assert "found 1 of 1 object; none of the 3 boxes it drew was wrong, but 2 marked an object a second time." in text
-    assert "2 times cat marked twice; cat found" in text
-    assert "cat 60%, twice" in text
-    assert "boxes around an object that another box had marked already (cat 2 times)" in text
-    assert "2 of the 3 boxes mark an object a second time. Train longer" in text
-    assert "often it is the annotation that is missing" not in text
+    assert "found 1 of 1 object; none of its 3 boxes was wrong, but 2 were duplicates." in text
+    assert "duplicate box on cat (2 times); cat found" in text
+    assert "cat 60%, duplicate" in text
+    assert "duplicate boxes, on an object that another box had already found (cat 2 times)" in text
+    assert "2 of 3 boxes are duplicates of another box on the same object. Train longer" in text
+    assert "often the annotation is missing" not in text
     assert "none is annotated" not in text
 
 
-def test_object_that_is_imagined_may_be_the_annotation_s_fault(folder: Path, tmp_path: Path) -> None:
+def test_wrong_box_may_be_the_annotation_s_fault(folder: Path, tmp_path: Path) -> None:
     text = page(folder, measured(tmp_path, [box(0)], [box(0, 0.9), box(3, 0.7), box(60, 0.6)])).text
-    assert "1 of the 3 boxes it drew was wrong, and 1 marked an object a second time" in text
-    assert "often it is the annotation that is missing" in text
+    assert "1 of its 3 boxes was wrong, and 1 was a duplicate" in text
+    assert "often the annotation is missing" in text
 
 
-def test_equal_curves_are_all_to_be_seen() -> None:
+def test_identical_curves_all_stay_visible() -> None:
     from vott_trainer.report import charts
 
     points = [(0.0, 1.0), (1.0, 1.0)]
@@ -259,7 +256,7 @@ def test_equal_curves_are_all_to_be_seen() -> None:
     assert dashes == ["", "10,5", "5,10"]
 
 
-def test_legend_has_no_boxes_where_no_picture_has_one(folder: Path, tmp_path: Path) -> None:
+def test_legend_has_no_boxes_if_no_picture_has_one(folder: Path, tmp_path: Path) -> None:
     def keys(result: Result) -> int:
         report.write(folder, result)
         return (folder / "report.html").read_text(encoding="utf-8").count('<span class="key ')
@@ -271,7 +268,7 @@ def test_legend_has_no_boxes_where_no_picture_has_one(folder: Path, tmp_path: Pa
     assert keys(measured(tmp_path, [box(0)], [box(0, 0.9)])) == 3
 
 
-def test_model_card_lists_times_and_notes_apart_from_settings(folder: Path, tmp_path: Path) -> None:
+def test_model_card_separates_settings_times_and_notes(folder: Path, tmp_path: Path) -> None:
     report.write(folder, detection_result(tmp_path))
     card = (folder / "README.md").read_text(encoding="utf-8")
     settings, time, notes = re.split(r"^### .*$", card.partition("## Training")[2], flags=re.MULTILINE)
@@ -280,7 +277,7 @@ def test_model_card_lists_times_and_notes_apart_from_settings(folder: Path, tmp_
     assert "went on at epoch 3" in notes
 
 
-PARTS = {
+WRITERS = {
     "metrics.json": "write_metrics",
     "README.md": "write_card",
     "sample.jpg": "write_sample",
@@ -289,24 +286,24 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_fault_in_one_part_costs_that_one_alone_and_the_others_tell_of_it(
+@pytest.mark.parametrize("name", WRITERS)
+def test_file_that_fails_is_left_out_and_mentioned_in_the_others(
     name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(path: Path, *_: object) -> None:
         path.write_text("half of it")
         raise ValueError("no such thing at https://store/a?sig=SECRET")
 
-    monkeypatch.setattr(report, PARTS[name], write)
+    monkeypatch.setattr(files, WRITERS[name], write)
     report.write(folder, detection_result(tmp_path))
-    assert {path.name for path in folder.iterdir()} == {"labels.txt", *PARTS} - {name}
-    for telling in {"metrics.json", "README.md", "report.html"} - {name}:
-        told = (folder / telling).read_text(encoding="utf-8").replace("\\", "")
-        assert f"{name} could not be written, and is missing (ValueError: no such thing at https://store/a" in told
-        assert "SECRET" not in told
+    assert {path.name for path in folder.iterdir()} == {"labels.txt", *WRITERS} - {name}
+    for other in {"metrics.json", "README.md", "report.html"} - {name}:
+        text = (folder / other).read_text(encoding="utf-8").replace("\\", "")
+        assert f"{name} could not be written and is missing (ValueError: no such thing at https://store/a" in text
+        assert "SECRET" not in text
 
 
-def test_page_tells_that_the_onnx_file_was_not_compared(folder: Path, tmp_path: Path) -> None:
+def test_page_says_why_the_onnx_file_was_not_compared(folder: Path, tmp_path: Path) -> None:
     details = {"onnx": {"file": "model.onnx", "difference": None, "compared": 0, "why": "It sees nothing."}}
     text = page(folder, dataclasses.replace(detection_result(tmp_path), details=details)).text
     assert "It sees nothing." in text

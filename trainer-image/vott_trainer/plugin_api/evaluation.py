@@ -1,18 +1,18 @@
-"""What a model can do, measured on held-out images: figures for machines, curves and examples for people."""
+"""A model measured on held-out images: metrics, curves, confusion matrix and examples."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from vott_trainer.annotations import Box
+from vott_trainer.annotations.model import Box
 
-LOWEST_SCORE_SHOWN = 0.5  # predictions below it are for curves only
-BACKGROUND = "background"  # a detector's confusion matrix: nothing is there
+LOWEST_SCORE_SHOWN = 0.5  # lower predictions count only in curves and average precision
+BACKGROUND = "background"  # a detector's last label in the confusion matrix: no object
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One object that a model sees, or the class of a whole image (`box` is None); `score` is 0 to 1."""
+    """A predicted object, or the predicted class of the whole image (`box` is None); `score` is 0 to 1."""
 
     label: str
     score: float
@@ -20,7 +20,7 @@ class Prediction:
 
 
 class Point(NamedTuple):
-    """One point of a precision-recall curve, at the score from which on predictions count."""
+    """A point of a precision-recall curve, at the lowest score that counts."""
 
     recall: float
     precision: float
@@ -29,10 +29,10 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often the truth `labels[row]` was seen as `labels[column]`.
+    """A confusion matrix: `counts[row][column]` is how often `labels[row]` was predicted as `labels[column]`.
 
-    A detector's matrix is `with_background`: its last label stands for nothing there. `repeated` holds for each other label how many
-    predictions marked an object that another one had found; they are not in `counts`.
+    A detector's matrix is `with_background`: its last label means no object. `repeated` counts, for each other label, the duplicate
+    predictions: those of an object that another prediction has found. They are not in `counts`.
     """
 
     labels: list[str]
@@ -43,10 +43,12 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One held-out image: what is on it and what the model sees.
+    """A held-out image with its ground truth and its predictions. Boxes are in pixels, EXIF rotation applied.
 
-    `wrong` are those of `predictions` that are not so, `repeated` those that mark an object which another one has found, `missed` those
-    of `truth` that no prediction tells; boxes are in pixels of the image file as a browser shows it.
+    Attributes:
+        wrong: incorrect predictions.
+        missed: ground truth that no prediction found.
+        duplicates: predictions of an object that another prediction has found.
     """
 
     image: Path
@@ -55,25 +57,27 @@ class Example:
     predictions: list[Prediction]
     wrong: list[Prediction] = field(default_factory=list)
     missed: list[Prediction] = field(default_factory=list)
-    repeated: list[Prediction] = field(default_factory=list)
+    duplicates: list[Prediction] = field(default_factory=list)
 
     @property
-    def right(self) -> bool:
-        """Whether the model sees all that is there, once, and nothing else."""
-        return not (self.wrong or self.missed or self.repeated)
+    def is_correct(self) -> bool:
+        """Whether every object was found once, and nothing else was predicted."""
+        return not (self.wrong or self.missed or self.duplicates)
 
     @property
     def severity(self) -> float:
-        """How wrong the model is: sure mistakes count more than doubtful ones, what is only repeated not at all."""
+        """How wrong the model is: confident mistakes weigh more, duplicates nothing."""
         return len(self.missed) + sum(prediction.score for prediction in self.wrong)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Only `metrics` is a must: the first one decides which model is better, and more is better.
+    """Measurements of a model. Only `metrics` is required: its first entry decides which model is better, and higher is better.
 
-    `per_class` holds figures by label and name, `curves` precision-recall curves by label. `examples` are a few: the worst first, then
-    the right ones with most to see.
+    Attributes:
+        per_class: metrics by label and name.
+        curves: precision-recall curves by label.
+        examples: a few images, the worst mistakes first, then the correct ones with the most objects.
     """
 
     metrics: dict[str, float]
@@ -83,11 +87,11 @@ class Evaluation:
     examples: list[Example] = field(default_factory=list)
 
 
-EXAMPLES = 6  # of each kind
+EXAMPLES = 6  # wrong ones, and as many correct ones
 
 
 def choose_examples(examples: list[Example], count: int = EXAMPLES) -> list[Example]:
-    """Return `count` of the worst and `count` of the right examples; the same ones for the same model."""
-    wrong = sorted((e for e in examples if not e.right), key=lambda e: (-e.severity, e.name))
-    right = sorted((e for e in examples if e.right), key=lambda e: (-len(e.truth), e.name))
-    return wrong[:count] + right[:count]
+    """Choose the `count` worst and `count` correct examples; deterministic for the same model."""
+    wrong = sorted((e for e in examples if not e.is_correct), key=lambda e: (-e.severity, e.name))
+    correct = sorted((e for e in examples if e.is_correct), key=lambda e: (-len(e.truth), e.name))
+    return wrong[:count] + correct[:count]

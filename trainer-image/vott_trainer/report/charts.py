@@ -1,6 +1,6 @@
-"""Line charts as SVG that lies in the page: its text takes the page's colour, so that it can be read on light and on dark.
+"""Draw line charts as inline SVG, with text in the page's colour for light and dark mode.
 
-No word of the data comes into a chart: names stand in a legend beside it, where they are escaped.
+Charts contain no text from the data: names go into a legend beside the chart, where they are escaped.
 """
 
 import io
@@ -24,9 +24,9 @@ COLOURS = (
     "#6741d9",
     "#0c8599",
     "#c92a2a",
-)  # on light and on dark
-DASH = 2.5  # of a line's width
-_TEXT = "#010203"  # a colour that nothing else has, replaced by the page's
+)  # legible on light and dark
+DASH = 2.5  # line widths
+_TEXT = "#010203"  # a placeholder, replaced by the page's colour
 _STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -41,18 +41,18 @@ _STYLE: Any = {
     "grid.color": _TEXT,
     "grid.alpha": 0.12,
 }
-_NOT_FOR_A_PAGE = (
+_REMOVED = (
     re.compile(r"^.*?(?=<svg)", re.DOTALL),
     re.compile(r"<metadata>.*?</metadata>", re.DOTALL),
-    re.compile(r"<style.*?</style>", re.DOTALL),  # would hold for the whole page
-    re.compile(r' id="(?:figure|axes|patch|line2d|matplotlib|xtick|ytick|text)[^"]*"'),  # the same in each chart
-    re.compile(r"font-family: [^;]*; "),  # the page's instead
+    re.compile(r"<style.*?</style>", re.DOTALL),  # would apply to the whole page
+    re.compile(r' id="(?:figure|axes|patch|line2d|matplotlib|xtick|ytick|text)[^"]*"'),  # not unique in the page
+    re.compile(r"font-family: [^;]*; "),  # the page's font applies
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a chart: its name for the legend, and points x, y."""
+    """A line of a chart: its name for the legend, and (x, y) points."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -61,7 +61,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart for the page: `title` says what is shown, `meaning` how to read it, `lines` are the legend."""
+    """A chart with its title, an explanation of how to read it, and the lines of its legend."""
 
     title: str
     meaning: str
@@ -69,17 +69,19 @@ class Chart:
     lines: list[Line]
 
 
-def over_epochs(title: str, meaning: str, lines: list[Line], *, share: bool) -> Chart:
-    """Draw lines over the epochs; `share` says that they run from 0 to 1."""
+def over_epochs(title: str, meaning: str, lines: list[Line], *, from_0_to_1: bool) -> Chart:
+    """Draw lines over the epochs."""
     figure, axes = _figure("epoch", "", lines)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(0, 1.02 if share else None)
+    axes.set_ylim(0, 1.02 if from_0_to_1 else None)
     return Chart(title, meaning, _svg(figure, title), lines)
 
 
 def precision_recall(title: str, meaning: str, lines: list[Line]) -> Chart:
     """Draw precision over recall, both from 0 to 1."""
-    figure, axes = _figure("recall: share of the objects that are found", "precision: share that is right", lines)
+    figure, axes = _figure(
+        "recall: share of the objects that are found", "precision: share of correct predictions", lines
+    )
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     return Chart(title, meaning, _svg(figure, title), lines)
@@ -103,20 +105,20 @@ def _figure(x: str, y: str, lines: list[Line]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _dashes(number: int, of: int) -> Any:
-    """Return a line's style: each line leaves larger gaps than the one below it, so that equal ones are all to be seen."""
-    return (0, ((of - number) * DASH, number * DASH)) if number else "solid"
+def _dashes(number: int, total: int) -> Any:
+    """Style a line with larger gaps than the line below it, so that identical curves all stay visible."""
+    return (0, ((total - number) * DASH, number * DASH)) if number else "solid"
 
 
 def _svg(figure: Figure, title: str) -> Markup:
     buffer = io.StringIO()
-    with mpl.rc_context(_STYLE | {"svg.hashsalt": title}):  # ids of several charts in one page, the same each time
+    with mpl.rc_context(_STYLE | {"svg.hashsalt": title}):  # unique ids in the page, and reproducible
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
-    for pattern in _NOT_FOR_A_PAGE:
+    for pattern in _REMOVED:
         text = pattern.sub("", text)
     paths = text.partition(">")[2].replace(_TEXT, "currentColor")
-    drawing = Markup(paths)  # noqa: S704 # nosec B704 # made here, of numbers
+    drawing = Markup(paths)  # noqa: S704 # nosec B704 # drawn from numbers only
     return Markup('<svg role="img" aria-label="{}" viewBox="0 0 {:g} {:g}">').format(title, *_points(figure)) + drawing
 
 

@@ -1,32 +1,32 @@
-"""What the report draws as curves."""
+"""Which curves the report shows: precision-recall, metrics and losses."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from vott_trainer.plugin_api import Evaluation, Point
-from vott_trainer.report import charts as draw
-from vott_trainer.report.charts import Chart
+from vott_trainer.report import charts
+from vott_trainer.report.charts import Chart, Line
 from vott_trainer.report.result import Result
 
-LINES = 8  # of a chart
+MOST_LINES = 8  # of a chart
 
 
 def curves(result: Result) -> list[Chart]:
-    """Return precision-recall curves, metrics and losses over the epochs, as far as they were measured."""
+    """Draw precision-recall curves, and metrics and losses over the epochs, as far as they were measured."""
     return [*_precision_recall(result.evaluation), *_metrics(result), *_losses(result)]
 
 
 def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
-    """Draw the weakest classes, where there are too many for one chart."""
-    known = {label: curve for label, curve in (evaluation.curves if evaluation else {}).items() if curve}
-    if not known:
+    """Draw one line per class; of the weakest classes if there are too many."""
+    measured = {label: curve for label, curve in (evaluation.curves if evaluation else {}).items() if curve}
+    if not measured:
         return []
-    labels = sorted(known, key=lambda label: _area(known[label]))
-    chosen = sorted(labels[:LINES])
-    lines = [_line(number, label, [point[:2] for point in known[label]]) for number, label in enumerate(chosen)]
-    which = "" if len(labels) <= LINES else f", the {LINES} weakest classes"
-    meaning = "The lower the score from which predictions count, the more is found, and the more of it is wrong. Up and to the right is better."
-    return [draw.precision_recall(f"Precision and recall{which}", meaning, lines)]
+    weakest_first = sorted(measured, key=lambda label: _area(measured[label]))
+    drawn = sorted(weakest_first[:MOST_LINES])
+    lines = [_line(number, label, [point[:2] for point in measured[label]]) for number, label in enumerate(drawn)]
+    selection = "" if len(measured) <= MOST_LINES else f", the {MOST_LINES} weakest classes"
+    meaning = "A lower score threshold finds more objects and makes more mistakes. Up and to the right is better."
+    return [charts.precision_recall(f"Precision and recall{selection}", meaning, lines)]
 
 
 def _area(curve: list[Point]) -> float:
@@ -35,26 +35,26 @@ def _area(curve: list[Point]) -> float:
 
 def _metrics(result: Result) -> list[Chart]:
     lines = [line for line in _lines(result, result.metrics) if all(0 <= value <= 1 for _, value in line.points)]
-    meaning = "Measured now and then during the training. A curve that still climbs at its end asks for more epochs."
-    return [draw.over_epochs("Quality on the held-out images", meaning, lines, share=True)] if lines else []
+    meaning = "Measured from time to time during training. If a curve still rises at its end, train for more epochs."
+    return [charts.over_epochs("Quality on the held-out images", meaning, lines, from_0_to_1=True)] if lines else []
 
 
 def _losses(result: Result) -> list[Chart]:
-    parts = any(row.get("loss") != row.get("classificationLoss") for row in result.history)
-    lines = _lines(result, ["loss", "classificationLoss"] if parts else ["loss"])
-    meaning = "How wrong the model is on the images it learns from. It should fall, and then level off."
-    return [draw.over_epochs("Loss", meaning, lines, share=False)] if lines else []
+    has_parts = any(row.get("loss") != row.get("classificationLoss") for row in result.history)
+    lines = _lines(result, ["loss", "classificationLoss"] if has_parts else ["loss"])
+    meaning = "How wrong the model is on the training images. It should fall, then level off."
+    return [charts.over_epochs("Loss", meaning, lines, from_0_to_1=False)] if lines else []
 
 
-def _lines(result: Result, names: Iterable[str]) -> list[draw.Line]:
+def _lines(result: Result, names: Iterable[str]) -> list[Line]:
     points = {
         name: [(row["epoch"], row[name]) for row in result.history if _is_number(row.get(name))] for name in names
     }
     return [_line(number, name, points[name]) for number, name in enumerate(name for name in points if points[name])]
 
 
-def _line(number: int, name: str, points: Sequence[tuple[float, float]]) -> draw.Line:
-    return draw.Line(name, points, draw.COLOURS[number % len(draw.COLOURS)])
+def _line(number: int, name: str, points: Sequence[tuple[float, float]]) -> Line:
+    return Line(name, points, charts.COLOURS[number % len(charts.COLOURS)])
 
 
 def _is_number(value: object) -> bool:

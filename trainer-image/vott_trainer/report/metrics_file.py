@@ -1,4 +1,4 @@
-"""metrics.json: all figures, for programs."""
+"""metrics.json: all metrics, for programs."""
 
 import json
 from dataclasses import asdict
@@ -11,11 +11,11 @@ from vott_trainer.report.result import Result
 
 
 def write_metrics(path: Path, result: Result) -> None:
-    """Write all figures of `result`; a URL loses its query, a number that JSON can't hold becomes null."""
-    path.write_text(json.dumps(printable(_figures(result)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write metrics.json; URLs lose their query, numbers that JSON can't hold become null."""
+    path.write_text(json.dumps(printable(_content(result)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _figures(result: Result) -> dict[str, Any]:
+def _content(result: Result) -> dict[str, Any]:
     return {
         "plugin": result.plugin,
         "parameters": result.parameters,

@@ -1,33 +1,35 @@
-"""report.html: one file for people, which needs neither network nor script."""
+"""report.html: one file that needs neither network nor scripts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vott_trainer.report import tables, wording
+from vott_trainer.report import confusion_matrix, formatting, tables, wording
 from vott_trainer.report.advice import advice
+from vott_trainer.report.grades import grade
 from vott_trainer.report.pictures import pictures
 from vott_trainer.report.result import Result
 
 if TYPE_CHECKING:
     from vott_trainer.report.charts import Chart
 
+MOST_MISTAKES = 10  # listed instead of a matrix that is too large
 FILES = {
-    "README.md": "what this model is, in short: the model card",
+    "README.md": "the model card: a short description of the model",
     "config.json": "what is needed to load the model again",
-    "labels.txt": "the classes, one a line",
-    "metrics.json": "all figures of this report, for programs",
-    "model.onnx": "the model for ONNX Runtime and other programs than PyTorch",
+    "labels.txt": "the classes, one per line",
+    "metrics.json": "all metrics in this report, for programs",
+    "model.onnx": "the model for ONNX Runtime and other programs",
     "model.safetensors": "the model's weights, for PyTorch",
     "report.html": "this report",
-    "sample.jpg": "a held-out image with what the model sees on it",
-    "tensorboard": "the curves for TensorBoard: tensorboard --logdir tensorboard",
+    "sample.jpg": "a held-out image with the model's predictions",
+    "tensorboard": "the training curves for TensorBoard: tensorboard --logdir tensorboard",
 }
 
 
 def write_page(path: Path, result: Result) -> None:
-    """Write the report of `result` to `path`; the files that lie beside it are named in it."""
+    """Write the report to `path`; it lists the files beside it."""
     path.write_text(_environment().get_template("report.html.j2").render(_content(path, result)), encoding="utf-8")
 
 
@@ -40,39 +42,41 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "percent": wording.percent,
-        "duration": wording.duration,
-        "shown": wording.shown,
-        "spaced": wording.spaced,
-        "count": wording.count,
+        "duration": formatting.duration,
+        "shown": formatting.shown,
+        "spaced": formatting.spaced,
+        "count": formatting.count,
     }
     return environment
 
 
 def _content(path: Path, result: Result) -> dict[str, Any]:
-    examples = result.evaluation.examples if result.evaluation else []
-    wrong, right = (pictures(example for example in examples if example.right is so) for so in (False, True))
+    evaluation = result.evaluation
+    examples = evaluation.examples if evaluation else []
+    confusion = evaluation.confusion if evaluation else None
+    wrong = pictures(example for example in examples if not example.is_correct)
+    correct = pictures(example for example in examples if example.is_correct)
     return {
         "result": result,
         "heading": wording.heading(result),
-        "grade": wording.grade(result.evaluation) if result.evaluation else "",
+        "grade": grade(evaluation) if evaluation else "",
         "summary": wording.summary(result),
-        "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
+        "caveat": wording.caveat(evaluation) if evaluation else "",
         "headline": tables.headline(result.metrics),
         "advice": advice(result),
         "wrong": wrong,
-        "right": right,
+        "correct": correct,
         "doubtful": any(picture.doubtful for picture in wrong),
-        "marked": any(picture.marks for picture in (*wrong, *right)),
-        "classes": tables.classes(result.evaluation),
-        "matrix": tables.matrix(result.evaluation),
-        "repeated": tables.repeated(result.evaluation),
-        "confusions": wording.confusions(result.evaluation.confusion if result.evaluation else None)[:10],
+        "has_boxes": any(picture.marks for picture in (*wrong, *correct)),
+        "classes": tables.classes(evaluation),
+        "matrix": confusion_matrix.matrix(confusion),
+        "duplicates": confusion_matrix.duplicates(confusion),
+        "mistakes": confusion_matrix.mistakes(confusion)[:MOST_MISTAKES],
         "charts": _charts(result),
-        "amounts": tables.amounts(result.counts),
+        "data": tables.data(result.counts),
         "findings": tables.findings(result.findings),
-        "settings": wording.settings(result),
-        "boxes": wording.measures_boxes(result.evaluation),
+        "settings": tables.settings(result),
+        "boxes": wording.measures_boxes(evaluation),
         "onnx": result.details.get("onnx"),
         "files": _files(path),
     }
@@ -87,6 +91,6 @@ def _charts(result: Result) -> list["Chart"]:
 
 
 def _files(report: Path) -> dict[str, str]:
-    """Return name and meaning of what lies in the model's folder, the report included."""
+    """Return name and meaning of each file in the model's folder, including the report."""
     names = {entry.name for entry in report.parent.iterdir()} | {report.name}
-    return {name: FILES.get(name, "left by the plugin") for name in sorted(names)}
+    return {name: FILES.get(name, "written by the plugin") for name in sorted(names)}

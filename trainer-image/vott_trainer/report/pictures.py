@@ -1,4 +1,4 @@
-"""Examples for the page: a small JPEG that lies in it, and the boxes to draw upon it."""
+"""Example images for the page: embedded JPEGs, their boxes, and a sentence on what the model got wrong."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from PIL import Image
 
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.plugin_api import Example, Prediction
-from vott_trainer.report.wording import count
+from vott_trainer.report.formatting import count
 from vott_trainer.vision import matching
 from vott_trainer.vision.matching import Pair
 
@@ -21,16 +21,16 @@ log = logging.getLogger(__name__)
 
 LONGEST_SIDE = 640  # pixels
 QUALITY = 78
-MOST_SAID = 3  # mistakes of a kind below a picture, and classes that were found
-LONGEST_LABEL = 18  # characters upon a picture
-LETTERS = 26  # that many times their height is the picture's longer side
+MOST_LISTED = 3  # mistakes, and found classes, in a picture's sentence
+LONGEST_LABEL = 18  # characters in a picture
+LETTERS_PER_SIDE = 26  # the picture's longer side, in letter heights
 
-Kind = Literal["right", "wrong", "missed"]
+Kind = Literal["correct", "wrong", "missed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One box upon a picture, in the picture's pixels, with its text; `kind` gives its colour."""
+    """A box with its text, in the picture's pixels; `kind` decides the colour."""
 
     kind: Kind
     text: str
@@ -45,10 +45,14 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An example to look at.
+    """An example as the page shows it.
 
-    `name` is the image's name, `source` all that is known of where it was, `letters` their height in pixels. `doubtful`: something is
-    missed, or seen as what it is not, which may be the annotation's fault.
+    Attributes:
+        name: the image's file name.
+        address: the JPEG as a data URI.
+        letters: height of the marks' letters in pixels.
+        source: the image's URL without query.
+        doubtful: whether something is missed or wrong, for which the annotation may be to blame.
     """
 
     name: str
@@ -63,7 +67,7 @@ class Picture:
 
 
 def pictures(examples: Iterable[Example]) -> list[Picture]:
-    """Return the examples as the page shows them."""
+    """Prepare the examples for the page, without those whose image can't be read."""
     return [_picture(example, image) for example in examples if (image := _open(example))]
 
 
@@ -71,81 +75,91 @@ def _open(example: Example) -> Image.Image | None:
     try:
         return open_rgb(example.image)
     except OSError as error:  # the report is worth less than the model
-        log.warning("the report does without %s: %s", example.name, error)
+        log.warning("%s is left out of the report: %s", example.name, error)
         return None
 
 
-def _picture(example: Example, small: Image.Image) -> Picture:
-    width = small.width
-    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    scale = small.width / width
-    found = matching.pairs(example.truth, example.predictions)
-    letters = max(small.size) / LETTERS
-    marks = [mark for pair in found if (mark := _mark(pair, example.repeated, scale, small.width, letters))]
-    name = example.name.rstrip("/").rpartition("/")[2] or example.name
-    doubtful = bool(example.wrong or example.missed)
-    said = sentence(found)
-    return Picture(name, _data_uri(small), small.width, small.height, letters, example.name, marks, said, doubtful)
+def _picture(example: Example, image: Image.Image) -> Picture:
+    width = image.width
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    scale = image.width / width
+    pairs = matching.pairs(example.truth, example.predictions)
+    letters = max(image.size) / LETTERS_PER_SIDE
+    return Picture(
+        name=example.name.rstrip("/").rpartition("/")[2] or example.name,
+        address=_data_uri(image),
+        width=image.width,
+        height=image.height,
+        letters=letters,
+        source=example.name,
+        marks=[mark for pair in pairs if (mark := _mark(pair, example.duplicates, scale, image.width, letters))],
+        sentence=sentence(pairs),
+        doubtful=bool(example.wrong or example.missed),
+    )
 
 
-def sentence(found: Sequence[Pair]) -> str:
-    """Return in words what is wrong, and then what is right."""
-    right = Counter(seen.label for truth, seen in found if seen and _is_right(truth, seen))
-    wrong = Counter(_mistake(truth, seen, found) for truth, seen in found if not _is_right(truth, seen))
-    said = [_times(number, words) for words, number in wrong.most_common(MOST_SAID)]
-    if more := wrong.total() - sum(number for _, number in wrong.most_common(MOST_SAID)):
-        said.append(count(more, "other mistake"))
-    if len(right) > MOST_SAID:
-        said.append(f"{right.total()} found")
+def sentence(pairs: Sequence[Pair]) -> str:
+    """List the mistakes, then what was found."""
+    found = Counter(predicted.label for truth, predicted in pairs if predicted and _is_correct(truth, predicted))
+    mistakes = Counter(
+        _mistake(truth, predicted, pairs) for truth, predicted in pairs if not _is_correct(truth, predicted)
+    )
+    listed = mistakes.most_common(MOST_LISTED)
+    parts = [_times(number, mistake) for mistake, number in listed]
+    if others := mistakes.total() - sum(number for _, number in listed):
+        parts.append(count(others, "other mistake"))
+    if len(found) > MOST_LISTED:
+        parts.append(f"{found.total()} found")
     else:
-        said += [_times(number, f"{name} found") for name, number in right.items()]
-    return "; ".join(said) or "nothing is there, and the model sees nothing"
+        parts += [_times(number, f"{label} found") for label, number in found.items()]
+    return "; ".join(parts) or "no objects, and none predicted"
 
 
-def _is_right(truth: Prediction | None, seen: Prediction | None) -> bool:
-    return bool(truth and seen and truth.label == seen.label)
+def _is_correct(truth: Prediction | None, predicted: Prediction | None) -> bool:
+    return bool(truth and predicted and truth.label == predicted.label)
 
 
-def _mistake(truth: Prediction | None, seen: Prediction | None, found: Sequence[Pair]) -> str:
-    if truth and seen:
-        return f"{truth.label} taken for {seen.label}"
-    return f"{truth.label} missed" if truth else _unpaired(seen, found) if seen else ""
+def _mistake(truth: Prediction | None, predicted: Prediction | None, pairs: Sequence[Pair]) -> str:
+    if truth and predicted:
+        return f"{truth.label} mistaken for {predicted.label}"
+    return f"{truth.label} missed" if truth else _without_partner(predicted, pairs) if predicted else ""
 
 
-def _unpaired(seen: Prediction, found: Sequence[Pair]) -> str:
-    if seen in matching.repeated(found):
-        return f"{seen.label} marked twice"
-    if matching.meant(seen, [truth for truth, _ in found if truth]):
-        return f"{seen.label} marked by a box that fits badly"
-    return f"{seen.label} seen where none is annotated"
+def _without_partner(predicted: Prediction, pairs: Sequence[Pair]) -> str:
+    if predicted in matching.repeated(pairs):
+        return f"duplicate box on {predicted.label}"
+    if matching.meant(predicted, [truth for truth, _ in pairs if truth]):
+        return f"badly fitting box on {predicted.label}"
+    return f"{predicted.label} predicted where none is annotated"
 
 
-def _times(number: int, words: str) -> str:
-    return words if number == 1 else f"{number} times {words}"
+def _times(number: int, text: str) -> str:
+    return text if number == 1 else f"{text} ({number} times)"
 
 
-def _mark(pair: Pair, repeated: Sequence[Prediction], scale: float, width: int, letters: float) -> Mark | None:
-    truth, seen = pair
-    shown = seen or truth
-    if not shown or not shown.box:
+def _mark(pair: Pair, duplicates: Sequence[Prediction], scale: float, width: int, letters: float) -> Mark | None:
+    truth, predicted = pair
+    marked = predicted or truth
+    if not marked or not marked.box:
         return None
-    kind, text = _kind_and_text(truth, seen)
-    if not truth and seen in repeated:
-        text += ", twice"
-    x, y, w, h = (value * scale for value in (shown.box.x, shown.box.y, shown.box.width, shown.box.height))
-    above = y > 1.3 * letters
-    fits = x + 0.6 * letters * len(text) <= width
-    place = (x if fits else min(x + w, width), y - 0.35 * letters if above else max(0.0, y) + letters)
-    return Mark(kind, text, x, y, w, h, *place, "start" if fits else "end")
+    kind, text = _kind_and_text(truth, predicted)
+    if not truth and predicted in duplicates:
+        text += ", duplicate"
+    x, y, w, h = (value * scale for value in (marked.box.x, marked.box.y, marked.box.width, marked.box.height))
+    fits_above = y > 1.3 * letters
+    fits_right = x + 0.6 * letters * len(text) <= width
+    text_x = x if fits_right else min(x + w, width)
+    text_y = y - 0.35 * letters if fits_above else max(0.0, y) + letters
+    return Mark(kind, text, x, y, w, h, text_x, text_y, "start" if fits_right else "end")
 
 
-def _kind_and_text(truth: Prediction | None, seen: Prediction | None) -> tuple[Kind, str]:
-    if not seen:
+def _kind_and_text(truth: Prediction | None, predicted: Prediction | None) -> tuple[Kind, str]:
+    if not predicted:
         return "missed", f"{_short(truth.label)} missed" if truth else ""
-    score = f"{_short(seen.label)} {seen.score:.0%}"
-    if truth and not _is_right(truth, seen):
+    score = f"{_short(predicted.label)} {predicted.score:.0%}"
+    if truth and not _is_correct(truth, predicted):
         return "wrong", f"{score}, not {_short(truth.label)}"
-    return "right" if truth else "wrong", score
+    return "correct" if truth else "wrong", score
 
 
 def _short(label: str) -> str:
@@ -159,9 +173,9 @@ def _data_uri(image: Image.Image) -> str:
 
 
 def write_sample(path: Path, examples: Iterable[Example]) -> None:
-    """Write one held-out image with what the model sees on it, the best one; none where there are no examples."""
-    chosen = max(examples, key=lambda example: (example.right, len(example.predictions)), default=None)
-    if chosen and (image := _open(chosen)):
+    """Write the best held-out image with its predictions drawn; nothing if there are no examples."""
+    best = max(examples, key=lambda example: (example.is_correct, len(example.predictions)), default=None)
+    if best and (image := _open(best)):
         from vott_trainer.vision.drawing import draw  # imports matplotlib, which takes a second
 
-        draw(image, chosen.predictions).save(path, quality=90)
+        draw(image, best.predictions).save(path, quality=90)

@@ -1,4 +1,4 @@
-"""What a training came to, as everything that tells of it needs it."""
+"""Everything the report says about one training."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,17 +10,17 @@ from vott_trainer.plugin_api import Evaluation
 
 @dataclass(frozen=True)
 class Result:
-    """One finished training. Only `plugin` and `metrics` are a must.
+    """A finished training. Only `plugin` and `metrics` are required.
 
     Attributes:
-        parameters: as the message set them, the plugin's defaults filled in.
-        settings: what was chosen where they left a choice.
-        device: what it ran on, in words.
-        counts: `trainingImages`, `heldOutImages`, `boxes` by label, or whatever the plugin counts.
-        history: a row for each epoch: `epoch`, `loss`, `learningRate`, …, and metrics where they were measured.
-        seconds: how long each phase took, in order.
-        notes: sentences on what was out of the ordinary, such as an interruption.
-        details: whatever else belongs into metrics.json, any JSON.
+        parameters: the message's parameters, with the plugin's defaults.
+        settings: what the plugin chose where the parameters left a choice.
+        device: the device it ran on, as text.
+        counts: `trainingImages`, `heldOutImages`, `boxes` by label, or whatever else the plugin counts.
+        history: a row per epoch: `epoch`, `loss`, `learningRate`, …, and metrics where they were measured.
+        seconds: the duration of each phase, in order.
+        notes: sentences on anything unusual, such as an interruption.
+        details: other entries of metrics.json, any JSON.
     """
 
     plugin: str

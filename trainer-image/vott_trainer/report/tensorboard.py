@@ -1,4 +1,4 @@
-"""The training's curves as TensorBoard's event files."""
+"""TensorBoard event files of the training."""
 
 import math
 from pathlib import Path
@@ -7,10 +7,10 @@ from vott_trainer.report.result import Result
 
 
 def write_events(folder: Path, result: Result) -> None:
-    """Write each figure of each epoch into `folder`; nothing where there is no history."""
+    """Write the metrics of each epoch into `folder`; nothing if there is no history."""
     if not result.history:
         return
-    from tensorboardX import SummaryWriter  # imports torch, which a plugin without history need not have done
+    from tensorboardX import SummaryWriter  # imports torch, which a plugin without history may not need
 
     with SummaryWriter(str(folder)) as writer:
         for row in result.history:

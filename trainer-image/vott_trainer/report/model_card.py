@@ -1,4 +1,4 @@
-"""README.md: the model card (Mitchell et al., 2019, arXiv:1810.03993), in short."""
+"""README.md: a short model card (Mitchell et al., 2019, arXiv:1810.03993)."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vott_trainer.report import tables, wording
+from vott_trainer.report import formatting, tables, wording
 from vott_trainer.report.result import Result
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
 
 
 def write_card(path: Path, result: Result) -> None:
-    """Write the model card of `result`; the files of the model lie beside it."""
+    """Write the model card, beside the model's files."""
     environment = Environment(
         loader=PackageLoader("vott_trainer.report"),
         autoescape=False,  # noqa: S701 # nosec B701 # Markdown: `finalize` escapes
@@ -22,12 +22,16 @@ def write_card(path: Path, result: Result) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": wording.duration, "shown": wording.shown, "spaced": wording.spaced}
-    path.write_text(environment.get_template("card.md.j2").render(_content(path, result)), encoding="utf-8")
+    environment.filters |= {
+        "duration": formatting.duration,
+        "shown": formatting.shown,
+        "spaced": formatting.spaced,
+    }
+    path.write_text(environment.get_template("model_card.md.j2").render(_content(path, result)), encoding="utf-8")
 
 
 def escape(value: Any) -> str:
-    """Return text that Markdown shows as it is."""
+    """Escape text for Markdown, on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(str(value).split()))
 
 
@@ -39,8 +43,8 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
         "headline": tables.headline(result.metrics),
         "classes": tables.classes(result.evaluation),
-        "amounts": tables.amounts(result.counts),
-        "settings": wording.settings(result),
+        "data": tables.data(result.counts),
+        "settings": tables.settings(result),
         "boxes": wording.measures_boxes(result.evaluation),
         "onnx": (path.parent / "model.onnx").exists(),
         "predicts": result.evaluation is not None,
