@@ -192,7 +192,7 @@ class App:
     # -------------------------------------------------------------------------------------------------------- stopping
 
     async def _stop_intakes(self, grace_seconds: float) -> None:
-        """Receive no more messages; finish or release those in flight."""
+        """Receive no more messages; finish or abandon those in flight."""
         stopping = (intake.stop(grace_seconds) for _, intake in self._intakes)
         await asyncio.gather(_cancel(self._intake_tasks), *stopping)
         await asyncio.gather(*(intake.stop(0) for _, intake in self._intakes))  # received just before the cancellation
@@ -218,7 +218,7 @@ class App:
 
     def message_completed(self, key: Key) -> None:
         """Record that the message of this TrainingJob was removed from its queue."""
-        self.store.note_settled(key)
+        self.store.mark_settled(key)
         self.enqueue(key)
 
     # ---------------------------------------------------------------------------------------------------------- health

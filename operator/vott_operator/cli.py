@@ -36,20 +36,20 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="Where to answer health probes."
+    "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="URL at which to answer health probes."
 )
 def run(liveness: str) -> None:
     """Run the operator until it is stopped.
 
-    Settings come from the YAML file that VOTT_TRAIN_CONFIG names and from the environment. The least that is needed:
+    Settings come from the YAML file in VOTT_TRAIN_CONFIG and from the environment. At least these are required:
     a queue's credentials, such as AZURE_STORAGE_CONNECTION_STRING or AZURE_SERVICE_BUS_CONNECTION_STRING, and
     VOTT_TRAIN_TRAINER__IMAGE.
     """
     try:
         settings = load()
         preflight.check(settings)
-        _log(settings)
-        logger.info("URLs of messages may be asked: %s", settings.outgoing)
+        _configure_logging(settings)
+        logger.info("allowed for URLs in messages: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(_operate(settings, liveness))
     except VottOperatorError as error:
@@ -66,7 +66,7 @@ main.add_command(queue)
 
 
 async def _operate(settings: Settings, liveness: str) -> None:
-    # A page of a list is tens of thousands of short-lived objects: with Python's 700, most of the time went into looking for cycles.
+    # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
     async with App(settings) as app:
         await kopf.operator(
@@ -81,17 +81,17 @@ async def _operate(settings: Settings, liveness: str) -> None:
 
 
 class _RedactingFormatter(logging.Formatter):
-    """Cuts the query of every URL, whichever library logged it, tracebacks included."""
+    """Removes the query of every URL, in messages of all libraries and in tracebacks."""
 
     def format(self, record: logging.LogRecord) -> str:
         return redact(super().format(record))
 
 
-def _log(settings: Settings) -> None:
+def _configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
-    # These log every request at INFO, the Azure client with its URL.
-    for chatty in ("azure", "aiohttp.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # They log every request at INFO, the Azure client with its URL.
+    for name in ("azure", "aiohttp.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("kopf").setLevel(max(logging.getLogger().level, logging.WARNING))

@@ -1,4 +1,4 @@
-"""Every exception of the operator, as one tree. Only `handlers.py` and `cli.py` turn them into something else."""
+"""All exceptions of the operator, in one hierarchy. Only `handlers.py` and `cli.py` convert them."""
 
 
 class VottOperatorError(Exception):
@@ -6,14 +6,15 @@ class VottOperatorError(Exception):
 
 
 class SettingsError(VottOperatorError):
-    """The administrator's settings can't be used; the text names the setting and the remedy."""
+    """The administrator's settings are unusable; the text names the setting and the remedy."""
 
 
 class MessageRejectedError(VottOperatorError):
     """A queue message can never become a TrainingJob.
 
-    `reason` is one CamelCase word, `str(error)` a sentence for the person who sent it, and `status_url` the callback
-    that the message named, when one could be read.
+    Attributes:
+        reason: One CamelCase word; `str(error)` is a sentence for the sender.
+        status_url: The message's callback, if it could be read.
     """
 
     def __init__(self, reason: str, message: str, status_url: str | None = None) -> None:
@@ -23,13 +24,15 @@ class MessageRejectedError(VottOperatorError):
 
 
 class PodTemplateError(VottOperatorError):
-    """spec.podTemplate contradicts what the operator sets of a pod; the text names the path and the remedy."""
+    """spec.podTemplate contradicts a pod field that the operator sets; the text names the path and the remedy."""
 
 
 class ClusterError(VottOperatorError):
     """The Kubernetes API refused or failed a request.
 
-    `status` is the HTTP status, 0 when none came; `answer` is what the API itself said.
+    Attributes:
+        status: The HTTP status; 0 without a response.
+        answer: The API server's own message.
     """
 
     def __init__(self, message: str, status: int = 0, answer: str = "") -> None:
@@ -39,15 +42,15 @@ class ClusterError(VottOperatorError):
 
 
 class AlreadyExistsError(ClusterError):
-    """409 on create: an object of that name is there already."""
+    """409 on create: an object of this name exists."""
 
 
 class NotFoundError(ClusterError):
-    """404: the object, or its namespace, is not there (any more)."""
+    """404: the object or its namespace does not exist, or no longer."""
 
 
 class ConflictError(ClusterError):
-    """An object is not as it was read: it was changed meanwhile."""
+    """The object changed since it was read."""
 
 
 class InvalidObjectError(ClusterError):
@@ -55,7 +58,12 @@ class InvalidObjectError(ClusterError):
 
 
 class CallbackError(VottOperatorError):
-    """A callback was not delivered. `permanent` says that trying again can't help."""
+    """A callback was not delivered.
+
+    Attributes:
+        permanent: A retry can't help.
+        retry_after: Seconds to wait before a retry, if the receiver asked for that.
+    """
 
     def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -64,12 +72,12 @@ class CallbackError(VottOperatorError):
 
 
 class SourceUnavailableError(VottOperatorError):
-    """A queue can't be reached or refused a call; the text names the queue and the cause."""
+    """A queue is unreachable or refused a request; the text names the queue and the cause."""
 
 
 class LeadershipLostError(VottOperatorError):
-    """This operator held the Lease and holds it no longer."""
+    """This operator could not renew the Lease in time."""
 
 
 class LostMessageError(VottOperatorError):
-    """A message is no longer in our hand: its lock ended and somebody else may have it, or it is settled."""
+    """The lock on a message was lost, so another receiver may have it, or the message is settled."""

@@ -1,1 +1,1 @@
-"""Callbacks: the HTTP sender, the outcome of each TrainingJob, and relayed progress."""
+"""Callbacks: the HTTP sender, the outcome of each training with its retries, and progress where callbacks are signed."""

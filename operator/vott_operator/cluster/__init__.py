@@ -1,1 +1,1 @@
-"""Access to the Kubernetes API: the client, the watch cache, leader election and resync."""
+"""Access to the Kubernetes API: requests, the watch cache, observing and applying, leader election, resync."""

@@ -1,8 +1,8 @@
-"""One active operator among several: a Lease that the active one renews and the others wait for.
+"""Leader election by a Lease: the leader renews it, and the other operators stand by.
 
-The algorithm is client-go's (k8s.io/client-go/tools/leaderelection): times are compared on one's own clock only, from when
-the record was last seen to change. `kubernetes.aio.leaderelection` has no release, lets network errors through and waits
-without limit for an answer (docs/adr/0005).
+The algorithm is client-go's (k8s.io/client-go/tools/leaderelection): each operator compares times of its own clock only,
+counted from when it saw the Lease change. `kubernetes.aio.leaderelection` never releases a Lease, ends at network errors and
+sets no timeout (docs/adr/0005).
 """
 
 import asyncio
@@ -23,20 +23,23 @@ Lease = dict[str, Any]
 
 
 class Leadership:
-    """Our part in the election for one Lease."""
+    """This operator's part in the election."""
 
     def __init__(self, cluster: Cluster, lease: Key, duration_seconds: float) -> None:
-        """`duration_seconds` without a renewal end a leadership; so long do the others wait."""
+        """Others take over when the Lease was not renewed for `duration_seconds`."""
         self.identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{uuid.uuid4().hex[:8]}"
         self._cluster = cluster
         self._key = lease
         self._duration = duration_seconds
         self._retry = duration_seconds / 5
-        # Given up well before another may take over, so that two never act on purpose.
+        # The leader gives up well before another may take over, so that two never lead on purpose.
         self._deadline = duration_seconds * 2 / 3
-        self._seen: tuple[str, float] = ("", 0.0)
-        """Resource version of the Lease as last seen, and when (loop time) that was first."""
-        self._told_of = ""
+        self._version = ""
+        """Resource version of the Lease as last read."""
+        self._version_since = 0.0
+        """When this operator first read that version, in the event loop's time."""
+        self._holder = ""
+        """Identity in the Lease as last read."""
 
     async def acquire(self) -> None:
         """Wait until this operator leads."""
@@ -47,22 +50,22 @@ class Leadership:
         logger.info("this operator leads (Lease %s, as %s)", self._key, self.identity)
 
     async def hold(self) -> None:
-        """Renew the Lease for as long as that succeeds; returns when the leadership is lost."""
+        """Renew the Lease; return when the leadership is lost."""
         renewed = self._now()
         while (left := renewed + self._deadline - self._now()) > 0:
-            began = self._now()
+            started = self._now()
             try:
                 async with asyncio.timeout(left):
                     if await self._try():
-                        renewed = began
-                    elif self._told_of not in ("", self.identity):
+                        renewed = started
+                    elif self._holder not in ("", self.identity):
                         return
             except TimeoutError:
                 break
             await asyncio.sleep(self._retry)
 
     async def release(self) -> None:
-        """Let another lead at once, if this operator leads."""
+        """Let another operator lead at once, if this one leads."""
         try:
             lease = await self._cluster.read_lease(self._key)
             if lease["spec"].get("holderIdentity") == self.identity:
@@ -72,12 +75,12 @@ class Leadership:
             logger.info("Lease %s not released: %s", self._key, error)
 
     async def _try(self) -> bool:
-        """One attempt to take or renew the Lease."""
+        """Try once to acquire or renew the Lease."""
         try:
             lease = await self._cluster.read_lease(self._key)
-            if not self._is_free(lease):
+            if not self._is_available(lease):
                 return False
-            await self._cluster.replace_lease(self._mine(lease))
+            await self._cluster.replace_lease(self._held(lease))
         except NotFoundError:
             return await self._create()
         except ClusterError as error:
@@ -89,7 +92,7 @@ class Leadership:
         metadata = {"name": self._key.name, "namespace": self._key.namespace}
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {}}
         try:
-            await self._cluster.create_lease(self._mine(lease))
+            await self._cluster.create_lease(self._held(lease))
         except AlreadyExistsError:
             return False
         except ClusterError as error:
@@ -97,23 +100,23 @@ class Leadership:
             return False
         return True
 
-    def _is_free(self, lease: Lease) -> bool:
+    def _is_available(self, lease: Lease) -> bool:
+        """Whether no one holds the Lease, or this operator does, or its holder failed to renew it in time."""
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         version = lease["metadata"]["resourceVersion"]
-        if version != self._seen[0]:
-            self._seen = (version, self._now())
-        if holder not in ("", self.identity) and holder != self._told_of:
+        if version != self._version:
+            self._version, self._version_since = version, self._now()
+        if holder not in ("", self.identity, self._holder):
             logger.info("%s leads; this operator stands by", holder)
-        self._told_of = holder
-        lasting = float(spec.get("leaseDurationSeconds") or self._duration)
-        return holder in ("", self.identity) or self._now() - self._seen[1] >= lasting
+        self._holder = holder
+        duration = float(spec.get("leaseDurationSeconds") or self._duration)
+        return holder in ("", self.identity) or self._now() - self._version_since >= duration
 
-    def _mine(self, lease: Lease) -> Lease:
-        spec, now = (
-            dict(lease.get("spec") or {}),
-            datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        )
+    def _held(self, lease: Lease) -> Lease:
+        """The Lease as held by this operator, renewed now."""
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+        spec = dict(lease.get("spec") or {})
         if spec.get("holderIdentity") != self.identity:
             spec |= {
                 "holderIdentity": self.identity,

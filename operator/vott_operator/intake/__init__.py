@@ -1,1 +1,1 @@
-"""From a queue message to a TrainingJob: conversion, capacity and duplicate detection."""
+"""From a queue message to a TrainingJob: receipt, capacity, duplicate detection, conversion, rejection."""

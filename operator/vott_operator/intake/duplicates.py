@@ -31,7 +31,7 @@ class Duplicates:
 
     def find(self, digest: str, message_id: str) -> TrainingJob | None:
         """The TrainingJob of another message with this content, unless it failed or was deleted."""
-        for trainingjob in self._store.of_content(self._queue, digest):
+        for trainingjob in self._store.find_by_content(self._queue, digest):
             age = self._clock() - datetime.fromisoformat(trainingjob.metadata.creation_timestamp)
             retryable = trainingjob.failed or trainingjob.deleting
             if age.total_seconds() <= self._window_seconds and not retryable and not trainingjob.is_from(message_id):

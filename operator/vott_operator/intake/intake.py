@@ -2,8 +2,8 @@
 
 A kill in between redelivers the message, and creating the TrainingJob of the same name again changes nothing.
 
-While the API server or a callback is unavailable, the operator keeps the message and renews its lock. Releasing it would
-count as a failed delivery, and queues dead-letter messages after several of those.
+While the API server or a callback is unavailable, the operator keeps the message and renews its lock. Abandoning it would
+count as a failed delivery, and queues dead-letter a message after several of those.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ FULL_SECONDS = 2.0
 """Pause while there is no capacity."""
 INTERNAL_ERROR_SECONDS = 600.0
 """How long to retry a message that makes the operator fail before it is dead-lettered: time to fix a cause that affects all messages."""
-RELEASE_SECONDS = 3.0
+ABANDON_SECONDS = 3.0
 
 
 class Intake:
@@ -98,7 +98,7 @@ class Intake:
             await asyncio.wait(self._in_flight)
 
     async def stop(self, grace_seconds: float) -> None:
-        """Finish the messages in flight within the grace period and release the rest. Cancel `run` first."""
+        """Finish the messages in flight within the grace period and abandon the rest. Cancel `run` first."""
         if self._in_flight:
             await asyncio.wait(self._in_flight, timeout=grace_seconds)
         for task in self._in_flight:
@@ -124,7 +124,7 @@ class Intake:
         try:
             await asyncio.wait({work, lock}, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._release(delivery, work, lock)
+            await self._abandon(delivery, work, lock)
             raise
         for task in (work, lock):
             task.cancel()
@@ -134,12 +134,12 @@ class Intake:
             elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
                 raise result
 
-    async def _release(self, delivery: Delivery, *tasks: asyncio.Task[None]) -> None:
+    async def _abandon(self, delivery: Delivery, *tasks: asyncio.Task[None]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with suppress(VottOperatorError, TimeoutError):
-            async with asyncio.timeout(RELEASE_SECONDS):
+            async with asyncio.timeout(ABANDON_SECONDS):
                 await self._source.abandon(delivery)
 
     async def _settle(self, delivery: Delivery) -> None:

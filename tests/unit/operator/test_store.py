@@ -1,4 +1,4 @@
-"""What the operator remembers of the cluster."""
+"""The watch cache: what it finds, replaces and drops."""
 
 from tests.unit.operator.builders import NOW, UID, trainingjob
 from vott_operator.api import constants as c
@@ -8,48 +8,49 @@ from vott_operator.cluster.store import Store
 QUEUE = "storage://account/training"
 
 
-def of_content(digest: str, uid: str = UID) -> TrainingJob:
+def with_content(digest: str, uid: str = UID) -> TrainingJob:
+    """A TrainingJob from a message with this content."""
     return trainingjob(metadata={"uid": uid, "annotations": {c.ANNOTATION_QUEUE: QUEUE, c.ANNOTATION_DIGEST: digest}})
 
 
 def test_a_trainingjob_is_found_by_queue_and_content() -> None:
-    store, known = Store(NOW), of_content("d1")
-    store.put_trainingjob(known)
-    assert store.of_content(QUEUE, "d1") == [known]
-    assert store.of_content("storage://other/training", "d1") == []
+    store, tj = Store(NOW), with_content("d1")
+    store.put_trainingjob(tj)
+    assert store.find_by_content(QUEUE, "d1") == [tj]
+    assert store.find_by_content("storage://other/training", "d1") == []
 
 
-def test_a_trainingjob_that_is_gone_is_not_found_by_its_content() -> None:
-    store, known = Store(NOW), of_content("d1")
-    store.put_trainingjob(known)
-    store.drop_trainingjob(known.key)
-    assert store.of_content(QUEUE, "d1") == []
+def test_a_deleted_trainingjob_is_not_found_by_its_content() -> None:
+    store, tj = Store(NOW), with_content("d1")
+    store.put_trainingjob(tj)
+    store.drop_trainingjob(tj.key)
+    assert store.find_by_content(QUEUE, "d1") == []
 
 
-def test_another_trainingjob_of_the_name_has_neither_the_content_nor_the_message_of_the_first() -> None:
-    store, first, second = Store(NOW), of_content("d1"), of_content("d2", "another-uid")
+def test_a_successor_of_the_same_name_inherits_neither_content_nor_settled_message() -> None:
+    store, first, second = Store(NOW), with_content("d1"), with_content("d2", "another-uid")
     store.put_trainingjob(first)
-    store.note_settled(first.key)
+    store.mark_settled(first.key)
     store.put_trainingjob(second)
-    assert (store.of_content(QUEUE, "d1"), store.of_content(QUEUE, "d2")) == ([], [second])
-    seen = store.observed(second.key)
-    assert seen is not None
-    assert not seen.message_settled
+    assert (store.find_by_content(QUEUE, "d1"), store.find_by_content(QUEUE, "d2")) == ([], [second])
+    observed = store.observed(second.key)
+    assert observed is not None
+    assert not observed.message_settled
 
 
-def test_pods_that_a_broken_watch_did_not_tell_the_end_of_are_forgotten() -> None:
-    store, known = Store(NOW), of_content("d1")
-    store.put_trainingjob(known)
-    store.put_pod(known.key, {"metadata": {"name": "cats-0-abcde"}})
-    store.put_pods(known.key, [{"metadata": {"name": "cats-0-fghij"}}])
-    assert store.pods() == {(known.key, "cats-0-fghij")}
+def test_a_list_drops_pods_whose_deletion_the_watch_missed() -> None:
+    store, tj = Store(NOW), with_content("d1")
+    store.put_trainingjob(tj)
+    store.put_pod(tj.key, {"metadata": {"name": "cats-0-abcde"}})
+    store.put_pods(tj.key, [{"metadata": {"name": "cats-0-fghij"}}])
+    assert store.pods() == {(tj.key, "cats-0-fghij")}
 
 
-def test_the_end_of_an_earlier_job_does_not_hide_the_one_that_took_its_place() -> None:
-    store, known = Store(NOW), of_content("d1")
-    store.put_trainingjob(known)
-    store.put_job(known.key, {"metadata": {"name": "cats", "uid": "second", "resourceVersion": "9"}, "spec": {}})
-    store.drop_job(known.key, "first")
-    assert known.key in store.jobs()
-    store.drop_job(known.key, "second")
-    assert known.key not in store.jobs()
+def test_the_deletion_of_an_earlier_job_does_not_drop_its_successor() -> None:
+    store, tj = Store(NOW), with_content("d1")
+    store.put_trainingjob(tj)
+    store.put_job(tj.key, {"metadata": {"name": "cats", "uid": "second", "resourceVersion": "9"}, "spec": {}})
+    store.drop_job(tj.key, "first")
+    assert tj.key in store.jobs()
+    store.drop_job(tj.key, "second")
+    assert tj.key not in store.jobs()

@@ -1,4 +1,4 @@
-"""The command `vott-train` itself."""
+"""The command line `vott-train`: its version."""
 
 from importlib.metadata import PackageNotFoundError
 
@@ -8,13 +8,13 @@ from click.testing import CliRunner
 from vott_operator import cli
 
 
-def test_version_is_told_in_a_checkout_too() -> None:
-    outcome = CliRunner().invoke(cli.main, ["--version"])
-    assert outcome.exit_code == 0, outcome.output
-    assert outcome.output.startswith("vott-train, version ")
+def test_a_checkout_has_a_version_too() -> None:
+    result = CliRunner().invoke(cli.main, ["--version"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("vott-train, version ")
 
 
-def test_version_is_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_is_that_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     def installed(name: str) -> str:
         return {"vott-train": "1.2.3"}[name]
 
@@ -22,7 +22,7 @@ def test_version_is_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cli._version() == "1.2.3"
 
 
-def test_version_without_the_package_says_why_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_without_a_package_names_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 
