@@ -13,7 +13,7 @@ from vott_operator.decisions.live_reads import may_lack_secret, needs_live_read
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.pod_timing import is_missing_pod, missing_pod_since
 from vott_operator.errors import NotFoundError
-from vott_operator.objects.pod import url_keys
+from vott_operator.objects.url_secret import pod_url_keys
 from vott_operator.settings.pod import PodSettings
 
 
@@ -70,7 +70,7 @@ class Observer:
         if job is None or since is None or not is_missing_pod(observed, now):
             return observed
         namespace = observed.trainingjob.metadata.namespace
-        return replace(observed, refusal=await pod_creation_error(self._cluster, namespace, job.uid, since))
+        return replace(observed, pod_creation_error=await pod_creation_error(self._cluster, namespace, job.uid, since))
 
     async def _add_missing_secret(self, observed: Observed, now: datetime) -> Observed:
         trainingjob = observed.trainingjob
@@ -81,7 +81,7 @@ class Observer:
             secret = await self._cluster.read_secret(trainingjob.metadata.namespace, reference.name)
         except NotFoundError:
             return replace(observed, missing_secret=reference.name)
-        missing = tuple(key for key in url_keys(trainingjob, self._pod_settings) if key not in secret)
+        missing = tuple(key for key in pod_url_keys(trainingjob, self._pod_settings) if key not in secret)
         return replace(observed, missing_keys=missing)
 
 

@@ -84,9 +84,9 @@ def explain_missing_keys(name: str, keys: tuple[str, ...], namespace: str) -> Ex
 # --------------------------------------------------------------------------------------------------- waiting for the Job
 
 
-def explain_no_pod(job: JobState, refusal: str, namespace: str) -> Explanation:
-    """The Job can't create a pod; `refusal` is the message of its newest Event, if it has one."""
-    cause = refusal.removeprefix("Error creating: ").rstrip(". ")
+def explain_no_pod(job: JobState, error: str, namespace: str) -> Explanation:
+    """The Job can't create a pod; `error` is the message of its newest Event, if it has one."""
+    cause = error.removeprefix("Error creating: ").rstrip(". ")
     if quota := QUOTA_PATTERN.search(cause):
         return Explanation(
             c.QUOTA_EXCEEDED,

@@ -117,7 +117,7 @@ class Observed:
     """Keys that the pod mounts and the Secret lacks."""
     may_have_had_job: bool = False
     """Whether a Job may have existed, and been deleted, before this process started."""
-    refusal: str = ""
+    pod_creation_error: str = ""
     """Message of the Event by which the Job can't create a pod, if the reconciler looked for it."""
 
     @property

@@ -23,6 +23,6 @@ def explain_wait(observed: Observed, job: JobState, pod: PodState | None, now: d
     if pod is not None:
         return explain_waiting_pod(pod)
     never_had_pod = not observed.job_pods and not job.failed_pods and not observed.trainingjob.was_running
-    if is_missing_pod(observed, now) and (observed.refusal or never_had_pod):
-        return explain_no_pod(job, observed.refusal, namespace)
+    if is_missing_pod(observed, now) and (observed.pod_creation_error or never_had_pod):
+        return explain_no_pod(job, observed.pod_creation_error, namespace)
     return None

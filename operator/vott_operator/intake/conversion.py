@@ -16,7 +16,8 @@ from vott_operator.errors import AlreadyExistsError, InvalidObjectError, Message
 from vott_operator.intake.duplicates import Duplicates
 from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
 from vott_operator.objects.metadata import Manifest
-from vott_operator.objects.trainingjob import trainingjob_manifest, url_secret
+from vott_operator.objects.trainingjob import trainingjob_manifest
+from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.queues.base import Delivery
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import QueueSettings
@@ -81,7 +82,7 @@ class Converter:
             },
         )
         trainingjob = await self._create_or_find(manifest, message)
-        secret = url_secret(message, trainingjob)
+        secret = url_secret_manifest(message, trainingjob)
         if secret is not None:
             await self._cluster.create_secret(secret)
         self._created(trainingjob)

@@ -1,16 +1,21 @@
-"""Metadata of the objects that a TrainingJob owns. Pure."""
+"""Metadata, labels and owner reference of the objects that a TrainingJob owns."""
 
 from typing import Any
 
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.objects import pod
 
 Manifest = dict[str, Any]
+"""A Kubernetes object, or a part of one, as JSON."""
+
+
+def labels(owner: TrainingJob) -> dict[str, str]:
+    """Labels of every object that the operator creates for a TrainingJob."""
+    return {c.LABEL_MANAGED_BY: c.MANAGED_BY, c.LABEL_TRAININGJOB: owner.metadata.name}
 
 
 def child_metadata(owner: TrainingJob, name: str) -> Manifest:
-    """Name, labels and the owner reference of an object that belongs to `owner`."""
+    """Name, namespace, labels and owner reference of an object that belongs to `owner`."""
     reference = {
         "apiVersion": c.API_VERSION,
         "kind": c.KIND,
@@ -22,6 +27,6 @@ def child_metadata(owner: TrainingJob, name: str) -> Manifest:
     return {
         "name": name,
         "namespace": owner.metadata.namespace,
-        "labels": pod.labels(owner),
+        "labels": labels(owner),
         "ownerReferences": [reference],
     }

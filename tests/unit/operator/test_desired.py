@@ -11,7 +11,8 @@ from vott_operator.errors import PodTemplateError
 from vott_operator.messages.message import TrainMessage
 from vott_operator.objects.job import job_manifest
 from vott_operator.objects.service import service_manifest
-from vott_operator.objects.trainingjob import trainingjob_manifest, url_secret
+from vott_operator.objects.trainingjob import trainingjob_manifest
+from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings
 
@@ -40,7 +41,7 @@ def manifest(message: TrainMessage, defaults: TrainingJobSettings | None = None)
 def test_a_credential_goes_into_the_secret_and_nowhere_else() -> None:
     assert "SECRET" not in json.dumps(manifest(SIGNED))
     assert manifest(SIGNED)["spec"]["urlSecretRef"] == {"name": "n-urls"}
-    secret = url_secret(SIGNED, trainingjob())
+    secret = url_secret_manifest(SIGNED, trainingjob())
     assert secret is not None
     assert secret["stringData"] == {
         "annotations": "https://h/a.csv",
@@ -81,7 +82,7 @@ def test_a_callback_holds_the_trainingjob_until_its_last_word() -> None:
 
 def test_without_credentials_there_is_no_secret() -> None:
     assert "urlSecretRef" not in manifest(PLAIN)["spec"]
-    assert url_secret(PLAIN, trainingjob()) is None
+    assert url_secret_manifest(PLAIN, trainingjob()) is None
 
 
 def test_urls_are_passed_plainly_or_as_files() -> None:
@@ -131,7 +132,7 @@ WARM = PLAIN.model_copy(update={"parameters": {"epochs": 3, "initialWeights": "h
 
 
 def test_the_credential_of_the_initial_weights_goes_into_the_secret_too() -> None:
-    made, secret = manifest(WARM), url_secret(WARM, trainingjob())
+    made, secret = manifest(WARM), url_secret_manifest(WARM, trainingjob())
     assert "SECRET" not in json.dumps(made)
     assert made["spec"]["parameters"] == {"epochs": 3, "initialWeights": "https://s/old.tgz"}
     assert made["spec"]["urlSecretRef"] == {"name": "n-urls"}

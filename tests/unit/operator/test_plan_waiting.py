@@ -28,7 +28,7 @@ CLASH = {"podTemplate": {"spec": {"serviceAccountName": "root"}}}
 
 
 def refused(seen: Observed, text: str) -> Observed:
-    return replace(seen, refusal=text)
+    return replace(seen, pod_creation_error=text)
 
 
 STARTING = [
@@ -56,7 +56,7 @@ STARTING = [
         observed(trainingjob(CLASH)),
         phase="Failed",
         reason=c.INVALID_SPEC,
-        says=(".spec.serviceAccountName", "leave this out"),
+        says=(".spec.serviceAccountName", "leave it out: the chart"),
         event="Warning",
     ),
     row("a Job that has just begun may be without a pod", observed(None, job(start_time=YOUNG)), again=True),

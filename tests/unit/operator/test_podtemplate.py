@@ -140,7 +140,7 @@ LEAVE = "leave it out"
 @pytest.mark.parametrize(
     ("given", "path", "remedy"),
     [
-        ({"spec": {"serviceAccountName": "admin"}}, "spec.serviceAccountName", "the chart makes that ServiceAccount"),
+        ({"spec": {"serviceAccountName": "admin"}}, "spec.serviceAccountName", "leave it out: the chart's ServiceAccount"),
         ({"spec": {"restartPolicy": "OnFailure"}}, "spec.restartPolicy", f"to 'Never'; {LEAVE}"),
         ({"spec": {"enableServiceLinks": True}}, "spec.enableServiceLinks", LEAVE),
         ({"spec": {"securityContext": {"runAsUser": 0}}}, "spec.securityContext.runAsUser", LEAVE),
@@ -186,7 +186,10 @@ def test_a_contradiction_in_the_trainer_names_the_path_and_the_remedy(fields: Ob
         ({"containers": [None]}, "containers[0] must be an object, not null"),
         ({"containers": [{"image": "x"}]}, "containers[0] has no name, by which this list is merged"),
         ({"containers": [{"name": {}}]}, "containers[0] has no name"),
-        ({"containers": [{"name": "a"}, {"name": "a"}]}, "containers[1] has the name 'a' of another item; remove one"),
+        (
+            {"containers": [{"name": "a"}, {"name": "a"}]},
+            "containers[1] has the same name 'a' as another item; remove one",
+        ),
         ({"containers": [{"name": "trainer", "env": {"A": "b"}}]}, "containers[trainer].env must be a list"),
         ({"containers": [{"name": "trainer", "volumeMounts": [{"name": "x"}]}]}, "volumeMounts[0] has no mountPath"),
         ({"volumes": [7]}, "volumes[0] must be an object, not a number"),
