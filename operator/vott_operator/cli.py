@@ -9,13 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 import kopf
 
+from vott_guard.redaction import redact
 from vott_operator import handlers
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.errors import VottOperatorError
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
-from vott_operator.queue_commands.redaction import redact
 from vott_operator.settings.operator import Settings, load
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
-from vott_trainer.http.urls import redact
+from vott_guard.redaction import redact
 from vott_trainer.process.ranks import Ranks
 
 

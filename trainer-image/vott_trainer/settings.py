@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from vott_guard.redaction import redact_url, register_secrets, register_url_credentials
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http import outgoing
-from vott_trainer.http.urls import is_http, keep_credential_secret, keep_secret, read_argument, redact_url
+from vott_trainer.http.urls import is_http, read_argument
 from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination import is_destination, is_path
@@ -116,10 +117,10 @@ def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, 
     urls = (settings.annotations, settings.model, settings.status, settings.checkpoints)
     for url in (*urls, settings.parameters.get("initialWeights")):
         if isinstance(url, str):
-            keep_credential_secret(url)
+            register_url_credentials(url)
     fields = settings.storage.connection_string.split(";")
-    keep_secret(*(value for name, _, value in (field.partition("=") for field in fields) if name in SECRET_FIELDS))
-    keep_secret(*(environment.get(name, "") for name in SECRET_VARIABLES))
+    register_secrets(*(value for name, _, value in (field.partition("=") for field in fields) if name in SECRET_FIELDS))
+    register_secrets(*(environment.get(name, "") for name in SECRET_VARIABLES))
 
 
 def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) -> None:

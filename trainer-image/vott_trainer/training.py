@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from vott_guard.redaction import redact, redact_url
 from vott_trainer import delivery, plugins
 from vott_trainer.errors import InterruptedTrainingError, TrainerError
-from vott_trainer.http.urls import redact, redact_url
 from vott_trainer.parameters import shown, validate
 from vott_trainer.plugin_api import Links, Plugin, Trained
 from vott_trainer.plugin_api.metrics import plain_metrics

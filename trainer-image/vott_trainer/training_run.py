@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from vott_guard.redaction import redact_url
 from vott_trainer import annotations
 from vott_trainer.annotations import Annotations
 from vott_trainer.annotations.findings import Finding, shortened
@@ -28,7 +29,7 @@ from vott_trainer.http.fetch import FetchError, NotAllowedError, download
 from vott_trainer.http.image_cache import Cache
 from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff
-from vott_trainer.http.urls import file_name, redact_url
+from vott_trainer.http.urls import file_name
 from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.process.peers import Alone, Peers
 from vott_trainer.process.sigterm import Interruption

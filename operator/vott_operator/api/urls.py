@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from vott_guard.redaction import redact_url
 from vott_operator.api.constants import INITIAL_WEIGHTS
 
 MAX_LENGTH = 8192
@@ -69,15 +70,6 @@ def shows_credential(text: str) -> bool:
     return any("?" in link or "#" in link or "@" in link.partition("/")[0] for link in links)
 
 
-def without_credentials(url: str) -> str:
-    """The URL as it may be shown: without user info, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(unreadable URL)"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 def has_credentials(url: str) -> bool:
     """Whether showing the whole URL could give access away: any query may be a SAS or a signature."""
-    return url != without_credentials(url)
+    return url != redact_url(url)

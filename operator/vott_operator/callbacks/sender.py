@@ -18,10 +18,10 @@ from typing import Any, Self
 import requests
 
 from vott_guard.client import GuardedSession
+from vott_guard.redaction import redact_url
 from vott_guard.rules import RefusedError, Rules
 from vott_guard.webhooks import Keys
 from vott_operator.api.trainingjob import Progress
-from vott_operator.api.urls import without_credentials
 from vott_operator.decisions.outcome import CallbackState
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.outgoing import CallbackSettings
@@ -98,7 +98,7 @@ class CallbackSender:
         await self._threads.run(lambda: self._post(url, webhook_id, data))
 
     def _post(self, url: str, webhook_id: str, body: bytes) -> None:
-        shown = without_credentials(url)
+        shown = redact_url(url)
         headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
         try:
             headers |= read_keys(self._settings.signing_dir).headers(webhook_id, int(time.time()), body)
@@ -164,7 +164,7 @@ def _refused(url: str, error: RefusedError) -> CallbackError:
 
     Whoever has a name for the cluster's inside may change it at any time: trying again would be to let him try for a day.
     """
-    return CallbackError(f"{without_credentials(url)} was not asked. {str(error).rstrip('.')}", permanent=True)
+    return CallbackError(f"{redact_url(url)} was not asked. {str(error).rstrip('.')}", permanent=True)
 
 
 def _raise_for_status(answer: requests.Response, shown: str) -> None:

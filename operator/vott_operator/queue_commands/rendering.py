@@ -1,13 +1,18 @@
 """Queues and messages on the screen."""
 
+import base64
+import binascii
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vott_operator.queue_commands.redaction import readable, redact
+from vott_guard.redaction import redact
 from vott_operator.queues.base import DeadLetter
 
 SHOWN_CHARACTERS = 4000
+CUT = "?…"  # a URL's query
+BASE64 = re.compile(r"[A-Za-z0-9+/_=\r\n-]{24,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,18 @@ def letters_json(letters: Sequence[DeadLetter], *, show_secrets: bool) -> str:
 
 def body_shown(body: str, *, show_secrets: bool) -> str:
     """The body exactly as it was sent, or readable and without credentials."""
-    return body if show_secrets else redact(readable(body))
+    return body if show_secrets else redact(decode_body(body), cut=CUT)
+
+
+def decode_body(body: str) -> str:
+    """Decode base64, as Azure Functions' tools send it: encoded credentials can't be redacted."""
+    if not BASE64.fullmatch(body.strip()):
+        return body
+    compact = re.sub(r"[\r\n=]", "", body.strip()).translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(compact + "=" * (-len(compact) % 4)).decode(errors="backslashreplace")
+    except (binascii.Error, ValueError):
+        return body
 
 
 def _below(letter: DeadLetter, *, show_secrets: bool) -> list[str]:
@@ -69,7 +85,7 @@ def _below(letter: DeadLetter, *, show_secrets: bool) -> list[str]:
 
 
 def _shown(text: str, *, show_secrets: bool) -> str:
-    return text if show_secrets else redact(text)
+    return text if show_secrets else redact(text, cut=CUT)
 
 
 def _printable(text: str) -> str:

@@ -8,9 +8,9 @@ import click
 import pytest
 
 from tests.support.limited import repeated
+from vott_guard.redaction import redact
 from vott_operator.api import constants as c
-from vott_operator.queue_commands.redaction import readable, redact
-from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
+from vott_operator.queue_commands.rendering import QueueLine, decode_body, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.targets import choose, label
 from vott_operator.queues.base import DeadLetter
 from vott_operator.settings.queue import QueueSettings
@@ -72,12 +72,12 @@ def test_no_credential_is_shown_in_whatever_form_it_was_sent(body: str) -> None:
     ],
 )
 def test_what_carries_no_credential_is_shown_as_it_is(body: str) -> None:
-    assert redact(readable(body)) == body
+    assert redact(decode_body(body)) == body
 
 
 def test_a_long_body_is_redacted_in_little_time() -> None:
     parts = ['"\\', '"', "\\", '\\"a', "://", "?", "sig ", "sig = ", "%3f", " https", "a@"]
-    done = repeated("from vott_operator.queue_commands.redaction import redact", "redact", *parts)
+    done = repeated("from vott_guard.redaction import redact", "redact", *parts)
 
     assert done.returncode == 0, done.stdout
 
@@ -85,7 +85,7 @@ def test_a_long_body_is_redacted_in_little_time() -> None:
 def test_base64_is_decoded_because_encoded_it_hides_nothing() -> None:
     body = '{"annotations": "https://host/a.csv"}'
 
-    assert readable(base64.b64encode(body.encode()).decode()) == body
+    assert decode_body(base64.b64encode(body.encode()).decode()) == body
 
 
 # ----------------------------------------------------------------------------------------------------------- rendering

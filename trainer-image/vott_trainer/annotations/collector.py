@@ -3,11 +3,11 @@
 import itertools
 from dataclasses import dataclass, field, replace
 
+from vott_guard.redaction import redact
 from vott_trainer.annotations import limits
 from vott_trainer.annotations.findings import Finding, Findings
 from vott_trainer.annotations.model import AnnotatedImage, Annotations, FormatError, LimitExceededError, Row
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.http.urls import redact
 
 MAX_SHOWN = 5  # invalid entries in an error's text
 

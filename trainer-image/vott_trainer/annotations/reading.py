@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from vott_guard.redaction import redact
 from vott_trainer.annotations import formats
 from vott_trainer.annotations.collector import Collector
 from vott_trainer.annotations.image_urls import ImageUrls
 from vott_trainer.annotations.model import Annotations, Format, FormatError, LimitExceededError
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.http.urls import redact
 
 
 def read(

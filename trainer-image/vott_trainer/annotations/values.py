@@ -5,9 +5,9 @@ import sys
 import unicodedata
 from typing import Any
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations.limits import MAX_COORDINATE, MAX_LABEL_LENGTH
 from vott_trainer.annotations.model import Box, FormatError
-from vott_trainer.http.urls import redact_url
 
 _NOT_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
 # They change the direction of the text after them: https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations.findings import Finding, Findings
 from vott_trainer.data import annotated_size
 from vott_trainer.data.box_checks import BoxChecks, Size
 from vott_trainer.data.duplicates import merge_identical_images, unique_boxes
 from vott_trainer.data.exif_rotation import size_of
-from vott_trainer.http.urls import redact_url
 from vott_trainer.plugin_api import LabelledImage
 
 WORKERS = 8

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations.findings import Finding, Findings
 from vott_trainer.annotations.model import Box
 from vott_trainer.data.file_digest import file_digest
-from vott_trainer.http.urls import redact_url
 from vott_trainer.plugin_api import LabelledImage
 
 

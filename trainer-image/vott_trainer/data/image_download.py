@@ -8,6 +8,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.data.errors import UnsupportedImageError
@@ -17,7 +18,6 @@ from vott_trainer.http.fetch import FetchError, download
 from vott_trainer.http.image_cache import Cache
 from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff
-from vott_trainer.http.urls import redact_url
 
 log = logging.getLogger(__name__)
 

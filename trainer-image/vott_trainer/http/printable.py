@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from vott_trainer.http.urls import redact, without_secrets
+from vott_guard.redaction import redact, redact_secrets
 
 
 def printable(value: Any) -> Any:
@@ -16,5 +16,5 @@ def printable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [printable(one) for one in value]
     if isinstance(value, str):
-        return redact(value) if "://" in value else without_secrets(value)  # a name may hold a question mark
+        return redact(value) if "://" in value else redact_secrets(value)  # a name may hold a question mark
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,71 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidURLError
 
-REDACTED = "***"
-# Each pattern is tried at few places and takes what it has looked at: what is redacted comes from others, and is long.
-_WORD = re.compile(r"[^\s\"'<>]+")
-_ENCODED_URL = re.compile(r"%(?:25)*3a(?:%(?:25)*2f){2}", re.IGNORECASE)
-_ENCODED_END = re.compile(r"[?#]|%(?:25)*(?:3f|23)", re.IGNORECASE)
-_QUESTION_MARK = re.compile(r"(\?|%(?:25)*3f)", re.IGNORECASE)
-_EQUALS = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^\s/@]+@")
 # The fields of an Azure SAS: account, service and user delegation.
 _SAS = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
 _SIGNED = {"awsaccesskeyid", "googleaccessid", "expires", "signature"}
-_ANY_USER_INFO = re.compile(r"(?<=://)[^/]*@")
-_SECRET_FIELD = re.compile("sig|token|key|secret|passw|credential", re.IGNORECASE)
-_SHORTEST_SECRET = 8  # characters; less would be found in any text
-_secrets: set[str] = set()  # of this process
-
-
-def keep_secret(*texts: str) -> None:
-    """Let `redact` cut these texts, too, also where no URL surrounds them."""
-    _secrets.update(form for text in texts if len(text) >= _SHORTEST_SECRET for form in (text, quote(text, safe="")))
-
-
-def keep_credential_secret(url: str) -> None:
-    """Let `redact` cut the credentials of a URL wherever they stand: its query, and of this each signature or token."""
-    query = urlsplit(url).query
-    fields = parse_qsl(query)
-    raw = [field.partition("=")[2] for field in query.split("&")]  # as it was sent, in whatever encoding
-    values = [value for name, value in fields if _SECRET_FIELD.search(name)]
-    keep_secret(query, unquote(query), *values, *(value for value in raw if unquote(value) in values))
-
-
-def redact(text: str) -> str:
-    """Return `text` (a URL, or any text with URLs in it) without queries, fragments, user names and what is kept secret."""
-    return without_secrets(_USER_INFO.sub("", _WORD.sub(lambda word: _without_query(word[0]), text)))
-
-
-def _without_query(word: str) -> str:
-    """Return what of a word of free text is before a query: too much is cut rather than too little."""
-    if _ENCODED_URL.search(word):
-        return _ENCODED_END.split(word, maxsplit=1)[0]
-    if "://" in word:
-        word = re.split("[?#]", word, maxsplit=1)[0]
-    head, *found = _QUESTION_MARK.split(word, maxsplit=1)
-    if not found:
-        return word
-    mark, query = found
-    is_query = _EQUALS.search(query) or (mark == "?" and query and "/" in head)
-    return head if is_query else word
-
-
-def without_secrets(text: str) -> str:
-    """Return `text` without what `keep_secret` was told."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return text
-
-
-def redact_url(url: str) -> str:
-    """Return `url`, which is exactly one URL, without query, fragment and user name.
-
-    Unlike in free text it is known where the query ends, also with spaces and quotes in it.
-    """
-    return _ANY_USER_INFO.sub("", re.split("[?#]", url, maxsplit=1)[0])
 
 
 def file_name(url: str) -> str:

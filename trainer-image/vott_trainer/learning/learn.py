@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
-from vott_trainer.http.urls import redact_url
 from vott_trainer.learning import device as devices
 from vott_trainer.learning import group
 from vott_trainer.learning.batches import Batches

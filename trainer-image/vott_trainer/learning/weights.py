@@ -17,10 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vott_guard.redaction import redact, redact_url
 from vott_trainer.annotations.limits import MAX_CLASSES, MAX_LABEL_LENGTH
 from vott_trainer.annotations.values import is_single_line
 from vott_trainer.errors import InvalidParametersError, UsageError
-from vott_trainer.http.urls import is_http, redact, redact_url
+from vott_trainer.http.urls import is_http
 from vott_trainer.plugin_api import Run
 from vott_trainer.stores import archive
 

@@ -19,8 +19,8 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from vott_guard.redaction import redact
 from vott_trainer.errors import TrainerError, UsageError
-from vott_trainer.http.urls import redact
 from vott_trainer.plugin_api import Interruption, Links, Prediction, Run, Trained
 from vott_trainer.plugins import sandbox
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from vott_trainer.http.urls import redact
+from vott_guard.redaction import redact
 from vott_trainer.report.metrics_file import write_metrics
 from vott_trainer.report.model_card import write_card
 from vott_trainer.report.page import write_page

@@ -12,9 +12,9 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 from azure.storage.blob import BlobClient, BlobServiceClient, ContentSettings, ExponentialRetry
 
 from vott_guard.client import TooLargeError
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidParametersError, InvalidURLError
 from vott_trainer.http.outgoing import refusal_of
-from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.archive import digests
 from vott_trainer.stores.azure_transport import guarded_transport
 from vott_trainer.stores.base import LARGEST, StoredObject, checked_name, written_whole

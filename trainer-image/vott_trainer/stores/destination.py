@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidURLError, TrainerError
 from vott_trainer.http import outgoing
-from vott_trainer.http.urls import file_name, is_http, redact_url
+from vott_trainer.http.urls import file_name, is_http
 from vott_trainer.stores import archive
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import by_link

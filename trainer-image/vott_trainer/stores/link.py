@@ -12,9 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 
 from vott_guard.client import TooLargeError, chunks, read
+from vott_guard.redaction import redact_url
 from vott_trainer.http.outgoing import Session, refusal_of
 from vott_trainer.http.retry import PASSING_STATUS, AttemptError, Backoff, retry
-from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.archive import digests
 from vott_trainer.stores.base import LARGEST, StoredObject, written_whole
 from vott_trainer.stores.messages import UPLOAD, explained, not_what_was_sent, too_large

@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.storage.blob import BlobServiceClient
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import UploadRefusedError
-from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure import account_of, below_url, in_account
 from vott_trainer.stores.base import Store, plain_names

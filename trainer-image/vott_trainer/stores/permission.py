@@ -7,8 +7,8 @@ A presigned link's: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-
 
 from datetime import UTC, datetime, timedelta
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import UploadRefusedError
-from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.messages import NEW_LINK, UPLOAD
 
 CLOCKS_DIFFER = timedelta(minutes=15)

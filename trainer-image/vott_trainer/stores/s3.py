@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
-from vott_trainer.http.urls import redact_url
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.archive import digests
 from vott_trainer.stores.base import StoredObject, checked_name, plain_names, written_whole

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations import Box
-from vott_trainer.http.urls import redact_url
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import Kept, Memory, shared
 from vott_trainer.vision.resize import load_shrunk
