@@ -1,7 +1,7 @@
-"""A simulated API server of one namespace: objects, finalizers, graceful deletion, watches, and writes that go wrong.
+"""A simulated API server of one namespace: objects, finalizers, graceful deletion, watches, and writes that fail.
 
-What it does follows Kubernetes' documentation: API concepts (resource versions, preconditions, JSON patches), finalizers and
-the termination of pods. `SimulatedCluster` is the operator's own client over it.
+It follows Kubernetes' documentation of API concepts (resource versions, preconditions, JSON patches), of finalizers and of
+pod termination. `SimulatedCluster` is the operator's client of it.
 """
 
 import copy
@@ -27,11 +27,11 @@ TERMINAL = ("Succeeded", "Failed")
 
 
 class Killed(BaseException):
-    """The operator's process ended in the middle of a pass."""
+    """The operator was killed in the middle of a pass."""
 
 
 class RequestError(Exception):
-    """An HTTP status that is no success."""
+    """A response with an error status."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -40,7 +40,7 @@ class RequestError(Exception):
 
 
 class ApiServer:
-    """The objects, by plural and name. `watch` is told of every change."""
+    """Objects by plural and name. `watch` is called with every change."""
 
     def __init__(self) -> None:
         self.objects: dict[str, dict[str, Body]] = {}
@@ -50,15 +50,15 @@ class ApiServer:
         self._random = random.Random(0)
 
     def all(self, plural: str) -> list[Body]:
-        """What there is of a kind; not to be changed."""
+        """All objects of a kind; don't modify them."""
         return list(self.objects.get(plural, {}).values())
 
     def find(self, plural: str, name: str) -> Body | None:
-        """One of them, if it is there; not to be changed."""
+        """One object, if it exists; don't modify it."""
         return self.objects.get(plural, {}).get(name)
 
     def unique(self, prefix: str) -> str:
-        """A name or uid that was not given before."""
+        """A name or uid, random but the same in every run."""
         return f"{prefix}{self._random.randrange(16**5):05x}"
 
     def create(self, plural: str, body: Body) -> Body:
@@ -66,30 +66,30 @@ class ApiServer:
         name = body["metadata"]["name"]
         if self.find(plural, name) is not None:
             raise RequestError(409, "AlreadyExists")
-        made = copy.deepcopy(body)
-        known = {"uid": self.unique(f"{plural}-"), "creationTimestamp": timestamp(self.now), "generation": 1}
-        made["metadata"] = {"namespace": NAMESPACE} | made["metadata"] | known
-        return self._store(plural, made, "ADDED")
+        created = copy.deepcopy(body)
+        generated = {"uid": self.unique(f"{plural}-"), "creationTimestamp": timestamp(self.now), "generation": 1}
+        created["metadata"] = {"namespace": NAMESPACE} | created["metadata"] | generated
+        return self._store(plural, created, "ADDED")
 
     def update(self, plural: str, name: str, change: Callable[[Body], None]) -> Body:
-        """Change one. Raises RequestError (404)."""
-        known = self.find(plural, name)
-        if known is None:
+        """Update one object. Raises RequestError (404)."""
+        current = self.find(plural, name)
+        if current is None:
             raise RequestError(404, "NotFound")
-        body = copy.deepcopy(known)
+        body = copy.deepcopy(current)
         change(body)
-        if body == known:
-            return known
-        if body.get("spec") != known.get("spec"):
+        if body == current:
+            return current
+        if body.get("spec") != current.get("spec"):
             body["metadata"]["generation"] += 1
         return self._store(plural, body, "MODIFIED")
 
     def delete(self, plural: str, name: str, uid: str | None = None) -> None:
-        """Delete: pods with their grace period, others once their finalizers are gone. Raises RequestError (404, 409)."""
-        known = self.find(plural, name)
-        if known is None:
+        """Delete: a pod after its grace period, another object without its finalizers. Raises RequestError (404, 409)."""
+        current = self.find(plural, name)
+        if current is None:
             raise RequestError(404, "NotFound")
-        if uid not in (None, known["metadata"]["uid"]):
+        if uid not in (None, current["metadata"]["uid"]):
             raise RequestError(409, "Conflict")
         grace = GRACE_SECONDS if plural == "pods" else 0
 
@@ -102,7 +102,7 @@ class ApiServer:
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
         name = body["metadata"]["name"]
-        if _is_gone(plural, body):
+        if _is_removed(plural, body):
             self.objects[plural].pop(name, None)
             event = "DELETED"
         else:
@@ -111,13 +111,13 @@ class ApiServer:
         return body
 
 
-def _is_gone(plural: str, body: Body) -> bool:
+def _is_removed(plural: str, body: Body) -> bool:
     metadata = body["metadata"]
     if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
         return False
-    # A pod on a node stays until its containers have ended, or somebody gives up its node.
-    waits = plural == "pods" and body["spec"].get("nodeName") and body["status"]["phase"] not in TERMINAL
-    return not waits
+    # A pod on a node remains until its containers have ended.
+    is_ending = plural == "pods" and body["spec"].get("nodeName") and body["status"]["phase"] not in TERMINAL
+    return not is_ending
 
 
 class SimulatedCluster(Cluster):
@@ -179,28 +179,28 @@ class _SimulatedRest(RestClient):
             self._server.delete(plural, name, body["preconditions"]["uid"])
             return {}
         if method == "PATCH":
-            return self._server.update(plural, name, lambda known: _patch(known, body, subresource))
+            return self._server.update(plural, name, lambda current: _patch(current, body, subresource))
         if not name:
             return {"items": self._server.all(plural), "metadata": {}}
-        known = self._server.find(plural, name)
-        if known is None:
+        current = self._server.find(plural, name)
+        if current is None:
             raise RequestError(404, "NotFound")
-        return known
+        return current
 
 
-def _patch(known: Body, patch: Any, subresource: str) -> None:
-    """A JSON patch (RFC 6902) with `test` and `add`, or a merge patch (RFC 7386) of one level below the top."""
+def _patch(current: Body, patch: Any, subresource: str) -> None:
+    """Apply a JSON patch (RFC 6902) of `test` and `add`, or a merge patch (RFC 7386) two levels deep."""
     if isinstance(patch, dict):
         for section, fields in patch.items():
-            known.setdefault(section, {}).update(fields)
+            current.setdefault(section, {}).update(fields)
         return
     for step in patch:
         *parents, last = step["path"].strip("/").split("/")
-        at = known
+        at = current
         for parent in parents:
             at = at.setdefault(parent, {})
         if step["op"] == "add":
-            assert (parents[0] == "status") == (subresource == "status"), "each has its own subresource"
+            assert (parents[0] == "status") == (subresource == "status"), "status is a subresource"
             at[last] = step["value"]
         elif at.get(last) != step["value"]:
             raise RequestError(422, "Invalid")

@@ -1,8 +1,8 @@
-"""What the Job controller, the garbage collector, the pod garbage collector and the kubelet do, a round at a time.
+"""The simulated Job controller, garbage collectors and kubelet.
 
-By the documentation of Jobs (pod failure policy, backoff limit, Indexed completion, suspension, podReplacementPolicy Failed
-which a pod failure policy brings, finalizers of pod tracking, the terminal condition only after all pods have ended), of
-owners and dependents, and of pods' disruption conditions.
+They follow the documentation of Jobs (pod failure policy, backoff limit, Indexed completion mode, suspension,
+podReplacementPolicy Failed as a pod failure policy implies it, tracking finalizers, a terminal condition only after all pods
+have ended), of owners and dependents, and of pod disruption conditions.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,30 +17,30 @@ TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
-def alive(pod: Body) -> bool:
-    """Whether its containers run or may run."""
+def is_alive(pod: Body) -> bool:
+    """Whether the pod's containers run or may run."""
     return pod["status"]["phase"] not in TERMINAL
 
 
-def going(item: Body) -> bool:
-    """Whether somebody deleted it."""
+def is_deleting(item: Body) -> bool:
+    """Whether the object was deleted and still exists."""
     return "deletionTimestamp" in item["metadata"]
 
 
 def owner_uid(item: Body) -> str:
-    """uid of the object that owns it."""
+    """uid of the owner."""
     return str(item["metadata"]["ownerReferences"][0]["uid"])
 
 
-def index_of(pod: Body) -> int:
-    """Which of the Job's pods it is."""
+def completion_index(pod: Body) -> int:
+    """The pod's completion index."""
     return int(pod["metadata"]["annotations"][INDEX])
 
 
-def is_true(item: Body, type_: str) -> Body | None:
-    """The condition of that type, if it is true."""
+def true_condition(item: Body, type_: str) -> Body | None:
+    """The condition of this type if it is True."""
     conditions = item.get("status", {}).get("conditions", ())
-    return next((known for known in conditions if known["type"] == type_ and known["status"] == "True"), None)
+    return next((each for each in conditions if each["type"] == type_ and each["status"] == "True"), None)
 
 
 def set_condition(body: Body, type_: str, reason: str, message: str, now: datetime, status: str = "True") -> None:
@@ -51,16 +51,16 @@ def set_condition(body: Body, type_: str, reason: str, message: str, now: dateti
 
 
 class Controllers:
-    """The controller manager. `work` is one round of all; events in between are the test's."""
+    """The controller manager. `sync` runs every controller once, so that a test can intervene in between."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
 
-    def work(self) -> None:
-        """One round."""
+    def sync(self) -> None:
+        """Run every controller once."""
         self._collect_garbage()
         for job in self._api.all("jobs"):
-            self._sync(job)
+            self._sync_job(job)
 
     def _collect_garbage(self) -> None:
         owners = {item["metadata"]["uid"] for plural in ("trainingjobs", "jobs") for item in self._api.all(plural)}
@@ -72,7 +72,7 @@ class Controllers:
                     if plural == "pods":
                         self._untrack(item)
         for pod in self._api.all("pods"):
-            if going(pod) and alive(pod) and not pod["spec"].get("nodeName"):
+            if is_deleting(pod) and is_alive(pod) and not pod["spec"].get("nodeName"):
                 self._change("pods", pod, lambda body: body["status"].update(phase="Failed"))
 
     def _untrack(self, pod: Body) -> None:
@@ -84,20 +84,20 @@ class Controllers:
 
     # ------------------------------------------------------------------------------------------------- the Job controller
 
-    def _sync(self, job: Body) -> None:
-        if is_true(job, "Complete") or is_true(job, "Failed"):
+    def _sync_job(self, job: Body) -> None:
+        if true_condition(job, "Complete") or true_condition(job, "Failed"):
             return
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
         pods = [pod for pod in self._api.all("pods") if owner_uid(pod) == uid]
         self._api.update("jobs", name, lambda body: self._count(body, pods))
         job = self._api.objects["jobs"][name]
         for pod in pods:
-            if not alive(pod) and pod["metadata"]["finalizers"]:
+            if not is_alive(pod) and pod["metadata"]["finalizers"]:
                 self._untrack(pod)
-        if target := is_true(job, "FailureTarget"):
+        if target := true_condition(job, "FailureTarget"):
             self._stop(pods, uncounted=False)
-            # Of a suspended Job the start is cleared, and the API server takes no end of a Job without one.
-            if job["status"]["startTime"] and not any(alive(pod) for pod in self._own_pods(uid)):
+            # Suspension clears startTime, and the API server accepts no end of a Job without it.
+            if job["status"]["startTime"] and not any(is_alive(pod) for pod in self._own_pods(uid)):
                 self._end(name, "Failed", target["reason"], target["message"])
         elif len(self._succeeded(pods)) == job["spec"]["completions"]:
             self._end(name, "Complete", "CompletionsReached", "")
@@ -111,18 +111,20 @@ class Controllers:
 
     @staticmethod
     def _succeeded(pods: Iterable[Body]) -> set[int]:
-        return {index_of(pod) for pod in pods if pod["status"]["phase"] == "Succeeded"}
+        return {completion_index(pod) for pod in pods if pod["status"]["phase"] == "Succeeded"}
 
     def _count(self, job: Body, pods: list[Body]) -> None:
         spec, status, now = job["spec"], job.setdefault("status", {}), self._api.now
-        self._note_suspension(job)
+        self._record_suspension(job)
         for pod in pods:
-            verdict = judge(spec["podFailurePolicy"]["rules"], pod) if pod["status"]["phase"] == "Failed" else None
-            if verdict is not None and verdict[0] == "FailJob" and not is_true(job, "FailureTarget"):
-                set_condition(job, "FailureTarget", "PodFailurePolicy", verdict[1], now)
-            if verdict is not None and verdict[0] != "Ignore" and pod["metadata"]["finalizers"]:
+            if pod["status"]["phase"] != "Failed":
+                continue
+            action, message = apply_failure_policy(spec["podFailurePolicy"]["rules"], pod)
+            if action == "FailJob" and not true_condition(job, "FailureTarget"):
+                set_condition(job, "FailureTarget", "PodFailurePolicy", message, now)
+            if action != "Ignore" and pod["metadata"]["finalizers"]:
                 status["failed"] = status.get("failed", 0) + 1
-        if is_true(job, "FailureTarget"):
+        if true_condition(job, "FailureTarget"):
             return
         deadline, since = spec.get("activeDeadlineSeconds"), status.get("startTime")
         if status.get("failed", 0) > spec["backoffLimit"]:
@@ -132,27 +134,28 @@ class Controllers:
             message = "Job was active longer than specified deadline"
             set_condition(job, "FailureTarget", "DeadlineExceeded", message, now)
 
-    def _note_suspension(self, job: Body) -> None:
-        status, held, noted = job["status"], job["spec"]["suspend"], is_true(job, "Suspended") is not None
-        if held and not noted:
+    def _record_suspension(self, job: Body) -> None:
+        status, suspend = job["status"], job["spec"]["suspend"]
+        is_recorded = true_condition(job, "Suspended") is not None
+        if suspend and not is_recorded:
             set_condition(job, "Suspended", "JobSuspended", "", self._api.now)
             status["startTime"] = None
-        elif not held and (noted or not status.get("startTime")):
+        elif not suspend and (is_recorded or not status.get("startTime")):
             status["startTime"] = timestamp(self._api.now)
-            if noted:
+            if is_recorded:
                 set_condition(job, "Suspended", "JobResumed", "", self._api.now, "False")
 
     def _stop(self, pods: list[Body], *, uncounted: bool) -> None:
         for pod in pods:
-            if alive(pod) and not going(pod):
+            if is_alive(pod) and not is_deleting(pod):
                 if uncounted:
                     self._untrack(pod)
                 self._api.delete("pods", pod["metadata"]["name"])
 
     def _fill(self, job: Body, pods: list[Body]) -> None:
-        taken = self._succeeded(pods) | {index_of(pod) for pod in pods if alive(pod)}
+        taken = self._succeeded(pods) | {completion_index(pod) for pod in pods if is_alive(pod)}
         for index in set(range(job["spec"]["completions"])) - taken:
-            if not going(job):
+            if not is_deleting(job):
                 self._api.create("pods", self._pod(job, index))
 
     def _pod(self, job: Body, index: int) -> Body:
@@ -179,23 +182,23 @@ class Controllers:
         self._api.update("jobs", name, finish)
 
 
-def judge(rules: list[Body], pod: Body) -> tuple[str, str]:
-    """The action for a failed pod by the first rule that matches it, with the Job's message; `Count` where none does."""
-    place = f"pod training/{pod['metadata']['name']}"
+def apply_failure_policy(rules: list[Body], pod: Body) -> tuple[str, str]:
+    """Action and message of the first rule that matches a failed pod; `Count` if none does."""
+    name = f"pod training/{pod['metadata']['name']}"
     code = exit_code(pod)
     for number, rule in enumerate(rules):
-        if "onPodConditions" in rule and is_true(pod, "DisruptionTarget"):
-            return rule["action"], f"{place} has condition DisruptionTarget matching FailJob rule at index {number}"
+        if "onPodConditions" in rule and true_condition(pod, "DisruptionTarget"):
+            return rule["action"], f"{name} has condition DisruptionTarget matching FailJob rule at index {number}"
         if code in rule.get("onExitCodes", {}).get("values", ()):
             message = (
-                f"Container trainer for {place} failed with exit code {code} matching FailJob rule at index {number}"
+                f"Container trainer for {name} failed with exit code {code} matching FailJob rule at index {number}"
             )
             return rule["action"], message
     return "Count", ""
 
 
 def exit_code(pod: Body) -> int | None:
-    """Of its container, if it has ended."""
+    """Exit code of its container, if it has ended."""
     for container in pod["status"].get("containerStatuses", ()):
         if "terminated" in container["state"]:
             return int(container["state"]["terminated"]["exitCode"])
@@ -203,33 +206,33 @@ def exit_code(pod: Body) -> int | None:
 
 
 class Kubelet:
-    """A node's part in the life of pods."""
+    """A node, and the scheduler for it."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
 
     def bind(self, pod: Body) -> None:
-        """The scheduler finds a node for it."""
+        """Schedule the pod."""
         self._update(pod, lambda body: body["spec"].update(nodeName="n1"))
 
     def start(self, pod: Body) -> None:
-        """Its container runs."""
+        """Start its container."""
         self.bind(pod)
         self._container(pod, "Running", {"running": {"startedAt": timestamp(self._api.now)}})
 
     def end(self, pod: Body, code: int, *, container_only: bool = False) -> None:
-        """Its container ended, and but for a moment in between so did the pod."""
+        """End its container, and the pod unless `container_only`: the pod's phase follows a little later."""
         phase = "Running" if container_only else "Failed" if code else "Succeeded"
         ended = {"exitCode": code, "finishedAt": timestamp(self._api.now), "reason": "Error"}
         self._container(pod, phase, {"terminated": ended})
 
-    def refuse(self, pod: Body) -> None:
-        """It is not taken (its device plugin, or a lack of room)."""
+    def reject(self, pod: Body) -> None:
+        """Reject the pod at admission, for example for lack of a device or of memory."""
         self.bind(pod)
         self._update(pod, lambda body: body["status"].update(phase="Failed", reason="OutOfcpu"))
 
     def disrupt(self, pod: Body, reason: str) -> None:
-        """It is evicted, preempted, or its node is taken for lost: marked, and deleted."""
+        """Evict or preempt it, or lose its node: set DisruptionTarget and delete it."""
         self._update(pod, lambda body: set_condition(body, "DisruptionTarget", reason, "", self._api.now))
         self._api.delete("pods", pod["metadata"]["name"])
 

@@ -1,4 +1,4 @@
-"""The operator's own parts over the simulated cluster: what its watches tell, when it works, and what a kill leaves of it."""
+"""The operator's reconciler and outcome callbacks over the simulated cluster: late watches, delays, kills and restarts."""
 
 import asyncio
 from collections import deque
@@ -24,47 +24,47 @@ BACKOFF_SECONDS = 1.0
 
 
 class Receiver(CallbackSender):
-    """The callback's end: takes what it is told, unless it is away."""
+    """Accepts all callbacks, unless it is unavailable."""
 
     def __init__(self) -> None:
-        self.away = False
-        self.heard: list[tuple[str, str]] = []
-        """webhook-id and state of each delivery."""
+        self.unavailable = False
+        self.posts: list[tuple[str, str]] = []
+        """webhook-id and state of each post."""
 
     async def send(self, url: str, webhook_id: str, body: Any) -> None:
-        if self.away:
+        if self.unavailable:
             raise CallbackError(f"{url} did not answer", permanent=False)
-        self.heard.append((webhook_id, body["state"]))
+        self.posts.append((webhook_id, body["state"]))
 
 
 class Operator:
-    """Reconciler and OutcomeCallbacks with a Store, as handlers.py and app.py wire them, and a clock that the test moves."""
+    """Reconciler and OutcomeCallbacks with a Store, wired as in handlers.py and app.py, on the API server's clock."""
 
     def __init__(self, api: ApiServer) -> None:
         self._api = api
-        api.watch = self._noticed
+        api.watch = self._queue_event
         self.receiver = Receiver()
         self.cluster = SimulatedCluster(api)
-        self.late: set[str] = set()
-        """Kinds whose watch tells nothing for now."""
+        self.late_watches: set[str] = set()
+        """Kinds whose events are held back."""
         self._loop = asyncio.new_event_loop()
         self._loop.time = lambda: self._seconds  # type: ignore[method-assign]
         self._settings = settings()
         self.restart()
 
     def close(self) -> None:
-        """End the event loop."""
+        """Close the event loop."""
         self._loop.close()
 
     def restart(self) -> None:
-        """As a new process: nothing is known, and the watches list what there is."""
+        """Replace the process: the Store is empty, and the watches begin with all existing objects."""
         self.store = Store(self._api.now)
         self.cluster.faults.clear()
         self._outcomes = OutcomeCallbacks(self.cluster, self.store, self.receiver, self._settings.callbacks, self._now)
         self._due: dict[str, float] = {}
-        """When each of the two is to work next, in seconds."""
+        """When each part runs next, in seconds."""
         observer = Observer(self.cluster, self.store, self._settings.pod_settings, self._now)
-        applier = PlanApplier(self.cluster, self.store, self._now, self._ended)
+        applier = PlanApplier(self.cluster, self.store, self._now, self._on_finished)
         self._reconciler = Reconciler(observer, applier, self._settings, self._now)
         self._events: dict[str, deque[tuple[str, Body]]] = {
             kind: deque(("ADDED", item) for item in self._api.all(kind)) for kind in KINDS
@@ -73,8 +73,8 @@ class Operator:
     def _now(self) -> datetime:
         return self._api.now
 
-    def _ended(self, _: Key) -> None:
-        self._wake("speak")
+    def _on_finished(self, _: Key) -> None:
+        self._enqueue("outcome")
 
     @property
     def _seconds(self) -> float:
@@ -82,54 +82,54 @@ class Operator:
 
     # ---------------------------------------------------------------------------------------------------- the watches
 
-    def _noticed(self, event: str, plural: str, body: Body) -> None:
+    def _queue_event(self, event: str, plural: str, body: Body) -> None:
         if plural in KINDS:
             self._events[plural].append((event, body))
 
-    def hear(self) -> None:
-        """All that the watches have to tell, but for the late ones."""
+    def deliver_events(self) -> None:
+        """Deliver the events of all watches that are not late."""
         for kind in KINDS:
-            while kind not in self.late and self._events[kind]:
+            while kind not in self.late_watches and self._events[kind]:
                 event, body = self._events[kind].popleft()
-                self._take(kind, event, body)
-                self._wake("reconcile")
+                self._store_object(kind, event, body)
+                self._enqueue("reconcile")
 
-    def _take(self, kind: str, event: str, body: Body) -> None:
-        store, metadata, gone = self.store, body["metadata"], event == "DELETED"
+    def _store_object(self, kind: str, event: str, body: Body) -> None:
+        store, metadata, deleted = self.store, body["metadata"], event == "DELETED"
         if kind == "trainingjobs":
-            if gone:
+            if deleted:
                 store.drop_trainingjob(KEY, metadata["uid"])
             else:
                 store.put_trainingjob(TrainingJob.model_validate(body))
         elif kind == "jobs":
-            store.drop_job(KEY, metadata["uid"]) if gone else store.put_job(KEY, body)
+            store.drop_job(KEY, metadata["uid"]) if deleted else store.put_job(KEY, body)
         else:
-            store.drop_pod(KEY, metadata["name"]) if gone else store.put_pod(KEY, body)
+            store.drop_pod(KEY, metadata["name"]) if deleted else store.put_pod(KEY, body)
 
-    # ------------------------------------------------------------------------------------------------------- its work
+    # ------------------------------------------------------------------------------------------------------- the work
 
-    def _wake(self, part: str, seconds: float = 0.0) -> None:
+    def _enqueue(self, part: str, seconds: float = 0.0) -> None:
         self._due[part] = min(self._due.get(part, float("inf")), self._seconds + seconds)
 
     @property
     def next_due(self) -> float | None:
-        """Seconds until it has something to do; None when only an event can bring it to."""
+        """Seconds until the next part runs; None if all wait for events."""
         return max(0.0, min(self._due.values()) - self._seconds) if self._due else None
 
-    def work(self) -> None:
-        """Do what is due. A kill on the way is a restart."""
+    def process_due(self) -> None:
+        """Run the parts that are due; restart when killed."""
         now = self._seconds
         try:
-            for part, act in (("reconcile", self._reconciler.reconcile), ("speak", self._outcomes.send)):
+            for part, work in (("reconcile", self._reconciler.reconcile), ("outcome", self._outcomes.send)):
                 if self._due.get(part, float("inf")) <= now:
                     del self._due[part]
-                    self._act(part, act)
+                    self._run(part, work)
         except Killed:
             self.restart()
 
-    def _act(self, part: str, act: Any) -> None:
-        wait: float | None = BACKOFF_SECONDS
+    def _run(self, part: str, work: Any) -> None:
+        delay: float | None = BACKOFF_SECONDS
         with suppress(ClusterError):
-            wait = self._loop.run_until_complete(act(KEY))
-        if wait is not None:
-            self._wake(part, wait)
+            delay = self._loop.run_until_complete(work(KEY))
+        if delay is not None:
+            self._enqueue(part, delay)

@@ -1,9 +1,9 @@
-"""One namespace with all that acts in it: API server, controllers, nodes, operator, and the history that must hold."""
+"""The simulated namespace: API server, controllers, nodes and the operator, with a history of all writes."""
 
 from datetime import timedelta
 
 from tests.unit.operator.simulator import ApiServer, Body
-from tests.unit.operator.simulator_controllers import Controllers, Kubelet, alive, exit_code, going
+from tests.unit.operator.simulator_controllers import Controllers, Kubelet, exit_code, is_alive, is_deleting
 from tests.unit.operator.simulator_history import History, Life
 from tests.unit.operator.simulator_operator import KEY, Operator
 
@@ -11,69 +11,74 @@ ROUNDS = 400
 
 
 class World:
-    """Of one TrainingJob at a time."""
+    """A namespace with one TrainingJob at a time."""
 
     def __init__(self) -> None:
-        super().__init__()  # of what it is mixed into
+        super().__init__()  # a mixin of hypothesis' state machine
         self.api = ApiServer()
         self.operator = Operator(self.api)
         self.controllers = Controllers(self.api)
         self.kubelet = Kubelet(self.api)
         self.history = History(self.api)
         self.calm = True
-        """Whether the operator sees everything in time and no write of its goes wrong."""
-        self.full = self.slow = False
-        told = self.api.watch
+        """Whether no watch is late and no write of the operator fails."""
+        self.full = False
+        """Whether the nodes have no capacity for new pods."""
+        self.slow = False
+        """Whether pods that have to end are still running."""
+        operator_watch = self.api.watch
 
         def watch(event: str, plural: str, body: Body) -> None:
-            told(event, plural, body)
-            self.history.note(event, plural, body)
+            operator_watch(event, plural, body)
+            self.history.check(event, plural, body)
 
         self.api.watch = watch
 
-    def nodes_work(self) -> None:
+    def sync_nodes(self) -> None:
+        """End and start pods as far as `full` and `slow` permit, with one round of the controllers in between."""
         for pod in [] if self.slow else self.ending():
             self.kubelet.end(pod, 143 if exit_code(pod) is None else exit_code(pod) or 0)
-        self.controllers.work()
+        self.controllers.sync()
         for pod in [] if self.full else self.starting():
             self.kubelet.start(pod)
 
     @property
     def body(self) -> Body | None:
+        """The TrainingJob, if there is one."""
         return self.api.find("trainingjobs", KEY.name)
 
     def life(self, body: Body) -> Life:
         return self.history.lives[body["metadata"]["uid"]]
 
-    def rest(self) -> None:
-        """Operator and controllers work until neither has anything to do at this moment."""
+    def run_until_idle(self) -> None:
+        """Run operator, controllers and nodes until none of them has anything to do at the present time."""
         for _ in range(ROUNDS):
             before = (str(self.api.objects), self.operator.next_due)
-            self.nodes_work()
-            self.operator.hear()
-            self.operator.work()
+            self.sync_nodes()
+            self.operator.deliver_events()
+            self.operator.process_due()
             if before == (str(self.api.objects), self.operator.next_due) and before[1] != 0:
                 return
-        raise AssertionError(f"never at rest: {self.api.objects}")
+        raise AssertionError(f"never idle: {self.api.objects}")
 
     def wait(self, seconds: float) -> None:
         self.api.now += timedelta(seconds=seconds)
 
     def pods(self) -> list[Body]:
-        return [pod for pod in self.api.all("pods") if alive(pod)]
+        return [pod for pod in self.api.all("pods") if is_alive(pod)]
 
     def starting(self) -> list[Body]:
-        return [pod for pod in self.pods() if pod["status"]["phase"] == "Pending" and not going(pod)]
+        return [pod for pod in self.pods() if pod["status"]["phase"] == "Pending" and not is_deleting(pod)]
 
     def running(self) -> list[Body]:
         return [
             pod
             for pod in self.pods()
-            if pod["status"]["phase"] == "Running" and exit_code(pod) is None and not going(pod)
+            if pod["status"]["phase"] == "Running" and exit_code(pod) is None and not is_deleting(pod)
         ]
 
     def ending(self) -> list[Body]:
-        return [pod for pod in self.pods() if (going(pod) and pod["spec"]) or exit_code(pod) is not None]
+        return [pod for pod in self.pods() if (is_deleting(pod) and pod["spec"]) or exit_code(pod) is not None]
 
     @staticmethod
     def pick(pods: list[Body], number: int) -> Body:

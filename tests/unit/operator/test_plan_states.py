@@ -1,7 +1,7 @@
-"""Whatever happens to a TrainingJob, in whatever order: the operator's real reconciler over a simulated cluster.
+"""A state machine of random events around a TrainingJob: the operator's reconciler over a simulated cluster.
 
-Held at every write: pods of two Jobs are never alive at once, an end is never left, and there is only one. Held at rest: the
-status says what is true, and the restarts are right. Held in the end: everything comes to rest, and one last word was said.
+At every write: pods of two Jobs are never alive at once, and an ending is final. When idle: the status is true, and the
+restarts are counted right. At the end: everything becomes idle, and each outcome was posted once.
 """
 
 import os
@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.unit.operator.builders import MODEL
 from tests.unit.operator.simulator import FAULTS, NAMESPACE, Body
-from tests.unit.operator.simulator_controllers import exit_code, going, index_of
+from tests.unit.operator.simulator_controllers import completion_index, exit_code, is_deleting
 from tests.unit.operator.simulator_operator import KEY, KINDS
 from tests.unit.operator.simulator_world import World
 from vott_operator.api import constants as c
@@ -37,9 +37,9 @@ SPECS = st.fixed_dictionaries(
 
 
 class Lives(World, RuleBasedStateMachine):
-    """One TrainingJob after the other of one name, and all that may happen around it."""
+    """TrainingJobs of one name, one after another, and the events around them."""
 
-    # ---------------------------------------------------------------------------------------------------------- people
+    # ---------------------------------------------------------------------------------------------------------- users
 
     @initialize(spec=SPECS, calm=st.booleans())
     def begin(self, spec: dict[str, Any], calm: bool) -> None:
@@ -53,13 +53,13 @@ class Lives(World, RuleBasedStateMachine):
 
     @precondition(lambda self: self.body is None)
     @rule(spec=SPECS)
-    def create_another_of_the_name(self, spec: dict[str, Any]) -> None:
+    def create_a_successor_of_the_same_name(self, spec: dict[str, Any]) -> None:
         self.create(spec)
 
     @precondition(lambda self: self.body is not None)
-    @rule(held=st.booleans())
-    def suspend_or_resume(self, held: bool) -> None:
-        self.api.update("trainingjobs", KEY.name, lambda body: body["spec"].update(suspend=held))
+    @rule(suspend=st.booleans())
+    def suspend_or_resume(self, suspend: bool) -> None:
+        self.api.update("trainingjobs", KEY.name, lambda body: body["spec"].update(suspend=suspend))
 
     @precondition(lambda self: self.body is not None)
     @rule(really=SELDOM)
@@ -82,13 +82,12 @@ class Lives(World, RuleBasedStateMachine):
 
     @rule(full=SELDOM, slow=SELDOM)
     def nodes_are(self, full: bool, slow: bool) -> None:
-        """Without room for new pods, or slow to end those that are to go."""
         self.full, self.slow = full, slow
 
     @precondition(lambda self: self.starting())
-    @rule(number=st.integers(0, 3), refused=st.booleans())
-    def a_pod_gets_its_node(self, number: int, refused: bool) -> None:
-        act = self.kubelet.refuse if refused else self.kubelet.bind
+    @rule(number=st.integers(0, 3), rejected=st.booleans())
+    def a_pod_is_scheduled(self, number: int, rejected: bool) -> None:
+        act = self.kubelet.reject if rejected else self.kubelet.bind
         act(self.pick(self.starting(), number))
 
     @precondition(lambda self: self.running())
@@ -105,8 +104,8 @@ class Lives(World, RuleBasedStateMachine):
     @rule(code=st.sampled_from([143, 137]))
     def ending_pods_end(self, code: int) -> None:
         for pod in self.ending():
-            known = exit_code(pod)
-            self.kubelet.end(pod, code if known is None else known)
+            ended_with = exit_code(pod)
+            self.kubelet.end(pod, code if ended_with is None else ended_with)
 
     @precondition(lambda self: self.running())
     @rule(really=SELDOM, reported=st.booleans(), container_only=st.booleans())
@@ -118,75 +117,78 @@ class Lives(World, RuleBasedStateMachine):
         for pod in self.running():
             self.kubelet.end(pod, 0, container_only=container_only)
 
-    # ------------------------------------------------------------------------------------- the operator, and its troubles
+    # ------------------------------------------------------------------------------------- the operator, and what goes wrong
 
     @precondition(lambda self: not self.calm)
     @rule(rounds=st.integers(1, 3))
-    def the_operator_works(self, rounds: int) -> None:
+    def the_operator_runs(self, rounds: int) -> None:
         for _ in range(rounds):
-            self.operator.hear()
-            self.operator.work()
+            self.operator.deliver_events()
+            self.operator.process_due()
 
     @precondition(lambda self: not self.calm)
     @rule()
-    def controllers_and_nodes_work(self) -> None:
-        self.nodes_work()
+    def nodes_and_controllers_sync(self) -> None:
+        self.sync_nodes()
 
     @precondition(lambda self: not self.calm)
     @rule()
-    def the_operator_starts_anew(self) -> None:
+    def the_operator_restarts(self) -> None:
         self.operator.restart()
 
     @precondition(lambda self: not self.calm)
     @rule(late=st.sets(st.sampled_from(KINDS)))
     def watches_are_late(self, late: set[str]) -> None:
-        self.operator.late = late
+        self.operator.late_watches = late
 
     @precondition(lambda self: not self.calm)
     @rule(fault=st.sampled_from(FAULTS), after=st.integers(0, 2))
-    def a_write_will_go_wrong(self, fault: Any, after: int) -> None:
+    def a_write_will_fail(self, fault: Any, after: int) -> None:
         self.operator.cluster.faults = [*[None] * after, fault]
 
-    @rule(away=st.booleans())
-    def the_receiver_goes_or_comes(self, away: bool) -> None:
-        self.operator.receiver.away = away
+    @rule(unavailable=st.booleans())
+    def the_receiver_is_unavailable(self, unavailable: bool) -> None:
+        self.operator.receiver.unavailable = unavailable
 
     @rule(seconds=st.sampled_from([5, 20, 90, 400, 4000]))
     def time_passes(self, seconds: int) -> None:
         self.wait(seconds)
 
-    @precondition(lambda self: not self.operator.late and not self.operator.cluster.faults)
+    @precondition(lambda self: not self.operator.late_watches and not self.operator.cluster.faults)
     @rule()
-    def all_comes_to_rest(self) -> None:
-        self.rest()
+    def everything_becomes_idle(self) -> None:
+        self.run_until_idle()
         if self.body is not None:
-            self.check_at_rest(self.body)
+            self.check_idle(self.body)
 
     @invariant()
-    def a_calm_life_is_at_rest_at_every_step(self) -> None:
+    def a_calm_life_becomes_idle_at_every_step(self) -> None:
         if self.calm:
-            self.all_comes_to_rest()
+            self.everything_becomes_idle()
 
-    # ----------------------------------------------------------------------------------------------------- what is held
+    # ----------------------------------------------------------------------------------------------------- invariants
 
     @invariant()
-    def one_last_word(self) -> None:
-        said: dict[str, str] = {}
-        for webhook_id, state in self.operator.receiver.heard:
+    def one_outcome(self) -> None:
+        outcomes: dict[str, str] = {}
+        for webhook_id, state in self.operator.receiver.posts:
             uid = webhook_id.rpartition("-")[0]
-            assert said.setdefault(uid, state) == state, self.operator.receiver.heard
+            assert outcomes.setdefault(uid, state) == state, self.operator.receiver.posts
             assert self.history.lives[uid].ending is not None
 
-    def check_at_rest(self, body: Body) -> None:
+    def check_idle(self, body: Body) -> None:
         trainingjob, life = TrainingJob.model_validate(body), self.life(body)
         restarts = trainingjob.status.restarts or 0
-        assert life.least_restarts() <= restarts <= life.most_restarts(blind=not self.calm), (restarts, life)
+        assert life.least_restarts() <= restarts <= life.most_restarts(may_miss_suspensions=not self.calm), (
+            restarts,
+            life,
+        )
         if trainingjob.finished:
-            assert not [pod for pod in self.pods() if not going(pod)]
+            assert not [pod for pod in self.pods() if not is_deleting(pod)]
             return
-        first = [pod for pod in self.running() if index_of(pod) == 0]
+        first = [pod for pod in self.running() if completion_index(pod) == 0]
         nodes = trainingjob.spec.trainer.nodes
-        if len({index_of(pod) for pod in self.running()}) == nodes and not trainingjob.spec.suspend:
+        if len({completion_index(pod) for pod in self.running()}) == nodes and not trainingjob.spec.suspend:
             assert trainingjob.status.phase == c.RUNNING
             assert trainingjob.status.pod_name in {pod["metadata"]["name"] for pod in first}
         elif self.starting() and not self.ending() and (nodes == 1 or len(self.api.all("pods")) == nodes):
@@ -197,10 +199,10 @@ class Lives(World, RuleBasedStateMachine):
             assert trainingjob.status.phase == c.SUSPENDED
 
     def teardown(self) -> None:
-        """Nothing more happens; nodes and trainer do their part. Everything has to come to an end."""
-        self.operator.late.clear()
+        """Let nodes and trainer finish; everything must become idle."""
+        self.operator.late_watches.clear()
         self.operator.cluster.faults.clear()
-        self.operator.receiver.away = False
+        self.operator.receiver.unavailable = False
         try:
             self.finish()
             self.check_the_end()
@@ -210,36 +212,34 @@ class Lives(World, RuleBasedStateMachine):
     def finish(self) -> None:
         self.full = self.slow = False
         for _ in range(30):
-            self.rest()
+            self.run_until_idle()
             if self.body is not None and self.body["spec"].get("suspend"):
-                self.suspend_or_resume(held=False)
-                self.rest()
+                self.suspend_or_resume(suspend=False)
+                self.run_until_idle()
             if not self.pods() and self.operator.next_due is None:
                 return
             if self.running():
                 self.the_trainer_succeeds(really=True, reported=True, container_only=False)
             self.wait(self.operator.next_due or 1.0)
-        raise AssertionError(f"never at rest: {self.body}")
+        raise AssertionError(f"never idle: {self.body}")
 
     def check_the_end(self) -> None:
-        heard = {webhook_id.rpartition("-")[0] for webhook_id, _ in self.operator.receiver.heard}
+        posted = {webhook_id.rpartition("-")[0] for webhook_id, _ in self.operator.receiver.posts}
         assert not self.pods(), "pods are left"
         for uid, life in self.history.lives.items():
-            assert uid in heard or life.given_up or not (life.held and life.ending), (
-                f"its callback was not told: {life}"
-            )
+            assert uid in posted or life.given_up or not (life.had_finalizer and life.ending), f"no outcome: {life}"
         if self.body is None:
             assert not self.api.all("jobs")
             return
         trainingjob = TrainingJob.model_validate(self.body)
         assert trainingjob.finished
         assert not trainingjob.metadata.finalizers
-        assert (trainingjob.metadata.uid in heard) == (trainingjob.spec.callback is not None)
+        assert (trainingjob.metadata.uid in posted) == (trainingjob.spec.callback is not None)
 
 
 TestLives = Lives.TestCase
 LONG = os.environ.get("VOTT_CHAOS") == "long"
-"""`make chaos`: more lives, and others each time; else the same ones, so that a failure is not a matter of chance."""
+"""`make chaos`: more lives, different in each run. Otherwise the same ones, so that failures are reproducible."""
 TestLives.settings = settings(
     max_examples=2500 if LONG else 150,
     derandomize=not LONG,

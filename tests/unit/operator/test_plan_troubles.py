@@ -1,6 +1,6 @@
-"""Troubles that chance brings too seldom: writes whose answer is lost, kills between two writes, and watches that are late.
+"""Faults that the state machine finds too seldom: lost answers to writes, kills between two writes, and late watches.
 
-Each life ends as those of the state machine do, with everything at rest and its last word said.
+Each life ends with the checks of the state machine.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def life() -> Iterator[Lives]:
 
 def begin(life: Lives, **spec: Any) -> None:
     life.create(spec)
-    life.all_comes_to_rest()
+    life.everything_becomes_idle()
 
 
 def status(life: Lives) -> dict[str, Any]:
@@ -37,82 +37,82 @@ def status(life: Lives) -> dict[str, Any]:
 
 
 def work_with(life: Lives, *faults: Fault | None) -> None:
-    """One pass of the operator, with these for its writes."""
-    life.operator.hear()
+    """Run the operator once, with these faults for its writes."""
+    life.operator.deliver_events()
     life.operator.cluster.faults = list(faults)
-    life.operator.work()
+    life.operator.process_due()
     life.operator.cluster.faults = []
 
 
-def test_an_end_that_the_operator_does_not_know_it_wrote_stands(life: Lives) -> None:
+def test_an_ending_stands_although_its_answer_was_lost(life: Lives) -> None:
     life.full = True
     begin(life, **PATIENT)
     life.wait(400)
-    life.operator.late = {"trainingjobs"}
+    life.operator.late_watches = {"trainingjobs"}
     work_with(life, None, "answer lost")  # the Event, and then the status
     assert status(life)["reason"] == c.PENDING_DEADLINE_EXCEEDED
     life.full = False
-    life.nodes_work()  # the pod runs after all
+    life.sync_nodes()  # now the pod runs
     life.wait(1)
     work_with(life)
     work_with(life)
     assert status(life)["reason"] == c.PENDING_DEADLINE_EXCEEDED
 
 
-def test_a_job_whose_making_was_not_answered_is_made_once(life: Lives) -> None:
+def test_a_job_is_created_once_although_the_answer_was_lost(life: Lives) -> None:
     life.create({})
     work_with(life, "answer lost")
-    life.nodes_work()
+    life.sync_nodes()
     (job,) = life.api.all("jobs")
     life.wait(1)
-    life.all_comes_to_rest()
+    life.everything_becomes_idle()
     assert [item["metadata"]["uid"] for item in life.api.all("jobs")] == [job["metadata"]["uid"]]
 
 
 @pytest.mark.parametrize("late", [{"pods"}, {"pods", "jobs"}])
-def test_an_operator_that_starts_anew_knows_of_pods_that_still_end(life: Lives, late: set[str]) -> None:
+def test_a_restarted_operator_finds_pods_that_still_end(life: Lives, late: set[str]) -> None:
     begin(life)
     life.slow = True
     life.api.delete("jobs", KEY.name)
-    life.controllers.work()
+    life.controllers.sync()
     life.operator.restart()
-    life.operator.late = late
+    life.operator.late_watches = late
     work_with(life)
     assert life.api.all("jobs") == []
 
 
 @pytest.mark.parametrize("kill", [["killed before"], ["killed after"], [None, "killed before"], [None, "killed after"]])
-def test_a_failure_of_several_nodes_is_counted_once_wherever_the_operator_dies(
+def test_a_failure_of_several_nodes_is_counted_once_although_the_operator_is_killed(
     life: Lives, kill: list[Fault | None]
 ) -> None:
     begin(life, **TWO)
     life.kubelet.end(life.running()[0], 1)
     for _ in range(3):
-        life.controllers.work()
-        life.nodes_work()
+        life.controllers.sync()
+        life.sync_nodes()
     life.wait(20)
     work_with(life, None, *kill)  # the Event; then the status and the Job's deletion, each before or after the kill
-    life.all_comes_to_rest()
+    life.everything_becomes_idle()
     assert (status(life)["failures"], status(life)["restarts"]) == (1, 1)
 
 
-def test_a_last_word_whose_record_was_lost_is_said_again_under_the_same_id(life: Lives) -> None:
+def test_an_outcome_whose_record_was_lost_is_posted_again_with_the_same_id(life: Lives) -> None:
     begin(life, **CALLBACK)
     life.the_trainer_succeeds(really=True, reported=True, container_only=False)
-    life.nodes_work()
-    life.nodes_work()
-    work_with(life, None, "killed before")  # the end is written, the delivery is not
-    life.all_comes_to_rest()
-    assert len(life.operator.receiver.heard) == 2
-    assert len(set(life.operator.receiver.heard)) == 1
+    life.sync_nodes()
+    life.sync_nodes()
+    work_with(life, None, "killed before")  # the ending is written, the delivery is not
+    life.everything_becomes_idle()
+    assert len(life.operator.receiver.posts) == 2
+    assert len(set(life.operator.receiver.posts)) == 1
 
 
-def test_suspending_and_resuming_is_no_restart_and_a_fault_is_one(life: Lives) -> None:
+def test_a_failure_counts_as_a_restart_and_a_suspension_does_not(life: Lives) -> None:
     begin(life)
-    for held in (True, False):
-        life.suspend_or_resume(held)
-        life.all_comes_to_rest()
+    for suspend in (True, False):
+        life.suspend_or_resume(suspend)
+        life.everything_becomes_idle()
     assert status(life)["restarts"] == 0
     life.kubelet.end(life.running()[0], 1)
-    life.all_comes_to_rest()
+    life.everything_becomes_idle()
     assert status(life)["restarts"] == 1
