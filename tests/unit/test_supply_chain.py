@@ -1,4 +1,4 @@
-"""What is installed is what was locked: every package by its hash, in the environment, the images and the tools."""
+"""Every package is pinned by hash: in the environment, the images and the tools."""
 
 import json
 import re
@@ -19,17 +19,19 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=name_of)
-def test_every_package_is_pinned_with_its_hashes_and_nothing_else_is_said(lock: Path) -> None:
+def test_a_lock_file_has_only_packages_pinned_by_hash(lock: Path) -> None:
     assert PIN.sub("", lock.read_text()) == ""
 
 
-@pytest.mark.parametrize("wanted", [*ROOT.glob("requirements/*.in"), *ROOT.glob("*/requirements*.in")], ids=name_of)
-def test_every_wish_is_locked(wanted: Path) -> None:
-    assert wanted.with_suffix(".txt") in LOCKS
+@pytest.mark.parametrize(
+    "requirements", [*ROOT.glob("requirements/*.in"), *ROOT.glob("*/requirements*.in")], ids=name_of
+)
+def test_every_requirements_file_has_a_lock_file(requirements: Path) -> None:
+    assert requirements.with_suffix(".txt") in LOCKS
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=name_of)
-def test_an_image_installs_only_what_has_a_hash_or_was_built_there(dockerfile: Path) -> None:
+def test_an_image_installs_only_packages_pinned_by_hash_or_built_in_it(dockerfile: Path) -> None:
     installs = INSTALL.findall(dockerfile.read_text())
     assert installs
     for install in installs:
@@ -37,18 +39,18 @@ def test_an_image_installs_only_what_has_a_hash_or_was_built_there(dockerfile: P
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=name_of)
-def test_an_image_fetches_nothing_past_the_package_manager(dockerfile: Path) -> None:
+def test_an_image_downloads_nothing_but_python_packages(dockerfile: Path) -> None:
     assert not re.search(r"^ADD |\b(curl|wget|git|apt-get install|npm)\b", dockerfile.read_text(), re.MULTILINE)
 
 
-def test_the_makefile_installs_only_what_has_a_hash() -> None:
+def test_the_makefile_installs_only_packages_pinned_by_hash() -> None:
     installs = INSTALL.findall((ROOT / "Makefile").read_text())
     assert installs
     assert [install for install in installs if "--require-hashes -r " not in install] == []
 
 
 @pytest.mark.parametrize("module", GO_MODULES, ids=name_of)
-def test_go_programs_are_built_from_modules_with_sums(module: Path) -> None:
+def test_every_go_module_has_a_checksum(module: Path) -> None:
     required = set(re.findall(r"^\s*(?:require )?([a-z0-9.-]+\.[a-z]+/\S+) v", module.read_text(), re.MULTILINE))
     summed = {line.split()[0] for line in (module.parent / "go.sum").read_text().splitlines()}
     replaced = set(re.findall(r"^\s*(?:replace )?(\S+) => ", module.read_text(), re.MULTILINE))
@@ -56,7 +58,7 @@ def test_go_programs_are_built_from_modules_with_sums(module: Path) -> None:
     assert required - summed - replaced == set()
 
 
-def test_npm_packages_are_pinned_with_their_hashes() -> None:
+def test_every_npm_package_has_a_checksum() -> None:
     lock = json.loads((ROOT / "localcluster/azurite/package-lock.json").read_text())
     packages = {name: entry for name, entry in lock["packages"].items() if name}
     assert [name for name, entry in packages.items() if not entry["integrity"].startswith("sha512-")] == []
