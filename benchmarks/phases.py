@@ -15,8 +15,8 @@ from benchmarks.training import IMAGES, LABELS, Workbench, forward, preloaded, w
 from localcluster.azurite import Azurite
 from vott_trainer.data.image_download import download_images
 from vott_trainer.plugins.detection import Detection, DetectionParameters
-from vott_trainer.stores import destination
 from vott_trainer.stores.access import StorageAccess
+from vott_trainer.stores.destination_url import resolve
 from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.architectures import ARCHITECTURES
 from vott_trainer.vision.samples import load_sample
@@ -107,5 +107,5 @@ def _upload(bench: Workbench) -> float:
     with Azurite() as azurite:
         service = BlobServiceClient.from_connection_string(azurite.connection_string)
         container = service.create_container(CONTAINER)
-        place = destination.resolve(container.url, StorageAccess(azurite.connection_string, frozenset({CONTAINER})))
+        place = resolve(container.url, StorageAccess(azurite.connection_string, frozenset({CONTAINER})))
         return _timed(lambda: place.deliver(folder, bench.folder))

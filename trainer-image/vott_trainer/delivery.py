@@ -14,8 +14,8 @@ from vott_trainer.http.printable import printable
 from vott_trainer.parameters import shown
 from vott_trainer.plugin_api import Trained
 from vott_trainer.settings import TrainSettings
-from vott_trainer.stores.base import StoredObject
 from vott_trainer.stores.destination import ARCHIVE_NAME, MANIFEST_NAME, Destination
+from vott_trainer.stores.store import StoredObject
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.version import VERSION
 
@@ -76,7 +76,7 @@ def found(model: Destination, work_dir: Path, before: str | None) -> StoredObjec
         raise UploadRefusedError(
             f"The plugin ended well, but left the model at {model.url} as it was before. {SEE_LOG}"
         )
-    if left := model.look(work_dir):
+    if left := model.find(work_dir):
         return left
     raise UploadRefusedError(
         f"The plugin ended well, but left no model at {model.url}. A container or bucket has to hold {ARCHIVE_NAME}, a URL that ends in a "

@@ -14,7 +14,7 @@ from vott_trainer.errors import UsageError
 from vott_trainer.plugin_api import Prediction
 from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.settings import PredictSettings
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 from vott_trainer.vision.drawing import draw
 
 
@@ -44,7 +44,7 @@ def _unpacked(model: Path) -> Iterator[Path]:
         yield model
         return
     with tempfile.TemporaryDirectory(prefix="vott-model-") as folder:
-        archive.unpack(model, Path(folder))
+        model_archive.unpack(model, Path(folder))
         yield Path(folder)
 
 

@@ -14,7 +14,7 @@ from vott_trainer.http import outgoing
 from vott_trainer.http.urls import is_http, read_argument
 from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.destination import is_destination, is_path
+from vott_trainer.stores.destination_url import is_destination, is_path
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0

@@ -26,11 +26,11 @@ from vott_trainer.progress.reporter import Receiver, ReceiverGoneError, Reporter
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.progress.trainingjob import TrainingJobStatus
 from vott_trainer.settings import TrainSettings
-from vott_trainer.stores import destination
-from vott_trainer.stores.base import StoredObject
-from vott_trainer.stores.checkpoint_place import checkpoint_store
+from vott_trainer.stores.checkpoint_location import checkpoint_store
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.destination import Destination
+from vott_trainer.stores.destination_url import resolve
+from vott_trainer.stores.store import StoredObject
 from vott_trainer.training_run import TrainingRun
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def _assist(settings: TrainSettings, peers: Peers) -> None:
     parameters = validate(plugin.parameters, settings.parameters)
     if _is_distributed(plugin):
         peers.start_group()
-        model = destination.resolve(settings.model, settings.storage)
+        model = resolve(settings.model, settings.storage)
         with work_dir(settings.work_dir) as folder:
             _learn(plugin, _run(settings, parameters, folder, Progress(), peers, model), parameters)
     peers.wait_for_end()
@@ -117,7 +117,7 @@ def _train(
 ) -> tuple[StoredObject, Callable[[], None]]:
     """Return the delivered model, and what to call when nothing of the training is needed any more."""
     parameters = validate(plugin.parameters, settings.parameters)
-    model = destination.resolve(settings.model, settings.storage)  # before the hours of training, not after
+    model = resolve(settings.model, settings.storage)  # before the hours of training, not after
     model.check_address()
     log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
     with work_dir(settings.work_dir) as folder:
@@ -168,7 +168,7 @@ def _run(
 
 def _checkpoints(settings: TrainSettings, model: Destination, work_dir: Path) -> Checkpoints | None:
     store, sentence = checkpoint_store(
-        settings.checkpoints, model, settings.storage, _key(settings), try_out=Ranks.from_environment().leads
+        settings.checkpoints, model, settings.storage, _key(settings), probe=Ranks.from_environment().leads
     )
     log.info("%s", sentence)
     return Checkpoints(store, work_dir / "checkpoints", settings.checkpoint_seconds) if store else None

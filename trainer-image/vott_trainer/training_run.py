@@ -34,7 +34,8 @@ from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Link
 from vott_trainer.process.peers import Alone, Peers
 from vott_trainer.process.sigterm import Interruption
 from vott_trainer.progress.snapshot import Progress
-from vott_trainer.stores.checkpoints import Checkpoints, StoredCheckpoint
+from vott_trainer.stores.checkpoint_index import StoredCheckpoint
+from vott_trainer.stores.checkpoints import Checkpoints
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class TrainingRun:
     def checkpoints(self) -> Checkpoints | None:
         """Where to keep what the next attempt can go on from; opened when first asked for."""
         checkpoints = self._open_checkpoints()
-        if checkpoints and (newest := checkpoints.look()):
+        if checkpoints and (newest := checkpoints.read_index()):
             self.progress.going_on(newest)
         return checkpoints
 
@@ -129,9 +130,9 @@ class TrainingRun:
         digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in found}
         if not here.checkpoint or not here.path or len(digests) > 1:
             self.progress.anew()
-            if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.why_anew):
-                why = self.checkpoints.why_anew or "The nodes found different checkpoints."
-                self.note(f"{why} The training began anew.")
+            if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.restart_reason):
+                why = self.checkpoints.restart_reason or "The nodes found different checkpoints."
+                self.note(f"{why} The training started over.")
             return None
         return here.checkpoint, here.path
 

@@ -13,7 +13,7 @@ from vott_trainer.errors import AddressRefusedError, NoUsableImagesError, UsageE
 from vott_trainer.progress.reporter import ReceiverGoneError
 from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.destination import resolve
+from vott_trainer.stores.destination_url import resolve
 
 pytestmark = pytest.mark.usefixtures("no_waits")
 

@@ -39,8 +39,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vott_trainer.training_run.ANNOTATIONS_LIMIT", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.training_run.FILE_LIMIT", IMAGE_BYTES)
-    monkeypatch.setattr("vott_trainer.stores.link.LARGEST", IMAGE_BYTES)
-    monkeypatch.setattr("vott_trainer.stores.azure_transport.LARGEST_PART", IMAGE_BYTES)
+    monkeypatch.setattr("vott_trainer.stores.presigned_put.MAX_OBJECT_BYTES", IMAGE_BYTES)
+    monkeypatch.setattr("vott_trainer.stores.azure.transport.MAX_PART_BYTES", IMAGE_BYTES)
 
 
 def said(way: Way, answer: Answer, folder: Path, *, attempts: int | None = None) -> str:
@@ -164,9 +164,9 @@ def test_lies_about_what_was_sent_are_no_success(way: Way, lie: str, tmp_path: P
 
 def test_part_of_a_blob_that_is_larger_than_asked_for_is_not_kept(tmp_path: Path) -> None:
     def get(url: str, folder: Path) -> object:
-        from vott_trainer.stores.azure import by_link
+        from vott_trainer.stores.azure.store import container_by_sas
 
-        return by_link(f"{url}/models", "sp=rw&sig=SECRET").get("model.tgz", folder / "found")
+        return container_by_sas(f"{url}/models", "sp=rw&sig=SECRET").get("model.tgz", folder / "found")
 
     for answer in (bomb(GZIP), hostile.endless_chunks):
         assert "is too large" in said(get, answer, tmp_path)
@@ -174,9 +174,9 @@ def test_part_of_a_blob_that_is_larger_than_asked_for_is_not_kept(tmp_path: Path
 
 def test_model_that_is_too_large_is_not_kept(tmp_path: Path) -> None:
     def get(url: str, folder: Path) -> object:
-        from vott_trainer.stores.link import LinkStore
+        from vott_trainer.stores.presigned_put import PresignedPutStore
 
-        return LinkStore(f"{url}?token=SECRET").get("model.tgz", folder / "found")
+        return PresignedPutStore(f"{url}?token=SECRET").get("model.tgz", folder / "found")
 
     for answer in (bomb(GZIP), hostile.endless_chunks, hostile.endless_body):
         assert "is too large" in said(get, answer, tmp_path)

@@ -12,7 +12,7 @@ from tests.support.entra import Entra
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.destination import resolve
+from vott_trainer.stores.destination_url import resolve
 
 HOST = "team.blob.core.windows.net"
 KEY = "c2VjcmV0"
@@ -220,7 +220,7 @@ def test_redirect_of_the_own_account_is_not_signed_for(
         with pytest.raises(TrainerError, match=f"HTTP {status}"):
             destination.store.put(archive, "model.tgz")
         with pytest.raises(TrainerError):
-            destination.look(tmp_path)
+            destination.find(tmp_path)
         assert other.requests == []
     assert all("Authorization" in request.headers for request in server.requests)
 
@@ -236,7 +236,7 @@ def test_redirect_of_the_own_bucket_shows_no_key(
         server.always["/models/model.tgz"] = Answer(status, headers={"Location": f"{other.url}/models/model.tgz"})
         with pytest.raises(TrainerError):
             destination.store.put(archive, "model.tgz")
-        destination.look(tmp_path)
+        destination.find(tmp_path)
         for request in other.requests:
             assert request.body == b""
             assert "authorization" not in {name.lower() for name in request.headers}

@@ -17,10 +17,11 @@ from tests.support.moto import ANYBODY, REGION, Keys, Moto
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
-from vott_trainer.stores import s3
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.base import StoredObject
-from vott_trainer.stores.destination import Destination, resolve
+from vott_trainer.stores.destination import Destination
+from vott_trainer.stores.destination_url import resolve
+from vott_trainer.stores.s3 import options
+from vott_trainer.stores.store import StoredObject
 
 BUCKET = "models"
 
@@ -50,7 +51,7 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3, "RETRIES", {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=10)}})
+    monkeypatch.setattr(options, "RETRIES", {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=10)}})
 
 
 def destination(moto: Moto, url: str, keys: Keys = ANYBODY, **environment: str) -> Destination:
@@ -115,11 +116,11 @@ def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServe
 def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path) -> None:
     moto.bucket("look")
     to = destination(moto, "s3://look")
-    assert to.look(tmp_path) is None
+    assert to.find(tmp_path) is None
     assert to.version() is None
     sent = upload(archive, to)
     assert to.version() == to.version() != ""
-    found = to.look(tmp_path)
+    found = to.find(tmp_path)
     assert found is not None
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
 
@@ -156,13 +157,13 @@ def test_missing_object_is_not_told_from_a_forbidden_one_without_the_right_to_li
     server: HttpServer, tmp_path: Path
 ) -> None:
     to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
-    assert to.look(tmp_path) is None
+    assert to.find(tmp_path) is None
 
 
 def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path: Path) -> None:
     to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
     with pytest.raises(UploadRefusedError, match=r"Reading s3://models/model\.tgz was refused: HTTP 403 ExpiredToken"):
-        to.look(tmp_path)
+        to.find(tmp_path)
     with pytest.raises(UploadRefusedError, match="ExpiredToken"):
         to.version()
 
@@ -242,7 +243,7 @@ def signed(moto: Moto, key: str) -> str:
 
 
 def test_presigned_link_takes_the_model_without_any_identity(moto: Moto, model: Path, tmp_path: Path) -> None:
-    """The server does not check the signature of a link; tests/unit/trainer/test_stores_link.py sees that nothing else is sent."""
+    """The server does not check the signature of a link; tests/unit/trainer/test_stores_presigned_put.py sees that nothing else is sent."""
     uploaded = resolve(signed(moto, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
     assert hashlib.sha256(moto.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
     assert uploaded.url == f"{moto.url}/models/signed/id.tgz"

@@ -7,16 +7,17 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from tests.integration.trainer.conftest import Store
+from tests.integration.trainer.conftest import Store as AzuriteStore
 from tests.support.moto import Moto
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.stores import base
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.checkpoint_place import checkpoint_store
-from vott_trainer.stores.destination import Destination, resolve
+from vott_trainer.stores.checkpoint_location import checkpoint_store
+from vott_trainer.stores.destination import Destination
+from vott_trainer.stores.destination_url import resolve
+from vott_trainer.stores.store import Store
 
 NOTHING = StorageAccess()
-ANEW = "A training that is interrupted begins anew."
+STARTS_OVER = "An interrupted training starts over."
 
 
 @pytest.fixture
@@ -32,12 +33,12 @@ def moto() -> Iterator[Moto]:
 
 
 @pytest.fixture
-def write_only(store: Store, container: ContainerClient) -> Destination:
+def write_only(store: AzuriteStore, container: ContainerClient) -> Destination:
     """A model that goes where nothing else may go."""
     return resolve(store.blob_link(container, "id.tgz"), NOTHING)
 
 
-def check(found: base.Store | None, tmp_path: Path) -> base.Store:
+def check(found: Store | None, tmp_path: Path) -> Store:
     """See that the store keeps a file, and that nothing of the trial is left."""
     assert found is not None
     source, copy = tmp_path / "source", tmp_path / "copy"
@@ -55,7 +56,7 @@ def names(container: ContainerClient) -> list[str]:
 
 @pytest.mark.parametrize("prefix", ["", "/cats", "/cats/", "/cats/id.tgz"])
 def test_checkpoints_lie_beside_the_model_where_its_link_permits(
-    prefix: str, store: Store, container: ContainerClient, key: str, tmp_path: Path
+    prefix: str, store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
     model = resolve(store.container_link(container, prefix, permissions="rcwd"), NOTHING)
     found, sentence = checkpoint_store("", model, NOTHING, key)
@@ -66,7 +67,7 @@ def test_checkpoints_lie_beside_the_model_where_its_link_permits(
 
 
 def test_link_that_may_not_delete_is_good_enough(
-    store: Store, container: ContainerClient, key: str, tmp_path: Path
+    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
     model = resolve(store.container_link(container, permissions="rw"), NOTHING)
     found, _ = checkpoint_store("", model, NOTHING, key)
@@ -78,7 +79,7 @@ def test_link_that_may_not_delete_is_good_enough(
 
 
 def test_administrators_own_account_keeps_checkpoints_beside_the_model(
-    store: Store, container: ContainerClient, key: str, tmp_path: Path
+    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
     access = StorageAccess(store.connection_string, frozenset([container.container_name]))
     found, _ = checkpoint_store("", resolve(f"{container.url}/cats", access), access, key)
@@ -86,27 +87,27 @@ def test_administrators_own_account_keeps_checkpoints_beside_the_model(
     assert names(container) == [f"cats/.checkpoints/{key}/0.pt"]
 
 
-def test_write_only_link_is_told_to_begin_anew(write_only: Destination, key: str) -> None:
+def test_write_only_link_makes_an_interrupted_training_start_over(write_only: Destination, key: str) -> None:
     found, sentence = checkpoint_store("", write_only, NOTHING, key)
-    assert (found, sentence) == (None, f"The model's link does not permit to keep checkpoints beside the model. {ANEW}")
+    assert (found, sentence) == (None, f"The model's link does not permit checkpoints beside the model. {STARTS_OVER}")
 
 
 def test_link_of_a_stored_access_policy_that_may_not_read_is_found_out(
-    store: Store, container: ContainerClient, key: str
+    store: AzuriteStore, container: ContainerClient, key: str
 ) -> None:
     link = store.container_link(container, permissions="cw")
     model = Destination(
-        resolve(link, NOTHING).store, "model.tgz", several=True, readable=True
+        resolve(link, NOTHING).store, "model.tgz", is_prefix=True, readable=True
     )  # as if the link did not say
     found, sentence = checkpoint_store("", model, NOTHING, key)
     assert found is None
     assert sentence.startswith("No checkpoints can be kept: Reading ")
     assert "HTTP 403" in sentence
-    assert sentence.endswith(ANEW)
+    assert sentence.endswith(STARTS_OVER)
 
 
 def test_administrators_folder_comes_before_the_models_place(
-    store: Store, container: ContainerClient, key: str, tmp_path: Path
+    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
     model = resolve(store.container_link(container), NOTHING)
     found, sentence = checkpoint_store(str(tmp_path / "volume"), model, NOTHING, key)
@@ -117,7 +118,7 @@ def test_administrators_folder_comes_before_the_models_place(
 
 
 def test_administrators_container_needs_no_listing(
-    store: Store, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
+    store: AzuriteStore, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
     found, _ = checkpoint_store(f"{container.url}/safe", write_only, StorageAccess(store.connection_string), key)
     check(found, tmp_path)
@@ -125,7 +126,7 @@ def test_administrators_container_needs_no_listing(
 
 
 def test_administrators_container_may_be_a_link(
-    store: Store, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
+    store: AzuriteStore, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
     found, sentence = checkpoint_store(store.container_link(container, permissions="rwd"), write_only, NOTHING, key)
     check(found, tmp_path)
@@ -156,12 +157,12 @@ def test_identity_that_may_not_list_keeps_checkpoints(
         moto.check_permissions(on=False)
 
 
-def test_place_that_refuses_is_said_and_not_used(store: Store, write_only: Destination, key: str) -> None:
+def test_place_that_refuses_is_said_and_not_used(store: AzuriteStore, write_only: Destination, key: str) -> None:
     access = StorageAccess(store.connection_string)
     found, sentence = checkpoint_store(f"{store.service.url}missing", write_only, access, key)
     assert found is None
     assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in sentence
-    assert sentence.endswith(ANEW)
+    assert sentence.endswith(STARTS_OVER)
 
 
 @pytest.mark.parametrize("place", ["checkpoints", "gs://bucket", "s3:", "ftp://host/x?sig=SECRET"])

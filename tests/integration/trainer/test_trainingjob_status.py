@@ -19,7 +19,7 @@ from vott_trainer.http.retry import Backoff
 from vott_trainer.progress.reporter import ReceiverGoneError
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob import TrainingJobStatus
-from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.store import StoredObject
 
 ROLE = ("create", "role", "trainer", "--verb=patch", "--resource=trainingjobs.vott.dev/status")
 MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)

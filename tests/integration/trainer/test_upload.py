@@ -15,8 +15,8 @@ from vott_trainer.http.fetch import FetchError, download
 from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.base import StoredObject
-from vott_trainer.stores.destination import resolve
+from vott_trainer.stores.destination_url import resolve
+from vott_trainer.stores.store import StoredObject
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def test_uploaded_model_is_found_where_the_link_may_read(
     store: Store, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
     destination = resolve(store.container_link(container), StorageAccess())
-    assert destination.look(tmp_path) is None
+    assert destination.find(tmp_path) is None
     assert destination.version() is None
     sent = upload(archive, store.container_link(container))
     first = destination.version()
     assert first
     upload(archive, store.container_link(container))
     assert destination.version() != first  # of the same content
-    found = destination.look(tmp_path)
+    found = destination.find(tmp_path)
     assert found is not None
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
 
@@ -137,7 +137,7 @@ def test_link_that_may_not_read_says_so_when_the_model_is_looked_for(
     with pytest.raises(
         UploadRefusedError, match=r"Reading .*/id.tgz was refused: HTTP 403 \w+\. The link has expired or does not"
     ):
-        resolve(link, StorageAccess()).look(tmp_path)
+        resolve(link, StorageAccess()).find(tmp_path)
 
 
 def refusal(link: str, archive: Path) -> str:

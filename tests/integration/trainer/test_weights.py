@@ -25,7 +25,7 @@ from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import Links
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.progress.snapshot import Progress
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision import architectures, classifiers
 from vott_trainer.vision.architectures import ARCHITECTURES
@@ -111,7 +111,7 @@ def test_baked_weights_that_are_asked_for_must_be_there(run: TrainingRun, tmp_pa
 @pytest.mark.parametrize("name", ["model.tgz", "model.safetensors"])
 def test_an_earlier_model_is_fetched(name: str, run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
     model = saved(tmp_path / "model", "cat", "dog")
-    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    model_archive.pack(tmp_path / "model", tmp_path / "model.tgz")
     file = tmp_path / name if name == "model.tgz" else tmp_path / "model" / name
     url = server.serve(f"/models/{name}", file.read_bytes())
     found = weights.find(run, f"{url}?sig=SECRET", "fcos_tiny", ["cat", "dog"])
@@ -240,7 +240,7 @@ def test_a_file_that_is_no_model_is_refused(name: str, run: TrainingRun, server:
 
 def test_a_damaged_archive_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
     saved(tmp_path / "model", "cat")
-    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    model_archive.pack(tmp_path / "model", tmp_path / "model.tgz")
     content = bytearray((tmp_path / "model.tgz").read_bytes())
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(255 - byte for byte in content[middle : middle + 2000])
@@ -251,7 +251,7 @@ def test_a_damaged_archive_is_refused(run: TrainingRun, server: HttpServer, tmp_
 def test_an_archive_without_weights_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model/hello.json").write_text("{}")
-    archive.pack(tmp_path / "model", tmp_path / "model.tgz")
+    model_archive.pack(tmp_path / "model", tmp_path / "model.tgz")
     url = server.serve("/model.tgz", (tmp_path / "model.tgz").read_bytes())
     assert "is no model.tgz with model.safetensors in it" in refused(run, url)
 

@@ -10,8 +10,8 @@ from vott_trainer.http.retry import Backoff
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.snapshot import Progress, Snapshot
-from vott_trainer.stores.azure import by_link
-from vott_trainer.stores.link import LinkStore
+from vott_trainer.stores.azure.store import container_by_sas
+from vott_trainer.stores.presigned_put import PresignedPutStore
 from vott_trainer.training_run import TrainingRun
 
 Way = Callable[[str, Path], object]
@@ -38,12 +38,12 @@ def callback(url: str, folder: Path) -> None:  # noqa: ARG001
 
 def link(url: str, folder: Path) -> object:
     (folder / "model.tgz").write_bytes(b"weights")
-    return LinkStore(f"{url}?token=SECRET", AT_ONCE).put(folder / "model.tgz", "model.tgz")
+    return PresignedPutStore(f"{url}?token=SECRET", AT_ONCE).put(folder / "model.tgz", "model.tgz")
 
 
 def container(url: str, folder: Path) -> object:
     (folder / "model.tgz").write_bytes(b"weights")
-    return by_link(f"{url}/models", "sp=rw&sig=SECRET").put(folder / "model.tgz", "model.tgz")
+    return container_by_sas(f"{url}/models", "sp=rw&sig=SECRET").put(folder / "model.tgz", "model.tgz")
 
 
 WAYS: list[Way] = [annotations, weights, image, callback, link, container]

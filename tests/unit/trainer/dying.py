@@ -6,9 +6,10 @@ import signal
 import sys
 from pathlib import Path
 
-from vott_trainer.stores.base import StoredObject, partial_of
-from vott_trainer.stores.checkpoint_place import PROBE
+from vott_trainer.stores.atomic_write import partial_path
+from vott_trainer.stores.checkpoint_location import PROBE
 from vott_trainer.stores.folder import FolderStore
+from vott_trainer.stores.store import StoredObject
 
 MOMENTS = 3  # of each file; a checkpoint is two files, first its slot, then the index
 
@@ -28,8 +29,8 @@ def die_at(moment: int) -> None:
             return put(store, file, name)
         pass_moment()
         half = file.read_bytes()[: file.stat().st_size // 2]
-        partial_of(store.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        partial_of(store.folder / name).write_bytes(half)
+        partial_path(store.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        partial_path(store.folder / name).write_bytes(half)
         pass_moment()
         stored = put(store, file, name)
         pass_moment()

@@ -15,7 +15,7 @@ from vott_trainer.data.jpeg import MAX_FILL_BYTES, MAX_SCANS, MAX_SEGMENTS
 from vott_trainer.data.pixel_limits import BUDGET, MAX_PIXELS
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.http.image_cache import DEFAULT_LIMIT
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 from vott_trainer.training_run import ANNOTATIONS_LIMIT, FILE_LIMIT
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")
@@ -70,10 +70,10 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"by default {DEFAULT_LIMIT} " in PAGE
     numbers = [limits.MAX_ENTRIES, limits.MAX_CLASSES, limits.MAX_BOXES, limits.MAX_JSON_PARTS, limits.MAX_LINE_BYTES]
     numbers += [limits.MAX_LABEL_LENGTH, limits.MAX_URL_LENGTH, int(limits.MAX_COORDINATE), limits.MAX_ID]
-    numbers += [MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, MAX_FILL_BYTES, BUDGET.total, archive.MOST_FILES]
+    numbers += [MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, MAX_FILL_BYTES, BUDGET.total, model_archive.MAX_FILES]
     assert [number for number in numbers if f"{number:,}" not in LIMITS] == []
-    assert f"{archive.MOST_BYTES >> 30} GiB packed and unpacked" in LIMITS
-    assert FILE_LIMIT == archive.MOST_BYTES
+    assert f"{model_archive.MAX_BYTES >> 30} GiB packed and unpacked" in LIMITS
+    assert FILE_LIMIT == model_archive.MAX_BYTES
     assert f"{ANNOTATIONS_LIMIT >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
     assert f"{ImageLimits().image_bytes >> 20} MiB, {MAX_PIXELS:,} pixels" in LIMITS
     assert {name for name in URL_NAMES | CLASS_NAMES if f"`{name}`" not in PAGE} == set()

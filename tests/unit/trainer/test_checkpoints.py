@@ -29,7 +29,7 @@ from vott_trainer.plugin_api import Reached
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 checkpoints = Checkpoints(FolderStore(Path(sys.argv[1])), Path(sys.argv[2]), 60.0)
-checkpoints.look()
+checkpoints.read_index()
 found = checkpoints.fetch("w")
 die_at(int(sys.argv[3]))
 for step in range(found[0].step + 1 if found else 1, 99):
@@ -46,7 +46,7 @@ def listed(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
     (store := tmp_path / "store").mkdir()
     (store / "index.json").write_text(json.dumps({"checkpoints": entries}), encoding="utf-8")
     checkpoints = Checkpoints(FolderStore(store), tmp_path / "work", 60.0)
-    checkpoints.look()
+    checkpoints.read_index()
     return checkpoints
 
 
@@ -69,7 +69,7 @@ def listed(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
 def test_list_that_says_what_no_training_writes_is_passed_over(said: dict[str, Any], tmp_path: Path) -> None:
     checkpoints = looked(tmp_path, **said)
     assert checkpoints.newest is None
-    assert checkpoints.why_anew.startswith("The list of checkpoints could not be read (")
+    assert checkpoints.restart_reason.startswith("The checkpoint index could not be read (")
 
 
 def test_object_outside_of_the_slots_is_not_fetched_whatever_the_list_says(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_list_of_more_checkpoints_than_slots_is_passed_over(tmp_path: Path) -> N
 def test_list_that_is_too_long_is_not_read(tmp_path: Path) -> None:
     checkpoints = looked(tmp_path, more="x" * 70_000)
     assert checkpoints.newest is None
-    assert "larger than 65,536 bytes" in checkpoints.why_anew
+    assert "larger than 65,536 bytes" in checkpoints.restart_reason
 
 
 def test_place_of_a_checkpoint_is_told_from_the_store_not_from_the_list(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_a_training_writes_is_read_again(tmp_path: Path) -> None:
     for step in range(3):
         assert first.save(_write, Reached("w", 1, step, 1.0))
     second = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "second", 60.0)
-    assert second.look() == first.newest
+    assert second.read_index() == first.newest
     found = second.fetch("w")
     assert found is not None
     assert found[1].read_bytes() == b"weights"
@@ -121,7 +121,7 @@ def killed_at(moment: int, tmp_path: Path) -> None:
 def whole(tmp_path: Path) -> int:
     """The step of the checkpoint that the next attempt finds; its content is what was saved of that step."""
     checkpoints = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "next", 60.0)
-    checkpoints.look()
+    checkpoints.read_index()
     found = checkpoints.fetch("w")
     if not found:
         return 0

@@ -16,7 +16,7 @@ from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.report import files
 from vott_trainer.settings import TrainSettings, parse
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 from vott_trainer.stores.destination import Destination
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
@@ -32,7 +32,7 @@ def config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = N
     run = TrainingRun(Links("", "", None), folder / "work", Progress())
     model = Destination(FolderStore(folder / "store"), "model.tgz")
     delivery.deliver(settings, validate(ScriptParameters, parameters or {}), run, trained, model, folder)
-    archive.unpack(folder / "store/model.tgz", folder / "unpacked")
+    model_archive.unpack(folder / "store/model.tgz", folder / "unpacked")
     found: dict[str, Any] = json.loads((folder / "unpacked/config.json").read_text(encoding="utf-8"))
     return found
 

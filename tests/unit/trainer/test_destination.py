@@ -12,7 +12,8 @@ import pytest
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
 from vott_trainer.settings import TrainSettings, parse
 from vott_trainer.stores.access import StorageAccess
-from vott_trainer.stores.destination import Destination, is_destination, resolve
+from vott_trainer.stores.destination import Destination
+from vott_trainer.stores.destination_url import is_destination, resolve
 from vott_trainer.stores.folder import FolderStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ def buckets(*listed: str, **environment: str) -> StorageAccess:
 
 def place(destination: Destination) -> str:
     """What the labeller is told: the archive, or the folder of single files."""
-    return f"{destination.store.shown}/{destination.name}"
+    return f"{destination.store.location}/{destination.name}"
 
 
 @pytest.mark.parametrize(
@@ -90,11 +91,11 @@ def test_encoded_slash_and_dots_within_a_name_are_taken_as_they_are(given: str, 
 @pytest.mark.parametrize("given", [f"{ACCOUNT}/models/", f"{ACCOUNT}/models/a/b/"])
 def test_url_that_ends_with_a_slash_takes_single_files(given: str) -> None:
     destination = resolve(f"{given}?sr=c&{SAS}", StorageAccess(), NOW)
-    assert (destination.name, destination.store.shown) == ("", given.rstrip("/"))
+    assert (destination.name, destination.store.location) == ("", given.rstrip("/"))
 
 
 @pytest.mark.parametrize(
-    ("query", "several", "readable"),
+    ("query", "is_prefix", "readable"),
     [
         ("sr=c&sp=rcw", True, True),
         ("sr=c&sp=rw", True, True),
@@ -105,10 +106,10 @@ def test_url_that_ends_with_a_slash_takes_single_files(given: str) -> None:
     ],
 )
 def test_checkpoints_may_lie_beside_the_model_where_the_link_reads_and_writes_several_blobs(
-    query: str, several: bool, readable: bool
+    query: str, is_prefix: bool, readable: bool
 ) -> None:
     destination = resolve(f"{ACCOUNT}/models/a?{query}&sig=SECRET", StorageAccess(), NOW)
-    assert (destination.several, destination.readable) == (several, readable)
+    assert (destination.is_prefix, destination.readable) == (is_prefix, readable)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ def test_link_that_can_not_work_is_refused_before_training(sas: str, words: str)
 def test_administrators_account_takes_models_in_listed_containers(allowed: str) -> None:
     destination = resolve(f"{ACCOUNT}/models/a", access(allowed), NOW)
     assert place(destination) == f"{ACCOUNT}/models/a/model.tgz"
-    assert (destination.several, destination.readable) == (True, True)
+    assert (destination.is_prefix, destination.readable) == (True, True)
 
 
 def test_administrators_account_may_have_its_name_in_the_path() -> None:
@@ -246,7 +247,7 @@ MINIO = {"AWS_ENDPOINT_URL": "https://minio.example:9000"}
 def test_bucket_is_found_in_every_form_of_its_url(url: str, environment: dict[str, str], expected: str) -> None:
     destination = resolve(url, buckets("models", **environment), NOW)
     assert place(destination) == expected
-    assert (destination.readable, destination.several) == (True, not expected.endswith("id.tgz"))
+    assert (destination.readable, destination.is_prefix) == (True, not expected.endswith("id.tgz"))
 
 
 @pytest.mark.parametrize(
@@ -300,8 +301,8 @@ def test_bucket_without_an_identity_is_refused() -> None:
 )
 def test_presigned_link_is_taken_as_it_is(url: str) -> None:
     destination = resolve(url, StorageAccess(), NOW)
-    assert destination.store.shown == url.partition("?")[0]
-    assert (destination.several, destination.readable) == (False, False)
+    assert destination.store.location == url.partition("?")[0]
+    assert (destination.is_prefix, destination.readable) == (False, False)
 
 
 GOOGLE = "X-Goog-Signature=SECRET&X-Goog-SignedHeaders=host"
@@ -348,7 +349,7 @@ def test_destination_is_http_or_s3(url: str, accepted: bool) -> None:
 )
 def test_folder_takes_what_a_container_takes(path: str, folder: str, name: str) -> None:
     destination = resolve(path, StorageAccess(), NOW)
-    assert (destination.store.shown, destination.name) == (folder, name)
+    assert (destination.store.location, destination.name) == (folder, name)
 
 
 def test_only_who_runs_the_trainer_by_hand_may_name_a_folder() -> None:
@@ -397,16 +398,16 @@ def test_what_lies_there_is_looked_at_and_not_left_on_the_disk(
 ) -> None:
     (work := tmp_path / "work").mkdir()
     destination = Destination(FolderStore(tmp_path / "store"), name)
-    assert destination.look(work) is None
+    assert destination.find(work) is None
     uploaded = destination.deliver(model, tmp_path)
-    assert destination.look(work) == uploaded
+    assert destination.find(work) == uploaded
     assert uploaded.url == destination.url == (tmp_path / "store" / object_).as_uri()
     assert list(work.iterdir()) == []
 
 
 def test_report_lies_beside_an_archive_that_holds_it_too(model: Path, tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
-    uploaded = Destination(store, "model.tgz", several=True).deliver(model, tmp_path)
+    uploaded = Destination(store, "model.tgz", is_prefix=True).deliver(model, tmp_path)
     assert names(store.folder) == ["model.tgz", "report.html"]
     assert uploaded.url == (store.folder / "model.tgz").as_uri()
     with tarfile.open(store.folder / "model.tgz") as archive:
@@ -437,8 +438,8 @@ def test_manifest_names_every_single_file(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.tgz", ""])
 def test_delivered_model_is_found_again(name: str, model: Path, tmp_path: Path) -> None:
     destination = Destination(FolderStore(tmp_path / "store"), name)
-    assert destination.look(tmp_path) is None
+    assert destination.find(tmp_path) is None
     uploaded = destination.deliver(model, tmp_path)
-    found = destination.look(tmp_path)
+    found = destination.find(tmp_path)
     assert found is not None
     assert (found.sha256, found.size_bytes) == (uploaded.sha256, uploaded.size_bytes)

@@ -4,7 +4,7 @@ import pytest
 
 from vott_trainer.progress.eta import LEAST_SECONDS, Mark, seconds_left
 from vott_trainer.progress.snapshot import Progress, Snapshot
-from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.store import StoredObject
 
 
 class Clock:

@@ -19,7 +19,7 @@ from tests.unit.trainer.toy import Toy, ToyParameters, toy_run
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
 from vott_trainer.learning import learn, state, weights
 from vott_trainer.process.ranks import Ranks
-from vott_trainer.stores.checkpoints import INDEX
+from vott_trainer.stores.checkpoint_index import INDEX
 
 PACKAGE = Path(weights.__file__).parent
 LABELS = ["cat"]

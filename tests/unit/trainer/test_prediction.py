@@ -11,7 +11,7 @@ from PIL import Image
 from vott_trainer.errors import UsageError
 from vott_trainer.prediction import predict
 from vott_trainer.settings import PredictSettings
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 
 NAMES = ["cat", "dog", "bird", "fish"]
 PLUGIN = """
@@ -50,7 +50,7 @@ def asked(tmp_path: Path, model: Path, image: str = "image.png", out: str = "out
 
 
 def test_boxes_are_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    archive.pack(model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]), packed := tmp_path / "model.tgz")
+    model_archive.pack(model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]), packed := tmp_path / "model.tgz")
     predict(asked(tmp_path, packed))
     assert capsys.readouterr().out == "cat\t0.910\tx=10 y=20 width=30 height=40\n"
     with Image.open(tmp_path / "out.jpg") as drawn:

@@ -15,7 +15,7 @@ from vott_trainer.progress.callback import Callback, payload
 from vott_trainer.progress.reporter import ReceiverGoneError, Reporter
 from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.progress.trainingjob import LAST_REPORT, TrainingJobStatus, status
-from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.store import StoredObject
 
 MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
 SNAPSHOT = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.81234, {"mAP50": 0.91}, None, "Epoch 3 of 10", 90.4)

@@ -22,7 +22,7 @@ from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 from vott_trainer.vision import architectures, classifiers
 from vott_trainer.vision.onnx import export_classifier, export_detector
 
@@ -106,7 +106,7 @@ def test_pytorch_example_runs(detector: Path) -> None:
 
 
 def test_the_command_of_a_checkout_draws_what_predict_sees(detector: Path) -> None:
-    archive.pack(detector, detector.parent / "model.tgz")
+    model_archive.pack(detector, detector.parent / "model.tgz")
     (detector.parent / "model.tgz").rename(detector / "model.tgz")
     for name in ("trainer-image", "guard"):
         (detector / name).symlink_to(ROOT / name)

@@ -154,7 +154,7 @@ def test_a_damaged_index_means_that_all_begins_anew(
     learn(Toy(), run, PARAMETERS)
     assert same(weights(run), uninterrupted)
     assert not went_on(run)
-    assert any("could not be read" in note and "began anew" in note for note in run.notes)
+    assert any("could not be read" in note and "started over" in note for note in run.notes)
 
 
 def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) ->
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(Toy(), run, PARAMETERS.model_copy(update={"epochs": 5}))
     assert len(trained.history) == 5
-    assert any("is of other images or parameters. The training began anew" in note for note in run.notes)
+    assert any("is of other images or parameters. The training started over" in note for note in run.notes)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError
-from vott_trainer.stores.azure import AzureStore, below_url
+from vott_trainer.stores.azure.store import AzureStore, container_at
 
 CONTENT = b"weights" * 1000
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -24,7 +24,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def store(server: HttpServer) -> AzureStore:
-    return below_url(f"{server.url}/account/models", "sig=SECRET")
+    return container_at(f"{server.url}/account/models", "sig=SECRET")
 
 
 def stored(length: int, md5: str = MD5) -> Answer:

@@ -60,10 +60,10 @@ class Saving:
         if not self._checkpoints:
             return
         self._tell()
-        due = time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.saving
+        due = time.monotonic() - self._last >= self._checkpoints.every_seconds and not self._checkpoints.is_saving
         if due and settle():
             self._last = time.monotonic()
-            self._checkpoints.save_meanwhile(functools.partial(write, state.captured()), self._reached(state))
+            self._checkpoints.save_in_background(functools.partial(write, state.captured()), self._reached(state))
 
     def last(self, state: State) -> None:
         """Save now, before the process ends."""

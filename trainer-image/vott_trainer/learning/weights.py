@@ -23,7 +23,7 @@ from vott_trainer.annotations.values import is_single_line
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http.urls import is_http
 from vott_trainer.plugin_api import Run
-from vott_trainer.stores import archive
+from vott_trainer.stores import model_archive
 
 FILE = "model.safetensors"
 ABOUT = "vott"  # entry of the metadata
@@ -169,7 +169,7 @@ def _fetched(run: Run, url: str) -> Weights:
 def _unpacked(packed: Path, shown: str, path: Path) -> Path:
     """Take the weights out of a model archive."""
     try:
-        archive.take(packed, FILE, path)
+        model_archive.extract_file(packed, FILE, path)
     except UsageError as error:
         raise InvalidParametersError(
             f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error.__cause__}). {REMEDY}"

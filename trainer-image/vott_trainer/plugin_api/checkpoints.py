@@ -45,13 +45,13 @@ class Checkpoints(Protocol):
         """The newest checkpoint stored or found."""
 
     @property
-    def saving(self) -> bool:
+    def is_saving(self) -> bool:
         """Whether a background save is in progress."""
 
     def save(self, write: Callable[[Path], None], reached: Reached) -> bool:
         """Store the file that `write` writes; False if that failed."""
 
-    def save_meanwhile(self, write: Callable[[Path], None], reached: Reached) -> None:
+    def save_in_background(self, write: Callable[[Path], None], reached: Reached) -> None:
         """Save in a background thread; does nothing while the previous save is in progress."""
 
     def wait(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from vott_trainer.plugin_api import Checkpoint
 from vott_trainer.progress.eta import Mark, seconds_left
-from vott_trainer.stores.base import StoredObject
+from vott_trainer.stores.store import StoredObject
 
 TRAINING_BEGINS = 0.05  # share of the whole that fetching takes
 TRAINING_ENDS = 0.95  # the rest is packing and uploading

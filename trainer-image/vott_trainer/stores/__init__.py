@@ -1,1 +1,1 @@
-"""Where models and checkpoints go: Azure containers, S3 buckets, folders, and links that take one object."""
+"""Stores for models and checkpoints: Azure containers, S3 buckets, folders, and presigned links."""

@@ -1,15 +1,22 @@
-"""By whose permission models go where: the administrator's own identities, and the places that they may write to."""
+"""The administrator's storage identities, and the containers and buckets that they may write to."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# Settings as errors name them: with the chart, and without.
+CONTAINERS_SETTING = "trainer.modelStore.containers (VOTT_MODEL_CONTAINERS)"
+BUCKETS_SETTING = "trainer.modelStore.buckets (VOTT_MODEL_BUCKETS)"
+
 
 @dataclass(frozen=True)
 class StorageAccess:
-    """The administrator's own account and identities, and what they are open for; a link with its own permission needs none.
+    """The administrator's identities and lists. A link with its own permission needs none of them.
 
-    `containers`: names within the connection string's account (`*`: any), or URLs of containers, for the workload identity.
-    `buckets`: S3 buckets (`*`: any), each optionally with a prefix. `environment`: AZURE_… and AWS_… as the SDKs call them.
+    Attributes:
+        connection_string: of an Azure storage account, with its key or a SAS.
+        containers: names in that account (`*`: any), or URLs of containers for the workload identity.
+        buckets: S3 buckets (`*`: any), with or without a prefix.
+        environment: the SDKs' AZURE_… and AWS_… variables.
     """
 
     connection_string: str = field(default="", repr=False)
@@ -19,31 +26,31 @@ class StorageAccess:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "StorageAccess":
-        """Read AZURE_STORAGE_CONNECTION_STRING, VOTT_MODEL_CONTAINERS and VOTT_MODEL_BUCKETS (lists separated by commas)."""
+        """Read AZURE_STORAGE_CONNECTION_STRING, VOTT_MODEL_CONTAINERS and VOTT_MODEL_BUCKETS (comma-separated lists)."""
         return cls(
             environment.get("AZURE_STORAGE_CONNECTION_STRING", ""),
-            _listed(environment.get("VOTT_MODEL_CONTAINERS", "")),
-            _listed(environment.get("VOTT_MODEL_BUCKETS", "")),
+            _split_list(environment.get("VOTT_MODEL_CONTAINERS", "")),
+            _split_list(environment.get("VOTT_MODEL_BUCKETS", "")),
             {name: value for name, value in environment.items() if value and name.startswith(("AZURE_", "AWS_"))},
         )
 
     def allows_container(self, name: str) -> bool:
-        """Return whether models may go to this container of the connection string's account."""
+        """Whether a container of the connection string's account is listed."""
         return "*" in self.containers or name in self.containers
 
     def allows_url(self, url: str) -> bool:
-        """Return whether models may go to this URL (without query) by workload identity; `*` is not meant for that."""
-        return any(_is_below(url, place.rstrip("/")) for place in self.containers if "://" in place)
+        """Whether a URL, without query, is listed for the workload identity; `*` is not for URLs."""
+        return any(_is_below(url, entry.rstrip("/")) for entry in self.containers if "://" in entry)
 
-    def allows_bucket(self, place: str) -> bool:
-        """Return whether models may go to this place, `bucket/prefix`."""
-        return any(entry == "*" or _is_below(place, entry) for entry in self.buckets)
+    def allows_bucket(self, path: str) -> bool:
+        """Whether `bucket/prefix` is listed."""
+        return any(entry == "*" or _is_below(path, entry) for entry in self.buckets)
 
 
-def _listed(text: str) -> frozenset[str]:
+def _split_list(text: str) -> frozenset[str]:
     entries = (entry.strip().removeprefix("s3://").rstrip("/") for entry in text.split(","))
     return frozenset(entry for entry in entries if entry)
 
 
-def _is_below(place: str, allowed: str) -> bool:
-    return place == allowed or place.startswith(f"{allowed}/")
+def _is_below(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(f"{prefix}/")

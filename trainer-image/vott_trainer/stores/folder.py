@@ -1,4 +1,4 @@
-"""A folder, such as a mounted volume."""
+"""A folder as a store, such as a mounted volume."""
 
 import contextlib
 import hashlib
@@ -9,52 +9,53 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vott_trainer.errors import UploadRefusedError
-from vott_trainer.stores.base import StoredObject, partial_of, written_whole
-from vott_trainer.stores.messages import not_what_was_sent
+from vott_trainer.stores.atomic_write import atomic_write, partial_path
+from vott_trainer.stores.store import StoredObject
+from vott_trainer.stores.store_errors import verification_failed
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class FolderStore:
-    """Files below a folder, which is made where it is missing."""
+    """Files below a folder, which is created if missing."""
 
     folder: Path
 
     @property
-    def shown(self) -> str:
-        """Its path."""
+    def location(self) -> str:
+        """The folder's path."""
         return str(self.folder)
 
     def url_of(self, name: str) -> str:
-        """Return where the file of that name lies."""
+        """Return a file's URL."""
         return (self.folder / name).as_uri()
 
     def put(self, file: Path, name: str) -> StoredObject:
-        """Copy a file onto the disk, not only into its cache, then read it back."""
+        """Copy a file into the folder, synced to disk."""
         target = self.folder / name
-        with self._in_words("written"):
+        with self._translated_errors("written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             sha256 = _copy(file, target)
             stored, size = target.stat().st_size, file.stat().st_size
         if stored != size:
-            raise not_what_was_sent(str(target))
+            raise verification_failed(str(target))
         return StoredObject(self.url_of(name), sha256, size)
 
     def get(self, name: str, file: Path) -> bool:
-        """Copy a file from there; False where there is none."""
-        with self._in_words("read"):
+        """Copy a file out of the folder; False if there is none."""
+        with self._translated_errors("read"):
             try:
                 source = (self.folder / name).open("rb")
             except FileNotFoundError:
                 return False
-            with source, written_whole(file) as target:
-                shutil.copyfileobj(source, target, CHUNK)
+            with source, atomic_write(file) as target:
+                shutil.copyfileobj(source, target, CHUNK_BYTES)
         return True
 
     def version(self, name: str) -> str | None:
-        """Return the inode and time of a file; None where there is none."""
-        with self._in_words("read"):
+        """Return a file's inode and modification time; None without a file."""
+        with self._translated_errors("read"):
             try:
                 found = (self.folder / name).stat()
             except FileNotFoundError:
@@ -62,9 +63,9 @@ class FolderStore:
         return f"{found.st_ino} {found.st_mtime_ns}"
 
     def delete(self, name: str) -> None:
-        """Remove a file, and with the last one the folder that `put` made for them."""
-        with self._in_words("cleared"):
-            for path in (self.folder / name, partial_of(self.folder / name)):  # a killed writer leaves the latter
+        """Delete a file, and its folder if it was the last and `put` created the folder."""
+        with self._translated_errors("cleared"):
+            for path in (self.folder / name, partial_path(self.folder / name)):  # a killed writer leaves a partial file
                 path.unlink(missing_ok=True)
         folder = (self.folder / name).parent
         if folder != self.folder:
@@ -72,20 +73,21 @@ class FolderStore:
                 folder.rmdir()
 
     @contextlib.contextmanager
-    def _in_words(self, doing: str) -> Iterator[None]:
+    def _translated_errors(self, action: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise UploadRefusedError(
-                f"The folder {self.folder} can't be {doing}: {error.strerror}. Ask the administrator to make room or to give access."
+                f"The folder {self.folder} can't be {action}: {error.strerror}. "
+                "Ask the administrator to free space or to grant access."
             ) from error
 
 
 def _copy(source: Path, target: Path) -> str:
-    """Return the SHA-256 of what was copied, once the disk has it."""
+    """Copy a file and sync it to disk; return its SHA-256."""
     sha256 = hashlib.sha256()
-    with source.open("rb") as opened, written_whole(target) as copy:
-        while chunk := opened.read(CHUNK):
+    with source.open("rb") as opened, atomic_write(target) as copy:
+        while chunk := opened.read(CHUNK_BYTES):
             sha256.update(chunk)
             copy.write(chunk)
         copy.flush()

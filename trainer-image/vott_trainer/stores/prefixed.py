@@ -1,25 +1,25 @@
-"""A part of another store."""
+"""A store limited to a prefix of another store."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from vott_trainer.stores.base import Store, StoredObject
+from vott_trainer.stores.store import Store, StoredObject
 
 
 @dataclass(frozen=True)
-class Below:
-    """What lies below `prefix` in a store."""
+class PrefixedStore:
+    """The objects below `prefix` in a store."""
 
     store: Store
     prefix: str
 
     @property
-    def shown(self) -> str:
-        """Its URL, fit to be printed."""
-        return f"{self.store.shown}/{self.prefix}"
+    def location(self) -> str:
+        """URL without query, or path."""
+        return f"{self.store.location}/{self.prefix}"
 
     def url_of(self, name: str) -> str:
-        """Return where the object of that name lies."""
+        """Return the URL, without query, of an object."""
         return self.store.url_of(f"{self.prefix}/{name}")
 
     def put(self, file: Path, name: str) -> StoredObject:
@@ -27,13 +27,13 @@ class Below:
         return self.store.put(file, f"{self.prefix}/{name}")
 
     def get(self, name: str, file: Path) -> bool:
-        """Write the object of that name to `file`; False where there is none."""
+        """Write an object to `file`; False if there is none."""
         return self.store.get(f"{self.prefix}/{name}", file)
 
     def version(self, name: str) -> str | None:
-        """Return what changes whenever the object is written; None where there is none."""
+        """Return what changes with each write of an object; None without an object."""
         return self.store.version(f"{self.prefix}/{name}")
 
     def delete(self, name: str) -> None:
-        """Remove the object of that name, if it is there."""
+        """Delete an object; not found is success."""
         self.store.delete(f"{self.prefix}/{name}")

@@ -1,8 +1,10 @@
-"""The model archive: the same files give the same bytes, so that a digest says whether two models are one."""
+"""The model archive (.tgz): pack it reproducibly, and unpack it within limits of size and count.
+
+The same files give the same bytes, so that a digest tells whether two models are equal.
+"""
 
 import contextlib
 import gzip
-import hashlib
 import itertools
 import shutil
 import tarfile
@@ -13,20 +15,20 @@ from typing import IO
 
 from vott_trainer.errors import UsageError
 
-CHUNK = 1 << 20
-MOST_BYTES = 8 << 30  # of all files together, unpacked
-MOST_FILES = 10_000
-MOST_OF_HEADER = 1 << 16  # bytes of what tar says before a file; long names take some hundred
-BUFFER = 1 << 16  # bytes read at once
-_TOO_LARGE = f"it holds more than {MOST_FILES:,} files or {MOST_BYTES >> 30} GiB"
-COMPRESSION = 1  # weights hardly compress; the rest is small
+MAX_BYTES = 8 << 30  # of all files together, unpacked
+MAX_FILES = 10_000
+MAX_HEADER_BYTES = 1 << 16  # of the tar headers before a file; long names take some hundred
+BUFFER_BYTES = 1 << 16  # tar reads at once
+CHUNK_BYTES = 1 << 20
+COMPRESSION_LEVEL = 1  # weights hardly compress, and the other files are small
+_TOO_LARGE = f"it holds more than {MAX_FILES:,} files or {MAX_BYTES >> 30} GiB"
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write the files of `folder` to a .tgz: sorted, without times, owners or machine-dependent modes."""
+    """Write the files of `folder` to a .tgz: sorted, without times, owners and file modes."""
     with (
         archive.open("wb") as file,
-        gzip.GzipFile("", "wb", COMPRESSION, file, mtime=0) as packed,
+        gzip.GzipFile("", "wb", COMPRESSION_LEVEL, file, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -44,9 +46,9 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack the files of a model archive into `folder`; links, devices and the like are left out.
 
     Raises:
-        UsageError: the file does not exist, is no model archive, points outside of the folder or is larger than the limits.
+        UsageError: the archive is missing or damaged, leads out of the folder, or exceeds the limits.
     """
-    with _members(archive) as members:
+    with _open(archive) as members:
         for member, content in members:
             path = (folder / member.name).resolve()
             if not path.is_relative_to(folder.resolve()):
@@ -55,13 +57,13 @@ def unpack(archive: Path, folder: Path) -> None:
             _write(content, path)
 
 
-def take(archive: Path, name: str, path: Path) -> None:
+def extract_file(archive: Path, name: str, path: Path) -> None:
     """Write the file `name` of a model archive to `path`.
 
     Raises:
-        UsageError: the file does not exist, is no model archive, has no such file in it or is larger than the limits.
+        UsageError: the archive is missing or damaged, has no such file, or exceeds the limits.
     """
-    with _members(archive) as members:
+    with _open(archive) as members:
         for member, content in members:
             if member.name == name:
                 _write(content, path)
@@ -69,10 +71,10 @@ def take(archive: Path, name: str, path: Path) -> None:
         raise tarfile.TarError(f"it holds no {name}")
 
 
-class _Packed(gzip.GzipFile):
-    """Is read up to `end` only: what a file says of its own size is no reason to take so much memory or disk."""
+class _LimitedGzip(gzip.GzipFile):
+    """Reads up to `end` only: the sizes in an archive's headers must not decide how much memory or disk is taken."""
 
-    at, end = 0, MOST_OF_HEADER
+    at, end = 0, MAX_HEADER_BYTES
 
     def read(self, size: int | None = -1) -> bytes:
         if self.at > self.end:
@@ -83,27 +85,27 @@ class _Packed(gzip.GzipFile):
 
 
 @contextlib.contextmanager
-def _members(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
+def _open(archive: Path) -> Iterator[Iterator[tuple[tarfile.TarInfo, IO[bytes]]]]:
     try:
-        # As a stream ("|"): it never seeks back, for which gzip would begin anew.
-        with _Packed(archive) as packed, tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER) as tar:
+        # As a stream ("r|"): tar must not seek back, for which gzip decompresses from the start.
+        with _LimitedGzip(archive) as packed, tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER_BYTES) as tar:
             yield _files(packed, tar)
-            packed.end = packed.at + MOST_BYTES
-            while packed.read(CHUNK):
+            packed.end = packed.at + MAX_BYTES
+            while packed.read(CHUNK_BYTES):
                 pass  # gzip compares its checksum at the end
     except (OSError, tarfile.TarError, EOFError, zlib.error, ValueError, RecursionError) as error:
         raise UsageError(f"{archive} can't be read as a model archive (.tgz): {error}.") from error
 
 
-def _files(packed: _Packed, tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """Yield the files that hold what they say; each has to be read before the next."""
-    room = MOST_BYTES
+def _files(packed: _LimitedGzip, tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Yield the regular files; each must be read before the next."""
+    remaining = MAX_BYTES
     for count in itertools.count(1):
-        packed.end = tar.offset + MOST_OF_HEADER
+        packed.end = tar.offset + MAX_HEADER_BYTES
         if (member := tar.next()) is None:
             return
-        room -= member.size
-        if count > MOST_FILES or member.size < 0 or room < 0:
+        remaining -= member.size
+        if count > MAX_FILES or member.size < 0 or remaining < 0:
             raise tarfile.TarError(_TOO_LARGE)
         packed.end = tar.offset
         if member.isfile() and not member.issparse() and (content := tar.extractfile(member)):
@@ -113,13 +115,3 @@ def _files(packed: _Packed, tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarI
 def _write(content: IO[bytes], path: Path) -> None:
     with content, path.open("wb") as file:
         shutil.copyfileobj(content, file)
-
-
-def digests(path: Path) -> tuple[str, bytes]:
-    """Return a file's SHA-256 as lower-case hex, and its MD5 as bytes (which is what Azure compares)."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            sha256.update(chunk)
-            md5.update(chunk)
-    return sha256.hexdigest(), md5.digest()

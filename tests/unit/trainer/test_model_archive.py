@@ -12,7 +12,8 @@ from random import Random
 import pytest
 
 from vott_trainer.errors import UsageError
-from vott_trainer.stores.archive import digests, pack, take, unpack
+from vott_trainer.stores.checksums import sha256_and_md5
+from vott_trainer.stores.model_archive import extract_file, pack, unpack
 
 
 def folder(path: Path, names: list[str], time: int) -> Path:
@@ -27,7 +28,7 @@ def folder(path: Path, names: list[str], time: int) -> Path:
 def test_same_files_make_the_same_archive(tmp_path: Path) -> None:
     pack(folder(tmp_path / "one", ["b.txt", "a/c.txt"], 1_000), tmp_path / "one.tgz")
     pack(folder(tmp_path / "two", ["a/c.txt", "b.txt"], 2_000), tmp_path / "two.tgz")
-    assert digests(tmp_path / "one.tgz") == digests(tmp_path / "two.tgz")
+    assert sha256_and_md5(tmp_path / "one.tgz") == sha256_and_md5(tmp_path / "two.tgz")
     assert (tmp_path / "one.tgz").read_bytes()[4:8] == b"\0\0\0\0"  # gzip's own time (RFC 1952)
 
 
@@ -63,14 +64,14 @@ def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 def test_one_file_is_taken_out_of_an_archive(tmp_path: Path) -> None:
     pack(folder(tmp_path / "model", ["a/c.txt", "b.txt"], 1_000), tmp_path / "m.tgz")
-    take(tmp_path / "m.tgz", "a/c.txt", tmp_path / "taken")
+    extract_file(tmp_path / "m.tgz", "a/c.txt", tmp_path / "taken")
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "a/c.txt"
 
 
 def test_file_that_an_archive_does_not_hold_is_said(tmp_path: Path) -> None:
     pack(folder(tmp_path / "model", ["b.txt"], 1_000), tmp_path / "m.tgz")
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive.*it holds no c\.txt"):
-        take(tmp_path / "m.tgz", "c.txt", tmp_path / "taken")
+        extract_file(tmp_path / "m.tgz", "c.txt", tmp_path / "taken")
 
 
 def archive(path: Path, *members: tarfile.TarInfo | bytes, content: bytes = b"") -> Path:
@@ -141,7 +142,7 @@ def test_archive_that_says_it_is_larger_than_the_limits_is_refused(
 ) -> None:
     path = archive(tmp_path / "m.tgz", *members)
     with pytest.raises(UsageError, match=REFUSED):
-        take(path, "none", tmp_path / "taken")
+        extract_file(path, "none", tmp_path / "taken")
     with pytest.raises(UsageError, match=REFUSED):
         unpack(path, tmp_path / "out")
     assert sum(file.stat().st_size for file in tmp_path.rglob("*")) < 1 << 20
@@ -150,11 +151,11 @@ def test_archive_that_says_it_is_larger_than_the_limits_is_refused(
 def test_archive_of_very_many_files_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "m.tgz", *(member(f"{number}") for number in range(10_001)))
     with pytest.raises(UsageError, match=r"it holds more than 10,000 files or 8 GiB"):
-        take(path, "none", tmp_path / "taken")
+        extract_file(path, "none", tmp_path / "taken")
 
 
 def test_bomb_is_unpacked_no_further_than_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vott_trainer.stores.archive.MOST_BYTES", 10 << 20)
+    monkeypatch.setattr("vott_trainer.stores.model_archive.MAX_BYTES", 10 << 20)
     path = archive(tmp_path / "m.tgz", member("a", size=6 << 20), member("b", size=6 << 20), content=bytes(6 << 20))
     assert path.stat().st_size < 100_000
     with pytest.raises(UsageError, match="it holds more than"):

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.http.retry import Backoff
-from vott_trainer.stores.link import LinkStore
+from vott_trainer.stores.presigned_put import PresignedPutStore
 
 CONTENT = b"weights" * 1000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -23,8 +23,8 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def link(server: HttpServer, query: str = QUERY) -> LinkStore:
-    return LinkStore(f"{server.url}/id.tgz?{query}", AT_ONCE)
+def link(server: HttpServer, query: str = QUERY) -> PresignedPutStore:
+    return PresignedPutStore(f"{server.url}/id.tgz?{query}", AT_ONCE)
 
 
 def test_one_put_carries_the_model_and_no_header_that_was_not_signed(server: HttpServer, archive: Path) -> None:
@@ -76,7 +76,7 @@ def test_fault_that_does_not_pass_is_said(server: HttpServer, archive: Path) -> 
 
 def test_server_that_does_not_answer_is_a_passing_fault(nobody: str, archive: Path) -> None:
     with pytest.raises(TemporaryFailureError, match="failed: no answer"):
-        LinkStore(f"{nobody}/id.tgz?token=SECRET", AT_ONCE).put(archive, "model.tgz")
+        PresignedPutStore(f"{nobody}/id.tgz?token=SECRET", AT_ONCE).put(archive, "model.tgz")
 
 
 def test_refusal_is_said_with_the_stores_own_word_and_without_the_signature(server: HttpServer, archive: Path) -> None:
