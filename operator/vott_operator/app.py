@@ -177,12 +177,9 @@ class App:
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()
-        self._intake_tasks = [
-            self._spawn(
-                self._run_intake(intake, initial_lists[self.settings.namespace_of(queue)]), f"intake of {queue.name}"
-            )
-            for queue, intake in self._intakes
-        ]
+        for queue, intake in self._intakes:
+            initial_list = initial_lists[self.settings.namespace_of(queue)]
+            self._intake_tasks.append(self._spawn(self._run_intake(intake, initial_list), f"intake of {queue.name}"))
 
     @staticmethod
     async def _run_intake(intake: Intake, initial_list: asyncio.Task[None]) -> None:

@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class PlanApplier:
-    """Applies plans. `finished` is called with each TrainingJob that has ended: its outcome may be due."""
+    """Applies plans. `on_finished` is called with each TrainingJob that has ended: its outcome may be due."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, clock: Callable[[], datetime], finished: Callable[[Key], None]
+        self, cluster: Cluster, store: Store, clock: Callable[[], datetime], on_finished: Callable[[Key], None]
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._clock = clock
-        self._finished = finished
+        self._on_finished = on_finished
 
     async def apply(self, observed: Observed, plan: Plan) -> float | None:
         """Apply one plan. Returns the seconds until the next pass, if any. Raises ClusterError when the API fails."""
@@ -56,7 +56,7 @@ class PlanApplier:
             logger.info("%s: deleted by ttlSecondsAfterFinished", trainingjob.key)
             await self._cluster.delete_trainingjob(trainingjob)
         elif trainingjob.finished:
-            self._finished(trainingjob.key)
+            self._on_finished(trainingjob.key)
         return plan.requeue_seconds
 
     async def _remove_finalizer(self, trainingjob: TrainingJob, plan: Plan) -> float | None:

@@ -1,4 +1,4 @@
-"""HTTP requests to the Kubernetes API: connections, authentication, paging, and errors as `errors.py` has them.
+"""HTTP requests to the Kubernetes API: connections, authentication, paging, and statuses mapped to `errors.py`.
 
 `kubernetes.aio` provides configuration, authentication, TLS and pooling; bodies are plain JSON.
 """

@@ -36,13 +36,13 @@ class Converter:
         cluster: Cluster,
         store: Store,
         clock: Callable[[], datetime],
-        created: Callable[[TrainingJob], None],
+        on_created: Callable[[TrainingJob], None],
     ) -> None:
-        """`identity` is the queue's, see `QueueSource`. `created` is called with each TrainingJob as the API server returned it."""
+        """`identity` is the queue's, see `QueueSource`. `on_created` is called with each TrainingJob, created now or before."""
         self._identity = identity
         self._cluster = cluster
         self._clock = clock
-        self._created = created
+        self._on_created = on_created
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
@@ -85,7 +85,7 @@ class Converter:
         secret = url_secret_manifest(message, trainingjob)
         if secret is not None:
             await self._cluster.create_secret(secret)
-        self._created(trainingjob)
+        self._on_created(trainingjob)
         return trainingjob
 
     async def _create_or_find(self, manifest: Manifest, message: TrainMessage) -> TrainingJob:

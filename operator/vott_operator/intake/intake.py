@@ -50,14 +50,14 @@ class Intake:
         converter: Converter,
         rejection: Rejection,
         capacity: Capacity,
-        completed: Callable[[Key], None],
+        on_completed: Callable[[Key], None],
     ) -> None:
-        """`completed` is called with the TrainingJob of each message that was removed from the queue."""
+        """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
         self._source = source
         self._converter = converter
         self._rejection = rejection
         self._capacity = capacity
-        self._completed = completed
+        self._on_completed = on_completed
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -168,4 +168,4 @@ class Intake:
         trainingjob = await self._converter.convert(delivery)
         # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
         if await self._source.complete(delivery) and trainingjob.is_from(delivery.id):
-            self._completed(trainingjob.key)
+            self._on_completed(trainingjob.key)
