@@ -16,7 +16,8 @@ from vott_operator.app import App
 from vott_operator.errors import VottOperatorError
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
-from vott_operator.settings.operator import Settings, load
+from vott_operator.settings.loading import load
+from vott_operator.settings.operator import Settings
 
 logger = logging.getLogger(__name__)
 

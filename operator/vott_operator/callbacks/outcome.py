@@ -19,7 +19,7 @@ from vott_operator.decisions.events import Event
 from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
 from vott_operator.errors import CallbackError, ConflictError, NotFoundError
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from vott_guard.webhooks import Keys
 from vott_operator.api.trainingjob import Progress
 from vott_operator.decisions.outcome import CallbackState
 from vott_operator.errors import CallbackError, SettingsError
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 KEY_FILES = ("current", "previous")

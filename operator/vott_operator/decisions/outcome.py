@@ -8,7 +8,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.status_patch import outcome_message
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 OutcomeState = Literal["succeeded", "failed", "cancelled"]
 CallbackState = Literal["running", "succeeded", "failed", "cancelled"]

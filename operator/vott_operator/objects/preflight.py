@@ -3,9 +3,10 @@
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.errors import PodTemplateError, SettingsError
 from vott_operator.objects import pod
-from vott_operator.settings.operator import Settings, source
+from vott_operator.settings.loading import source
+from vott_operator.settings.operator import Settings
 from vott_operator.settings.pod import PodSettings
-from vott_operator.settings.trainer import TrainingJobSettings
+from vott_operator.settings.training_job import TrainingJobSettings
 
 
 def check(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from vott_operator.api.urls import weights_url
 from vott_operator.messages.message import TrainMessage
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.url_secret import needs_url_secret, spec_urls
-from vott_operator.settings.trainer import TrainingJobSettings
+from vott_operator.settings.training_job import TrainingJobSettings
 
 NO_DEFAULTS = TrainingJobSettings()
 

@@ -13,7 +13,7 @@ from vott_operator.queue_commands.targets import choose, label
 from vott_operator.queues.base import DeadLetter, DeadLetters
 from vott_operator.queues.factory import open_dead_letters
 from vott_operator.queues.service_bus.dead_letters import MAX_COUNTED
-from vott_operator.settings.operator import load
+from vott_operator.settings.loading import load
 from vott_operator.settings.queue import QueueSettings
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Which places the trainings may use beside a message's own: stores, volumes and folders that the administrator names."""
+"""Settings of the administrator's storage: model stores, workload identity, checkpoints and the image cache."""
 
 import re
 from typing import Self
@@ -13,7 +13,7 @@ UNITS = "KMGTP"
 
 
 class ModelStore(Section):
-    """Where the trainer may upload with the administrator's own permission."""
+    """Storage that the trainer may upload to with the administrator's credentials."""
 
     secret_name: str = Field(
         "",
@@ -27,7 +27,7 @@ class ModelStore(Section):
     )
     buckets: list[str] = Field(
         default_factory=list,
-        description="Buckets of S3 that a message may name, or parts of one: BUCKET/PREFIX; * for all.",
+        description="S3 buckets that a message may name, or a part of one: BUCKET/PREFIX; * for all.",
     )
 
     @field_validator("containers")
@@ -35,9 +35,9 @@ class ModelStore(Section):
     def _containers_are_names_or_urls(cls, containers: list[str]) -> list[str]:
         for container in containers:
             if "," in container:
-                raise ValueError(f"has {container!r}: write each container as an item of its own")
+                raise ValueError(f"has {container!r}; list each container as a separate item")
             if "://" in container and "?" in check_http_url(container):
-                raise ValueError("has a URL with a query; a SAS belongs into the message, not here")
+                raise ValueError("has a URL with a query; send a SAS in the message instead")
         return containers
 
     @field_validator("buckets")
@@ -45,72 +45,75 @@ class ModelStore(Section):
     def _buckets_are_names(cls, buckets: list[str]) -> list[str]:
         for bucket in buckets:
             if "," in bucket or not (bucket == "*" or BUCKET.fullmatch(bucket.partition("/")[0])):
-                raise ValueError(f"has {bucket!r}: write BUCKET or BUCKET/PREFIX, each as an item of its own")
+                raise ValueError(f"has {bucket!r}; use BUCKET or BUCKET/PREFIX, each as a separate item")
         return buckets
 
     @property
     def named_containers(self) -> list[str]:
-        """Those of the connection string's account."""
+        """The containers in the connection string's account."""
         return [container for container in self.containers if "://" not in container]
 
 
 class WorkloadIdentity(Section):
-    """A managed identity that the trainer's ServiceAccount stands for."""
+    """A managed identity that is federated with the trainer's ServiceAccount."""
 
-    client_id: str = Field("", description="Its client id; it opens containers, without a Secret.")
+    client_id: str = Field("", description="Client id of the identity; it opens containers without a Secret.")
 
 
 class Checkpoints(Section):
-    """Where trainings keep what they go on from after an interruption."""
+    """Where trainings save their state, to resume after an interruption."""
 
     url: str = Field(
-        "", description="A container, or s3://bucket/prefix, which the own identity (Secret or workload) may write."
+        "",
+        description="A container, or s3://bucket/prefix, that modelStore's Secret or the workload identity may write.",
     )
     persistent_volume_claim: str = Field(
-        "", description="Or a PersistentVolumeClaim, of that name in each namespace that trainings run in."
+        "", description="Or a PersistentVolumeClaim of this name in each namespace that trainings run in."
     )
-    every_seconds: int = Field(600, description="How often a checkpoint is taken.", ge=1)
+    every_seconds: int = Field(600, description="Time between checkpoints.", ge=1)
 
     @field_validator("url")
     @classmethod
     def _url_is_a_store(cls, url: str) -> str:
         if url and "?" in check_model_url(url):
-            raise ValueError("has a query; the settings are no Secret: let the own identity open it, without a SAS")
+            raise ValueError(
+                "has a query, but settings are not secret; use modelStore.secretName or workloadIdentity instead"
+            )
         return url
 
     @model_validator(mode="after")
-    def _there_is_one_place(self) -> Self:
+    def _has_one_location(self) -> Self:
         if self.url and self.persistent_volume_claim:
-            raise ValueError("has both url and persistentVolumeClaim; leave one of them out")
+            raise ValueError("has both url and persistentVolumeClaim; remove one")
         return self
 
 
 class ImageCache(Section):
-    """Images that trainings of one node or of one volume need download only once."""
+    """A cache of downloaded images, shared by the trainings of a node or a volume."""
 
     persistent_volume_claim: str = Field(
-        "", description="A PersistentVolumeClaim, of that name in each namespace that trainings run in."
+        "", description="A PersistentVolumeClaim of this name in each namespace that trainings run in."
     )
     host_path: str = Field("", description="Or a folder of each node that user 10001 may write.")
-    size_limit: str = Field("100Gi", description="What was not used for longest is removed beyond that size.")
+    size_limit: str = Field("100Gi", description="Above this size, the least recently used images are removed.")
 
     @field_validator("host_path")
     @classmethod
     def _host_path_is_absolute(cls, path: str) -> str:
         if path and not path.startswith("/"):
-            raise ValueError(f"{path!r} must begin with a slash: it is a folder of the node")
+            raise ValueError(f"{path!r} must start with a slash: it is a folder of the node")
         return path
 
     @field_validator("size_limit")
     @classmethod
-    def _size_can_be_counted(cls, size: str) -> str:
+    def _size_is_a_quantity(cls, size: str) -> str:
         size_in_bytes(size)
         return size
 
     @model_validator(mode="after")
-    def _there_is_one_place(self) -> Self:
+    def _has_one_location(self) -> Self:
         if self.persistent_volume_claim and self.host_path:
-            raise ValueError("has both persistentVolumeClaim and hostPath; leave one of them out")
+            raise ValueError("has both persistentVolumeClaim and hostPath; remove one")
         return self
 
     @property
@@ -119,30 +122,12 @@ class ImageCache(Section):
         return size_in_bytes(self.size_limit)
 
 
-class PluginFolder(Section):
-    """Plugins that are not in the trainer's image."""
-
-    config_map: str = Field(
-        "", description="A ConfigMap with a file NAME.py for each plugin; in each namespace that trainings run in."
-    )
-    persistent_volume_claim: str = Field(
-        "",
-        description="Or a PersistentVolumeClaim with NAME.py or NAME/plugin.py for each; in each namespace that trainings run in.",
-    )
-
-    @model_validator(mode="after")
-    def _there_is_one_place(self) -> Self:
-        if self.config_map and self.persistent_volume_claim:
-            raise ValueError("has both configMap and persistentVolumeClaim; leave one of them out")
-        return self
-
-
 def size_in_bytes(quantity: str) -> int:
-    """The bytes of a Kubernetes quantity such as 100Gi; raises ValueError for what is none."""
-    found = QUANTITY.fullmatch(quantity)
-    if found is None:
-        raise ValueError(f"{quantity!r} is no size; write a whole number with Mi, Gi or Ti, for example 100Gi")
-    unit: str = found["unit"]
+    """Convert a Kubernetes quantity such as 100Gi to bytes; raise ValueError if it is none."""
+    match = QUANTITY.fullmatch(quantity)
+    if match is None:
+        raise ValueError(f"{quantity!r} is not a size; use a whole number with Mi, Gi or Ti, for example 100Gi")
+    unit: str = match["unit"]
     base = 1024 if unit.endswith("i") else 1000
     exponent = UNITS.index(unit[0].upper()) + 1 if unit else 0
-    return int(found["number"]) * int(base**exponent)
+    return int(match["number"]) * int(base**exponent)

@@ -22,8 +22,9 @@ from vott_operator.intake import backoff
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import MemoryQueue
+from vott_operator.settings.callbacks import CallbackSettings
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.outgoing import CallbackSettings, OutgoingSettings
+from vott_operator.settings.outgoing import OutgoingSettings
 from vott_operator.settings.queue import QueueSettings
 
 EXAMPLES, BODIES = 220, 50

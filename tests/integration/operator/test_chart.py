@@ -8,7 +8,8 @@ import pytest
 from tests.support.helm import KEYS, Object, lint, one, rendered
 from vott_operator.api.trainingjob import TrainingJobStatus
 from vott_operator.objects import preflight
-from vott_operator.settings.operator import CONFIG_ENV, Settings, load
+from vott_operator.settings.loading import load
+from vott_operator.settings.operator import CONFIG_ENV, Settings
 
 TEAMS: list[Object] = [
     {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},

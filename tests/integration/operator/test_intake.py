@@ -22,8 +22,9 @@ from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.intake import Intake
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
+from vott_operator.settings.callbacks import CallbackSettings
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.outgoing import CallbackSettings, OutgoingSettings
+from vott_operator.settings.outgoing import OutgoingSettings
 from vott_operator.settings.queue import QueueSettings
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}

@@ -21,7 +21,7 @@ from vott_guard.rules import Rules
 from vott_operator.api.trainingjob import Progress
 from vott_operator.callbacks.sender import CallbackSender, payload, read_keys
 from vott_operator.errors import CallbackError, SettingsError
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 SETTINGS = CallbackSettings(timeout_seconds=30)
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"),))
@@ -229,7 +229,7 @@ STOPS = """
 import asyncio, ipaddress, sys
 from vott_guard.rules import Rules
 from vott_operator.callbacks.sender import CallbackSender
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 async def main():
     rules = Rules(True, networks=(ipaddress.ip_network("127.0.0.0/8"),))

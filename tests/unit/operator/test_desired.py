@@ -14,7 +14,8 @@ from vott_operator.objects.service import service_manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.pod import PodSettings
-from vott_operator.settings.trainer import TrainerSettings, TrainingJobSettings
+from vott_operator.settings.trainer import TrainerSettings
+from vott_operator.settings.training_job import TrainingJobSettings
 
 SETTINGS = PodSettings(TrainerSettings(image="trainer:1"))
 PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")

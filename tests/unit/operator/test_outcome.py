@@ -15,7 +15,7 @@ from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.errors import CallbackError, NotFoundError
-from vott_operator.settings.outgoing import CallbackSettings
+from vott_operator.settings.callbacks import CallbackSettings
 
 pytestmark = pytest.mark.looptime
 

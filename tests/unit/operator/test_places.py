@@ -166,5 +166,5 @@ def test_a_quantity_is_counted_in_bytes(quantity: str, size: int) -> None:
 
 @pytest.mark.parametrize("quantity", ["", "1 Gi", "1.5Gi", "-1Gi", "Gi", "1gb", "1ki", "1Ki5"])
 def test_what_is_no_quantity_is_refused(quantity: str) -> None:
-    with pytest.raises(ValueError, match="is no size"):
+    with pytest.raises(ValueError, match="is not a size"):
         size_in_bytes(quantity)

@@ -9,10 +9,11 @@ import pytest
 from vott_guard.rules import Rules
 from vott_operator.errors import SettingsError
 from vott_operator.objects import preflight
-from vott_operator.settings.operator import CONFIG_ENV, Settings, load
+from vott_operator.settings.loading import load
+from vott_operator.settings.operator import CONFIG_ENV, Settings
 from vott_operator.settings.outgoing import OutgoingSettings
 from vott_operator.settings.queue import QueueSettings
-from vott_operator.settings.trainer import TrainingJobSettings
+from vott_operator.settings.training_job import TrainingJobSettings
 
 ROOT = Path(__file__).parents[3]
 STORAGE = {"AZURE_STORAGE_ACCOUNT_NAME": "acme", "AZURE_STORAGE_KEY": "a2V5"}
@@ -81,7 +82,7 @@ def test_the_seeds_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyP
 
 
 def test_a_seeds_queue_name_that_azure_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SettingsError, match="AZURE_STORAGE_QUEUE_NAME 'My Cats' can't be a storage queue's name"):
+    with pytest.raises(SettingsError, match="AZURE_STORAGE_QUEUE_NAME 'My Cats' is not a valid storage queue name"):
         in_environment(monkeypatch, AZURE_STORAGE_QUEUE_NAME="My Cats")
 
 
@@ -120,7 +121,7 @@ def test_a_label_that_kubernetes_takes_is_taken(key: str, value: str) -> None:
     "label", [{"-a": ""}, {"a/": ""}, {"/a": ""}, {"a/b/c": ""}, {"a" * 64: ""}, {"a": "b" * 64}, {"a": "-"}]
 )
 def test_a_label_that_kubernetes_refuses_is_refused(label: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="can't be a label's"):
+    with pytest.raises(ValueError, match=r"is not a valid label (key|value)"):
         TrainingJobSettings(labels=label)
 
 
@@ -176,16 +177,16 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ("trainer: {stalledAfterSeconds: -1}", "trainer.stalledAfterSeconds"),
         (
             "trainer: {resources: {limit: {memory: 4Gi}, requests: {cpu: 1}}}",
-            "trainer.resources.limit: there is no such setting",
+            "trainer.resources.limit: unknown setting",
         ),
         ("trainer: {tolerateSpot: maybe}", "trainer.tolerateSpot"),
         (
             "trainer: {checkpoints: {url: 'https://a/c', persistentVolumeClaim: c}}",
-            "trainer.checkpoints has both url and persistentVolumeClaim",
+            "trainer.checkpoints has both url and persistentVolumeClaim; remove one",
         ),
         (
             "trainer: {checkpoints: {url: 'https://a/c?sig=S'}}",
-            "trainer.checkpoints.url has a query; the settings are no",
+            "trainer.checkpoints.url has a query, but settings are not secret",
         ),
         (
             "trainer: {checkpoints: {url: 'https://a/c'}}",
@@ -193,24 +194,24 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ),
         ("trainer: {checkpoints: {url: 's3://b:1/c'}}", "trainer.checkpoints.url is no bucket's URL"),
         ("trainer: {checkpoints: {everySeconds: 0}}", "trainer.checkpoints.everySeconds"),
-        ("trainer: {checkpoints: {pvc: c}}", "trainer.checkpoints.pvc: there is no such setting"),
+        ("trainer: {checkpoints: {pvc: c}}", "trainer.checkpoints.pvc: unknown setting"),
         (
             "trainer: {imageCache: {hostPath: /a, persistentVolumeClaim: c}}",
-            "trainer.imageCache has both persistentVolumeClaim and hostPath",
+            "trainer.imageCache has both persistentVolumeClaim and hostPath; remove one",
         ),
-        ("trainer: {imageCache: {hostPath: a}}", "trainer.imageCache.hostPath 'a' must begin with a slash"),
-        ("trainer: {imageCache: {sizeLimit: 5 GB}}", "trainer.imageCache.sizeLimit '5 GB' is no size; write a whole"),
+        ("trainer: {imageCache: {hostPath: a}}", "trainer.imageCache.hostPath 'a' must start with a slash"),
+        ("trainer: {imageCache: {sizeLimit: 5 GB}}", "trainer.imageCache.sizeLimit '5 GB' is not a size; use a whole"),
         (
             "trainer: {plugins: {configMap: a, persistentVolumeClaim: c}}",
-            "trainer.plugins has both configMap and persistentVolumeClaim",
+            "trainer.plugins has both configMap and persistentVolumeClaim; remove one",
         ),
         (
             "trainer: {modelStore: {containers: [models]}}",
-            "trainer.modelStore.containers has 'models', for which trainer.modelStore",
+            "trainer.modelStore.containers has 'models', which needs trainer.modelStore",
         ),
         (
             "trainer: {modelStore: {containers: ['https://a/c']}}",
-            "trainer.modelStore.containers has URLs, for which trainer.workloadIdentity.clientId is needed",
+            "trainer.modelStore.containers has URLs, which need trainer.workloadIdentity.clientId",
         ),
         (
             "trainer: {modelStore: {containers: ['https://a/c?sig=S']}}",
@@ -218,24 +219,33 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ),
         (
             "trainer: {modelStore: {secretName: s, containers: ['a,b']}}",
-            "trainer.modelStore.containers has 'a,b': write",
+            "trainer.modelStore.containers has 'a,b'; list",
         ),
-        ("trainer: {modelStore: {buckets: ['s3://b']}}", "trainer.modelStore.buckets has 's3://b': write BUCKET or"),
-        ("trainingJob: {label: {}}", "trainingJob.label: there is no such setting"),
-        ("trainingJob: {trainer: {gpu: 2}}", "trainingJob.trainer.gpu: there is no such setting"),
+        ("trainer: {modelStore: {buckets: ['s3://b']}}", "trainer.modelStore.buckets has 's3://b'; use BUCKET or"),
+        ("trainingJob: {label: {}}", "trainingJob.label: unknown setting"),
+        ("trainingJob: {trainer: {gpu: 2}}", "trainingJob.trainer.gpu: unknown setting"),
         ("trainingJob: {trainer: {nodes: 0}}", "trainingJob.trainer.nodes"),
         (
             "trainingJob: {trainer: {resources: {limit: {cpu: 1}}}}",
-            "trainingJob.trainer.resources.limit: there is no such setting",
+            "trainingJob.trainer.resources.limit: unknown setting",
         ),
         (
             "queues: [{trainingJob: {podTemplate: {metadata: {label: {a: b}}}}}]",
-            "queues[0].trainingJob.podTemplate.metadata.label: there is no such setting",
+            "queues[0].trainingJob.podTemplate.metadata.label: unknown setting",
         ),
         ("trainingJob: {backoffLimit: -1}", "trainingJob.backoffLimit"),
-        ("trainingJob: {labels: {My Team/a: b}}", "trainingJob.labels has the key 'My Team/a', which can't be"),
-        ("trainingJob: {labels: {team: my team}}", "trainingJob.labels has 'my team' for team, which can't be"),
-        ("trainingJob: {labels: {vott.dev/trainingjob: a}}", "trainingJob.labels has vott.dev/trainingjob, which is"),
+        (
+            "trainingJob: {labels: {My Team/a: b}}",
+            "trainingJob.labels has the key 'My Team/a', which is not a valid label key",
+        ),
+        (
+            "trainingJob: {labels: {team: my team}}",
+            "trainingJob.labels has 'my team' for team, which is not a valid label value",
+        ),
+        (
+            "trainingJob: {labels: {vott.dev/trainingjob: a}}",
+            "trainingJob.labels has vott.dev/trainingjob, which the operator sets",
+        ),
         (
             "trainingJob: {podTemplate: {spec: {restartPolicy: Always}}}",
             "trainingJob.podTemplate.spec.restartPolicy is set by the operator to 'Never'; leave it out.",
@@ -244,7 +254,7 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
             "queues: [{name: cats}, {name: dogs, trainingJob: {podTemplate: {spec: {containers: [{}]}}}}]",
             "queues[1].trainingJob.podTemplate.spec.containers[0] has no name",
         ),
-        ("callbacks: {allowHttp: true}", "callbacks.allowHttp: there is no such setting"),
+        ("callbacks: {allowHttp: true}", "callbacks.allowHttp: unknown setting"),
         ("outgoing: {networks: [10.0.0.1/8]}", "outgoing.networks[0] '10.0.0.1/8' is no network ("),
         ("outgoing: {networks: [minio.store]}", "outgoing.networks[0] 'minio.store' is no network ("),
         ("outgoing: {hosts: ['http://minio']}", "outgoing.hosts[0] 'http://minio' is no host: write store.example.com"),
@@ -253,7 +263,7 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ("outgoing: {hosts: ['0x0a.1']}", "outgoing.hosts[0] '0x0a.1' is no host"),
         ("outgoing: {hosts: ['*']}", "outgoing.hosts[0] '*' is no host"),
         ("outgoing: {hosts: ['a,b']}", "outgoing.hosts[0] 'a,b' is no host"),
-        ("outgoing: {host: [minio]}", "outgoing.host: there is no such setting"),
+        ("outgoing: {host: [minio]}", "outgoing.host: unknown setting"),
         ("a: b: c", "can't be read"),
         ("[1, 2]", "can't be read"),
     ],
@@ -269,20 +279,23 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
     [
         ("kind: kafka", "queues[1].kind"),
         ("nane: cats", "queues[1].nane"),
-        ("name: My_Cats", "queues[1].name 'My_Cats' can't be a storage queue's name: use 3 to 56 lower-case"),
-        ("name: ab", "queues[1].name 'ab' can't be"),
-        ("name: cats--1", "queues[1].name 'cats--1' can't be"),
+        ("name: My_Cats", "queues[1].name 'My_Cats' is not a valid storage queue name: use 3 to 56 lower-case"),
+        ("name: ab", "queues[1].name 'ab' is not a valid"),
+        ("name: cats--1", "queues[1].name 'cats--1' is not a valid"),
         (f"name: {'a' * 57}", "queues[1].name"),
-        ("kind: serviceBus, name: cats$", "queues[1].name 'cats$' can't be a Service Bus queue's name"),
-        ("kind: serviceBus, account: acme", "queues[1].account is for storage queues"),
-        ("serviceBusNamespace: acme-bus", "queues[1].serviceBusNamespace is for Service Bus queues"),
-        ("account: Acme_1", "queues[1].account 'Acme_1' is no storage account's name"),
-        ("account: 'https://acme.queue.core.windows.net?sig=SECRET'", "queues[1].account has a query; a SAS belongs"),
+        ("kind: serviceBus, name: cats$", "queues[1].name 'cats$' is not a valid Service Bus queue name"),
+        ("kind: serviceBus, account: acme", "queues[1].account is only for storage queues; use serviceBusNamespace"),
+        ("serviceBusNamespace: acme-bus", "queues[1].serviceBusNamespace is only for Service Bus queues; use account"),
+        ("account: Acme_1", "queues[1].account 'Acme_1' is neither a storage account name"),
+        (
+            "account: 'https://acme.queue.core.windows.net?sig=SECRET'",
+            "queues[1].account has a query; put the SAS into the Secret",
+        ),
         (
             "kind: serviceBus, serviceBusNamespace: 'sb://acme-bus/'",
-            "queues[1].serviceBusNamespace 'sb://acme-bus/' is no",
+            "queues[1].serviceBusNamespace 'sb://acme-bus/' is not a Service Bus",
         ),
-        ("targetNamespace: Team_B", "queues[1].targetNamespace 'Team_B' can't be a namespace"),
+        ("targetNamespace: Team_B", "queues[1].targetNamespace 'Team_B' is not a valid namespace"),
         ("plugins: {default: x, allowed: [y]}", "queues[1].plugins.default is 'x', which is not in .allowed"),
         ("duplicateWindowSeconds: -1", "queues[1].duplicateWindowSeconds"),
         (
@@ -290,11 +303,11 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
             'queues[1].parameters has at "augment.set" a URL with a query',
         ),
         ("parameters: {initialWeights: 'ftp://h/x'}", 'queues[1].parameters has an "initialWeights" that is not'),
-        ("model: 'https://h/{project}'", "queues[1].model has the placeholder {project}, which no message fills"),
-        ("model: 'https://h/{}'", "queues[1].model has the placeholder {}"),
-        ("model: 'https://h/{projectId!r}'", "queues[1].model has the placeholder {projectId}"),
+        ("model: 'https://h/{project}'", "queues[1].model has the unknown placeholder {project}; the"),
+        ("model: 'https://h/{}'", "queues[1].model has the unknown placeholder {}"),
+        ("model: 'https://h/{projectId!r}'", "queues[1].model has the unknown placeholder {projectId!r}"),
         ("model: 'https://h/{{projectId}}'", "queues[1].model has double braces"),
-        ("model: 'https://h/{projectId'", "queues[1].model has a brace without its counterpart"),
+        ("model: 'https://h/{projectId'", "queues[1].model has an unmatched brace"),
         ("model: models", "queues[1].model is not an http(s) or s3 URL"),
         ("callback: 's3://bucket/{requestId}'", "queues[1].callback is not an http(s) URL but s3:"),
         ("model: 'https://{projectId}.acme.net/x'", "queues[1].model has a placeholder in the host"),
