@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from vott_guard.addresses import IPAddress, IPNetwork, is_in, parse, why_never, why_never_all, why_not_public
+from vott_guard.urls import HTTP, MalformedURLError, URLError, has_unsafe_characters, has_user_info, split_url
 
 T = TypeVar("T")
 
@@ -79,9 +80,9 @@ class Rules:
         Raises:
             RefusedError: it is not allowed.
         """
-        parts = _parts(url)
+        parts = _split(url)
         host = (parts.hostname or "").lower()
-        if parts.username is not None or parts.password is not None:
+        if has_user_info(parts):
             raise RefusedError(host, "a user name or password stands before the host", "Use a SAS or presigned link.")
         if parts.scheme == "http" and not self.allow_http:
             raise RefusedError(
@@ -165,17 +166,16 @@ def network(text: str) -> IPNetwork:
     return found
 
 
-def _parts(url: str) -> SplitResult:
-    if any(ord(char) < 0x20 or ord(char) == 0x7F or char == "\\" for char in url) or url != url.strip():
+def _split(url: str) -> SplitResult:
+    if has_unsafe_characters(url):
         raise RefusedError("The URL", "it has control characters or backslashes", "Percent-encode them.")
+    remedy = f"Write {HTTP.example}."
     try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # its own text may show a part of the URL
-        raise RefusedError("The URL", "it can't be read", "Write https://host/path.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RefusedError("The URL", "only http and https with a host can be asked", "Write https://host/path.")
-    return parts
+        return split_url(url)
+    except MalformedURLError:
+        raise RefusedError("The URL", "it can't be read", remedy) from None
+    except URLError:
+        raise RefusedError("The URL", "only http and https with a host can be requested", remedy) from None
 
 
 def _check_port(host: str, port: int | None) -> None:

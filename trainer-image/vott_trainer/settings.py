@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from vott_guard.redaction import redact_url, register_secrets, register_url_credentials
+from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http import outgoing
-from vott_trainer.http.urls import is_http, read_argument
+from vott_trainer.http.urls import read_argument
 from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import is_destination, is_path
@@ -128,7 +129,7 @@ def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) ->
     rules = outgoing.rules(environment)
     outgoing.check(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
     weights = settings.parameters.get("initialWeights")
-    if isinstance(weights, str) and is_http(weights):
+    if isinstance(weights, str) and is_url(weights):
         outgoing.check(weights, _not_fetched("initial weights", weights), rules)
 
 

@@ -6,9 +6,10 @@ A SAS or presigned URL carries its credential in the query, so nothing after the
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from vott_guard.redaction import redact_url
+from vott_guard.urls import HTTP, HTTP_OR_S3, URLKind, has_unsafe_characters, has_user_info, split_url
 from vott_operator.api.constants import INITIAL_WEIGHTS
 
 MAX_LENGTH = 8192
@@ -19,43 +20,27 @@ BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 
 
 def check_http_url(url: str) -> str:
-    """Return `url` when it can be fetched with http(s); raise ValueError with a sentence when it can't."""
-    return _check(url, ("http", "https"), "an http(s) URL", "use https://host/path")
+    """Return `url` if it can be fetched over http(s). Raises ValueError with a predicate, such as "names no host; ..."."""
+    return _check(url, HTTP)
 
 
 def check_model_url(url: str) -> str:
-    """Return `url` when a model can go there; raise ValueError with a sentence when it can't."""
-    schemes, usage = ("http", "https", "s3"), "use https://host/path or s3://bucket/prefix"
-    _check(url, schemes, "an http(s) or s3 URL", usage)
+    """Return `url` if a model can be uploaded there. Raises ValueError as `check_http_url` does."""
+    _check(url, HTTP_OR_S3)
     parts = urlsplit(url)
     if parts.scheme == "s3" and (parts.query or parts.fragment or not BUCKET.fullmatch(parts.netloc)):
         raise ValueError("is no bucket's URL; use s3://bucket/prefix, with nothing behind the prefix")
     return url
 
 
-def _check(url: str, schemes: tuple[str, ...], kind: str, usage: str) -> str:
+def _check(url: str, kind: URLKind) -> str:
     if len(url) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
-    if any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url):
-        raise ValueError("contains spaces or control characters; percent-encode them")
-    parts = _split(url)
-    if parts.scheme not in schemes:
-        # Only the scheme is shown: what is no URL may be a credential.
-        raise ValueError(f"is not {kind}{f' but {parts.scheme}:' if parts.scheme else ''}; {usage}")
-    if not parts.hostname:
-        raise ValueError(f"names no host; {usage}")
-    if parts.username is not None or parts.password is not None:
+    if " " in url or has_unsafe_characters(url):
+        raise ValueError("contains spaces or control characters or backslashes; percent-encode them")
+    if has_user_info(split_url(url, kind)):
         raise ValueError("carries a user name or password before the host; use a SAS or presigned URL instead")
     return url
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:  # its own text may show a part of the URL
-        raise ValueError("is not a URL; use https://host/path") from None
-    return parts
 
 
 def weights_url(parameters: Mapping[str, Any]) -> str | None:

@@ -9,9 +9,9 @@ from typing import get_args
 import pytest
 
 from tests.unit.trainer.annotation_files import damaged, well_formed
+from vott_guard.urls import is_url
 from vott_trainer.annotations import Annotations, Format, read
 from vott_trainer.errors import BadAnnotationsError
-from vott_trainer.http.urls import is_http
 
 FILES = 10_000
 QUERY = "?sv=1&sig=SECRET"
@@ -55,7 +55,7 @@ def check(annotations: Annotations) -> None:
     assert annotations.labels == sorted(set(annotations.labels))
     assert len({image.url for image in annotations.images}) == len(annotations.images)
     for image in annotations.images:
-        assert is_http(image.url)
+        assert is_url(image.url)
         image.url.encode()
         for box in image.boxes:
             assert box.label in annotations.labels

@@ -8,7 +8,7 @@ import pytest
 
 from vott_guard.redaction import redact
 from vott_trainer.errors import InvalidURLError
-from vott_trainer.http.urls import file_name, read_argument, without_credential
+from vott_trainer.http.urls import file_name, read_argument, unsigned_url
 from vott_trainer.logs import RedactingFormatter
 from vott_trainer.settings import parse
 
@@ -91,4 +91,4 @@ def test_host_is_named_without_who_asks_it() -> None:
     ],
 )
 def test_only_what_is_surely_a_credential_is_taken_out_of_a_url(url: str, identity: str) -> None:
-    assert without_credential(url) == identity
+    assert unsigned_url(url) == identity

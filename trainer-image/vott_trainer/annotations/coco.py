@@ -6,12 +6,12 @@ Crowds (`iscrowd`) are not single objects and are skipped, as in COCO's own eval
 from collections.abc import Callable
 from typing import Any
 
+from vott_guard.urls import is_url
 from vott_trainer.annotations import json_file
 from vott_trainer.annotations.image_urls import ImageUrls
 from vott_trainer.annotations.limits import MAX_ID
 from vott_trainer.annotations.model import Box, Entries, FormatError, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
-from vott_trainer.http.urls import is_http
 
 
 def is_coco(document: Any) -> bool:
@@ -82,7 +82,7 @@ def _referenced(items: dict[int | str, str], key: int | str, kind: str) -> str:
 def _url(image: Any, urls: ImageUrls) -> str:
     """Prefer `coco_url`, unless the message has `imagesUrl`."""
     full = image.get("coco_url")
-    if isinstance(full, str) and is_http(full) and not urls.by_name:
+    if isinstance(full, str) and is_url(full) and not urls.by_name:
         return urls.resolve(full)
     return urls.resolve(json_file.member(image, "file_name", str, "the path or URL of the image"))
 

@@ -4,12 +4,12 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 
+from vott_guard.urls import is_url
 from vott_trainer.annotations import csv_lines
 from vott_trainer.annotations.csv_header import ALL_NAMES, WITH_HEADER, is_header, normalized
 from vott_trainer.annotations.csv_lines import SEPARATORS
 from vott_trainer.annotations.model import FormatError
 from vott_trainer.annotations.values import is_number
-from vott_trainer.http.urls import is_http
 
 _MAX_LINES = 100
 _FILE_NAME = re.compile(r"[^<>{}]+\.\w+")
@@ -48,4 +48,4 @@ def looks_like_header(fields: Sequence[str]) -> bool:
 
 
 def _is_image(text: str) -> bool:
-    return is_http(text) or bool(_FILE_NAME.fullmatch(text))
+    return is_url(text) or bool(_FILE_NAME.fullmatch(text))

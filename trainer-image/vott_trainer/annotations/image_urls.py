@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import quote, urljoin, urlsplit
 
+from vott_guard.urls import is_url
 from vott_trainer.annotations.limits import MAX_URL_LENGTH
 from vott_trainer.annotations.model import FormatError
 from vott_trainer.annotations.values import excerpt, is_single_line
-from vott_trainer.http.urls import is_http
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 _LOCAL = re.compile(r"file:|[A-Za-z]:[\\/]|[\\/]", re.IGNORECASE)
@@ -35,7 +35,7 @@ class ImageUrls:
         """
         base = annotations_url or ""
         folder = urljoin(base, images_url.rstrip("/") + "/" if images_url else ".")
-        if not is_http(folder):
+        if not is_url(folder):
             return cls()
         source = urlsplit(base)
         same_origin = (source.scheme, source.netloc) == urlsplit(folder)[:2]
@@ -50,7 +50,7 @@ class ImageUrls:
         path = path.strip()
         if not path or len(path) > MAX_URL_LENGTH or not is_single_line(path):
             raise FormatError(f"expected the URL of an image, found {excerpt(path) if path else 'nothing'}")
-        if is_http(path):
+        if is_url(path):
             return path
         return self._below(self._relative(path))
 
@@ -85,4 +85,4 @@ def is_folder(url: str) -> bool:
         parts = urlsplit(urljoin("http://base/folder/", url))
     except ValueError:
         return False
-    return is_http(parts.geturl()) and "@" not in parts.netloc
+    return is_url(parts.geturl()) and "@" not in parts.netloc

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.http.urls import without_credential
+from vott_trainer.http.urls import unsigned_url
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class Cache:
         return self._folder / "contents" / sha256[:2] / sha256
 
     def _link(self, url: str) -> Path:
-        key = hashlib.sha256(without_credential(url).encode()).hexdigest()
+        key = hashlib.sha256(unsigned_url(url).encode()).hexdigest()
         return self._folder / "links" / key[:2] / key
 
 

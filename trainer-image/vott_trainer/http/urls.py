@@ -1,4 +1,4 @@
-"""URLs as they may be shown, checked and read from arguments."""
+"""URLs: file names, the part that identifies content, and URLs in arguments."""
 
 import re
 from collections.abc import Callable
@@ -6,57 +6,49 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from vott_guard.redaction import redact_url
+from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidURLError
 
-# The fields of an Azure SAS: account, service and user delegation.
-_SAS = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
-_SIGNED = {"awsaccesskeyid", "googleaccessid", "expires", "signature"}
+# Fields of an Azure SAS: account, service and user delegation.
+_SAS_FIELD = re.compile("s[eiprstv]|s(dd|es|ig|ip|pr|rt|cid|aoid|uoid|koid|ktid|k[estv])")
+_SIGNATURE_V2_FIELDS = {"awsaccesskeyid", "googleaccessid", "expires", "signature"}  # of S3 and Google Cloud Storage
 
 
 def file_name(url: str) -> str:
-    """Return the last part of the URL's path, or its host where the path is empty.
+    """Return the last part of the URL's path, or the host if the path is empty.
 
-    It is shown: with characters that a line or a terminal would obey it stays percent-encoded.
+    A name that is not printable stays percent-encoded, so that it can't control a terminal or break a line.
     """
     parts = urlsplit(url)
     name = unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc.rpartition("@")[2]
     return name if name.isprintable() else quote(name, errors="replace")
 
 
-def is_http(url: str) -> bool:
-    """Return whether `url` is absolute, with scheme http or https and a host."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a broken IPv6 address
-        return False
+def unsigned_url(url: str) -> str:
+    """Return `url` without user information, fragment and signature: equal for everyone who may read the content.
 
-
-def without_credential(url: str) -> str:
-    """Return `url` without the parts that say who may read it, so that it names the same content for all who may.
-
-    A query is kept unless all of it belongs to a SAS or to a presigned link: it may choose the content.
+    The query stays unless all of it belongs to a SAS or presigned URL, because it may select the content.
     """
     parts = urlsplit(url)
-    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
-    query = "" if _is_signature(names) else parts.query
+    fields = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    query = "" if _is_signature(fields) else parts.query
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment="").geturl()
 
 
-def _is_signature(names: set[str]) -> bool:
-    """Return whether the fields of a query are those of a SAS or of a presigned link, and no other."""
-    sas = "sig" in names and all(map(_SAS.fullmatch, names))
+def _is_signature(fields: set[str]) -> bool:
+    """Whether these are the fields of a SAS or presigned URL, and no others."""
+    sas = "sig" in fields and all(map(_SAS_FIELD.fullmatch, fields))
     return (
         sas
-        or ("signature" in names and names <= _SIGNED)
-        or ("x-amz-signature" in names and all(name.startswith("x-amz-") for name in names))
+        or ("signature" in fields and fields <= _SIGNATURE_V2_FIELDS)
+        or ("x-amz-signature" in fields and all(field.startswith("x-amz-") for field in fields))
     )
 
 
 def read_argument(
     name: str,
     value: str,
-    is_valid: Callable[[str], bool] = is_http,
+    is_valid: Callable[[str], bool] = is_url,
     expected: str = "a URL that begins with http:// or https://",
 ) -> str:
     """Return the URL of argument `name`; `@/path` names a file that holds it (docs/trainer-contract.md).
@@ -80,5 +72,5 @@ def _read_file(name: str, path: str) -> str:
 
 
 def _excerpt(url: str) -> str:
-    shown = redact_url(url)
-    return f"{shown[:80]!r}…" if len(shown) > 80 else repr(shown)
+    redacted_url = redact_url(url)
+    return f"{redacted_url[:80]!r}…" if len(redacted_url) > 80 else repr(redacted_url)

@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vott_guard.redaction import redact, redact_url
+from vott_guard.urls import is_url
 from vott_trainer.annotations.limits import MAX_CLASSES, MAX_LABEL_LENGTH
 from vott_trainer.annotations.values import is_single_line
 from vott_trainer.errors import InvalidParametersError, UsageError
-from vott_trainer.http.urls import is_http
 from vott_trainer.plugin_api import Run
 from vott_trainer.stores import model_archive
 
@@ -154,7 +154,7 @@ def _baked(architecture: str, folder: Path, *, needed: bool) -> Weights | None:
 
 
 def _fetched(run: Run, url: str) -> Weights:
-    if not is_http(url):
+    if not is_url(url):
         raise InvalidParametersError(
             f"initialWeights: expected `baked`, `none` or an http(s) URL, found {redact_url(url)[:80]!r}. Correct it and send the message again."
         )

@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from vott_guard.redaction import redact_url
+from vott_guard.urls import HTTP_OR_S3, is_url
 from vott_trainer.errors import InvalidParametersError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure.own_identity import open_container
@@ -53,15 +55,15 @@ def checkpoint_store(
 
 
 def _open(location: str, access: StorageAccess) -> Store:
-    parts = urlsplit(location)
     if location.startswith("/"):
         return FolderStore(Path(location))
-    base = urlunsplit(parts._replace(query="", fragment="")).rstrip("/")
-    if parts.scheme not in ("s3", "https", "http") or not parts.netloc:
+    if not is_url(location, HTTP_OR_S3):
         raise InvalidParametersError(
-            f"VOTT_CHECKPOINTS is {base!r}, which is no container's URL, no s3://bucket/prefix and no absolute path. "
+            f"VOTT_CHECKPOINTS is {redact_url(location)!r}, which is no container's URL, no s3://bucket/prefix and no absolute path. "
             "Correct it in the chart's values."
         )
+    parts = urlsplit(location)
+    base = urlunsplit(parts._replace(query="", fragment="")).rstrip("/")
     if "sig" in parse_qs(parts.query):
         return container_at(base, parts.query)
     if bucket := parse_s3_url(base, access.environment):

@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
 from vott_guard.redaction import redact_url
+from vott_guard.urls import HTTP_OR_S3, is_url
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.http import outgoing
-from vott_trainer.http.urls import file_name, is_http
+from vott_trainer.http.urls import file_name
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure.own_identity import open_container
 from vott_trainer.stores.azure.store import container_by_sas
@@ -30,7 +31,7 @@ SAS_FIELDS = {"sv", "sp", "si", "sr"}  # version, permissions, policy, resource
 
 def is_destination(url: str) -> bool:
     """Whether `url` can name a destination: http(s), or `s3://BUCKET`."""
-    return is_http(url) or (url.startswith("s3://") and bool(urlsplit(url).netloc))
+    return is_url(url, HTTP_OR_S3)
 
 
 def is_path(text: str) -> bool:
@@ -52,7 +53,7 @@ def resolve(url: str, access: StorageAccess, now: datetime | None = None) -> Des
     now = now or datetime.now(UTC)
     if "sig" in query and SAS_FIELDS & query.keys():  # an upload server may have a `sig`, too
         return _by_sas(url, query, now)
-    if query and is_http(url) and ".blob.core." not in urlsplit(url).netloc:
+    if query and is_url(url) and ".blob.core." not in urlsplit(url).netloc:
         return _by_presigned_url(url, query, now)
     base, name = _split(url)
     bucket = parse_s3_url(base, access.environment)

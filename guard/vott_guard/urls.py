@@ -1,0 +1,66 @@
+"""Which text is a usable http(s) or s3 URL: one definition for messages, settings and the HTTP client. Pure."""
+
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class URLKind:
+    """The schemes that a URL may have; `name` and `example` are for error messages."""
+
+    schemes: tuple[str, ...]
+    name: str
+    example: str
+
+
+HTTP = URLKind(("http", "https"), "an http(s) URL", "https://host/path")
+HTTP_OR_S3 = URLKind((*HTTP.schemes, "s3"), "an http(s) or s3 URL", f"{HTTP.example} or s3://bucket/prefix")
+
+
+class URLError(ValueError):
+    """A text is not a usable URL. The message is a predicate with the remedy: "names no host; use https://host/path".
+
+    Of the URL it shows the scheme only, because a text that is no URL may be a credential.
+    """
+
+
+class MalformedURLError(URLError):
+    """A text can't be parsed as a URL: a port out of range, unbalanced brackets, characters that normalize to separators."""
+
+
+def split_url(url: str, kind: URLKind = HTTP) -> SplitResult:
+    """Split an absolute URL with a host.
+
+    Raises:
+        URLError: the text is not such a URL.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # its own text may quote the URL
+        raise MalformedURLError(f"is not a URL; use {HTTP.example}") from None
+    if parts.scheme not in kind.schemes:
+        found = f" but {parts.scheme}:" if parts.scheme else ""
+        raise URLError(f"is not {kind.name}{found}; use {kind.example}")
+    if not parts.hostname:
+        raise URLError(f"names no host; use {kind.example}")
+    return parts
+
+
+def is_url(url: str, kind: URLKind = HTTP) -> bool:
+    """Whether `split_url` accepts `url`."""
+    try:
+        split_url(url, kind)
+    except URLError:
+        return False
+    return True
+
+
+def has_unsafe_characters(url: str) -> bool:
+    """Whether parsers may disagree about `url`: control characters, backslashes, white space around it."""
+    return any(ord(char) < 0x20 or ord(char) == 0x7F or char == "\\" for char in url) or url != url.strip()
+
+
+def has_user_info(parts: SplitResult) -> bool:
+    """Whether a user name or password precedes the host (RFC 3986, section 3.2.1)."""
+    return "@" in parts.netloc
