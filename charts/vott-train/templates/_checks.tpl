@@ -1,4 +1,4 @@
-{{/* What would only be found out by a pod that does not start. The operator itself checks the rest of its settings. */}}
+{{/* Errors that would otherwise only show as a pod that does not start. The operator checks the rest of its settings. */}}
 {{- define "vott-train.checks" -}}
 {{- include "vott-train.checkSections" . }}
 {{- with .Values.azure }}
@@ -17,7 +17,7 @@
 {{- include "vott-train.checkQueue" (dict "number" $number "queue" $queue "root" $) }}
 {{- end }}
 {{- if lt (int .Values.replicas) 1 }}
-{{- fail "replicas: is 1, or 2 with one standing by; to stop the operator, scale the Deployment" }}
+{{- fail "replicas: is 1, or 2 with one on standby; to stop the operator, scale the Deployment" }}
 {{- end }}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
 {{- fail "replicas: more than one needs leaderElection.enabled, so that only one works" }}
@@ -27,7 +27,7 @@
 {{- include "vott-train.checkOutgoing" . }}
 {{- end }}
 
-{{/* Where requests may go, and how callbacks are sent. */}}
+{{/* Outgoing requests and callbacks. */}}
 {{- define "vott-train.checkOutgoing" -}}
 {{- if hasKey .Values.callbacks "allowHttp" }}
 {{- fail "callbacks.allowHttp: is outgoing.allowHttp now, which holds for all URLs of messages" }}
@@ -61,13 +61,13 @@
 {{- else }}
 {{- range include "vott-train.never" . | fromYamlArray }}
 {{- if hasPrefix (include "vott-train.bits" .) (include "vott-train.bits" $network) }}
-{{- fail (printf "%s: %s can't be allowed: nobody may be sent to %s, where metadata services, the hosts themselves or nobody are" $place $network .) }}
+{{- fail (printf "%s: %s can't be allowed: nothing may connect to %s, where metadata services, the hosts themselves or no hosts are" $place $network .) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
 
-{{/* A section that is null, or of another kind, would be an error of Helm's own that names no value. */}}
+{{/* A section that is null or of another type would be a Helm error that does not name the value. */}}
 {{- define "vott-train.checkSections" -}}
 {{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" }}
 {{- include "vott-train.checkKind" (dict "place" . "kind" "map" "as" "map" "root" $) }}
@@ -131,7 +131,7 @@
 {{- include "vott-train.checkNames" (dict "place" .place "values" (.values | default dict) "known" $known) }}
 {{- end }}
 
-{{/* A misspelt name would be a value that is quietly not used, or an operator that does not start. */}}
+{{/* A misspelt name would be silently ignored, or keep the operator from starting. */}}
 {{- define "vott-train.checkNames" -}}
 {{- range keys .values | sortAlpha }}
 {{- if not (has . $.known) }}
@@ -140,7 +140,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Places that contradict each other, in trainer. */}}
+{{/* Conflicting values in trainer. */}}
 {{- define "vott-train.checkPlaces" -}}
 {{- $known := dict
   "modelStore" (list "containers" "buckets" "secretName")
@@ -161,7 +161,7 @@
 {{- fail "trainer.checkpoints: give either url or persistentVolumeClaim, not both" }}
 {{- end }}
 {{- if contains "?" .checkpoints.url }}
-{{- fail "trainer.checkpoints.url: has a query; a SAS does not belong into the values: let the modelStore's Secret or the workload identity open it" }}
+{{- fail "trainer.checkpoints.url: has a query; a SAS does not belong in values; use the Secret of trainer.modelStore or the workload identity" }}
 {{- end }}
 {{- if and .imageCache.hostPath .imageCache.persistentVolumeClaim }}
 {{- fail "trainer.imageCache: give either hostPath or persistentVolumeClaim, not both" }}
@@ -172,7 +172,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Stores that nothing would open. */}}
+{{/* Stores without credentials. */}}
 {{- define "vott-train.checkStores" -}}
 {{- $store := .Values.trainer.modelStore }}
 {{- $identity := .Values.trainer.workloadIdentity.clientId }}
@@ -184,15 +184,15 @@
 {{- end }}
 {{- end }}
 {{- if and $named (not $secret) }}
-{{- fail "trainer.modelStore.secretName: is needed, as azure names no Secret that it could be taken from" }}
+{{- fail "trainer.modelStore.secretName: is needed, because azure names no Secret to use instead" }}
 {{- end }}
 {{- if and (hasPrefix "http" (include "vott-train.closedCheckpoints" .)) (not $secret) }}
-{{- fail "trainer.checkpoints.url: nothing opens it; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
+{{- fail "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
 {{- end }}
 {{- if and $store.buckets (eq $secret (printf "%s-azure" .Release.Name)) }}
-{{- fail "trainer.modelStore.secretName: is needed for buckets, as the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
+{{- fail "trainer.modelStore.secretName: is needed for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
 {{- end }}
 {{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}
-{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace, for a Secret of that name has to lie in each namespace that trainings run in" }}
+{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace: a Secret of that name must exist in each training namespace" }}
 {{- end }}
 {{- end }}

@@ -19,7 +19,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Release.Name }}-leader-election
 {{- end }}
 
-{{/* Name of the Secret of all queues that name none; empty where a workload identity is all there is. */}}
+{{/* Name of the default Secret of queues; empty with a workload identity only. */}}
 {{- define "vott-train.secret" -}}
 {{- if or .Values.azure.connectionString .Values.azure.serviceBusConnectionString -}}
 {{ .Release.Name }}-azure
@@ -28,7 +28,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* Name of the Secret that opens the trainings' own stores; empty where a workload identity does, or there are none. */}}
+{{/* Name of the Secret for the training pods' stores; empty with a workload identity, or without stores. */}}
 {{- define "vott-train.storeSecret" -}}
 {{- $store := .Values.trainer.modelStore }}
 {{- if $store.secretName -}}
@@ -38,22 +38,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* The first container of the connection string's account; empty where there is none. */}}
+{{/* The first container of the connection string's account; empty if there is none. */}}
 {{- define "vott-train.namedContainer" -}}
 {{- range .Values.trainer.modelStore.containers }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
 {{- end }}
 
-{{/* The URL of a checkpoint store that no workload identity opens. */}}
+{{/* The URL of a checkpoint store that needs the Secret. */}}
 {{- define "vott-train.closedCheckpoints" -}}
 {{- if not (and (hasPrefix "http" .Values.trainer.checkpoints.url) .Values.trainer.workloadIdentity.clientId) }}{{ .Values.trainer.checkpoints.url }}{{ end }}
 {{- end }}
 
-{{/* Where a Secret is mounted, given its name. */}}
+{{/* Mount path of the Secret with this name. */}}
 {{- define "vott-train.credentialsDir" -}}
 /etc/vott-train/credentials/{{ . }}
 {{- end }}
 
-{{/* Where the keys that callbacks are signed with are mounted. */}}
+{{/* Mount path of the callbacks' signing keys. */}}
 {{- define "vott-train.signingDir" -}}
 /etc/vott-train/signing
 {{- end }}
@@ -67,7 +67,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $names | compact | uniq | sortAlpha | toYaml }}
 {{- end }}
 
-{{/* Namespaces that trainings run in, as a YAML list. */}}
+{{/* The training namespaces, as a YAML list. */}}
 {{- define "vott-train.namespaces" -}}
 {{- $names := list .Release.Namespace }}
 {{- range .Values.queues }}
@@ -79,7 +79,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "vott-train.queue" -}}
 {{- $secret := .queue.secretName | default (include "vott-train.secret" .root) }}
 {{- $settings := omit .queue "secretName" }}
-{{- if .queue.name }}{{/* a number in a values file is a name all the same */}}
+{{- if .queue.name }}{{/* a name may be a number in a values file */}}
 {{- $settings = set $settings "name" (toString .queue.name) }}
 {{- end }}
 {{- if $secret }}

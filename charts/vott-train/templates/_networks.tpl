@@ -1,16 +1,16 @@
-{{/* Addresses that nobody may reach, whatever is set: those of vott_guard.addresses, which the programs keep to. */}}
+{{/* Addresses that are never allowed, the same as in vott_guard.addresses. */}}
 {{- define "vott-train.never" -}}
 ["0.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "100.100.100.200/32", "192.0.0.192/32", "224.0.0.0/4", "240.0.0.0/4",
  "::/128", "fe80::/10", "fd00:ec2::/32", "fd20:ce::/32", "fd00:c1::a9fe:a9fe/128", "fd00:42::42/128", "ff00::/8"]
 {{- end }}
 
-{{/* IPv4 addresses that are not of the public internet, as there. */}}
+{{/* IPv4 networks that are not public, the same as in vott_guard.addresses. */}}
 {{- define "vott-train.notPublic" -}}
 ["10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24",
  "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"]
 {{- end }}
 
-{{/* A peer of a NetworkPolicy: a network of the administrator's without the addresses that nobody may reach. */}}
+{{/* A NetworkPolicy peer: a configured network without the addresses that are never allowed. */}}
 {{- define "vott-train.network" -}}
 {{- include "vott-train.block" (dict "network" (include "vott-train.cidr" .) "without" (include "vott-train.never" . | fromYamlArray)) }}
 {{- end }}
@@ -20,7 +20,7 @@
 {{- include "vott-train.block" (dict "network" "0.0.0.0/0" "without" $without) }}
 {{- end }}
 
-{{/* Holes have to lie within the network, and each only once: the wider come first. */}}
+{{/* An ipBlock. Exceptions must be inside the network and must not overlap: the wider ones come first. */}}
 {{- define "vott-train.block" -}}
 {{- $network := include "vott-train.bits" .network }}
 {{- $taken := list }}
@@ -42,7 +42,7 @@
 {{- end }}
 
 {{/*
-The bits that a network's addresses begin with, after its family: of two networks, the one whose bits the other's begin with holds the other.
+The address family and the prefix bits of a network. Network A contains B if A's bits are a prefix of B's.
 */}}
 {{- define "vott-train.bits" -}}
 {{- $parts := splitList "/" . }}
@@ -63,7 +63,7 @@ The bits that a network's addresses begin with, after its family: of two network
 {{- range $right }}{{ printf "0x%s" . | int | printf "%016b" }}{{ end }}
 {{- end }}
 
-{{/* An address as a network of one. */}}
+{{/* A CIDR; a single address becomes a /32 or /128. */}}
 {{- define "vott-train.cidr" -}}
 {{- $text := toString . | trim }}
 {{- $text }}{{ if not (contains "/" $text) }}/{{ ternary 128 32 (contains ":" $text) }}{{ end }}

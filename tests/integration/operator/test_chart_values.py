@@ -64,7 +64,7 @@ NOT_LISTS: list[tuple[Object, str]] = [
             {"azure": {"workloadIdentity": {"clientId": "x"}}, "queues": [{"kind": "serviceBus"}]},
             "queues[0].serviceBusNamespace: is needed with a workload identity",
         ),
-        ({"azure": KEYS, "replicas": 0}, "replicas: is 1, or 2 with one standing by"),
+        ({"azure": KEYS, "replicas": 0}, "replicas: is 1, or 2 with one on standby"),
         ({"azure": KEYS, "replicas": 2, "leaderElection": {"enabled": False}}, "replicas: more than one needs leaderElection"),
         (
             {"azure": KEYS, "queues": [{"name": "cats", "targetNamespace": "team-a"}], "trainer": {"modelStore": {"containers": ["models"]}}},
@@ -76,11 +76,11 @@ NOT_LISTS: list[tuple[Object, str]] = [
                 "queues": [{"account": "acme"}],
                 "trainer": {"modelStore": {"containers": ["models"]}},
             },
-            "trainer.modelStore.secretName: is needed, as azure names no Secret",
+            "trainer.modelStore.secretName: is needed, because azure names no Secret",
         ),
         (
             {"azure": KEYS, "trainer": {"modelStore": {"buckets": ["models"]}}},
-            "trainer.modelStore.secretName: is needed for buckets, as the Secret of azure's connection strings has no AWS",
+            "trainer.modelStore.secretName: is needed for buckets, because the Secret of azure's connection strings has no AWS",
         ),
         (
             {"azure": KEYS, "trainer": {"modelStore": {"containers": ["https://a/c"]}}},
@@ -100,7 +100,7 @@ NOT_LISTS: list[tuple[Object, str]] = [
                 "queues": [{"account": "acme"}],
                 "trainer": {"checkpoints": {"url": "https://a/c"}},
             },
-            "trainer.checkpoints.url: nothing opens it; set trainer.workloadIdentity.clientId or",
+            "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or",
         ),
         (
             {"azure": KEYS, "trainer": {"imageCache": {"hostPath": "/a", "persistentVolumeClaim": "c"}}},
@@ -118,7 +118,7 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ({"azure": KEYS, "networkPolicy": {"apiServer": ["10.0.0.1:6443"]}}, "networkPolicy.apiServer: 10.0.0.1:6443 is no"),
         ({"azure": KEYS, "networkPolicy": {"apiServerPorts": ["https"]}}, "networkPolicy.apiServerPorts: https is no port"),
         *(
-            ({"azure": KEYS, "outgoing": {"networks": [network]}}, "can't be allowed: nobody may be sent to")
+            ({"azure": KEYS, "outgoing": {"networks": [network]}}, "can't be allowed: nothing may connect to")
             for network in ("169.254.0.0/16", "169.254.169.254", "168.63.129.16", "fd00:ec2::254", "fe80::/64", "FD00:42::42")
         ),
     ],
