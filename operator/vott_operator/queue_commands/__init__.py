@@ -1,4 +1,4 @@
-"""`vott-train queue`: for an administrator who repairs what was put aside."""
+"""The command `vott-train queue`: list, peek at, requeue and purge dead-lettered messages."""
 
 from vott_operator.queue_commands.commands import queue
 

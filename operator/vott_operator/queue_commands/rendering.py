@@ -1,4 +1,4 @@
-"""Queues and messages on the screen."""
+"""Output of `vott-train queue`: tables and JSON."""
 
 import base64
 import binascii
@@ -10,59 +10,59 @@ from dataclasses import dataclass
 from vott_guard.redaction import redact
 from vott_operator.queues.base import DeadLetter
 
-SHOWN_CHARACTERS = 4000
-CUT = "?…"  # a URL's query
+MAX_BODY_CHARACTERS = 4000
+REDACTED_QUERY = "?…"
 BASE64 = re.compile(r"[A-Za-z0-9+/_=\r\n-]{24,}")
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLine:
-    """One queue in `queue list`."""
+    """One row of `queue list`."""
 
     name: str
     kind: str
     waiting: str = "-"
-    put_aside: str = "-"
-    problem: str = ""
+    dead_lettered: str = "-"
+    error: str = ""
 
 
 def queue_table(lines: Sequence[QueueLine]) -> str:
-    """One line a queue; a problem stands at its end."""
-    rows = [("QUEUE", "KIND", "WAITING", "PUT ASIDE", "")]
-    rows += [(line.name, line.kind, line.waiting, line.put_aside, line.problem) for line in lines]
+    """One row for each queue, with its error at the end."""
+    rows = [("QUEUE", "KIND", "WAITING", "DEAD-LETTERED", "")]
+    rows += [(line.name, line.kind, line.waiting, line.dead_lettered, line.error) for line in lines]
     return _columns(rows)
 
 
 def letters_table(letters: Sequence[DeadLetter], *, show_secrets: bool) -> str:
-    """A heading for each message, under it the sentence and the body."""
-    heads = _columns([("ID", "TIME", "REASON")] + [(item.id, item.time, item.reason or "-") for item in letters])
-    title, *lines = heads.splitlines()
+    """A row for each message, followed by the explanation and the body."""
+    rows = _columns([("ID", "TIME", "REASON")] + [(item.id, item.time, item.reason or "-") for item in letters])
+    header, *lines = rows.splitlines()
     blocks = [
-        "\n".join([line, *_below(letter, show_secrets=show_secrets)])
+        "\n".join([line, *_details(letter, show_secrets=show_secrets)])
         for line, letter in zip(lines, letters, strict=True)
     ]
-    return "\n\n".join([title + "\n" + blocks[0], *blocks[1:]])
+    return "\n\n".join([header + "\n" + blocks[0], *blocks[1:]])
 
 
 def letters_json(letters: Sequence[DeadLetter], *, show_secrets: bool) -> str:
-    """A list of objects, for programs."""
+    """A JSON list with an object for each message."""
     items = [
         {
             "id": letter.id,
             "messageId": letter.message_id,
             "time": letter.time,
             "reason": letter.reason,
-            "message": _shown(letter.message, show_secrets=show_secrets),
-            "body": body_shown(letter.body, show_secrets=show_secrets),
+            "message": _redacted(letter.message, show_secrets=show_secrets),
+            "body": displayed_body(letter.body, show_secrets=show_secrets),
         }
         for letter in letters
     ]
     return json.dumps(items, indent=2, ensure_ascii=False)
 
 
-def body_shown(body: str, *, show_secrets: bool) -> str:
-    """The body exactly as it was sent, or readable and without credentials."""
-    return body if show_secrets else redact(decode_body(body), cut=CUT)
+def displayed_body(body: str, *, show_secrets: bool) -> str:
+    """The body unchanged, or decoded and without credentials."""
+    return body if show_secrets else redact(decode_body(body), cut=REDACTED_QUERY)
 
 
 def decode_body(body: str) -> str:
@@ -76,20 +76,20 @@ def decode_body(body: str) -> str:
         return body
 
 
-def _below(letter: DeadLetter, *, show_secrets: bool) -> list[str]:
-    body = body_shown(letter.body, show_secrets=show_secrets)
-    cut = f" … ({len(body) - SHOWN_CHARACTERS} more characters; --output json shows all)"
-    text = body[:SHOWN_CHARACTERS] + (cut if len(body) > SHOWN_CHARACTERS else "")
-    sentence = _shown(letter.message, show_secrets=show_secrets)
-    return [f"  {_printable(line)}" for line in (*sentence.splitlines(), *text.splitlines())]
+def _details(letter: DeadLetter, *, show_secrets: bool) -> list[str]:
+    body = displayed_body(letter.body, show_secrets=show_secrets)
+    hint = f" … ({len(body) - MAX_BODY_CHARACTERS} more characters; use --output json for all)"
+    text = body[:MAX_BODY_CHARACTERS] + (hint if len(body) > MAX_BODY_CHARACTERS else "")
+    explanation = _redacted(letter.message, show_secrets=show_secrets)
+    return [f"  {_printable(line)}" for line in (*explanation.splitlines(), *text.splitlines())]
 
 
-def _shown(text: str, *, show_secrets: bool) -> str:
-    return text if show_secrets else redact(text, cut=CUT)
+def _redacted(text: str, *, show_secrets: bool) -> str:
+    return text if show_secrets else redact(text, cut=REDACTED_QUERY)
 
 
 def _printable(text: str) -> str:
-    """What a terminal would take for a command is shown as an escape."""
+    """Escape the control characters that a terminal would interpret."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 

@@ -1,4 +1,4 @@
-"""What `vott-train queue` shows, and what it hides."""
+"""Output and arguments of `vott-train queue`."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from tests.support.limited import repeated
 from vott_guard.redaction import redact
 from vott_operator.api import constants as c
 from vott_operator.queue_commands.rendering import QueueLine, decode_body, letters_json, letters_table, queue_table
-from vott_operator.queue_commands.targets import choose, label
+from vott_operator.queue_commands.selection import label, select_queue
 from vott_operator.queues.base import DeadLetter
 from vott_operator.settings.queue import QueueSettings
 
@@ -54,12 +54,12 @@ LETTER = DeadLetter(
         base64.b64encode(f'{{"model": "{SAS}"}}'.encode("utf-16")).decode(),
     ],
 )
-def test_no_credential_is_shown_in_whatever_form_it_was_sent(body: str) -> None:
-    shown = letters_table([_letter(body)], show_secrets=False)
+def test_credentials_are_redacted_in_every_form(body: str) -> None:
+    output = letters_table([_letter(body)], show_secrets=False)
 
-    assert SECRET not in shown
-    assert SECRET not in shown.replace("\\x00", "")
-    assert base64.b64encode(SAS.encode()).decode()[4:-4] not in shown
+    assert SECRET not in output
+    assert SECRET not in output.replace("\\x00", "")
+    assert base64.b64encode(SAS.encode()).decode()[4:-4] not in output
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_no_credential_is_shown_in_whatever_form_it_was_sent(body: str) -> None:
         "",
     ],
 )
-def test_what_carries_no_credential_is_shown_as_it_is(body: str) -> None:
+def test_a_body_without_credentials_is_shown_unchanged(body: str) -> None:
     assert redact(decode_body(body)) == body
 
 
@@ -91,20 +91,20 @@ def test_base64_is_decoded_because_encoded_it_hides_nothing() -> None:
 # ----------------------------------------------------------------------------------------------------------- rendering
 
 
-def test_the_table_of_queues_stands_in_columns() -> None:
+def test_the_table_of_queues_is_aligned() -> None:
     lines = [
         QueueLine("training", "storage", "12", "3"),
-        QueueLine("bus", "serviceBus", problem="queue bus: no answer"),
+        QueueLine("bus", "serviceBus", error="queue bus: no answer"),
     ]
 
     assert queue_table(lines).splitlines() == [
-        "QUEUE     KIND        WAITING  PUT ASIDE",
+        "QUEUE     KIND        WAITING  DEAD-LETTERED",
         "training  storage     12       3",
-        "bus       serviceBus  -        -          queue bus: no answer",
+        "bus       serviceBus  -        -              queue bus: no answer",
     ]
 
 
-def test_a_message_is_shown_with_its_reason_its_sentence_and_its_body() -> None:
+def test_a_message_is_shown_with_its_reason_explanation_and_body() -> None:
     assert letters_table([LETTER], show_secrets=False).splitlines() == [
         "ID    TIME                       REASON",
         "5f3b  2026-01-01T00:00:00+00:00  InvalidMessage",
@@ -113,18 +113,18 @@ def test_a_message_is_shown_with_its_reason_its_sentence_and_its_body() -> None:
     ]
 
 
-def test_a_terminal_takes_no_commands_from_a_body() -> None:
+def test_control_characters_in_a_body_are_escaped() -> None:
     assert "\x1b" not in letters_table([_letter("\x1b[2Jgone")], show_secrets=True)
 
 
-def test_a_long_body_is_cut_on_the_screen_and_whole_for_programs() -> None:
+def test_a_long_body_is_truncated_in_the_table_and_complete_in_json() -> None:
     long = "x y " * 10_000
 
     assert "36000 more characters" in letters_table([_letter(long)], show_secrets=False)
     assert json.loads(letters_json([_letter(long)], show_secrets=False))[0]["body"] == long
 
 
-def test_programs_get_the_body_exactly_as_it_was_sent_when_secrets_are_asked_for() -> None:
+def test_json_has_the_unchanged_body_with_show_secrets() -> None:
     encoded = base64.b64encode(LETTER.body.encode()).decode()
 
     assert json.loads(letters_json([_letter(encoded)], show_secrets=True))[0]["body"] == encoded
@@ -142,28 +142,28 @@ OTHER_ACCOUNT = QueueSettings(kind="storage", name="training", account="cats")
 
 
 def test_the_only_queue_need_not_be_named() -> None:
-    assert choose(["an-id"], [TRAINING]) == (TRAINING, ["an-id"])
-    assert choose(["training", "an-id"], [TRAINING]) == (TRAINING, ["an-id"])
+    assert select_queue(["an-id"], [TRAINING]) == (TRAINING, ["an-id"])
+    assert select_queue(["training", "an-id"], [TRAINING]) == (TRAINING, ["an-id"])
 
 
-def test_queues_of_one_name_are_told_apart_by_kind() -> None:
-    assert choose(["serviceBus/training", "7"], [TRAINING, SAME_NAME]) == (SAME_NAME, ["7"])
+def test_the_kind_distinguishes_queues_with_the_same_name() -> None:
+    assert select_queue(["serviceBus/training", "7"], [TRAINING, SAME_NAME]) == (SAME_NAME, ["7"])
     with pytest.raises(click.UsageError, match=r"several queues.*storage/training, serviceBus/training"):
-        choose(["training", "7"], [TRAINING, SAME_NAME])
+        select_queue(["training", "7"], [TRAINING, SAME_NAME])
 
 
-def test_queues_of_one_name_and_kind_are_told_apart_by_account() -> None:
+def test_the_account_distinguishes_queues_of_the_same_kind_and_name() -> None:
     queues = [TRAINING, OTHER_ACCOUNT]
 
     assert label(OTHER_ACCOUNT, queues) == "storage/cats/training"
-    assert choose(["storage/cats/training"], queues) == (OTHER_ACCOUNT, [])
-    assert choose([label(TRAINING, queues)], queues) == (TRAINING, [])
+    assert select_queue(["storage/cats/training"], queues) == (OTHER_ACCOUNT, [])
+    assert select_queue([label(TRAINING, queues)], queues) == (TRAINING, [])
 
 
-def test_an_unknown_queue_is_named_with_those_there_are() -> None:
+def test_the_error_for_an_unknown_queue_lists_the_configured_ones() -> None:
     other = QueueSettings(kind="storage", name="other")
-    with pytest.raises(click.UsageError, match=r"'trianing' is not a queue that is configured.*training, other"):
-        choose(["trianing"], [TRAINING, other])
+    with pytest.raises(click.UsageError, match=r"'trianing' is not a configured queue.*training, other"):
+        select_queue(["trianing"], [TRAINING, other])
 
 
 # ------------------------------------------------------------------------------------------------------- documentation
@@ -182,6 +182,6 @@ def test_an_unknown_queue_is_named_with_those_there_are() -> None:
         c.INTERNAL_ERROR,
     ],
 )
-def test_every_reason_has_a_remedy_for_the_administrator(reason: str) -> None:
+def test_every_reason_has_a_documented_remedy(reason: str) -> None:
     page = Path(__file__).parents[3] / "docs" / "queues.md"
     assert f"| `{reason}` |" in page.read_text()

@@ -1,4 +1,4 @@
-"""A queue and what was put aside from it, through its service's own client or the service itself, for both kinds."""
+"""Queues of Azurite and of the Service Bus broker, with their dead letters, as the services' own clients see them."""
 
 import itertools
 from typing import Any, Protocol
@@ -14,30 +14,32 @@ from vott_operator.queues.storage.poison_queue import MAX_BATCH
 numbers = itertools.count(1)
 
 
-class Place(Protocol):
-    """One queue with what was put aside from it, as its service's own client or the service itself sees it."""
+class AzureQueue(Protocol):
+    """One queue with its dead letters."""
 
     settings: dict[str, Any]
     environment: dict[str, str]
 
-    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
-        """As the operator does it; returns the ids of those put aside."""
+    def dead_letter(
+        self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read."
+    ) -> list[str]:
+        """Dead-letter messages as the operator does; returns their ids."""
 
     def send(self, *bodies: str) -> None:
-        """As VoTT does it."""
+        """Send messages as VoTT does."""
 
     def waiting(self) -> list[str]:
-        """Bodies in the queue."""
+        """Bodies of the messages in the queue."""
 
-    def aside(self) -> list[str]:
-        """Bodies put aside."""
+    def dead_letters(self) -> list[str]:
+        """Bodies of the dead letters."""
 
 
-class StoragePlace:
-    """A Storage Queue of Azurite."""
+class AzuriteQueue:
+    """A storage queue of Azurite."""
 
     def __init__(self, azurite: Azurite) -> None:
-        self.name = f"aside-{next(numbers)}"
+        self.name = f"commands-{next(numbers)}"
         self.settings = {"kind": "storage", "name": self.name}
         self.environment = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
         self.queue, self.poison = (
@@ -46,7 +48,9 @@ class StoragePlace:
         self.queue.create_queue()
         self.poison.create_queue()
 
-    def put_aside(self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read.") -> list[str]:
+    def dead_letter(
+        self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read."
+    ) -> list[str]:
         texts = [
             format_poison_message(PoisonMessage(body, reason, message, queue=self.name, message_id="m-1"))
             for body in bodies
@@ -60,22 +64,22 @@ class StoragePlace:
     def waiting(self) -> list[str]:
         return [str(item.content) for item in self.queue.peek_messages(MAX_BATCH)]
 
-    def aside(self) -> list[str]:
+    def dead_letters(self) -> list[str]:
         return [parse_poison_message(str(item.content)).body for item in self.poison.peek_messages(MAX_BATCH)]
 
 
-class ServiceBusPlace:
-    """A queue of the broker."""
+class BrokerQueue:
+    """A queue of the Service Bus broker."""
 
     def __init__(self, broker: ServiceBusBroker) -> None:
-        self.name = f"aside-{next(numbers)}"
+        self.name = f"commands-{next(numbers)}"
         self.settings = {"kind": "serviceBus", "name": self.name}
         self.environment = {"AZURE_SERVICE_BUS_CONNECTION_STRING": broker.connection_string}
         self.broker = broker
         self.ids = itertools.count(1)
         broker.add_queue(self.name, QueueOptions(duplicate_detection_seconds=600))
 
-    def put_aside(
+    def dead_letter(
         self, *bodies: str | bytes, reason: str = "InvalidMessage", message: str = "It can't be read."
     ) -> list[str]:
         self.send(*bodies)
@@ -102,11 +106,11 @@ class ServiceBusPlace:
     def waiting(self) -> list[str]:
         return [item.body.decode() for item in self.broker.messages(self.name)]
 
-    def aside(self) -> list[str]:
+    def dead_letters(self) -> list[str]:
         return [item.body.decode() for item in self.broker.dead_letters(self.name)]
 
     def receive(self) -> ServiceBusReceivedMessage:
-        """The only message, which is put aside afterwards."""
+        """Receive the only message, and dead-letter it."""
         with self.client() as client, client.get_queue_receiver(self.name) as receiver:
             (message,) = receiver.receive_messages(1, max_wait_time=30)
             receiver.dead_letter_message(message, reason="InvalidMessage")
