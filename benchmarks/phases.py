@@ -18,8 +18,8 @@ from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve
 from vott_trainer.vision.architecture_parameters import InitialData
-from vott_trainer.vision.architectures import ARCHITECTURES
-from vott_trainer.vision.samples import load_sample
+from vott_trainer.vision.detector_samples import load_sample
+from vott_trainer.vision.detectors import DETECTORS
 
 CONTAINER = "bench"
 
@@ -63,7 +63,7 @@ def _download(bench: Workbench) -> float:
 
 def _decode(bench: Workbench) -> None:
     for image in bench.samples.images:
-        load_sample(image, LABELS, ARCHITECTURES[bench.name].image_size)
+        load_sample(image, LABELS, DETECTORS[bench.name].image_size)
 
 
 def _steps(bench: Workbench) -> dict[str, float]:

@@ -18,13 +18,14 @@ from vott_trainer.learning.batches import Batches, moved
 from vott_trainer.learning.loop import Course, Loop
 from vott_trainer.learning.state import State
 from vott_trainer.plugin_api import Evaluation, LabelledImage, Links
-from vott_trainer.plugins.detection import Batch, Detection, toned
+from vott_trainer.plugins.detection import Batch, Detection
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.architectures import ARCHITECTURES, ON_CPU, ON_GPU, build
-from vott_trainer.vision.decoded_cache import Memory
-from vott_trainer.vision.samples import Samples
+from vott_trainer.vision.augmentation import toned
+from vott_trainer.vision.decoded_cache import CacheMemory
+from vott_trainer.vision.detector_samples import Samples
+from vott_trainer.vision.detectors import DETECTORS, ON_CPU, ON_GPU, build
 
 BUDGETS = {"cpu": 0.95, "cuda": 0.90}
 IMAGES = 64
@@ -61,7 +62,7 @@ class Workbench:
         return Batches(
             Detection(),
             self.samples,
-            batch_size=ARCHITECTURES[self.name].batch_size,
+            batch_size=DETECTORS[self.name].batch_size,
             seed=0,
             ranks=Ranks(),
             workers=devices.workers(Ranks()),
@@ -71,7 +72,7 @@ class Workbench:
     def model(self) -> nn.Module:
         """A new network, the same each time."""
         torch.manual_seed(0)
-        model = build(self.name, len(LABELS), ARCHITECTURES[self.name].image_size).to(self.device)
+        model = build(self.name, len(LABELS), DETECTORS[self.name].image_size).to(self.device)
         return model.to(memory_format=torch.channels_last)
 
     def synchronize(self) -> None:
@@ -101,8 +102,8 @@ def workbench(folder: Path, pictures: Pictures = WARM, count: int = IMAGES) -> W
     """Images on disk, each decoded once, as after a training's first epoch."""
     device = devices.prepare(Ranks())
     name = ON_GPU if device.type == "cuda" else ON_CPU
-    memory = None if pictures.kept else Memory(0)
-    samples = Samples(images(folder, pictures, count), LABELS, ARCHITECTURES[name].image_size, memory)
+    memory = None if pictures.kept else CacheMemory(0)
+    samples = Samples(images(folder, pictures, count), LABELS, DETECTORS[name].image_size, memory)
     for sample in samples:
         assert len(sample.boxes)
     return Workbench(folder, samples, device, name)
@@ -133,7 +134,7 @@ def _enlarged(image: AnnotatedImage, times: int) -> bytes:
 def _product(bench: Workbench) -> float:
     """Images a second of the product's own loop, evaluation left out."""
     batches = bench.batches()
-    rate = ARCHITECTURES[bench.name].learning_rate
+    rate = DETECTORS[bench.name].learning_rate
     state = State(bench.model(), learning_rate=rate, steps=EPOCHS * len(batches), ema_decay=EMA_DECAY)
     run = TrainingRun(Links("", "", None), bench.folder / "work", Progress())
     loop = Loop(Detection(), state, batches, Course(EPOCHS, 0), run, lambda _model: Evaluation({"none": 0.0}))
@@ -146,7 +147,7 @@ def _product(bench: Workbench) -> float:
 def _bare(bench: Workbench) -> float:
     """Images a second of the least that trains: the same batches, made before the clock starts."""
     model = bench.model().train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=ARCHITECTURES[bench.name].learning_rate)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=DETECTORS[bench.name].learning_rate)
     ready = [batch for epoch in range(1, EPOCHS + 1) for batch in preloaded(bench, epoch)]
     bench.synchronize()
     start = time.monotonic()

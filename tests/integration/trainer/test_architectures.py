@@ -17,8 +17,8 @@ from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.architectures import ARCHITECTURES, DetectorName, build
-from vott_trainer.vision.transformers_detectors import Detr, rf_detr
+from vott_trainer.vision.detectors import DETECTORS, DetectorName, build
+from vott_trainer.vision.rf_detr import Detr, rf_detr
 
 LABELS = 2
 TINY = {"hidden_size": 24, "num_hidden_layers": 4, "num_attention_heads": 2, "out_features": ["stage1", "stage4"]}
@@ -60,7 +60,7 @@ SOME = ["fcos_tiny", "rf_detr_nano"]
 
 
 def test_the_names_that_a_message_may_use_are_those_that_there_are() -> None:
-    assert set(get_args(DetectorName)) == set(ARCHITECTURES)
+    assert set(get_args(DetectorName)) == set(DETECTORS)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -152,7 +152,7 @@ def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType,
     run = TrainingRun(Links("", "", None), tmp_path / "work", Progress())
     found = weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
     model = tiny_detr(2)
-    weights.start(model, found, ["person", "gnome"], ARCHITECTURES["rf_detr_nano"].heads)
+    weights.start(model, found, ["person", "gnome"], DETECTORS["rf_detr_nano"].heads)
     given, taken = (one.state_dict()["network.class_embed.weight"] for one in (published, model))
     assert torch.equal(taken[0], given[1])  # person is COCO's number 1
     assert not any(torch.equal(taken[1], row) for row in given)
@@ -180,14 +180,14 @@ def test_losses_are_precise_where_the_network_is_not() -> None:
 
 def test_statistics_of_many_images_are_kept() -> None:
     """As torchvision does it with FCOS: the same parameters, but no step changes the means."""
-    model = build("fcos_resnet50_fpn", LABELS, 96, trained=True).train()
+    model = build("fcos_resnet50_fpn", LABELS, 96, pretrained=True).train()
     means = {name: mean.clone() for name, mean in model.named_buffers() if name.endswith("running_mean")}
     assert len(means) == 53
     model(images(), targets())
     assert all(torch.equal(means[name], mean) for name, mean in model.named_buffers() if name in means)
     fresh = build("fcos_resnet50_fpn", LABELS, 96).state_dict()
     assert fresh.keys() - model.state_dict().keys() == {name for name in fresh if name.endswith("num_batches_tracked")}
-    assert "num_batches_tracked" in str(build("fcos_tiny", LABELS, 96, trained=True).state_dict().keys())
+    assert "num_batches_tracked" in str(build("fcos_tiny", LABELS, 96, pretrained=True).state_dict().keys())
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_anchors_keep_their_place_where_the_rest_is_computed_in_bfloat16(name: s
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_every_architecture_is_built_without_a_download_and_learns_and_detects(name: str) -> None:
     model = build(name, labels=2, image_size=64)
     images = [torch.rand(3, 64, 48), torch.rand(3, 40, 64)]

@@ -4,7 +4,6 @@ The first one is the trainer's command; what it delivered is loaded anew and mea
 """
 
 import json
-import random
 import threading
 import uuid
 import weakref
@@ -13,10 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torchmetrics.classification import MulticlassAccuracy
 
 from tests.integration.trainer.conftest import Store, trainer
@@ -25,7 +22,6 @@ from tests.support import cpu_minutes
 from tests.unit.trainer.classes import classified, one_shape
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import HttpServer
-from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
@@ -36,13 +32,13 @@ from vott_trainer.plugins.classification import (
     ClassificationParameters,
     load,
     scores,
-    varied,
 )
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architecture_parameters import InitialData
+from vott_trainer.vision.classifier_samples import Crop, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, Classifier, build
-from vott_trainer.vision.crops import GREY, Crop, View, load_square
+from vott_trainer.vision.crops import load_square
 
 CPU = torch.device("cpu")
 
@@ -235,28 +231,3 @@ def test_held_out_images_are_decoded_beside_and_never_all_held_at_once() -> None
     assert sum(map(sum, told.confusion.counts)) == len(fresh)
     assert fresh.most <= 3 * MEASURED_AT_ONCE
     assert threading.get_ident() not in fresh.threads
-
-
-def test_an_image_keeps_its_proportions_in_the_square(tmp_path: Path) -> None:
-    Image.new("RGB", (80, 40), (255, 0, 0)).save(tmp_path / "wide.png")
-    square = load_square(tmp_path / "wide.png", 40)
-    assert square.shape == (3, 40, 40)
-    assert tuple(square[:, 0, 0].tolist()) == GREY
-    assert square[:, 20, 20].tolist() == [255, 0, 0]
-
-
-def test_a_box_is_cut_out_as_far_as_it_lies_in_the_image(tmp_path: Path) -> None:
-    pixels = np.zeros((50, 50, 3), np.uint8)
-    pixels[:, 25:] = 255
-    Image.fromarray(pixels).save(tmp_path / "half.png")
-    assert (load_square(tmp_path / "half.png", 10, Box(25, 0, 100, 25, "")) == 255).sum() == 3 * 10 * 10
-    for nothing in (Box(60, 60, 5, 5, ""), Box(10, 10, 0.2, 0.2, "")):
-        assert load_square(tmp_path / "half.png", 10, nothing).shape == (3, 10, 10)
-
-
-def test_variation_is_the_same_for_the_same_seed() -> None:
-    pixels = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
-    one, same, other = (varied(pixels, random.Random(seed)) for seed in (1, 1, 2))
-    assert torch.equal(one, same)
-    assert not torch.equal(one, other)
-    assert one.shape == pixels.shape

@@ -18,7 +18,7 @@ from tests.support import cpu_minutes
 from tests.unit.trainer.http_server import HttpServer
 from vott_trainer.plugins.detection import load
 from vott_trainer.vision.detector_evaluation import detect
-from vott_trainer.vision.samples import load_pixels
+from vott_trainer.vision.detector_samples import load_pixels
 
 IMAGES, UNSEEN = 48, 40
 CPU = torch.device("cpu")

@@ -27,10 +27,10 @@ from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.stores import model_archive
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision import architectures, classifiers
-from vott_trainer.vision.architectures import ARCHITECTURES
+from vott_trainer.vision import classifiers, detectors
+from vott_trainer.vision.detectors import DETECTORS
 
-HEADS = ARCHITECTURES["fcos_tiny"].heads
+HEADS = DETECTORS["fcos_tiny"].heads
 BAKE = Path(__file__).parents[3] / "trainer-image/bake_weights.py"
 
 
@@ -41,7 +41,7 @@ def run(tmp_path: Path) -> TrainingRun:
 
 def detector(seed: int, *labels: str) -> nn.Module:
     torch.manual_seed(seed)
-    return architectures.build("fcos_tiny", len(labels), 96)
+    return detectors.build("fcos_tiny", len(labels), 96)
 
 
 def saved(folder: Path, *labels: str) -> nn.Module:
@@ -137,11 +137,7 @@ def test_known_classes_keep_what_was_learned_of_them(run: TrainingRun, tmp_path:
 
 
 SMALL = [
-    *(
-        (name, architectures.build, architectures.ARCHITECTURES[name].heads)
-        for name in ARCHITECTURES
-        if "rf_detr" not in name
-    ),
+    *((name, detectors.build, detectors.DETECTORS[name].heads) for name in DETECTORS if "rf_detr" not in name),
     *(
         (name, lambda name, labels, _size: classifiers.build(name, labels), one.heads)
         for name, one in classifiers.CLASSIFIERS.items()
@@ -171,7 +167,7 @@ def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> s
 
     def begin() -> None:
         weights.start(
-            detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=ARCHITECTURES), ["cat"], HEADS
+            detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=DETECTORS), ["cat"], HEADS
         )
 
     with pytest.raises(InvalidParametersError) as error:
@@ -380,7 +376,7 @@ def test_the_images_default_weights_are_pinned_and_those_of_this_torchvision(bak
     default = re.search(r'^ARG WEIGHTS="([^"]*)"', BAKE.with_name("Dockerfile").read_text(), re.MULTILINE)
     assert default
     wanted = [bake.WANTED.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
-    assert [one["name"] for one in wanted] == [architectures.ON_GPU, classifiers.ON_GPU]
+    assert [one["name"] for one in wanted] == [detectors.ON_GPU, classifiers.ON_GPU]
     for one in wanted:
         named = bake.NAMED_BY_DIGEST.search(models.get_model_weights(one["name"]).DEFAULT.url)
         assert one["digest"].startswith(named["digits"])

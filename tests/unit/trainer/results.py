@@ -13,6 +13,7 @@ from vott_trainer.plugin_api import Evaluation, Example, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.report import Result
 from vott_trainer.vision import average_precision, matching
+from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 
 SECRET = "sv=2024&sig=SECRET"
 SCALE = 4
@@ -24,8 +25,8 @@ def detection_result(
     """A detector that misses the first object of every third image and confuses that of every fourth."""
     examples = [_example(folder, number, labels) for number in range(images)]
     precision = average_precision.average_precision([_measured(example, labels) for example in examples], labels)
-    confusion = matching.confusion(labels, examples)
-    per_class = matching.per_class(confusion, labels)
+    confusion = confusion_matrix(labels, examples)
+    per_class = class_metrics(confusion, labels)
     metrics = {"mAP50": precision.map50, "mAP": precision.map}
     evaluation = Evaluation(
         metrics,
@@ -92,7 +93,7 @@ def measured(folder: Path, truth: list[Prediction], predicted: list[Prediction])
     """The result of a detector measured on one image."""
     Image.new("RGB", (100, 80)).save(folder / "0.png")
     example = matching.example(folder / "0.png", "0.png", truth, predicted)
-    confusion = matching.confusion(["cat"], [example])
-    per_class = matching.per_class(confusion, ["cat"])
+    confusion = confusion_matrix(["cat"], [example])
+    per_class = class_metrics(confusion, ["cat"])
     evaluation = Evaluation({"mAP50": 1.0}, per_class, confusion=confusion, examples=[example])
     return Result("detection", evaluation.metrics, evaluation=evaluation)

@@ -1,29 +1,29 @@
 """Object detection: a real training on small images, and its parts."""
 
 import json
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
 from tests.unit.trainer.conftest import annotated
 from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.shapes import image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.data.checks import clean
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import LabelledImage, Links, Trained
-from vott_trainer.plugins.detection import Detection, DetectionParameters, load, mirrored, toned
+from vott_trainer.plugins.detection import Detection, DetectionParameters, load
 from vott_trainer.progress.snapshot import Progress, Snapshot
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.architectures import ARCHITECTURES
+from vott_trainer.vision.augmentation import flipped
 from vott_trainer.vision.detector_evaluation import evaluate
-from vott_trainer.vision.samples import Sample, Samples, load_sample
+from vott_trainer.vision.detector_samples import Samples
+from vott_trainer.vision.detectors import DETECTORS
 
 CPU = torch.device("cpu")
 QUICK = {"epochs": 10, "imageSize": 96, "batchSize": 4}
@@ -145,7 +145,7 @@ def test_boxes_that_all_lie_outside_are_bad_annotations(server: HttpServer, tmp_
         train(annotations, tmp_path, QUICK)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", DETECTORS)
 def test_every_architecture_can_be_asked_for(name: str) -> None:
     assert DetectionParameters.model_validate({"architecture": name}).architecture == name
 
@@ -157,40 +157,15 @@ def test_unknown_architecture_lists_the_known_ones() -> None:
         validate(DetectionParameters, {"architecture": "yolo"})
 
 
-def test_box_is_scaled_with_its_image_and_cut_at_its_edge(tmp_path: Path) -> None:
-    image = labelled(tmp_path / "a.png", 0)
-    boxes = [Box(-20, 10, 60, 50, "a"), Box(150, 110, 500, 500, "b")]
-    sample = load_sample(LabelledImage(image.url, image.path, boxes), ["a", "b"], image_size=80)
-    assert sample.pixels.shape == (3, 60, 80)
-    assert sample.boxes.tolist() == [[0, 5, 20, 30], [75, 55, 80, 60]]
-    assert sample.labels.tolist() == [1, 2]
-
-
-@pytest.mark.parametrize("size", [(1003, 4000), (4000, 1003)])
-def test_no_box_that_was_accepted_is_lost_where_the_image_shrinks(size: tuple[int, int], tmp_path: Path) -> None:
-    Image.new("RGB", size).save(path := tmp_path / "a.png")
-    width, height = size
-    boxes = [Box(width - 1, height - 1, 1, 1, "a"), Box(0, 0, 1, 2, "a"), Box(0.1, 9.2, 1, 1, "a")]
-    (image,), _ = clean([LabelledImage("https://store/a.png", path, boxes)])
-    sample = load_sample(image, ["a"], image_size=80)
-    assert len(sample.boxes) == len(sample.labels) == len(image.boxes) == 3
-    assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
-    assert (sample.boxes[:, 2:] <= torch.tensor(sample.pixels.shape[:0:-1])).all()
-
-
-@pytest.mark.parametrize("mirror", [True, False])
-def test_mirrored_image_has_mirrored_boxes(mirror: bool, images: list[LabelledImage]) -> None:
-    pixels = torch.zeros(3, 10, 20, dtype=torch.uint8)
-    pixels[:, 2:5, 1:4] = 255
-    sample = Sample(images[0], pixels, torch.tensor([[1.0, 2.0, 4.0, 5.0]]), torch.tensor([1]), 1.0)
-    image, (box,) = mirrored(sample, mirror)
-    bright = image[0].nonzero()
-    assert box.tolist() == [bright[:, 1].min(), bright[:, 0].min(), bright[:, 1].max() + 1, bright[:, 0].max() + 1]
-    assert int(bright[:, 1].min()) == (16 if mirror else 1)
-
-
-def test_contrast_and_brightness_stay_within_an_images_range() -> None:
-    pixels = torch.tensor([[[0, 128, 255]]], dtype=torch.uint8).expand(3, 1, 3)
-    assert torch.allclose(toned(pixels, 1.0, 0.0), pixels / 255)
-    assert toned(pixels, 1.2, 0.1).max() == 1.0
-    assert toned(pixels, 1.2, -0.1).min() == 0.0
+def test_batch_flips_half_of_the_images_with_their_boxes(images: list[LabelledImage]) -> None:
+    samples = list(Samples(images, ["circle", "square", "triangle"], 80)) * 20
+    batch = Detection().batch(samples, [random.Random(seed) for seed in range(len(samples))])
+    flips = 0
+    for sample, pixels, target in zip(samples, batch.images, batch.targets, strict=True):
+        is_flipped = not torch.equal(pixels, sample.pixels)
+        flips += is_flipped
+        expected = flipped(sample.pixels, sample.boxes) if is_flipped else (sample.pixels, sample.boxes)
+        assert torch.equal(pixels, expected[0])
+        assert torch.equal(target["boxes"], expected[1])
+        assert torch.equal(target["labels"], sample.labels)
+    assert 0.4 < flips / len(samples) < 0.6

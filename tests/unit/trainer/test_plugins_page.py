@@ -22,8 +22,9 @@ from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import TOLD
 from vott_trainer.progress.snapshot import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.architectures import ARCHITECTURES, Architecture
+from vott_trainer.vision.architectures import Architecture
 from vott_trainer.vision.classifiers import CLASSIFIERS
+from vott_trainer.vision.detectors import DETECTORS
 
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
 ALL_LEARN = "Parameters of every plugin that learns"
@@ -64,7 +65,7 @@ def test_what_all_learners_take_is_on_the_page() -> None:
     assert {name: float(value) for name, value in defaults.items()} == {name: chosen[name] for name in defaults}
 
 
-@pytest.mark.parametrize(("title", "known"), [("detection", ARCHITECTURES), ("classification", CLASSIFIERS)])
+@pytest.mark.parametrize(("title", "known"), [("detection", DETECTORS), ("classification", CLASSIFIERS)])
 def test_every_architecture_is_on_the_page_with_its_defaults(title: str, known: dict[str, Architecture]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", section(title).partition("| architecture |")[2], re.MULTILINE))
     assert rows.keys() == known.keys()

@@ -12,6 +12,7 @@ from vott_trainer.report.advice import advice
 from vott_trainer.report.grades import grade
 from vott_trainer.report.pictures import _mark, sentence
 from vott_trainer.vision import matching
+from vott_trainer.vision.confusion_matrix import class_metrics
 
 
 def test_confused_classes_get_advice() -> None:
@@ -74,7 +75,7 @@ def test_text_at_the_right_edge_stays_in_the_picture() -> None:
 
 def test_duplicate_badly_fitting_and_wrong_boxes_are_distinguished() -> None:
     truth = [box(0), box(20)]
-    pairs = matching.pairs(truth, [box(0, 0.9), box(3, 0.8), box(25, 0.7), box(60, 0.6)])
+    pairs = matching.match(truth, [box(0, 0.9), box(3, 0.8), box(25, 0.7), box(60, 0.6)])
     assert sentence(pairs) == (
         "duplicate box on cat; badly fitting box on cat; cat predicted where none is annotated; "
         "1 other mistake; cat found"
@@ -82,5 +83,5 @@ def test_duplicate_badly_fitting_and_wrong_boxes_are_distinguished() -> None:
 
 
 def result(confusion: Confusion | None) -> Result:
-    per_class = matching.per_class(confusion, ["cat", "dog"]) if confusion else {}
+    per_class = class_metrics(confusion, ["cat", "dog"]) if confusion else {}
     return Result("detection", {"mAP50": 0.5}, evaluation=Evaluation({"mAP50": 0.5}, per_class, confusion=confusion))

@@ -23,8 +23,8 @@ from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
 from vott_trainer.stores import model_archive
-from vott_trainer.vision import architectures, classifiers
-from vott_trainer.vision.onnx import export_classifier, export_detector
+from vott_trainer.vision import classifiers, detectors
+from vott_trainer.vision.onnx_export import export_classifier, export_detector
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/results.md").read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def detector(folder: Path) -> Path:
     """A detector's files; it has learned nothing, and is sure of itself."""
     torch.manual_seed(3)
-    model = architectures.build("fcos_tiny", len(LABELS), 96)
+    model = detectors.build("fcos_tiny", len(LABELS), 96)
     torch.nn.init.normal_(model.get_parameter("head.classification_head.cls_logits.bias"), std=4)
     torch.nn.init.constant_(model.get_parameter("head.regression_head.bbox_reg.bias"), 2.0)
     weights.save(model, folder, "fcos_tiny", LABELS)

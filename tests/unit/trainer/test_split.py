@@ -7,7 +7,7 @@ import pytest
 from vott_trainer.annotations import Box
 from vott_trainer.data.split import split_by_class, split_images
 from vott_trainer.plugin_api import LabelledImage
-from vott_trainer.vision.crops import View
+from vott_trainer.vision.classifier_samples import View
 
 BOX = Box(1, 2, 3, 4, "cat")
 

@@ -18,19 +18,20 @@ from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
-from vott_trainer.vision import chunks
-from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
+from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
+from vott_trainer.vision.augmentation import random_tone, shifted_and_flipped, toned
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
+from vott_trainer.vision.classifier_samples import Crop, Crops, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
-from vott_trainer.vision.crops import Crop, Crops, View, load_square
-from vott_trainer.vision.onnx import MOST_IMAGES, export_classifier
+from vott_trainer.vision.crops import load_square
+from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
+from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
 
-SHIFT = 8  # an image is shifted by up to 1/8 of its side
 MEASURED_AT_ONCE = 32
 PREDICTED = 5
 
 
-class ClassificationParameters(ChoiceParameters):
+class ClassificationParameters(ArchitectureParameters):
     """What a message may set; what is left out follows the architecture and the number of images."""
 
     architectures = CLASSIFIERS
@@ -100,14 +101,14 @@ class Classification:
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:
         """Mirror half of the images and shift all; contrast and brightness change on the device, in `loss`."""
-        images = [varied(item.pixels, rng) for item, rng in zip(items, rngs, strict=True)]
-        tones = [(rng.uniform(0.8, 1.2), rng.uniform(-0.1, 0.1)) for rng in rngs]
+        images = [shifted_and_flipped(item.pixels, rng) for item, rng in zip(items, rngs, strict=True)]
+        tones = [random_tone(rng) for rng in rngs]
         return Batch(torch.stack(images), torch.tensor([item.label for item in items]), torch.tensor(tones))
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return the cross entropy."""
         contrast, brightness = batch.tones.view(-1, 2, 1, 1, 1).unbind(1)
-        images = ((batch.images.float() / 255 - 0.5) * contrast + 0.5 + brightness).clamp_(0, 1)
+        images = toned(batch.images, contrast, brightness)
         return {"classification": functional.cross_entropy(model(images), batch.labels)}
 
     def evaluate(self, model: nn.Module, data: InitialData, device: torch.device) -> Evaluation:
@@ -115,7 +116,7 @@ class Classification:
         found: list[Tensor] = []
         truth: list[int] = []
         shown: list[Shown] = []
-        for crops in chunks.decoded(data.held_out, MEASURED_AT_ONCE):
+        for crops in decoded_batches(data.held_out, MEASURED_AT_ONCE):
             found.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
             truth += [crop.label for crop in crops]
             shown += [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
@@ -126,7 +127,7 @@ class Classification:
     ) -> dict[str, Any]:
         """Write weights, labels, and the same model as ONNX where that can be done."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
-        some = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MOST_IMAGES)])
+        some = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MAX_IMAGES)])
         onnx = export_classifier(model, some.float() / 255, folder, data.labels)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
@@ -157,17 +158,7 @@ def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     def scored(some: Sequence[Tensor]) -> list[Tensor]:
         return list(model(torch.stack([*some]).to(device).float() / 255).float().softmax(dim=1).cpu())
 
-    return torch.stack(chunks.divided(scored, list(images)))
-
-
-def varied(pixels: Tensor, rng: random.Random) -> Tensor:
-    """Return a square image, mirrored half of the time, and shifted; its border fills the gap."""
-    side = pixels.shape[-1]
-    reach = side // SHIFT
-    left, top = rng.randint(0, 2 * reach), rng.randint(0, 2 * reach)
-    image = pixels.flip(-1) if rng.random() < 0.5 else pixels
-    padded = functional.pad(image[None].float(), (reach,) * 4, mode="replicate")[0].to(torch.uint8)
-    return padded[:, top : top + side, left : left + side]
+    return torch.stack(halved_on_out_of_memory(scored, list(images)))
 
 
 def _views(dataset: Dataset, classify: str | None) -> list[View]:

@@ -16,17 +16,18 @@ from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run
-from vott_trainer.vision.architecture_parameters import ChoiceParameters, InitialData
-from vott_trainer.vision.architectures import ARCHITECTURES, CLASSIFICATION_LOSSES, ON_CPU, ON_GPU, DetectorName, build
+from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
+from vott_trainer.vision.augmentation import FLIPPED, flipped, random_tone, toned
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
-from vott_trainer.vision.onnx import export_detector
-from vott_trainer.vision.samples import Sample, Samples, load_pixels
+from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
+from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
+from vott_trainer.vision.onnx_export import export_detector
 
 
-class DetectionParameters(ChoiceParameters):
+class DetectionParameters(ArchitectureParameters):
     """What a message may set; what is left out follows the architecture and the number of images."""
 
-    architectures = ARCHITECTURES
+    architectures = DETECTORS
     on_cpu, on_gpu = ON_CPU, ON_GPU
 
     architecture: DetectorName | None = Field(
@@ -79,23 +80,26 @@ class Detection:
             Samples(held_out, dataset.labels, size),
             dataset.labels,
             {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
-            weights.find(run, parameters.initial_weights, name, dataset.labels, known=ARCHITECTURES),
+            weights.find(run, parameters.initial_weights, name, dataset.labels, known=DETECTORS),
         )
 
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
         """Return the network of that name, for as many classes as there are labels."""
         name = parameters.architecture or ON_CPU
-        model = build(name, len(data.labels), parameters.image_size or 0, trained=data.initial is not None)
-        weights.start(model, data.initial, data.labels, ARCHITECTURES[name].heads)
+        model = build(name, len(data.labels), parameters.image_size or 0, pretrained=data.initial is not None)
+        weights.start(model, data.initial, data.labels, DETECTORS[name].heads)
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
         """Mirror half of the images; contrast and brightness change on the device, in `loss`."""
-        varied = [mirrored(sample, rng.random() < 0.5) for sample, rng in zip(samples, rngs, strict=True)]
+        augmented = [
+            flipped(sample.pixels, sample.boxes) if rng.random() < FLIPPED else (sample.pixels, sample.boxes)
+            for sample, rng in zip(samples, rngs, strict=True)
+        ]
         return Batch(
-            [pixels for pixels, _ in varied],
-            [{"boxes": boxes, "labels": s.labels} for (_, boxes), s in zip(varied, samples, strict=True)],
-            [(rng.uniform(0.8, 1.2), rng.uniform(-0.1, 0.1)) for rng in rngs],
+            [pixels for pixels, _ in augmented],
+            [{"boxes": boxes, "labels": s.labels} for (_, boxes), s in zip(augmented, samples, strict=True)],
+            [random_tone(rng) for rng in rngs],
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
@@ -128,18 +132,3 @@ def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     model = build(config["architecture"], len(config["labels"]), config["imageSize"])
     return weights.load(model, model_dir), config
-
-
-def mirrored(sample: Sample, mirror: bool) -> tuple[Tensor, Tensor]:
-    """Return pixels and boxes, mirrored or as they are."""
-    if not mirror:
-        return sample.pixels, sample.boxes
-    width, boxes = sample.pixels.shape[-1], sample.boxes
-    return sample.pixels.flip(-1), torch.stack(
-        (width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), dim=1
-    )
-
-
-def toned(pixels: Tensor, contrast: float, brightness: float) -> Tensor:
-    """Return a float image in 0..1 with that contrast and brightness."""
-    return ((pixels.float() / 255 - 0.5) * contrast + 0.5 + brightness).clamp_(0, 1)

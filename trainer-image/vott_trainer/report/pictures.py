@@ -83,7 +83,7 @@ def _picture(example: Example, image: Image.Image) -> Picture:
     width = image.width
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     scale = image.width / width
-    pairs = matching.pairs(example.truth, example.predictions)
+    pairs = matching.match(example.truth, example.predictions)
     letters = max(image.size) / LETTERS_PER_SIDE
     return Picture(
         name=example.name.rstrip("/").rpartition("/")[2] or example.name,
@@ -126,9 +126,9 @@ def _mistake(truth: Prediction | None, predicted: Prediction | None, pairs: Sequ
 
 
 def _without_partner(predicted: Prediction, pairs: Sequence[Pair]) -> str:
-    if predicted in matching.repeated(pairs):
+    if predicted in matching.duplicates(pairs):
         return f"duplicate box on {predicted.label}"
-    if matching.meant(predicted, [truth for truth, _ in pairs if truth]):
+    if matching.marked_object(predicted, [truth for truth, _ in pairs if truth]):
         return f"badly fitting box on {predicted.label}"
     return f"{predicted.label} predicted where none is annotated"
 

@@ -1,1 +1,1 @@
-"""What image plugins share: models, samples, measuring and drawing."""
+"""Detection and classification of images: networks, samples, augmentation, evaluation and ONNX export."""

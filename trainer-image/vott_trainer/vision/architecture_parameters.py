@@ -1,4 +1,4 @@
-"""Parameters and data of plugins that train one of several architectures, each with settings that suit it."""
+"""Parameters of plugins that train one of several architectures, with defaults for each."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Data, LearningParameters
 from vott_trainer.vision.architectures import Architecture
 
-EPOCHS = (8, 200)  # at least, at most, where a message names none
+MIN_EPOCHS, MAX_EPOCHS = 8, 200  # by default
 
 
-class ChoiceParameters(LearningParameters):
-    """What a message may set; what is left out follows the architecture and the number of images."""
+class ArchitectureParameters(LearningParameters):
+    """Parameters with defaults that follow the architecture and the number of images."""
 
     architectures: ClassVar[Mapping[str, Architecture]]
     on_cpu: ClassVar[str]
@@ -27,23 +27,22 @@ class ChoiceParameters(LearningParameters):
         default=None,
         ge=1,
         le=10_000,
-        description="How often each image (or box) is shown. Default: fewer, the more there are.",
+        description="Passes over the training images (or boxes). Default: fewer, the more there are.",
     )
     batch_size: int | None = Field(
         default=None,
         ge=1,
         le=4096,
-        description="Images a step, over all GPUs; rounded up to a multiple of their number.",
+        description="Images per step over all GPUs, rounded up to a multiple of their number.",
     )
-    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The highest learning rate.")
+    learning_rate: float | None = Field(default=None, gt=0, le=1, description="The peak learning rate.")
     image_size: int | None = Field(default=None, ge=32, le=4096, description="Size of the images in pixels.")
 
     def resolved(self, items: int, device: torch.device) -> Self:
-        """Fill in what the message left open."""
+        """Return a copy with defaults for everything that the message omits."""
         name = self.architecture or (self.on_gpu if device.type == "cuda" else self.on_cpu)
         default = self.architectures[name]
-        least, most = EPOCHS
-        epochs = min(most, max(least, math.ceil(default.images_shown / max(1, items))))
+        epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(default.images_shown / max(1, items))))
         chosen = {
             "architecture": name,
             "epochs": self.epochs or epochs,
@@ -56,6 +55,6 @@ class ChoiceParameters(LearningParameters):
 
 @dataclass(frozen=True)
 class InitialData(Data):
-    """And the weights to begin with, None for random ones."""
+    """Data with the initial weights, None for random ones."""
 
     initial: weights.Weights | None = None

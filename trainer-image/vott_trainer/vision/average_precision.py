@@ -1,4 +1,4 @@
-"""Average precision and precision-recall curves, by faster-coco-eval."""
+"""COCO's average precision (AP) and precision-recall curves, by faster-coco-eval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from vott_trainer.plugin_api import Point
 
-_ALL_SIZES, _MOST_DETECTIONS, _IOU_50 = 0, -1, 0  # places in COCOeval's arrays
+_ALL_SIZES, _MAX_DETECTIONS, _IOU_50 = 0, -1, 0  # indices into COCOeval's arrays
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Boxes as x, y, width, height; labels from 1; scores only where they are predictions."""
+    """Boxes as x, y, width, height; labels from 1; scores only for predictions."""
 
     boxes: list[list[float]]
     labels: list[int]
@@ -24,17 +24,17 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image in pixels of whatever scale, the same for both."""
+    """Ground truth and predictions of one image, in pixels of the same scale."""
 
     width: int
     height: int
     truth: Objects
-    found: Objects
+    predictions: Objects
 
 
 @dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """All from 0 to 1; `per_class` holds AP, AP50 and `bestScore`, of those classes that are there to be found."""
+    """All from 0 to 1; `per_class` holds AP, AP50 and `bestScore` of the classes in the ground truth."""
 
     map: float
     map50: float
@@ -43,14 +43,14 @@ class AveragePrecision:
 
 
 def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
-    """Measure as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95.
+    """Compute AP as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95.
 
-    `bestScore` is the score from which on predictions should count for the best F1 at IoU 0.50; curves are at IoU 0.50.
+    `bestScore` is the score threshold with the best F1 at IoU 0.50; curves are at IoU 0.50.
     """
-    results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.found)]
+    results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.predictions)]
     if not results:
-        nothing = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
-        return AveragePrecision(0.0, 0.0, nothing, {})
+        zeros = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
+        return AveragePrecision(0.0, 0.0, zeros, {})
     truth = COCO(_ground_truth(images, labels))
     evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
     evaluation.run()
@@ -58,32 +58,32 @@ def average_precision(images: Sequence[Image], labels: Sequence[str]) -> Average
 
 
 def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> AveragePrecision:
-    precision = evaluation.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]  # IoU, recall, class
-    scores = evaluation.eval["scores"][_IOU_50, :, :, _ALL_SIZES, _MOST_DETECTIONS]
-    figures, curves = {}, {}
+    precision = evaluation.eval["precision"][:, :, :, _ALL_SIZES, _MAX_DETECTIONS]  # IoU, recall, class
+    scores = evaluation.eval["scores"][_IOU_50, :, :, _ALL_SIZES, _MAX_DETECTIONS]
+    per_class, curves = {}, {}
     for label in present:
         number = labels.index(label)
         curve = _curve(precision[_IOU_50, :, number], scores[:, number], evaluation.params.recThrs)
-        figures[label] = {
+        per_class[label] = {
             "AP": float(precision[:, :, number].mean()),
             "AP50": float(precision[_IOU_50, :, number].mean()),
         } | best_score(curve)
         if curve:
             curves[label] = curve
     total, at_50 = (max(0.0, float(value)) for value in evaluation.stats[:2])
-    return AveragePrecision(total, at_50, figures, curves)
+    return AveragePrecision(total, at_50, per_class, curves)
 
 
 def _curve(precision: NDArray[np.float64], scores: NDArray[np.float64], recall: NDArray[np.float64]) -> list[Point]:
     return [
         Point(round(float(r), 4), round(float(p), 4), round(float(s), 4))
         for r, p, s in zip(recall, precision, scores, strict=True)
-        if p > 0  # the model never reaches the recall of the others
+        if p > 0  # the model does not reach the other recalls
     ]
 
 
 def best_score(curve: Sequence[Point]) -> dict[str, float]:
-    """Return the score of the point with the highest F1 as `bestScore`; nothing for an empty curve."""
+    """Return the score with the highest F1 as `bestScore`; nothing for an empty curve."""
     if not curve:
         return {}
     best = max(curve, key=lambda point: point.recall * point.precision / (point.recall + point.precision))
@@ -91,8 +91,8 @@ def best_score(curve: Sequence[Point]) -> dict[str, float]:
 
 
 def _present(images: Sequence[Image], labels: Sequence[str]) -> list[str]:
-    there = {number for image in images for number in image.truth.labels}
-    return [label for number, label in enumerate(labels, start=1) if number in there]
+    present = {number for image in images for number in image.truth.labels}
+    return [label for number, label in enumerate(labels, start=1) if number in present]
 
 
 def _ground_truth(images: Sequence[Image], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -108,10 +108,10 @@ def _ground_truth(images: Sequence[Image], labels: Sequence[str]) -> dict[str, l
     }
 
 
-def _results(image: int, found: Objects) -> list[dict[str, Any]]:
-    rows = zip(found.boxes, found.labels, found.scores, strict=True)
+def _results(image: int, predictions: Objects) -> list[dict[str, Any]]:
+    rows = zip(predictions.boxes, predictions.labels, predictions.scores, strict=True)
     return [{"image_id": image, "category_id": label, "bbox": box, "score": score} for box, label, score in rows]
 
 
 def _silent(*_args: object, **_options: object) -> None:
-    """COCOeval prints its table; the log has its own line."""
+    """Drop the table that COCOeval prints."""

@@ -1,4 +1,4 @@
-"""What a classifier of whole images can do on held-out ones, from its scores."""
+"""Classifier evaluation: accuracy, F1, precision-recall curves and a confusion matrix, from the scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +11,13 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Confusion, Evaluation, Example, Point, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import matching
+from vott_trainer.vision.confusion_matrix import class_metrics
 
 Scores = NDArray[np.floating]
 
 
 class Shown(NamedTuple):
-    """Where an item of the report's examples is to be seen: an image, or what a box cuts out of it."""
+    """The picture of an item in the report's examples: an image, or one box of it."""
 
     image: Path
     name: str
@@ -24,53 +25,53 @@ class Shown(NamedTuple):
 
 
 def evaluate_classes(truth: Sequence[int], scores: Scores, labels: Sequence[str], shown: Sequence[Shown]) -> Evaluation:
-    """Measure a classifier; the class with the highest score counts.
+    """Evaluate a classifier; it predicts the class with the highest score.
 
     Args:
-        truth: the right class of each item, as a number from 0.
-        scores: [items, classes], each row adding up to 1.
+        truth: the true class of each item, as a number from 0.
+        scores: [items, classes]; each row adds up to 1.
         labels: the classes' names.
-        shown: where each item is to be seen.
+        shown: each item's picture.
 
     Returns:
-        `accuracy`, and `f1`: the mean over the classes that are there. All 0 to 1.
+        `accuracy`, and `f1`: the mean over the classes in `truth`. Both are 0 to 1.
     """
-    right = np.asarray(truth, np.int64)
-    chosen = scores.argmax(axis=1)
+    true = np.asarray(truth, np.int64)
+    predicted = scores.argmax(axis=1)
     counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (right, chosen), 1)
+    np.add.at(counts, (true, predicted), 1)
     confusion = Confusion(list(labels), counts.tolist())
     curves = {
-        label: curve for number, label in enumerate(labels) if (curve := _curve(right == number, scores[:, number]))
+        label: curve for number, label in enumerate(labels) if (curve := _curve(true == number, scores[:, number]))
     }
-    per_class = {label: _with_f1(figures) for label, figures in matching.per_class(confusion, labels).items()}
-    present = [figures["f1"] for figures in per_class.values() if figures["count"]]
-    metrics = {"accuracy": float((right == chosen).mean()), "f1": float(np.mean(present))}
-    rows = zip(shown, right.tolist(), chosen.tolist(), scores.max(axis=1).tolist(), strict=True)
-    examples = [_example(one, labels[is_], labels[seen], score) for one, is_, seen, score in rows]
+    per_class = {label: _with_f1(metrics) for label, metrics in class_metrics(confusion, labels).items()}
+    present = [metrics["f1"] for metrics in per_class.values() if metrics["count"]]
+    metrics = {"accuracy": float((true == predicted).mean()), "f1": float(np.mean(present))}
+    rows = zip(shown, true.tolist(), predicted.tolist(), scores.max(axis=1).tolist(), strict=True)
+    examples = [_example(picture, labels[one], labels[other], score) for picture, one, other, score in rows]
     return Evaluation(metrics, per_class, curves, confusion, choose_examples(examples))
 
 
-def _with_f1(figures: dict[str, float]) -> dict[str, float]:
-    both = figures["precision"] + figures["recall"]
-    return figures | {"f1": 2 * figures["precision"] * figures["recall"] / both if both else 0.0}
+def _with_f1(metrics: dict[str, float]) -> dict[str, float]:
+    both = metrics["precision"] + metrics["recall"]
+    return metrics | {"f1": 2 * metrics["precision"] * metrics["recall"] / both if both else 0.0}
 
 
 def _curve(is_class: NDArray[np.bool_], scores: Scores) -> list[Point]:
-    """Return one class against the others, a point for each hundredth of recall at most; nothing where the class is not there."""
+    """Return the curve of one class against the others, with up to 101 points; empty without examples."""
     if not is_class.any():
         return []
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(is_class[order])
     recall, precision = hits / hits[-1], hits / np.arange(1, len(hits) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]  # as COCO draws it: what can be had at that recall or more
-    places = np.unique(np.searchsorted(recall, np.linspace(0, 1, 101)))
+    precision = np.maximum.accumulate(precision[::-1])[::-1]  # as COCO: the best precision at that recall or more
+    indices = np.unique(np.searchsorted(recall, np.linspace(0, 1, 101)))
     return [
         Point(round(float(recall[i]), 4), round(float(precision[i]), 4), round(float(scores[order[i]]), 4))
-        for i in places
+        for i in indices
     ]
 
 
-def _example(shown: Shown, truth: str, seen: str, score: float) -> Example:
-    one, two = Prediction(truth, 1.0, shown.box), Prediction(seen, score, shown.box)
-    return matching.example(shown.image, shown.name, [one], [two])
+def _example(shown: Shown, true: str, predicted: str, score: float) -> Example:
+    truth, prediction = Prediction(true, 1.0, shown.box), Prediction(predicted, score, shown.box)
+    return matching.example(shown.image, shown.name, [truth], [prediction])

@@ -1,4 +1,4 @@
-"""The classifiers by name, with random weights. Images are float [B, 3, S, S] in 0..1; the network gives a score for each class, [B, K]."""
+"""The classifiers by name, with random weights. Images are float [B, 3, S, S] in 0..1; the network returns logits [B, K]."""
 
 from collections import OrderedDict
 from typing import Literal
@@ -8,14 +8,15 @@ from torch import Tensor, nn
 from torchvision import models
 
 from vott_trainer.learning.weights import Head
-from vott_trainer.vision.architectures import Architecture, TinyBackbone
-from vott_trainer.vision.transformers_detectors import MEAN, STD
+from vott_trainer.vision.architectures import Architecture
+from vott_trainer.vision.imagenet import MEAN, STD
+from vott_trainer.vision.tiny_backbone import TinyBackbone
 
 ClassifierName = Literal["resnet_tiny", "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0"]
 
 
 class Classifier(nn.Module):
-    """A network that knows images as ImageNet's mean and deviation make them, for images in 0..1."""
+    """A network for images normalized with ImageNet's mean and standard deviation; takes images in 0..1."""
 
     mean: Tensor
     std: Tensor
@@ -27,13 +28,13 @@ class Classifier(nn.Module):
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the scores before softmax."""
-        scores: Tensor = self.network((images - self.mean) / self.std)
-        return scores
+        """Return the logits."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
 
 
 def resnet_tiny(num_classes: int) -> nn.Module:
-    """The backbone of the detector `fcos_tiny`, which learns from scratch on a CPU in seconds."""
+    """Build a classifier on the small backbone, without its feature pyramid."""
     backbone = TinyBackbone()
     layers = [("stem", backbone.stem), *((f"stage{number}", stage) for number, stage in enumerate(backbone.stages))]
     pool = [("pool", nn.AdaptiveAvgPool2d(1)), ("flatten", nn.Flatten())]
@@ -41,7 +42,7 @@ def resnet_tiny(num_classes: int) -> nn.Module:
 
 
 def build(name: str, labels: int) -> nn.Module:
-    """Make the classifier `name` with random weights, for `labels` classes."""
+    """Build the classifier `name` with random weights, for `labels` classes."""
     return Classifier(CLASSIFIERS[name].build(num_classes=labels))
 
 

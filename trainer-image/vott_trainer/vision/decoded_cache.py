@@ -1,4 +1,4 @@
-"""Decoded images that stay in memory: all data sets of one process share the room that there is."""
+"""Cache of decoded images in memory, with one size limit for all datasets of a process."""
 
 import functools
 import threading
@@ -9,63 +9,68 @@ from torch import Tensor
 
 from vott_trainer.process.ranks import Ranks
 
-CACHE_BYTES = 2 << 30  # of the processes of one pod together; images beyond it are decoded again each epoch
+CACHE_BYTES = 2 << 30  # of all processes of a pod; images beyond it are decoded again in each epoch
 
 
-class Pictured(Protocol):
-    """One item, decoded."""
+class DecodedItem(Protocol):
+    """A decoded item."""
 
     @property
     def pixels(self) -> Tensor:
-        """Nearly all the memory that it takes."""
+        """Nearly all of its memory."""
 
 
-P = TypeVar("P", bound=Pictured)
+T = TypeVar("T", bound=DecodedItem)
 
 
-class Memory:
-    """So many bytes, for all who share it."""
+class CacheMemory:
+    """A number of bytes that several caches share."""
 
     def __init__(self, size: int) -> None:
         self._free, self._changing = size, threading.Lock()
 
+    @property
+    def free(self) -> int:
+        """Bytes left."""
+        return self._free
+
     def take(self, size: int) -> bool:
-        """Return whether there was room for that."""
+        """Take `size` bytes; whether they were free."""
         with self._changing:
             fits = size <= self._free
             self._free -= size if fits else 0
             return fits
 
     def give_back(self, size: int) -> None:
-        """Make room again."""
+        """Free `size` bytes."""
         with self._changing:
             self._free += size
 
 
 @functools.cache
-def shared() -> Memory:
-    """Return this process' part of CACHE_BYTES: training and held-out images together are kept in it."""
-    return Memory(CACHE_BYTES // Ranks.from_environment().local_world_size)
+def shared_memory() -> CacheMemory:
+    """Return this process' share of CACHE_BYTES, for training and held-out images together."""
+    return CacheMemory(CACHE_BYTES // Ranks.from_environment().local_world_size)
 
 
-class Kept(Generic[P]):
-    """The items of one data set: loaded when first asked for, by whatever thread, then kept while there is room.
+class DecodedCache(Generic[T]):
+    """The items of one dataset: loaded on first access, by any thread, then kept as long as `memory` has space.
 
-    What it takes of `memory` is free again when it is gone.
+    Frees its memory when it is garbage collected.
     """
 
-    def __init__(self, load: Callable[[int], P], memory: Memory) -> None:
+    def __init__(self, load: Callable[[int], T], memory: CacheMemory) -> None:
         self._load, self._memory, self._taken = load, memory, 0
-        self._items: dict[int, P] = {}
+        self._items: dict[int, T] = {}
         self._adding = threading.Lock()
 
-    def __getitem__(self, index: int) -> P:
+    def __getitem__(self, index: int) -> T:
         item = self._items.get(index)
         return self._added(index, self._load(index)) if item is None else item
 
-    def _added(self, index: int, item: P) -> P:
+    def _added(self, index: int, item: T) -> T:
         size = item.pixels.nbytes
-        with self._adding:  # another thread may have loaded the same one meanwhile
+        with self._adding:  # another thread may have added the same item meanwhile
             if index not in self._items and self._memory.take(size):
                 self._items[index] = item
                 self._taken += size

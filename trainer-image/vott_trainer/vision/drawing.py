@@ -1,4 +1,4 @@
-"""Predictions drawn on their image."""
+"""Draw predictions on their image."""
 
 import colorsys
 import zlib
@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw, ImageFont
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Prediction
 
-_FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # knows more scripts than Pillow's own
+_FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # has more scripts than Pillow's own
 
 
 def draw(image: Image.Image, predictions: Iterable[Prediction]) -> Image.Image:
-    """Return a copy of an RGB image with each prediction's box, label and score; a label has the same colour everywhere.
+    """Return a copy of an RGB image with the box, label and score of each prediction; each label has its own colour.
 
-    Predictions of the whole image stand in its upper left corner, one below the other.
+    Predictions of the whole image are listed in its upper left corner.
     """
     drawn = image.copy()
     pen = _Pen(drawn)
@@ -27,7 +27,7 @@ def draw(image: Image.Image, predictions: Iterable[Prediction]) -> Image.Image:
 
 
 class _Pen:
-    """Draws on one image, with lines and letters that suit its size."""
+    """Draws on one image, with line width and font in proportion to its size."""
 
     def __init__(self, image: Image.Image) -> None:
         self._canvas = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""Operators that torch's TorchScript exporter does not know, though ONNX has them since opset 18: resizing with antialias.
+"""Operators that torch's TorchScript exporter lacks although ONNX has them since opset 18: resizing with antialias.
 
 RF-DETR needs them. https://onnx.ai/onnx/operators/onnx__Resize.html
 """
@@ -10,13 +10,13 @@ import torch
 from torch.onnx import symbolic_helper
 from torch.onnx.utils import register_custom_op_symbolic
 
-OPSET = 18
+OPSET = 18  # the ONNX opset of exported models
 _CUBIC = {"mode_s": "cubic", "cubic_coeff_a_f": -0.5}  # PyTorch's coefficient with antialias
 _LINEAR = {"mode_s": "linear"}
 
 
 def register() -> None:
-    """Make them known to the exporter, from OPSET on."""
+    """Register the operators with the exporter, from OPSET on."""
     register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize(_CUBIC), OPSET)
     register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize(_LINEAR), OPSET)
 
@@ -25,8 +25,8 @@ def _resize(mode: dict[str, Any]) -> Callable[..., Any]:
     def symbolic(graph: Any, images: Any, size: Any, _align_corners: Any, *_scales: Any) -> Any:
         nothing = graph.op("Constant", value_t=torch.tensor([], dtype=torch.float32))
         sizes = graph.op("Concat", _images_and_channels(graph, images), _as_tensor(graph, size), axis_i=0)
-        how = {"antialias_i": 1, "exclude_outside_i": 1, "coordinate_transformation_mode_s": "half_pixel"}
-        return graph.op("Resize", images, nothing, nothing, sizes, **how, **mode)
+        options = {"antialias_i": 1, "exclude_outside_i": 1, "coordinate_transformation_mode_s": "half_pixel"}
+        return graph.op("Resize", images, nothing, nothing, sizes, **options, **mode)
 
     return symbolic
 
@@ -37,7 +37,7 @@ def _images_and_channels(graph: Any, images: Any) -> Any:
 
 
 def _as_tensor(graph: Any, size: Any) -> Any:
-    """Return height and width as an int64 tensor, whether the trace has them as constants or as numbers of their own."""
+    """Return height and width as an int64 tensor; the trace has them as constants or as separate numbers."""
     if symbolic_helper._is_packed_list(size):
         numbers = [symbolic_helper._unsqueeze_helper(graph, one, [0]) for one in symbolic_helper._unpack_list(size)]
         size = graph.op("Concat", *numbers, axis_i=0)

@@ -1,4 +1,4 @@
-"""Images at the size that a network sees: of a large JPEG no more is decoded than that needs."""
+"""Decode an image at the network's size; a large JPEG is decoded at a fraction of its own size."""
 
 import contextlib
 from pathlib import Path
@@ -10,45 +10,45 @@ from vott_trainer.data.decoding import FORMATS, open_rgb
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-GAP = 2.0  # what is more than twice as large is shrunk in two steps: at first to a whole fraction, which is quick
+REDUCING_GAP = 2.0  # Pillow: images more than twice as large are first reduced by a whole factor, which is quick
 
 
-def load_shrunk(path: Path, image_size: int) -> tuple[Image.Image, float]:
-    """Decode an image that `image_download` has accepted and scale its longer side to `image_size`.
+def load_resized(path: Path, image_size: int) -> tuple[Image.Image, float]:
+    """Decode an image that `image_download` has accepted, and scale its longer side to `image_size`.
 
     Returns:
-        The image as `open_rgb` gives it, but smaller, and the scale (pixels there for each pixel of the file).
+        The image, otherwise as from `open_rgb`, and the scale (its pixels for each pixel of the file).
     """
     return _from_large_jpeg(path, image_size) or _from_any(path, image_size)
 
 
 def _from_large_jpeg(path: Path, image_size: int) -> tuple[Image.Image, float] | None:
-    """Decode at a half, a quarter or an eighth of both sides, which JPEG's cosine transform allows; None where that is not possible.
+    """Decode at a half, a quarter or an eighth of both sides, as JPEG's cosine transform allows; None if not possible.
 
-    Sides need not be multiples of these: the last row and column then stand for less than a whole pixel, so `box` is what is scaled.
-    It lies as in the file, hence the image is turned afterwards.
+    Where a side is no multiple of the fraction, the last row or column stands for less than a pixel, so only `box` is scaled.
+    It is in the file's orientation, so the rotation comes last.
     """
     with contextlib.suppress(*TOO_LARGE), Image.open(path, formats=FORMATS) as image:
         whole = image.size
-        scale, size = _shown(whole, image_size)
-        drafted = image.draft(None, (int(size[0] * GAP), int(size[1] * GAP)))
+        scale, size = _scaled(whole, image_size)
+        drafted = image.draft(None, (int(size[0] * REDUCING_GAP), int(size[1] * REDUCING_GAP)))
         pixels = whole[0] * whole[1]
         if not drafted or image.size == whole or pixels > MAX_PIXELS:
             return None
-        with pixel_limits.BUDGET.reserved(pixels):  # of a progressive JPEG everything is held, whatever the fraction
-            small = image.resize(size, Image.Resampling.BILINEAR, box=drafted[1], reducing_gap=GAP)
+        with pixel_limits.BUDGET.reserved(pixels):  # a progressive JPEG is held whole, whatever the fraction
+            small = image.resize(size, Image.Resampling.BILINEAR, box=drafted[1], reducing_gap=REDUCING_GAP)
         ImageOps.exif_transpose(small, in_place=True)
         return small.convert("RGB"), scale
-    return None  # `open_rgb` says why
+    return None  # `open_rgb` raises with the reason
 
 
 def _from_any(path: Path, image_size: int) -> tuple[Image.Image, float]:
     image = open_rgb(path)
-    scale, size = _shown(image.size, image_size)
-    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=GAP), scale
+    scale, size = _scaled(image.size, image_size)
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=REDUCING_GAP), scale
 
 
-def _shown(size: tuple[int, int], image_size: int) -> tuple[float, tuple[int, int]]:
-    """Return the scale, and width and height at it."""
+def _scaled(size: tuple[int, int], image_size: int) -> tuple[float, tuple[int, int]]:
+    """Return the scale, and width and height after it."""
     scale = image_size / max(size)
     return scale, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

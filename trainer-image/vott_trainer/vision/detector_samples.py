@@ -1,4 +1,4 @@
-"""From annotated files to samples: each image is decoded and shrunk once, and kept in memory where there is room."""
+"""Detector samples: annotated images as the network sees them, with scaled boxes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from torch import Tensor
 from vott_guard.redaction import redact_url
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import LabelledImage
-from vott_trainer.vision.decoded_cache import Kept, Memory, shared
-from vott_trainer.vision.resize import load_shrunk
+from vott_trainer.vision.decoded_cache import CacheMemory, DecodedCache, shared_memory
+from vott_trainer.vision.resize import load_resized
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image as the network sees it: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1.
+    """A decoded image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1.
 
-    `scale` is how many of its pixels there are for each pixel of the file.
+    `scale` is the number of its pixels for each pixel of the file.
     """
 
     image: LabelledImage
@@ -38,17 +38,17 @@ def load_pixels(path: Path, image_size: int) -> tuple[Tensor, float]:
     """Decode an image and scale its longer side to `image_size`.
 
     Returns:
-        uint8 [3, H, W] and the scale (pixels there for each pixel of the file).
+        uint8 [3, H, W], and the scale (its pixels for each pixel of the file).
     """
-    image, scale = load_shrunk(path, image_size)
+    image, scale = load_resized(path, image_size)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), scale
 
 
 def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) -> Sample:
-    """Decode one annotated image. Its boxes lie inside of it (`hygiene` has seen to that), and all of them stay."""
+    """Decode an annotated image with all its boxes; `data.checks` has clipped them."""
     pixels, scale = load_pixels(image.path, image_size)
     numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
-    return Sample(image, pixels, _inside(_corners(image.boxes) * scale, pixels, scale), numbers, scale)
+    return Sample(image, pixels, _clipped(_corners(image.boxes) * scale, pixels, scale), numbers, scale)
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
@@ -56,8 +56,8 @@ def _corners(boxes: Sequence[Box]) -> Tensor:
     return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
 
 
-def _inside(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
-    """Undo what rounding the image's sides to whole pixels did at its edge; a pixel of the file remains of each box."""
+def _clipped(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
+    """Clip to the image, whose sides are rounded to whole pixels; at least one pixel of the file remains of each box."""
     edge = torch.tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
     upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - min(1.0, scale))
     lower_right = torch.minimum(boxes[:, 2:], edge)
@@ -65,20 +65,20 @@ def _inside(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
 
 
 class Samples(Sequence[Sample]):
-    """Annotated images as samples; decoded when first asked for, by whatever thread, then kept while there is room.
+    """Annotated images as samples, decoded on first access and cached.
 
     Args:
-        memory: where; that of all data sets of this process, if none is given.
+        memory: the cache's; by default shared by all datasets of this process.
     """
 
     def __init__(
-        self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int, memory: Memory | None = None
+        self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int, memory: CacheMemory | None = None
     ) -> None:
         self.images = images
-        self._kept = Kept(lambda index: load_sample(images[index], labels, image_size), memory or shared())
+        self._cache = DecodedCache(lambda i: load_sample(images[i], labels, image_size), memory or shared_memory())
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        return self._kept[index]
+        return self._cache[index]

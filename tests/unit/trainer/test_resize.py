@@ -1,6 +1,5 @@
-"""Samples: a large JPEG is decoded at no more than the network sees, boxes lie where they did, and memory is shared."""
+"""Resizing while decoding: a large JPEG is decoded at a fraction of its size, and objects stay where their boxes are."""
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,10 @@ from vott_trainer.data.decoding import open_rgb
 from vott_trainer.data.errors import UnsupportedImageError
 from vott_trainer.data.pixel_limits import BUDGET
 from vott_trainer.plugin_api import LabelledImage
-from vott_trainer.vision import decoded_cache, resize
-from vott_trainer.vision.decoded_cache import Memory
-from vott_trainer.vision.samples import Sample, Samples, load_pixels, load_sample
+from vott_trainer.vision import resize
+from vott_trainer.vision.detector_samples import load_pixels, load_sample
 
-SIZE = (1003, 757)  # no multiple of what a JPEG is shrunk by
+SIZE = (1003, 757)  # no multiple of a JPEG's fractions
 OBJECT = (611, 402, 683, 498)
 
 
@@ -44,7 +42,7 @@ def saved(path: Path, image: Image.Image, orientation: int = 1, **options: Any) 
 
 
 def whole(path: Path, size: int) -> NDArray[np.float64]:
-    """The image as it is when it is decoded at its full size."""
+    """The image resized after decoding it at its full size."""
     image = open_rgb(path)
     scale = size / max(image.size)
     sides = (round(image.width * scale), round(image.height * scale))
@@ -53,7 +51,7 @@ def whole(path: Path, size: int) -> NDArray[np.float64]:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
-    """The sizes that JPEGs were decoded at."""
+    """Sizes at which JPEGs are decoded."""
     sizes: list[tuple[int, int]] = []
 
     def load(image: JpegImageFile, decode: Callable[[JpegImageFile], object] = JpegImageFile.load) -> object:
@@ -66,7 +64,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize(
     ("orientation", "mode", "progressive"),
-    [*((turn, "RGB", False) for turn in range(1, 9)), (6, "L", False), (6, "CMYK", False), (6, "RGB", True)],
+    [
+        *((orientation, "RGB", False) for orientation in range(1, 9)),
+        (6, "L", False),
+        (6, "CMYK", False),
+        (6, "RGB", True),
+    ],
 )
 def test_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_as_before(
     orientation: int, mode: str, progressive: bool, decoded: list[tuple[int, int]], tmp_path: Path
@@ -82,24 +85,24 @@ def test_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_as_before(
 
 
 def centre(pixels: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the middle of the object is: each pixel counts as much as it is white."""
+    """The object's centre: the mean position of its pixels, weighted by whiteness."""
     white = (pixels.min(axis=0) - 130).clip(min=0)
     across, down = (((np.arange(len(side)) + 0.5) * side).sum() / side.sum() for side in (white.sum(0), white.sum(1)))
     return float(across), float(down)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_object_is_shown_where_its_box_lies(orientation: int, tmp_path: Path) -> None:
+def test_object_stays_in_its_box(orientation: int, tmp_path: Path) -> None:
     path = saved(tmp_path / "a.jpg", picture(), orientation, quality=95)
-    shown = np.asarray(open_rgb(path)).min(axis=2) > 200
-    (top, bottom), (left, right) = ((where.min(), where.max() + 1) for where in shown.nonzero())
+    mask = np.asarray(open_rgb(path)).min(axis=2) > 200
+    (top, bottom), (left, right) = ((where.min(), where.max() + 1) for where in mask.nonzero())
     box = Box(float(left), float(top), float(right - left), float(bottom - top), "a")
     sample = load_sample(LabelledImage("https://store/a.jpg", path, [box]), ["a"], 100)
     assert sample.boxes[0].tolist() == pytest.approx([x / 10.03 for x in (left, top, right, bottom)], abs=1e-4)
     assert centre(sample.pixels.numpy().astype(float)) == pytest.approx(centre(whole(path, 100)), abs=0.02)
 
 
-def test_picture_of_several_frames_is_decoded_at_a_fraction_too(tmp_path: Path) -> None:
+def test_jpeg_of_several_frames_is_decoded_at_a_fraction_too(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     picture().save(path, "MPO", save_all=True, append_images=[Image.new("RGB", SIZE)], quality=95)
     with Image.open(path) as image:
@@ -128,72 +131,14 @@ def test_jpeg_of_too_many_pixels_is_refused_at_any_fraction(
         load_pixels(path, 100)
 
 
-def test_room_for_a_whole_jpeg_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pixel_budget_covers_the_whole_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture().save(path := tmp_path / "a.jpg")
-    taken: list[int] = []
+    used: list[int] = []
 
     def load(image: JpegImageFile, decode: Callable[[JpegImageFile], object] = JpegImageFile.load) -> object:
-        taken.append(BUDGET.used)
+        used.append(BUDGET.used)
         return decode(image)
 
     monkeypatch.setattr(JpegImageFile, "load", load)
     load_pixels(path, 100)
-    assert set(taken) == {SIZE[0] * SIZE[1]}
-
-
-@pytest.fixture
-def labelled(tmp_path: Path) -> list[LabelledImage]:
-    for number in range(6):
-        Image.new("RGB", (20, 10)).save(tmp_path / f"{number}.png")
-    return [LabelledImage(f"https://store/{n}.png", tmp_path / f"{n}.png", []) for n in range(6)]
-
-
-BYTES = 3 * 20 * 10
-
-
-def hits(samples: Samples) -> int:
-    """How many are the same when they are asked for again."""
-    first = list(samples)
-    return sum(one is other for one, other in zip(first, samples, strict=True))
-
-
-def test_data_sets_share_their_memory_and_give_it_back(labelled: list[LabelledImage]) -> None:
-    memory = Memory(9 * BYTES)
-    training, held_out = (Samples(labelled, [], 20, memory) for _ in range(2))
-    assert (hits(training), hits(held_out)) == (6, 3)
-    del training
-    assert (hits(held_out), memory._free) == (6, 3 * BYTES)
-
-
-def test_data_sets_without_a_memory_of_their_own_share_this_process_one(
-    labelled: list[LabelledImage], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoded_cache, "CACHE_BYTES", 16 * BYTES)
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    decoded_cache.shared.cache_clear()
-    try:
-        training, held_out = (Samples(labelled, [], 20) for _ in range(2))
-        assert (hits(training), hits(held_out)) == (6, 2)
-    finally:
-        decoded_cache.shared.cache_clear()
-
-
-def test_nothing_is_kept_where_there_is_no_memory(labelled: list[LabelledImage]) -> None:
-    assert hits(Samples(labelled, [], 20, Memory(0))) == 0
-
-
-def test_item_that_two_threads_load_at_once_takes_memory_once(labelled: list[LabelledImage]) -> None:
-    memory, both = Memory(100 * BYTES), threading.Barrier(2)
-    sample = load_sample(labelled[0], [], 20)
-
-    def load(_index: int) -> Sample:
-        both.wait(10)
-        return sample
-
-    items = decoded_cache.Kept(load, memory)
-    threads = [threading.Thread(target=items.__getitem__, args=(0,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert memory._free == 99 * BYTES
+    assert set(used) == {SIZE[0] * SIZE[1]}

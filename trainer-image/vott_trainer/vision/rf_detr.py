@@ -1,10 +1,10 @@
 """RF-DETR (Robinson et al., 2025, arXiv:2511.09554) through `transformers`, which comes with the extra `detr`.
 
-Variants as published under the Apache licence: nano, small and medium. Images are squeezed into a square, as the authors trained it.
+The variants published under the Apache licence: nano, small and medium. Images are resized to a square, as in the authors' training.
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vott_trainer.errors import InvalidParametersError
+from vott_trainer.vision.imagenet import MEAN, STD
+from vott_trainer.vision.precision import in_float32
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as the backbone knows it
-DETECTIONS = 100  # at most, for each image: as COCO counts
-PATCH, WINDOWS = 16, 2  # the backbone sees patches of so many pixels, in windows x windows windows
-SMALLEST = 288  # pixels; fewer would give fewer patches than there are queries
+MAX_DETECTIONS = 100  # an image, as COCO counts
+PATCH, WINDOWS = 16, 2  # the backbone takes patches of 16 x 16 pixels, in 2 x 2 windows
+MIN_SIDE = 288  # pixels; a smaller square has fewer patches than there are queries
 
 BACKBONE = {
     "model_type": "rf_detr_dinov2",
@@ -26,26 +27,26 @@ BACKBONE = {
     "patch_size": PATCH,
     "num_windows": WINDOWS,
     "out_features": ["stage3", "stage6", "stage9", "stage12"],
-    "use_mask_token": False,  # nosec B105 # only pre-training knows it
+    "use_mask_token": False,  # nosec B105 # for pre-training only
 }
 
 
 def rf_detr(
     num_classes: int, max_size: int, *, layers: int, native_size: int, min_size: int = 0, **changes: Any
 ) -> "Detr":
-    """Make an RF-DETR with random weights.
+    """Build an RF-DETR with random weights.
 
     Args:
-        num_classes: labels and the background, which this network does not count.
-        max_size: the longer side of the images that come, in pixels.
-        layers: of the decoder.
-        native_size: side of the square that the positions are learned for.
-        changes: of the configuration, for tests.
+        num_classes: labels plus background; this network has no class for the latter.
+        max_size: the longer side of the images, in pixels.
+        layers: decoder layers.
+        native_size: side of the square that the position embeddings are for.
+        changes: to the configuration, for tests.
 
     Raises:
         InvalidParametersError: the packages are not installed.
     """
-    del min_size  # torchvision's detectors have both
+    del min_size  # an option of torchvision's detectors
     config, network = _packages()
     backbone = {**BACKBONE, "image_size": native_size, **changes.pop("backbone", {})}
     settings = {"d_model": 256, "num_queries": 300, "decoder_n_points": 2, "decoder_layers": layers, **changes}
@@ -56,18 +57,18 @@ def _packages() -> tuple[Any, Any]:
     try:
         importlib.import_module(
             "scipy"
-        )  # matches predictions and objects; transformers would miss it only in the first step
+        )  # transformers imports it only in the first step, to match predictions and objects
         from transformers import RfDetrConfig, RfDetrForObjectDetection
     except ImportError as error:
         raise InvalidParametersError(
-            f"RF-DETR needs packages that this trainer image does not have ({error}). Choose another architecture, or build the image "
+            f"RF-DETR needs packages that this trainer image lacks ({error}). Choose another architecture, or build the image "
             "with them: pip install 'vott-trainer[detr]'."
         ) from error
     return RfDetrConfig, RfDetrForObjectDetection
 
 
 class Detr(nn.Module):
-    """A DETR of `transformers` that speaks torchvision's convention; boxes are in pixels of the images that come."""
+    """A DETR of `transformers` with torchvision's convention; boxes are in pixels of the input images."""
 
     network: Any
     mean: Tensor
@@ -76,9 +77,9 @@ class Detr(nn.Module):
     def __init__(self, network: Any, image_size: int) -> None:
         super().__init__()
         self.network = network
-        self.network.loss_function = _precise(network.loss_function)
+        self.network.loss_function = in_float32(network.loss_function)
         step = PATCH * WINDOWS
-        self.side = max(SMALLEST, round(image_size / step) * step)
+        self.side = max(MIN_SIDE, round(image_size / step) * step)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(3, 1, 1), persistent=False)
 
@@ -91,22 +92,21 @@ class Detr(nn.Module):
         return self._losses(self.network(pixels, labels=_relative(images, targets)))
 
     def _square(self, image: Tensor) -> Tensor:
-        squeezed = functional.interpolate(image[None], (self.side, self.side), mode="bilinear", antialias=True)[0]
-        normalized: Tensor = (squeezed - self.mean) / self.std
+        resized = functional.interpolate(image[None], (self.side, self.side), mode="bilinear", antialias=True)[0]
+        normalized: Tensor = (resized - self.mean) / self.std
         return normalized
 
     def _losses(self, output: Any) -> dict[str, Tensor]:
-        """Return the losses as weighted by the authors: of the classes, over all layers, and of the boxes."""
+        """Return the losses of classes (over all layers) and boxes, with the authors' weights."""
         weight = self.network.config.class_loss_coefficient
-        of_classes = (
-            weight * torch.stack([loss for name, loss in output.loss_dict.items() if name.startswith("loss_ce")]).sum()
-        )
-        return {"classification": of_classes, "boxes": output.loss - of_classes}
+        class_losses = [loss for name, loss in output.loss_dict.items() if name.startswith("loss_ce")]
+        classification = weight * torch.stack(class_losses).sum()
+        return {"classification": classification, "boxes": output.loss - classification}
 
     def _detections(self, output: Any, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
         scores = output.logits.float().sigmoid()  # [images, queries, classes]
         classes = scores.shape[-1]
-        best, places = scores.flatten(1).topk(min(DETECTIONS, scores[0].numel()), dim=1)
+        best, places = scores.flatten(1).topk(min(MAX_DETECTIONS, scores[0].numel()), dim=1)
         corners = _corners(output.pred_boxes.float())
         return [
             {
@@ -118,27 +118,13 @@ class Detr(nn.Module):
         ]
 
 
-def _precise(loss: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loss computed in float32, whatever precision the network computes in."""
-
-    def precise(logits: Tensor, *rest: Any, **named: Any) -> Any:
-        with torch.autocast(logits.device.type, enabled=False):
-            return loss(*(_float(value) for value in (logits, *rest)), **named)
-
-    return precise
-
-
-def _float(value: Any) -> Any:
-    return value.float() if isinstance(value, Tensor) and value.is_floating_point() else value
-
-
 def _extent(image: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     return torch.tensor([width, height, width, height], dtype=torch.float32, device=image.device)
 
 
 def _relative(images: Sequence[Tensor], targets: Sequence[Mapping[str, Tensor]]) -> list[dict[str, Tensor]]:
-    """Return the targets with boxes as centre and size, in shares of the image, and classes from 0."""
+    """Convert targets to boxes of centre and size in fractions of the image, and classes from 0."""
     return [
         {"class_labels": target["labels"] - 1, "boxes": _centres(target["boxes"]) / _extent(image)}
         for image, target in zip(images, targets, strict=True)

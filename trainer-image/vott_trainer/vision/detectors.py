@@ -1,0 +1,99 @@
+"""The detectors by name, with random weights: nothing is downloaded.
+
+All follow torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
+pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, else a list of {boxes, labels, scores}.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOS, FCOSHead
+from torchvision.ops import FrozenBatchNorm2d
+
+from vott_trainer.learning.weights import Head
+from vott_trainer.vision.architectures import Architecture, Build
+from vott_trainer.vision.precision import keep_boxes_in_float32
+from vott_trainer.vision.rf_detr import rf_detr
+from vott_trainer.vision.thresholds import MIN_SCORE
+from vott_trainer.vision.tiny_backbone import TinyBackbone
+
+CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
+
+DetectorName = Literal[
+    "fcos_tiny",
+    "fcos_resnet50_fpn",
+    "retinanet_resnet50_fpn_v2",
+    "fasterrcnn_resnet50_fpn_v2",
+    "rf_detr_nano",
+    "rf_detr_small",
+    "rf_detr_medium",
+]
+
+
+def build(name: str, labels: int, image_size: int, *, pretrained: bool = False) -> nn.Module:
+    """Build the detector `name` with random weights.
+
+    Args:
+        labels: number of classes.
+        image_size: longer side of the images, in pixels.
+        pretrained: whether it will get trained weights. Batch normalization then keeps their statistics, which the few images of a step
+            would spoil; torchvision does so in FCOS.
+    """
+    architecture = DETECTORS[name]
+    model = keep_boxes_in_float32(architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size))
+    return _with_frozen_batch_norm(model) if pretrained and architecture.keeps_statistics else model
+
+
+def _with_frozen_batch_norm(module: nn.Module) -> nn.Module:
+    if isinstance(module, nn.BatchNorm2d):
+        return FrozenBatchNorm2d(module.num_features, module.eps)  # type: ignore[no-any-return]
+    for name, child in module.named_children():
+        setattr(module, name, _with_frozen_batch_norm(child))
+    return module
+
+
+def fcos_tiny(num_classes: int, **options: Any) -> nn.Module:
+    """Build FCOS (Tian et al., 2019, arXiv:1904.01355) on the small backbone."""
+    anchors = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
+    head = FCOSHead(TinyBackbone.out_channels, num_anchors=1, num_classes=num_classes, num_convs=1)
+    model: nn.Module = FCOS(
+        TinyBackbone(), num_classes, anchor_generator=anchors, head=head, score_thresh=MIN_SCORE, **options
+    )
+    return model
+
+
+def _torchvision(model: Build, **fixed: Any) -> Build:
+    return lambda **options: model(weights=None, weights_backbone=None, **fixed, **options)
+
+
+def _rf_detr(layers: int, size: int) -> Architecture:
+    heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
+    return Architecture(
+        partial(rf_detr, layers=layers, native_size=size), size, 8, 1e-4, images_shown=12_000, heads=heads
+    )
+
+
+_SCORES = (Head("head.classification_head.cls_logits.", extra=1),)
+_REGIONS = (
+    Head("roi_heads.box_predictor.cls_score.", extra=1),
+    Head("roi_heads.box_predictor.bbox_pred.", extra=1, rows=4),
+)
+DETECTORS = {
+    "fcos_tiny": Architecture(fcos_tiny, 160, 8, 2e-3, images_shown=1500, heads=_SCORES),
+    "fcos_resnet50_fpn": Architecture(
+        _torchvision(detection.fcos_resnet50_fpn, score_thresh=MIN_SCORE), 800, 8, 2e-4, 12_000, _SCORES, True
+    ),
+    "retinanet_resnet50_fpn_v2": Architecture(
+        _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _SCORES
+    ),
+    "fasterrcnn_resnet50_fpn_v2": Architecture(
+        _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _REGIONS
+    ),
+    "rf_detr_nano": _rf_detr(layers=2, size=384),
+    "rf_detr_small": _rf_detr(layers=3, size=512),
+    "rf_detr_medium": _rf_detr(layers=4, size=576),
+}
+ON_CPU, ON_GPU = "fcos_tiny", "fcos_resnet50_fpn"
