@@ -14,7 +14,8 @@ from vott_operator.cluster.store import Store
 from vott_operator.decisions.events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
 from vott_operator.intake.duplicates import Duplicates
-from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
+from vott_operator.messages.message import TrainMessage, parse_message
+from vott_operator.messages.queue_defaults import MessageDefaults
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest

@@ -1,4 +1,4 @@
-"""What a plugin's parameters may be, whether a message says them or a queue's settings."""
+"""Limits of a plugin's parameters, in messages and in a queue's settings: size, URLs and credentials."""
 
 import json
 from collections.abc import Mapping
@@ -8,38 +8,38 @@ from pydantic import AfterValidator
 
 from vott_operator.api import constants as c
 from vott_operator.api.urls import check_http_url, shows_credential, weights_url
-from vott_operator.messages.json_text import texts
+from vott_operator.messages.json_values import texts
 
-MAX_PARAMETERS = 100_000
-"""Bytes of the parameters as JSON. They become one argument of the trainer, and Linux takes 128 KiB in one."""
-
-
-def _check_size(value: dict[str, Any]) -> dict[str, Any]:
-    if len(json.dumps(value)) > MAX_PARAMETERS:
-        raise ValueError(f"is longer than {MAX_PARAMETERS} bytes as JSON; put what is large into a file")
-    return value
+MAX_PARAMETERS_BYTES = 100_000
+"""As JSON. They become one argument of the trainer, and Linux limits an argument to 128 KiB."""
 
 
-def _check_urls(value: dict[str, Any]) -> dict[str, Any]:
-    """Of the URLs among the parameters one may carry a credential, and has to be known for a URL; the other would show it."""
-    _check_url(c.INITIAL_WEIGHTS, weights_url(value))
-    _check_url(c.IMAGES_URL, images := value.get(c.IMAGES_URL))
+def _check_size(parameters: dict[str, Any]) -> dict[str, Any]:
+    if len(json.dumps(parameters)) > MAX_PARAMETERS_BYTES:
+        raise ValueError(f"is longer than {MAX_PARAMETERS_BYTES} bytes as JSON; put large values into a file")
+    return parameters
+
+
+def _check_urls(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Check the two URLs among the parameters, of which only the initial weights may carry a credential."""
+    _check_url(c.INITIAL_WEIGHTS, weights_url(parameters))
+    _check_url(c.IMAGES_URL, images := parameters.get(c.IMAGES_URL))
     if isinstance(images, str) and "?" in images:
         raise ValueError(
-            f'has an "{c.IMAGES_URL}" with a query; leave that out: the credential of the annotations\' URL is used for the images, too'
+            f'has an "{c.IMAGES_URL}" with a query; remove it: images are fetched with the credential of the annotations\' URL'
         )
-    _check_shown(value)
-    return value
+    _check_no_credentials(parameters)
+    return parameters
 
 
-def _check_shown(parameters: Mapping[str, Any]) -> None:
-    """All but the URL of the weights is seen by whoever may read TrainingJobs or pods."""
+def _check_no_credentials(parameters: Mapping[str, Any]) -> None:
+    """Refuse credentials in parameters, which anyone who may read TrainingJobs or pods sees."""
     hidden = (c.INITIAL_WEIGHTS,) if weights_url(parameters) else ()
     for text, path in texts({name: value for name, value in parameters.items() if name not in hidden}):
         if shows_credential(text):
             raise ValueError(
-                f'has at "{path}" a URL with a query, a fragment or a password, which everyone who reads the TrainingJob would see; '
-                f'leave that out: of the parameters, "{c.INITIAL_WEIGHTS}" alone may carry a credential'
+                f'has at "{path}" a URL with a query, a fragment or a password, which anyone who reads the TrainingJob sees; '
+                f'remove it: of the parameters, only "{c.INITIAL_WEIGHTS}" may carry a credential'
             )
 
 

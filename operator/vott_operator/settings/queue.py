@@ -8,10 +8,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from vott_operator.api.urls import check_http_url, check_model_url
 from vott_operator.messages.parameters import Parameters
+from vott_operator.messages.url_template import check_template
 from vott_operator.settings.plugins import PluginSettings
 from vott_operator.settings.section import Section
 from vott_operator.settings.training_job import TrainingJobSettings
-from vott_operator.settings.url_template import check_template
 
 # https://learn.microsoft.com/rest/api/storageservices/naming-queues-and-metadata; seven characters fewer, for "-poison".
 STORAGE_QUEUE = re.compile(r"(?=.{3,56}\Z)[a-z0-9]+(-[a-z0-9]+)*")

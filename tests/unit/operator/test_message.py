@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vott_operator.errors import MessageRejectedError
-from vott_operator.messages.json_text import MAX_BYTES, MAX_DEPTH
-from vott_operator.messages.message import MessageDefaults, TrainMessage, parse_message
-from vott_operator.messages.parameters import MAX_PARAMETERS
+from vott_operator.messages.decoding import MAX_BYTES
+from vott_operator.messages.json_values import MAX_DEPTH
+from vott_operator.messages.message import TrainMessage, parse_message
+from vott_operator.messages.parameters import MAX_PARAMETERS_BYTES
+from vott_operator.messages.queue_defaults import MessageDefaults
 
 GOOD = {
     "annotations": "https://host/a.csv",
@@ -114,7 +116,7 @@ def test_the_queues_parameters_are_for_its_default_plugin(plugin: dict[str, str]
 @pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "\x7f", "\x85", "x" * 129, 10**200])
 @pytest.mark.parametrize("field", ["projectId", "requestId"])
 def test_an_id_that_can_not_stand_in_a_url_is_refused(field: str, value: object) -> None:
-    assert str(rejection(VOTT_WEB | {field: value})).startswith(f'Field "{field}" is no usable id: send 1 to 128')
+    assert str(rejection(VOTT_WEB | {field: value})).startswith(f'Field "{field}" is not a usable id: send 1 to 128')
 
 
 @pytest.mark.parametrize("value", ["../../etc", "a?b#c", "..%2f..", "{requestId}", "%00", "h\u00e9", "\u202e"])
@@ -148,7 +150,7 @@ def test_a_template_that_gives_no_url_is_the_settings_fault() -> None:
         (b"{'annotations': 1}", "NotJSON", "line 1, column 2"),
         (b"{}{}", "NotJSON", "Extra data at line 1, column 3"),
         (b'{"a": "\0"}', "NotJSON", "Invalid control character"),
-        (b"aGVsbG8=", "NotJSON", "not valid JSON (nor is it within its base64): Expecting value at line 1"),
+        (b"aGVsbG8=", "NotJSON", "not valid JSON, even after base64 decoding: Expecting value at line 1"),
         (b"[1]", "NotAnObject", "a list and not an object"),
         (b"12345678", "NotAnObject", "a number and not an object"),
         (b"null", "NotAnObject", "null and not an object"),
@@ -184,7 +186,7 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
         ),
         (
             GOOD | {"parameters": {"imagesUrl": "https://h/images?sig=S"}},
-            'Field "parameters" has an "imagesUrl" with a query; leave that out: the credential of the annotations',
+            'Field "parameters" has an "imagesUrl" with a query; remove it: images are fetched with the credential of the annotations',
         ),
         *(
             (GOOD | {"parameters": given}, f'Field "parameters" has at "{path}" a URL with a query, a fragment or a')
@@ -214,23 +216,26 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
         (GOOD | {"model": "https://h:99999/"}, 'Field "model" is not a URL'),
         (GOOD | {"model": "https://h/" + "a" * 9000}, 'Field "model" is longer than'),
         (GOOD | {"annotations": 5}, 'Field "annotations" is a number; send an http(s) URL'),
-        (GOOD | {"plugin": "../x"}, 'Field "plugin" is no plugin\'s name: send up to 63 letters'),
+        (GOOD | {"plugin": "../x"}, 'Field "plugin" is not a plugin name: send up to 63 letters'),
         (GOOD | {"plugin_name": True}, 'Field "plugin_name" is a boolean; send a name'),
-        (GOOD | {"plugin": "x" * 64}, 'Field "plugin" is no plugin\'s name: send up to 63'),
+        (GOOD | {"plugin": "x" * 64}, 'Field "plugin" is not a plugin name: send up to 63'),
         (GOOD | {"parameters": []}, 'Field "parameters" is a list; send an object'),
-        (GOOD | {"parameters": {"a": "x" * MAX_PARAMETERS}}, f'Field "parameters" is longer than {MAX_PARAMETERS}'),
-        (DEEPEST.replace("[]", "[[]]").encode(), 'Field "parameters" is nested more than 32 deep'),
+        (
+            GOOD | {"parameters": {"a": "x" * MAX_PARAMETERS_BYTES}},
+            f'Field "parameters" is longer than {MAX_PARAMETERS_BYTES}',
+        ),
+        (DEEPEST.replace("[]", "[[]]").encode(), 'Field "parameters" is nested more than 32 levels deep'),
         (with_raw("model", '"https://h"'), 'Field "model" appears twice'),
         (with_raw("parameters", '{"a": [{"b": 1, "b": 1}]}'), 'Field "parameters.a[0].b" appears twice'),
-        (with_raw("parameters", '{"a": [1, 2, {"b": NaN}]}'), 'Field "parameters.a[2].b" is no finite number'),
-        (with_raw("parameters", "[-Infinity]"), 'Field "parameters[0]" is no finite number'),
-        (with_raw("other", "1e999"), 'Field "other" is no finite number'),
-        (with_raw("other", "-1" + "0" * 400), 'Field "other" is no finite number'),
-        (with_raw("other", "1" + "0" * 5000), 'Field "other" is no finite number'),
+        (with_raw("parameters", '{"a": [1, 2, {"b": NaN}]}'), 'Field "parameters.a[2].b" is not a finite number'),
+        (with_raw("parameters", "[-Infinity]"), 'Field "parameters[0]" is not a finite number'),
+        (with_raw("other", "1e999"), 'Field "other" is not a finite number'),
+        (with_raw("other", "-1" + "0" * 400), 'Field "other" is not a finite number'),
+        (with_raw("other", "1" + "0" * 5000), 'Field "other" is not a finite number'),
         (GOOD | {"parameters": {"a": ["x", "\0"]}}, 'Field "parameters.a[1]" contains a NUL'),
         (GOOD | {"parameters": {"a": "\ud800"}}, 'Field "parameters.a" contains half of a surrogate pair'),
-        (GOOD | {"parameters": {"\udfff": 1}}, 'Field "parameters.(a long or odd name)" contains in its name half'),
-        (GOOD | {"a\0": 1}, 'Field "(a long or odd name)" contains in its name a NUL'),
+        (GOOD | {"parameters": {"\udfff": 1}}, 'Field "parameters.(a long or odd name)" has a name that contains half'),
+        (GOOD | {"a\0": 1}, 'Field "(a long or odd name)" has a name that contains a NUL'),
     ],
 )
 def test_a_field_that_can_not_be_used_is_named(body: object, sentence: str) -> None:
