@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from vott_operator.api.trainingjob import Condition
+from vott_operator.api.status import Condition
 
 Status = Literal["True", "False", "Unknown"]
 MAX_MESSAGE_LENGTH = 1024

@@ -1,6 +1,6 @@
-"""The words of the API: group, labels, field managers, condition types and reasons, each in one place.
+"""Constants of the API: group, labels, annotations, phases, condition types, reasons and exit codes.
 
-Reasons are part of the API: tools match on them. Add freely, rename never.
+Reasons are API, because tools match on them: never rename one.
 """
 
 from typing import Final
@@ -16,7 +16,7 @@ FIELD_MANAGER: Final = "vott-operator"
 # Labels and annotations.
 LABEL_TRAININGJOB: Final = "vott.dev/trainingjob"
 LABEL_NODES: Final = "vott.dev/nodes"
-"""On the pods of a training on several nodes: how many. The chart's NetworkPolicies let such pods reach each other."""
+"""Number of nodes, on the pods of a training on several nodes. The chart's NetworkPolicies let these pods reach each other."""
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "vott-train"
 ANNOTATION_QUEUE: Final = "vott.dev/queue"
@@ -27,19 +27,19 @@ ANNOTATION_COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
 KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 FINALIZER: Final = "vott.dev/last-word"
-"""Holds a TrainingJob with a callback until the outcome, be it `cancelled`, was said."""
+"""Holds a TrainingJob with a callback until its outcome was delivered, refused or given up."""
 
 # The trainer container (docs/trainer-contract.md).
 TRAINER_CONTAINER: Final = "trainer"
 TRAINER_UID: Final = 10001
 URLS_DIR: Final = "/var/run/vott/urls"
 INITIAL_WEIGHTS: Final = "initialWeights"
-"""The one parameter that may be a URL with a credential: also a key of the Secret with the URLs."""
+"""The only parameter that may be a URL with a credential; also its key in the Secret with the URLs."""
 IMAGES_URL: Final = "imagesUrl"
 EXIT_CODES_PERMANENT: Final = (64, 65, 66, 73)
-"""sysexits.h: usage, data error, no input, can't create. Trying again can't help."""
+"""sysexits.h: usage, data error, no input, can't create. A retry can't help."""
 EXIT_CODE_SIGTERM: Final = 143
-"""128 + SIGTERM: somebody stopped the pod; not the training's fault."""
+"""128 + SIGTERM: the pod was stopped, by no fault of the training."""
 RENDEZVOUS_PORT: Final = 29500
 """PyTorch's default."""
 
@@ -100,7 +100,7 @@ MODEL_NOT_REPORTED: Final = "ModelNotReported"
 JOB_NAME_TAKEN: Final = "JobNameTaken"
 SERVICE_NAME_TAKEN: Final = "ServiceNameTaken"
 
-# Reasons that the trainer gives and the operator knows.
+# The trainer's reasons that the operator interprets.
 PEER_LOST: Final = "PeerLost"
 
 # Reasons of MessageSettled.

@@ -1,6 +1,6 @@
-"""The CustomResourceDefinition, made from the models.
+"""The CustomResourceDefinition, generated from `spec.py` and `status.py`.
 
-Kubernetes wants a *structural* schema: no references, no `anyOf` with null, every node with a type
+Kubernetes requires a *structural* schema: no references, no `anyOf` with null, every node with a type
 (https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#specifying-a-structural-schema).
 """
 
@@ -11,7 +11,7 @@ import yaml
 from vott_operator.api import constants as c
 from vott_operator.api.names import MAX_NAME_LENGTH
 from vott_operator.api.spec import TrainingJobSpec
-from vott_operator.api.trainingjob import TrainingJobStatus
+from vott_operator.api.status import TrainingJobStatus
 
 MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
 
@@ -21,18 +21,18 @@ SERVICE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 COLUMNS = (
     ("Status", "string", ".status.phase", 0, "Pending, Running, Suspended, Complete or Failed"),
     ("Progress", "integer", ".status.progress.percent", 0, "Percent of the whole training"),
-    ("Epoch", "integer", ".status.progress.epochCurrent", 0, "Epoch that the training is in"),
+    ("Epoch", "integer", ".status.progress.epochCurrent", 0, "Current epoch"),
     ("Loss", "number", ".status.progress.classificationLoss", 0, "Classification loss of the current epoch"),
     ("Plugin", "string", ".spec.plugin", 0, "The trainer's plugin"),
     ("Age", "date", ".metadata.creationTimestamp", 0, ""),
-    ("Reason", "string", ".status.reason", 1, "Why the status is what it is"),
+    ("Reason", "string", ".status.reason", 1, "Reason of the status"),
     ("Job", "string", ".status.jobName", 1, "The batch/v1 Job that trains"),
     ("Model", "string", ".status.model.url", 1, "The uploaded model"),
 )
 
 
 def custom_resource_definition() -> dict[str, Any]:
-    """The whole CustomResourceDefinition as a JSON object."""
+    """The CustomResourceDefinition as JSON."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -63,7 +63,7 @@ def custom_resource_definition() -> dict[str, Any]:
 
 
 def to_yaml() -> str:
-    """The definition as it lies in manifests/ and in the chart."""
+    """The CustomResourceDefinition as YAML, as in manifests/ and in the chart."""
     header = "# Generated from operator/vott_operator/api by `make generate`. Do not edit.\n"
     return header + yaml.safe_dump(custom_resource_definition(), sort_keys=False, width=140, allow_unicode=True)
 
@@ -81,12 +81,12 @@ def _root_schema() -> dict[str, Any]:
     spec = structural(TrainingJobSpec.model_json_schema(by_alias=True))
     spec["x-kubernetes-validations"] = _immutability(spec["properties"], spec["required"])
     status = structural(TrainingJobStatus.model_json_schema(by_alias=True))
-    # Defaults show Pending from the first moment, at no write of ours: of the status, and of the phase within it.
+    # The API server sets Pending on creation, which saves the operator a write. Both defaults are needed.
     status["default"] = {}
     status["properties"]["phase"]["default"] = c.PENDING
     return {
         "type": "object",
-        "description": "One training of one model from one set of annotated images.",
+        "description": "One training of a model on annotated images.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -98,17 +98,17 @@ def _root_schema() -> dict[str, Any]:
         "x-kubernetes-validations": [
             {
                 "rule": f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
-                "message": f"metadata.name must be at most {MAX_NAME_LENGTH} characters, because the names of Job and pods are made from it",
+                "message": f"metadata.name must be at most {MAX_NAME_LENGTH} characters, because the names of the Job and its pods derive from it",
             },
             {
-                # The API server refuses an Indexed Job whose name can't begin a host name of one part.
+                # The API server refuses an Indexed Job with a dot in its name, because the name is part of a DNS label.
                 "rule": "!self.metadata.name.contains('.')",
-                "message": "metadata.name must have no dots, because the host names of the pods are made from it: rename it",
+                "message": "metadata.name must have no dots, because the host names of the pods derive from it: rename it",
             },
             {
                 "rule": f"self.spec.trainer.nodes == 1 || self.metadata.name.matches('{SERVICE_NAME_PATTERN}')",
-                "message": "with trainer.nodes, metadata.name must begin with a letter and have only lower-case letters, digits and dashes,"
-                " because a Service of that name is made: rename it",
+                "message": "with several trainer.nodes, metadata.name must start with a letter and have only lower-case letters, digits and dashes,"
+                " because a Service gets that name: rename it",
             },
         ],
     }
@@ -125,7 +125,7 @@ def _immutable(name: str, required: bool) -> dict[str, str]:
 
 
 def structural(schema: dict[str, Any]) -> dict[str, Any]:
-    """Turn pydantic's JSON schema into a structural one: references inlined, optional written as absent."""
+    """Convert pydantic's JSON schema to a structural one: references inlined, null dropped from optional fields."""
     result = _inline(schema, schema.get("$defs", {}))
     assert isinstance(result, dict)
     return result
@@ -147,7 +147,7 @@ def _inline(node: Any, definitions: dict[str, Any]) -> Any:
 
 
 def _inline_value(key: str, value: Any, definitions: dict[str, Any]) -> Any:
-    if key == "properties":  # a property may be called "title" or "anyOf"
+    if key == "properties":  # properties may be named "title" or "anyOf"
         return {name: _inline(schema, definitions) for name, schema in value.items()}
     return value if key == "default" else _inline(value, definitions)
 
@@ -158,12 +158,12 @@ def _without_null(node: dict[str, Any]) -> dict[str, Any]:
         return rest
     choices = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
     if len(choices) != 1:
-        raise ValueError(f"a structural schema has one type a node, not {choices}")
+        raise ValueError(f"a structural schema has one type per node, not {choices}")
     return {**choices[0], **rest}
 
 
 def _tidy(node: dict[str, Any]) -> dict[str, Any]:
-    if node.get("default", ...) in (None, []):  # absent says the same
+    if node.get("default", ...) in (None, []):  # same as absent
         del node["default"]
     if node.get("x-kubernetes-preserve-unknown-fields"):
         node.pop("additionalProperties", None)

@@ -1,14 +1,14 @@
-"""Every derived name and key, one function each.
+"""Derived names and ids, one function each.
 
-A TrainingJob's name is a pure function of queue and message id: creating it twice is the same as creating it once, and
-that is what makes intake safe at any kill (design decision 1).
+A TrainingJob's name is a pure function of queue and message id, so creating it is idempotent: that makes intake safe if the
+operator is killed at any point.
 """
 
 import hashlib
 from typing import NamedTuple
 
 MAX_NAME_LENGTH = 52
-"""A Job's pods and, with several nodes, its host names are the Job's name plus a suffix within 63 characters (DNS-1123)."""
+"""Pod names and, with several nodes, host names are the Job's name plus a suffix, and have at most 63 characters (DNS-1123)."""
 
 
 class Key(NamedTuple):
@@ -22,37 +22,37 @@ class Key(NamedTuple):
 
 
 def trainingjob(queue: str, message_id: str) -> str:
-    """Name of the TrainingJob for one message of one queue (`queue` is the queue's identity, not only its short name)."""
+    """Name of the TrainingJob for a message; `queue` is the queue's identity, not only its name."""
     return f"vott-{_digest(queue, message_id)}"
 
 
 def job(trainingjob_name: str) -> str:
-    """Name of the batch/v1 Job: the TrainingJob's own, so that a pod's identity can be compared exactly."""
+    """Name of the batch/v1 Job: the TrainingJob's name, so that a pod's owner can be compared exactly."""
     return trainingjob_name
 
 
 def service(trainingjob_name: str) -> str:
-    """Name of the headless Service under which several nodes find the first one."""
+    """Name of the headless Service by which several nodes find the first one."""
     return trainingjob_name
 
 
 def url_secret(trainingjob_name: str) -> str:
-    """Name of the Secret that holds the URLs with credentials."""
+    """Name of the Secret with the full URLs."""
     return f"{trainingjob_name}-urls"
 
 
 def event(uid: str, reason: str, message: str) -> str:
-    """Name of a core/v1 Event. The same happening gives the same name, so it is recorded once."""
+    """Name of a core/v1 Event: the same event gets the same name, so it is recorded once."""
     return f"vott-{_digest(uid, reason, message)}"
 
 
 def webhook_id(uid: str, state: str) -> str:
-    """Standard Webhooks message id: the same for every attempt to deliver one callback."""
+    """Standard Webhooks message id of an outcome: the same for every attempt to deliver it."""
     return f"{uid}-{state}"
 
 
 def report_id(uid: str, report: str) -> str:
-    """Standard Webhooks message id of one report of a running training: the same for the same report."""
+    """Standard Webhooks message id of a progress report: the same for the same report."""
     return webhook_id(uid, f"running-{_digest(report)}")
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
-from vott_operator.api.trainingjob import Progress, TrainingJob
+from vott_operator.api.status import Progress
+from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.sender import CallbackSender, payload
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster

@@ -21,7 +21,7 @@ from vott_guard.client import GuardedSession
 from vott_guard.redaction import redact_url
 from vott_guard.rules import RefusedError, Rules
 from vott_guard.webhooks import Keys
-from vott_operator.api.trainingjob import Progress
+from vott_operator.api.status import Progress
 from vott_operator.decisions.outcome import CallbackState
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.callbacks import CallbackSettings

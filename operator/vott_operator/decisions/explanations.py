@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
-from vott_operator.api.trainingjob import Checkpoint, Metric, ModelArtifact
+from vott_operator.api.status import Checkpoint, Metric, ModelArtifact
 from vott_operator.decisions.failures import DEADLINE_REASON, first_failed, last_failed, parse_termination_message
 from vott_operator.decisions.observed import JobState, PodState
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate, merge, one_line
+from vott_operator.api.status import Condition
 from vott_operator.api.times import timestamp
-from vott_operator.api.trainingjob import Condition, TrainingJob
+from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions import restarts, ttl
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase_result import PhaseResult

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.helm import KEYS, Object, lint, one, rendered
-from vott_operator.api.trainingjob import TrainingJobStatus
+from vott_operator.api.status import TrainingJobStatus
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
 from vott_operator.settings.operator import CONFIG_ENV, Settings

@@ -18,7 +18,7 @@ from standardwebhooks import Webhook
 
 from localcluster.ports import free_ports
 from vott_guard.rules import Rules
-from vott_operator.api.trainingjob import Progress
+from vott_operator.api.status import Progress
 from vott_operator.callbacks.sender import CallbackSender, payload, read_keys
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.callbacks import CallbackSettings

@@ -1,7 +1,7 @@
 """Merging of conditions."""
 
 from vott_operator.api.conditions import MAX_MESSAGE_LENGTH, ConditionUpdate, merge
-from vott_operator.api.trainingjob import Condition
+from vott_operator.api.status import Condition
 
 OLD = merge((), [ConditionUpdate("Running", "True", "A", "m")], 1, "T1")
 
