@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -96,6 +97,11 @@ def chunks(response: requests.Response, limit: int) -> Iterator[bytes]:
 def read(response: requests.Response, limit: int) -> bytes:
     """Return the body of a streamed answer; raises as `chunks` does."""
     return b"".join(chunks(response, limit))
+
+
+def status_text(status: int) -> str:
+    """Return an HTTP status with the standard's phrase; the server's own may be any text of any length."""
+    return f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
 
 
 def _check_encoding(response: requests.Response) -> None:

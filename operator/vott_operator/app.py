@@ -12,7 +12,8 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.progress import ProgressCallbacks
-from vott_operator.callbacks.sender import CallbackSender, read_keys
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.callbacks.signing_keys import read_signing_keys
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
@@ -123,7 +124,7 @@ class App:
     def _check_keys(self) -> None:
         """Report unusable signing keys now rather than at the end of a training. Everything but callbacks works without them."""
         try:
-            read_keys(self.settings.callbacks.signing_dir)
+            read_signing_keys(self.settings.callbacks.signing_dir)
         except SettingsError as error:
             logger.error("no callback is sent until this is fixed: %s", error)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from vott_guard.callback_payload import CallbackState
 from vott_guard.redaction import redact, redact_url
 from vott_trainer import delivery, plugins
 from vott_trainer.errors import InterruptedTrainingError, TrainerError
@@ -184,7 +185,7 @@ def _key(settings: TrainSettings) -> str:
 
 
 def _last_word(
-    callback: Callback | None, job: TrainingJobStatus | None, progress: Progress, state: str, message: str
+    callback: Callback | None, job: TrainingJobStatus | None, progress: Progress, state: CallbackState, message: str
 ) -> None:
     """Tell the callback how it ended; with a TrainingJob that is the operator's to do."""
     if not callback or job:

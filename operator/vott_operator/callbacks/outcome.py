@@ -9,8 +9,9 @@ from vott_operator.api import names
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.callbacks.payload import payload
 from vott_operator.callbacks.retry import RetrySchedule
-from vott_operator.callbacks.sender import CallbackSender, payload
+from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event

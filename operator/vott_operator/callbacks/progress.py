@@ -12,7 +12,8 @@ from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.status import Progress
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.sender import CallbackSender, payload
+from vott_operator.callbacks.payload import payload
+from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store

@@ -11,8 +11,6 @@ from vott_operator.decisions.status_patch import outcome_message
 from vott_operator.settings.callbacks import CallbackSettings
 
 OutcomeState = Literal["succeeded", "failed", "cancelled"]
-CallbackState = Literal["running", "succeeded", "failed", "cancelled"]
-"""Value of the field `state` of a callback."""
 
 MAX_DELETION_DELAY = timedelta(minutes=10)
 """How long a deleted TrainingJob waits for its callback."""

@@ -5,7 +5,8 @@ import itertools
 import logging
 
 from vott_operator.api import names
-from vott_operator.callbacks.sender import CallbackSender, payload
+from vott_operator.callbacks.payload import payload
+from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.errors import CallbackError, MessageRejectedError, SourceUnavailableError
 from vott_operator.intake import backoff
 from vott_operator.queues.base import Delivery, QueueSource

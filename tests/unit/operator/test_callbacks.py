@@ -19,7 +19,9 @@ from standardwebhooks import Webhook
 from localcluster.ports import free_ports
 from vott_guard.rules import Rules
 from vott_operator.api.status import Progress
-from vott_operator.callbacks.sender import CallbackSender, payload, read_keys
+from vott_operator.callbacks.payload import payload
+from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.callbacks.signing_keys import read_signing_keys
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.callbacks import CallbackSettings
 
@@ -301,7 +303,7 @@ async def test_without_a_usable_key_nothing_is_sent(
 ) -> None:
     settings = keys(tmp_path, **files)
     with pytest.raises(SettingsError, match=said) as refused:
-        read_keys(tmp_path)
+        read_signing_keys(tmp_path)
     with pytest.raises(CallbackError, match=said) as caught:
         await send(url, settings=settings)
     assert not caught.value.permanent  # somebody mends the Secret
@@ -312,5 +314,5 @@ async def test_without_a_usable_key_nothing_is_sent(
 def test_keys_that_are_not_text_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "current").write_bytes(b"\xffSECRET")
     with pytest.raises(SettingsError, match="current is not text") as caught:
-        read_keys(tmp_path)
+        read_signing_keys(tmp_path)
     assert "SECRET" not in str(caught.value)

@@ -9,13 +9,14 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import LocationValueError
 
-from vott_guard.client import TooLargeError, chunks
+from vott_guard.client import TooLargeError, chunks, status_text
+from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError
 from vott_trainer.http.image_cache import Cache
 from vott_trainer.http.outgoing import TIMEOUT, Session
 from vott_trainer.http.retry import PASSING_STATUS, AttemptError, Backoff, retry
 
-LONGEST_RETRY_AFTER = 60.0
+MAX_RETRY_AFTER_SECONDS = 60.0
 
 # requests lets urllib3's error through for a host with an empty or too long label.
 INVALID_URL = (
@@ -122,18 +123,5 @@ def _check_status(response: requests.Response) -> None:
     if response.status_code == HTTPStatus.OK:
         return
     passing = response.status_code in PASSING_STATUS
-    raise FetchError(describe_status(response), passing=passing, retry_after=_retry_after(response))
-
-
-def describe_status(response: requests.Response) -> str:
-    """Return the status in words: `HTTP 403 Forbidden`."""
-    try:
-        phrase = HTTPStatus(response.status_code).phrase
-    except ValueError:
-        phrase = "(unknown status)"
-    return f"HTTP {response.status_code} {phrase}"
-
-
-def _retry_after(response: requests.Response) -> float:
-    seconds = response.headers.get("Retry-After", "")
-    return min(float(seconds), LONGEST_RETRY_AFTER) if seconds.isdecimal() else 0.0
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"), MAX_RETRY_AFTER_SECONDS)
+    raise FetchError(f"HTTP {status_text(response.status_code)}", passing=passing, retry_after=retry_after or 0.0)

@@ -12,8 +12,8 @@ from typing import Any
 
 import requests
 
+from vott_guard.client import status_text
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
-from vott_trainer.http.fetch import describe_status
 from vott_trainer.http.retry import AttemptError, Backoff, retry
 from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
 from vott_trainer.progress.reporter import ReceiverGoneError
@@ -95,7 +95,9 @@ class TrainingJobStatus:
             ) from error
         if not response.ok:
             passing = response.status_code in PASSING_STATUS or response.status_code >= 500
-            raise ReportRefusedError(f"{describe_status(response)}: {_api_field(response, 'message')}", passing=passing)
+            raise ReportRefusedError(
+                f"HTTP {status_text(response.status_code)}: {_api_field(response, 'message')}", passing=passing
+            )
         if self.uid and _api_field(response, "metadata", "uid") != self.uid:
             raise ReceiverGoneError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
 
