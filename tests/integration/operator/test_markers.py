@@ -18,14 +18,14 @@ from demo.storage import Storage
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.ports import free_ports
+from tests.support.annotated_images import image_with_shapes
 from tests.support.etcd import history
+from tests.support.http_server import Answer, HttpServer
 from tests.support.markers import Markers
 from tests.support.operator_harness import LOCAL, Object, OperatorHarness, condition
 from tests.support.operator_process import OperatorProcess
 from tests.support.pod_process import Ended, run_pod
 from tests.support.waiting import wait_until
-from tests.unit.trainer.http_server import Answer, HttpServer
-from tests.unit.trainer.shapes import image_with_shapes
 
 METADATA = "https://169.254.169.254/metadata"
 PLUGINS = {

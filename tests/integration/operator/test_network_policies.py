@@ -7,7 +7,7 @@ import pytest
 
 from localcluster.policy_rules import selects
 from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
-from tests.unit.operator.builders import settings, trainingjob
+from tests.support.observed_state import settings, trainingjob
 from vott_guard import addresses
 from vott_guard.addresses import IPNetwork
 from vott_operator.objects import pod

@@ -24,8 +24,8 @@ from localcluster.azurite import Azurite
 from localcluster.pki import Authority
 from localcluster.ports import free_ports
 from tests.integration.trainer.ways import AT_ONCE, Names
+from tests.support.http_server import HttpServer
 from tests.support.trainer_process import ALLOWED, PYTHONPATH, own_servers_allowed
-from tests.unit.trainer.http_server import HttpServer
 from vott_guard.rules import Rules
 
 CONTENT = b"weights" * 1000

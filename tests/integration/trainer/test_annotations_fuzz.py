@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from tests.unit.trainer.annotation_files import damaged, well_formed
+from tests.support.annotation_files import damaged, well_formed
 from vott_guard.urls import is_url
 from vott_trainer.annotations import Annotations, Format, read
 from vott_trainer.errors import BadAnnotationsError

@@ -19,9 +19,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from tests.integration.trainer.conftest import Store, trainer
 from tests.integration.trainer.test_end_to_end import unpacked
 from tests.support import cpu_minutes
-from tests.unit.trainer.classes import classified, one_shape
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
+from tests.support.annotated_images import one_shape, serve_annotated, serve_classified
+from tests.support.http_server import HttpServer
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
@@ -70,7 +69,7 @@ def delivered(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Deliver
     container = store.container(f"models-{uuid.uuid4().hex}")
     before = cpu_minutes.of_ended_children()
     with HttpServer() as server:
-        urls = ["--annotations", classified(server, 150), "--model", store.container_link(container)]
+        urls = ["--annotations", serve_classified(server, 150), "--model", store.container_link(container)]
         ended = trainer("--plugin", "classification", *urls)
     taken = cpu_minutes.of_ended_children() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -128,7 +127,7 @@ def test_the_report_counts_images_of_each_class(delivered: Delivered) -> None:
 
 
 def test_boxes_are_classified_where_images_have_no_class(server: HttpServer, tmp_path: Path) -> None:
-    result, _ = train(annotated(server, 30), tmp_path, epochs=12, imageSize=48)
+    result, _ = train(serve_annotated(server, 30), tmp_path, epochs=12, imageSize=48)
     assert result.details["counts"]["trainingImages"] + result.details["counts"]["heldOutImages"] == 60
     assert result.metrics["accuracy"] > 0.8
     assert result.evaluation
@@ -137,7 +136,7 @@ def test_boxes_are_classified_where_images_have_no_class(server: HttpServer, tmp
 
 @pytest.mark.parametrize("what", ["boxes", "images"])
 def test_a_kind_that_is_not_annotated_is_refused(what: str, server: HttpServer, tmp_path: Path) -> None:
-    url = classified(server, 4) if what == "boxes" else annotated(server, 4)
+    url = serve_classified(server, 4) if what == "boxes" else serve_annotated(server, 4)
     with pytest.raises(BadAnnotationsError, match=r"No (box|image) has a class"):
         train(url, tmp_path, classify=what)
 
@@ -150,7 +149,7 @@ def test_a_single_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
 
 def test_one_image_of_each_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
     with pytest.raises(NoUsableImagesError, match="only one image of each class"):
-        train(classified(server, 3), tmp_path)
+        train(serve_classified(server, 3), tmp_path)
 
 
 def test_an_unknown_architecture_lists_those_that_exist() -> None:

@@ -19,8 +19,8 @@ import torch
 from safetensors.torch import load
 
 from tests.integration.trainer.conftest import command, environment
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import Answer, HttpServer
 
 MODEL = "/account/models/model.tgz"
 IMAGES = 12
@@ -127,7 +127,7 @@ class Cluster:
         self.stack = ExitStack()
         self.attempt = 1
         server.answers[MODEL] = [Answer(201), Answer(403)]  # takes the upload, and may not be read
-        self.annotations = annotated(server, IMAGES)
+        self.annotations = serve_annotated(server, IMAGES)
 
     def pod(self, node: int, plugin: str, *, master: str = "127.0.0.1", **parameters: Any) -> Pod:
         """Start the pod of one node."""

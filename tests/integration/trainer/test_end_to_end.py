@@ -12,9 +12,9 @@ from azure.storage.blob import ContainerClient
 from PIL import Image
 
 from tests.integration.trainer.conftest import Store, command, environment, trainer
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import HttpServer
 from tests.support.trainer_process import CHECKOUT
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
 
 SIX_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 
@@ -36,7 +36,7 @@ def test_hello_world_ends_with_a_model_and_a_callback_that_says_so(
     server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path
 ) -> None:
     link = store.container_link(container)
-    ended = trainer(*arguments(server, link, "hello-world", annotated(server, 3), stepSeconds=0.01))
+    ended = trainer(*arguments(server, link, "hello-world", serve_annotated(server, 3), stepSeconds=0.01))
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert (unpacked(container, tmp_path) / "hello.json").exists()
     posts = server.bodies("/status")
@@ -48,7 +48,7 @@ def test_hello_world_ends_with_a_model_and_a_callback_that_says_so(
 def test_hello_world_does_not_wait_for_torch(server: HttpServer, store: Store, container: ContainerClient) -> None:
     program = "import sys; from vott_trainer.__main__ import main; code = main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
     link = store.container_link(container)
-    given = arguments(server, link, "hello-world", annotated(server, 1), epochs=1, stepSeconds=0)
+    given = arguments(server, link, "hello-world", serve_annotated(server, 1), epochs=1, stepSeconds=0)
     ended = subprocess.run([sys.executable, "-c", program, *given], env=environment(), cwd=CHECKOUT, check=False)
     assert ended.returncode == 0
 
@@ -58,7 +58,8 @@ def test_detection_ends_with_a_model_that_predicts(
 ) -> None:
     link = store.container_link(container)
     ended = trainer(
-        *arguments(server, link, "detection", annotated(server, 24), epochs=12, imageSize=96), TMPDIR=str(tmp_path)
+        *arguments(server, link, "detection", serve_annotated(server, 24), epochs=12, imageSize=96),
+        TMPDIR=str(tmp_path),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     model = unpacked(container, tmp_path)
@@ -86,7 +87,7 @@ def _check_prediction(folder: Path, image: bytes) -> None:
 def test_refused_callback_is_said_once_and_stops_no_training(
     server: HttpServer, store: Store, container: ContainerClient
 ) -> None:
-    urls = ["--annotations", annotated(server, 1), "--model", store.container_link(container)]
+    urls = ["--annotations", serve_annotated(server, 1), "--model", store.container_link(container)]
     ended = trainer("--plugin", "hello-world", *urls, "--status", "http://169.254.169.254/?token=SECRET")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     words = "the callback gets no more reports: 169.254.169.254 is refused: that address is link-local"
@@ -96,7 +97,7 @@ def test_refused_callback_is_said_once_and_stops_no_training(
 
 def test_output_shows_no_credential(server: HttpServer, store: Store, container: ContainerClient) -> None:
     server.serve("/bad.jpg", b"no image")
-    annotations = annotated(server, 2)
+    annotations = serve_annotated(server, 2)
     ended = trainer(
         *arguments(server, store.container_link(container), "hello-world", f"{annotations}?sig=SECRET", stepSeconds=0)
     )
@@ -110,7 +111,7 @@ def test_sigterm_ends_the_trainer_at_once_with_143(
     plugin: str, server: HttpServer, store: Store, container: ContainerClient
 ) -> None:
     endless = {"epochs": 1000, "imageSize": 64} if plugin == "detection" else {"epochs": 1000, "stepSeconds": 60}
-    given = arguments(server, store.container_link(container), plugin, annotated(server, 8), **endless)
+    given = arguments(server, store.container_link(container), plugin, serve_annotated(server, 8), **endless)
     with subprocess.Popen(command(*given), env=environment(), stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.trainer.ways import WAYS, Names, Way, annotations, callback
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
 from vott_trainer.errors import AddressRefusedError, NoUsableImagesError, UsageError
 from vott_trainer.progress.reporter import ReceiverGoneError

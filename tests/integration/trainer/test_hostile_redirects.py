@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.trainer.ways import READING, WAYS, Way, callback, container, link
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 
 pytestmark = pytest.mark.usefixtures("no_waits")
 

@@ -9,7 +9,7 @@ from localcluster.azurite import Azurite
 from localcluster.pki import Authority
 from tests.integration.trainer.ways import READING, Way
 from tests.support.entra import Entra
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve

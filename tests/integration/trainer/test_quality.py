@@ -15,7 +15,7 @@ from demo.shapes import CLASSES, annotated_images
 from tests.integration.trainer.conftest import Store, trainer
 from tests.integration.trainer.test_end_to_end import unpacked
 from tests.support import cpu_minutes
-from tests.unit.trainer.http_server import HttpServer
+from tests.support.http_server import HttpServer
 from vott_trainer.plugins.detection import load
 from vott_trainer.vision.detector_evaluation import detect
 from vott_trainer.vision.detector_samples import load_pixels

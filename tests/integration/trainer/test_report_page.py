@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.annotated_images import COLOURS
 from tests.support.browser import Page, browser
-from tests.unit.trainer.results import detection_result
-from tests.unit.trainer.shapes import COLOURS
+from tests.support.training_results import detection_result
 from vott_trainer import report
 
 LUMINANCE = """(name => {

@@ -15,9 +15,9 @@ from azure.storage.blob import ContainerClient
 from safetensors.torch import load_file
 
 from tests.integration.trainer.conftest import Store, command, environment
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import HttpServer
 from tests.support.trainer_process import CHECKOUT, PYTHONPATH
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
 
 IMAGES, EPOCHS = 12, 20  # 10 images to learn from, 3 steps an epoch
 TIMEOUT = 300
@@ -87,7 +87,7 @@ class Training:
 def annotations() -> Iterator[tuple[HttpServer, str]]:
     """One set of images for all trainings: a checkpoint is of them."""
     with HttpServer() as running:
-        yield running, annotated(running, IMAGES)
+        yield running, serve_annotated(running, IMAGES)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from obstore.store import S3Store as Client
 
 from localcluster.pki import Authority
 from tests.integration.trainer.conftest import CONTENT, trainer
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import Answer, HttpServer
 from tests.support.moto import ANYBODY, REGION, Keys, Moto
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination import Destination
@@ -220,7 +220,7 @@ def test_server_that_does_not_answer_is_a_passing_fault(nobody: str, archive: Pa
 def test_program_puts_its_model_into_a_listed_bucket(moto: Moto, server: HttpServer) -> None:
     moto.bucket("program")
     done = trainer(
-        *("--plugin", "hello-world", "--annotations", annotated(server, 1), "--model", "s3://program/cats/"),
+        *("--plugin", "hello-world", "--annotations", serve_annotated(server, 1), "--model", "s3://program/cats/"),
         VOTT_MODEL_BUCKETS="program",
         **moto.environment(),
     )

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models
 
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import HttpServer
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
 from vott_trainer.learning.learn import learn
@@ -405,7 +405,7 @@ def test_a_training_that_begins_with_an_earlier_model_needs_fewer_epochs(server:
         trained = learn(Detection(), run, values)  # type: ignore[arg-type]
         return trained.metrics["mAP50"]
 
-    annotations = annotated(server, 24)
+    annotations = serve_annotated(server, 24)
     map50("earlier", annotations, epochs=10)
     model = server.serve("/model.safetensors", (tmp_path / "earlier/model/model.safetensors").read_bytes())
     anew = map50("anew", annotations, epochs=1, initialWeights="none")

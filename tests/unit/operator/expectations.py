@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import NOW, settings
+from tests.support.observed_state import NOW, settings
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan, plan
 

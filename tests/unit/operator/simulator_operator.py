@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from tests.unit.operator.builders import settings
+from tests.support.observed_state import settings
 from tests.unit.operator.simulator import NAMESPACE, START, ApiServer, Body, Killed, SimulatedCluster
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob

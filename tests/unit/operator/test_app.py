@@ -11,7 +11,7 @@ import pytest
 from kopf._core.engines.probing import health_reporter
 
 from localcluster.ports import free_ports
-from tests.unit.operator.builders import settings
+from tests.support.observed_state import settings
 from vott_operator.app import App
 from vott_operator.handlers import registry
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.operator.builders import NOW, condition, trainingjob
+from tests.support.observed_state import NOW, condition, trainingjob
 from vott_operator.cluster.store import Store
 from vott_operator.intake.capacity import Capacity
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import UID, trainingjob
+from tests.support.observed_state import UID, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.messages.message import TrainMessage

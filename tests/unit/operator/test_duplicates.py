@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import NOW, condition, trainingjob
+from tests.support.observed_state import NOW, condition, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.api.times import timestamp
 from vott_operator.cluster.store import Store

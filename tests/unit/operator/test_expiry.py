@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import NOW, condition, job, observed, pod, settings, trainingjob
+from tests.support.observed_state import NOW, condition, job, observed, pod, settings, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.decisions.plan import Plan, plan
 from vott_operator.decisions.ttl import MESSAGE_LIFETIME

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import (
+from tests.support.observed_state import (
     HOUR_AGO,
     MODEL,
     NOW,

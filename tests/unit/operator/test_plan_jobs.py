@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import (
+from tests.support.observed_state import (
     HOUR_AGO,
     SOON,
     job,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.unit.operator.builders import MODEL
+from tests.support.observed_state import MODEL
 from tests.unit.operator.simulator import FAULTS, NAMESPACE, Body
 from tests.unit.operator.simulator_controllers import completion_index, exit_code, is_deleting
 from tests.unit.operator.simulator_operator import KEY, KINDS

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.operator.builders import (
+from tests.support.observed_state import (
     job,
     observed,
     pod,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import trainingjob
+from tests.support.observed_state import trainingjob
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects.job import job_manifest
 from vott_operator.settings.pod import PodSettings

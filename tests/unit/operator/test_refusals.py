@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.operator.builders import condition, observed, trainingjob
+from tests.support.observed_state import condition, observed, trainingjob
 from tests.unit.operator.expectations import decide
 from vott_operator.decisions.plan import Plan
 

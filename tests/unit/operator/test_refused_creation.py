@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.operator.builders import NOW, trainingjob
+from tests.support.observed_state import NOW, trainingjob
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.refused_creation import FORBIDDEN_RETRY_SECONDS, plan_after_refusal
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError

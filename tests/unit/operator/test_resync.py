@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.unit.operator.builders import NOW, trainingjob
+from tests.support.observed_state import NOW, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob

@@ -1,6 +1,6 @@
 """The watch cache: what it finds, replaces and drops."""
 
-from tests.unit.operator.builders import NOW, UID, trainingjob
+from tests.support.observed_state import NOW, UID, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.store import Store

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from localcluster.ports import free_ports
+from tests.support.http_server import HttpServer
 from tests.support.trainer_process import own_servers_allowed
-from tests.unit.trainer.http_server import HttpServer
-from tests.unit.trainer.shapes import image_with_shapes
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: threads that wait must not spin
 
@@ -42,13 +41,3 @@ def nobody() -> str:
     """A URL where nobody listens."""
     (port,) = free_ports(1)
     return f"http://127.0.0.1:{port}"
-
-
-def annotated(server: HttpServer, count: int) -> str:
-    """Serve `count` images and their annotation file; return the file's URL."""
-    lines = []
-    for number in range(count):
-        content, shapes = image_with_shapes(number)
-        url = server.serve(f"/images/{number}.png", content)
-        lines += [f"{url},{s.x},{s.y},{s.side},{s.side},{s.label}" for s in shapes]
-    return server.serve("/annotations.csv", "\n".join(lines).encode())

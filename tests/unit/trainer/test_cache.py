@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer, Request
+from tests.support.http_server import Answer, HttpServer, Request
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http.fetch import FetchError, download
 from vott_trainer.http.image_cache import BLOCK, DEFAULT_LIMIT, Cache, trim

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer import plugins
 from vott_trainer.__main__ import leave_message, main
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError

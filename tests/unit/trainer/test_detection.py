@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import Answer, HttpServer
-from tests.unit.trainer.shapes import image_with_shapes
+from tests.support.annotated_images import image_with_shapes, serve_annotated
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.annotations import Box
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
@@ -58,7 +57,7 @@ def train(
 def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[Trained, TrainingRun, list[Snapshot]]:
     """One short training that several tests look at."""
     with HttpServer() as server:
-        return train(annotated(server, 24), tmp_path_factory.mktemp("work"), QUICK)
+        return train(serve_annotated(server, 24), tmp_path_factory.mktemp("work"), QUICK)
 
 
 Training = tuple[Trained, TrainingRun, list[Snapshot]]
@@ -107,7 +106,7 @@ def test_prediction_is_in_pixels_of_the_image_and_best_first(training: Training,
 
 
 def test_same_seed_gives_the_same_model(server: HttpServer, tmp_path: Path) -> None:
-    annotations = annotated(server, 6)
+    annotations = serve_annotated(server, 6)
     short = {"epochs": 2, "imageSize": 64, "batchSize": 4, "seed": 3}
     for name in ("one", "two"):
         train(annotations, tmp_path / name, short)
@@ -117,7 +116,7 @@ def test_same_seed_gives_the_same_model(server: HttpServer, tmp_path: Path) -> N
 
 def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -> None:
     with pytest.raises(NoUsableImagesError, match="Fewer than 2 images with objects"):
-        train(annotated(server, 1), tmp_path, QUICK)
+        train(serve_annotated(server, 1), tmp_path, QUICK)
 
 
 def test_classes_of_whole_images_are_refused_before_an_image_is_downloaded(server: HttpServer, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.unit.trainer.shapes import HEIGHT, WIDTH, image_with_shapes
+from tests.support.annotated_images import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Evaluation, LabelledImage
 from vott_trainer.vision import matching

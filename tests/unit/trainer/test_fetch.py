@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.http.fetch import FetchError, NotAllowedError, download
 from vott_trainer.http.outgoing import Session
 from vott_trainer.http.retry import Backoff

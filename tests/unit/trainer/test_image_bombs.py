@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
+from tests.support.http_server import HttpServer
 from tests.unit.trainer import bombs
-from tests.unit.trainer.http_server import HttpServer
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.data import decoding, pixel_limits
 from vott_trainer.data.decoding import open_rgb

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.unit.trainer.http_server import Answer, HttpServer
-from tests.unit.trainer.shapes import image_with_shapes, png
+from tests.support.annotated_images import image_with_shapes, png
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.data.image_download import Downloaded, ImageLimits, download_images
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer.classes import classified, one_shape
-from tests.unit.trainer.conftest import annotated
-from tests.unit.trainer.http_server import HttpServer
+from tests.support.annotated_images import one_shape, serve_annotated, serve_classified
+from tests.support.http_server import HttpServer
 from vott_trainer import plugins
 from vott_trainer.learning import learn
 from vott_trainer.parameters import names, validate
@@ -82,7 +81,9 @@ def test_the_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_p
     (tmp_path / "plugins/small.py").write_text(LEARNER)
     plugin: Any = plugins.load("small", {"VOTT_PLUGINS": str(tmp_path / "plugins")})
     parameters = validate(plugin.parameters, {"imageSize": 48, "epochs": 30, "learningRate": 0.005})
-    run = TrainingRun(Links(classified(server, 60), "", None), tmp_path / "work", Progress(), parameters=parameters)
+    run = TrainingRun(
+        Links(serve_classified(server, 60), "", None), tmp_path / "work", Progress(), parameters=parameters
+    )
     trained = learn(plugin, run, parameters)  # type: ignore[arg-type]
     assert trained.metrics["accuracy"] > 0.7
     (run.model_dir / "config.json").write_text(json.dumps(trained.config))
@@ -98,7 +99,7 @@ def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: P
     (tmp_path / "plugins/mean-colour").mkdir(parents=True)
     (tmp_path / "plugins/mean-colour/plugin.py").write_text(OWN)
     plugin: Any = plugins.load("mean-colour", {"VOTT_PLUGINS": str(tmp_path / "plugins")})
-    run = TrainingRun(Links(annotated(server, 3), "", None), tmp_path, Progress())
+    run = TrainingRun(Links(serve_annotated(server, 3), "", None), tmp_path, Progress())
     trained = plugin.train(run, plugin.parameters(epochs=2))
     assert 100 < trained.metrics["brightness"] < 200
     assert (tmp_path / "model/colour.json").exists()

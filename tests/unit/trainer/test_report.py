@@ -17,7 +17,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from tests.support.trainer_process import PYTHONPATH
-from tests.unit.trainer.results import box, detection_result, measured
+from tests.support.training_results import box, detection_result, measured
 from vott_trainer import report
 from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
 from vott_trainer.report import Result, files

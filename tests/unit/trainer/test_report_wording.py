@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from tests.unit.trainer.results import box
+from tests.support.training_results import box
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
 from vott_trainer.report import Result, wording

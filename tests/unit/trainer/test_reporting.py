@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import Backoff
 from vott_trainer.progress.callback import Callback, payload

@@ -13,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.unit.trainer.results import detection_result
-from tests.unit.trainer.shapes import image_with_shapes
+from tests.support.annotated_images import image_with_shapes
+from tests.support.training_results import detection_result
 from vott_trainer import report
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Prediction

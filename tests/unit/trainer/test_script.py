@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
 from vott_trainer.errors import InterruptedTrainingError, UsageError
 from vott_trainer.parameters import validate

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.stores.azure.store import AzureStore, container_at
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.trainer.http_server import Answer, HttpServer
+from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.http.retry import Backoff
 from vott_trainer.stores.presigned_put import PresignedPutStore

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.http_server import Answer, HttpServer
 from tests.support.trainer_process import ALLOWED
-from tests.unit.trainer.http_server import Answer, HttpServer
 from tests.unit.trainer.toy import Toy
 from vott_trainer import training
 from vott_trainer.errors import TemporaryFailureError

@@ -1,4 +1,4 @@
-"""Results of a training for the report's tests: a detector's predictions on generated images, all known."""
+"""Training results for the report's tests: known predictions of a detector on generated images."""
 
 import io
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.unit.trainer.shapes import image_with_shapes
+from tests.support.annotated_images import image_with_shapes
 from vott_trainer.annotations import Box
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.plugin_api import Evaluation, Example, Prediction
@@ -22,7 +22,7 @@ SCALE = 4
 def detection_result(
     folder: Path, labels: Sequence[str] = ("circle", "square", "triangle"), images: int = 12
 ) -> Result:
-    """A detector that misses the first object of every third image and confuses that of every fourth."""
+    """Result of a detector that misses the first object of every third image and misclassifies it in every fourth."""
     examples = [_example(folder, number, labels) for number in range(images)]
     precision = average_precision.average_precision([_measured(example, labels) for example in examples], labels)
     confusion = confusion_matrix(labels, examples)

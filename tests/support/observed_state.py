@@ -1,4 +1,4 @@
-"""Builders of what the operator observes, so that a test says only what matters to it."""
+"""Builders of observed state (TrainingJob, Job, pods, settings), so that a test names only the fields that it is about."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ MODEL = {"url": "https://store/model.tgz", "sha256": "ab" * 32, "sizeBytes": 123
 
 
 def settings(**overrides: Any) -> Settings:
-    """Settings without a look at the environment's queues."""
+    """Settings that don't depend on the environment."""
     usual: dict[str, Any] = {"namespace": "training", "trainer": TrainerSettings(image="trainer:1")}
     return Settings(**usual | overrides)
 
@@ -25,7 +25,7 @@ def settings(**overrides: Any) -> Settings:
 def trainingjob(
     spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
 ) -> TrainingJob:
-    """A valid TrainingJob with the given fields on top."""
+    """A valid TrainingJob with these fields replaced."""
     return TrainingJob.model_validate(
         {
             "metadata": {"name": "cats", "namespace": "training", "uid": UID, "generation": 1, "resourceVersion": "7"}
@@ -38,28 +38,28 @@ def trainingjob(
 
 
 def job(**fields: Any) -> JobState:
-    """A Job of that TrainingJob, made an hour ago."""
+    """A Job of that TrainingJob, created an hour ago."""
     return JobState(**{"name": "cats", "owner_uid": UID, "uid": JOB_UID, "start_time": HOUR_AGO} | fields)
 
 
 def pod(name: str = "cats-0-abcde", **fields: Any) -> PodState:
-    """A pod of that Job, on a node and starting for an hour."""
+    """A pending pod of that Job, created an hour ago and bound to a node."""
     usual: dict[str, Any] = {"phase": "Pending", "created": HOUR_AGO, "job_uid": JOB_UID, "node": "n1"}
     return PodState(**usual | {"name": name, "index": int(name.split("-")[1])} | fields)
 
 
 def running_pod(name: str = "cats-0-abcde", **fields: Any) -> PodState:
-    """A pod of that Job whose trainer runs."""
+    """A running pod of that Job."""
     return pod(name, **{"phase": "Running", "running": True} | fields)
 
 
 def observed(tj: TrainingJob | None = None, child: JobState | None = None, *pods: PodState) -> Observed:
-    """All of them together."""
+    """Observed state of a TrainingJob with its Job and pods."""
     return Observed(tj or trainingjob(), child, pods)
 
 
 def condition(type_: str, status: str = "True", reason: str = "Reason", message: str = "Message.") -> dict[str, str]:
-    """A condition that was set an hour ago."""
+    """A condition set an hour ago."""
     return {
         "type": type_,
         "status": status,
@@ -69,37 +69,37 @@ def condition(type_: str, status: str = "True", reason: str = "Reason", message:
     }
 
 
-def told(phase: str, reason: str, *conditions: dict[str, str], **fields: Any) -> dict[str, Any]:
-    """A status that the operator wrote an hour ago."""
-    known = {"phase": phase, "reason": reason, "conditions": list(conditions), "observedGeneration": 1}
-    return known | {"jobName": "cats", "startTime": HOUR_AGO, "restarts": 0} | fields
+def previous_status(phase: str, reason: str, *conditions: dict[str, str], **fields: Any) -> dict[str, Any]:
+    """A status written an hour ago."""
+    status = {"phase": phase, "reason": reason, "conditions": list(conditions), "observedGeneration": 1}
+    return status | {"jobName": "cats", "startTime": HOUR_AGO, "restarts": 0} | fields
 
 
 def was_running(**fields: Any) -> dict[str, Any]:
-    """The status of a training that runs in pod cats-0-abcde."""
+    """Status of a training that runs in pod cats-0-abcde."""
     running = condition("Running", reason="TrainerRunning", message="Pod cats-0-abcde is training.")
-    return told("Running", "TrainerRunning", running, **{"podName": "cats-0-abcde"} | fields)
+    return previous_status("Running", "TrainerRunning", running, **{"podName": "cats-0-abcde"} | fields)
 
 
 def was_pending(reason: str, **fields: Any) -> dict[str, Any]:
-    """The status of a training that does not run for that reason."""
-    return told("Pending", reason, condition("Running", "False", reason), **fields)
+    """Status of a training that is pending for this reason."""
+    return previous_status("Pending", reason, condition("Running", "False", reason), **fields)
 
 
 def was_suspended(reason: str = "Suspended", **fields: Any) -> dict[str, Any]:
-    """The status of a training that is held back."""
+    """Status of a suspended training."""
     text = "The training is suspended; it resumes when spec.suspend is false."
     both = (condition("Suspended", "True", reason, text), condition("Running", "False", reason, text))
-    return told("Suspended", reason, *both, **{"podName": ""} | fields)
+    return previous_status("Suspended", reason, *both, **{"podName": ""} | fields)
 
 
 def was_complete(*more: dict[str, str], **fields: Any) -> dict[str, Any]:
-    """The status of a training that ended well."""
+    """Status of a completed training."""
     ended = condition("Complete", reason="TrainingSucceeded", message="The model lies there.")
-    return told("Complete", "TrainingSucceeded", ended, *more, **{"completionTime": HOUR_AGO} | fields)
+    return previous_status("Complete", "TrainingSucceeded", ended, *more, **{"completionTime": HOUR_AGO} | fields)
 
 
 def was_failed(*more: dict[str, str], reason: str = "TrainerFailed", **fields: Any) -> dict[str, Any]:
-    """The status of a training that failed."""
+    """Status of a failed training."""
     ended = condition("Failed", reason=reason, message="Why.")
-    return told("Failed", reason, ended, *more, **{"completionTime": HOUR_AGO} | fields)
+    return previous_status("Failed", reason, ended, *more, **{"completionTime": HOUR_AGO} | fields)

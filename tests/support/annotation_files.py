@@ -1,4 +1,4 @@
-"""Random annotation files of all formats, valid ones and damaged ones."""
+"""Random annotation files in all formats, valid and damaged."""
 
 import copy
 import json
@@ -16,17 +16,17 @@ TOKENS = [
 ]  # fmt: skip
 
 Content = tuple[str, bytes]
-"""The format's name, and the file."""
+"""Name of the format, and the file's content."""
 
 
 def well_formed(rng: Random) -> Content:
-    """A valid file of a random format."""
+    """A valid file in a random format."""
     kind = rng.choice(list(WRITERS))
     return kind, WRITERS[kind](rng)
 
 
 def damaged(rng: Random) -> Content:
-    """A damaged file: cut, shuffled, with other bytes or values, or just noise."""
+    """A damaged file: truncated, shuffled, with changed bytes or values, or noise."""
     kind, content = well_formed(rng)
     if kind in ("vott-json", "coco") and rng.random() < 0.5:
         document = json.loads(content)

@@ -1,4 +1,4 @@
-"""A real HTTP server on the loopback that serves files, answers as told, and remembers what came."""
+"""A real HTTP server on the loopback interface that serves files, returns chosen responses, and records requests."""
 
 import json
 from collections import defaultdict
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """What one client sent."""
+    """A recorded request."""
 
     method: str
     path: str
@@ -29,7 +29,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server says instead of 200; `length` lies about the size of the body."""
+    """A response to return instead of 200 with a file; `length` overrides the Content-Length header."""
 
     status: int = 200
     body: bytes = b""
@@ -38,7 +38,7 @@ class Answer:
 
 
 class HttpServer:
-    """`files` are served by path; `answers` of a path come first, one for each request; `always` answers every request of a path."""
+    """Serve `files` by path. `answers` come first, one per request to their path; `always` holds for every request to a path."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -50,7 +50,7 @@ class HttpServer:
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """The base URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def serve(self, path: str, content: bytes) -> str:
@@ -59,11 +59,11 @@ class HttpServer:
         return self.url + path
 
     def bodies(self, path: str) -> list[dict[str, Any]]:
-        """The JSON bodies sent to a path, in order."""
+        """JSON bodies of the requests to a path, in order."""
         return [request.json for request in self.requests if request.path == path]
 
     def answer(self, request: Request) -> Answer:
-        """Remember a request and decide on its answer."""
+        """Record a request and choose its response."""
         self.requests.append(request)
         if self.answers[request.path]:
             return self.answers[request.path].pop(0)

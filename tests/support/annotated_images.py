@@ -1,10 +1,12 @@
-"""Small annotated images: red circles, green squares and blue triangles on grey."""
+"""Small generated images with their annotations: red circles, green squares and blue triangles on grey, boxed or classified."""
 
 import io
 import random
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
+
+from tests.support.http_server import HttpServer
 
 COLOURS = {"circle": (200, 40, 40), "square": (40, 170, 60), "triangle": (50, 70, 210)}
 WIDTH, HEIGHT = 160, 120
@@ -28,6 +30,32 @@ def image_with_shapes(seed: int) -> tuple[bytes, list[Shape]]:
     for shape in shapes:
         _draw(ImageDraw.Draw(image), shape)
     return png(image), shapes
+
+
+def one_shape(seed: int) -> tuple[bytes, str]:
+    """A PNG of one grey shape, and its class."""
+    content, shapes = image_with_shapes(seed)
+    half = Image.open(io.BytesIO(content)).crop((0, 0, WIDTH // 2, WIDTH // 2)).convert("L").convert("RGB")
+    return png(half), shapes[0].label
+
+
+def serve_annotated(server: HttpServer, count: int) -> str:
+    """Serve `count` images and an annotations file with their boxes; return the file's URL."""
+    lines = []
+    for number in range(count):
+        content, shapes = image_with_shapes(number)
+        url = server.serve(f"/images/{number}.png", content)
+        lines += [f"{url},{s.x},{s.y},{s.side},{s.side},{s.label}" for s in shapes]
+    return server.serve("/annotations.csv", "\n".join(lines).encode())
+
+
+def serve_classified(server: HttpServer, count: int) -> str:
+    """Serve `count` images of one shape each and an annotations file with their classes; return the file's URL."""
+    lines = []
+    for number in range(count):
+        content, label = one_shape(number)
+        lines.append(f"{server.serve(f'/images/{number}.png', content)},{label}")
+    return server.serve("/annotations.csv", "\n".join(lines).encode())
 
 
 def png(image: Image.Image) -> bytes:
