@@ -9,14 +9,15 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from vott_guard.backoff import Backoff
+
 logger = logging.getLogger(__name__)
 
 KeyT = TypeVar("KeyT", bound=Hashable)
 Work = Callable[[KeyT], Awaitable[float | None]]
 """Processes one key; returns the seconds after which to process it again, or None."""
 
-FIRST_BACKOFF_SECONDS = 0.2
-MAX_BACKOFF_SECONDS = 60.0
+BACKOFF = Backoff(first=0.2, longest=60.0)
 
 
 class WorkQueue(Generic[KeyT]):
@@ -80,11 +81,11 @@ class WorkQueue(Generic[KeyT]):
             delay = await work(key)
         except Exception as error:  # an error with one key must not stop the others
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            backoff = min(MAX_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 12))
+            delay = BACKOFF.seconds(failures)
             text = str(error) or type(error).__name__
             logger.warning(
-                "%s: %s; trying again in %.1f s", key, text, backoff, exc_info=not isinstance(error, self._expected)
+                "%s: %s; trying again in %.1f s", key, text, delay, exc_info=not isinstance(error, self._expected)
             )
-            return backoff
+            return delay
         self._failures.pop(key, None)
         return delay

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vott_guard.backoff import Backoff
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.payload import payload
-from vott_operator.callbacks.retry import RetrySchedule
+from vott_operator.callbacks.retry import BACKOFF, RetrySchedule
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
@@ -39,6 +40,7 @@ class OutcomeCallbacks:
         settings: CallbackSettings,
         clock: Callable[[], datetime],
         is_posting_progress: Callable[[Key], bool] = lambda _: False,
+        backoff: Backoff = BACKOFF,
     ) -> None:
         """While `is_posting_progress` is true the outcome waits, because no progress may arrive after it."""
         self._cluster = cluster
@@ -47,7 +49,7 @@ class OutcomeCallbacks:
         self._settings = settings
         self._clock = clock
         self._is_posting_progress = is_posting_progress
-        self._retries = RetrySchedule()
+        self._retries = RetrySchedule(backoff)
 
     async def send(self, key: Key) -> float | None:
         """Make one attempt if one is due. Returns the seconds until the next, if any. Raises ClusterError."""

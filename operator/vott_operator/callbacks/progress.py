@@ -7,6 +7,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from vott_guard.backoff import Backoff
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
@@ -22,7 +23,7 @@ from vott_operator.errors import CallbackError
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 2.0
-MAX_INTERVAL_SECONDS = 60.0
+BACKOFF = Backoff(first=2 * INTERVAL_SECONDS, longest=60.0)
 """For a receiver that does not accept reports."""
 PAUSE_FACTOR = 4.0
 """Pause after a post, as a multiple of its duration: slow receivers must not occupy all workers."""
@@ -43,20 +44,20 @@ class _Receiver:
     unsubscribed: bool = False
     """Whether it answered 410 Gone, or the rules refuse it."""
 
-    def count_failure(self) -> float:
-        """Count a report that was not accepted. Returns the seconds to pause."""
+    def count_failure(self) -> None:
+        """Count a report that was not accepted."""
         self.failures += 1
         self.url = ""  # the Secret may have been fixed
-        return min(MAX_INTERVAL_SECONDS, INTERVAL_SECONDS * 2.0 ** min(self.failures, 10))
 
 
 class ProgressCallbacks:
     """Posts progress. `send` has a WorkQueue to itself, with each TrainingJob that changed."""
 
-    def __init__(self, cluster: Cluster, store: Store, sender: CallbackSender) -> None:
+    def __init__(self, cluster: Cluster, store: Store, sender: CallbackSender, backoff: Backoff = BACKOFF) -> None:
         self._cluster = cluster
         self._store = store
         self._sender = sender
+        self._backoff = backoff
         self._receivers: dict[Key, _Receiver] = {}
         self._posting: set[Key] = set()
 
@@ -102,7 +103,8 @@ class ProgressCallbacks:
             receiver.failures = 0
         except CallbackError as error:
             receiver.unsubscribed = error.permanent
-            pause = receiver.count_failure()
+            receiver.count_failure()
+            pause = self._backoff.seconds(receiver.failures)
             if receiver.failures == 1 or receiver.unsubscribed:
                 logger.warning("%s: progress not delivered, training goes on: %s", trainingjob.key, error)
         receiver.due = loop.time() + max(pause, PAUSE_FACTOR * (loop.time() - started))

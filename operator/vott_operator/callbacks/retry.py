@@ -3,11 +3,11 @@
 import asyncio
 from typing import NamedTuple
 
+from vott_guard.backoff import Backoff
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 
-FIRST_RETRY_SECONDS = 2.0
-MAX_RETRY_SECONDS = 600.0
+BACKOFF = Backoff(first=2.0, longest=600.0)
 MAX_RETRY_SECONDS_WHILE_DELETING = 30.0
 
 
@@ -23,7 +23,8 @@ class _Attempts(NamedTuple):
 class RetrySchedule:
     """The next attempt of each TrainingJob. It holds however often events and resyncs enqueue the TrainingJob."""
 
-    def __init__(self) -> None:
+    def __init__(self, backoff: Backoff = BACKOFF) -> None:
+        self._backoff = backoff
         self._attempts: dict[Key, _Attempts] = {}
 
     def remaining_seconds(self, trainingjob: TrainingJob) -> float:
@@ -40,7 +41,7 @@ class RetrySchedule:
         """Count a failed attempt. Returns the seconds until the next."""
         previous = self._of(trainingjob)
         number = previous.number + 1 if previous else 1
-        delay = retry_after or min(MAX_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(number - 1, 12))
+        delay = retry_after or self._backoff.seconds(number)
         if trainingjob.deleting:
             delay = min(delay, MAX_RETRY_SECONDS_WHILE_DELETING)
         now = asyncio.get_running_loop().time()

@@ -13,6 +13,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from vott_guard.backoff import Backoff
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
@@ -43,10 +44,11 @@ class Leadership:
 
     async def acquire(self) -> None:
         """Wait until this operator leads."""
+        backoff = Backoff(first=self._retry, longest=self._retry)  # jitter only: candidates must not try in step
         while True:
             if await self._try():
                 break
-            await asyncio.sleep(self._retry)
+            await asyncio.sleep(backoff.seconds(1))
         logger.info("this operator leads (Lease %s, as %s)", self._key, self.identity)
 
     async def hold(self) -> None:

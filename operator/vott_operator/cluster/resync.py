@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from vott_guard.backoff import Backoff
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store, owner_key
@@ -12,7 +13,7 @@ from vott_operator.errors import VottOperatorError
 logger = logging.getLogger(__name__)
 
 RESYNC_SECONDS = 300.0
-LIST_RETRY_SECONDS = 5.0
+LIST_BACKOFF = Backoff(first=5.0, longest=5.0)  # jitter only
 
 
 class Resync:
@@ -34,8 +35,9 @@ class Resync:
                     self._store.put_trainingjob(trainingjob)
                 return
             except VottOperatorError as error:
-                logger.warning("TrainingJobs can't be listed: %s; trying again in %.0f s", error, LIST_RETRY_SECONDS)
-                await asyncio.sleep(LIST_RETRY_SECONDS)
+                delay = LIST_BACKOFF.seconds(1)
+                logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
+                await asyncio.sleep(delay)
 
     async def run(self) -> None:
         """Every RESYNC_SECONDS drop what no longer exists and reconcile all TrainingJobs."""

@@ -6,6 +6,7 @@ With one node, the Job replaces the pod. With several, the operator replaces the
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from vott_guard.backoff import Backoff
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.times import parse_timestamp
@@ -20,7 +21,7 @@ from vott_operator.decisions.failures import DEADLINE_REASON, first_failed, is_i
 from vott_operator.decisions.observed import JobState, Observed
 from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 
-FIRST_BACKOFF, MAX_BACKOFF = timedelta(seconds=10), timedelta(minutes=6)
+BACKOFF = Backoff(first=10.0, longest=360.0)
 """Between Jobs that replace each other: the same as a Job's own backoff between pods."""
 
 
@@ -49,9 +50,8 @@ def after_failed_job(observed: Observed, job: JobState) -> PhaseResult:
 
 def next_job_time(observed: Observed, job: JobState, now: datetime) -> datetime:
     """When a failed Job of several nodes may be replaced: its start plus a backoff that doubles with each restart."""
-    doublings = min(observed.trainingjob.status.restarts or 0, 10)
-    backoff: timedelta = min(FIRST_BACKOFF * 2**doublings, MAX_BACKOFF)
-    return parse_timestamp(job.start_time, now) + backoff
+    restarts = observed.trainingjob.status.restarts or 0
+    return parse_timestamp(job.start_time, now) + timedelta(seconds=BACKOFF.ceiling(restarts + 1))  # no jitter: pure
 
 
 def explain_next_pod(observed: Observed, job: JobState) -> Explanation | None:

@@ -1,8 +1,6 @@
-"""Delays between attempts at one message."""
+"""Backoff of the intake: after errors of the queue, and between attempts at one message."""
 
-MAX_BACKOFF_SECONDS = 15.0
+from vott_guard.backoff import Backoff
 
-
-def backoff_seconds(attempt: int) -> float:
-    """Seconds to wait after this attempt, counted from 1."""
-    return min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(attempt - 1, 10))
+RECEIVE_BACKOFF = Backoff(first=1.0, longest=15.0)
+MESSAGE_BACKOFF = Backoff(first=0.5, longest=15.0)

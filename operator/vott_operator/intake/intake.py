@@ -68,11 +68,11 @@ class Intake:
                 await self.receive_batch(RECEIVE_SECONDS)
                 failures = 0
             except Exception as error:  # an error of one queue must not stop the others
-                delay = min(backoff.MAX_BACKOFF_SECONDS, 2.0**failures)
-                failures = min(failures + 1, 10)
+                failures += 1
+                delay = backoff.RECEIVE_BACKOFF.seconds(failures)
                 expected = isinstance(error, VottOperatorError)
                 text = str(error) if expected else f"{self._source.identity}: internal error"
-                logger.warning("%s; trying again in %.0f s", text, delay, exc_info=None if expected else error)
+                logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
                 await asyncio.sleep(delay)
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
@@ -159,7 +159,7 @@ class Intake:
                 if loop.time() - started >= INTERNAL_ERROR_SECONDS:
                     text = f"The operator failed {attempt} times at this message ({type(error).__name__}); see its log."
                     return await self._rejection.reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
-            delay = backoff.backoff_seconds(attempt)
+            delay = backoff.MESSAGE_BACKOFF.seconds(attempt)
             logger.warning("message %r: %s; trying again in %.1f s", delivery.id, cause, delay)
             await asyncio.sleep(delay)
         return None

@@ -34,7 +34,7 @@ class Rejection:
             try:
                 return await self._source.dead_letter(delivery, error.reason, str(error))
             except SourceUnavailableError as unavailable:
-                delay = backoff.backoff_seconds(attempt)
+                delay = backoff.MESSAGE_BACKOFF.seconds(attempt)
                 logger.warning("message %r: %s; trying again in %.1f s", delivery.id, unavailable, delay)
                 await asyncio.sleep(delay)
         return None
@@ -59,5 +59,5 @@ class Rejection:
                 logger.warning("message %r: callback not delivered: %s", delivery.id, error)
                 if error.permanent or attempt == MAX_CALLBACK_ATTEMPTS:
                     break
-                delay = error.retry_after or backoff.backoff_seconds(attempt)
-                await asyncio.sleep(min(delay, backoff.MAX_BACKOFF_SECONDS))
+                delay = error.retry_after or backoff.MESSAGE_BACKOFF.seconds(attempt)
+                await asyncio.sleep(min(delay, backoff.MESSAGE_BACKOFF.longest))

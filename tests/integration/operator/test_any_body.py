@@ -14,6 +14,7 @@ from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.bodies import SECRET, anything
 from tests.support.operator_harness import LOCAL, OperatorHarness
+from vott_guard.backoff import Backoff
 from vott_operator.api import names
 from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
@@ -132,7 +133,7 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
-    monkeypatch.setattr(backoff, "backoff_seconds", lambda _: 0.01)
+    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
     away = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [receiver.url, away, "https://169.254.169.254/?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
     bench = Bench(harness, receiver.url)

@@ -11,6 +11,7 @@ import pytest
 from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.operator_harness import LOCAL, OperatorHarness
+from vott_guard.backoff import Backoff
 from vott_operator.api.names import Key
 from vott_operator.app import App
 from vott_operator.callbacks.sender import CallbackSender
@@ -75,7 +76,7 @@ Build = Callable[..., Bench]
 
 @pytest.fixture
 async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
-    monkeypatch.setattr(backoff, "backoff_seconds", lambda _: 0.01)
+    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -11,6 +12,7 @@ from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import OutcomeCallbacks
+from vott_operator.callbacks.retry import BACKOFF
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
@@ -74,7 +76,12 @@ class Harness:
         store, now = Store(NOW), datetime(2026, 1, 1, 12, tzinfo=UTC)
         store.put_trainingjob(trainingjob(spec, status, metadata))
         self._outcomes = OutcomeCallbacks(
-            cast("Cluster", self.cluster), store, receiver, settings().callbacks, lambda: now
+            cast("Cluster", self.cluster),
+            store,
+            receiver,
+            settings().callbacks,
+            lambda: now,
+            backoff=replace(BACKOFF, jitter=lambda: 1.0),
         )
 
     async def send(self) -> float | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import POSTING_SECONDS, OutcomeCallbacks
-from vott_operator.callbacks.progress import INTERVAL_SECONDS, ProgressCallbacks
+from vott_operator.callbacks.progress import BACKOFF, INTERVAL_SECONDS, ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
@@ -69,7 +70,9 @@ class Harness:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._version, self._spec = 0, spec
         self.receiver, self.cluster, self.store = Receiver(), FakeCluster(), Store(NOW)
-        self.callbacks = ProgressCallbacks(cast("Cluster", self.cluster), self.store, self.receiver)
+        self.callbacks = ProgressCallbacks(
+            cast("Cluster", self.cluster), self.store, self.receiver, replace(BACKOFF, jitter=lambda: 1.0)
+        )
 
     def report(self, percent: int | None, status: Mapping[str, Any] | None = None, **progress: Any) -> TrainingJob:
         """Store a status as the trainer patches it."""
