@@ -20,7 +20,7 @@ from vott_trainer.learning.state import State
 from vott_trainer.plugin_api import Evaluation, LabelledImage, Links
 from vott_trainer.plugins.detection import Batch, Detection
 from vott_trainer.process.ranks import Ranks
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.augmentation import toned
 from vott_trainer.vision.decoded_cache import CacheMemory

@@ -1,1 +1,1 @@
-"""The trainer image's program: annotated images in, a trained model in the labeller's container out."""
+"""The trainer: from annotated images to a trained model in the labeller's container."""

@@ -5,6 +5,7 @@ A message is one line: cause, place and remedy. It never holds a URL's query.
 
 from typing import ClassVar
 
+from vott_guard.redaction import redact
 from vott_trainer import exit_codes
 
 
@@ -117,6 +118,12 @@ class InterruptedTrainingError(TrainerError):
 
     reason = "Interrupted"
     exit_code = exit_codes.SIGTERM
+
+
+def describe(error: Exception) -> str:
+    """Describe an error on one line for the labeller: without traceback and URLs' queries."""
+    text = str(error) if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
+    return redact(" ".join(text.split()))
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Plain log lines on stdout: time, level, message; no line ever shows a URL's query, tracebacks and what plugins print included."""
+"""The log on stdout: time, level, message. Everything printed is redacted, tracebacks and plugins' output included."""
 
 import logging
 import sys
@@ -12,17 +12,17 @@ from vott_trainer.process.ranks import Ranks
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats in UTC and cuts the query of every URL, whichever library logged it."""
+    """Formats in UTC, without URLs' queries, whichever library logged them."""
 
     converter = staticmethod(time.gmtime)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted record without credentials."""
+        """Return the formatted and redacted record."""
         return redact(super().format(record))
 
 
 class RedactingStream:
-    """Writes whole lines, without credentials; of an unfinished one what there is at a flush. All else is the stream's own."""
+    """Redacts whole lines, or at a flush what there is of a line; otherwise the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -30,7 +30,7 @@ class RedactingStream:
         self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        """Take a text and pass on what is complete of it."""
+        """Buffer a text; write the complete lines."""
         with self._lock:
             whole, end, self._line = (self._line + text).rpartition("\n")
             if end:
@@ -43,7 +43,7 @@ class RedactingStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Pass on everything."""
+        """Write everything."""
         with self._lock:
             rest, self._line = self._line, ""
             self._stream.write(redact(rest))
@@ -54,15 +54,12 @@ class RedactingStream:
 
 
 def redact_output() -> None:
-    """Let nothing that this program prints show a credential: a plugin may print whatever it was given."""
+    """Redact stdout and stderr: a plugin may print the credentials that it gets."""
     sys.stdout, sys.stderr = (cast("TextIO", RedactingStream(stream)) for stream in (sys.stdout, sys.stderr))
 
 
 def configure(ranks: Ranks = Ranks(), level: int = logging.INFO) -> None:  # noqa: B008 - frozen
-    """Send this program's log to stdout, other libraries' only from warnings on.
-
-    Of several processes in a container, the first one tells the story; the others only add what is wrong with them.
-    """
+    """Log to stdout: this program from `level` on, libraries and all but the first process of a container from warnings on."""
     rank = "" if ranks.alone else f"[rank {ranks.rank}] "
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(RedactingFormatter(f"%(asctime)s %(levelname)-7s {rank}%(message)s", "%Y-%m-%dT%H:%M:%SZ"))

@@ -1,4 +1,4 @@
-"""A message's parameters against what the plugin takes, with errors a labeller understands."""
+"""Validate a message's parameters against a plugin's; errors are for the labeller."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     """Return `values` as an instance of `model`.
 
     Raises:
-        InvalidParametersError: names each wrong parameter, what is wrong with it, and those that exist.
+        InvalidParametersError: names each invalid parameter with its problem, and all parameters there are.
     """
     try:
         return model.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:
-        wrong = "; ".join(_explain(details) for details in error.errors(include_url=False))
-        raise InvalidParametersError(f"{wrong}. Known parameters: {', '.join(names(model))}.") from error
+        problems = "; ".join(_explain(details) for details in error.errors(include_url=False))
+        raise InvalidParametersError(f"{problems}. Known parameters: {', '.join(names(model))}.") from error
 
 
 def shown(parameters: BaseModel) -> dict[str, Any]:
-    """Return parameters as JSON for logs and reports: as the message names them, URLs without their query."""
-    fit: dict[str, Any] = printable(parameters.model_dump(mode="json", by_alias=True))
-    return fit
+    """Return parameters for logs and reports: named as in the message, URLs without their query."""
+    redacted: dict[str, Any] = printable(parameters.model_dump(mode="json", by_alias=True))
+    return redacted
 
 
 def names(model: type[BaseModel]) -> list[str]:
-    """Return the names that a message uses for the parameters."""
+    """Return the parameters' names in a message."""
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
@@ -37,6 +37,5 @@ def _explain(details: ErrorDetails) -> str:
     name = ".".join(str(part) for part in details["loc"])
     if details["type"] == "extra_forbidden":
         return f"there is no parameter {name!r}"
-    said = details["msg"].removeprefix("Value error, ")  # pydantic's words before a validator's own
-    sentence = said[:1].lower() + said[1:]
-    return f"parameter {name!r}: {sentence}, found {repr(details['input'])[:60]}"
+    problem = details["msg"].removeprefix("Value error, ")  # pydantic's prefix for a validator's text
+    return f"parameter {name!r}: {problem[:1].lower() + problem[1:]}, found {repr(details['input'])[:60]}"

@@ -1,4 +1,4 @@
-"""`vott_trainer predict`: what a trained model sees on one image, printed and drawn (docs/results.md)."""
+"""`vott_trainer predict`: a trained model's predictions for one image, printed and drawn (docs/results.md)."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ from vott_trainer.vision.drawing import draw
 
 
 def predict(settings: PredictSettings) -> list[Prediction]:
-    """Print one line an object (or a class of the whole image), best first; write the image with them drawn, if asked to.
+    """Print one line per object, or per class of the whole image, best first; with `settings.out` also draw them.
 
     Raises:
         UsageError: the model or the image can't be read, or the result can't be written.
@@ -27,7 +27,7 @@ def predict(settings: PredictSettings) -> list[Prediction]:
     image = _open(settings.image)
     with _unpacked(settings.model) as model_dir:
         found = plugins.load(_plugin_name(model_dir, settings.model)).predict(model_dir, settings.image)
-    predictions = [one for one in found if one.score >= _lowest(one, settings.score)]
+    predictions = [one for one in found if one.score >= _lowest_score(one, settings.score)]
     for prediction in predictions:
         print(_line(prediction))
     if not predictions:
@@ -39,7 +39,7 @@ def predict(settings: PredictSettings) -> list[Prediction]:
 
 @contextlib.contextmanager
 def _unpacked(model: Path) -> Iterator[Path]:
-    """Yield the model's folder; one that was delivered unpacked is used as it is."""
+    """Yield the folder with the model's files; an archive is unpacked for it."""
     if model.is_dir():
         yield model
         return
@@ -57,14 +57,16 @@ def _plugin_name(model_dir: Path, model: Path) -> str:
         ) from error
 
 
-def _lowest(prediction: Prediction, asked: float | None) -> float:
-    """Return the score from which on a prediction is shown; of a whole image's classes all are, if nothing else was asked for."""
-    return asked if asked is not None else LOWEST_SCORE_SHOWN if prediction.box else 0.0
+def _lowest_score(prediction: Prediction, setting: float | None) -> float:
+    """Return the lowest score shown; by default all classes of a whole image are."""
+    if setting is not None:
+        return setting
+    return LOWEST_SCORE_SHOWN if prediction.box else 0.0
 
 
 def _line(prediction: Prediction) -> str:
-    known, box = f"{prediction.label}\t{prediction.score:.3f}", prediction.box
-    return f"{known}\tx={box.x:.0f} y={box.y:.0f} width={box.width:.0f} height={box.height:.0f}" if box else known
+    line, box = f"{prediction.label}\t{prediction.score:.3f}", prediction.box
+    return f"{line}\tx={box.x:.0f} y={box.y:.0f} width={box.width:.0f} height={box.height:.0f}" if box else line
 
 
 def _open(path: Path) -> Image.Image:

@@ -1,19 +1,18 @@
-"""What one training is asked to do: arguments and environment, read once and checked (docs/trainer-contract.md)."""
+"""Settings of a training or prediction: arguments and environment, checked (docs/trainer-contract.md)."""
 
 import argparse
+import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from vott_guard.redaction import redact_url, register_secrets, register_url_credentials
 from vott_guard.urls import is_url
-from vott_trainer.errors import InvalidParametersError, UsageError
+from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http import outgoing
 from vott_trainer.http.urls import read_argument
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import is_destination, is_path
 
@@ -25,7 +24,21 @@ SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """One training. URLs are full, credentials included: never print them."""
+    """One training. Its URLs carry credentials: never print them.
+
+    Attributes:
+        plugin: its name.
+        annotations: URL of the annotation file.
+        model: URL or path of the destination.
+        status: the callback URL.
+        parameters: the plugin's, unchecked.
+        trainingjob: `NAMESPACE/NAME`; None without Kubernetes.
+        trainingjob_uid: its uid; may be empty.
+        work_dir: None for a temporary folder.
+        storage: the administrator's identities.
+        checkpoints: the administrator's location for checkpoints; empty for beside the model.
+        checkpoint_seconds: interval between two checkpoints.
+    """
 
     plugin: str
     annotations: str
@@ -39,10 +52,26 @@ class TrainSettings:
     checkpoints: str = field(default="", repr=False)
     checkpoint_seconds: float = DEFAULT_CHECKPOINT_SECONDS
 
+    @property
+    def checkpoint_key(self) -> str:
+        """Unique name of this training's checkpoints: the TrainingJob's uid, else a digest of the arguments."""
+        if self.trainingjob_uid:
+            return self.trainingjob_uid
+        urls = [redact_url(url) for url in (self.annotations, self.model)]
+        arguments = json.dumps([self.plugin, self.parameters, urls], sort_keys=True)
+        return f"local-{hashlib.sha256(arguments.encode()).hexdigest()[:16]}"
+
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """One prediction: a model (archive or folder), an image, where the drawn image goes, if anywhere, and the lowest score shown."""
+    """One prediction.
+
+    Attributes:
+        model: archive or folder.
+        image: the image.
+        out: where the image is written with the predictions drawn, if anywhere.
+        score: the lowest score shown; None for the default.
+    """
 
     model: Path
     image: Path
@@ -50,41 +79,13 @@ class PredictSettings:
     score: float | None = None
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one sentence and the contract's exit code, instead of argparse's 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidParametersError(f"{message}. Run {self.prog} --help for all arguments.")
-
-
-def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> TrainSettings | PredictSettings:
-    """Parse the command line.
+def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TrainSettings:
+    """Return the settings of a training; registers its credentials for redaction.
 
     Raises:
-        UsageError: an argument is missing, unknown, or not what it should be.
-        AddressRefusedError: a URL leads to where the administrator's rules do not allow.
+        UsageError: an argument or variable is invalid.
+        AddressRefusedError: the administrator's rules forbid a URL.
     """
-    if argv[:1] == ["predict"]:
-        return PredictSettings(**vars(_predict_parser().parse_args(argv[1:])))
-    return _train_settings(_train_parser().parse_args(argv), environment)
-
-
-def callback_of(argv: Sequence[str]) -> str | None:
-    """Return the callback of a command line that `parse` refused.
-
-    None where it can't be read either, and with a TrainingJob: there the operator tells it.
-    """
-    parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--status")
-    parser.add_argument("--trainingjob")
-    try:
-        known, _ = parser.parse_known_args(argv)
-        return read_argument("status", known.status) if known.status and not known.trainingjob else None
-    except UsageError:
-        return None
-
-
-def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TrainSettings:
     work_dir = environment.get("VOTT_WORK_DIR")
     settings = TrainSettings(
         plugin=arguments.plugin or environment.get("VOTT_TRAIN_PLUGIN") or DEFAULT_PLUGIN,
@@ -99,13 +100,13 @@ def _train_settings(arguments: argparse.Namespace, environment: Mapping[str, str
         checkpoints=environment.get("VOTT_CHECKPOINTS", ""),
         checkpoint_seconds=_seconds(environment, "VOTT_CHECKPOINT_SECONDS", DEFAULT_CHECKPOINT_SECONDS),
     )
-    _keep_credentials_secret(settings, environment)
+    _register_credentials(settings, environment)
     _check_addresses(settings, environment)
     return settings
 
 
 def _model(arguments: argparse.Namespace) -> str:
-    """In a cluster no message may name a folder of the pod's."""
+    """Read `--model`; with a TrainingJob, a message must not name a folder of the pod."""
     urls = "a URL that begins with https://, http:// or s3://"
     if arguments.trainingjob:
         return read_argument("model", arguments.model, is_destination, urls)
@@ -113,8 +114,8 @@ def _model(arguments: argparse.Namespace) -> str:
     return read_argument("model", arguments.model, lambda text: is_path(text) or is_destination(text), expected)
 
 
-def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, str]) -> None:
-    """Whatever a plugin or library prints: its credentials are known from here on."""
+def _register_credentials(settings: TrainSettings, environment: Mapping[str, str]) -> None:
+    """Register all credentials, so that they are redacted whatever a plugin or library prints."""
     urls = (settings.annotations, settings.model, settings.status, settings.checkpoints)
     for url in (*urls, settings.parameters.get("initialWeights")):
         if isinstance(url, str):
@@ -125,7 +126,7 @@ def _keep_credentials_secret(settings: TrainSettings, environment: Mapping[str, 
 
 
 def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) -> None:
-    """Refuse at once what no request could reach, whichever plugin would ask for it; the model's URL may be an own place."""
+    """Check the annotations and initial weights early, for any plugin. The model's URL may be exempt from the rules."""
     rules = outgoing.rules(environment)
     outgoing.check(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
     weights = settings.parameters.get("initialWeights")
@@ -164,77 +165,4 @@ def _json_object(text: str) -> dict[str, Any]:
         raise InvalidParametersError(
             f'--parameters: expected a JSON object such as {{"epochs": 20}}, found {text[:60]!r}.'
         )
-    return value
-
-
-def _train_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="vott_trainer",
-        description="Train a model on annotated images and put it into a storage container.",
-        epilog="A URL may be given as @/path/to/file that holds it. "
-        "`vott_trainer predict --help` shows how to try a trained model on an image.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--plugin", metavar="NAME", help=f"what to train (default: $VOTT_TRAIN_PLUGIN, else {DEFAULT_PLUGIN})"
-    )
-    parser.add_argument(
-        "--annotations",
-        metavar="URL",
-        required=True,
-        help="the annotation file: lines of url,x,y,width,height,class, or another format (docs/annotations.md)",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="URL",
-        required=True,
-        help="where the model goes: an Azure container or S3 bucket (with a prefix, if you like), one blob, or a presigned link; "
-        "without --trainingjob also the absolute path of a folder",
-    )
-    parser.add_argument("--status", metavar="URL", help="where to POST the progress")
-    parser.add_argument(
-        "--parameters", metavar="JSON", default="{}", help="the plugin's parameters, such as '{\"epochs\": 20}'"
-    )
-    parser.add_argument(
-        "--initial-weights",
-        metavar="URL",
-        help="the earlier model to begin with; instead of the parameter initialWeights",
-    )
-    parser.add_argument("--trainingjob", metavar="NAMESPACE/NAME", help="the TrainingJob to report to (in Kubernetes)")
-    return parser
-
-
-def _predict_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="vott_trainer predict",
-        description="Print, and draw, what a trained model sees on an image.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--model",
-        metavar="MODEL",
-        type=Path,
-        required=True,
-        help="what a training left: the archive model.tgz, or the folder of the unpacked files",
-    )
-    parser.add_argument("--image", metavar="IMAGE", type=Path, required=True, help="the image to look at")
-    parser.add_argument(
-        "--out", metavar="OUT.jpg", type=Path, help="where to write the image with boxes and labels (default: nowhere)"
-    )
-    parser.add_argument(
-        "--score",
-        metavar="SCORE",
-        type=_share,
-        help=f"show what has this score or more, 0 to 1 (default: {LOWEST_SCORE_SHOWN} for objects, all classes of a whole image)",
-    )
-    return parser
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {text[:30]!r}")
     return value

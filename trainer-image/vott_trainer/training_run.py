@@ -1,7 +1,6 @@
-"""What a plugin gets of one training: the data, fetched once for each node, checkpoints, progress, and a folder for the model."""
+"""The `Run` that a plugin gets: data fetched once per node, checkpoints, progress, and the folder for the model."""
 
 import contextlib
-import hashlib
 import logging
 import shutil
 import time
@@ -18,31 +17,25 @@ from vott_trainer.annotations import Annotations
 from vott_trainer.annotations.findings import Finding, shortened
 from vott_trainer.data import checks
 from vott_trainer.data.image_download import download_images, path_of
-from vott_trainer.errors import (
-    AddressRefusedError,
-    AnnotationsUnreachableError,
-    InvalidParametersError,
-    TemporaryFailureError,
-    TrainerError,
-)
-from vott_trainer.http.fetch import FetchError, NotAllowedError, download
+from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
+from vott_trainer.file_download import MAX_ANNOTATIONS_BYTES, MAX_FILE_BYTES, download_file
 from vott_trainer.http.image_cache import Cache
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
 from vott_trainer.http.urls import file_name
 from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.process.peers import Alone, Peers
-from vott_trainer.process.sigterm import Interruption
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.process.ranks import Ranks
+from vott_trainer.process.sigterm import PROCESS, Interruption
+from vott_trainer.progress.progress import Progress
+from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.checkpoint_index import StoredCheckpoint
+from vott_trainer.stores.checkpoint_location import checkpoint_store
 from vott_trainer.stores.checkpoints import Checkpoints
+from vott_trainer.stores.checksums import sha256_of
+from vott_trainer.stores.destination import Destination
 
 log = logging.getLogger(__name__)
 
-ANNOTATIONS_LIMIT = 1 << 30  # bytes
-MOST_LABELS_LOGGED = 50
-FILE_LIMIT = 8 << 30
-FILE_SECONDS = 3600.0  # for either
+MAX_LABELS_LOGGED = 50
 
 
 @dataclass(frozen=True)
@@ -56,14 +49,20 @@ class _NodeImages:
 
 @dataclass(frozen=True)
 class _NodeCheckpoint:
-    """Checkpoint that one node fetched, and the file there; both None where it found none."""
+    """Checkpoint that one node fetched, and the file there; both None if it found none."""
 
     checkpoint: StoredCheckpoint | None = None
     path: Path | None = None
 
 
 class TrainingRun:
-    """The `Run` that a plugin gets; `seconds` are how long fetching took, `notes` and `findings` are for the report."""
+    """The `Run` that a plugin gets.
+
+    Attributes:
+        findings: of the annotations and images, for the report.
+        notes: for the report.
+        seconds: durations of fetching, for the report.
+    """
 
     def __init__(
         self,
@@ -91,64 +90,116 @@ class TrainingRun:
         shutil.rmtree(self.model_dir, ignore_errors=True)
         self.model_dir.mkdir(parents=True)
 
+    @classmethod
+    def from_settings(
+        cls,
+        settings: TrainSettings,
+        parameters: BaseModel,
+        destination: Destination,
+        work_dir: Path,
+        progress: Progress,
+        peers: Peers | None,
+    ) -> "TrainingRun":
+        """Start the run of a training in this process; without `peers` the plugin sees only this process."""
+        return cls(
+            Links(settings.annotations, settings.model, settings.status),
+            work_dir,
+            progress,
+            parameters=parameters,
+            peers=peers,
+            checkpoints=lambda: _open_checkpoints(settings, destination, work_dir),
+            interruption=PROCESS,
+        )
+
     @cached_property
     def checkpoints(self) -> Checkpoints | None:
-        """Where to keep what the next attempt can go on from; opened when first asked for."""
+        """The checkpoints of this training, opened on first use; None if they can't be kept."""
         checkpoints = self._open_checkpoints()
         if checkpoints and (newest := checkpoints.read_index()):
-            self.progress.going_on(newest)
+            self.progress.resume(newest)
         return checkpoints
 
-    def forget_checkpoints(self) -> None:
-        """Remove what was kept: the model is where it belongs."""
+    def delete_checkpoints(self) -> None:
+        """Delete the checkpoints: the training is complete."""
         if "checkpoints" in vars(self) and self.checkpoints:
             self.checkpoints.clear()
 
     def note(self, sentence: str) -> None:
-        """Say something that whoever reads the report should know."""
+        """Add a sentence to the report, once."""
         if sentence not in self.notes:
             self.notes.append(sentence)
 
     def annotations(self) -> Annotations:
-        """Fetch and read the annotation file, once; errors name it."""
+        """Fetch and read the annotation file, once.
+
+        Raises:
+            AnnotationsUnreachableError: the store refused it.
+            BadAnnotationsError: it does not parse.
+            TemporaryFailureError: the store did not answer after all attempts.
+        """
         if self._annotations is None:
-            self._annotations = self._read()
+            self._annotations = self._read_annotations()
             self.findings = self._annotations.findings
         return self._annotations
 
     def dataset(self) -> Dataset:
-        """Fetch the annotations and every image they name, once; what one node has to leave out, all leave out."""
+        """Fetch annotations and images, once; all nodes leave out images that one of them can't fetch."""
         if self._dataset is None:
-            self._dataset = self._fetched()
+            self._dataset = self._read_dataset()
             self.findings = self._dataset.findings
         return self._dataset
 
     def checkpoint(self, work: str) -> tuple[StoredCheckpoint, Path] | None:
-        """Return the newest checkpoint of that work, fetched once for each node, and its file; None where there is none."""
-        found = self._peers.once_per_node(lambda: self._fetch_checkpoint(work), _NodeCheckpoint)
-        here = found[self.ranks.node]
-        digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in found}
-        if not here.checkpoint or not here.path or len(digests) > 1:
-            self.progress.anew()
-            if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.restart_reason):
-                why = self.checkpoints.restart_reason or "The nodes found different checkpoints."
-                self.note(f"{why} The training started over.")
-            return None
-        return here.checkpoint, here.path
+        """Return the newest intact checkpoint for `work` and its file, fetched once per node; None if there is none."""
+        nodes = self._peers.once_per_node(lambda: self._fetch_checkpoint(work), _NodeCheckpoint)
+        here = nodes[self.ranks.node]
+        digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in nodes}
+        if here.checkpoint and here.path and len(digests) == 1:
+            return here.checkpoint, here.path
+        self.progress.start_over()
+        if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.restart_reason):
+            reason = self.checkpoints.restart_reason or "The nodes found different checkpoints."
+            self.note(f"{reason} The training started over.")
+        return None
 
     def fetch(self, url: str, name: str) -> Path:
-        """Download a file that is not one of the images, once for each node; `name` is what to call it in the work folder.
+        """Download another file, once per node, to `name` in the work folder.
 
         Raises:
-            AddressRefusedError: the administrator's rules do not allow the address.
+            AddressRefusedError: the administrator's rules forbid the address.
             InvalidParametersError: the store refused it.
-            TemporaryFailureError: the store did not answer, after all attempts.
+            TemporaryFailureError: the store did not answer after all attempts.
         """
         path = self._work_dir / name
-        self._peers.once_per_node(lambda: self._fetch(url, path), type(None))
+
+        def fetch() -> None:
+            download_file(url, path, redact_url(url), MAX_FILE_BYTES, InvalidParametersError)
+
+        self._peers.once_per_node(fetch, type(None))
         return path
 
-    def _fetched(self) -> Dataset:
+    def _read_annotations(self) -> Annotations:
+        path, url = self._work_dir / "annotations", self.links.annotations
+        with self._timed("annotations"):
+            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
+            if len(set(digests)) > 1:
+                raise TemporaryFailureError(
+                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
+                )
+            found = annotations.read(
+                path,
+                file_name(url),
+                annotation_format=self._parameters.annotation_format,
+                annotations_url=url,
+                images_url=self._parameters.images_url,
+            )
+        more = "" if len(found.labels) <= MAX_LABELS_LOGGED else f" and {len(found.labels) - MAX_LABELS_LOGGED} more"
+        log.info(
+            "%d annotated images, classes: %s%s", len(found.images), ", ".join(found.labels[:MAX_LABELS_LOGGED]), more
+        )
+        return found
+
+    def _read_dataset(self) -> Dataset:
         self._parameters.check(found := self.annotations())
         folder = self._work_dir / "images"
         urls = [image.url for image in found.images]
@@ -170,43 +221,19 @@ class TrainingRun:
         )  # fmt: skip
         return Dataset(clean, checks.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
 
-    def _read(self) -> Annotations:
-        path, url = self._work_dir / "annotations", self.links.annotations
-        with self._timed("annotations"):
-            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
-            if len(set(digests)) > 1:
-                raise TemporaryFailureError(
-                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
-                )
-            found = annotations.read(
-                path,
-                file_name(url),
-                annotation_format=self._parameters.annotation_format,
-                annotations_url=url,
-                images_url=self._parameters.images_url,
-            )
-        more = "" if len(found.labels) <= MOST_LABELS_LOGGED else f" and {len(found.labels) - MOST_LABELS_LOGGED} more"
-        log.info(
-            "%d annotated images, classes: %s%s", len(found.images), ", ".join(found.labels[:MOST_LABELS_LOGGED]), more
-        )
-        return found
-
-    def _fetch(self, url: str, path: Path) -> None:
-        _fetch_file(url, path, redact_url(url), FILE_LIMIT, InvalidParametersError)
-
     def _fetch_annotations(self, path: Path) -> str:
+        """Fetch the annotation file; return its digest."""
         url = self.links.annotations
-        what = f"The annotations at {redact_url(url)}"
-        _fetch_file(url, path, what, ANNOTATIONS_LIMIT, AnnotationsUnreachableError)
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        description = f"The annotations at {redact_url(url)}"
+        download_file(url, path, description, MAX_ANNOTATIONS_BYTES, AnnotationsUnreachableError)
+        return sha256_of(path)
 
-    def _fetch_images(self, urls: list[str], folder: Path) -> "_NodeImages":
+    def _fetch_images(self, urls: list[str], folder: Path) -> _NodeImages:
         fetched = download_images(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
         return _NodeImages(missing, fetched.dropped, fetched.cached)
 
-    def _fetch_checkpoint(self, work: str) -> "_NodeCheckpoint":
+    def _fetch_checkpoint(self, work: str) -> _NodeCheckpoint:
         found = self.checkpoints.fetch(work) if self.checkpoints else None
         return _NodeCheckpoint(*found) if found else _NodeCheckpoint()
 
@@ -217,27 +244,10 @@ class TrainingRun:
         self.seconds[phase] = round(time.monotonic() - start, 3)
 
 
-def _fetch_file(url: str, path: Path, what: str, limit: int, refused: type[TrainerError]) -> None:
-    """Download one file.
-
-    Args:
-        what: how an error calls it.
-        limit: the most bytes accepted.
-        refused: what to raise where the store refuses.
-
-    Raises:
-        AddressRefusedError: the administrator's rules do not allow the address.
-        TemporaryFailureError: the store did not answer, after all attempts.
-    """
-    try:
-        with Session(FILE_SECONDS) as session:
-            download(session, url, path, limit=limit, backoff=Backoff())
-    except NotAllowedError as error:
-        raise AddressRefusedError(f"{what} can't be fetched: {error}") from error
-    except FetchError as error:
-        text = f"{what} can't be fetched: {error}."
-        if error.passing:
-            raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
-        raise refused(
-            f"{text} Check that the link is right, has not expired and permits reading, then send the message again."
-        ) from error
+def _open_checkpoints(settings: TrainSettings, destination: Destination, work_dir: Path) -> Checkpoints | None:
+    """Open the store for checkpoints; only rank 0 tests whether it can be used."""
+    probe = Ranks.from_environment().leads
+    location, key = settings.checkpoints, settings.checkpoint_key
+    store, explanation = checkpoint_store(location, destination, settings.storage, key, probe=probe)
+    log.info("%s", explanation)
+    return Checkpoints(store, work_dir / "checkpoints", settings.checkpoint_seconds) if store else None

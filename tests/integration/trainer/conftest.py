@@ -172,7 +172,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once."""
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
-    monkeypatch.setattr("vott_trainer.training_run.Backoff", lambda: AT_ONCE)
+    monkeypatch.setattr("vott_trainer.file_download.Backoff", lambda: AT_ONCE)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.integration.trainer.test_weights import bake as bake
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Links
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.detectors import DETECTORS, DetectorName, build
 from vott_trainer.vision.rf_detr import Detr, rf_detr

@@ -32,7 +32,7 @@ from vott_trainer.plugins.classification import (
     load,
     scores,
 )
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifier_samples import Crop, View

@@ -9,9 +9,10 @@ import pytest
 from tests.integration.trainer.ways import WAYS, Names, Way, annotations, callback
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.__main__ import main
+from vott_trainer.command_line import parse
 from vott_trainer.errors import AddressRefusedError, NoUsableImagesError, UsageError
-from vott_trainer.progress.reporter import ReceiverGoneError
-from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.progress.reporter import UnsubscribedError
+from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve
 
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_waits")
 
 def refused(way: Way, url: str, folder: Path) -> str:
     """What the trainer says of an address that the rules refuse."""
-    with pytest.raises((AddressRefusedError, ReceiverGoneError, NoUsableImagesError)) as raised:
+    with pytest.raises((AddressRefusedError, UnsubscribedError, NoUsableImagesError)) as raised:
         way(url, folder)
     assert "SECRET" not in str(raised.value)
     return str(raised.value)

@@ -30,15 +30,15 @@ JSON = "Content-Type: application/json"
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment for every request."""
-    monkeypatch.setattr("vott_trainer.training_run.FILE_SECONDS", 0.5)
+    monkeypatch.setattr("vott_trainer.file_download.SECONDS", 0.5)
     for module in ("data.image_download", "progress.callback", "stores.link", "stores.azure_transport"):
         monkeypatch.setattr(f"vott_trainer.{module}.SECONDS", 0.5)
 
 
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vott_trainer.training_run.ANNOTATIONS_LIMIT", IMAGE_BYTES)
-    monkeypatch.setattr("vott_trainer.training_run.FILE_LIMIT", IMAGE_BYTES)
+    monkeypatch.setattr("vott_trainer.training_run.MAX_ANNOTATIONS_BYTES", IMAGE_BYTES)
+    monkeypatch.setattr("vott_trainer.training_run.MAX_FILE_BYTES", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.stores.presigned_put.MAX_OBJECT_BYTES", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.stores.azure.transport.MAX_PART_BYTES", IMAGE_BYTES)
 

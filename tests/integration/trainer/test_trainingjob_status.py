@@ -16,9 +16,9 @@ from tests.support.trainer_process import CHECKOUT
 from tests.support.waiting import wait_for_crd
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.http.retry import Backoff
-from vott_trainer.progress.reporter import ReceiverGoneError
+from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
-from vott_trainer.progress.trainingjob import TrainingJobStatus
+from vott_trainer.progress.trainingjob_status import TrainingJobStatus
 from vott_trainer.stores.store import StoredObject
 
 ROLE = ("create", "role", "trainer", "--verb=patch", "--resource=trainingjobs.vott.dev/status")
@@ -83,7 +83,7 @@ def test_reports_land_in_the_status_and_the_last_one_names_the_model(cluster: Cl
     assert status["progress"]["percent"] == 42
     assert status["progress"]["classificationLoss"] == 0.25
     assert "model" not in status
-    job.send_surely(Snapshot(1.0, 10, 10, 25, 25, 0.1, 9.8, {"mAP50": 0.95}, MODEL))
+    job.send_until_accepted(Snapshot(1.0, 10, 10, 25, 25, 0.1, 9.8, {"mAP50": 0.95}, MODEL))
     status = cluster.job("cats")["status"]
     assert status["metrics"] == [{"name": "mAP50", "value": 0.95}]
     assert status["model"] == {"url": MODEL.url, "sha256": MODEL.sha256, "sizeBytes": 123}
@@ -112,14 +112,14 @@ def test_reports_end_once_another_trainingjob_has_the_name(cluster: Cluster) -> 
     old = cluster.create_job("again")
     cluster.kubectl("delete", "trainingjob", "again")
     cluster.create_job("again")
-    with pytest.raises(ReceiverGoneError, match="another one has its name now"):
+    with pytest.raises(UnsubscribedError, match="another one has its name now"):
         old.send(RUNNING)
     with pytest.raises(TemporaryFailureError, match="another one has its name now"):
-        old.send_surely(RUNNING, Backoff(attempts=1))
+        old.send_until_accepted(RUNNING, Backoff(attempts=1))
 
 
 def test_deleted_trainingjob_is_not_brought_back(cluster: Cluster) -> None:
     job = cluster.create_job("gone")
     cluster.kubectl("delete", "trainingjob", "gone")
     with pytest.raises(TemporaryFailureError, match="HTTP 404 Not Found"):
-        job.send_surely(RUNNING, Backoff(attempts=1))
+        job.send_until_accepted(RUNNING, Backoff(attempts=1))

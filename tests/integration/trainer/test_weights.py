@@ -24,7 +24,7 @@ from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import Links
 from vott_trainer.plugins.detection import Detection, DetectionParameters
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.stores import model_archive
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision import classifiers, detectors

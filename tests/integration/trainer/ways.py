@@ -9,7 +9,8 @@ from vott_trainer.data.image_download import ImageLimits, download_images
 from vott_trainer.http.retry import Backoff
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.callback import Callback
-from vott_trainer.progress.snapshot import Progress, Snapshot
+from vott_trainer.progress.progress import Progress
+from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.stores.azure.store import container_by_sas
 from vott_trainer.stores.presigned_put import PresignedPutStore
 from vott_trainer.training_run import TrainingRun

@@ -14,9 +14,9 @@ from vott_trainer.data.image_download import ImageLimits
 from vott_trainer.data.jpeg import MAX_FILL_BYTES, MAX_SCANS, MAX_SEGMENTS
 from vott_trainer.data.pixel_limits import BUDGET, MAX_PIXELS
 from vott_trainer.errors import BadAnnotationsError
+from vott_trainer.file_download import MAX_ANNOTATIONS_BYTES, MAX_FILE_BYTES
 from vott_trainer.http.image_cache import DEFAULT_LIMIT
 from vott_trainer.stores import model_archive
-from vott_trainer.training_run import ANNOTATIONS_LIMIT, FILE_LIMIT
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")
 LIMITS = PAGE.partition("\n## Limits\n")[2].partition("\n## ")[0]
@@ -73,7 +73,7 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     numbers += [MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, MAX_FILL_BYTES, BUDGET.total, model_archive.MAX_FILES]
     assert [number for number in numbers if f"{number:,}" not in LIMITS] == []
     assert f"{model_archive.MAX_BYTES >> 30} GiB packed and unpacked" in LIMITS
-    assert FILE_LIMIT == model_archive.MAX_BYTES
-    assert f"{ANNOTATIONS_LIMIT >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
+    assert MAX_FILE_BYTES == model_archive.MAX_BYTES
+    assert f"{MAX_ANNOTATIONS_BYTES >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
     assert f"{ImageLimits().image_bytes >> 20} MiB, {MAX_PIXELS:,} pixels" in LIMITS
     assert {name for name in URL_NAMES | CLASS_NAMES if f"`{name}`" not in PAGE} == set()

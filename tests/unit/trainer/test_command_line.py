@@ -8,11 +8,13 @@ from pydantic import Field
 
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer import plugins
-from vott_trainer.__main__ import leave_message, main
+from vott_trainer.__main__ import main
+from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import Parameters
-from vott_trainer.settings import PredictSettings, TrainSettings, parse
+from vott_trainer.settings import PredictSettings, TrainSettings
+from vott_trainer.termination_message import write_termination_message
 
 URLS = ["--annotations", "https://h/a.csv", "--model", "https://h/c?sig=x"]
 
@@ -204,7 +206,7 @@ def test_nothing_that_is_written_shows_a_credential(
 
 
 def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_log: Path) -> None:
-    leave_message("BadAnnotations", "ü" * 5000, termination_log)
+    write_termination_message("BadAnnotations", "ü" * 5000, termination_log)
     assert len(termination_log.read_bytes()) <= 4096
     assert left(termination_log)["message"].endswith("…")
 
@@ -221,8 +223,8 @@ def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_l
 def test_cause_is_not_overwritten_by_what_followed_from_it(
     first: str, second: str, stands: str, termination_log: Path
 ) -> None:
-    leave_message(first, "a longer sentence than the second one", termination_log)
-    leave_message(second, "so", termination_log)
+    write_termination_message(first, "a longer sentence than the second one", termination_log)
+    write_termination_message(second, "so", termination_log)
     assert left(termination_log)["reason"] == stands
 
 

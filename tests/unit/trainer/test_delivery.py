@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from vott_trainer import delivery
+from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
 from vott_trainer.plugin_api import DataParameters, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.report import files
-from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.settings import TrainSettings
 from vott_trainer.stores import model_archive
 from vott_trainer.stores.destination import Destination
 from vott_trainer.stores.folder import FolderStore

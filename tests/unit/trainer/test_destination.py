@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError, InvalidURLError, UploadRefusedError
-from vott_trainer.settings import TrainSettings, parse
+from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination import Destination
 from vott_trainer.stores.destination_url import is_destination, resolve

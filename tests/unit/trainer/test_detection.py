@@ -17,7 +17,8 @@ from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import LabelledImage, Links, Trained
 from vott_trainer.plugins.detection import Detection, DetectionParameters, load
-from vott_trainer.progress.snapshot import Progress, Snapshot
+from vott_trainer.progress.progress import Progress
+from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.augmentation import flipped
 from vott_trainer.vision.detector_evaluation import evaluate

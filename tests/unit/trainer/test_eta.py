@@ -2,8 +2,9 @@
 
 import pytest
 
-from vott_trainer.progress.eta import LEAST_SECONDS, Mark, seconds_left
-from vott_trainer.progress.snapshot import Progress, Snapshot
+from vott_trainer.progress.eta import MIN_SECONDS, Mark, seconds_left
+from vott_trainer.progress.progress import Progress
+from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.stores.store import StoredObject
 
 
@@ -29,7 +30,7 @@ def test_rest_goes_at_the_mean_speed_so_far(begun: Mark, now: Mark, left: float)
     assert seconds_left(begun, now) == pytest.approx(left)
 
 
-@pytest.mark.parametrize("now", [Mark(0, 0.1), Mark(LEAST_SECONDS - 0.1, 0.5), Mark(60, 0.1)])
+@pytest.mark.parametrize("now", [Mark(0, 0.1), Mark(MIN_SECONDS - 0.1, 0.5), Mark(60, 0.1)])
 def test_end_is_not_known_before_there_is_a_speed(now: Mark) -> None:
     assert seconds_left(Mark(0, 0.1), now) is None
 
@@ -72,4 +73,4 @@ def test_end_is_gone_once_the_training_is_over() -> None:
     assert progress.snapshot.seconds_left == pytest.approx(60)
     progress.uploading({})
     assert progress.snapshot.seconds_left is None
-    assert progress.done(StoredObject("https://store/m", "ab", 1)).seconds_left is None
+    assert progress.complete(StoredObject("https://store/m", "ab", 1)).seconds_left is None

@@ -19,7 +19,7 @@ from vott_trainer.parameters import names, validate
 from vott_trainer.plugin_api import DataParameters, LearningParameters, Links
 from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import TOLD
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import Architecture
 from vott_trainer.vision.classifiers import CLASSIFIERS

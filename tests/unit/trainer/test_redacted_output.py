@@ -5,9 +5,8 @@ import logging
 
 import pytest
 
-from vott_trainer.errors import InvalidParametersError
+from vott_trainer.errors import InvalidParametersError, describe
 from vott_trainer.logs import RedactingFormatter, RedactingStream
-from vott_trainer.training import explain
 
 TEXTS = [
     "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=SECRET;EndpointSuffix=core.windows.net",
@@ -45,6 +44,6 @@ def test_a_plugin_prints_no_key_of_a_connection_string(text: str) -> None:
 @pytest.mark.parametrize("kind", [InvalidParametersError, ValueError])
 @pytest.mark.parametrize("text", TEXTS)
 def test_the_error_of_a_training_shows_no_key_of_a_connection_string(text: str, kind: type[Exception]) -> None:
-    explained = explain(kind(f"The store refused {text}"))
+    explained = describe(kind(f"The store refused {text}"))
     assert "The store refused" in explained
     assert "SECRET" not in explained

@@ -12,9 +12,10 @@ from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import Backoff
 from vott_trainer.progress.callback import Callback, payload
-from vott_trainer.progress.reporter import ReceiverGoneError, Reporter
-from vott_trainer.progress.snapshot import Progress, Snapshot
-from vott_trainer.progress.trainingjob import LAST_REPORT, TrainingJobStatus, status
+from vott_trainer.progress.progress import Progress
+from vott_trainer.progress.reporter import Reporter, UnsubscribedError
+from vott_trainer.progress.snapshot import Snapshot
+from vott_trainer.progress.trainingjob_status import LAST_REPORT, TrainingJobStatus, status_fields
 from vott_trainer.stores.store import StoredObject
 
 MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
@@ -119,7 +120,7 @@ def test_failing_receiver_is_logged_once_and_disturbs_no_other(
 
 
 def test_receiver_that_is_gone_gets_no_more_reports() -> None:
-    gone = Receiver(failures=1, error=ReceiverGoneError())
+    gone = Receiver(failures=1, error=UnsubscribedError())
     gone.release.set()
     reporter = Reporter([gone], interval=0)
     reporter(Snapshot(), True)
@@ -139,7 +140,7 @@ def test_close_sends_what_is_waiting(receiver: Receiver) -> None:
 
 
 def test_status_has_the_contracts_fields() -> None:
-    assert status(SNAPSHOT, NOW) == {
+    assert status_fields(SNAPSHOT, NOW) == {
         "progress": {
             "percent": 42,
             "epochCurrent": 3,
@@ -156,14 +157,14 @@ def test_status_has_the_contracts_fields() -> None:
 
 
 def test_status_leaves_out_what_is_not_known_yet() -> None:
-    found = status(Snapshot(), NOW)
+    found = status_fields(Snapshot(), NOW)
     assert not {"classificationLoss", "estimatedCompletionTime"} & set(found["progress"])
     assert "metrics" not in found
     assert "model" not in found
 
 
 def test_end_beyond_all_calendars_is_left_out() -> None:
-    assert "estimatedCompletionTime" not in status(Snapshot(seconds_left=1e15), NOW)["progress"]
+    assert "estimatedCompletionTime" not in status_fields(Snapshot(seconds_left=1e15), NOW)["progress"]
 
 
 def test_callback_has_the_six_fields_of_the_first_vott_train_and_three_more() -> None:
@@ -198,7 +199,7 @@ def test_callback_follows_no_redirect(server: HttpServer) -> None:
 
 def test_callback_that_answers_410_is_gone(server: HttpServer) -> None:
     server.always["/status"] = Answer(410)
-    with pytest.raises(ReceiverGoneError):
+    with pytest.raises(UnsubscribedError):
         Callback(server.url + "/status", "cats").send(SNAPSHOT)
 
 
@@ -238,7 +239,7 @@ def test_renewed_token_is_used(server: HttpServer, job: TrainingJobStatus, tmp_p
 def test_last_report_is_repeated_until_it_arrives(server: HttpServer, job: TrainingJobStatus) -> None:
     refusals = [401, 403, 409, 429, 500, 503, 507]
     server.answers[STATUS_PATH] = [Answer(status) for status in refusals]
-    job.send_surely(Snapshot(fraction=1.0, model=MODEL), Backoff(attempts=10, sleep=lambda _seconds: None))
+    job.send_until_accepted(Snapshot(fraction=1.0, model=MODEL), Backoff(attempts=10, sleep=lambda _seconds: None))
     assert len(server.requests) == len(refusals) + 1
     assert server.requests[-1].json["status"]["model"] == {"url": MODEL.url, "sha256": MODEL.sha256, "sizeBytes": 123}
 
@@ -255,7 +256,7 @@ def test_last_report_that_never_arrives_is_a_passing_fault(
 ) -> None:
     server.always[STATUS_PATH] = Answer(code, b'{"message": "denied by policy"}')
     with pytest.raises(TemporaryFailureError, match="denied by policy"):
-        job.send_surely(Snapshot(model=MODEL), Backoff(attempts=2, sleep=lambda _seconds: None))
+        job.send_until_accepted(Snapshot(model=MODEL), Backoff(attempts=2, sleep=lambda _seconds: None))
 
 
 @pytest.mark.parametrize("name", ["cats", "training/", "/cats", "a/b/c"])
@@ -288,4 +289,4 @@ def test_progress_covers_fetching_training_and_upload() -> None:
         (0.025, False), (0.05, False), (0.275, False), (0.5, False), (0.5, True),
         (0.725, False), (0.95, False), (0.95, True), (0.95, False),
     ]  # fmt: skip
-    assert progress.done(MODEL).fraction == 1.0
+    assert progress.complete(MODEL).fraction == 1.0

@@ -309,7 +309,7 @@ def test_the_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_pa
     assert sorted(path.name for path in store.iterdir()) == ["0.pt", "1.pt", "index.json"]
     run = toy_run(tmp_path / "last", store=store)
     learn(Toy(), run, PARAMETERS)
-    run.forget_checkpoints()
+    run.delete_checkpoints()
     assert not list(store.iterdir())
 
 

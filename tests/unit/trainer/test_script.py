@@ -19,7 +19,7 @@ from vott_trainer.plugin_api import Links
 from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import Script, ScriptError
 from vott_trainer.process.sigterm import Interruption
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 
 TOKEN = "SECRET0123456789"

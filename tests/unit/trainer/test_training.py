@@ -9,11 +9,11 @@ from tests.support.http_server import Answer, HttpServer
 from tests.support.trainer_process import ALLOWED
 from tests.unit.trainer.toy import Toy
 from vott_trainer import training
+from vott_trainer.command_line import parse
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.plugin_api import Dataset
 from vott_trainer.progress.snapshot import Snapshot
-from vott_trainer.progress.trainingjob import TrainingJobStatus
-from vott_trainer.settings import parse
+from vott_trainer.progress.trainingjob_status import TrainingJobStatus
 
 
 class Deaf(TrainingJobStatus):
@@ -22,7 +22,7 @@ class Deaf(TrainingJobStatus):
     def send(self, snapshot: Snapshot) -> None:
         """Take everything."""
 
-    def send_surely(self, snapshot: Snapshot, backoff: object = None) -> None:  # noqa: ARG002
+    def send_until_accepted(self, snapshot: Snapshot, backoff: object = None) -> None:  # noqa: ARG002
         raise TemporaryFailureError("The API server does not answer.")
 
 
@@ -32,18 +32,18 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
     monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: Toy())
     job = Deaf("ns", "job", "uid", "https://nowhere")
-    monkeypatch.setattr("vott_trainer.training.TrainingJobStatus.in_cluster", lambda *_args: job)
+    monkeypatch.setattr("vott_trainer.progress.reporting.TrainingJobStatus.in_cluster", lambda *_args: job)
     server.always["/out"] = Answer(200)
     annotations = server.serve("/a.csv", f"{server.url}/1.png,1,1,10,10,cat\n".encode())
     urls = ["--annotations", annotations, "--model", f"{server.url}/out?token=x", "--trainingjob", "ns/job"]
     environment = {"VOTT_CHECKPOINTS": str(tmp_path / "kept"), "VOTT_WORK_DIR": str(tmp_path / "work")}
     environment |= {"TRAININGJOB_UID": "uid", **ALLOWED}
-    monkeypatch.setattr("vott_trainer.training_run.TrainingRun._fetched", lambda _run: training_data())
+    monkeypatch.setattr("vott_trainer.training_run.TrainingRun._read_dataset", lambda _run: training_data())
     settings = parse([*urls, "--parameters", json.dumps({"epochs": 1})], environment)
     with pytest.raises(TemporaryFailureError):
         training.train(settings)  # type: ignore[arg-type]
     assert (tmp_path / "kept" / "uid" / "index.json").exists()
-    monkeypatch.setattr(Deaf, "send_surely", lambda *_args: None)
+    monkeypatch.setattr(Deaf, "send_until_accepted", lambda *_args: None)
     training.train(settings)  # type: ignore[arg-type]
     assert not (tmp_path / "kept" / "uid").exists()
 

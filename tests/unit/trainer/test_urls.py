@@ -7,10 +7,10 @@ from urllib.parse import quote
 import pytest
 
 from vott_guard.redaction import redact
+from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.http.urls import file_name, read_argument, unsigned_url
 from vott_trainer.logs import RedactingFormatter
-from vott_trainer.settings import parse
 
 
 def test_the_environments_own_credentials_are_never_shown() -> None:

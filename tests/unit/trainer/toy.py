@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vott_trainer.plugin_api import Data, Dataset, Evaluation, LearningParameters, Links, Prediction, Run
 from vott_trainer.process.sigterm import Interruption
-from vott_trainer.progress.snapshot import Progress
+from vott_trainer.progress.progress import Progress
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun

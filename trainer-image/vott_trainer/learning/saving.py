@@ -44,7 +44,7 @@ class Saving:
             self._run.note(
                 f"The checkpoint of {checkpoint.time} did not fit this training, which began anew ({reason})."
             )
-            self._run.progress.anew()
+            self._run.progress.start_over()
             return make()  # the other one may have become a part of what was saved
         group.most(0)  # all processes of this node have read it
         path.unlink(missing_ok=True)
@@ -95,4 +95,4 @@ class Saving:
     def _tell(self) -> None:
         if self._checkpoints and self._checkpoints.newest is not self._told:
             self._told = self._checkpoints.newest
-            self._run.progress.checkpointed(self._told)
+            self._run.progress.checkpoint_stored(self._told)

@@ -76,10 +76,10 @@ class Progress(Protocol):
     def epoch_end(self, metrics: dict[str, float] | None = None) -> None:
         """Report the end of an epoch, with the metrics measured after it, if any."""
 
-    def checkpointed(self, checkpoint: Checkpoint | None) -> None:
+    def checkpoint_stored(self, checkpoint: Checkpoint | None) -> None:
         """Report the newest stored checkpoint."""
 
-    def anew(self) -> None:
+    def start_over(self) -> None:
         """Report that the training starts over instead of resuming."""
 
 

@@ -1,1 +1,1 @@
-"""Progress: the current snapshot, and reporting it to the TrainingJob and the callback."""
+"""Progress of a training: the current snapshot, and its reports to the TrainingJob and the callback."""

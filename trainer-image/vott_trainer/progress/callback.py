@@ -16,7 +16,7 @@ from vott_guard.client import status_text
 from vott_guard.rules import RefusedError
 from vott_guard.webhooks import Keys
 from vott_trainer.http import outgoing
-from vott_trainer.progress.reporter import ReceiverGoneError
+from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
 
 POST_SECONDS = 10.0  # for a post and its answer
@@ -41,7 +41,7 @@ class Callback:
 
         Raises:
             CallbackError: it was not delivered.
-            ReceiverGoneError: the receiver answered 410 Gone, or the administrator's rules refuse the URL.
+            UnsubscribedError: the receiver answered 410 Gone, or the administrator's rules refuse the URL.
         """
         self.post(snapshot, "running", snapshot.message)
 
@@ -49,7 +49,7 @@ class Callback:
         """Post a report with a given state; raises as `send` does."""
         status = self._status_of_post(payload(snapshot, self.job, state, message))
         if status == HTTPStatus.GONE:
-            raise ReceiverGoneError(f"HTTP {status_text(status)}")
+            raise UnsubscribedError(f"HTTP {status_text(status)}")
         if not 200 <= status < 300:
             raise CallbackError(f"HTTP {status_text(status)}")
 
@@ -61,7 +61,7 @@ class Callback:
             with self.session.post(self.url, json=body, headers=headers, **options) as response:
                 return response.status_code
         except RefusedError as error:
-            raise ReceiverGoneError(str(error)) from error
+            raise UnsubscribedError(str(error)) from error
         except requests.RequestException as error:
             raise CallbackError(f"it can't be reached ({type(error).__name__})") from error
 

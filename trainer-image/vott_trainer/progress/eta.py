@@ -1,25 +1,25 @@
-"""When a training will end, from the speed it has had so far."""
+"""ETA: seconds left, from the mean speed so far."""
 
 from dataclasses import dataclass
 
-LEAST_SECONDS = 5.0  # before that, the speed is mostly noise
+MIN_SECONDS = 5.0  # over a shorter time the speed is mostly noise
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A moment (monotonic seconds) and the share of the training that was done by then (0 to 1)."""
+    """A time (monotonic seconds) and the share of the training that was complete by then, 0 to 1."""
 
     seconds: float
     share: float
 
 
-def seconds_left(begun: Mark, now: Mark) -> float | None:
-    """Return how long the rest will take; None as long as that is not known.
+def seconds_left(start: Mark, now: Mark) -> float | None:
+    """Return the remaining seconds; None while they are unknown.
 
-    The mean speed since `begun` does not jump: it takes in the pauses of evaluation as they come. `begun` is the end of the first
-    step, which is slower than any other, and which in a resumed training is not at the beginning.
+    The mean speed since `start` is steady, and includes the pauses for evaluation. `start` is the end of the first step, which is
+    slower than any other; in a resumed training its share is not near 0.
     """
-    elapsed, done = now.seconds - begun.seconds, now.share - begun.share
-    if elapsed < LEAST_SECONDS or done <= 0:
+    elapsed, done = now.seconds - start.seconds, now.share - start.share
+    if elapsed < MIN_SECONDS or done <= 0:
         return None
     return elapsed / done * (1 - now.share)

@@ -1,7 +1,7 @@
-"""The TrainingJob as a receiver of reports: server-side apply to its status, and to nothing else.
+"""Server-side apply of the TrainingJob's status: reports to the API server.
 
-https://kubernetes.io/docs/reference/using-api/server-side-apply/ - apply replaces all that this field manager owns, so each
-report carries everything that is known by then.
+https://kubernetes.io/docs/reference/using-api/server-side-apply/ - apply replaces everything that the field manager owns, so each report
+holds everything known so far.
 """
 
 import os
@@ -16,24 +16,24 @@ from vott_guard.client import status_text
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import AttemptError, Backoff, retry
 from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
-from vott_trainer.progress.reporter import ReceiverGoneError
+from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 API_VERSION = "vott.dev/v1alpha1"
 FIELD_MANAGER = "vott-trainer"
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
-# A control plane that is restarted or upgraded refuses for a while even what it permits: rights and tokens pass, too.
-PASSING_STATUS = frozenset({401, 403, 408, 409, 425, 429})
-LAST_REPORT = Backoff(attempts=25, first=1.0, longest=30.0)  # ten minutes: short beside the training that would be lost
+# 401 and 403 included: while a control plane restarts or is upgraded, it refuses valid tokens and permitted requests.
+RETRIED_STATUS = frozenset({401, 403, 408, 409, 425, 429})
+LAST_REPORT = Backoff(attempts=25, first=1.0, longest=30.0)  # ten minutes: little compared to a lost training
 
 
 class ReportRefusedError(AttemptError):
-    """The API server did not take a report."""
+    """The API server did not accept a report."""
 
 
 def _session() -> requests.Session:
-    """Return one that takes no proxy from the environment: nobody shall stand between the pod and its API server."""
+    """Return a session that ignores proxies of the environment, which must not get the pod's token."""
     session = requests.Session()
     session.trust_env = False
     return session
@@ -43,8 +43,8 @@ def _session() -> requests.Session:
 class TrainingJobStatus:
     """Applies snapshots to the status of one TrainingJob.
 
-    `uid` is the object's: after a report that reached a newer object of the same name no further one is sent. (A `metadata.uid` in the
-    request would not help: the API server ignores metadata in writes to a custom resource's status.)
+    `uid` is the object's: no report follows one that reached a newer object of the same name. A `metadata.uid` in the request has no
+    effect: the API server ignores metadata in writes to a custom resource's status.
     """
 
     namespace: str
@@ -57,10 +57,10 @@ class TrainingJobStatus:
 
     @classmethod
     def in_cluster(cls, trainingjob: str, uid: str) -> "TrainingJobStatus":
-        """Make one for `NAMESPACE/NAME` from the environment that Kubernetes gives every pod.
+        """Connect to the API server of this pod's cluster, for the TrainingJob `NAMESPACE/NAME`.
 
         Raises:
-            InvalidParametersError: not `NAMESPACE/NAME`, or not in a pod.
+            InvalidParametersError: `trainingjob` is not `NAMESPACE/NAME`, or this is not a pod.
         """
         namespace, _, job = trainingjob.partition("/")
         host, port = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
@@ -78,7 +78,7 @@ class TrainingJobStatus:
 
         Raises:
             ReportRefusedError: it did not arrive.
-            ReceiverGoneError: the TrainingJob was deleted, and another one has its name now.
+            UnsubscribedError: the TrainingJob was deleted, and another one has its name.
         """
         try:
             response = self.session.patch(
@@ -94,42 +94,41 @@ class TrainingJobStatus:
                 f"the API server can't be reached ({type(error).__name__})", passing=True
             ) from error
         if not response.ok:
-            passing = response.status_code in PASSING_STATUS or response.status_code >= 500
+            passing = response.status_code in RETRIED_STATUS or response.status_code >= 500
             raise ReportRefusedError(
                 f"HTTP {status_text(response.status_code)}: {_api_field(response, 'message')}", passing=passing
             )
         if self.uid and _api_field(response, "metadata", "uid") != self.uid:
-            raise ReceiverGoneError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
+            raise UnsubscribedError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
 
-    def send_surely(self, snapshot: Snapshot, backoff: Backoff | None = None) -> None:
-        """Apply the last report and wait until it has arrived.
+    def send_until_accepted(self, snapshot: Snapshot, backoff: Backoff | None = None) -> None:
+        """Apply the last report, and repeat it until it has arrived.
 
         Raises:
             TemporaryFailureError: it did not, after all attempts.
         """
         try:
             retry(lambda: self.send(snapshot), backoff or LAST_REPORT)
-        except (ReportRefusedError, ReceiverGoneError) as error:
+        except (ReportRefusedError, UnsubscribedError) as error:
             raise TemporaryFailureError(
-                f"The model is uploaded, but {self.namespace}/{self.job} could not be told: {error}. "
+                f"The model is uploaded, but {self.namespace}/{self.job} could not be updated: {error}. "
                 "Check that the cluster's API server answers, then send the message again."
             ) from error
 
     def _token(self) -> str:
-        return (self.credentials / "token").read_text(encoding="ascii").strip()  # the kubelet renews it: never keep it
+        return (self.credentials / "token").read_text(encoding="ascii").strip()  # not cached: the kubelet renews it
 
     def _apply_configuration(self, snapshot: Snapshot) -> dict[str, Any]:
-        metadata = {"namespace": self.namespace, "name": self.job}
         return {
             "apiVersion": API_VERSION,
             "kind": "TrainingJob",
-            "metadata": metadata,
-            "status": status(snapshot, datetime.now(UTC), gpu_usage()),
+            "metadata": {"namespace": self.namespace, "name": self.job},
+            "status": status_fields(snapshot, datetime.now(UTC), gpu_usage()),
         }
 
 
-def status(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> dict[str, Any]:
-    """Return the status fields that the trainer owns, as docs/trainer-contract.md names them."""
+def status_fields(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> dict[str, Any]:
+    """Return the status fields that the trainer owns (docs/trainer-contract.md)."""
     progress = {
         "percent": int(snapshot.fraction * 100),
         "epochCurrent": snapshot.epoch_current,
@@ -141,23 +140,23 @@ def status(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> 
         "gpuMemoryMiB": usage.memory_mib if usage else None,
         "gpuUtilizationPercent": usage.utilization_percent if usage else None,
         "lastUpdatedTime": _rfc3339(now),
-        "estimatedCompletionTime": _end(now, snapshot.seconds_left),
+        "estimatedCompletionTime": _completion_time(now, snapshot.seconds_left),
     }
     fields: dict[str, Any] = {"progress": {name: value for name, value in progress.items() if value is not None}}
     if snapshot.metrics:
         fields["metrics"] = [{"name": name, "value": round(value, 4)} for name, value in snapshot.metrics.items()]
     if model := snapshot.model:
         fields["model"] = {"url": model.url, "sha256": model.sha256, "sizeBytes": model.size_bytes}
-    if last := snapshot.checkpoint:
-        fields["checkpoint"] = {"url": last.url, "epoch": last.epoch, "step": last.step, "time": last.time}
+    if newest := snapshot.checkpoint:
+        fields["checkpoint"] = {"url": newest.url, "epoch": newest.epoch, "step": newest.step, "time": newest.time}
     return fields
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _rfc3339(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _end(now: datetime, seconds_left: float | None) -> str | None:
+def _completion_time(now: datetime, seconds_left: float | None) -> str | None:
     if seconds_left is None:
         return None
     try:
@@ -171,7 +170,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 def _api_field(response: requests.Response, *path: str) -> str:
-    """Return a field of the API server's JSON answer, empty if it has none."""
+    """Return a field of the API server's JSON response, empty if it has none."""
     try:
         value = response.json()
         for name in path:

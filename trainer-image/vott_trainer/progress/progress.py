@@ -1,0 +1,92 @@
+"""Progress: keeps the current snapshot up to date, and passes each change to a listener."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from vott_trainer.plugin_api import Checkpoint
+from vott_trainer.progress.eta import Mark, seconds_left
+from vott_trainer.progress.snapshot import Snapshot
+from vott_trainer.stores.store import StoredObject
+
+TRAINING_STARTS = 0.05  # fraction after fetching
+TRAINING_ENDS = 0.95  # fraction before packing and uploading
+
+Listener = Callable[[Snapshot, bool], None]
+
+
+class Progress:
+    """The current snapshot. The listener gets each change, and whether an epoch ended with it."""
+
+    def __init__(
+        self,
+        listener: Listener = lambda _snapshot, _milestone: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.snapshot = Snapshot()
+        self._listener = listener
+        self._clock = clock
+        self._first_step: Mark | None = None
+        self._resumed_fraction = 0.0
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Start from the checkpoint's fraction; never show less."""
+        self._resumed_fraction = checkpoint.fraction
+        message = f"Resuming from epoch {checkpoint.epoch}"
+        self._change(fraction=checkpoint.fraction, checkpoint=checkpoint, message=message)
+
+    def start_over(self) -> None:
+        """Discard the checkpoint: the training does not resume from it."""
+        self._resumed_fraction = 0.0
+        self._change(checkpoint=None)
+
+    def checkpoint_stored(self, checkpoint: Checkpoint | None) -> None:
+        """Set the newest stored checkpoint."""
+        self._change(checkpoint=checkpoint)
+
+    def fetching(self, done: int, total: int) -> None:
+        """Set how many of `total` images are fetched."""
+        self._change(fraction=TRAINING_STARTS * done / max(1, total), message=f"Fetching images: {done} of {total}")
+
+    def begin(self, epochs: int, steps: int) -> None:
+        """Start training: number of epochs, and of steps in each."""
+        message = f"Training: {epochs} epochs of {steps} steps"
+        self._change(fraction=TRAINING_STARTS, epoch_total=epochs, step_total=steps, message=message)
+
+    def step(
+        self, epoch: int, step: int, *, classification_loss: float | None, images_per_second: float | None
+    ) -> None:
+        """Complete a step; epochs and steps count from 1."""
+        current = self.snapshot
+        share = (epoch - 1 + step / current.step_total) / current.epoch_total
+        mark = Mark(self._clock(), share)
+        self._first_step = self._first_step or mark
+        self._change(
+            fraction=TRAINING_STARTS + (TRAINING_ENDS - TRAINING_STARTS) * share,
+            epoch_current=epoch,
+            step_current=step,
+            classification_loss=classification_loss,
+            images_per_second=images_per_second,
+            message=f"Epoch {epoch} of {current.epoch_total}",
+            seconds_left=seconds_left(self._first_step, mark),
+        )
+
+    def epoch_end(self, metrics: dict[str, float] | None = None) -> None:
+        """Complete an epoch, with the metrics measured after it, if any."""
+        self._change(milestone=True, metrics=metrics or self.snapshot.metrics)
+
+    def uploading(self, metrics: dict[str, float]) -> None:
+        """End training and start the upload of the model."""
+        self._change(fraction=TRAINING_ENDS, metrics=metrics, message="Uploading the model", seconds_left=None)
+
+    def complete(self, model: StoredObject) -> Snapshot:
+        """Return the last snapshot. The listener does not get it: its report is sent separately, until it has arrived."""
+        self.snapshot = replace(
+            self.snapshot, fraction=1.0, model=model, message="The model is uploaded", seconds_left=None
+        )
+        return self.snapshot
+
+    def _change(self, *, milestone: bool = False, **changes: object) -> None:
+        changed = replace(self.snapshot, **changes)  # type: ignore[arg-type]
+        self.snapshot = replace(changed, fraction=max(changed.fraction, self._resumed_fraction))
+        self._listener(self.snapshot, milestone)
