@@ -22,9 +22,9 @@ from azure.storage.blob import (
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
-from localcluster.ports import free_ports
 from tests.integration.trainer.ways import AT_ONCE, Names
-from tests.support.http_server import HttpServer
+from tests.support.server_fixtures import server as server
+from tests.support.server_fixtures import unused_url as unused_url
 from tests.support.trainer_process import ALLOWED, PYTHONPATH, own_servers_allowed
 from vott_guard.rules import Rules
 
@@ -114,20 +114,6 @@ def archive(tmp_path: Path) -> Path:
     path = tmp_path / "model.tgz"
     path.write_bytes(CONTENT)
     return path
-
-
-@pytest.fixture
-def server() -> Iterator[HttpServer]:
-    """A local HTTP server."""
-    with HttpServer() as running:
-        yield running
-
-
-@pytest.fixture
-def nobody() -> str:
-    """A URL where nobody listens."""
-    (port,) = free_ports(1)
-    return f"http://127.0.0.1:{port}"
 
 
 def command(*arguments: str) -> list[str]:

@@ -21,7 +21,7 @@ from tests.support.trainer_process import CHECKOUT, PYTHONPATH
 
 IMAGES, EPOCHS = 12, 20  # 10 images to learn from, 3 steps an epoch
 TIMEOUT = 300
-DYING = "tests.unit.trainer.dying"  # the trainer, killed inside of a checkpoint's writing
+KILLED_TRAINER = "tests.support.kill_during_save"
 DETERMINISTIC = {"OMP_NUM_THREADS": "1"}
 
 
@@ -33,19 +33,19 @@ class Training:
         urls = ["--annotations", annotations, "--model", model, "--status", f"{server.url}/status"]
         self._arguments = command("--plugin", "detection", *urls, "--parameters", json.dumps(parameters))
         self.folder = folder
-        path = f"{PYTHONPATH}:{CHECKOUT}"  # for DYING, too
+        path = f"{PYTHONPATH}:{CHECKOUT}"  # the checkout is for KILLED_TRAINER
         self._environment = environment(**DETERMINISTIC, VOTT_CHECKPOINTS=checkpoints) | {"PYTHONPATH": path}
         self.attempts = 0
 
     def begin(
-        self, work_dir: Path | None = None, *, every_seconds: str = "0", dies_at: int = 0
+        self, work_dir: Path | None = None, *, every_seconds: str = "0", kill_point: int = 0
     ) -> "subprocess.Popen[bytes]":
         """Start another attempt, as a new pod would: in an empty folder, unless one is given.
 
-        `dies_at` is the moment of what it saves in a folder at which it is killed.
+        `kill_point` says where it is killed while it saves to a folder.
         """
         module = self._arguments.index("vott_trainer")
-        dying = [*self._arguments[:module], DYING, str(dies_at), *self._arguments[module + 1 :]]
+        killed = [*self._arguments[:module], KILLED_TRAINER, str(kill_point), *self._arguments[module + 1 :]]
         self.attempts += 1
         work_dir = work_dir or self.folder / f"work-{self.attempts}"
         variables = {"VOTT_WORK_DIR": str(work_dir), "VOTT_CHECKPOINT_SECONDS": every_seconds}
@@ -53,7 +53,7 @@ class Training:
         (self.folder / "termination-log").touch()
         with (self.folder / f"log-{self.attempts}").open("wb") as log:
             return subprocess.Popen(
-                dying if dies_at else self._arguments,
+                killed if kill_point else self._arguments,
                 env=self._environment | variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -172,15 +172,15 @@ def test_killed_again_and_again_a_training_ends_with_the_same_weights(
     assert [path for path in (tmp_path / "volume").rglob("*") if path.is_file()] == []
 
 
-def test_killed_at_each_moment_of_what_it_saves_a_training_ends_with_the_same_weights(
+def test_training_killed_at_each_point_of_a_save_ends_with_the_same_weights(
     training: Callable[..., Training],
     uninterrupted: dict[str, torch.Tensor],
     container: ContainerClient,
     tmp_path: Path,
 ) -> None:
     made = training(checkpoints=str(tmp_path / "volume"))
-    for moment in (7, 2, 9, 4, 11, 6):  # before, inside and behind the slot's writing and that of the index
-        assert made.begin(dies_at=moment).wait(TIMEOUT) == -signal.SIGKILL, made.log
+    for kill_point in (7, 2, 9, 4, 11, 6):  # before, within and after the slot and the index
+        assert made.begin(kill_point=kill_point).wait(TIMEOUT) == -signal.SIGKILL, made.log
         assert ("Going on" in made.log or "went on from epoch" in made.log) is (made.attempts > 1), made.log
     made.complete()
     assert "went on from epoch" in made.log

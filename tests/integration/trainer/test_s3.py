@@ -210,8 +210,8 @@ def test_bucket_of_another_region_is_said(server: HttpServer, archive: Path) -> 
     assert "The bucket lies in another region than AWS_REGION or the URL says" in refusal(archive, to)
 
 
-def test_server_that_does_not_answer_is_a_passing_fault(nobody: str, archive: Path) -> None:
-    environment = {"AWS_ENDPOINT_URL": nobody, "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
+def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive: Path) -> None:
+    environment = {"AWS_ENDPOINT_URL": unused_url, "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
     access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
     with pytest.raises(TemporaryFailureError, match=r"s3://models/model.tgz failed: no answer"):
         upload(archive, resolve("s3://models", access))

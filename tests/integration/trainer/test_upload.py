@@ -169,11 +169,11 @@ def test_link_that_may_only_create_does_not_replace_a_model(
 
 
 def test_store_that_does_not_answer_is_a_passing_fault(
-    nobody: str, archive: Path, monkeypatch: pytest.MonkeyPatch
+    unused_url: str, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
     with pytest.raises(TemporaryFailureError, match="no answer"):
-        upload(archive, f"{nobody}/account/models?sp=w&sig=x")
+        upload(archive, f"{unused_url}/account/models?sp=w&sig=x")
 
 
 def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trust_it(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.trainer.toy import Point, Toy
+from tests.unit.trainer.toy_learner import Point, Toy
 from vott_trainer.learning.batches import Batches, Step, ahead, chunked, moved, share
 from vott_trainer.plugins.detection import Batch
 from vott_trainer.process.ranks import Ranks

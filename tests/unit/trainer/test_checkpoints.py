@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.trainer.dying import MOMENTS
+from tests.support.kill_during_save import KILL_POINTS_PER_FILE
 from vott_trainer.plugin_api import Reached
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
@@ -20,18 +20,18 @@ KEPT = {
     "url": "https://store/1.pt", "slot": "1.pt", "sha256": "0" * 64, "time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
 
-CHECKPOINT = 2 * MOMENTS  # moments
+KILL_POINTS_PER_CHECKPOINT = 2 * KILL_POINTS_PER_FILE
 SAVE_UNTIL_KILLED = """
 import sys
 from pathlib import Path
-from tests.unit.trainer.dying import die_at
+from tests.support.kill_during_save import kill_at
 from vott_trainer.plugin_api import Reached
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 checkpoints = Checkpoints(FolderStore(Path(sys.argv[1])), Path(sys.argv[2]), 60.0)
 checkpoints.read_index()
 found = checkpoints.fetch("w")
-die_at(int(sys.argv[3]))
+kill_at(int(sys.argv[3]))
 for step in range(found[0].step + 1 if found else 1, 99):
     checkpoints.save(lambda path: path.write_text(f"weights {step} of {sys.argv[2]}"), Reached("w", 1, step, 1.0))
 """
@@ -110,11 +110,11 @@ def test_what_a_training_writes_is_read_again(tmp_path: Path) -> None:
     assert found[1].read_bytes() == b"weights"
 
 
-def killed_at(moment: int, tmp_path: Path) -> None:
-    """Go on from what is in the store, and be killed at that moment of what is saved."""
-    program = [sys.executable, "-c", SAVE_UNTIL_KILLED, str(tmp_path / "store"), str(tmp_path / f"work-{moment}")]
+def killed_at(kill_point: int, tmp_path: Path) -> None:
+    """Continue from the store, and be killed at that point of a save."""
+    program = [sys.executable, "-c", SAVE_UNTIL_KILLED, str(tmp_path / "store"), str(tmp_path / f"work-{kill_point}")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([*program, str(moment)], env=environment, capture_output=True, text=True)
+    done = subprocess.run([*program, str(kill_point)], env=environment, capture_output=True, text=True)
     assert done.returncode == -9, done.stderr
 
 
@@ -129,21 +129,21 @@ def whole(tmp_path: Path) -> int:
     return found[0].step
 
 
-@pytest.mark.parametrize("moment", range(1, 2 * CHECKPOINT + 1))
-def test_kill_inside_of_what_is_written_leaves_the_checkpoint_before(moment: int, tmp_path: Path) -> None:
-    killed_at(moment, tmp_path)
-    assert whole(tmp_path) == moment // CHECKPOINT
+@pytest.mark.parametrize("kill_point", range(1, 2 * KILL_POINTS_PER_CHECKPOINT + 1))
+def test_kill_inside_of_what_is_written_leaves_the_checkpoint_before(kill_point: int, tmp_path: Path) -> None:
+    killed_at(kill_point, tmp_path)
+    assert whole(tmp_path) == kill_point // KILL_POINTS_PER_CHECKPOINT
 
 
-@pytest.mark.parametrize("moment", range(1, CHECKPOINT + 1))
+@pytest.mark.parametrize("kill_point", range(1, KILL_POINTS_PER_CHECKPOINT + 1))
 def test_kill_while_the_next_one_is_written_leaves_the_checkpoint_that_stood_in_for_a_damaged_one(
-    moment: int, tmp_path: Path
+    kill_point: int, tmp_path: Path
 ) -> None:
-    killed_at(2 * CHECKPOINT, tmp_path)
+    killed_at(2 * KILL_POINTS_PER_CHECKPOINT, tmp_path)
     newest, before = kept(tmp_path)
     (tmp_path / "store" / newest["slot"]).write_bytes(b"damaged")
-    killed_at(moment, tmp_path)
-    assert whole(tmp_path) == (2 if moment == CHECKPOINT else 1)
+    killed_at(kill_point, tmp_path)
+    assert whole(tmp_path) == (2 if kill_point == KILL_POINTS_PER_CHECKPOINT else 1)
     assert before in kept(tmp_path)
 
 

@@ -86,7 +86,7 @@ def test_host_that_can_not_exist_is_refused_at_once(host: str, tmp_path: Path, n
     assert naps.seconds == []
 
 
-def test_unreachable_server_is_said_without_the_url(nobody: str, tmp_path: Path, naps: Naps) -> None:
+def test_unreachable_server_is_said_without_the_url(unused_url: str, tmp_path: Path, naps: Naps) -> None:
     with pytest.raises(FetchError) as error:
-        fetch(f"{nobody}/a?sig=SECRET", tmp_path / "a", naps)
+        fetch(f"{unused_url}/a?sig=SECRET", tmp_path / "a", naps)
     assert str(error.value) == "the server can't be reached or broke off"

@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from tests.support.http_server import HttpServer
-from tests.unit.trainer import bombs
+from tests.unit.trainer import hostile_images
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.data import decoding, pixel_limits
 from vott_trainer.data.decoding import open_rgb
@@ -43,25 +43,25 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as outside of tests
-@pytest.mark.parametrize("name", bombs.REFUSED)
+@pytest.mark.parametrize("name", hostile_images.REFUSED)
 def test_bomb_is_left_out_with_its_reason(name: str, server: HttpServer, tmp_path: Path) -> None:
-    content, reason = bombs.REFUSED[name]
+    content, reason = hostile_images.REFUSED[name]
     url = server.serve("/image", content)
-    good = [server.serve(f"/{number}.png", bombs.png()) for number in range(3)]
+    good = [server.serve(f"/{number}.png", hostile_images.png()) for number in range(3)]
     downloaded = download_images([url, *good], tmp_path)
     assert downloaded.dropped == [Finding("image", url, reason)]
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow names the tags it skips
-@pytest.mark.parametrize("name", bombs.ACCEPTED)
+@pytest.mark.parametrize("name", hostile_images.ACCEPTED)
 def test_image_with_much_other_content_is_decoded(name: str, tmp_path: Path) -> None:
-    (path := tmp_path / "image").write_bytes(bombs.ACCEPTED[name])
+    (path := tmp_path / "image").write_bytes(hostile_images.ACCEPTED[name])
     assert open_rgb(path).size == size_of(path)
 
 
 def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:
-    contents = {name: content for name, (content, _) in bombs.REFUSED.items()} | bombs.ACCEPTED
+    contents = {name: content for name, (content, _) in hostile_images.REFUSED.items()} | hostile_images.ACCEPTED
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -76,7 +76,7 @@ def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_damaged_file_is_decoded_or_refused(kind: str, tmp_path: Path) -> None:
     """Truncated and changed at random positions, the same in each run."""
-    whole, rng, path = bombs.saved(bombs.PLAIN, kind), Random(kind), tmp_path / "image"
+    whole, rng, path = hostile_images.saved(hostile_images.PLAIN, kind), Random(kind), tmp_path / "image"
     job = _Download(None, tmp_path, ImageLimits(image_pixels=1_000_000), None, None)  # type: ignore[arg-type]
     for _ in range(150):
         content = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.3 else whole)
@@ -103,22 +103,22 @@ def test_pixels_decoded_concurrently_stay_within_the_budget(
 
     monkeypatch.setattr(decoding, "_rgb", spied)
     monkeypatch.setattr(pixel_limits, "BUDGET", PixelBudget(64 * 48 * 3))
-    urls = [server.serve(f"/{number}.jpg", bombs.saved(bombs.PLAIN, "JPEG")) for number in range(20)]
+    urls = [server.serve(f"/{number}.jpg", hostile_images.saved(hostile_images.PLAIN, "JPEG")) for number in range(20)]
     assert len(download_images(urls, tmp_path).files) == 20
     assert peak[0] == 64 * 48 * 3
 
 
 def test_size_of_a_png_is_known_without_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path := tmp_path / "image").write_bytes(bombs.saved(bombs.PLAIN, "PNG"))
+    (path := tmp_path / "image").write_bytes(hostile_images.saved(hostile_images.PLAIN, "PNG"))
     monkeypatch.setattr(PngImageFile, "load", lambda _image: pytest.fail("decoded"))
-    assert size_of(path) == bombs.PLAIN.size
+    assert size_of(path) == hostile_images.PLAIN.size
 
 
 def test_png_that_must_be_decoded_for_its_size_waits_for_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, taken = bombs.saved(bombs.PLAIN, "PNG"), list[int]()
-    (path := tmp_path / "image").write_bytes(whole[:-12] + bombs.chunk(b"eXIf", SIDEWAYS) + whole[-12:])
+    whole, taken = hostile_images.saved(hostile_images.PLAIN, "PNG"), list[int]()
+    (path := tmp_path / "image").write_bytes(whole[:-12] + hostile_images.chunk(b"eXIf", SIDEWAYS) + whole[-12:])
 
     def load(image: PngImageFile, decode: Callable[[PngImageFile], object] = PngImageFile.load) -> object:
         taken.append(BUDGET.used)
@@ -132,7 +132,7 @@ def test_png_that_must_be_decoded_for_its_size_waits_for_the_budget(
 def test_budget_covers_the_whole_tiles_of_a_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = list[int]()
     monkeypatch.setattr(decoding, "_rgb", lambda _image: taken.append(BUDGET.used))
-    (path := tmp_path / "image").write_bytes(bombs.tiled(4992))
+    (path := tmp_path / "image").write_bytes(hostile_images.tiled(4992))
     open_rgb(path)
     assert taken == [4992 * 4992]
 
@@ -145,7 +145,7 @@ def test_image_larger_than_the_whole_budget_is_decoded_alone() -> None:
 
 
 def test_budget_is_released_by_an_image_that_fails(tmp_path: Path) -> None:
-    (path := tmp_path / "image").write_bytes(bombs.saved(bombs.PLAIN, "BMP")[:-99])
+    (path := tmp_path / "image").write_bytes(hostile_images.saved(hostile_images.PLAIN, "BMP")[:-99])
     with pytest.raises(OSError, match="truncated"):
         open_rgb(path)
     assert BUDGET.used == 0

@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined] # re-exported without saying so
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
+from tests.unit.trainer.toy_learner import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
 from vott_trainer.learning import device, group, learn, loop, schedule
 from vott_trainer.learning.batches import Batches

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.unit.trainer.toy import Toy, ToyParameters, toy_run
+from tests.unit.trainer.toy_learner import Toy, ToyParameters, toy_run
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
 from vott_trainer.learning import learn, state, weights
 from vott_trainer.process.ranks import Ranks

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.unit.trainer.test_resume import EPOCHS, PARAMETERS, StopsAt, as_toy, went_on
-from tests.unit.trainer.toy import Toy, toy_run
+from tests.unit.trainer.toy_learner import Toy, toy_run
 from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.learning import learn
 

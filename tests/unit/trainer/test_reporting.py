@@ -203,9 +203,9 @@ def test_callback_that_answers_410_is_gone(server: HttpServer) -> None:
         Callback(server.url + "/status", "cats").send(SNAPSHOT)
 
 
-def test_failed_callback_does_not_show_its_url(nobody: str) -> None:
+def test_failed_callback_does_not_show_its_url(unused_url: str) -> None:
     with pytest.raises(Exception, match="can't be reached") as error:
-        Callback(f"{nobody}/?sig=SECRET", "cats").send(SNAPSHOT)
+        Callback(f"{unused_url}/?sig=SECRET", "cats").send(SNAPSHOT)
     assert "SECRET" not in str(error.value)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.unit.trainer.toy import Toy, ToyParameters, same, toy_run, weights
+from tests.unit.trainer.toy_learner import Toy, ToyParameters, same, toy_run, weights
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
 from vott_trainer.learning import learn
 from vott_trainer.learning.saving import Saving

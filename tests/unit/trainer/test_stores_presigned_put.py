@@ -74,9 +74,9 @@ def test_fault_that_does_not_pass_is_said(server: HttpServer, archive: Path) -> 
         link(server).put(archive, "model.tgz")
 
 
-def test_server_that_does_not_answer_is_a_passing_fault(nobody: str, archive: Path) -> None:
+def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive: Path) -> None:
     with pytest.raises(TemporaryFailureError, match="failed: no answer"):
-        PresignedPutStore(f"{nobody}/id.tgz?token=SECRET", AT_ONCE).put(archive, "model.tgz")
+        PresignedPutStore(f"{unused_url}/id.tgz?token=SECRET", AT_ONCE).put(archive, "model.tgz")
 
 
 def test_refusal_is_said_with_the_stores_own_word_and_without_the_signature(server: HttpServer, archive: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.http_server import Answer, HttpServer
 from tests.support.trainer_process import ALLOWED
-from tests.unit.trainer.toy import Toy
+from tests.unit.trainer.toy_learner import Toy
 from vott_trainer import training
 from vott_trainer.command_line import parse
 from vott_trainer.errors import TemporaryFailureError
