@@ -322,7 +322,7 @@ def test_a_file_that_is_not_the_one_wanted_ends_the_build(
         cached.write_bytes(other)
     else:
         server.files[url.removeprefix(server.url)] = other
-    wanted = sha256 if pinned else f"{sha256[:8]}…, which its name tells"
+    wanted = sha256 if pinned else f"{sha256[:8]}…, as in its name"
     with pytest.raises(SystemExit) as error:
         bake.bake_torchvision("fcos_tiny", url, ["cat"], sha256 if pinned else "", tmp_path)
     assert str(error.value) == f"fcos_tiny: the file has SHA-256 {hashlib.sha256(other).hexdigest()}, not {wanted}"
@@ -361,7 +361,7 @@ def test_a_file_whose_name_tells_nothing_needs_a_digest(
 ) -> None:
     url, sha256 = published(server, tmp_path, nn.Linear(1, 1), monkeypatch)
     nameless = server.serve("/state.pth", server.files[url.removeprefix(server.url)])
-    with pytest.raises(SystemExit, match=f"If you trust this one, write fcos_tiny@sha256:{sha256}"):
+    with pytest.raises(SystemExit, match=f"If you trust it, write fcos_tiny@sha256:{sha256}"):
         bake.bake_torchvision("fcos_tiny", nameless, ["cat"], "", tmp_path)
     bake.bake_torchvision("fcos_tiny", nameless, ["cat"], sha256, tmp_path)
 
@@ -375,10 +375,10 @@ def test_a_digest_that_is_none_ends_the_build(wanted: str, bake: ModuleType, tmp
 def test_the_images_default_weights_are_pinned_and_those_of_this_torchvision(bake: ModuleType) -> None:
     default = re.search(r'^ARG WEIGHTS="([^"]*)"', BAKE.with_name("Dockerfile").read_text(), re.MULTILINE)
     assert default
-    wanted = [bake.WANTED.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
+    wanted = [bake.SPECIFICATION.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
     assert [one["name"] for one in wanted] == [detectors.ON_GPU, classifiers.ON_GPU]
     for one in wanted:
-        named = bake.NAMED_BY_DIGEST.search(models.get_model_weights(one["name"]).DEFAULT.url)
+        named = bake.DIGEST_IN_NAME.search(models.get_model_weights(one["name"]).DEFAULT.url)
         assert one["digest"].startswith(named["digits"])
 
 
