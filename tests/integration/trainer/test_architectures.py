@@ -152,7 +152,7 @@ def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType,
     run = TrainingRun(Links("", "", None), tmp_path / "work", Progress())
     found = weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
     model = tiny_detr(2)
-    weights.start(model, found, ["person", "gnome"], DETECTORS["rf_detr_nano"].heads)
+    weights.initialize(model, found, ["person", "gnome"], DETECTORS["rf_detr_nano"].heads)
     given, taken = (one.state_dict()["network.class_embed.weight"] for one in (published, model))
     assert torch.equal(taken[0], given[1])  # person is COCO's number 1
     assert not any(torch.equal(taken[1], row) for row in given)

@@ -26,7 +26,7 @@ from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import LabelledImage, Links, Trained
 from vott_trainer.plugins.classification import (
-    MEASURED_AT_ONCE,
+    EVALUATION_BATCH,
     Classification,
     ClassificationParameters,
     load,
@@ -143,7 +143,7 @@ def test_a_kind_that_is_not_annotated_is_refused(what: str, server: HttpServer, 
 
 def test_a_single_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.serve(f'/{n}.png', one_shape(n)[0])},thing" for n in range(3)]
-    with pytest.raises(BadAnnotationsError, match="only images of the class 'thing'"):
+    with pytest.raises(BadAnnotationsError, match="All images have the class 'thing'"):
         train(server.serve("/annotations.csv", "\n".join(lines).encode()), tmp_path)
 
 
@@ -223,10 +223,10 @@ class Fresh(Sequence[Crop]):
 
 
 def test_held_out_images_are_decoded_beside_and_never_all_held_at_once() -> None:
-    fresh = Fresh(10 * MEASURED_AT_ONCE + 1)
+    fresh = Fresh(10 * EVALUATION_BATCH + 1)
     data = InitialData(fresh, fresh, ["a", "b"], {})
-    told = Classification().evaluate(SmallMemory(MEASURED_AT_ONCE), data, CPU)
+    told = Classification().evaluate(SmallMemory(EVALUATION_BATCH), data, CPU)
     assert told.confusion
     assert sum(map(sum, told.confusion.counts)) == len(fresh)
-    assert fresh.most <= 3 * MEASURED_AT_ONCE
+    assert fresh.most <= 3 * EVALUATION_BATCH
     assert threading.get_ident() not in fresh.threads

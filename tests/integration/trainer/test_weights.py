@@ -73,21 +73,19 @@ def test_what_is_saved_loads_as_it_was(tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_not_loaded(tmp_path: Path) -> None:
     saved(tmp_path / "model", "cat")
-    with pytest.raises(InvalidParametersError, match="is not of this network"):
+    with pytest.raises(InvalidParametersError, match="does not fit this network"):
         weights.load(nn.Linear(2, 2), tmp_path / "model")
 
 
 def test_the_images_own_weights_are_the_default(run: TrainingRun, tmp_path: Path) -> None:
     found = weights.find(run, None, "fcos_tiny", ["dog", "fox"], baked(tmp_path / "weights"))
     assert found
-    assert run.notes == [
-        "The training began with the image's weights for fcos_tiny (classes that it knew already: dog; new: fox)."
-    ]
+    assert run.notes == ["The training started from the image's weights for fcos_tiny (known classes: dog; new: fox)."]
 
 
 def test_weights_that_know_none_of_the_classes_say_so(run: TrainingRun, tmp_path: Path) -> None:
     assert weights.find(run, None, "fcos_tiny", ["fox"], baked(tmp_path / "weights"))
-    assert run.notes == ["The training began with the image's weights for fcos_tiny (all classes are new)."]
+    assert run.notes == ["The training started from the image's weights for fcos_tiny (all classes are new)."]
 
 
 @pytest.mark.parametrize(("wanted", "architecture"), [("none", "fcos_tiny"), (None, "resnet18")])
@@ -97,14 +95,14 @@ def test_without_weights_the_network_begins_at_random(
     assert weights.find(run, wanted, architecture, ["dog"], baked(tmp_path / "weights")) is None
     assert run.notes == []
     model, same = detector(5, "dog"), detector(5, "dog")
-    weights.start(model, None, ["dog"], HEADS)
+    weights.initialize(model, None, ["dog"], HEADS)
     assert equal(model, same)
 
 
 def test_baked_weights_that_are_asked_for_must_be_there(run: TrainingRun, tmp_path: Path) -> None:
-    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(it has: fcos_tiny\)"):
+    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(available: fcos_tiny\)"):
         weights.find(run, "baked", "resnet18", ["dog"], baked(tmp_path / "weights"))
-    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(it has: none\)"):
+    with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(available: none\)"):
         weights.find(run, "baked", "resnet18", ["dog"], {"VOTT_WEIGHTS": str(tmp_path / "nowhere")})
 
 
@@ -116,9 +114,9 @@ def test_an_earlier_model_is_fetched(name: str, run: TrainingRun, server: HttpSe
     url = server.serve(f"/models/{name}", file.read_bytes())
     found = weights.find(run, f"{url}?sig=SECRET", "fcos_tiny", ["cat", "dog"])
     again = detector(2, "cat", "dog")
-    weights.start(again, found, ["cat", "dog"], HEADS)
+    weights.initialize(again, found, ["cat", "dog"], HEADS)
     assert equal(model, again)
-    assert run.notes == [f"The training began with the model at {url} (classes that it knew already: cat, dog)."]
+    assert run.notes == [f"The training started from the model at {url} (known classes: cat, dog)."]
 
 
 def test_known_classes_keep_what_was_learned_of_them(run: TrainingRun, tmp_path: Path) -> None:
@@ -126,7 +124,7 @@ def test_known_classes_keep_what_was_learned_of_them(run: TrainingRun, tmp_path:
     (tmp_path / "weights/model.safetensors").rename(tmp_path / "weights/fcos_tiny.safetensors")
     labels = ["ant", "cat", "fox"]
     fresh, model = detector(2, *labels), detector(2, *labels)
-    weights.start(
+    weights.initialize(
         model, weights.find(run, None, "fcos_tiny", labels, {"VOTT_WEIGHTS": str(tmp_path / "weights")}), labels, HEADS
     )
     before, random_, after = (one.state_dict()[f"{HEADS[0].prefix}weight"] for one in (old, fresh, model))
@@ -155,7 +153,7 @@ def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(
     for model, labels in zip(others, orders[1:], strict=True):
         weights.save(before, tmp_path, name, given)
         found = weights.Weights(tmp_path / "model.safetensors", "", name, given)
-        weights.start(model, found, labels, heads)
+        weights.initialize(model, found, labels, heads)
         before, given = model, labels
     assert equal(first, before)
     prefix = heads[0].prefix
@@ -166,7 +164,7 @@ def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> s
     """Return why `wanted` is refused."""
 
     def begin() -> None:
-        weights.start(
+        weights.initialize(
             detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=DETECTORS), ["cat"], HEADS
         )
 
@@ -181,7 +179,7 @@ def test_another_architecture_is_refused_with_its_name(run: TrainingRun, server:
     url = server.serve("/model.safetensors", (tmp_path / "model/model.safetensors").read_bytes())
     told = refused(run, f"{url}?sig=SECRET", "fcos_resnet50_fpn")
     assert (
-        f"initialWeights: the model at {url} is a fcos_tiny, this training one of fcos_resnet50_fpn. Set architecture to"
+        f"initialWeights: the model at {url} is a fcos_tiny, but this training uses fcos_resnet50_fpn. Set architecture to"
         in told
     )
 
@@ -192,7 +190,9 @@ def test_the_model_of_another_plugin_is_no_reason_to_set_an_architecture(
     weights.save(nn.Linear(1, 1), tmp_path, "resnet_tiny", ["cat"])
     url = server.serve("/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
     told = refused(run, url)
-    assert "is a resnet_tiny, this training one of fcos_tiny. This plugin has no such network. Name another" in told
+    assert (
+        "is a resnet_tiny, but this training uses fcos_tiny. This plugin has no such architecture. Name another" in told
+    )
 
 
 def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
@@ -200,7 +200,7 @@ def test_weights_of_other_shapes_are_refused_with_the_first_that_differs(
 ) -> None:
     weights.save(nn.Conv2d(1, 1, 1), tmp_path, "fcos_tiny", ["cat"])
     url = server.serve("/model.safetensors", (tmp_path / "model.safetensors").read_bytes())
-    assert "does not fit this network: backbone.stem.0.0.weight is not in it" in refused(run, url)
+    assert "does not fit this network: backbone.stem.0.0.weight is missing" in refused(run, url)
 
 
 def changed(server: HttpServer, folder: Path, name: str, tensor: torch.Tensor) -> str:
@@ -218,7 +218,7 @@ def test_a_head_of_another_number_of_dimensions_begins_at_random(
     name = f"{HEADS[0].prefix}{part}"
     url = changed(server, tmp_path / "model", name, torch.tensor(3.0))
     model = detector(2, "cat")
-    weights.start(model, weights.find(run, url, "fcos_tiny", ["cat"]), ["cat"], HEADS)
+    weights.initialize(model, weights.find(run, url, "fcos_tiny", ["cat"]), ["cat"], HEADS)
     assert torch.equal(model.state_dict()[name], detector(2, "cat").state_dict()[name])
 
 
@@ -241,7 +241,7 @@ def test_a_damaged_archive_is_refused(run: TrainingRun, server: HttpServer, tmp_
     middle = len(content) // 2
     content[middle : middle + 2000] = bytes(255 - byte for byte in content[middle : middle + 2000])
     url = server.serve("/model.tgz", bytes(content))
-    assert f"the file at {url} is no model.tgz with model.safetensors in it" in refused(run, url)
+    assert f"the file at {url} is not a model.tgz with model.safetensors in it" in refused(run, url)
 
 
 def test_an_archive_without_weights_is_refused(run: TrainingRun, server: HttpServer, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_an_archive_without_weights_is_refused(run: TrainingRun, server: HttpSer
     (tmp_path / "model/hello.json").write_text("{}")
     model_archive.pack(tmp_path / "model", tmp_path / "model.tgz")
     url = server.serve("/model.tgz", (tmp_path / "model.tgz").read_bytes())
-    assert "is no model.tgz with model.safetensors in it" in refused(run, url)
+    assert "is not a model.tgz with model.safetensors in it" in refused(run, url)
 
 
 @pytest.mark.parametrize("wanted", ["imagenet", "file:///etc/passwd", "/etc/passwd"])
@@ -290,7 +290,7 @@ def test_weights_are_baked_for_a_detector(
     bake.bake_torchvision("fcos_tiny", url, ["__background__", "cat", "dog"], sha256, tmp_path)
     found = weights.find(run, "baked", "fcos_tiny", ["cat", "dog"], {"VOTT_WEIGHTS": str(tmp_path)})
     again = detector(4, "cat", "dog")
-    weights.start(again, found, ["cat", "dog"], HEADS)
+    weights.initialize(again, found, ["cat", "dog"], HEADS)
     assert equal(model, again)
     with safe_open(tmp_path / "fcos_tiny.safetensors", "pt") as file:
         about = json.loads(file.metadata()["vott"])
@@ -305,7 +305,7 @@ def test_weights_are_baked_for_a_classifier(
     bake.bake_torchvision("resnet_tiny", url, ["cat", "dog"], "", tmp_path)
     found = weights.find(run, "baked", "resnet_tiny", ["dog", "cat"], {"VOTT_WEIGHTS": str(tmp_path)})
     again = classifiers.build("resnet_tiny", 2)
-    weights.start(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
+    weights.initialize(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
     assert torch.equal(again.state_dict()["network.fc.weight"], model.state_dict()["network.fc.weight"].flip(0))
 
 
@@ -392,10 +392,10 @@ def test_untrained_weights_can_be_baked_without_a_network(
     assert stat.S_IMODE((tmp_path / "weights" / f"{name}.safetensors").stat().st_mode) == 0o644  # another user reads it
     found = weights.find(run, None, name, ["tench", "dog"], {"VOTT_WEIGHTS": str(tmp_path / "weights")})
     model = classifiers.build(name, 2)
-    weights.start(model, found, ["tench", "dog"], classifiers.CLASSIFIERS[name].heads)
+    weights.initialize(model, found, ["tench", "dog"], classifiers.CLASSIFIERS[name].heads)
     begun = load_file(tmp_path / "weights" / f"{name}.safetensors")["network.features.0.0.weight"]
     assert torch.equal(model.state_dict()["network.features.0.0.weight"], begun)
-    assert "knew already: tench; new: dog" in run.notes[0]
+    assert "known classes: tench; new: dog" in run.notes[0]
 
 
 def test_a_training_that_begins_with_an_earlier_model_needs_fewer_epochs(server: HttpServer, tmp_path: Path) -> None:

@@ -122,9 +122,7 @@ def test_one_image_with_objects_is_too_few(server: HttpServer, tmp_path: Path) -
 
 def test_classes_of_whole_images_are_refused_before_an_image_is_downloaded(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.serve(f'/{number}.png', b'never asked for')},cat\n" for number in range(3)]
-    with pytest.raises(
-        BadAnnotationsError, match=r'the class of whole images, and hold no box.*"plugin": "classification"'
-    ):
+    with pytest.raises(BadAnnotationsError, match=r'classes of whole images, but no boxes.*"plugin": "classification"'):
         train(server.serve("/a.csv", "".join(lines).encode()), tmp_path, QUICK)
     assert not (tmp_path / "images").exists()
 

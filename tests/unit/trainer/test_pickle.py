@@ -107,8 +107,8 @@ def test_initial_weights_in_a_model_archive_run_nothing(planted: Path, tmp_path:
     ids=lambda about: about[:30],
 )  # fmt: skip
 def test_initial_weights_with_other_words_about_themselves_are_a_sentence(about: str, tmp_path: Path) -> None:
-    save_file({"tensor": torch.zeros(1)}, tmp_path / "file", {weights.ABOUT: about})
-    with pytest.raises(InvalidParametersError, match="says of itself what no model of this trainer says"):
+    save_file({"tensor": torch.zeros(1)}, tmp_path / "file", {weights.METADATA_KEY: about})
+    with pytest.raises(InvalidParametersError, match="are not those of a model of this trainer"):
         found("https://store/model.safetensors", tmp_path / "file")
 
 

@@ -18,7 +18,7 @@ from vott_trainer.learning import learn
 from vott_trainer.parameters import names, validate
 from vott_trainer.plugin_api import DataParameters, LearningParameters, Links
 from vott_trainer.plugins import sandbox
-from vott_trainer.plugins.script import TOLD
+from vott_trainer.plugins.script import PASSED_VARIABLES
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import Architecture
@@ -44,7 +44,14 @@ def table(title: str) -> set[str]:
 
 def test_what_a_script_gets_is_on_the_page() -> None:
     said = PAGE.partition("\n### What a script may do\n")[2].partition("\n## ")[0]
-    words = (*sandbox.OWN, *TOLD, *map(str, sandbox.CREDENTIALS), sandbox.WITHOUT, "VOTT_PARAMETERS", "BrokenPlugin")
+    words = (
+        *sandbox.TRAINER_PREFIXES,
+        *PASSED_VARIABLES,
+        *map(str, sandbox.CREDENTIAL_FOLDERS),
+        sandbox.OPT_OUT_VARIABLE,
+        "VOTT_PARAMETERS",
+        "BrokenPlugin",
+    )
     assert [word for word in words if f"`{word}" not in said] == []
 
 

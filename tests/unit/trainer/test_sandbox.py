@@ -21,7 +21,7 @@ PARENT = """
 import os, subprocess, sys
 from pathlib import Path
 from vott_trainer.plugins import sandbox
-sandbox.CREDENTIALS = (Path(sys.argv[1]),)
+sandbox.CREDENTIAL_FOLDERS = (Path(sys.argv[1]),)
 command = [sys.executable, "-c", sys.argv[2], str(os.getpid()), sys.argv[1]]
 sys.exit(subprocess.run(sandbox.confined(command)).returncode)
 """
@@ -42,7 +42,7 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "kubernetes/..data").mkdir(parents=True)
     (folder / "kubernetes/..data/token").write_text(TOKEN)
     (folder / "kubernetes/token").symlink_to("..data/token")
-    monkeypatch.setattr(sandbox, "CREDENTIALS", (folder, tmp_path / "none"))
+    monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (folder, tmp_path / "none"))
     return folder
 
 
@@ -154,7 +154,7 @@ def test_what_all_trainings_share_is_neither_read_nor_written(folder: str, way: 
 def test_shared_folders_are_closed_where_there_are_no_credentials(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "none",))
+    monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
     done = subprocess.run(sandbox.confined(["/bin/ls", str(shared / "cache")]), capture_output=True, text=True)
     assert "Permission denied" in done.stderr
 
@@ -163,7 +163,7 @@ def test_shared_folders_are_closed_where_there_are_no_credentials(
 def test_checkpoints_that_lie_in_no_folder_close_nothing(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "none",))
+    monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
     assert sandbox.confined(COMMAND, {"VOTT_CHECKPOINTS": place}) == COMMAND
 
 
@@ -216,7 +216,7 @@ def test_the_trainer_itself_goes_on_reading_them(credentials: Path) -> None:
 def test_without_credentials_in_reach_nothing_is_asked_of_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "none",))
+    monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
     monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)
     assert sandbox.confined(COMMAND, {}) == COMMAND
 
@@ -225,7 +225,7 @@ def test_without_credentials_in_reach_nothing_is_asked_of_the_kernel(
 def test_a_kernel_without_landlock_starts_no_script_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # a call that no kernel knows
     with pytest.raises(
-        BrokenPluginError, match=r"needs Landlock, and the kernel of this node has none.*Train on other"
+        BrokenPluginError, match=r"needs Landlock, which this node's kernel lacks.*Train on other nodes"
     ):
         sandbox.confined(COMMAND, {})
 
@@ -244,6 +244,6 @@ def test_a_sandbox_that_fails_half_way_starts_no_script(call: str, credentials: 
 @pytest.mark.usefixtures("credentials")
 def test_only_the_administrator_can_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)
-    assert sandbox.confined(COMMAND, {sandbox.WITHOUT: "true"}) == COMMAND
+    assert sandbox.confined(COMMAND, {sandbox.OPT_OUT_VARIABLE: "true"}) == COMMAND
     with pytest.raises(BrokenPluginError):
-        sandbox.confined(COMMAND, {sandbox.WITHOUT: "1"})
+        sandbox.confined(COMMAND, {sandbox.OPT_OUT_VARIABLE: "1"})

@@ -84,14 +84,14 @@ def test_the_trainers_own_variables_stay_with_the_trainer(
     run(script(f"import json, os\njson.dump([*os.environ], open({str(told)!r}, 'w'))\n"), tmp_path)
     names = set(json.loads(told.read_text()))
     assert {"PATH", "VOTT_PARAMETERS", "VOTT_WEIGHTS", "WANDB_API_KEY"} <= names
-    assert {name for name in names if name.startswith(sandbox.OWN)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
+    assert {name for name in names if name.startswith(sandbox.TRAINER_PREFIXES)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
 
 
 @pytest.fixture
 def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The pod's token, where Kubernetes would mount it."""
     (tmp_path / "credentials").mkdir()
-    monkeypatch.setattr(sandbox, "CREDENTIALS", (tmp_path / "credentials",))
+    monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "credentials",))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # where the tests find the trainer
     (path := tmp_path / "credentials/token").write_text(TOKEN)
     return path
@@ -155,7 +155,7 @@ def test_modules_beside_the_script_are_found(
 def test_a_failure_tells_the_last_lines_of_standard_error(script: Write, tmp_path: Path) -> None:
     text = "import sys\nfor n in range(100): print('line', n, file=sys.stderr)\nraise ValueError('no such layer')\n"
     error = failure(script(text), tmp_path)
-    assert "ended with exit code 1" in str(error)
+    assert "exited with code 1" in str(error)
     assert str(error).endswith("ValueError: no such layer")
     assert "line 99" in str(error)
     assert "line 50\n" not in str(error)
@@ -207,7 +207,7 @@ def test_only_final_exit_codes_keep_their_meaning(code: int, meant: int, script:
 
 def test_a_killed_script_says_by_what(script: Write, tmp_path: Path) -> None:
     error = failure(script("import os\nos.kill(os.getpid(), 9)\n"), tmp_path)
-    assert "was ended by SIGKILL, which mostly means that memory ran out" in str(error)
+    assert "was killed by SIGKILL, usually because memory ran out" in str(error)
     assert error.exit_code == 128 + signal.SIGKILL
 
 
@@ -242,7 +242,7 @@ def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path:
 
 
 def test_only_the_script_knows_its_model(script: Write, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"plugin\.py knows how to use its model"):
+    with pytest.raises(UsageError, match=r"plugin\.py can use its model"):
         script("").predict(tmp_path, tmp_path)
 
 

@@ -1,6 +1,6 @@
-"""The weights that a network begins with and ends with, as safetensors: never anything that could run when it is read.
+"""Initial and trained weights as safetensors, which can't execute code when loaded.
 
-The metadata of each file tell the architecture and the labels, so that a class that two models share keeps what was learned of it.
+A file's metadata name its architecture and labels, so that classes shared by two models keep what was learned.
 """
 
 import json
@@ -26,20 +26,20 @@ from vott_trainer.plugin_api import Run
 from vott_trainer.stores import model_archive
 
 FILE = "model.safetensors"
-ABOUT = "vott"  # entry of the metadata
+METADATA_KEY = "vott"
 LABELS_FILE = "labels.txt"
 BAKED, NONE = "baked", "none"
 FOLDER = Path("/opt/weights")
-COUNTERS = "num_batches_tracked"  # batch normalization that is frozen has none, and nothing here uses them
-MOST_DIMENSIONS = 10  # that an error names
+COUNTERS = "num_batches_tracked"  # unused here, and absent from frozen batch normalization
+MOST_DIMENSIONS = 10  # spelled out in an error
 REMEDY = "Name another model in initialWeights, or leave it out, and send the message again."
 
 
 @dataclass(frozen=True)
 class Head:
-    """Parameters whose first dimension is over the classes: `prefix` begins their names.
+    """Parameters whose first dimension covers the classes; their names start with `prefix`.
 
-    That dimension is [..., classes, rows]; `extra` of the classes come before the labels' (1: the background).
+    That dimension is [..., classes, rows]; the first `extra` classes are not labels (1: the background).
     """
 
     prefix: str
@@ -49,7 +49,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights: `origin` is what to call it; `labels` are in the order of the network's classes, None where not known."""
+    """A file of weights.
+
+    Attributes:
+        origin: the file in messages.
+        labels: in the order of the network's classes; None if unknown.
+    """
 
     path: Path
     origin: str
@@ -66,8 +71,8 @@ def _printable(text: str) -> str:
 _Name = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_LENGTH), AfterValidator(_printable)]
 
 
-class _About(BaseModel):
-    """The metadata's entry, which anybody may have written."""
+class _Metadata(BaseModel):
+    """The file's metadata: untrusted input."""
 
     architecture: Annotated[_Name, Field(max_length=100)] | None = None
     labels: Annotated[list[_Name], Field(max_length=MAX_CLASSES)] | None = None
@@ -75,81 +80,84 @@ class _About(BaseModel):
 
 def find(
     run: Run,
-    wanted: str | None,
+    initial_weights: str | None,
     architecture: str,
     labels: Sequence[str],
     environment: Mapping[str, str] = os.environ,
     *,
     known: Collection[str] = (),
 ) -> Weights | None:
-    """Return what to begin with, as the parameter `initialWeights` says, and note it in the report; None is random weights.
+    """Find the weights that the parameter `initialWeights` names, and note them in the report; None means random weights.
 
     Args:
-        environment: VOTT_WEIGHTS names the folder of the image's own weights, where it is not /opt/weights.
-        known: the architectures that the plugin has, for the message that says that they are of another one.
+        environment: VOTT_WEIGHTS names the folder of the image's weights; default: /opt/weights.
+        known: the plugin's architectures, for the error if the weights are of another one.
 
     Raises:
         InvalidParametersError: there are no such weights, or they are of another architecture.
     """
-    if wanted == NONE:
+    if initial_weights == NONE:
         return None
-    if wanted is None or wanted == BAKED:
-        found = _baked(architecture, Path(environment.get("VOTT_WEIGHTS") or FOLDER), needed=wanted == BAKED)
+    if initial_weights is None or initial_weights == BAKED:
+        folder = Path(environment.get("VOTT_WEIGHTS") or FOLDER)
+        weights = _baked(architecture, folder, required=initial_weights == BAKED)
     else:
-        found = _fetched(run, wanted)
-    if found is None:
+        weights = _fetched(run, initial_weights)
+    if weights is None:
         return None
-    _check_architecture(found, architecture, known)
-    run.note(_sentence(found, labels))
-    return found
+    _check_architecture(weights, architecture, known)
+    run.note(_note(weights, labels))
+    return weights
 
 
-def start(model: nn.Module, weights: Weights | None, labels: Sequence[str], heads: Sequence[Head]) -> None:
-    """Give `model` these weights; of its heads only what is about classes that both know, the rest stays as it is.
+def initialize(model: nn.Module, weights: Weights | None, labels: Sequence[str], heads: Sequence[Head]) -> None:
+    """Copy the weights into `model`; in its heads only those of classes that both have.
 
     Raises:
         InvalidParametersError: they do not fit.
     """
     if weights is None:
         return
-    given = load_file(weights.path)
+    source = load_file(weights.path)
     for name, tensor in model.state_dict().items():
         head = next((head for head in heads if name.startswith(head.prefix)), None)
         if head:
-            _copy_known(tensor, given.get(name), head, weights.labels or [], labels)
-        elif name in given and given[name].shape == tensor.shape:
-            tensor.copy_(given[name])
+            _copy_classes(tensor, source.get(name), head, weights.labels or [], labels)
+        elif name in source and source[name].shape == tensor.shape:
+            tensor.copy_(source[name])
         elif not name.endswith(COUNTERS):
-            raise _misfit(weights, name, given.get(name), tensor)
+            raise _misfit(weights, name, source.get(name), tensor)
 
 
 def save(model: nn.Module, folder: Path, architecture: str, labels: Sequence[str]) -> None:
     """Write `model.safetensors` and `labels.txt`."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # One entry: safetensors writes several in any order, and the same training must give the same bytes.
-    about = json.dumps({"architecture": architecture, "labels": list(labels)}, ensure_ascii=False)
-    save_file(tensors, folder / FILE, {ABOUT: about})
+    # A single entry: safetensors writes several in random order, and the same training must give the same bytes.
+    metadata = json.dumps({"architecture": architecture, "labels": list(labels)}, ensure_ascii=False)
+    save_file(tensors, folder / FILE, {METADATA_KEY: metadata})
     (folder / LABELS_FILE).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
 
 
 def load(model: nn.Module, folder: Path) -> nn.Module:
-    """Return `model` with the weights that `save` wrote, ready to predict."""
+    """Load the weights that `save` wrote into `model`; return it in evaluation mode."""
     missing, unexpected = model.load_state_dict(load_file(folder / FILE), strict=False)
     if wrong := [name for name in (*missing, *unexpected) if not name.endswith(COUNTERS)]:
-        raise InvalidParametersError(f"{folder / FILE} is not of this network: {wrong[0]} and {len(wrong) - 1} others.")
+        raise InvalidParametersError(
+            f"{folder / FILE} does not fit this network: {wrong[0]} and {len(wrong) - 1} others."
+        )
     return model.eval()
 
 
-def _baked(architecture: str, folder: Path, *, needed: bool) -> Weights | None:
+def _baked(architecture: str, folder: Path, *, required: bool) -> Weights | None:
     path = folder / f"{architecture}.safetensors"
     if path.exists():
         return _described(path, f"the image's weights for {architecture}")
-    if not needed:
+    if not required:
         return None
-    known = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
+    available = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
     raise InvalidParametersError(
-        f"initialWeights: this trainer image brings no weights for {architecture} (it has: {known}). Leave out initialWeights, or ask the "
-        "administrator for an image that was built with them."
+        f"initialWeights: this trainer image has no weights for {architecture} (available: {available}). Leave out initialWeights, "
+        "or ask the administrator for an image with these weights."
     )
 
 
@@ -167,12 +175,12 @@ def _fetched(run: Run, url: str) -> Weights:
 
 
 def _unpacked(packed: Path, shown: str, path: Path) -> Path:
-    """Take the weights out of a model archive."""
+    """Extract the weights from a model archive."""
     try:
         model_archive.extract_file(packed, FILE, path)
     except UsageError as error:
         raise InvalidParametersError(
-            f"initialWeights: the file at {shown} is no model.tgz with {FILE} in it ({error.__cause__}). {REMEDY}"
+            f"initialWeights: the file at {shown} is not a model.tgz with {FILE} in it ({error.__cause__}). {REMEDY}"
         ) from error
     return path
 
@@ -180,62 +188,63 @@ def _unpacked(packed: Path, shown: str, path: Path) -> Path:
 def _described(path: Path, origin: str) -> Weights:
     try:
         with safe_open(path, "pt") as file:
-            about = _About.model_validate_json((file.metadata() or {}).get(ABOUT, "{}"))
+            metadata = _Metadata.model_validate_json((file.metadata() or {}).get(METADATA_KEY, "{}"))
     except ValidationError as error:
         raise InvalidParametersError(
-            f"initialWeights: {origin} says of itself what no model of this trainer says. {REMEDY}"
+            f"initialWeights: the metadata of {origin} are not those of a model of this trainer. {REMEDY}"
         ) from error
     except (OSError, SafetensorError) as error:
-        told = redact(" ".join(str(error).split()))[:200]  # may quote the file
-        told = told if is_single_line(told) else type(error).__name__
-        raise InvalidParametersError(f"initialWeights: {origin} can't be read: {told}. {REMEDY}") from error
-    return Weights(path, origin, about.architecture, about.labels)
+        reason = redact(" ".join(str(error).split()))[:200]  # may quote the file
+        reason = reason if is_single_line(reason) else type(error).__name__
+        raise InvalidParametersError(f"initialWeights: {origin} can't be read: {reason}. {REMEDY}") from error
+    return Weights(path, origin, metadata.architecture, metadata.labels)
 
 
-def _check_architecture(found: Weights, architecture: str, known: Collection[str]) -> None:
-    if found.architecture in (None, architecture):
+def _check_architecture(weights: Weights, architecture: str, known: Collection[str]) -> None:
+    if weights.architecture in (None, architecture):
         return
-    if found.architecture in known:
-        remedy = f"Set architecture to {found.architecture}, or name another model in initialWeights, and send the message again."
+    if weights.architecture in known:
+        remedy = f"Set architecture to {weights.architecture}, or name another model in initialWeights, and send the message again."
     else:
-        remedy = f"This plugin has no such network. {REMEDY}" if known else REMEDY
+        remedy = f"This plugin has no such architecture. {REMEDY}" if known else REMEDY
     raise InvalidParametersError(
-        f"initialWeights: {found.origin} is a {found.architecture}, this training one of {architecture}. {remedy}"
+        f"initialWeights: {weights.origin} is a {weights.architecture}, but this training uses {architecture}. {remedy}"
     )
 
 
-def _sentence(found: Weights, labels: Sequence[str]) -> str:
-    known = [label for label in labels if label in (found.labels or [])]
+def _note(weights: Weights, labels: Sequence[str]) -> str:
+    known = [label for label in labels if label in (weights.labels or [])]
     new = [label for label in labels if label not in known]
-    classes = f"classes that it knew already: {', '.join(known)}" if known else "all classes are new"
+    classes = f"known classes: {', '.join(known)}" if known else "all classes are new"
     also = f"; new: {', '.join(new)}" if known and new else ""
-    return f"The training began with {found.origin} ({classes}{also})."
+    return f"The training started from {weights.origin} ({classes}{also})."
 
 
 @torch.no_grad()
-def _copy_known(tensor: Tensor, given: Tensor | None, head: Head, old: Sequence[str], new: Sequence[str]) -> None:
-    if given is None or given.dim() != tensor.dim() or given.shape[1:] != tensor.shape[1:]:
+def _copy_classes(tensor: Tensor, source: Tensor | None, head: Head, old: Sequence[str], new: Sequence[str]) -> None:
+    """Copy the rows of the classes in both `old` and `new`; leave a tensor of another shape as it is."""
+    if source is None or source.dim() != tensor.dim() or source.shape[1:] != tensor.shape[1:]:
         return
-    if len(given) % ((len(old) + head.extra) * head.rows or 1):
+    if len(source) % ((len(old) + head.extra) * head.rows or 1):
         return
     pairs = [(number, number) for number in range(head.extra)] if old else []
     pairs += [(old.index(label) + head.extra, number + head.extra) for number, label in enumerate(new) if label in old]
     if not pairs:
         return
-    source = given.reshape(-1, len(old) + head.extra, head.rows, *given.shape[1:])
-    target = tensor.view(-1, len(new) + head.extra, head.rows, *tensor.shape[1:])
-    if len(source) == len(target):
-        origins, places = zip(*pairs, strict=True)
-        target[:, list(places)] = source[:, list(origins)].to(target.dtype)
+    old_rows = source.reshape(-1, len(old) + head.extra, head.rows, *source.shape[1:])
+    new_rows = tensor.view(-1, len(new) + head.extra, head.rows, *tensor.shape[1:])
+    if len(old_rows) == len(new_rows):
+        origins, targets = zip(*pairs, strict=True)
+        new_rows[:, list(targets)] = old_rows[:, list(origins)].to(new_rows.dtype)
 
 
-def _misfit(weights: Weights, name: str, given: Tensor | None, tensor: Tensor) -> InvalidParametersError:
-    found = "is not in it" if given is None else f"has shape {_shape(given)}, not {list(tensor.shape)}"
+def _misfit(weights: Weights, name: str, source: Tensor | None, tensor: Tensor) -> InvalidParametersError:
+    problem = "is missing" if source is None else f"has shape {_shape(source)}, not {list(tensor.shape)}"
     return InvalidParametersError(
-        f"initialWeights: {weights.origin} does not fit this network: {name} {found}. {REMEDY}"
+        f"initialWeights: {weights.origin} does not fit this network: {name} {problem}. {REMEDY}"
     )
 
 
 def _shape(tensor: Tensor) -> str:
-    """Return the shape as text; a file may have any number of dimensions."""
+    """Format the shape; a file may have any number of dimensions."""
     return str(list(tensor.shape)) if tensor.dim() <= MOST_DIMENSIONS else f"of {tensor.dim()} dimensions"

@@ -1,4 +1,4 @@
-"""Image classification: a class for each image or box in, a classifier with its accuracy on held-out ones out."""
+"""The plugin `classification`: train a classifier of images or boxes, measured by its accuracy on held-out ones."""
 
 import itertools
 import json
@@ -27,12 +27,12 @@ from vott_trainer.vision.crops import load_square
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
 
-MEASURED_AT_ONCE = 32
-PREDICTED = 5
+EVALUATION_BATCH = 32
+MOST_PREDICTIONS = 5
 
 
 class ClassificationParameters(ArchitectureParameters):
-    """What a message may set; what is left out follows the architecture and the number of images."""
+    """Parameters; defaults depend on the architecture and the number of images."""
 
     architectures = CLASSIFIERS
     on_cpu, on_gpu = ON_CPU, ON_GPU
@@ -42,18 +42,18 @@ class ClassificationParameters(ArchitectureParameters):
     )
     classify: Literal["images", "boxes"] | None = Field(
         default=None,
-        description="What has a class: whole images (lines of url,class), or what each box cuts out of its image. "
-        "Default: images, where any has a class.",
+        description="What to classify: whole images (lines of url,class), or the crop of each box. "
+        "Default: images if any image has a class, else boxes.",
     )
-    # From 40 on: at 32 a single place is left in the end, and batch normalization can't learn from one image.
+    # At least 40: at 32 the last feature map is a single pixel, and batch normalization can't learn from one image.
     image_size: int | None = Field(
-        default=None, ge=40, le=1024, description="Side of the square that images are fitted into, in pixels."
+        default=None, ge=40, le=1024, description="Side in pixels of the square that images are fitted into."
     )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 [B, 3, S, S], their classes from 0 [B], and the contrast and brightness that each is shown with [B, 2]."""
+    """Images uint8 [B, 3, S, S], their classes from 0 [B], and the contrast and brightness of each [B, 2]."""
 
     images: Tensor
     labels: Tensor
@@ -61,22 +61,22 @@ class Batch:
 
 
 class Classification:
-    """Trains a classifier with softmax and cross entropy."""
+    """Training of a classifier with softmax and cross entropy."""
 
     parameters = ClassificationParameters
 
     def data(self, run: Run, parameters: ClassificationParameters) -> InitialData:
-        """Split what has a class; there must be at least two classes."""
+        """Split the images or boxes; at least two classes are needed."""
         views = _views(run.dataset(), parameters.classify)
         labels = sorted({view.label for view in views})
         if len(labels) < 2:
             raise BadAnnotationsError(
-                f"There are only images of the class {labels[0]!r}. Annotate images of at least one other class and send the message again."
+                f"All images have the class {labels[0]!r}. Annotate images of at least one other class and send the message again."
             )
         training, held_out = split_by_class(views, parameters.holdout_fraction)
         if not held_out:
             raise NoUsableImagesError(
-                "There is only one image of each class: one to learn from and one to measure with are the least. "
+                "There is only one image of each class, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."
             )
         size = parameters.image_size or 0
@@ -93,14 +93,14 @@ class Classification:
         )
 
     def model(self, data: InitialData, parameters: ClassificationParameters) -> nn.Module:
-        """Return the network of that name, for as many classes as there are labels."""
+        """Build the architecture for the labels, with its initial weights."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels))
-        weights.start(model, data.initial, data.labels, CLASSIFIERS[name].heads)
+        weights.initialize(model, data.initial, data.labels, CLASSIFIERS[name].heads)
         return model
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:
-        """Mirror half of the images and shift all; contrast and brightness change on the device, in `loss`."""
+        """Flip half of the images and shift all; `loss` changes contrast and brightness, on the device."""
         images = [shifted_and_flipped(item.pixels, rng) for item, rng in zip(items, rngs, strict=True)]
         tones = [random_tone(rng) for rng in rngs]
         return Batch(torch.stack(images), torch.tensor([item.label for item in items]), torch.tensor(tones))
@@ -112,64 +112,64 @@ class Classification:
         return {"classification": functional.cross_entropy(model(images), batch.labels)}
 
     def evaluate(self, model: nn.Module, data: InitialData, device: torch.device) -> Evaluation:
-        """Return accuracy and all that the report shows."""
-        found: list[Tensor] = []
+        """Measure accuracy and what the report shows."""
+        predicted: list[Tensor] = []
         truth: list[int] = []
         shown: list[Shown] = []
-        for crops in decoded_batches(data.held_out, MEASURED_AT_ONCE):
-            found.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
+        for crops in decoded_batches(data.held_out, EVALUATION_BATCH):
+            predicted.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
             truth += [crop.label for crop in crops]
             shown += [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
-        return evaluate_classes(truth, torch.cat(found).numpy(), data.labels, shown)
+        return evaluate_classes(truth, torch.cat(predicted).numpy(), data.labels, shown)
 
     def export(
         self, model: nn.Module, data: InitialData, parameters: ClassificationParameters, folder: Path
     ) -> dict[str, Any]:
-        """Write weights, labels, and the same model as ONNX where that can be done."""
+        """Write weights and labels, and ONNX if the architecture can be exported."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
-        some = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MAX_IMAGES)])
-        onnx = export_classifier(model, some.float() / 255, folder, data.labels)
+        samples = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MAX_IMAGES)])
+        onnx = export_classifier(model, samples.float() / 255, folder, data.labels)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
-        """Return the five likeliest classes of a whole image."""
+        """Return the five most likely classes of a whole image."""
         model, config = load(model_dir)
         pixels = load_square(image, config["imageSize"])
-        likely, places = scores(model, pixels[None], torch.device("cpu"))[0].sort(descending=True)
-        found = zip(likely.tolist(), places.tolist(), strict=True)
-        return [Prediction(config["labels"][number], score) for score, number in found][:PREDICTED]
+        best, classes = scores(model, pixels[None], torch.device("cpu"))[0].sort(descending=True)
+        ranked = zip(best.tolist(), classes.tolist(), strict=True)
+        return [Prediction(config["labels"][number], score) for score, number in ranked][:MOST_PREDICTIONS]
 
 
 def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the trained classifier of an unpacked archive, ready to predict, and its `config.json`."""
+    """Load the trained classifier of an unpacked archive, in evaluation mode, and its `config.json`."""
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     return weights.load(build(config["architecture"], len(config["labels"])), model_dir), config
 
 
 @torch.inference_mode()
 def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
-    """Return the probability of each class, [B, K] on the CPU, of uint8 images [B, 3, S, S].
+    """Compute the probability of each class, [B, K] on the CPU, for uint8 images [B, 3, S, S].
 
     Raises:
-        torch.OutOfMemoryError: the GPU's memory does not hold a single image; it gets fewer at a time before.
+        torch.OutOfMemoryError: the GPU's memory does not hold a single image; smaller batches are tried first.
     """
     model.eval()
 
-    def scored(some: Sequence[Tensor]) -> list[Tensor]:
-        return list(model(torch.stack([*some]).to(device).float() / 255).float().softmax(dim=1).cpu())
+    def score(chunk: Sequence[Tensor]) -> list[Tensor]:
+        return list(model(torch.stack([*chunk]).to(device).float() / 255).float().softmax(dim=1).cpu())
 
-    return torch.stack(halved_on_out_of_memory(scored, list(images)))
+    return torch.stack(halved_on_out_of_memory(score, list(images)))
 
 
 def _views(dataset: Dataset, classify: str | None) -> list[View]:
-    """Return what has a class, as the parameter `classify` says."""
+    """Select the images or boxes to classify, as the parameter `classify` says."""
     whole = [View(image, image.label) for image in dataset.images if image.label is not None]
     boxes = [View(image, box.label, box) for image in dataset.images for box in image.boxes]
     views = {"images": whole, "boxes": boxes}.get(classify or "", whole or boxes)
     if not views:
-        what = "box" if classify == "boxes" else "image" if classify == "images" else "image or box"
+        subject = "box" if classify == "boxes" else "image" if classify == "images" else "image or box"
         raise BadAnnotationsError(
-            f"No {what} has a class. Annotate with lines of url,class for whole images or url,x,y,width,height,class for boxes "
+            f"No {subject} has a class. Annotate with lines of url,class for whole images or url,x,y,width,height,class for boxes "
             "(and set classify accordingly), and send the message again."
         )
     return views

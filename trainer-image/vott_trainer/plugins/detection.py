@@ -1,4 +1,4 @@
-"""Object detection: boxes and classes in, a detector with its mAP on held-out images out."""
+"""The plugin `detection`: train an object detector, measured by its mAP on held-out images."""
 
 import json
 import random
@@ -25,7 +25,7 @@ from vott_trainer.vision.onnx_export import export_detector
 
 
 class DetectionParameters(ArchitectureParameters):
-    """What a message may set; what is left out follows the architecture and the number of images."""
+    """Parameters; defaults depend on the architecture and the number of images."""
 
     architectures = DETECTORS
     on_cpu, on_gpu = ON_CPU, ON_GPU
@@ -34,21 +34,21 @@ class DetectionParameters(ArchitectureParameters):
         default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
     )
     image_size: int | None = Field(
-        default=None, ge=64, le=4096, description="The longer side that images are scaled to, in pixels."
+        default=None, ge=64, le=4096, description="Length in pixels that the longer side of each image is scaled to."
     )
 
     def check(self, annotations: Annotations) -> None:
-        """There must be a box."""
+        """Require at least one box."""
         if not any(image.boxes for image in annotations.images):
             raise BadAnnotationsError(
-                "The annotations say the class of whole images, and hold no box. To learn these classes send "
-                '`"plugin": "classification"`; to find objects annotate them with boxes (url,x,y,width,height,class).'
+                "The annotations contain classes of whole images, but no boxes. To learn these classes, send "
+                '`"plugin": "classification"`; to detect objects, annotate them with boxes (url,x,y,width,height,class).'
             )
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 [3, H, W], their targets, and the contrast and brightness that each is shown with."""
+    """Images uint8 [3, H, W], their targets, and the contrast and brightness of each."""
 
     images: list[Tensor]
     targets: list[dict[str, Tensor]]
@@ -56,16 +56,16 @@ class Batch:
 
 
 class Detection:
-    """Trains a detector."""
+    """Training of an object detector."""
 
     parameters = DetectionParameters
 
     def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
-        """Split the images; there must be two with boxes."""
+        """Split the images; at least two need boxes."""
         dataset = run.dataset()
         if sum(bool(image.boxes) for image in dataset.images) < 2:
             raise NoUsableImagesError(
-                "Fewer than 2 images with objects could be used: one to learn from and one to measure with are the least. "
+                "Fewer than 2 images with objects could be used, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."
             )
         training, held_out = split_images(dataset.images, parameters.holdout_fraction)
@@ -84,14 +84,14 @@ class Detection:
         )
 
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
-        """Return the network of that name, for as many classes as there are labels."""
+        """Build the architecture for the labels, with its initial weights."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels), parameters.image_size or 0, pretrained=data.initial is not None)
-        weights.start(model, data.initial, data.labels, DETECTORS[name].heads)
+        weights.initialize(model, data.initial, data.labels, DETECTORS[name].heads)
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
-        """Mirror half of the images; contrast and brightness change on the device, in `loss`."""
+        """Flip half of the images; `loss` changes contrast and brightness, on the device."""
         augmented = [
             flipped(sample.pixels, sample.boxes) if rng.random() < FLIPPED else (sample.pixels, sample.boxes)
             for sample, rng in zip(samples, rngs, strict=True)
@@ -103,32 +103,32 @@ class Detection:
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the detector's own losses."""
+        """Return the detector's losses."""
         images = [toned(pixels, *tone) for pixels, tone in zip(batch.images, batch.tones, strict=True)]
         losses: dict[str, Tensor] = model(images, batch.targets)
         return {"classification" if name in CLASSIFICATION_LOSSES else name: loss for name, loss in losses.items()}
 
     def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
-        """Return mAP50, mAP and all that the report shows."""
+        """Measure mAP50, mAP and what the report shows."""
         return evaluate(model, data.held_out, data.labels, device)
 
     def export(
         self, model: nn.Module, data: InitialData, parameters: DetectionParameters, folder: Path
     ) -> dict[str, Any]:
-        """Write weights, labels, and the same model as ONNX where that can be done."""
+        """Write weights and labels, and ONNX if the architecture can be exported."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
         onnx = export_detector(model, (sample.pixels for sample in data.held_out), folder, data.labels)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
-        """Return what the model sees, best first, in pixels of the image."""
+        """Detect objects, best first, with boxes in pixels of the image."""
         model, config = load(model_dir)
         pixels, scale = load_pixels(image, config["imageSize"])
         return predictions(detect(model, pixels, torch.device("cpu")), config["labels"], scale)
 
 
 def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return the trained detector of an unpacked archive, ready to predict, and its `config.json`."""
+    """Load the trained detector of an unpacked archive, in evaluation mode, and its `config.json`."""
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     model = build(config["architecture"], len(config["labels"]), config["imageSize"])
     return weights.load(model, model_dir), config

@@ -1,4 +1,4 @@
-"""A training that trains nothing: shows in two seconds that queue, annotations, progress and upload work."""
+"""The plugin `hello-world`: a two-second test of queue, annotations, progress and upload that trains nothing."""
 
 import json
 import time
@@ -12,20 +12,20 @@ from vott_trainer.plugin_api import DataParameters, Prediction, Run, Trained
 
 
 class HelloWorldParameters(DataParameters):
-    """How long the show goes on."""
+    """Duration of the pretended training."""
 
-    epochs: int = Field(default=3, ge=1, le=1000, description="How many epochs to pretend.")
-    steps: int = Field(default=4, ge=1, le=1000, description="How many steps an epoch.")
-    step_seconds: float = Field(default=0.1, ge=0, le=60, description="How long a step takes, in seconds.")
+    epochs: int = Field(default=3, ge=1, le=1000, description="Number of pretended epochs.")
+    steps: int = Field(default=4, ge=1, le=1000, description="Steps per epoch.")
+    step_seconds: float = Field(default=0.1, ge=0, le=60, description="Seconds per step.")
 
 
 class HelloWorld:
-    """Reads the annotations, fetches no image, and leaves a model of a few hundred bytes."""
+    """A training that reads the annotations, fetches no image and writes a model of a few hundred bytes."""
 
     parameters = HelloWorldParameters
 
     def train(self, run: Run, parameters: HelloWorldParameters) -> Trained:
-        """Count the labels, slowly."""
+        """Count the labels, step by step."""
         annotations = run.annotations()
         run.progress.begin(parameters.epochs, parameters.steps)
         for epoch in range(1, parameters.epochs + 1):
@@ -45,5 +45,5 @@ class HelloWorld:
         return Trained({"annotations": float(counts.total())}, {"images": len(annotations.images)})
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:  # noqa: ARG002 - the Plugin protocol
-        """Refuse: there is nothing to predict with."""
+        """Refuse: the model predicts nothing."""
         raise UsageError("A hello-world model has learned nothing and predicts nothing.")

@@ -1,10 +1,10 @@
-"""Programs that are not ours run without the pod's credentials and without what all trainings share: Landlock closes those folders.
+"""Run a script without access to the pod's credentials and to the folders that trainings share, by Landlock.
 
-https://docs.kernel.org/userspace-api/landlock.html. Landlock only grants: a program is given each folder beside those. It also keeps
-the program from looking into processes outside of its domain, so that neither the environment nor the files of the trainer are a way around.
+https://docs.kernel.org/userspace-api/landlock.html. Landlock has no deny rules, so every folder but those is granted. It also keeps
+the script from inspecting processes outside its domain, and so from reading the trainer's environment, memory and open files.
 
-Landlock holds for who asks for it, and for what that one becomes and starts. So this module is a program, too: it restricts itself and becomes
-the other one. A thread of the trainer could restrict itself as well, but shares the trainer's memory, into which the program might look then.
+Landlock applies to the calling thread and what it executes. So this module is also a program, which restricts itself and then executes the
+script. If a thread of the trainer restricted itself instead, the script could inspect it, and through it the trainer's memory.
 """
 
 import ctypes
@@ -17,24 +17,24 @@ from typing import Any
 
 from vott_trainer.errors import BrokenPluginError
 
-CREDENTIALS = (Path("/run/secrets"), Path("/var/run/secrets"))
-"""Where Kubernetes mounts the ServiceAccount's token, and AKS and EKS that of the cloud identity; mostly one folder."""
-SHARED = ("VOTT_IMAGE_CACHE", "VOTT_CHECKPOINTS")
-"""Variables that may name a folder in which other trainings' images and checkpoints lie."""
-WITHOUT = "VOTT_SCRIPTS_WITHOUT_SANDBOX"
-OWN = ("AWS_", "AZURE_", "KUBERNETES_", "TRAININGJOB_", "VOTT_")
-"""Prefixes of the variables that tell the trainer of its credentials and places."""
+CREDENTIAL_FOLDERS = (Path("/run/secrets"), Path("/var/run/secrets"))
+"""Where Kubernetes mounts the ServiceAccount's token, and AKS and EKS the cloud identity's; usually the same folder."""
+SHARED_FOLDER_VARIABLES = ("VOTT_IMAGE_CACHE", "VOTT_CHECKPOINTS")
+"""Variables that may name a folder with other trainings' images or checkpoints."""
+OPT_OUT_VARIABLE = "VOTT_SCRIPTS_WITHOUT_SANDBOX"
+TRAINER_PREFIXES = ("AWS_", "AZURE_", "KUBERNETES_", "TRAININGJOB_", "VOTT_")
+"""Prefixes of the variables with the trainer's credentials and settings."""
 
-# The same numbers on every architecture that has these calls (linux/landlock.h, linux/prctl.h).
+# The same numbers on every architecture that has these system calls (linux/landlock.h, linux/prctl.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_VERSION = 1  # flag of CREATE_RULESET: tell the ABI
+_VERSION = 1  # flag of CREATE_RULESET: return the ABI version
 _PATH_BENEATH = 1  # type of a rule
 _RIGHTS = {
     1: 13,
     2: 14,
-}  # by ABI: so many bits, from running and reading to making links; the second brought moving, the third truncating
+}  # number of access rights by ABI version; version 2 added REFER, version 3 TRUNCATE
 _MOST_RIGHTS = 15
-_OF_FILES = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14  # running, writing, reading, truncating; all others are about folders
+_FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14  # EXECUTE, WRITE_FILE, READ_FILE, TRUNCATE; all others are of folders
 _SET_NO_NEW_PRIVS = 38
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -49,66 +49,68 @@ class _PathBeneath(ctypes.Structure):
 
 
 def confined(command: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the command that runs `command`, in its own process, with the folders of credentials and of `SHARED` closed.
+    """Return the command that runs `command` without access to credentials and shared folders.
 
-    Where there are no such folders (on somebody's own computer), nothing is closed.
+    Returns `command` itself if no such folders exist, as on a developer's computer.
 
     Args:
         environment: the trainer's.
 
     Raises:
-        BrokenPluginError: this node's kernel can't do it, and the administrator has not said that it is not needed.
+        BrokenPluginError: the node's kernel has no Landlock, and the administrator has not opted out.
     """
-    closed = _closed(environment)
-    if not closed or environment.get(WITHOUT) == "true":
+    denied = _denied_folders(environment)
+    if not denied or environment.get(OPT_OUT_VARIABLE) == "true":
         return [*command]
     if _abi() < 1:
         raise BrokenPluginError(
-            "A script has to run without the pod's credentials, which needs Landlock, and the kernel of this node has none (Linux 5.13 or "
-            "later, with landlock among its security modules). Train on other nodes, or make the script a plugin with a class "
-            f"(docs/plugins.md#your-own-plugin). An administrator who trusts all scripts may set {WITHOUT}=true (docs/plugins.md#scripts)."
+            "Running a script without the pod's credentials needs Landlock, which this node's kernel lacks (Linux 5.13 or later, with "
+            "landlock among its security modules). Train on other nodes, or turn the script into a plugin class "
+            f"(docs/plugins.md#your-own-plugin). An administrator who trusts all scripts may set {OPT_OUT_VARIABLE}=true "
+            "(docs/plugins.md#scripts)."
         )
-    return [sys.executable, "-P", "-m", __name__, *map(str, closed), "--", *command]
+    return [sys.executable, "-P", "-m", __name__, *map(str, denied), "--", *command]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become the command behind `--`, without what is in the folders before it; end with a sentence where that can't be done."""
+    """Execute the command after `--` without access to the folders before it; exit with a message if that fails."""
     end = arguments.index("--")
     command = arguments[end + 1 :]
     try:
         _restrict({Path(folder) for folder in arguments[:end]})
-        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what it becomes would go on doing so
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an executed program inherits that
             signal.signal(number, signal.SIG_DFL)
         os.execv(command[0], [*command])  # noqa: S606 # nosec B606 # the script
     except OSError as error:
         sys.exit(f"The script was not started: {error}")
 
 
-def environment_without_own(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that are not the trainer's own."""
-    return {name: value for name, value in environment.items() if not name.startswith(OWN)}
+def without_trainer_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that don't configure the trainer."""
+    return {name: value for name, value in environment.items() if not name.startswith(TRAINER_PREFIXES)}
 
 
-def _closed(environment: Mapping[str, str]) -> list[Path]:
-    shared = [Path(folder) for name in SHARED if (folder := environment.get(name, "")) and "://" not in folder]
-    return sorted({folder.resolve() for folder in (*CREDENTIALS, *shared) if folder.is_dir()})
+def _denied_folders(environment: Mapping[str, str]) -> list[Path]:
+    values = [environment.get(name, "") for name in SHARED_FOLDER_VARIABLES]
+    shared = [Path(value) for value in values if value and "://" not in value]
+    return sorted({folder.resolve() for folder in (*CREDENTIAL_FOLDERS, *shared) if folder.is_dir()})
 
 
 def _abi() -> int:
-    """Return the version of this kernel's Landlock, less than 1 where there is none."""
+    """Return the kernel's Landlock ABI version; less than 1 without Landlock."""
     version: int = _LIBC.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)
     return version
 
 
-def _restrict(closed: set[Path]) -> None:
-    """Let this process, of one thread, read and change everything but what lies in the folders of `closed`."""
+def _restrict(denied: set[Path]) -> None:
+    """Deny this single-threaded process all access to the `denied` folders."""
     rights = (1 << _RIGHTS.get(_abi(), _MOST_RIGHTS)) - 1
     attributes = _Ruleset(rights)
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)), 0)
     try:
-        for path in _beside(Path("/"), closed):
-            _allow(ruleset, path, rights if path.is_dir() else rights & _OF_FILES)
-        # Landlock asks for it, and it is set in the pod anyway (allowPrivilegeEscalation: false).
+        for path in _granted(Path("/"), denied):
+            _allow(ruleset, path, rights if path.is_dir() else rights & _FILE_RIGHTS)
+        # Landlock requires it; the pod sets it anyway (allowPrivilegeEscalation: false).
         if _LIBC.prctl(_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))):
             raise _error()
         _call(_RESTRICT_SELF, ruleset, 0)
@@ -116,13 +118,13 @@ def _restrict(closed: set[Path]) -> None:
         os.close(ruleset)
 
 
-def _beside(folder: Path, closed: set[Path]) -> Iterator[Path]:
-    """Yield the largest parts of `folder` in which no closed folder lies; links need no rule, what they lead to has its own."""
+def _granted(folder: Path, denied: set[Path]) -> Iterator[Path]:
+    """Yield the largest parts of `folder` without a denied folder in them; links need no rule, as their targets have one."""
     for path in folder.iterdir():
-        if path in closed or path.is_symlink():
+        if path in denied or path.is_symlink():
             continue
-        if any(one.is_relative_to(path) for one in closed):
-            yield from _beside(path, closed)
+        if any(one.is_relative_to(path) for one in denied):
+            yield from _granted(path, denied)
         else:
             yield path
 
@@ -130,7 +132,7 @@ def _beside(folder: Path, closed: set[Path]) -> Iterator[Path]:
 def _allow(ruleset: int, path: Path, access: int) -> None:
     try:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:  # gone since it was listed
+    except FileNotFoundError:  # removed since it was listed
         return
     try:
         rule = _PathBeneath(access, file)

@@ -1,7 +1,7 @@
-"""The first VoTT-train's plugins: a program of its own, which fetches, trains, reports and uploads by itself.
+"""Run a plugin of the first VoTT-train: a program that fetches, trains, reports and uploads by itself.
 
-Its contract: `plugin.py --annotations URL --model URL --status URL` in an empty working directory, exit code 0 is success. Beyond it,
-environment VOTT_PARAMETERS holds the message's parameters as a JSON object. It gets the links of its message, and not the identity of its pod.
+Its contract: `plugin.py --annotations URL --model URL --status URL` in an empty working directory; exit code 0 is success. In addition,
+VOTT_PARAMETERS holds the message's parameters as a JSON object. The script gets the message's URLs, but not the pod's identity.
 """
 
 import contextlib
@@ -26,30 +26,30 @@ from vott_trainer.plugins import sandbox
 
 log = logging.getLogger(__name__)
 
-KEPT_LINES = 10  # of what it wrote to its standard error, for the error message
-LOOK_SECONDS = 0.2
-LONGEST_LINE = 1 << 20  # characters that are looked through for credentials
-SHOWN_OF_LINE = 10_000
-TOLD = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")  # of the trainer's own variables
-FINAL = (64, 65, 66, 73)  # exit codes that say that trying again is in vain (docs/trainer-contract.md)
+LAST_LINES = 10  # of standard error, for the error message
+POLL_SECONDS = 0.2
+LONGEST_LINE = 1 << 20  # characters, searched for credentials
+LONGEST_SHOWN = 10_000  # characters of a line
+PASSED_VARIABLES = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")  # of the trainer's
+PERMANENT_EXIT_CODES = (64, 65, 66, 73)  # not worth a retry (docs/trainer-contract.md)
 
 
 class ScriptParameters(BaseModel):
-    """Anything: the script knows what it takes."""
+    """Any parameters: the script validates them."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class ScriptError(TrainerError):
-    """The script failed; those of its exit codes that are the trainer's own keep their meaning."""
+    """The script failed. Exit codes that the trainer uses, too, keep their meaning."""
 
     def __init__(self, script: Path, code: int, last_lines: str) -> None:
-        super().__init__(f"{script} {_ended(code)}. {_said(last_lines)}")
-        self.exit_code = 128 - code if code < 0 else code if code in FINAL else TrainerError.exit_code
+        super().__init__(f"{script} {_end(code)}. {_quote(last_lines)}")
+        self.exit_code = 128 - code if code < 0 else code if code in PERMANENT_EXIT_CODES else TrainerError.exit_code
 
 
 class Script:
-    """Runs a program of the first VoTT-train's contract."""
+    """A program that follows the first VoTT-train's contract."""
 
     parameters = ScriptParameters
     uploads = True
@@ -62,9 +62,9 @@ class Script:
         """Run the script to its end.
 
         Raises:
-            ScriptError: it ended with another exit code than 0; the message ends with what it wrote last to its standard error.
-            BrokenPluginError: there are credentials or folders of other trainings in this pod, and no way to keep them from it.
-            InterruptedTrainingError: SIGTERM came, was passed on, and the script has ended since.
+            ScriptError: it exited with another code than 0; quotes its last lines of standard error.
+            BrokenPluginError: the pod has credentials or shared folders, and they can't be kept from the script.
+            InterruptedTrainingError: SIGTERM arrived and was forwarded, and the script has exited.
         """
         log.info("%s", self.note)
         command, environment = self._command(run.links), _environment(parameters)
@@ -75,8 +75,8 @@ class Script:
         return Trained({})
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:  # noqa: ARG002 - the Plugin protocol
-        """Refuse: only the script knows what its model is."""
-        raise UsageError(f"Only {self._path} knows how to use its model.")
+        """Refuse: only the script can load its model."""
+        raise UsageError(f"Only {self._path} can use its model.")
 
     def _command(self, links: Links) -> list[str]:
         urls = {"annotations": links.annotations, "model": links.model, "status": links.status}
@@ -85,28 +85,25 @@ class Script:
 
 
 def _environment(parameters: ScriptParameters) -> dict[str, str]:
-    given: dict[str, Any] = parameters.model_dump(mode="json")
-    environment = sandbox.environment_without_own(os.environ)
-    environment.pop("PYTHONSAFEPATH", None)  # modules that lie beside it may be imported
-    return (
-        environment
-        | {name: os.environ[name] for name in TOLD if name in os.environ}
-        | {"VOTT_PARAMETERS": json.dumps(given)}
-    )
+    values: dict[str, Any] = parameters.model_dump(mode="json")
+    environment = sandbox.without_trainer_variables(os.environ)
+    environment.pop("PYTHONSAFEPATH", None)  # would hide the modules beside the script
+    passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+    return environment | passed | {"VOTT_PARAMETERS": json.dumps(values)}
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], interruption: Interruption) -> tuple[int, str]:
-    """Return the exit code (minus the signal's number) and the last lines of standard error."""
-    last = deque[str](maxlen=KEPT_LINES)
+    """Return the exit code (the negative signal number if killed) and the last lines of standard error."""
+    last = deque[str](maxlen=LAST_LINES)
     confined = sandbox.confined(command)
-    interruption.defer()  # before it starts: once it runs, it has something to save
+    interruption.defer()  # first: once the script runs, it has something to save
     process = _start(confined, folder, environment)
     assert process.stdout is not None
     assert process.stderr is not None
     readers = [_reader(process.stdout, sys.stdout, None), _reader(process.stderr, sys.stderr, last)]
     code = _wait(process, interruption)
     for reader in readers:
-        reader.join(timeout=5)  # a program that the script left behind may hold them open
+        reader.join(timeout=5)  # a process that the script left behind may keep them open
     return code, "\n".join(last)
 
 
@@ -118,28 +115,28 @@ def _start(command: list[str], folder: Path, environment: dict[str, str]) -> "su
 
 
 def _wait(process: "subprocess.Popen[str]", interruption: Interruption) -> int:
-    """Return the exit code; a SIGTERM is passed on to the script and all that it started."""
-    told = False
+    """Return the exit code; forward SIGTERM to the script and its child processes."""
+    forwarded = False
     try:
         while True:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(LOOK_SECONDS)
-            if interruption.requested and not told:
-                told = True
+                return process.wait(POLL_SECONDS)
+            if interruption.requested and not forwarded:
+                forwarded = True
                 _signal(process, signal.SIGTERM)
     finally:
-        if process.returncode is None:  # Ctrl-C, and the like
+        if process.returncode is None:  # for example on Ctrl-C
             _signal(process, signal.SIGKILL)
 
 
 def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-    log.info("%s to the script", number.name)
+    log.info("sending %s to the script", number.name)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
 
 
 def _reader(source: IO[str], target: IO[str], last: deque[str] | None) -> Thread:
-    """Pass on each line, without credentials, and keep the last ones."""
+    """Print each line without credentials, and keep the last ones."""
 
     def read() -> None:
         with source:
@@ -154,24 +151,24 @@ def _reader(source: IO[str], target: IO[str], last: deque[str] | None) -> Thread
 
 
 def _lines(source: IO[str]) -> Iterator[str]:
-    """Yield the lines, fit to be printed; of one that is too long only the beginning.
+    """Yield the lines without credentials; of a long line only the beginning.
 
-    Shortened after the credentials are out: half of one would not be known any more.
+    Redacts before shortening: half a credential would not be recognised.
     """
-    begins = True
+    at_start = True
     while text := source.readline(LONGEST_LINE):
-        if begins:
+        if at_start:
             line = redact(text.rstrip("\n"))
-            yield line if len(line) <= SHOWN_OF_LINE else f"{line[:SHOWN_OF_LINE]}…"
-        begins = text.endswith("\n")
+            yield line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]}…"
+        at_start = text.endswith("\n")
 
 
-def _ended(code: int) -> str:
+def _end(code: int) -> str:
     if code >= 0:
-        return f"ended with exit code {code}"
-    hint = ", which mostly means that memory ran out" if code == -signal.SIGKILL else ""
-    return f"was ended by {signal.Signals(-code).name}{hint}"
+        return f"exited with code {code}"
+    hint = ", usually because memory ran out" if code == -signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(-code).name}{hint}"
 
 
-def _said(last_lines: str) -> str:
-    return f"It wrote last: {last_lines}" if last_lines else "It wrote nothing to its standard error."
+def _quote(last_lines: str) -> str:
+    return f"Last lines of its standard error: {last_lines}" if last_lines else "Its standard error is empty."
