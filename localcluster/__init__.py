@@ -1,1 +1,1 @@
-"""A real single-node Kubernetes for demo and tests, built from packages alone, and control planes without a node beside it."""
+"""A single-node Kubernetes cluster for the demo and tests, built from packages only, and control planes without nodes."""

@@ -1,4 +1,4 @@
-"""Azurite, Azure Storage's emulator: its command line, and a private one for tests."""
+"""Azurite, the Azure Storage emulator: its command line, and a private instance for tests."""
 
 import tempfile
 from pathlib import Path
@@ -6,31 +6,31 @@ from types import TracebackType
 from typing import Self
 
 from localcluster.azurite_install import azurite_command
-from localcluster.guarded_programs import GuardedPrograms
+from localcluster.child_programs import ChildPrograms
 from localcluster.http_probe import answers
 from localcluster.pki import Authority
 from localcluster.ports import free_ports
-from localcluster.processes import Program
+from localcluster.program import Program
 
 ACCOUNT = "devstoreaccount1"
-# Azurite's well-known key: public, and the same everywhere
+# Azurite's well-known key, which is public
 ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-_REFUSED = frozenset({400, 403})  # what it answers to a request without credentials: it works
+_REFUSED = frozenset({400, 403})  # response to a request without credentials: it works
 
 
 def azurite_program(
     host: str, blob_port: int, queue_port: int, table_port: int, data: Path, authority: Authority | None = None
 ) -> Program:
-    """Azurite on one address; its table service is not used, but can't be left out.
+    """Azurite on one address. Its table service is unused but can't be disabled.
 
-    With an authority it speaks https, and takes Entra's tokens too: it looks at their claims, not at their signature.
+    With an authority it serves https and accepts Entra tokens; it checks their claims, not their signature.
     """
     data.mkdir(parents=True, exist_ok=True)
-    places = {"blob": blob_port, "queue": queue_port, "table": table_port}
+    ports = {"blob": blob_port, "queue": queue_port, "table": table_port}
     listen = [
-        flag for service, port in places.items() for flag in (f"--{service}Host", host, f"--{service}Port", str(port))
+        flag for service, port in ports.items() for flag in (f"--{service}Host", host, f"--{service}Port", str(port))
     ]
-    # --loose: newer clients send headers that it does not know; --disableProductStyleUrl: else it takes part of an address for the account
+    # --loose: newer clients send unknown headers; --disableProductStyleUrl: else it parses the account from the host name
     switches = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl"]
     if authority:
         pair = authority.server("azurite", [host])
@@ -50,7 +50,7 @@ def _scheme(authority: Authority | None) -> str:
 
 
 def connection_string(host: str, blob_port: int, queue_port: int, scheme: str = "http") -> str:
-    """What Azure's clients connect with."""
+    """Connection string for Azure's clients."""
     parts = {
         "DefaultEndpointsProtocol": scheme,
         "AccountName": ACCOUNT,
@@ -62,15 +62,15 @@ def connection_string(host: str, blob_port: int, queue_port: int, scheme: str = 
 
 
 class Azurite:
-    """A private Azurite on free ports with data of its own; ends with this process at the latest.
+    """A private Azurite on free ports with its own data; it ends with this process at the latest.
 
     Use it as a context manager, or call :meth:`stop`.
 
     Args:
-        authority: when given, it speaks https with a certificate of this one, and takes Entra's tokens too.
+        authority: If given, Azurite serves https with a certificate from it, and accepts Entra tokens too.
 
     Raises:
-        LocalClusterError: Azurite can't be installed or does not start.
+        LocalClusterError: Azurite can't be installed, or doesn't start.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class Azurite:
         self.queue_port = queue_port or free_queue
         self._folder = tempfile.TemporaryDirectory(prefix="vott-azurite-")
         root = Path(self._folder.name)
-        self._programs = GuardedPrograms(root)
+        self._programs = ChildPrograms(root)
         self._authority = authority
         ports = (self.blob_port, self.queue_port, table)
         self._programs.start(azurite_program(host, *ports, root / "data", authority))
 
     @property
     def connection_string(self) -> str:
-        """What Azure's clients connect with; the same after a restart."""
+        """Connection string for Azure's clients; unchanged by a restart."""
         return connection_string(self.host, self.blob_port, self.queue_port, _scheme(self._authority))
 
     @property
@@ -103,15 +103,15 @@ class Azurite:
         return f"{_scheme(self._authority)}://{self.host}:{self.queue_port}/{ACCOUNT}"
 
     def kill(self) -> None:
-        """End it as a crash would. It writes its tables every five seconds: what it acknowledged since then is lost."""
+        """Kill it like a crash. It saves its tables every five seconds, so requests acknowledged since then are lost."""
         self._programs.kill("azurite")
 
     def restart(self) -> None:
-        """Start it again on the same ports with the same data."""
+        """Restart it on the same ports with the same data."""
         self._programs.restart("azurite")
 
     def stop(self) -> None:
-        """End it and forget its data."""
+        """Stop it and delete its data."""
         self._programs.stop()
         self._folder.cleanup()
 

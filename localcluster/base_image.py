@@ -1,17 +1,17 @@
-"""The base of both images, made from Debian packages: what a registry's Python image would be."""
+"""The base image of operator and trainer, built from Debian packages instead of a registry's Python image."""
 
 import shutil
 from pathlib import Path
 
+from localcluster.build_cache import content_key
 from localcluster.buildah import Buildah
-from localcluster.cached import content_key
 from localcluster.progress import step
 
-_RECIPE_VERSION = "1"  # change it with the steps below
+_RECIPE_VERSION = "1"  # increment it when the steps below change
 _SUITE = "bookworm"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
-_NEEDLESS = (
+_UNNEEDED = (
     "var/cache/apt",
     "var/lib/apt/lists",
     "usr/share/doc",
@@ -22,14 +22,14 @@ _NEEDLESS = (
 
 
 def base_reference() -> str:
-    """The base image's name; its tag is a hash of what goes into it."""
+    """The base image's name; its tag is a hash of its inputs."""
     return f"localhost/vott-train/base:{content_key(_RECIPE_VERSION, _SUITE, _PACKAGES, _bundle())}"
 
 
 def ensure_base_image(buildah: Buildah) -> str:
-    """Make the base image where it is missing, and give its reference.
+    """Build the base image if it is missing, and return its reference.
 
-    The host's certificate bundle goes in, so that pip works in builds behind a proxy with an authority of its own.
+    It contains the host's certificate bundle, so that pip works in builds behind a proxy with its own authority.
 
     Raises:
         LocalClusterError: debootstrap or buildah failed.
@@ -46,12 +46,12 @@ def _bundle() -> bytes:
 
 def _build(buildah: Buildah, reference: str) -> None:
     with step(
-        f"Make the base image from Debian {_SUITE}", remedy="Is a Debian mirror reachable? Try: apt-get update"
+        f"Build the base image from Debian {_SUITE}", remedy="Is a Debian mirror reachable? Try: apt-get update"
     ) as this:
         container = buildah.output("from", "scratch")
         root = Path(buildah.output("mount", container))
         this.run(["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", _SUITE, root])
-        for folder in _NEEDLESS:
+        for folder in _UNNEEDED:
             shutil.rmtree(root / folder, ignore_errors=True)
         if bundle := _bundle():
             (root / _CA_BUNDLE.relative_to("/")).write_bytes(bundle)

@@ -1,4 +1,4 @@
-"""buildah with a store of its own in the cache: builds Dockerfiles without a daemon."""
+"""buildah with its own image store in the cache: builds Dockerfiles without a daemon."""
 
 import json
 import os
@@ -14,18 +14,25 @@ _STORE_MOUNT = RUN / "buildah-store"
 
 
 class Buildah:
-    """Runs buildah; one at a time, under the images' lock."""
+    """Runs buildah commands, one at a time, under the images' lock."""
 
     def __init__(self) -> None:
         self.store = cache_folder() / "buildah"
-        self._temporary = cache_folder() / "buildah-tmp"  # of the cache mounts (pip's and uv's downloads) too
+        self._temporary = cache_folder() / "buildah-tmp"  # also holds the cache mounts: downloads of pip and uv
         self._temporary.mkdir(exist_ok=True)
-        # no metacopy: whole files in each layer, so that containerd can read them as they lie there
-        places = ["--root", str(_mounted(self.store)), "--runroot", str(RUN / "buildah"), "--storage-driver", "overlay"]
-        self._command = ["buildah", *places, "--storage-opt", "overlay.mountopt=metacopy=off"]
+        # without metacopy each layer has complete files, which containerd can read in place
+        options = [
+            "--root",
+            str(_mounted(self.store)),
+            "--runroot",
+            str(RUN / "buildah"),
+            "--storage-driver",
+            "overlay",
+        ]
+        self._command = ["buildah", *options, "--storage-opt", "overlay.mountopt=metacopy=off"]
 
-    def forget_killed_builds(self) -> None:
-        """Remove the mounts and containers of builds that did not come to their end."""
+    def remove_killed_builds(self) -> None:
+        """Remove the mounts and containers of builds that were killed."""
         unmount_below(_STORE_MOUNT)
         self.output("rm", "--all")
 
@@ -43,14 +50,14 @@ class Buildah:
         )
 
     def run(self, step: Step, *arguments: str | Path) -> None:
-        """Run a command with its output in the step's log."""
+        """Run a command; its output goes to the step's log."""
         step.run([*self._command, *arguments], env=self._environment())
 
     def output(self, *arguments: str) -> str:
-        """Run a quick command and give its output.
+        """Run a short command and return its output.
 
         Raises:
-            CommandError: it failed.
+            CommandError: The command failed.
         """
         done = subprocess.run(
             [*self._command, *arguments], env=self._environment(), capture_output=True, text=True, check=False
@@ -64,14 +71,14 @@ class Buildah:
 
 
 def _mounted(store: Path) -> Path:
-    """The store under a path that lies in no user's home.
+    """Bind-mount the store to a path outside of any home folder.
 
-    buildah 1.28 takes a cache mount's target for a path of the host when it tidies up: with the store in root's ``~/.cache``, a build
-    with a cache mount at that same path loses all of its files.
+    When buildah 1.28 cleans up, it mistakes a cache mount's target for a path of the host: with the store in root's
+    ``~/.cache``, a build with a cache mount at that path loses all of its files.
     """
     for folder in (store, _STORE_MOUNT):
         folder.mkdir(parents=True, exist_ok=True)
     if not _STORE_MOUNT.samefile(store):
-        unmount_below(_STORE_MOUNT, itself=True)  # another cache's
+        unmount_below(_STORE_MOUNT, itself=True)  # of another cache
         subprocess.run(["mount", "--bind", store, _STORE_MOUNT], check=True)
     return _STORE_MOUNT

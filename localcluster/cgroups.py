@@ -1,4 +1,4 @@
-"""The cluster's top control group, which all pods live in: one folder with cgroup v2, one a controller with v1."""
+"""The parent cgroup of all pods: one folder with cgroup v2, one folder per controller with v1."""
 
 import os
 from contextlib import suppress
@@ -10,23 +10,22 @@ _ROOT = Path("/sys/fs/cgroup")
 
 
 def ensure_cgroups(root: Path = _ROOT) -> None:
-    """Make the control group; the kubelet wants to find it."""
+    """Create the cgroup, which the kubelet requires."""
     for folder in _folders(root):
         folder.mkdir(exist_ok=True)
         if _is_v2(root):
-            _hand_down_controllers(root)
-            _hand_down_controllers(folder)
+            _delegate_controllers(root)
+            _delegate_controllers(folder)
         else:
-            _copy_processors(folder)
+            _copy_cpuset(folder)
 
 
 def remove_cgroups(root: Path = _ROOT) -> None:
-    """Remove the control group, its deepest folders first; they have to be empty of processes."""
+    """Remove the cgroup, deepest folders first. It must not contain processes."""
     for top in _folders(root):
         for folder, _, _ in os.walk(top, topdown=False):
-            with suppress(
-                OSError
-            ):  # the kernel still counts a process that has just ended: the next `up` uses it as it is
+            # The kernel may still count a process that has just ended; the next `up` then reuses the folder.
+            with suppress(OSError):
                 Path(folder).rmdir()
 
 
@@ -40,11 +39,11 @@ def _folders(root: Path) -> list[Path]:
     return [folder / NAME for folder in root.iterdir() if folder.is_dir() and not folder.is_symlink()]
 
 
-def _hand_down_controllers(folder: Path) -> None:
-    """Let the groups below use each controller that this one has.
+def _delegate_controllers(folder: Path) -> None:
+    """Enable each of the cgroup's controllers for its children.
 
-    One a write, since the kernel refuses a whole write for one controller that it can't hand down. What the kubelet can't do
-    without, it names itself.
+    One write per controller, because the kernel rejects a whole write for one that can't be enabled. The kubelet reports
+    the controllers that it misses.
     """
     file = folder / "cgroup.controllers"
     for name in file.read_text().split() if file.exists() else ():
@@ -52,8 +51,8 @@ def _hand_down_controllers(folder: Path) -> None:
             (folder / "cgroup.subtree_control").write_text(f"+{name}")
 
 
-def _copy_processors(folder: Path) -> None:
-    """With v1 a new group may use no processor and no memory node, and then no process may enter it."""
+def _copy_cpuset(folder: Path) -> None:
+    """With v1 a new cgroup has no CPUs and memory nodes, so that no process could join it."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         if (folder / name).exists() and not (folder / name).read_text().strip():
             (folder / name).write_text((folder.parent / name).read_text())

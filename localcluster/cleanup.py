@@ -1,4 +1,7 @@
-"""Removes what the cluster leaves on the machine; works on half-dead remains too, since it asks the kernel and not notes of its own."""
+"""Remove everything of the cluster from the machine.
+
+This works after a crash too, because it asks the kernel and relies on no files of its own.
+"""
 
 import shutil
 import time
@@ -8,7 +11,7 @@ from localcluster import settings
 from localcluster.cgroups import remove_cgroups
 from localcluster.mounts import unmount_below
 from localcluster.network import remove_network
-from localcluster.node_parts import CONTAINERD_STATE, DEVICE_PLUGINS
+from localcluster.node_programs import CONTAINERD_STATE, DEVICE_PLUGINS
 from localcluster.paths import RUN, STATE, cache_folder
 from localcluster.processes import Process, find, find_in_cgroup, stop
 
@@ -18,7 +21,7 @@ _CONTAINER_LOGS = Path("/var/log/containers")
 
 
 def remove_pods() -> None:
-    """Kill all pods and their shims, and unmount what they had mounted."""
+    """Kill all pods and their shims, and remove their mounts."""
     shims = [process for process in find(STATE) if process.is_shim()]
     _kill([*shims, *find_in_cgroup(settings.NAME)])
     _remove_shim_sockets()
@@ -26,23 +29,23 @@ def remove_pods() -> None:
 
 
 def remove_everything() -> None:
-    """Leave no process, mount, interface, rule, control group or file of the cluster, but the caches."""
-    was_up = STATE.exists()  # else kube-proxy's tables and the device plugins are another cluster's
+    """Remove all processes, mounts, interfaces, rules, cgroups and files of the cluster, except the caches."""
+    is_ours = STATE.exists()  # otherwise kube-proxy's tables and the device plugins belong to another cluster
     _kill([*find(STATE), *find_in_cgroup(settings.NAME)])
     remove_pods()
-    remove_network(with_kube_proxy=was_up)
+    remove_network(with_kube_proxy=is_ours)
     for folder in (RUN, STATE, cache_folder() / "containerd"):
         unmount_below(folder)
     shutil.rmtree(RUN, ignore_errors=True)
     remove_cgroups()
-    if was_up:
+    if is_ours:
         shutil.rmtree(DEVICE_PLUGINS, ignore_errors=True)
     _remove_foreign_files()
-    shutil.rmtree(STATE, ignore_errors=True)  # the last one: an interrupted `down` still knows that all this is ours
+    shutil.rmtree(STATE, ignore_errors=True)  # last, so that a repeated `down` still knows that the rest is ours
 
 
 def _kill(processes: list[Process]) -> None:
-    """Kill, and give init a moment to read the exit codes, so that no ended process is listed any more."""
+    """Kill the processes, and wait until init has reaped them."""
     stop(processes, grace=0)
     deadline = time.monotonic() + _REAPING_SECONDS
     while any(Path(f"/proc/{process.pid}").exists() for process in processes) and time.monotonic() < deadline:
@@ -50,15 +53,15 @@ def _kill(processes: list[Process]) -> None:
 
 
 def _remove_shim_sockets() -> None:
-    """Shims listen in a folder shared with other users of containerd; each notes its address."""
-    for note in CONTAINERD_STATE.glob("io.containerd.runtime.v2.task/*/*/address"):
-        Path(note.read_text().removeprefix("unix://")).unlink(missing_ok=True)
+    """Remove the shims' sockets, which lie in a folder shared with other users of containerd; each shim records its address."""
+    for file in CONTAINERD_STATE.glob("io.containerd.runtime.v2.task/*/*/address"):
+        Path(file.read_text().removeprefix("unix://")).unlink(missing_ok=True)
 
 
 def _remove_foreign_files() -> None:
-    """Files in places that kubelet and CNI do not let one choose."""
+    """Remove files in folders that kubelet and CNI hard-code."""
     for file in _CNI_RESULTS.glob("*/*"):
-        if str(CONTAINERD_STATE) in file.read_text(errors="replace"):  # where the pod's network namespace was
+        if str(CONTAINERD_STATE) in file.read_text(errors="replace"):  # the path of the pod's network namespace
             file.unlink(missing_ok=True)
     for link in _CONTAINER_LOGS.glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(str(STATE)):

@@ -1,24 +1,26 @@
-"""The one cluster with a node that a machine can have: brings it up, repairs it, and says how it is."""
+"""The local cluster (one per machine): start its programs, or restart those that fail or are outdated."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster import containerd, policy_engine, settings
+from localcluster import containerd, network_policy_engine, settings
 from localcluster.azurite import azurite_program, connection_string
 from localcluster.cgroups import ensure_cgroups
 from localcluster.cleanup import remove_everything, remove_pods
 from localcluster.cluster_dns import USER as DNS_USER
 from localcluster.cluster_dns import coredns_program, ensure_cluster_dns
+from localcluster.control_plane_programs import ControlPlanePrograms
 from localcluster.errors import LocalClusterError
 from localcluster.kubectl import kubectl
-from localcluster.kubernetes_parts import ControlPlaneParts
 from localcluster.network import ensure_network
-from localcluster.node_parts import NodeParts
+from localcluster.node_programs import NodePrograms
 from localcluster.paths import GPUS, RUN, STATE, StateFolder
-from localcluster.processes import Process, Program, Supervisor
+from localcluster.processes import Process
+from localcluster.program import Program
 from localcluster.progress import step
+from localcluster.supervisor import Supervisor
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NODE_TIMEOUT_SECONDS = 60
@@ -26,14 +28,14 @@ _NODE_TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach the cluster."""
+    """The cluster's kubeconfig and storage account."""
 
     kubeconfig: Path
     storage_connection_string: str
 
 
 class Cluster:
-    """etcd, control plane, node, DNS and Azurite, described by their command lines."""
+    """The programs of the cluster: etcd, control plane, node, DNS, network policies and Azurite."""
 
     def __init__(self, binaries: Path, coredns: Path, gpus: int) -> None:
         self._state = StateFolder(STATE).create()
@@ -41,23 +43,23 @@ class Cluster:
         self._coredns = coredns
         self._gpus = gpus
         self._supervisor = Supervisor(STATE, self._state.logs)
-        self._control_plane = ControlPlaneParts(
+        self._control_plane = ControlPlanePrograms(
             binaries, self._state, settings.HOST_ADDRESS, settings.PORTS, settings.NAMESPACE
         )
-        self._node = NodeParts(binaries, self._state, self._control_plane)
+        self._node = NodePrograms(binaries, self._state, self._control_plane)
 
     @property
     def access(self) -> Access:
-        """How to reach the cluster, once it is up."""
+        """How to reach the cluster once it runs."""
         storage = connection_string(settings.HOST_ADDRESS, settings.BLOB_PORT, settings.QUEUE_PORT)
         return Access(self._state.kubeconfig, storage)
 
     def running(self) -> dict[str, list[Process]]:
-        """What runs of it, by name."""
+        """The running processes by program name."""
         return self._supervisor.running()
 
     def programs(self) -> list[Program]:
-        """All programs in the order of their start."""
+        """All programs in start order."""
         return [
             self._azurite(),
             self._control_plane.etcd(),
@@ -73,10 +75,10 @@ class Cluster:
         ]
 
     def start(self) -> None:
-        """Start what does not run, restart what does not work or is configured otherwise, and leave the rest alone.
+        """Start missing programs, restart those that don't work or have another configuration, and keep the others.
 
         Raises:
-            LocalClusterError: a program does not start, or the node does not become ready.
+            LocalClusterError: A program doesn't start, or the node doesn't become ready.
         """
         with step("Start the cluster"):
             RUN.mkdir(mode=0o700, exist_ok=True)
@@ -86,25 +88,29 @@ class Cluster:
             azurite, etcd, api_server, controllers, scheduler, runtime, *rest = self.programs()
             kubelet, proxy, plugin, dns, policies = rest
             with ThreadPoolExecutor() as pool:
-                side_by_side: list[Future[object]] = [
+                concurrent: list[Future[object]] = [
                     pool.submit(self._supervisor.ensure, azurite),
                     pool.submit(self._start_containerd, runtime),
                 ]
                 self._supervisor.ensure(etcd)
                 self._supervisor.ensure(api_server)
-                side_by_side.extend(pool.submit(self._supervisor.ensure, each) for each in (controllers, scheduler))
-                side_by_side.append(pool.submit(self._start_dns, dns))
-                side_by_side.append(pool.submit(self._start_policy_engine, policies))
-                for future in side_by_side:
+                concurrent.extend(pool.submit(self._supervisor.ensure, each) for each in (controllers, scheduler))
+                concurrent.append(pool.submit(self._start_dns, dns))
+                concurrent.append(pool.submit(self._start_policy_engine, policies))
+                for future in concurrent:
                     future.result()
-            for program in (kubelet, plugin, proxy):  # the proxy is not well before the kubelet has registered its node
+            for program in (
+                kubelet,
+                plugin,
+                proxy,
+            ):  # kube-proxy becomes ready after the kubelet has registered the node
                 self._supervisor.ensure(program)
             self._wait_for_node()
 
     def _start_containerd(self, program: Program) -> None:
         running = [process for process in self._supervisor.running().get(program.name, []) if not process.is_shim()]
         if running and all(process.fingerprint != program.fingerprint for process in running):
-            remove_pods()  # another store of images: its pods can't be taken over
+            remove_pods()  # it has another image store, so its pods can't be kept
         is_fresh = not (STATE / "kubelet").exists()
         if self._supervisor.ensure(program) and is_fresh:
             containerd.remove_containers()
@@ -120,40 +126,40 @@ class Cluster:
         return coredns_program(self._coredns, self._state.config, kubeconfig, *address)
 
     def _start_policy_engine(self, program: Program) -> None:
-        policy_engine.ensure_rights(self.access.kubeconfig)
+        network_policy_engine.ensure_permissions(self.access.kubeconfig)
         self._supervisor.ensure(program)
 
     def _policy_engine(self) -> Program:
-        kubeconfig = self._control_plane.write_kubeconfig("policy-engine", policy_engine.USER)
-        return policy_engine.policy_engine_program(kubeconfig)
+        kubeconfig = self._control_plane.write_kubeconfig("policy-engine", network_policy_engine.USER)
+        return network_policy_engine.policy_engine_program(kubeconfig)
 
     def _azurite(self) -> Program:
         ports = (settings.BLOB_PORT, settings.QUEUE_PORT, settings.TABLE_PORT)
         return azurite_program(settings.HOST_ADDRESS, *ports, self._state.root / "azurite")
 
     def _wait_for_node(self) -> None:
-        """Until the node is ready and has as many GPUs as wished."""
+        """Wait until the node is ready and has the requested number of GPUs."""
         path = r"{.status.conditions[?(@.type=='Ready')].status} {.status.allocatable.nvidia\.com/gpu}"
         deadline = time.monotonic() + _NODE_TIMEOUT_SECONDS
         state = ""
         while time.monotonic() < deadline:
             try:
                 state = kubectl(self.access.kubeconfig, "get", "node", settings.NODE, "-o", f"jsonpath={path}").strip()
-            except LocalClusterError as error:  # it registers itself soon
+            except LocalClusterError as error:  # not registered yet
                 state = str(error)
             if state in {f"True {self._gpus}", *(("True",) if self._gpus == 0 else ())}:
                 return
             time.sleep(0.1)
-        wish = f"ready with {self._gpus} GPUs within {_NODE_TIMEOUT_SECONDS} s"
         raise LocalClusterError(
-            f"The node did not become {wish} (last seen: {state}). See {self._state.logs}/kubelet.log."
+            f"The node was not ready with {self._gpus} GPUs after {_NODE_TIMEOUT_SECONDS} s (last state: {state})."
+            f" See {self._state.logs}/kubelet.log."
         )
 
 
-def forget_earlier_boot() -> None:
-    """Start anew after a reboot: etcd's data, written without fsync, is not to be trusted then."""
-    noted, current = STATE / "boot-id", _BOOT_ID.read_text()
-    if STATE.exists() and (not noted.exists() or noted.read_text() != current):
+def remove_after_reboot() -> None:
+    """Start over after a reboot: etcd writes without fsync, so its data may be corrupt."""
+    recorded, current = STATE / "boot-id", _BOOT_ID.read_text()
+    if STATE.exists() and (not recorded.exists() or recorded.read_text() != current):
         remove_everything()
     STATE.mkdir(mode=0o700, parents=True, exist_ok=True)
-    noted.write_text(current)
+    recorded.write_text(current)

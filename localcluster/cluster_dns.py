@@ -1,4 +1,4 @@
-"""Cluster DNS: CoreDNS on the host, which pods find at the address where every cluster has it."""
+"""Cluster DNS: CoreDNS on the host, behind the usual kube-dns Service."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from localcluster.dns_query import address_of
 from localcluster.files import write_if_changed
 from localcluster.kubectl import kubectl_json
-from localcluster.processes import Program
+from localcluster.program import Program
 
 CLUSTER_DOMAIN = "cluster.local"
 SERVICE_ADDRESS = "10.96.0.10"
 USER = "system:coredns"
 _HOST_RESOLVERS = Path("/etc/resolv.conf")
-# No caching of the cluster's own names: who asks for a pod before that has an address is to find it as soon as it has.
+# The cluster's own names are not cached, so that a pod's name resolves as soon as the pod has an address.
 _COREFILE = """.:{port} {{
     bind {host}
     errors
@@ -31,54 +31,54 @@ _COREFILE = """.:{port} {{
 def coredns_program(
     binary: Path, folder: Path, kubeconfig: Path, host: str, port: int, resolvers: Path = _HOST_RESOLVERS
 ) -> Program:
-    """CoreDNS on one address; names outside the cluster are asked of the name servers in the file ``resolvers``.
+    """CoreDNS on one address. It forwards other names to the name servers in the file ``resolvers``.
 
     Args:
-        folder: where its configuration is written.
-        kubeconfig: of :data:`USER`, which :func:`ensure_cluster_dns` gives its rights.
+        folder: Where its configuration is written.
+        kubeconfig: For :data:`USER`, whose permissions :func:`ensure_cluster_dns` creates.
     """
-    forward = f"    forward . {resolvers}\n" if _names_servers(resolvers) else ""
+    forward = f"    forward . {resolvers}\n" if _has_name_servers(resolvers) else ""
     text = _COREFILE.format(port=port, host=host, domain=CLUSTER_DOMAIN, kubeconfig=kubeconfig, forward=forward)
     corefile = write_if_changed(folder / "Corefile", text)
-    # it reads the name servers at its start only
+    # it reads the name servers only when it starts
     config_files = (corefile, resolvers) if resolvers.exists() else (corefile,)
     command = (str(binary), "-conf", str(corefile))
-    return Program("coredns", command, lambda: _knows_itself(host, port), f"{host}:{port}", config_files=config_files)
+    return Program("coredns", command, lambda: _has_services(host, port), f"{host}:{port}", config_files=config_files)
 
 
 def ensure_cluster_dns(kubeconfig: Path, host: str, port: int) -> None:
-    """Make the Service whose address pods ask, and let CoreDNS read what it answers from.
+    """Create the kube-dns Service, and the permissions that CoreDNS needs.
 
     Raises:
-        LocalClusterError: the API server refuses.
+        LocalClusterError: The API server refused.
     """
-    manifests = [_namespace(), *_service(host, port), *_rights()]
+    manifests = [_namespace(), *_service(host, port), *_permissions()]
     kubectl_json(kubeconfig, "apply", {"apiVersion": "v1", "kind": "List", "items": manifests})
 
 
-def _knows_itself(host: str, port: int) -> bool:
-    """Whether it answers, and has read the cluster's services."""
+def _has_services(host: str, port: int) -> bool:
+    """Whether it answers and has read the cluster's Services."""
     try:
         return address_of(f"kube-dns.kube-system.svc.{CLUSTER_DOMAIN}", host, port) == SERVICE_ADDRESS
     except OSError:
         return False
 
 
-def _names_servers(resolvers: Path) -> bool:
-    """Whether there is one to ask: CoreDNS does not start with a file that names none."""
+def _has_name_servers(resolvers: Path) -> bool:
+    """Whether the file names any: CoreDNS does not start with an empty one."""
     if not resolvers.exists():
         return False
     lines = [line.split() for line in resolvers.read_text().splitlines()]
-    return any(len(words) > 1 and words[0] == "nameserver" for words in lines)
+    return any(len(fields) > 1 and fields[0] == "nameserver" for fields in lines)
 
 
 def _namespace() -> dict[str, Any]:
-    """The API server makes it soon after its start, which may be too late for what goes into it."""
+    """kube-system: the API server creates it after its start, which may be too late for the Service."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kube-system"}}
 
 
 def _service(host: str, port: int) -> list[dict[str, Any]]:
-    """The Service and, since no pod serves it, its one address."""
+    """The Service and, because no pod backs it, its EndpointSlice."""
     protocols = {"dns": "UDP", "dns-tcp": "TCP"}
     service = {
         "apiVersion": "v1",
@@ -107,7 +107,7 @@ def _service(host: str, port: int) -> list[dict[str, Any]]:
     return [service, slice_]
 
 
-def _rights() -> list[dict[str, Any]]:
+def _permissions() -> list[dict[str, Any]]:
     verbs = ["list", "watch"]
     rules = [
         {"apiGroups": [""], "resources": ["namespaces", "services"], "verbs": verbs},

@@ -1,4 +1,4 @@
-"""containerd's images and containers, through its own client ``ctr``."""
+"""Images and containers of containerd, through its client ``ctr``."""
 
 import hashlib
 import io
@@ -8,21 +8,21 @@ import tarfile
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
-from localcluster.node_parts import CONTAINERD_SOCKET, PAUSE_IMAGE
+from localcluster.node_programs import CONTAINERD_SOCKET, PAUSE_IMAGE
 
 _NAMESPACE = "k8s.io"  # the kubelet's
 
 
 def ctr_command(*arguments: str | Path) -> list[str]:
-    """A command line of ``ctr`` in the kubelet's namespace."""
+    """Command line of ``ctr`` for the kubelet's namespace."""
     return ["ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", _NAMESPACE, *map(str, arguments)]
 
 
 def ctr(*arguments: str | Path, stdin: bytes | None = None) -> str:
-    """Run ``ctr`` and give its output.
+    """Run ``ctr`` and return its output.
 
     Raises:
-        LocalClusterError: it failed.
+        LocalClusterError: ``ctr`` failed.
     """
     done = subprocess.run(ctr_command(*arguments), input=stdin, capture_output=True, check=False)
     if done.returncode != 0:
@@ -33,30 +33,30 @@ def ctr(*arguments: str | Path, stdin: bytes | None = None) -> str:
 
 
 def images() -> list[str]:
-    """The references of all images that containerd has."""
+    """References of all images."""
     return ctr("images", "ls", "-q").split()
 
 
 def images_in_use() -> set[str]:
-    """The references of the images that containers were made from."""
+    """References of the images that containers use."""
     rows = ctr("containers", "ls").splitlines()[1:]
     return {row.split()[1] for row in rows if len(row.split()) > 1}
 
 
 def remove_containers() -> None:
-    """Forget the containers of an earlier cluster; images stay."""
-    if left := ctr("containers", "ls", "-q").split():
-        ctr("containers", "rm", *left)
+    """Remove the containers of an earlier cluster, but not the images."""
+    if containers := ctr("containers", "ls", "-q").split():
+        ctr("containers", "rm", *containers)
 
 
 def ensure_pause_image(pause: Path) -> None:
-    """Import the program that holds a pod's namespaces open, as an image, where it is missing."""
+    """Import the pause program as an image, if it is missing."""
     if PAUSE_IMAGE not in images():
         ctr("images", "import", "-", stdin=_image_archive(PAUSE_IMAGE, pause))
 
 
 def _image_archive(reference: str, program: Path) -> bytes:
-    """An image of one static program, in the format of ``docker save``."""
+    """An image with one static program, in the format of ``docker save``."""
     layer = _tar({program.name: program.read_bytes()}, mode=0o755)
     layer_id = hashlib.sha256(layer).hexdigest()
     config = {

@@ -1,4 +1,4 @@
-"""A private control plane without a node, for integration and chaos tests; any number run side by side, without root."""
+"""A private control plane without nodes for tests; needs no root, and any number can run concurrently."""
 
 import signal
 import tempfile
@@ -6,13 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from localcluster.gobuild import binaries, control_plane_binaries
-from localcluster.guarded_programs import GuardedPrograms
+from localcluster.child_programs import ChildPrograms
+from localcluster.control_plane_programs import ControlPlanePrograms, Ports
+from localcluster.go_programs import binaries, control_plane_binaries
 from localcluster.kubectl import kubectl_json, wait_for_service_account
-from localcluster.kubernetes_parts import ControlPlaneParts, Ports
 from localcluster.paths import SOURCES, StateFolder
 from localcluster.ports import free_ports
-from localcluster.processes import Program
+from localcluster.program import Program
 
 _HOST = "127.0.0.1"
 _KWOK_ANNOTATION = "kwok.x-k8s.io/node=fake"
@@ -20,19 +20,19 @@ ETCD, API_SERVER = "etcd", "kube-apiserver"
 
 
 class ControlPlane:
-    """etcd and an API server with TLS and RBAC on free loopback ports, and more programs as wished.
+    """etcd and an API server with TLS and RBAC on free loopback ports, and optionally more programs.
 
-    Use it as a context manager, or call :meth:`stop`. Everything ends with this process at the latest, however that ends.
-    ``$VOTT_KUBERNETES`` chooses another version of Kubernetes than the pinned one, see :func:`control_plane_binaries`.
+    Use it as a context manager, or call :meth:`stop`. All programs end with this process at the latest.
+    ``$VOTT_KUBERNETES`` selects another version of Kubernetes, see :func:`control_plane_binaries`.
 
     Args:
-        controllers: also run kube-controller-manager (Jobs get pods, owners' dependents are collected).
-        scheduler: also run kube-scheduler.
-        simulated_nodes: also run kwok with this many nodes; it "runs" pods as ``kwok-stages.yaml`` says.
+        controllers: Run kube-controller-manager (creates pods for Jobs, garbage-collects dependents).
+        scheduler: Run kube-scheduler.
+        simulated_nodes: Run kwok with this many nodes; ``kwok-stages.yaml`` describes how it simulates pods.
         gpus_per_node: ``nvidia.com/gpu`` of each simulated node.
 
     Raises:
-        LocalClusterError: a program can't be built or does not start.
+        LocalClusterError: A program can't be built, or doesn't start.
     """
 
     def __init__(
@@ -42,10 +42,10 @@ class ControlPlane:
         self._state = StateFolder(Path(self._folder.name)).create()
         self._binaries = binaries()
         kubernetes = control_plane_binaries()
-        self._parts = ControlPlaneParts(
+        self._parts = ControlPlanePrograms(
             self._binaries, self._state, _HOST, Ports(*free_ports(5)), kubernetes=kubernetes
         )
-        self._programs = GuardedPrograms(self._state.logs)
+        self._programs = ChildPrograms(self._state.logs)
         try:
             self._start(controllers, scheduler, simulated_nodes, gpus_per_node)
         except BaseException:
@@ -75,27 +75,27 @@ class ControlPlane:
 
     @property
     def programs(self) -> list[str]:
-        """The names for :meth:`kill`, :meth:`restart` and :meth:`log`."""
+        """Program names for :meth:`kill`, :meth:`restart` and :meth:`log`."""
         return self._programs.names
 
     def user_kubeconfig(self, user: str, groups: list[str] | None = None) -> Path:
-        """A kubeconfig for another user, to test what RBAC allows."""
+        """A kubeconfig for another user, to test RBAC."""
         return self._parts.write_kubeconfig(f"user-{user.replace(':', '-')}", user, groups)
 
-    def kill(self, program: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End a program as a crash would; SIGSTOP and SIGCONT make it hang and go on."""
-        self._programs.kill(program, how)
+    def kill(self, program: str, signal_: signal.Signals = signal.SIGKILL) -> None:
+        """Kill a program like a crash; SIGSTOP makes it hang, SIGCONT resumes it."""
+        self._programs.kill(program, signal_)
 
     def restart(self, program: str) -> None:
-        """Start a program again, with the same port and data, and wait until it works."""
+        """Restart a program with the same port and data, and wait until it is ready."""
         self._programs.restart(program)
 
     def log(self, program: str) -> str:
-        """What a program has printed."""
+        """The output of a program."""
         return self._programs.log(program).read_text(errors="replace")
 
     def stop(self) -> None:
-        """End all programs and remove their data."""
+        """Stop all programs and delete their data."""
         self._programs.stop()
         self._folder.cleanup()
 

@@ -1,4 +1,4 @@
-"""Asks a DNS server directly, whatever this host's resolver is (RFC 1035, section 4.1)."""
+"""Query a DNS server directly, without this host's resolver (RFC 1035, section 4.1)."""
 
 import secrets
 import socket
@@ -6,15 +6,15 @@ import struct
 
 _TIMEOUT_SECONDS = 2
 _RECURSION_DESIRED = 0x0100
-_CODE = 0xF  # of the flags: 0 is success
+_RESPONSE_CODE = 0xF  # mask of the flags; 0 is success
 _A, _INTERNET = 1, 1
 
 
 def address_of(name: str, host: str, port: int) -> str | None:
-    """The IPv4 address that the server at ``host`` and ``port`` gives for a name (the last, where it gives several), if any.
+    """The IPv4 address of a name according to the server at ``host`` and ``port`` (the last of several), or None.
 
     Raises:
-        OSError: the server does not answer.
+        OSError: The server did not answer.
     """
     labels = b"".join(bytes([len(label)]) + label.encode() for label in [*name.split("."), ""])
     question = labels + struct.pack("!2H", _A, _INTERNET)
@@ -25,5 +25,5 @@ def address_of(name: str, host: str, port: int) -> str | None:
         client.send(query)
         reply = client.recv(512)
     flags, _, answers = struct.unpack("!3H", reply[2:8])
-    # an A record ends with its address, and nothing follows it where nothing more was asked for
-    return socket.inet_ntoa(reply[-4:]) if answers and not flags & _CODE else None
+    # the reply ends with the last A record, which ends with its address
+    return socket.inet_ntoa(reply[-4:]) if answers and not flags & _RESPONSE_CODE else None

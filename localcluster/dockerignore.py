@@ -1,4 +1,4 @@
-"""Which files of a build context count, as ``.dockerignore`` says it."""
+"""The files of a build context according to ``.dockerignore``."""
 
 import os
 import re
@@ -7,31 +7,31 @@ from pathlib import Path
 
 
 class DockerIgnore:
-    """The rules of one context; the last rule that matches a file or a folder above it decides."""
+    """The rules of one context; the last rule that matches a file or a parent folder applies."""
 
     def __init__(self, context: Path) -> None:
         file = context / ".dockerignore"
         lines = [line.strip() for line in file.read_text().splitlines()] if file.exists() else []
         patterns = [line for line in lines if line and not line.startswith("#")]
         self._context = context
-        self._kept_starts = [pattern[1:].strip("/").split("/")[0] for pattern in patterns if pattern.startswith("!")]
+        self._included_roots = [pattern[1:].strip("/").split("/")[0] for pattern in patterns if pattern.startswith("!")]
         self._rules = [(_expression(pattern.removeprefix("!")), not pattern.startswith("!")) for pattern in patterns]
 
     def files(self) -> list[Path]:
-        """All files of the context that are not ignored."""
-        found = []
+        """The files of the context that are not ignored."""
+        included = []
         for folder, folders, files in os.walk(self._context):
-            here = Path(folder).relative_to(self._context)
-            folders[:] = [name for name in folders if self._may_hold_files(here / name)]
-            found += [self._context / here / name for name in files if not self.ignores(here / name)]
-        return sorted(found)
+            relative = Path(folder).relative_to(self._context)
+            folders[:] = [name for name in folders if self._may_contain_files(relative / name)]
+            included += [self._context / relative / name for name in files if not self.ignores(relative / name)]
+        return sorted(included)
 
-    def _may_hold_files(self, folder: Path) -> bool:
-        """Whether anything below a folder can count; environments and caches with their thousands of files are not even looked at."""
-        return not self.ignores(folder) or any(fnmatch(folder.parts[0], start) for start in self._kept_starts)
+    def _may_contain_files(self, folder: Path) -> bool:
+        """Whether a folder can contain included files; skips virtual environments and caches with thousands of files."""
+        return not self.ignores(folder) or any(fnmatch(folder.parts[0], root) for root in self._included_roots)
 
     def ignores(self, path: Path) -> bool:
-        """Whether the file at this relative path is left out."""
+        """Whether the file at this relative path is ignored."""
         names = [str(path), *(str(parent) for parent in path.parents if parent != Path())]
         ignored = False
         for expression, excludes in self._rules:
@@ -41,7 +41,7 @@ class DockerIgnore:
 
 
 def _expression(pattern: str) -> re.Pattern[str]:
-    """Go's ``filepath.Match`` with ``**`` for any number of folders."""
+    """Translate a pattern of Go's ``filepath.Match``, with ``**`` for any number of folders."""
     pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.strip("/"))
     return re.compile("".join(pieces.get(part, re.escape(part)) for part in parts))

@@ -1,4 +1,4 @@
-"""``down``: leaves nothing running."""
+"""The command ``down``: remove the cluster."""
 
 import shutil
 
@@ -10,7 +10,7 @@ from localcluster.progress import step
 
 
 def down(*, purge: bool) -> None:
-    """Remove the cluster; with ``purge`` the caches too."""
+    """Remove the cluster, and with ``purge`` the caches too."""
     with step("Remove the cluster"):
         unmount_below(cache_folder() / "buildah")
         remove_everything()

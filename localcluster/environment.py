@@ -1,4 +1,4 @@
-"""The file that a person sources to use the cluster."""
+"""The shell file ``.local/env``, which sets the variables to use the cluster."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ FILE = CHECKOUT / ".local" / "env"
 
 
 def environment(access: Access, images: dict[str, str]) -> dict[str, str]:
-    """The variables: how to reach cluster, queue and storage, from this host and from pods alike."""
+    """Variables to reach the cluster, the queue and the storage account, from this host and from pods."""
     return {
         "KUBECONFIG": str(access.kubeconfig),
         "AZURE_STORAGE_CONNECTION_STRING": access.storage_connection_string,
@@ -26,19 +26,19 @@ def environment(access: Access, images: dict[str, str]) -> dict[str, str]:
 
 
 def environment_text(variables: dict[str, str]) -> str:
-    """The variables as lines for a shell; this machine's own kubectl and helm come before the cluster's."""
+    """The variables as shell lines. This machine's kubectl and helm take precedence over the cluster's."""
     lines = [f"export {name}={_quoted(value)}" for name, value in variables.items()]
     direct = shell_lines(settings.DIRECT_ADDRESSES)
     return "\n".join([*lines, *direct, f'export PATH="$PATH:{TOOLS}"', ""])
 
 
 def write_environment(variables: dict[str, str]) -> Path:
-    """Write ``.local/env``; it is private, since keys stand in it."""
+    """Write ``.local/env``, readable by its owner only, because it contains keys."""
     return write_if_changed(FILE, environment_text(variables))
 
 
 def link_tools(binaries: Path) -> Path:
-    """Make kubectl and helm, and nothing else of the cluster's programs, found by name."""
+    """Link kubectl and helm, but no other program of the cluster, into a folder for PATH."""
     TOOLS.mkdir(exist_ok=True)
     for name, program in {"kubectl": kubectl_path(), "helm": binaries / "helm"}.items():
         link = TOOLS / name

@@ -1,4 +1,4 @@
-"""The exceptions a user may see; each message says what went wrong, where, and what to do."""
+"""Exceptions for users; each message has cause, place and remedy."""
 
 
 class LocalClusterError(Exception):
@@ -8,10 +8,10 @@ class LocalClusterError(Exception):
 
 
 class MissingPrerequisiteError(LocalClusterError):
-    """The machine lacks something that localcluster can't provide by itself."""
+    """The machine lacks something that localcluster can't install."""
 
     exit_code = 2
 
 
 class CommandError(LocalClusterError):
-    """A program that a step ran ended with an error."""
+    """A program failed."""

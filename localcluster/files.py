@@ -1,10 +1,10 @@
-"""Files that are written for programs which watch them."""
+"""Write files only when they change, for programs that watch them."""
 
 from pathlib import Path
 
 
 def write_if_changed(path: Path, content: bytes | str) -> Path:
-    """Write a private file, unless it says the same already: kube-proxy ends when its configuration is written."""
+    """Write a file readable by its owner only, unless it is unchanged: kube-proxy exits when its configuration is written."""
     data = content.encode() if isinstance(content, str) else content
     if not path.exists() or path.read_bytes() != data:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Asks a server whether it is well."""
+"""HTTP readiness probe."""
 
 import http.client
 import ssl
@@ -10,7 +10,7 @@ _TIMEOUT_SECONDS = 2
 
 
 def answers(url: str, authority: Path | None = None, accept: frozenset[int] = frozenset({200})) -> bool:
-    """Whether a GET of the URL gives one of the accepted status codes; https is checked against the authority."""
+    """Whether a GET returns one of the accepted status codes; https is verified with the authority's certificate."""
     context = ssl.create_default_context(cafile=str(authority)) if url.startswith("https") else None
     handlers: list[urllib.request.BaseHandler] = [
         urllib.request.ProxyHandler({})

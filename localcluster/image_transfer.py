@@ -1,10 +1,10 @@
-"""Hands images over from buildah's store to containerd's without copying them.
+"""Load images from buildah's store into containerd by hard links, without copying.
 
-Both keep a layer as one folder in overlayfs' own form, and both lie in the cache, on one file system: so the files are hard-linked.
-An export and import of a 5 GB image would write it three times. Stored layers are never changed in place by either side.
+Both store a layer as one folder in overlayfs format, in the cache and therefore on one file system, and neither changes a
+stored layer in place. Export and import would write a 5 GB image three times.
 
-Read on disk: containers/storage's ``overlay-images/images.json`` and ``overlay-layers/layers.json``. Written through ``ctr``:
-one snapshot a layer, named by its chain ID (OCI image specification, "Layer ChainID"), then config and manifest.
+Reads ``overlay-images/images.json`` and ``overlay-layers/layers.json`` of containers/storage. Creates through ``ctr`` one
+snapshot per layer, named by its chain ID (OCI image specification, "Layer ChainID"), then config and manifest.
 """
 
 import base64
@@ -31,7 +31,7 @@ class _Layer:
 
 
 class StoredImage:
-    """One image in buildah's store."""
+    """An image in buildah's store."""
 
     def __init__(self, store: Path, reference: str) -> None:
         records = json.loads((store / "overlay-images" / "images.json").read_text())
@@ -44,13 +44,13 @@ class StoredImage:
         self.reference = reference
 
     def blobs(self) -> tuple[bytes, bytes]:
-        """The manifest and the config."""
+        """Manifest and config."""
         manifest = (self._folder / "manifest").read_bytes()
         digest = json.loads(manifest)["config"]["digest"]
         return manifest, (self._folder / ("=" + base64.b64encode(digest.encode()).decode())).read_bytes()
 
     def layers(self) -> list[_Layer]:
-        """The layers from the lowest to the top, with their chain IDs."""
+        """The layers with their chain IDs, lowest first."""
         records: dict[str, dict[str, Any]] = {
             record["id"]: record for record in json.loads((self._store / "overlay-layers" / "layers.json").read_text())
         }
@@ -60,14 +60,14 @@ class StoredImage:
             layer_id = records[layer_id].get("parent", "")
         layers: list[_Layer] = []
         for record in reversed(stack):
-            own = record["diff-digest"]
-            chain_id = _sha256(f"{layers[-1].chain_id} {own}".encode()) if layers else own
+            digest = record["diff-digest"]
+            chain_id = _sha256(f"{layers[-1].chain_id} {digest}".encode()) if layers else digest
             layers.append(_Layer(self._store / "overlay" / record["id"] / "diff", chain_id))
         return layers
 
 
-def hand_over(step: Step, image: StoredImage) -> None:
-    """Make an image of buildah's store known to containerd.
+def load_into_containerd(step: Step, image: StoredImage) -> None:
+    """Load an image of buildah's store into containerd.
 
     Raises:
         LocalClusterError: containerd refused.
@@ -82,7 +82,7 @@ def hand_over(step: Step, image: StoredImage) -> None:
     ctr("images", "import", "--no-unpack", "-", stdin=_archive_without_layers(image.reference, manifest, config))
     ctr("content", "label", _sha256(config), f"{_SNAPSHOTTER_LABEL}={parent}")
     if image.reference not in images():
-        raise LocalClusterError(f"containerd did not take the image {image.reference}")
+        raise LocalClusterError(f"containerd did not accept the image {image.reference}")
 
 
 def _sha256(data: bytes) -> str:
@@ -98,24 +98,24 @@ def _snapshot_exists(chain_id: str) -> bool:
 
 
 def _link_layer(step: Step, layer: _Layer, parent: str) -> None:
-    """Make a committed snapshot whose files are hard links to the layer's."""
-    key = f"hand-over-{layer.chain_id}"
+    """Create a committed snapshot with hard links to the layer's files."""
+    key = f"load-{layer.chain_id}"
     with suppress(LocalClusterError):
-        ctr("snapshots", "rm", key)  # what a killed run left
+        ctr("snapshots", "rm", key)  # left by a killed run
     mount = json.loads(ctr("snapshots", "prepare", "--mounts", key, *([parent] if parent else [])))[0]
     step.run(["cp", "--archive", "--link", f"{layer.folder}/.", _upper_folder(mount)])
     ctr("snapshots", "commit", layer.chain_id, key)
 
 
 def _upper_folder(mount: dict[str, Any]) -> str:
-    """The folder a snapshot's own files lie in: the lowest one is bind-mounted, the others are an overlay's upper folder."""
+    """The folder of a snapshot's own files: a bind mount for the lowest one, otherwise the overlay's upper folder."""
     options = [option.partition("=") for option in mount.get("Options") or mount.get("options") or []]
     uppers = [value for name, _, value in options if name == "upperdir"]
     return uppers[0] if uppers else str(mount.get("Source") or mount["source"])
 
 
 def _archive_without_layers(reference: str, manifest: bytes, config: bytes) -> bytes:
-    """An OCI image layout (as a tar) that leaves the layers out: their snapshots exist already."""
+    """An OCI image layout as a tar without layers, because their snapshots exist already."""
     descriptor = {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "digest": _sha256(manifest),

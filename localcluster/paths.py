@@ -1,4 +1,4 @@
-"""Where things lie: the cache (kept by ``down``), and the state of the one cluster with a node that a machine can have."""
+"""Folders of the cache, which ``down`` keeps, and of the local cluster's state."""
 
 import os
 from dataclasses import dataclass
@@ -8,21 +8,19 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 SOURCES = Path(__file__).resolve().parent
 
-# The cluster's bridge, ports and device plugin folder exist once per machine, and so does its state.
+# One cluster per machine, because its bridge, ports and device plugin folder exist once.
 STATE = Path("/var/lib/vott-train")
-RUN = Path(
-    "/run/vott-train"
-)  # sockets (their paths may have 107 characters at most) and what must not outlive a reboot
-TOOLS = STATE / "bin"  # kubectl and helm for a person's PATH
-GPUS = STATE / "gpus"  # how many the running cluster pretends to have
+RUN = Path("/run/vott-train")  # sockets (paths are limited to 107 characters) and files that must not survive a reboot
+TOOLS = STATE / "bin"  # kubectl and helm, for PATH
+GPUS = STATE / "gpus"  # number of simulated GPUs of the running cluster
 LOCK = Path("/run/lock/vott-train.lock")
 
 
 @cache
 def cache_folder() -> Path:
-    """The folder of built programs, tools, images and their build caches: ``$VOTT_TRAIN_CACHE`` or ``vott-train`` in the user's cache."""
-    if own := os.environ.get("VOTT_TRAIN_CACHE"):
-        folder = Path(own).expanduser().absolute()
+    """Folder of programs, tools, images and build caches: ``$VOTT_TRAIN_CACHE``, or ``vott-train`` in the user's cache."""
+    if configured := os.environ.get("VOTT_TRAIN_CACHE"):
+        folder = Path(configured).expanduser().absolute()
     else:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vott-train"
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,12 +40,12 @@ class StateFolder:
 
     @property
     def logs(self) -> Path:
-        """One log a program."""
+        """One log per program."""
         return self.root / "logs"
 
     @property
     def config(self) -> Path:
-        """Configuration files that are written for the programs."""
+        """The programs' configuration files."""
         return self.root / "config"
 
     @property
@@ -61,7 +59,7 @@ class StateFolder:
         return self.root / "admin.kubeconfig"
 
     def create(self) -> "StateFolder":
-        """Make the folders; private, since keys lie in them."""
+        """Create the folders, accessible by their owner only, because they contain keys."""
         for folder in (self.root, self.pki, self.logs, self.config):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return self

@@ -1,4 +1,4 @@
-"""A certificate authority, and everything it signs, for one cluster; made once per state folder."""
+"""Certificate authority, certificates, keys and kubeconfigs of one cluster."""
 
 import base64
 import ipaddress
@@ -21,14 +21,14 @@ _CLOCK_SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class KeyPair:
-    """The files of a key and of its certificate."""
+    """Files of a key and its certificate."""
 
     key: Path
     certificate: Path
 
 
 class Authority:
-    """Signs the certificates of one cluster into a folder; what exists there already is kept."""
+    """Signs certificates into a folder. Existing files are kept."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,22 +46,22 @@ class Authority:
 
     @property
     def certificate(self) -> Path:
-        """The authority's own certificate, for those who check others."""
+        """The authority's own certificate."""
         return self._pair.certificate
 
     def client(self, file: str, user: str, groups: Sequence[str] = ()) -> KeyPair:
-        """A certificate that says who a client is: Kubernetes reads user and groups from it."""
+        """A client certificate, from which Kubernetes reads user and groups."""
         return self._issue(file, _name(user, groups), ExtendedKeyUsageOID.CLIENT_AUTH, [])
 
     def server(self, file: str, hosts: Sequence[str]) -> KeyPair:
-        """A certificate for a server at these addresses and names."""
+        """A server certificate for these addresses and names."""
         names = [_general_name(host) for host in hosts]
         return self._issue(
             file, _name(hosts[0], []), ExtendedKeyUsageOID.SERVER_AUTH, [x509.SubjectAlternativeName(names)]
         )
 
     def signing_key(self, file: str) -> Path:
-        """A private key without a certificate: service account tokens are signed with it."""
+        """A private key without a certificate, to sign service account tokens."""
         path = self._folder / f"{file}.key"
         if not path.exists():
             write_if_changed(path, _pem(ec.generate_private_key(ec.SECP256R1())))
@@ -91,7 +91,7 @@ class Authority:
 
 
 def write_kubeconfig(path: Path, server: str, authority: Authority, client: KeyPair, namespace: str = "") -> Path:
-    """Write a kubeconfig that carries the authority and the client's key within itself; ``namespace`` is the context's default."""
+    """Write a self-contained kubeconfig; ``namespace`` is the context's default."""
     cluster = {"server": server, "certificate-authority-data": _base64(authority.certificate)}
     user = {"client-certificate-data": _base64(client.certificate), "client-key-data": _base64(client.key)}
     name = "vott-train"
@@ -135,7 +135,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    # EC PRIVATE KEY, not PKCS 8: the form that all parts of Kubernetes read
+    # EC PRIVATE KEY, not PKCS #8: all Kubernetes programs can read it
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )

@@ -1,11 +1,11 @@
-"""Free ports of this machine."""
+"""Find free ports."""
 
 import socket
 from contextlib import ExitStack
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Ports that nobody listens on now; all different."""
+    """Different ports on which nothing listens now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

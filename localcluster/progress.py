@@ -1,4 +1,4 @@
-"""Steps that tell a person what happens: a line at the start, a sign of life meanwhile, the elapsed time at the end."""
+"""Progress display of long steps: a line at the start, updates while running, the elapsed time at the end."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ from localcluster.errors import CommandError, LocalClusterError
 from localcluster.paths import cache_folder
 
 _TICK_SECONDS = 0.5
-_PLAIN_SIGN_OF_LIFE_SECONDS = 20
-_SILENT_SECONDS = 0.7  # quicker steps print their end only
+_UPDATE_SECONDS = 20
+_ANNOUNCE_SECONDS = 0.7  # shorter steps print only their end
 _TAIL_LINES = 12
 
 
@@ -28,18 +28,18 @@ def seconds_text(seconds: float) -> str:
 
 @dataclass
 class Step:
-    """One running step; give its :meth:`run` the programs whose output belongs into its log."""
+    """A running step. :meth:`run` runs programs with their output in the step's log."""
 
     title: str
     log: Path
     remedy: str = ""
     started: float = field(default_factory=time.monotonic)
-    last_sign: float = 0.0
+    last_update: float = 0.0
     announced: bool = False
 
     @property
     def elapsed(self) -> str:
-        """Time since the start, for a person."""
+        """Time since the start, such as ``12 s``."""
         return seconds_text(time.monotonic() - self.started)
 
     def run(
@@ -50,10 +50,10 @@ class Step:
         env: Mapping[str, str] | None = None,
         stdin: int | None = subprocess.DEVNULL,
     ) -> None:
-        """Run a program with its output in the step's log.
+        """Run a program; its output goes to the step's log.
 
         Raises:
-            CommandError: it ended with an error; the message has the log's last lines.
+            CommandError: The program failed; the message has the log's last lines.
         """
         with self.log.open("ab") as log:
             log.write(("$ " + " ".join(map(str, command)) + "\n").encode())
@@ -69,8 +69,8 @@ class Step:
         """The log's last lines, indented."""
         return "\n".join(f"    {line}" for line in _last_lines(self.log, lines))
 
-    def now_doing(self) -> str:
-        """The log's last line: what the step does at this moment."""
+    def current_line(self) -> str:
+        """The log's last line."""
         return next(iter(_last_lines(self.log, 1)), "")
 
 
@@ -85,7 +85,7 @@ def _last_lines(path: Path, count: int) -> list[str]:
 
 
 class _Display:
-    """Draws all running steps: steps may run side by side in threads."""
+    """Displays all running steps, which may run concurrently in threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class _Display:
             self._steps.remove(step)
             self._print(f"{mark} {step.title} ({step.elapsed})")
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         with self._lock:
             self._print(text)
 
@@ -125,36 +125,38 @@ class _Display:
                 if not self._steps:
                     self._ticker = None
                     return
-                self._show_life()
+                self._show_updates()
 
-    def _show_life(self) -> None:
+    def _show_updates(self) -> None:
         now = time.monotonic()
         for step in self._steps:
-            if not step.announced and now - step.started > _SILENT_SECONDS:
-                step.announced, step.last_sign = True, now
+            if not step.announced and now - step.started > _ANNOUNCE_SECONDS:
+                step.announced, step.last_update = True, now
                 self._print(f"… {step.title}")
         if sys.stderr.isatty():
             self._draw_line()
             return
         for step in self._steps:
-            if step.announced and now - step.last_sign > _PLAIN_SIGN_OF_LIFE_SECONDS:
-                step.last_sign = now
-                self._print(f"… {step.title}: {step.elapsed}, {step.now_doing()[:100]}")
+            if step.announced and now - step.last_update > _UPDATE_SECONDS:
+                step.last_update = now
+                self._print(f"… {step.title}: {step.elapsed}, {step.current_line()[:100]}")
 
     def _draw_line(self) -> None:
-        shown = " | ".join(f"{step.title}: {step.elapsed} {step.now_doing()}" for step in self._steps if step.announced)
-        if shown:
+        line = " | ".join(
+            f"{step.title}: {step.elapsed} {step.current_line()}" for step in self._steps if step.announced
+        )
+        if line:
             self._erase()
-            print(f"  {shown}"[:110], end="", flush=True, file=sys.stderr)
+            print(f"  {line}"[:110], end="", flush=True, file=sys.stderr)
             self._drawn = True
 
 
 _display = _Display()
 
 
-def say(text: str) -> None:
-    """Print a line without disturbing the steps' line."""
-    _display.say(text)
+def print_line(text: str) -> None:
+    """Print a line without disturbing the display of running steps."""
+    _display.print_line(text)
 
 
 @contextmanager
@@ -162,7 +164,7 @@ def step(title: str, *, remedy: str = "") -> Iterator[Step]:
     """Run the body as one step.
 
     Raises:
-        LocalClusterError: what the body raised, with the step's title before it and log and remedy after it.
+        LocalClusterError: The body raised CommandError; the message adds title, log and remedy.
     """
     logs = cache_folder() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -176,6 +178,6 @@ def step(title: str, *, remedy: str = "") -> Iterator[Step]:
         mark = "✓"
     except CommandError as error:
         hint = f"\n{remedy}" if remedy else ""
-        raise LocalClusterError(f"{title} failed: {error}\nThe whole log: {current.log}{hint}") from error
+        raise LocalClusterError(f"{title} failed: {error}\nFull log: {current.log}{hint}") from error
     finally:
         _display.end(current, mark)

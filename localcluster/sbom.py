@@ -1,4 +1,4 @@
-"""What both images are made of, written out of them."""
+"""Copy the software bill of materials (CycloneDX) out of both images."""
 
 import shutil
 from pathlib import Path
@@ -8,14 +8,14 @@ from localcluster.images import build_images
 from localcluster.paths import cache_folder
 
 FOLDER = "usr/share/sbom"
-"""Where each image has its CycloneDX document."""
+"""Folder of the CycloneDX document in each image."""
 
 
 def write_sboms(folder: Path) -> list[Path]:
-    """Build what is not built yet, and copy each image's document to the folder.
+    """Build missing images, and copy each image's document to the folder.
 
     Raises:
-        LocalClusterError: a build failed.
+        LocalClusterError: A build failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     store = cache_folder() / "buildah"

@@ -1,4 +1,4 @@
-"""``status``: what runs, and whether all of it is well."""
+"""The command ``status``: health of each component."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ _COLUMNS = "custom-columns=A:.status.conditions[?(@.type=='Ready')].status,B:.st
 
 @dataclass(frozen=True)
 class Line:
-    """One component."""
+    """State of one component."""
 
     name: str
-    is_well: bool
+    is_healthy: bool
     pid: str
     detail: str
 
@@ -31,11 +31,11 @@ def report(cluster: Cluster) -> list[Line]:
     return [*lines, _node(cluster), _images()]
 
 
-def text(lines: list[Line]) -> str:
-    """The report as a table."""
+def table(lines: list[Line]) -> str:
+    """The lines as a table."""
     rows = [
         ("COMPONENT", "STATE", "PID", "DETAIL"),
-        *((line.name, "ok" if line.is_well else "DOWN", line.pid, line.detail) for line in lines),
+        *((line.name, "ok" if line.is_healthy else "DOWN", line.pid, line.detail) for line in lines),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(

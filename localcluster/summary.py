@@ -1,4 +1,4 @@
-"""What ``up`` says at its end."""
+"""The summary that ``up`` prints."""
 
 from localcluster import settings
 from localcluster.paths import CHECKOUT
@@ -6,18 +6,18 @@ from localcluster.up import Up
 
 
 def summary(up: Up, *, with_operator: bool) -> str:
-    """What runs, and what to try next."""
+    """What runs, and which commands to try next."""
     file = up.environment_file.relative_to(CHECKOUT)
     operator = f"the operator in namespace {settings.NAMESPACE}, " if with_operator else ""
     return "\n".join(
         [
             "",
-            f"It runs: Kubernetes with one node ({settings.GPU_RESOURCE}, simulated), {operator}and Azurite with the queue {settings.QUEUE!r}.",
+            f"Running: Kubernetes with one node (simulated {settings.GPU_RESOURCE}), {operator}and Azurite with the queue {settings.QUEUE!r}.",
             "",
             f"  source {file}                       sets KUBECONFIG, AZURE_STORAGE_CONNECTION_STRING and more",
-            "  kubectl get nodes,trainingjobs -A        look at it",
+            "  kubectl get nodes,trainingjobs -A        inspect the cluster",
             "  make demo                                train a first model",
-            "  make status                              is everything well?",
-            "  make down                                remove it all (caches stay)",
+            "  make status                              check the components",
+            "  make down                                remove the cluster but not the caches",
         ]
     )

@@ -1,4 +1,4 @@
-"""``up``: from nothing, or from whatever is there, to a cluster that takes messages."""
+"""The command ``up``: create or repair the cluster, and install the operator."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -8,22 +8,22 @@ from typing import Any
 
 from localcluster import settings
 from localcluster.azurite_install import azurite_command
-from localcluster.cluster import Access, Cluster, forget_earlier_boot
+from localcluster.cluster import Access, Cluster, remove_after_reboot
+from localcluster.debian_packages import ensure_image_packages, ensure_node_packages
 from localcluster.environment import environment, link_tools, write_environment
-from localcluster.gobuild import binaries, coredns
+from localcluster.go_programs import binaries, coredns
 from localcluster.images import build_images, load_images
 from localcluster.kubectl import kubectl_path
+from localcluster.message_queue import ensure_queue
 from localcluster.operator_install import Installation, ensure_namespace
-from localcluster.packages import ensure_image_packages, ensure_node_packages
-from localcluster.progress import say
-from localcluster.storage import ensure_queue
+from localcluster.progress import print_line
 
 _PROGRAMS = (binaries, coredns, azurite_command, kubectl_path)
 
 
 @dataclass(frozen=True)
 class Up:
-    """What is there after ``up``."""
+    """Result of ``up``."""
 
     access: Access
     images: dict[str, str]
@@ -31,15 +31,15 @@ class Up:
 
 
 def up(options: settings.Options) -> Up:
-    """Bring everything up; what is there and works is left alone.
+    """Start everything that doesn't run or work.
 
     Raises:
-        LocalClusterError: a step failed; running it again goes on from there.
+        LocalClusterError: A step failed; a second run continues from there.
     """
     ensure_node_packages()
     ensure_image_packages()
     images = _build_all()
-    forget_earlier_boot()
+    remove_after_reboot()
     cluster = Cluster(binaries(), coredns(), options.gpus)
     cluster.start()
     tools = link_tools(binaries())
@@ -53,25 +53,25 @@ def up(options: settings.Options) -> Up:
 
 
 def build() -> None:
-    """Make what needs no root: programs and Azurite."""
-    _side_by_side(*_PROGRAMS)
+    """Build the programs and install Azurite, which needs no root."""
+    _run_concurrently(*_PROGRAMS)
 
 
 def _build_all() -> dict[str, str]:
-    """The programs are compiled (processors) while the images are made (mostly network and disk)."""
+    """Build the programs (CPU-bound) and the images (network and disk) concurrently."""
     images: dict[str, str]
-    images, *_ = _side_by_side(build_images, *_PROGRAMS)
+    images, *_ = _run_concurrently(build_images, *_PROGRAMS)
     return images
 
 
-def _side_by_side(*tasks: Callable[[], Any]) -> list[Any]:
-    """The tasks' results; the first failure is said at once, and raised when the others have ended."""
+def _run_concurrently(*tasks: Callable[[], Any]) -> list[Any]:
+    """Run the tasks, and return their results. The first error is printed at once, and raised when all have ended."""
     with ThreadPoolExecutor(len(tasks)) as pool:
         futures = [pool.submit(task) for task in tasks]
         done, still_running = wait(futures, return_when=FIRST_EXCEPTION)
         failure = next((error for future in done if (error := future.exception())), None)
         if failure and still_running:
-            say(f"error: {failure}\nWhat else is being built is finished first, to be there next time; Ctrl-C ends it.")
+            print_line(f"error: {failure}\nWaiting for the other builds, whose results are kept. Ctrl-C stops them.")
     if failure:
         raise failure
     return [future.result() for future in futures]

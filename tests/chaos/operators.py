@@ -11,7 +11,7 @@ from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 
-from localcluster.guarded import start_guarded
+from localcluster.child_process import start_child
 from localcluster.ports import free_ports
 from tests.chaos.diary import Diary
 
@@ -65,7 +65,7 @@ class Operators:
         liveness = f"http://127.0.0.1:{self._ports[name]}/healthz"
         command = [sys.executable, "-m", "vott_operator", "run", "--liveness", liveness]
         variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}", "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
-        self._processes[name] = start_guarded(command, self.log(name), {**self._environment, **variables})
+        self._processes[name] = start_child(command, self.log(name), {**self._environment, **variables})
 
     def _keep(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):

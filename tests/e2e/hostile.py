@@ -6,8 +6,8 @@ from typing import Any
 
 from demo.kubectl import Kubectl, Manifest
 from localcluster import settings
+from localcluster.control_plane_programs import KUBERNETES_SERVICE
 from localcluster.kubectl import wait_for_service_account
-from localcluster.kubernetes_parts import KUBERNETES_SERVICE
 from tests.e2e.scenarios import HELLO
 from tests.e2e.training import PYTHON, Training, make
 from tests.support.cluster_harness import ClusterHarness, Submission

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from localcluster.images import BAKED
+from localcluster.images import BAKED_WEIGHTS
 from tests.e2e.training import SMALL, WORKING, Held, Training, hold, make
 from tests.support.cluster_harness import ClusterHarness
 
@@ -129,7 +129,7 @@ def through_an_upgrade(harness: ClusterHarness) -> Held:
 
 def with_the_images_weights(harness: ClusterHarness) -> Training:
     """Classifies boxes, and begins with what its image brings."""
-    parameters = {"architecture": BAKED, "initialWeights": "baked", "epochs": 1, "imageSize": 64}
+    parameters = {"architecture": BAKED_WEIGHTS, "initialWeights": "baked", "epochs": 1, "imageSize": 64}
     resources = {"resources": WORKING}
     return make(harness, "with-weights", plugin="classification", parameters=parameters, trainer=resources)
 

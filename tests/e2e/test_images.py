@@ -12,7 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from localcluster.images import BAKED, build_images
+from localcluster.images import BAKED_WEIGHTS, build_images
 from localcluster.sbom import FOLDER
 from tests.support.image_files import ImageFiles
 
@@ -118,7 +118,7 @@ def test_it_names_the_weights_that_are_there_and_no_other(image: ImageFiles, bom
     told = {item["name"]: item["hashes"][0]["content"] for item in models}
     there = {path.stem: hashlib.sha256(real.read_bytes()).hexdigest() for path, real in weights_of(image)}
     assert told == there
-    assert list(there) == ([BAKED] if name == "trainer" else [])
+    assert list(there) == ([BAKED_WEIGHTS] if name == "trainer" else [])
 
 
 def weights_of(image: ImageFiles) -> list[tuple[PurePosixPath, Path]]:

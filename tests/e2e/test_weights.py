@@ -2,7 +2,7 @@
 
 import pytest
 
-from localcluster.images import BAKED
+from localcluster.images import BAKED_WEIGHTS
 from tests.e2e import lives
 from tests.e2e.archives import metrics_file, place
 from tests.e2e.training import Training
@@ -13,5 +13,5 @@ def test_a_training_begins_with_the_weights_of_its_image(training: Training) -> 
     training.shows("Complete", "TrainingSucceeded")
     url = training.harness.kubectl.get("trainingjob", training.name)["status"]["model"]["url"]
     notes = metrics_file(training.harness.storage.download(*place(url)))["notes"]
-    begun = f"The training started from the image's weights for {BAKED} ("
+    begun = f"The training started from the image's weights for {BAKED_WEIGHTS} ("
     assert [note for note in notes if note.startswith(begun)], notes

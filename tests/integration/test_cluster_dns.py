@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from localcluster.child_programs import ChildPrograms
 from localcluster.cluster_dns import SERVICE_ADDRESS, USER, coredns_program, ensure_cluster_dns
 from localcluster.control_plane import ControlPlane
+from localcluster.control_plane_programs import KUBERNETES_SERVICE
 from localcluster.dns_query import address_of
-from localcluster.gobuild import coredns
-from localcluster.guarded_programs import GuardedPrograms
+from localcluster.go_programs import coredns
 from localcluster.kubectl import kubectl, kubectl_json
-from localcluster.kubernetes_parts import KUBERNETES_SERVICE
 from localcluster.ports import free_ports
 from tests.support.waiting import wait_until
 
@@ -33,7 +33,7 @@ class _DNS:
 @pytest.fixture(scope="module")
 def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_DNS]:
     folder, [port] = tmp_path_factory.mktemp("dns"), free_ports(1)
-    programs = GuardedPrograms(folder)
+    programs = ChildPrograms(folder)
     with ControlPlane(controllers=True) as control_plane:
         ensure_cluster_dns(control_plane.kubeconfig, _SERVING_ADDRESS, port)
         kubeconfig = control_plane.user_kubeconfig(USER)

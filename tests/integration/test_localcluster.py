@@ -110,7 +110,7 @@ def test_the_api_server_is_checked_against_the_cluster_authority(control_plane: 
 
 
 def test_an_unknown_program_is_refused_with_the_known_ones(control_plane: ControlPlane) -> None:
-    with pytest.raises(LocalClusterError, match="no program 'kubelet' runs here; those that do: etcd, kube-apiserver"):
+    with pytest.raises(LocalClusterError, match="no program 'kubelet' was started; there are: etcd, kube-apiserver"):
         control_plane.kill("kubelet")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from localcluster.gobuild import binaries
+from localcluster.go_programs import binaries
 from tests.support.operator_process import ROOT
 
 Object = dict[str, Any]

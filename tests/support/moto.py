@@ -17,13 +17,13 @@ from urllib.parse import quote
 
 import requests
 
-from localcluster.cached import build_once, content_key
-from localcluster.guarded_programs import GuardedPrograms
+from localcluster.build_cache import build_once, content_key
+from localcluster.child_programs import ChildPrograms
 from localcluster.http_probe import answers
 from localcluster.paths import CHECKOUT
 from localcluster.pki import Authority
 from localcluster.ports import free_ports
-from localcluster.processes import Program
+from localcluster.program import Program
 
 LOCK = CHECKOUT / "requirements" / "moto.txt"
 REGION = "us-east-1"
@@ -61,7 +61,7 @@ class Moto:
         (port,) = free_ports(1)
         self.url = f"{'https' if authority else 'http'}://{host}:{port}"
         self._folder = tempfile.TemporaryDirectory(prefix="vott-moto-")
-        self._programs = GuardedPrograms(Path(self._folder.name))
+        self._programs = ChildPrograms(Path(self._folder.name))
         command = [moto_server(), "-H", host, "-p", str(port)]
         ca = authority.certificate if authority else None
         if authority:

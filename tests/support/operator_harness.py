@@ -16,7 +16,7 @@ from azure.storage.queue import QueueClient
 from demo.kubectl import Kubectl
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from localcluster.gobuild import binaries
+from localcluster.go_programs import binaries
 from tests.support.operator_process import ROOT, OperatorProcess
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until

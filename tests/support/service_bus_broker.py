@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from localcluster.guarded_programs import GuardedPrograms
+from localcluster.child_programs import ChildPrograms
 from localcluster.ports import free_ports
-from localcluster.processes import Program
+from localcluster.program import Program
 from tests.support.service_bus.auth import KEY_NAME
 
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ class ServiceBusBroker:
         self.host = host
         self.port, self._control_port = free_ports(2, host)
         self._folder = tempfile.TemporaryDirectory(prefix="vott-service-bus-")
-        self._programs = GuardedPrograms(Path(self._folder.name))
+        self._programs = ChildPrograms(Path(self._folder.name))
         self._programs.start(self._program(Path(self._folder.name) / "broker.sqlite"))
         self.change_key()
         for name, options in (queues or {}).items():

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from localcluster.policy_rules import selects
+from localcluster.network_policy_rules import selects
 from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
 from tests.support.observed_state import settings, trainingjob
 from vott_guard import addresses

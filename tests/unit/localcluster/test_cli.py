@@ -1,4 +1,4 @@
-"""The command line's answers to users' mistakes."""
+"""Error messages of the command line."""
 
 import os
 import re
@@ -12,18 +12,18 @@ from localcluster.paths import CHECKOUT
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "images", "sbom dist", "env"])
-def test_without_root_one_sentence_says_what_is_missing_and_both_ways_out(
+def test_the_error_without_root_names_both_remedies(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main(command.split()) == 2
     message = capsys.readouterr().err
-    assert "takes root" in message
+    assert "needs root" in message
     assert "sudo" in message
     assert "KUBECONFIG" in message
 
 
-def test_status_without_a_cluster_says_how_to_start_one(
+def test_status_without_a_cluster_shows_how_to_start_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -32,7 +32,7 @@ def test_status_without_a_cluster_says_how_to_start_one(
     assert "make up" in capsys.readouterr().err
 
 
-def test_a_number_of_gpus_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_number_of_gpus_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         cli.main(["up", "--gpus", "many"])
     assert caught.value.code == 2
@@ -47,7 +47,7 @@ def test_a_number_of_gpus_that_is_none_is_refused(capsys: pytest.CaptureFixture[
         (subprocess.CalledProcessError(3, "nft"), "error: nft ended with exit code 3\n"),
     ],
 )
-def test_a_failure_of_the_machine_is_one_sentence(
+def test_a_system_error_is_reported_in_one_sentence(
     error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: object) -> int:
@@ -58,7 +58,7 @@ def test_a_failure_of_the_machine_is_one_sentence(
     assert capsys.readouterr().err == message
 
 
-def test_a_missing_package_names_a_command_that_is_there(
+def test_the_error_for_a_missing_module_names_existing_make_targets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(_: object) -> int:
@@ -68,13 +68,13 @@ def test_a_missing_package_names_a_command_that_is_there(
     assert cli.main(["build"]) == 2
     message = capsys.readouterr().err
     assert "no module azure" in message
-    named = re.findall(r"`make (\S+?)`", message)
+    targets = re.findall(r"`make (\S+?)`", message)
     makefile = (CHECKOUT / "Makefile").read_text().replace("$(VENV)", ".venv")
-    assert named
-    assert all(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE) for target in named), named
+    assert targets
+    assert all(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE) for target in targets), targets
 
 
-def test_programs_for_administrators_are_found_after_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_system_folders_come_last_in_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("PATH", "/opt/own:/sbin")
     for _ in range(2):
@@ -84,6 +84,6 @@ def test_programs_for_administrators_are_found_after_the_users_own(monkeypatch: 
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command changes the environment for the programs that it starts."""
+    """Restore the variables that a command changes."""
     for name in ("PATH", "NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, os.environ.get(name, ""))

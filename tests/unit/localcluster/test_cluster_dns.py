@@ -1,4 +1,4 @@
-"""CoreDNS' configuration."""
+"""CoreDNS's configuration."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from localcluster.cluster_dns import coredns_program
 from localcluster.ports import free_ports
-from localcluster.processes import Program
+from localcluster.program import Program
 
 
 def _program(folder: Path, resolvers: Path, port: int = 16053) -> Program:
@@ -18,20 +18,20 @@ def resolvers(tmp_path: Path) -> Path:
     return tmp_path / "resolv.conf"
 
 
-def test_names_outside_the_cluster_are_asked_of_the_hosts_name_servers(tmp_path: Path, resolvers: Path) -> None:
+def test_other_names_are_forwarded_to_the_hosts_name_servers(tmp_path: Path, resolvers: Path) -> None:
     resolvers.write_text("search example.org\nnameserver 192.0.2.53\n")
     _program(tmp_path, resolvers)
     assert f"forward . {resolvers}\n" in (tmp_path / "Corefile").read_text()
 
 
 @pytest.mark.parametrize("text", ["", "search example.org\n", "# nameserver 192.0.2.53\n", "nameserver\n"])
-def test_a_host_without_name_servers_has_cluster_dns_too(text: str, tmp_path: Path, resolvers: Path) -> None:
+def test_cluster_dns_works_on_a_host_without_name_servers(text: str, tmp_path: Path, resolvers: Path) -> None:
     resolvers.write_text(text)
     _program(tmp_path, resolvers)
     assert "forward" not in (tmp_path / "Corefile").read_text()
 
 
-def test_coredns_is_restarted_when_the_host_has_other_name_servers(tmp_path: Path, resolvers: Path) -> None:
+def test_coredns_restarts_when_the_hosts_name_servers_change(tmp_path: Path, resolvers: Path) -> None:
     resolvers.write_text("nameserver 192.0.2.53\n")
     before = _program(tmp_path, resolvers).fingerprint
     assert _program(tmp_path, resolvers).fingerprint == before
@@ -39,6 +39,6 @@ def test_coredns_is_restarted_when_the_host_has_other_name_servers(tmp_path: Pat
     assert _program(tmp_path, resolvers).fingerprint != before
 
 
-def test_coredns_is_not_ready_while_nobody_answers(tmp_path: Path, resolvers: Path) -> None:
+def test_coredns_is_not_ready_without_an_answer(tmp_path: Path, resolvers: Path) -> None:
     [port] = free_ports(1)
     assert not _program(tmp_path, resolvers, port).is_ready()

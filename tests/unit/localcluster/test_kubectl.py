@@ -1,4 +1,4 @@
-"""Which kubectl is used, and what is asked of it."""
+"""Selection of kubectl, and its command lines."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from localcluster.operator_install import remove_interrupted_release
 
 
 @pytest.fixture(autouse=True)
-def _forget_kubectl() -> Iterator[None]:
+def _clear_kubectl_cache() -> Iterator[None]:
     kubectl.kubectl_path.cache_clear()
     yield
     kubectl.kubectl_path.cache_clear()
@@ -25,7 +25,7 @@ def _program(folder: Path, script: str = "") -> Path:
     return program
 
 
-def test_the_link_for_the_user_never_points_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_link_to_kubectl_never_points_to_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tools, program = tmp_path / "tools", _program(tmp_path / "own")
     for module in (kubectl, environment):
         monkeypatch.setattr(module, "TOOLS", tools)
@@ -36,12 +36,12 @@ def test_the_link_for_the_user_never_points_to_itself(tmp_path: Path, monkeypatc
         assert (tools / "kubectl").readlink() == program
 
 
-def test_only_the_notes_of_unfinished_releases_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = tmp_path / "asked"
-    program = _program(tmp_path / "own", f'printf "%s\\n" "$@" > {asked}')
+def test_only_records_of_pending_releases_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = tmp_path / "arguments"
+    program = _program(tmp_path / "own", f'printf "%s\\n" "$@" > {arguments}')
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     remove_interrupted_release(tmp_path / "kubeconfig")
-    assert asked.read_text().splitlines()[1:] == [
+    assert arguments.read_text().splitlines()[1:] == [
         "delete",
         "secrets",
         "--namespace=vott-train",

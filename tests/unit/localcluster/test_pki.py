@@ -26,7 +26,7 @@ def test_a_client_certificate_names_user_and_groups(tmp_path: Path) -> None:
     assert subject.rfc4514_string() == "CN=system:node:a,O=system:nodes"
 
 
-def test_what_was_signed_once_is_kept(tmp_path: Path) -> None:
+def test_an_existing_certificate_is_kept(tmp_path: Path) -> None:
     first = Authority(tmp_path).client("client", "admin").certificate.read_bytes()
     assert Authority(tmp_path).client("client", "admin").certificate.read_bytes() == first
 
@@ -39,7 +39,7 @@ def test_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_only_a_kubeconfig_that_names_a_namespace_sets_one(tmp_path: Path) -> None:
+def test_the_namespace_of_a_kubeconfig_is_optional(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     client = authority.client("client", "admin")
     for namespace, expected in (("", None), ("vott-train", "vott-train")):
@@ -48,7 +48,7 @@ def test_only_a_kubeconfig_that_names_a_namespace_sets_one(tmp_path: Path) -> No
         assert context["context"].get("namespace") == expected
 
 
-def test_a_kubeconfig_carries_the_authority_and_checks_the_server(tmp_path: Path) -> None:
+def test_a_kubeconfig_contains_the_authority(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     kubeconfig = write_kubeconfig(
         tmp_path / "kubeconfig", "https://10.0.0.1", authority, authority.client("client", "admin")

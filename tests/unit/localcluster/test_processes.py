@@ -1,4 +1,4 @@
-"""Programs that outlive the one who started them."""
+"""Programs that outlive their parent process."""
 
 import os
 import signal
@@ -12,7 +12,9 @@ import pytest
 
 from localcluster.errors import LocalClusterError
 from localcluster.ports import free_ports
-from localcluster.processes import Program, Supervisor, find, stop
+from localcluster.processes import find, stop
+from localcluster.program import Program
+from localcluster.supervisor import Supervisor
 from tests.support.waiting import wait_until
 
 _SERVER = "import http.server, sys; http.server.HTTPServer(('127.0.0.1', int(sys.argv[1])), http.server.BaseHTTPRequestHandler).serve_forever()"
@@ -42,7 +44,7 @@ def _pids(owner: Path) -> list[int]:
     return [process.pid for process in find(owner)]
 
 
-def test_a_program_that_works_is_left_alone(supervisor: Supervisor, owner: Path) -> None:
+def test_a_working_program_is_not_restarted(supervisor: Supervisor, owner: Path) -> None:
     program = _server(free_ports(1)[0])
     assert supervisor.ensure(program)
     before = _pids(owner)
@@ -50,7 +52,7 @@ def test_a_program_that_works_is_left_alone(supervisor: Supervisor, owner: Path)
     assert _pids(owner) == before
 
 
-def test_a_killed_program_is_started_again(supervisor: Supervisor, owner: Path) -> None:
+def test_a_killed_program_is_restarted(supervisor: Supervisor, owner: Path) -> None:
     program = _server(free_ports(1)[0])
     supervisor.ensure(program)
     (old,) = _pids(owner)
@@ -60,7 +62,7 @@ def test_a_killed_program_is_started_again(supervisor: Supervisor, owner: Path) 
     assert _pids(owner) not in ([], [old])
 
 
-def test_a_program_that_hangs_is_replaced(supervisor: Supervisor, owner: Path) -> None:
+def test_a_hanging_program_is_replaced(supervisor: Supervisor, owner: Path) -> None:
     port = free_ports(1)[0]
     answers = [True]
     program = Program("server", _server(port).command, lambda: answers[0] and _accepts(port))
@@ -70,7 +72,7 @@ def test_a_program_that_hangs_is_replaced(supervisor: Supervisor, owner: Path) -
     answers[0] = False
     with pytest.raises(LocalClusterError, match="was not ready after 0 s"):
         supervisor.ensure(program, timeout=0)
-    # Nobody waited for it: for an instant the new process is still a copy of this one, which no owner can be told of.
+    # The new process is briefly a copy of this one, without the mark.
     assert wait_until("a new process", lambda: _pids(owner), seconds=30) != [old]
 
 
@@ -93,13 +95,13 @@ def test_a_changed_configuration_file_replaces_the_program(supervisor: Superviso
     assert supervisor.ensure(program)
 
 
-def test_a_program_that_ends_at_once_is_reported_with_its_last_words(supervisor: Supervisor) -> None:
+def test_the_error_of_a_program_that_ends_at_once_has_its_output(supervisor: Supervisor) -> None:
     program = Program("broken", (sys.executable, "-c", "raise SystemExit('no such option')"), lambda: False)
     with pytest.raises(LocalClusterError, match=r"(?s)broken ended right after its start.*broken\.log.*no such option"):
         supervisor.ensure(program)
 
 
-def test_only_the_owners_programs_are_found(
+def test_only_programs_of_the_owner_are_found(
     supervisor: Supervisor, owner: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     supervisor.ensure(_server(free_ports(1)[0]))
@@ -107,7 +109,7 @@ def test_only_the_owners_programs_are_found(
     assert [process.name for process in find(owner)] == ["server"]
 
 
-def test_a_program_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     stubborn = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     )

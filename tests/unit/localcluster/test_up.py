@@ -1,4 +1,4 @@
-"""Builds side by side."""
+"""Concurrent builds."""
 
 import threading
 
@@ -12,19 +12,19 @@ def _fail() -> None:
     raise LocalClusterError("no disk")
 
 
-def test_the_first_failure_is_said_while_other_builds_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    told = threading.Event()
+def test_the_first_error_is_printed_while_other_builds_continue(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    printed = threading.Event()
 
-    def note(text: str) -> None:
-        said.append(text)
-        told.set()
+    def print_line(text: str) -> None:
+        lines.append(text)
+        printed.set()
 
-    def go_on() -> None:
-        assert told.wait(10)
+    def wait_for_error() -> None:
+        assert printed.wait(10)
 
-    monkeypatch.setattr(up, "say", note)
-    monkeypatch.setattr(up, "_PROGRAMS", (go_on, _fail, go_on))
+    monkeypatch.setattr(up, "print_line", print_line)
+    monkeypatch.setattr(up, "_PROGRAMS", (wait_for_error, _fail, wait_for_error))
     with pytest.raises(LocalClusterError, match="no disk"):
         up.build()
-    assert said[0].startswith("error: no disk\n")
+    assert lines[0].startswith("error: no disk\n")

@@ -1,10 +1,10 @@
-"""The programs that are built from source: Kubernetes, etcd, kwok, Helm, the device plugin, CoreDNS, and an older control plane."""
+"""The programs built from Go sources: Kubernetes, etcd, kwok, Helm, the device plugin, CoreDNS, older control planes."""
 
 import os
 from pathlib import Path
 
 from localcluster.errors import LocalClusterError
-from localcluster.gomodule import GoModule, built
+from localcluster.go_build import GoModule, built
 
 _MAIN = GoModule(
     folder="go",
@@ -24,7 +24,7 @@ _MAIN = GoModule(
         "kwok",
     ),
 )
-# a module of its own: its client of Kubernetes is newer than Kubernetes itself
+# separate, because it needs a newer Kubernetes client than Kubernetes itself
 _COREDNS = GoModule(folder="go-coredns", cache_name="coredns", contents="CoreDNS", minutes=3)
 _OTHER_CONTROL_PLANES = {
     "1.34": GoModule(
@@ -36,42 +36,42 @@ _OTHER_CONTROL_PLANES = {
         parts=("kube-apiserver", "kube-controller-manager", "kube-scheduler"),
     )
 }
-_CHOICE = "VOTT_KUBERNETES"
+_VERSION_VARIABLE = "VOTT_KUBERNETES"
 
 
 def binaries() -> Path:
-    """The folder of all programs but CoreDNS.
+    """The folder of all programs except CoreDNS.
 
     Raises:
-        LocalClusterError: the build failed; so do the functions below.
+        LocalClusterError: The build failed (also for the functions below).
     """
     return built(_MAIN)
 
 
 def coredns() -> Path:
-    """CoreDNS, with the plugins that the local cluster uses."""
+    """CoreDNS with the plugins that the local cluster uses."""
     return built(_COREDNS) / "coredns"
 
 
 def control_plane_binaries() -> Path:
-    """The folder of kube-apiserver, kube-controller-manager and kube-scheduler of the version that ``$VOTT_KUBERNETES`` names.
+    """The folder of kube-apiserver, kube-controller-manager and kube-scheduler.
 
-    Without it, those of :func:`binaries`.
+    ``$VOTT_KUBERNETES`` selects another version than that of :func:`binaries`.
 
     Raises:
-        LocalClusterError: there is no such version here.
+        LocalClusterError: The version is not available.
     """
-    usual = _minor_version(_MAIN)
-    chosen = os.environ.get(_CHOICE) or usual
-    if chosen == usual:
+    default = _minor_version(_MAIN)
+    version = os.environ.get(_VERSION_VARIABLE) or default
+    if version == default:
         return binaries()
-    if chosen not in _OTHER_CONTROL_PLANES:
-        known = ", ".join([*_OTHER_CONTROL_PLANES, usual])
-        raise LocalClusterError(f"{_CHOICE} is {chosen!r}, but the Kubernetes versions to choose from are: {known}")
-    return built(_OTHER_CONTROL_PLANES[chosen])
+    if version not in _OTHER_CONTROL_PLANES:
+        available = ", ".join([*_OTHER_CONTROL_PLANES, default])
+        raise LocalClusterError(f"{_VERSION_VARIABLE} is {version!r}, but the available versions are {available}")
+    return built(_OTHER_CONTROL_PLANES[version])
 
 
 def _minor_version(module: GoModule) -> str:
-    """Such as ``1.36``."""
+    """The module's Kubernetes version, such as ``1.36``."""
     version = module.required("k8s.io/kubernetes") or ""
     return version.removeprefix("v").rpartition(".")[0]

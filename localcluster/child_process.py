@@ -1,4 +1,4 @@
-"""Programs that never outlive this process, however it ends."""
+"""Child processes that the kernel kills when this process ends."""
 
 import os
 import subprocess
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from localcluster.proxies import without_proxies
 
-# The kernel sends the death signal when the *thread* that started the program ends, so all are started by one that lasts.
+# The kernel sends the death signal when the *thread* that started the child ends, so a permanent thread starts them all.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localcluster-starter")
 
 
-def start_guarded(
+def start_child(
     command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a program that the kernel kills when this process ends; its output goes to the log."""
+    """Start a program with its output in the log."""
 
     def start() -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
@@ -25,14 +25,14 @@ def start_guarded(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C in a test's terminal is for the test alone
+                start_new_session=True,  # Ctrl-C in the terminal must stop only the test
             )
 
     return _starter.submit(start).result()
 
 
-def stop_guarded(process: subprocess.Popen[bytes], grace: float = 2) -> None:
-    """Ask the program to end, kill it after ``grace`` seconds, and read its exit code."""
+def stop_child(process: subprocess.Popen[bytes], grace: float = 2) -> None:
+    """Terminate the program, and kill it after ``grace`` seconds."""
     process.terminate()
     try:
         process.wait(grace)

@@ -1,10 +1,10 @@
-"""NetworkPolicies as nft's rules."""
+"""Translation of NetworkPolicies into nft rules."""
 
 from typing import Any
 
 import pytest
 
-from localcluster.policy_rules import ruleset, selects
+from localcluster.network_policy_rules import ruleset, selects
 
 Object = dict[str, Any]
 NAMESPACES = [
@@ -19,18 +19,18 @@ def pod(address: str, namespace: str = "cats", labels: Object | None = None, pha
 
 
 def policy(*types: str, **spec: Any) -> Object:
-    selecting = {"podSelector": {"matchLabels": CAT}, "policyTypes": list(types)}
-    return {"metadata": {"namespace": "cats"}, "spec": selecting | spec}
+    defaults = {"podSelector": {"matchLabels": CAT}, "policyTypes": list(types)}
+    return {"metadata": {"namespace": "cats"}, "spec": defaults | spec}
 
 
 def chain(name: str, policies: list[Object], pods: list[Object]) -> list[str] | None:
-    """The rules of that chain, None where there is none."""
+    """The rules of the chain, or None if it does not exist."""
     text = ruleset("policies", policies, pods, NAMESPACES)
-    _, found, rest = text.partition(f"  chain {name} {{\n")
-    return [line.strip() for line in rest.partition("  }\n")[0].splitlines()] if found else None
+    _, header, rest = text.partition(f"  chain {name} {{\n")
+    return [line.strip() for line in rest.partition("  }\n")[0].splitlines()] if header else None
 
 
-REFUSED = "reject with icmp admin-prohibited"
+REJECT = "reject with icmp admin-prohibited"
 OTHERS = [pod("10.0.0.1"), pod("10.0.0.2", labels={"kind": "other"}), pod("10.0.0.3", "dogs")]
 
 
@@ -38,32 +38,32 @@ def egress(*rules: Object) -> list[str] | None:
     return chain("egress-10-0-0-1", [policy("Egress", egress=list(rules))], OTHERS)
 
 
-def test_a_pod_that_no_policy_holds_may_do_everything() -> None:
+def test_a_pod_without_policies_is_unrestricted() -> None:
     text = ruleset("policies", [policy("Egress"), policy("Ingress")], [pod("10.0.0.3", "dogs")], NAMESPACES)
-    assert REFUSED not in text
+    assert REJECT not in text
 
 
-def test_a_policy_without_rules_refuses_all_in_its_own_direction_only() -> None:
+def test_a_policy_without_rules_rejects_everything_in_its_direction_only() -> None:
     policies = [policy("Ingress", egress=[{}])]
-    assert chain("ingress-10-0-0-1", policies, OTHERS) == [REFUSED]
+    assert chain("ingress-10-0-0-1", policies, OTHERS) == [REJECT]
     assert chain("egress-10-0-0-1", policies, OTHERS) is None
 
 
 def test_a_rule_without_peers_and_ports_allows_everything() -> None:
-    assert egress({}) == ["return", REFUSED]
+    assert egress({}) == ["return", REJECT]
 
 
-def test_policies_of_one_pod_add_up() -> None:
+def test_policies_of_one_pod_are_combined() -> None:
     ports = [policy("Egress", egress=[{"ports": [{"port": port}]}]) for port in (443, 80)]
-    assert chain("egress-10-0-0-1", ports, OTHERS) == ["tcp dport 443 return", "tcp dport 80 return", REFUSED]
+    assert chain("egress-10-0-0-1", ports, OTHERS) == ["tcp dport 443 return", "tcp dport 80 return", REJECT]
 
 
-def test_a_block_is_allowed_but_for_its_exceptions() -> None:
+def test_an_ip_block_is_allowed_except_for_its_exceptions() -> None:
     block = {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8", "169.254.0.0/16"]}}
     allowed = "ip daddr 0.0.0.0/0 ip daddr != { 10.0.0.0/8, 169.254.0.0/16 }"
     ports = [{"port": 53, "protocol": "UDP"}, {"port": 1, "endPort": 9}]
     assert egress({"to": [block], "ports": ports}) == [
-        f"{allowed} udp dport 53 return", f"{allowed} tcp dport 1-9 return", REFUSED,
+        f"{allowed} udp dport 53 return", f"{allowed} tcp dport 1-9 return", REJECT,
     ]  # fmt: skip
 
 
@@ -76,23 +76,23 @@ def test_a_block_is_allowed_but_for_its_exceptions() -> None:
         ({"namespaceSelector": {}, "podSelector": {"matchLabels": CAT}}, "10.0.0.1, 10.0.0.3"),
     ],
 )
-def test_peers_are_pods_of_the_own_namespace_unless_others_are_selected(peer: Object, addresses: str) -> None:
-    assert egress({"to": [peer]}) == [f"ip daddr {{ {addresses} }} return", REFUSED]
+def test_peers_are_pods_of_the_policys_namespace_unless_others_are_selected(peer: Object, addresses: str) -> None:
+    assert egress({"to": [peer]}) == [f"ip daddr {{ {addresses} }} return", REJECT]
 
 
-def test_peers_that_are_not_there_allow_nobody() -> None:
-    assert egress({"to": [{"podSelector": {"matchLabels": {"kind": "bird"}}}]}) == [REFUSED]
+def test_a_selector_without_matching_pods_allows_nothing() -> None:
+    assert egress({"to": [{"podSelector": {"matchLabels": {"kind": "bird"}}}]}) == [REJECT]
 
 
-def test_whoever_may_come_in_is_looked_for_at_the_other_end() -> None:
+def test_ingress_rules_match_the_source_address() -> None:
     policies = [policy("Ingress", ingress=[{"from": [{"podSelector": {"matchLabels": {"kind": "other"}}}]}])]
-    assert chain("ingress-10-0-0-1", policies, OTHERS) == ["ip saddr { 10.0.0.2 } return", REFUSED]
+    assert chain("ingress-10-0-0-1", policies, OTHERS) == ["ip saddr { 10.0.0.2 } return", REJECT]
     assert chain("decide", policies, OTHERS) == [
         "ct state established,related return", "ip daddr vmap { 10.0.0.1 : jump ingress-10-0-0-1 }",
     ]  # fmt: skip
 
 
-def test_the_address_of_a_pod_that_ended_is_nobodys() -> None:
+def test_a_finished_pod_is_not_a_peer() -> None:
     ended = pod("10.0.0.9", phase="Succeeded")
     assert "10.0.0.9" not in ruleset(
         "policies", [policy("Egress", egress=[{"to": [{"podSelector": {}}]}])], [ended], []
@@ -106,7 +106,7 @@ def test_the_address_of_a_pod_that_ended_is_nobodys() -> None:
         ("Exists", None, True), ("DoesNotExist", None, False),
     ],
 )  # fmt: skip
-def test_expressions_select_as_in_kubernetes(operator: str, values: list[str] | None, selected: bool) -> None:
+def test_match_expressions_select_as_in_kubernetes(operator: str, values: list[str] | None, selected: bool) -> None:
     expression = {"key": "kind", "operator": operator} | ({"values": values} if values else {})
     assert selects({"matchExpressions": [expression]}, CAT) == selected
     assert selects({"matchExpressions": [expression]}, {}) == (operator in ("NotIn", "DoesNotExist"))

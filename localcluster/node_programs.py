@@ -1,4 +1,4 @@
-"""Configuration and command lines of the node's programs."""
+"""Configuration and command lines of containerd, kubelet, kube-proxy and the GPU device plugin."""
 
 import json
 import subprocess
@@ -6,31 +6,31 @@ from pathlib import Path
 
 from localcluster import settings
 from localcluster.cluster_dns import CLUSTER_DOMAIN, SERVICE_ADDRESS
+from localcluster.control_plane_programs import ControlPlanePrograms
 from localcluster.files import write_if_changed
 from localcluster.http_probe import answers
-from localcluster.kubernetes_parts import ControlPlaneParts
 from localcluster.paths import RUN, StateFolder, cache_folder
-from localcluster.processes import Program
+from localcluster.program import Program
 
 CONTAINERD_SOCKET = RUN / "containerd.sock"
 CONTAINERD_STATE = RUN / "containerd"
 PAUSE_IMAGE = "localhost/vott-train/pause:1"
-DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")  # the kubelet knows no other place
+DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")  # hard-coded in the kubelet
 _DEVICE_PLUGIN_SOCKET = DEVICE_PLUGINS / (settings.GPU_RESOURCE.replace("/", "-").replace(".", "-") + ".sock")
 _LOOPBACK = "127.0.0.1"
 _UNUSED_SNAPSHOTTERS = ("aufs", "btrfs", "devmapper", "zfs")
 
 
-class NodeParts:
-    """Writes the configuration of containerd, kubelet, kube-proxy and the device plugin, and gives their command lines."""
+class NodePrograms:
+    """The programs of the node. Each method writes the program's configuration and returns its command line."""
 
-    def __init__(self, binaries: Path, state: StateFolder, control_plane: ControlPlaneParts) -> None:
+    def __init__(self, binaries: Path, state: StateFolder, control_plane: ControlPlanePrograms) -> None:
         self._binaries = binaries
         self._state = state
         self._control_plane = control_plane
 
     def containerd(self) -> Program:
-        """containerd with its images in the cache, so that they outlive the cluster."""
+        """containerd, with its images in the cache so that they outlive the cluster."""
         self._write("cni/10-vott-train.conflist", json.dumps(_cni(), indent=1))
         config = self._write(
             "containerd.toml", _containerd_toml(cache_folder() / "containerd", self._state.config / "cni")
@@ -46,7 +46,7 @@ class NodeParts:
         return Program("containerd", command, is_ready, str(CONTAINERD_SOCKET), config_files=(config,))
 
     def kubelet(self) -> Program:
-        """The kubelet; who asks it has to be known to the API server."""
+        """The kubelet. The API server authenticates and authorizes its clients."""
         kubeconfig = self._control_plane.write_kubeconfig("kubelet", f"system:node:{settings.NODE}", ["system:nodes"])
         config = self._write("kubelet.json", json.dumps(self._kubelet_config(), indent=1))
         flags = {
@@ -62,20 +62,20 @@ class NodeParts:
         return self._program("kubelet", flags, f"https://{settings.HOST_ADDRESS}:{settings.KUBELET_PORT}", url, config)
 
     def kube_proxy(self) -> Program:
-        """kube-proxy with nftables."""
+        """kube-proxy in nftables mode."""
         kubeconfig = self._control_plane.write_kubeconfig("kube-proxy", "system:kube-proxy")
         config = self._write("kube-proxy.json", json.dumps(_kube_proxy_config(kubeconfig), indent=1))
         url = f"http://{_LOOPBACK}:{settings.PROXY_HEALTH_PORT}/healthz"
         return self._program("kube-proxy", {"config": config}, "nftables", url, config)
 
     def device_plugin(self, gpus: int) -> Program:
-        """The plugin that advertises GPUs; it registers again by itself when the kubelet restarts."""
+        """The plugin that advertises GPUs. It registers again when the kubelet restarts."""
         flags = {"plugins-folder": DEVICE_PLUGINS, "resource": settings.GPU_RESOURCE, "count": gpus}
         command = (str(self._binaries / "gpu-device-plugin"), *(f"--{flag}={value}" for flag, value in flags.items()))
         return Program("gpu-device-plugin", command, _DEVICE_PLUGIN_SOCKET.exists, f"{gpus} x {settings.GPU_RESOURCE}")
 
     def kubelet_client_flags(self) -> dict[str, str]:
-        """What the API server needs to reach the kubelet (logs, exec) and to check whom it reached."""
+        """Flags for the API server to connect to the kubelet (logs, exec) and to verify it."""
         client = self._control_plane.authority.client(
             "kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"]
         )
@@ -120,14 +120,14 @@ class NodeParts:
         }
 
 
-# Settings that let a kubelet live in a container or small virtual machine, with cgroup v1, swap or a rather full disk.
+# Settings for a kubelet in a container or a small virtual machine, with cgroup v1, swap or an almost full disk.
 _KUBELET_ON_ANY_HOST: dict[str, object] = {
     "cgroupDriver": "cgroupfs",
     "cgroupRoot": f"/{settings.NAME}",
     "failCgroupV1": False,
     "failSwapOn": False,
     "enforceNodeAllocatable": [],
-    "makeIPTablesUtilChains": False,  # kube-proxy uses nftables; nothing here needs them
+    "makeIPTablesUtilChains": False,  # kube-proxy uses nftables
     "localStorageCapacityIsolation": True,
     "podPidsLimit": 4096,
     "evictionHard": {
@@ -136,8 +136,8 @@ _KUBELET_ON_ANY_HOST: dict[str, object] = {
         "imagefs.available": "1%",
         "nodefs.inodesFree": "1%",
     },
-    "evictionPressureTransitionPeriod": "10s",  # a disk that was full for a moment holds nothing up for minutes
-    "imageGCHighThresholdPercent": 100,  # containerd 1.6 pins no image: the garbage collector would take the pause image
+    "evictionPressureTransitionPeriod": "10s",  # a disk that was briefly full must not block pods for minutes
+    "imageGCHighThresholdPercent": 100,  # containerd 1.6 can't pin images, so garbage collection would remove the pause image
     "imageGCLowThresholdPercent": 99,
     "imageMaximumGCAge": "0s",
 }
@@ -181,7 +181,7 @@ def _kube_proxy_config(kubeconfig: Path) -> dict[str, object]:
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "hostnameOverride": settings.NODE,
         "clusterCIDR": settings.POD_RANGE,
-        "conntrack": {"maxPerCore": 0, "min": 0},  # the host's limits stay as they are
+        "conntrack": {"maxPerCore": 0, "min": 0},  # keep the host's limits
         "healthzBindAddress": f"{_LOOPBACK}:{settings.PROXY_HEALTH_PORT}",
         "metricsBindAddress": f"{_LOOPBACK}:{settings.PROXY_METRICS_PORT}",
     }

@@ -1,4 +1,4 @@
-"""Debian packages that the node and the image builds need."""
+"""Install the Debian packages that the node and the image builds need."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from localcluster.errors import MissingPrerequisiteError
 from localcluster.progress import step
 
-# a program's name, or a file's path -> the package that has it
+# program or file -> package
 _NODE = {
     "containerd": "containerd",
     "ctr": "containerd",
@@ -22,22 +22,22 @@ _NODE = {
 _IMAGES = {
     "buildah": "buildah",
     "debootstrap": "debootstrap",
-    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",  # Ubuntu's debootstrap checks Debian with it
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",  # Ubuntu's debootstrap verifies Debian's signatures with it
 }
 
 
 def ensure_node_packages() -> None:
-    """Install what a node needs and this machine lacks.
+    """Install the missing packages for a node.
 
     Raises:
-        MissingPrerequisiteError: this is no Debian-like system.
+        MissingPrerequisiteError: This is not a Debian-like system.
         LocalClusterError: apt-get failed.
     """
     _ensure("the node", _NODE)
 
 
 def ensure_image_packages() -> None:
-    """Install what image builds need and this machine lacks; errors as :func:`ensure_node_packages`."""
+    """Install the missing packages for image builds; raises like :func:`ensure_node_packages`."""
     _ensure("image builds", _IMAGES)
 
 
@@ -47,12 +47,12 @@ def _ensure(purpose: str, programs: Mapping[str, str]) -> None:
         return
     if not shutil.which("apt-get"):
         raise MissingPrerequisiteError(
-            f"These packages are missing for {purpose}: {', '.join(missing)}. Install them with your package manager."
+            f"Packages for {purpose} are missing: {', '.join(missing)}. Install them with your package manager."
         )
     names = " ".join(missing)
     with step(
         f"Install Debian packages for {purpose}: {names}",
-        remedy=f"Try it by hand: apt-get update && apt-get install {names}",
+        remedy=f"Try: apt-get update && apt-get install {names}",
     ) as this:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         options = ["-o", "DPkg::Lock::Timeout=300"]

@@ -1,6 +1,5 @@
-"""Results that are made once and kept in the cache by their content's key; safe with several makers at once."""
+"""A cache of build results by content hash; each is built once, also by concurrent runs."""
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -8,20 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcluster.file_lock import locked
 from localcluster.paths import cache_folder
-from localcluster.progress import say
 
 
 @dataclass(frozen=True)
 class Build:
-    """A folder in the cache; ``is_needed`` says whether it is still to be filled."""
+    """A folder in the cache; ``is_needed`` if it has to be filled."""
 
     folder: Path
     is_needed: bool
 
 
 def content_key(*parts: str | bytes) -> str:
-    """A short hash of all parts and of where each ends."""
+    """A short hash of the parts and their boundaries."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -30,7 +29,7 @@ def content_key(*parts: str | bytes) -> str:
 
 
 def files_key(paths: list[Path], root: Path) -> str:
-    """A short hash of the files' names below ``root``, contents and executable bits."""
+    """A short hash of the files' paths below ``root``, contents and executable bits."""
     parts: list[bytes] = []
     for path in sorted(paths):
         mode = b"x" if path.stat().st_mode & 0o100 else b"-"
@@ -39,24 +38,11 @@ def files_key(paths: list[Path], root: Path) -> str:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, waiting for it (and saying so); the kernel frees it with the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"Waiting for another run, which holds {path} …")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
 def build_once(name: str, key: str) -> Iterator[Build]:
-    """Give the folder ``NAME-KEY`` of the cache, to be filled by the body when ``is_needed``.
+    """Yield the cache folder ``NAME-KEY``, which the body fills if ``is_needed``. Concurrent runs wait.
 
-    Programs may carry the folder's path in themselves (virtual environments do), so it is filled in place; the file ``complete``
-    in it, written last, tells a finished one from the remains of a killed maker. Others that want the same wait.
+    The folder is filled in place, because some results contain its path (virtual environments do). The file ``complete``,
+    written last, distinguishes a finished build from a killed one.
     """
     folder = cache_folder() / f"{name}-{key}"
     complete = folder / "complete"

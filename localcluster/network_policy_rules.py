@@ -1,7 +1,7 @@
-"""NetworkPolicies as rules for nft. Pure.
+"""Translate NetworkPolicies into an nft ruleset. Pure.
 
-Other clusters' networks enforce NetworkPolicies by programs that are container images; the plain bridge of this one has none.
-As those do, these rules decide on the address that a Service's address was replaced by, and let the node itself reach its pods.
+The cluster's plain bridge doesn't enforce NetworkPolicies, and network plugins that do are container images. Like those,
+these rules match addresses after Service translation, and always allow traffic from the node to its pods.
 https://kubernetes.io/docs/concepts/services-networking/network-policies/
 """
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 Object = dict[str, Any]
-_ENDED = ("Succeeded", "Failed")  # their addresses may be others' by now
+_ENDED = ("Succeeded", "Failed")  # their addresses may be reused
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod that has an address of its own."""
+    """A pod with its own address."""
 
     namespace: str
     labels: dict[str, str]
@@ -24,11 +24,11 @@ class Pod:
 
 @dataclass(frozen=True)
 class _Direction:
-    name: str  # in nft's names
-    field: str  # of a policy's spec
-    peers: str  # of a rule
-    pod: str  # the side of a packet that the policy's pod is on
-    peer: str  # and the other
+    name: str  # for nft's chains
+    rules_field: str  # in a policy's spec
+    peers_field: str  # in a rule
+    pod: str  # nft's address of the policy's pod
+    peer: str  # nft's address of the peer
 
 
 _DIRECTIONS = (
@@ -38,21 +38,23 @@ _DIRECTIONS = (
 
 
 def ruleset(table: str, policies: Iterable[Object], pods: Iterable[Object], namespaces: Iterable[Object]) -> str:
-    """What `nft -f` makes the table anew from, at one blow.
+    """Input for `nft -f` that replaces the table atomically.
 
     Args:
-        table: its name, in nft's family ip.
-        policies, pods, namespaces: all of the cluster, as its API gives them.
+        table: Name of the table in nft's family ip.
+        policies: All NetworkPolicies of the cluster, as API objects.
+        pods: All pods, likewise.
+        namespaces: All namespaces, likewise.
     """
-    known = [pod for item in pods if (pod := _pod(item))]
+    addressed = [pod for item in pods if (pod := _pod(item))]
     labels = {item["metadata"]["name"]: item["metadata"].get("labels", {}) for item in namespaces}
-    world, chains, jumps = _World(known, labels), list[str](), list[str]()
+    cluster, chains, jumps = _Cluster(addressed, labels), list[str](), list[str]()
     for direction in _DIRECTIONS:
-        made = {pod.address: _rules(direction, pod, list(policies), world) for pod in known}
-        held = {address: rules for address, rules in made.items() if rules is not None}
-        chains += [_chain(_name(direction, address), rules) for address, rules in held.items()]
-        if held:
-            verdicts = ", ".join(f"{address} : jump {_name(direction, address)}" for address in held)
+        rules_by_address = {pod.address: _rules(direction, pod, list(policies), cluster) for pod in addressed}
+        restricted = {address: rules for address, rules in rules_by_address.items() if rules is not None}
+        chains += [_chain(_name(direction, address), rules) for address, rules in restricted.items()]
+        if restricted:
+            verdicts = ", ".join(f"{address} : jump {_name(direction, address)}" for address in restricted)
             jumps.append(f"ip {direction.pod} vmap {{ {verdicts} }}")
     decide = _chain("decide", ["ct state established,related return", *jumps])
     hooks = [_chain(hook, [f"type filter hook {hook} priority filter", "jump decide"]) for hook in ("input", "forward")]
@@ -68,31 +70,31 @@ def _pod(item: Object) -> Pod | None:
     return Pod(metadata["namespace"], metadata.get("labels", {}), status["podIP"])
 
 
-def _rules(direction: _Direction, pod: Pod, policies: list[Object], world: "_World") -> list[str] | None:
-    """What the pod may do, and the refusal of the rest; None where no policy holds it."""
-    holding = [policy for policy in policies if _holds(direction, policy, pod)]
-    if not holding:
+def _rules(direction: _Direction, pod: Pod, policies: list[Object], cluster: "_Cluster") -> list[str] | None:
+    """Rules that allow what policies allow and reject the rest; None if no policy applies to the pod."""
+    applicable = [policy for policy in policies if _applies(direction, policy, pod)]
+    if not applicable:
         return None
     allowed = [
         text
-        for policy in holding
-        for rule in policy["spec"].get(direction.field) or ()
-        for text in _allowed(direction, rule, policy["metadata"]["namespace"], world)
+        for policy in applicable
+        for rule in policy["spec"].get(direction.rules_field) or ()
+        for text in _allowed(direction, rule, policy["metadata"]["namespace"], cluster)
     ]
     return [*dict.fromkeys(allowed), "reject with icmp admin-prohibited"]
 
 
-def _holds(direction: _Direction, policy: Object, pod: Pod) -> bool:
+def _applies(direction: _Direction, policy: Object, pod: Pod) -> bool:
     spec = policy["spec"]
     types = [name.lower() for name in spec.get("policyTypes", ())]
     same_namespace = policy["metadata"]["namespace"] == pod.namespace
     return direction.name in types and same_namespace and selects(spec["podSelector"], pod.labels)
 
 
-def _allowed(direction: _Direction, rule: Object, namespace: str, world: "_World") -> list[str]:
-    """One rule of nft for each peer and port."""
-    given = rule.get(direction.peers)
-    peers = world.matches(given, namespace, direction.peer) if given else [""]
+def _allowed(direction: _Direction, rule: Object, namespace: str, cluster: "_Cluster") -> list[str]:
+    """One nft rule for each peer and port."""
+    peers_spec = rule.get(direction.peers_field)
+    peers = cluster.match(peers_spec, namespace, direction.peer) if peers_spec else [""]
     ports = [_port(port) for port in rule["ports"]] if rule.get("ports") else [""]
     return [" ".join(filter(None, (peer, port, "return"))) for peer in peers for port in ports]
 
@@ -102,40 +104,40 @@ def _port(port: Object) -> str:
     if first is None:
         return f"meta l4proto {protocol}"
     if not isinstance(first, int):
-        raise NotImplementedError(f"a NetworkPolicy names the port {first!r}; this cluster only knows numbers")
+        raise NotImplementedError(f"a NetworkPolicy has the named port {first!r}; this cluster supports only numbers")
     return f"{protocol} dport {first}" + (f"-{port['endPort']}" if "endPort" in port else "")
 
 
 @dataclass(frozen=True)
-class _World:
+class _Cluster:
     pods: list[Pod]
     namespaces: dict[str, dict[str, str]]
 
-    def matches(self, peers: list[Object], namespace: str, side: str) -> list[str]:
-        """nft's expression of each peer that there is."""
+    def match(self, peers: list[Object], namespace: str, side: str) -> list[str]:
+        """nft expressions that match the existing peers."""
         blocks = [_block(peer["ipBlock"], side) for peer in peers if "ipBlock" in peer]
-        chosen = [self._chooser(peer, namespace) for peer in peers if "ipBlock" not in peer]
-        addresses = [pod.address for pod in self.pods if any(choose(pod) for choose in chosen)]
+        selectors = [self._selector(peer, namespace) for peer in peers if "ipBlock" not in peer]
+        addresses = [pod.address for pod in self.pods if any(is_selected(pod) for is_selected in selectors)]
         return blocks + ([f"ip {side} {{ {', '.join(addresses)} }}"] if addresses else [])
 
-    def _chooser(self, peer: Object, namespace: str) -> Callable[[Pod], bool]:
-        def is_there(pod: Pod) -> bool:
+    def _selector(self, peer: Object, namespace: str) -> Callable[[Pod], bool]:
+        def is_in_namespace(pod: Pod) -> bool:
             if "namespaceSelector" not in peer:
                 return pod.namespace == namespace
             return selects(peer["namespaceSelector"], self.namespaces.get(pod.namespace, {}))
 
-        return lambda pod: is_there(pod) and selects(peer.get("podSelector", {}), pod.labels)
+        return lambda pod: is_in_namespace(pod) and selects(peer.get("podSelector", {}), pod.labels)
 
 
 def _block(block: Object, side: str) -> str:
     if ":" in block["cidr"]:
-        return f"ip {side} 0.0.0.0/32"  # pods have no such addresses here
-    excepted = block.get("except", ())
-    return f"ip {side} {block['cidr']}" + (f" ip {side} != {{ {', '.join(excepted)} }}" if excepted else "")
+        return f"ip {side} 0.0.0.0/32"  # pods have no IPv6 addresses here
+    exceptions = block.get("except", ())
+    return f"ip {side} {block['cidr']}" + (f" ip {side} != {{ {', '.join(exceptions)} }}" if exceptions else "")
 
 
 def selects(selector: Object, labels: dict[str, str]) -> bool:
-    """Whether a LabelSelector selects what has those labels."""
+    """Whether a LabelSelector matches the labels."""
     equal = all(labels.get(key) == value for key, value in (selector.get("matchLabels") or {}).items())
     return equal and all(_matches(item, labels) for item in selector.get("matchExpressions") or ())
 

@@ -1,4 +1,4 @@
-"""The command lines of the control plane's programs, the same for the cluster with a node and for those without."""
+"""Command lines of etcd, API server, controller manager and scheduler, for the local cluster and for private control planes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from localcluster.http_probe import answers
 from localcluster.paths import StateFolder
 from localcluster.pki import Authority, write_kubeconfig
-from localcluster.processes import Program
+from localcluster.program import Program
 
 SERVICE_RANGE = "10.96.0.0/16"
 KUBERNETES_SERVICE = "10.96.0.1"
@@ -15,7 +15,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of one control plane; all listen on loopback but the API server."""
+    """Ports of one control plane. Only the API server listens on more than loopback."""
 
     api_server: int
     etcd: int
@@ -24,11 +24,16 @@ class Ports:
     scheduler: int
 
 
-class ControlPlaneParts:
-    """Makes keys, kubeconfigs and command lines for one control plane whose API server listens on ``host``.
+class ControlPlanePrograms:
+    """Keys, kubeconfigs and command lines of one control plane.
 
-    The administrator's kubeconfig names ``namespace`` as the one to use where none is said. The programs lie in ``binaries``, those of
-    another version of Kubernetes in ``kubernetes``.
+    Args:
+        binaries: Folder of the programs.
+        state: Folder of keys, kubeconfigs and data.
+        host: Address of the API server.
+        ports: Ports of all programs.
+        namespace: Default namespace in the administrator's kubeconfig.
+        kubernetes: Folder of the programs of another Kubernetes version.
     """
 
     def __init__(
@@ -51,13 +56,13 @@ class ControlPlaneParts:
         self.kubeconfig = self.write_kubeconfig("admin", "admin", ["system:masters"], namespace)
 
     def write_kubeconfig(self, file: str, user: str, groups: list[str] | None = None, namespace: str = "") -> Path:
-        """Sign a client certificate, and write the kubeconfig that carries it."""
+        """Sign a client certificate, and write a kubeconfig that contains it."""
         client = self.authority.client(file, user, groups or [])
         path = self._state.root / f"{file}.kubeconfig"
         return write_kubeconfig(path, self.server, self.authority, client, namespace)
 
     def etcd(self) -> Program:
-        """etcd, without fsync: this data is not meant to survive a power cut."""
+        """etcd without fsync: its data need not survive a power failure."""
         client, peer = (f"http://{_LOOPBACK}:{port}" for port in (self._ports.etcd, self._ports.etcd_peer))
         flags = {
             "data-dir": str(self._state.etcd),
