@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.observed_state import UID, trainingjob
+from tests.support import observed_state as b
 from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.messages.message import TrainMessage
@@ -29,7 +29,7 @@ def container(spec: dict[str, Any] | None = None, settings: PodSettings = SETTIN
 
 
 def pod_spec(spec: dict[str, Any] | None = None, settings: PodSettings = SETTINGS) -> dict[str, Any]:
-    result: dict[str, Any] = job_manifest(trainingjob(spec), settings)["spec"]["template"]["spec"]
+    result: dict[str, Any] = job_manifest(b.trainingjob(spec), settings)["spec"]["template"]["spec"]
     return result
 
 
@@ -42,14 +42,14 @@ def manifest(message: TrainMessage, defaults: TrainingJobSettings | None = None)
 def test_a_credential_goes_into_the_secret_and_nowhere_else() -> None:
     assert "SECRET" not in json.dumps(manifest(SIGNED))
     assert manifest(SIGNED)["spec"]["urlSecretRef"] == {"name": "n-urls"}
-    secret = url_secret_manifest(SIGNED, trainingjob())
+    secret = url_secret_manifest(SIGNED, b.trainingjob())
     assert secret is not None
     assert secret["stringData"] == {
         "annotations": "https://h/a.csv",
         "model": "https://s/m?sig=SECRET",
         "callback": "https://h/s",
     }
-    assert secret["metadata"]["ownerReferences"][0]["uid"] == UID
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == b.UID
 
 
 def test_the_administrators_defaults_are_the_messages_trainingjobs() -> None:
@@ -83,7 +83,7 @@ def test_a_callback_holds_the_trainingjob_until_its_last_word() -> None:
 
 def test_without_credentials_there_is_no_secret() -> None:
     assert "urlSecretRef" not in manifest(PLAIN)["spec"]
-    assert url_secret_manifest(PLAIN, trainingjob()) is None
+    assert url_secret_manifest(PLAIN, b.trainingjob()) is None
 
 
 def test_urls_are_passed_plainly_or_as_files() -> None:
@@ -133,7 +133,7 @@ WARM = PLAIN.model_copy(update={"parameters": {"epochs": 3, "initialWeights": "h
 
 
 def test_the_credential_of_the_initial_weights_goes_into_the_secret_too() -> None:
-    made, secret = manifest(WARM), url_secret_manifest(WARM, trainingjob())
+    made, secret = manifest(WARM), url_secret_manifest(WARM, b.trainingjob())
     assert "SECRET" not in json.dumps(made)
     assert made["spec"]["parameters"] == {"epochs": 3, "initialWeights": "https://s/old.tgz"}
     assert made["spec"]["urlSecretRef"] == {"name": "n-urls"}
@@ -215,7 +215,7 @@ def test_the_pod_is_restricted() -> None:
 
 def rules(spec: dict[str, Any] | None = None) -> list[tuple[str, Any]]:
     """What each rule of the podFailurePolicy does, and to which pods."""
-    policy = job_manifest(trainingjob(spec), SETTINGS)["spec"]["podFailurePolicy"]
+    policy = job_manifest(b.trainingjob(spec), SETTINGS)["spec"]["podFailurePolicy"]
     return [
         (rule["action"], rule["onExitCodes"]["values"] if "onExitCodes" in rule else rule["onPodConditions"][0]["type"])
         for rule in policy["rules"]
@@ -228,7 +228,7 @@ def test_permanent_failures_are_not_tried_again_and_interruptions_do_not_count()
 
 def test_a_failure_of_one_of_several_pods_ends_them_all_and_its_rule_tells_the_kind() -> None:
     assert rules(TWO_NODES) == [("FailJob", "DisruptionTarget"), ("Ignore", [143]), ("FailJob", [64, 65, 66, 73])]
-    assert job_manifest(trainingjob(TWO_NODES), SETTINGS)["spec"]["backoffLimit"] == 0
+    assert job_manifest(b.trainingjob(TWO_NODES), SETTINGS)["spec"]["backoffLimit"] == 0
 
 
 @pytest.mark.parametrize(
@@ -243,29 +243,29 @@ def test_the_trainer_is_told_how_long_it_has_after_sigterm(template: dict[str, A
 
 
 def test_one_pods_retries_are_the_jobs() -> None:
-    assert job_manifest(trainingjob({"backoffLimit": 5}), SETTINGS)["spec"]["backoffLimit"] == 5
+    assert job_manifest(b.trainingjob({"backoffLimit": 5}), SETTINGS)["spec"]["backoffLimit"] == 5
 
 
 @pytest.mark.parametrize(("spec", "nodes"), [({}, 1), (TWO_NODES, 2)], ids=["one", "two"])
 def test_the_job_has_one_indexed_pod_for_each_node(spec: dict[str, Any], nodes: int) -> None:
-    made = job_manifest(trainingjob(spec), SETTINGS)["spec"]
+    made = job_manifest(b.trainingjob(spec), SETTINGS)["spec"]
     assert (made["completionMode"], made["completions"], made["parallelism"]) == ("Indexed", nodes, nodes)
 
 
 def test_the_job_of_several_nodes_carries_the_failures_before_it() -> None:
-    made = job_manifest(trainingjob(TWO_NODES, {"failures": 2}), SETTINGS)
+    made = job_manifest(b.trainingjob(TWO_NODES, {"failures": 2}), SETTINGS)
     assert made["metadata"]["annotations"] == {"vott.dev/failures": "2"}
-    assert "annotations" not in job_manifest(trainingjob(), SETTINGS)["metadata"]
+    assert "annotations" not in job_manifest(b.trainingjob(), SETTINGS)["metadata"]
 
 
 def test_a_headless_service_names_the_pods_of_several_nodes_before_they_are_ready() -> None:
-    assert service_manifest(trainingjob()) is None
-    service = service_manifest(trainingjob(TWO_NODES))
+    assert service_manifest(b.trainingjob()) is None
+    service = service_manifest(b.trainingjob(TWO_NODES))
     assert service is not None
     spec = service["spec"]
     assert (service["metadata"]["name"], spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("cats", "None", True)
-    assert service["metadata"]["ownerReferences"][0]["uid"] == UID
-    template = job_manifest(trainingjob(TWO_NODES), SETTINGS)["spec"]["template"]
+    assert service["metadata"]["ownerReferences"][0]["uid"] == b.UID
+    template = job_manifest(b.trainingjob(TWO_NODES), SETTINGS)["spec"]["template"]
     assert template["spec"]["subdomain"] == service["metadata"]["name"]
     assert spec["selector"].items() <= template["metadata"]["labels"].items()
 
@@ -303,17 +303,17 @@ def test_the_rank_of_a_node_is_the_jobs_index() -> None:
 def test_only_pods_of_several_nodes_have_the_label_that_lets_them_reach_each_other(
     nodes: int, label: str | None
 ) -> None:
-    made = job_manifest(trainingjob({"trainer": {"nodes": nodes}}), SETTINGS)
+    made = job_manifest(b.trainingjob({"trainer": {"nodes": nodes}}), SETTINGS)
     assert made["spec"]["template"]["metadata"]["labels"].get("vott.dev/nodes") == label
 
 
 def test_kueues_labels_and_no_others_go_to_the_job() -> None:
     kueue = {"kueue.x-k8s.io/queue-name": "gpu", "kueue.x-k8s.io/priority-class": "high"}
-    made = job_manifest(trainingjob(metadata={"labels": kueue | {"team": "cats"}}), SETTINGS)
+    made = job_manifest(b.trainingjob(metadata={"labels": kueue | {"team": "cats"}}), SETTINGS)
     assert made["metadata"]["labels"].items() >= kueue.items()
     assert "team" not in made["metadata"]["labels"]
 
 
 def test_a_deadline_is_the_jobs() -> None:
-    assert job_manifest(trainingjob({"activeDeadlineSeconds": 60}), SETTINGS)["spec"]["activeDeadlineSeconds"] == 60
-    assert "activeDeadlineSeconds" not in job_manifest(trainingjob(), SETTINGS)["spec"]
+    assert job_manifest(b.trainingjob({"activeDeadlineSeconds": 60}), SETTINGS)["spec"]["activeDeadlineSeconds"] == 60
+    assert "activeDeadlineSeconds" not in job_manifest(b.trainingjob(), SETTINGS)["spec"]

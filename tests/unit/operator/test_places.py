@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.observed_state import trainingjob
+from tests.support import observed_state as b
 from vott_guard.rules import Rules
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects.job import job_manifest
@@ -19,7 +19,7 @@ CONTAINER_URL = "https://acme.blob.core.windows.net/checkpoints"
 
 
 def template(settings: Object) -> Object:
-    made: Object = job_manifest(trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
+    made: Object = job_manifest(b.trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
     found: Object = made["spec"]["template"]
     return found
 
@@ -153,7 +153,7 @@ def test_a_pod_template_may_not_move_a_place() -> None:
     moved = {"containers": [{"name": "trainer", "env": [{"name": "VOTT_CHECKPOINTS", "value": "/elsewhere"}]}]}
     settings = TrainerSettings.model_validate({"image": "t", "checkpoints": {"persistentVolumeClaim": "mine"}})
     with pytest.raises(PodTemplateError, match="VOTT_CHECKPOINTS"):
-        job_manifest(trainingjob({"podTemplate": {"spec": moved}}), PodSettings(settings))
+        job_manifest(b.trainingjob({"podTemplate": {"spec": moved}}), PodSettings(settings))
 
 
 @pytest.mark.parametrize(

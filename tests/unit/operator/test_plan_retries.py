@@ -1,104 +1,90 @@
-"""The table of decisions: a pod ended before its time. Faults count, interruptions do not, and some things are final."""
+"""Plan table: failures are retried and count; interruptions are retried and do not count."""
 
 from typing import Any
 
 import pytest
 
-from tests.support.observed_state import (
-    HOUR_AGO,
-    SOON,
-    job,
-    observed,
-    pod,
-    running_pod,
-    trainingjob,
-    was_pending,
-    was_running,
-)
-from tests.unit.operator.expectations import Expected, decide, row
+from tests.support import observed_state as b
+from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
 from vott_operator.decisions.explanations import DISRUPTIONS
 from vott_operator.decisions.observed import Observed
 
 LATER = "2026-01-01T11:30:00Z"
-CHECKPOINT = {"url": "/checkpoints/1/0.pt", "epoch": 12, "step": 40, "time": HOUR_AGO}
-
-
-def failed_pod(name: str = "cats-0-first", code: int | None = 1, **fields: Any) -> Any:
-    return pod(name, phase="Failed", exit_code=code, **fields)
+CHECKPOINT = {"url": "/checkpoints/1/0.pt", "epoch": 12, "step": 40, "time": b.HOUR_AGO}
 
 
 def after(seen_job: Any, *pods: Any, spec: Any = None, **status: Any) -> Observed:
-    """What is seen after it ran."""
-    return observed(trainingjob(spec, was_running(**status)), seen_job, *pods)
+    """The observed state after the training ran."""
+    return b.observed(b.trainingjob(spec, b.running_status(**status)), seen_job, *pods)
 
 
-FAULTS = [
+FAILURES = [
     row(
-        "a fault is tried again, and what went wrong before is told",
-        after(job(failed_pods=1), failed_pod(), pod(created=LATER)),
+        "a failure is retried, and the status shows the last failure",
+        after(b.job(failed_pods=1), b.failed_pod(), b.pod(created=LATER)),
         phase="Pending",
         reason=c.RETRYING,
-        says=("Attempt 2 of 4", "exit code 1", "kubectl logs -n training cats-0-first"),
+        message=("Attempt 2 of 4", "exit code 1", "kubectl logs -n training cats-0-first"),
         event="Warning",
         fields={"restarts": 0},
-        again=True,
+        requeue=True,
     ),
     row(
-        "a fault is told before the next pod is there",
-        after(job(failed_pods=1), failed_pod()),
+        "a failure shows before the next pod exists",
+        after(b.job(failed_pods=1), b.failed_pod()),
         phase="Pending",
         reason=c.RETRYING,
-        says=("Attempt 2 of 4",),
+        message=("Attempt 2 of 4",),
         event="Warning",
     ),
     row(
-        "the next pod's own trouble is more urgent",
-        after(job(failed_pods=1), failed_pod(), pod(created=LATER, node="", unschedulable="0/1 nodes.")),
+        "the next pod's reason to wait takes precedence",
+        after(b.job(failed_pods=1), b.failed_pod(), b.pod(created=LATER, node="", unschedulable="0/1 nodes.")),
         phase="Pending",
         reason=c.UNSCHEDULABLE,
-        says=("0/1 nodes.",),
+        message=("0/1 nodes.",),
         event="Warning",
     ),
     row(
-        "a fault of a pod that nobody can ask any more is told as such",
-        after(job(failed_pods=1), pod(created=LATER)),
+        "a failure of a pod that is gone shows as such",
+        after(b.job(failed_pods=1), b.pod(created=LATER)),
         phase="Pending",
         reason=c.RETRYING,
-        says=("deleted or lost",),
+        message=("deleted or lost",),
         event="Warning",
     ),
     row(
-        "an eviction for using too much is the training's fault",
+        "an eviction by the kubelet counts as a failure",
         after(
-            job(failed_pods=1),
-            failed_pod(code=None, reason="Evicted", message="The node was low on resource: ephemeral-storage."),
-            pod(created=LATER),
+            b.job(failed_pods=1),
+            b.failed_pod(code=None, reason="Evicted", message="The node was low on resource: ephemeral-storage."),
+            b.pod(created=LATER),
         ),
         phase="Pending",
         reason=c.RETRYING,
-        says=("low on resource", "trainer.workVolume"),
+        message=("low on resource", "trainer.workVolume"),
         event="Warning",
     ),
     row(
-        "a pod that its node refused is a fault, as the Job counts it",
+        "a pod that its node rejected counts as a failure, as in the Job",
         after(
-            job(failed_pods=1),
-            failed_pod(code=None, reason="UnexpectedAdmissionError", message="no GPU is healthy"),
-            pod(created=LATER),
+            b.job(failed_pods=1),
+            b.failed_pod(code=None, reason="UnexpectedAdmissionError", message="no GPU is healthy"),
+            b.pod(created=LATER),
         ),
         phase="Pending",
         reason=c.RETRYING,
-        says=("no GPU is healthy", "device plugin"),
+        message=("no GPU is healthy", "device plugin"),
         event="Warning",
     ),
     row(
-        "the pod after a fault runs as attempt 2",
-        observed(
-            trainingjob(status=was_pending(c.RETRYING, podName="cats-0-first")),
-            job(failed_pods=1),
-            failed_pod(),
-            running_pod(created=LATER),
+        "the pod after a failure is a restart",
+        b.observed(
+            b.trainingjob(status=b.pending_status(c.RETRYING, podName="cats-0-first")),
+            b.job(failed_pods=1),
+            b.failed_pod(),
+            b.running_pod(created=LATER),
         ),
         phase="Running",
         reason=c.TRAINER_RUNNING,
@@ -106,102 +92,106 @@ FAULTS = [
         event="Normal",
     ),
 ]
-
 INTERRUPTIONS = [
     *(
         row(
-            f"a pod that ends because it is {words} is waited for and does not count ({reason})",
-            after(job(), running_pod("cats-0-first", ends_by=SOON, disruption=reason)),
+            f"a pod that was {text} does not count ({reason})",
+            after(b.job(), b.running_pod("cats-0-first", ends_by=b.SOON, disruption=reason)),
             phase="Pending",
             reason=c.INTERRUPTED,
-            says=(words, "does not count"),
+            message=(text, "does not count"),
             event="Warning",
             fields={"restarts": 0},
         )
-        for reason, words in DISRUPTIONS.items()
+        for reason, text in DISRUPTIONS.items()
     ),
     row(
-        "an evicted pod's successor is waited for and does not count",
-        after(job(), failed_pod(code=None, disruption="EvictionByEvictionAPI"), pod(created=LATER)),
+        "the next pod after an eviction does not count",
+        after(b.job(), b.failed_pod(code=None, disruption="EvictionByEvictionAPI"), b.pod(created=LATER)),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("Pod cats-0-first was evicted", "another pod takes over", "does not count against spec.backoffLimit"),
+        message=("Pod cats-0-first was evicted", "another pod takes over", "does not count against spec.backoffLimit"),
         event="Warning",
-        again=True,
+        requeue=True,
     ),
     row(
-        "where there is a checkpoint, it is told where the successor goes on",
+        "with a checkpoint the status shows where the next pod resumes",
         after(
-            job(), failed_pod(code=None, disruption="EvictionByEvictionAPI"), pod(created=LATER), checkpoint=CHECKPOINT
+            b.job(),
+            b.failed_pod(code=None, disruption="EvictionByEvictionAPI"),
+            b.pod(created=LATER),
+            checkpoint=CHECKPOINT,
         ),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("another pod takes over and resumes from epoch 12.",),
+        message=("another pod takes over and resumes from epoch 12.",),
         event="Warning",
-        again=True,
+        requeue=True,
     ),
     row(
-        "an evicted pod whose successor is not there yet is told at once",
-        after(job(), failed_pod(code=143, disruption="EvictionByEvictionAPI")),
+        "an eviction shows before the next pod exists",
+        after(b.job(), b.failed_pod(code=143, disruption="EvictionByEvictionAPI")),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("evicted",),
+        message=("evicted",),
         event="Warning",
     ),
     row(
-        "a pod that somebody deleted is an interruption",
-        after(job(), running_pod("cats-0-first", ends_by=SOON)),
+        "a deleted pod is an interruption",
+        after(b.job(), b.running_pod("cats-0-first", ends_by=b.SOON)),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("Pod cats-0-first was stopped",),
+        message=("Pod cats-0-first was stopped",),
         event="Warning",
     ),
     row(
         "a pod that ended by SIGTERM is an interruption",
-        after(job(), failed_pod(code=143), pod(created=LATER)),
+        after(b.job(), b.failed_pod(code=143), b.pod(created=LATER)),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("was stopped",),
+        message=("was stopped",),
         event="Warning",
     ),
     row(
         "a pod that is gone without a trace is an interruption",
-        after(job(), pod(created=LATER)),
+        after(b.job(), b.pod(created=LATER)),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("deleted or lost",),
+        message=("deleted or lost",),
         event="Warning",
     ),
     row(
-        "a pod that its node does not end in time is told with the node's name",
-        after(job(), running_pod("cats-0-first", ends_by=HOUR_AGO, disruption="DeletionByTaintManager", node="gpu7")),
+        "a pod that its node does not end in time shows the node's name",
+        after(
+            b.job(), b.running_pod("cats-0-first", ends_by=b.HOUR_AGO, disruption="DeletionByTaintManager", node="gpu7")
+        ),
         phase="Pending",
         reason=c.NODE_LOST,
-        says=("gpu7", "kubectl describe node gpu7", "delete it"),
+        message=("gpu7", "kubectl describe node gpu7", "delete it"),
         event="Warning",
     ),
     row(
-        "an interruption after a fault is told as what came last",
+        "an interruption after a failure shows as the latest cause",
         after(
-            job(failed_pods=1),
-            failed_pod(),
-            failed_pod("cats-0-second", None, disruption="PreemptionByScheduler", created=LATER),
-            pod(created="2026-01-01T11:59:00Z"),
+            b.job(failed_pods=1),
+            b.failed_pod(),
+            b.failed_pod("cats-0-second", None, disruption="PreemptionByScheduler", created=LATER),
+            b.pod(created="2026-01-01T11:59:00Z"),
             restarts=1,
         ),
         phase="Pending",
         reason=c.INTERRUPTED,
-        says=("cats-0-second", "preempted"),
+        message=("cats-0-second", "preempted"),
         event="Warning",
         fields={"restarts": 1},
     ),
     row(
-        "the pod after an interruption is one restart more, though the Job counts no failure",
-        observed(
-            trainingjob(status=was_pending(c.INTERRUPTED, podName="cats-0-first")),
-            job(),
-            failed_pod(code=143),
-            running_pod(created=LATER),
+        "the pod after an interruption is a restart, although the Job counts no failure",
+        b.observed(
+            b.trainingjob(status=b.pending_status(c.INTERRUPTED, podName="cats-0-first")),
+            b.job(),
+            b.failed_pod(code=143),
+            b.running_pod(created=LATER),
         ),
         phase="Running",
         reason=c.TRAINER_RUNNING,
@@ -211,6 +201,6 @@ INTERRUPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("seen", "expected"), FAULTS + INTERRUPTIONS)
-def test_retries(seen: Observed, expected: Expected) -> None:
-    expected.check(seen, decide(seen))
+@pytest.mark.parametrize(("observed", "expected"), FAILURES + INTERRUPTIONS)
+def test_retries(observed: Observed, expected: Expected) -> None:
+    expected.check(observed, decide(observed))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.observed_state import trainingjob
+from tests.support import observed_state as b
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects.job import job_manifest
 from vott_operator.settings.pod import PodSettings
@@ -22,7 +22,7 @@ Object = dict[str, Any]
 
 
 def template(given: Object) -> Object:
-    made: Object = job_manifest(trainingjob({"podTemplate": given}), SETTINGS)["spec"]["template"]
+    made: Object = job_manifest(b.trainingjob({"podTemplate": given}), SETTINGS)["spec"]["template"]
     return made
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.observed_state import condition, observed, trainingjob
-from tests.unit.operator.expectations import decide
+from tests.support import observed_state as b
+from tests.unit.operator.plan_table import decide
 from vott_operator.decisions.plan import Plan
 
 METADATA = "https://169.254.169.254/latest/meta-data"
@@ -13,7 +13,7 @@ FINALIZER = {"finalizers": ["vott.dev/last-word"]}
 
 
 def decided(spec: dict[str, Any], **outgoing: Any) -> Plan:
-    return decide(observed(trainingjob(spec, metadata=FINALIZER)), outgoing=outgoing)
+    return decide(b.observed(b.trainingjob(spec, metadata=FINALIZER)), outgoing=outgoing)
 
 
 def sentence(plan: Plan) -> str:
@@ -88,13 +88,13 @@ def test_a_place_of_the_administrators_own_is_under_no_rule(containers: list[str
         "modelStore": {"containers": containers, "secretName": "s"},
         "workloadIdentity": {"clientId": "c"},
     }
-    plan = decide(observed(trainingjob({"model": {"url": url}})), trainer=trainer)
+    plan = decide(b.observed(b.trainingjob({"model": {"url": url}})), trainer=trainer)
     assert (plan.create_job is not None) == own
 
 
 def test_its_callback_is_told_all_the_same() -> None:
-    ended = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [condition("Failed", reason="AddressRefused")]}
+    ended = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [b.condition("Failed", reason="AddressRefused")]}
     spec = {"annotations": {"url": METADATA}, "callback": {"url": "https://h/s"}}
-    plan = decide(observed(trainingjob(spec, ended, FINALIZER)))
+    plan = decide(b.observed(b.trainingjob(spec, ended, FINALIZER)))
     assert plan.callback is not None
     assert (plan.callback.state, plan.callback.message) == ("failed", "Message.")
