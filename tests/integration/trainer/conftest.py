@@ -22,7 +22,8 @@ from azure.storage.blob import (
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
-from tests.integration.trainer.ways import AT_ONCE, Names
+from tests.integration.trainer.fake_resolver import FakeResolver
+from tests.integration.trainer.outgoing_requests import WITHOUT_DELAY
 from tests.support.server_fixtures import server as server
 from tests.support.server_fixtures import unused_url as unused_url
 from tests.support.trainer_process import ALLOWED, PYTHONPATH, own_servers_allowed
@@ -135,35 +136,35 @@ def trainer(*arguments: str, **variables: str) -> subprocess.CompletedProcess[st
 
 
 @pytest.fixture
-def connected(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Where sockets were connected to, but none is."""
-    asked: list[object] = []
+def connection_attempts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The addresses that sockets tried to connect to; every connection is refused."""
+    addresses: list[object] = []
 
     def connect(_socket: socket.socket, address: object) -> None:
-        asked.append(address)
+        addresses.append(address)
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    return asked
+    return addresses
 
 
 @pytest.fixture
-def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chart's defaults."""
+def default_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow only the addresses that the chart's defaults allow."""
     for name, value in Rules().to_environment().items():
         monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
-def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Attempts follow each other at once."""
+def no_retry_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without a delay."""
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
-    monkeypatch.setattr("vott_trainer.file_download.Backoff", lambda: AT_ONCE)
+    monkeypatch.setattr("vott_trainer.file_download.Backoff", lambda: WITHOUT_DELAY)
 
 
 @pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """What names lead to."""
-    made = Names()
-    monkeypatch.setattr(socket, "getaddrinfo", made)
-    return made
+def resolver(monkeypatch: pytest.MonkeyPatch) -> FakeResolver:
+    """The resolver in place of the system's."""
+    fake = FakeResolver()
+    monkeypatch.setattr(socket, "getaddrinfo", fake)
+    return fake

@@ -1,14 +1,14 @@
-"""Servers that send the trainer elsewhere: by every way that a message has, over real sockets."""
+"""Redirects to other servers: the trainer follows none, for any URL of a message; over real sockets."""
 
 import contextlib
 from pathlib import Path
 
 import pytest
 
-from tests.integration.trainer.ways import READING, WAYS, Way, callback, container, link
+from tests.integration.trainer.outgoing_requests import DOWNLOADS, POSTS_AND_UPLOADS, REQUESTS, SendRequest
 from tests.support.http_server import Answer, HttpServer
 
-pytestmark = pytest.mark.usefixtures("no_waits")
+pytestmark = pytest.mark.usefixtures("no_retry_delays")
 
 ELSEWHERE = [
     "http://169.254.169.254/latest/meta-data",
@@ -23,20 +23,22 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("way", READING)
+@pytest.mark.parametrize("send_request", DOWNLOADS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_within_a_server_is_followed(way: Way, status: int, server: HttpServer, tmp_path: Path) -> None:
+def test_redirect_within_a_server_is_followed(
+    send_request: SendRequest, status: int, server: HttpServer, tmp_path: Path
+) -> None:
     server.always["/x"] = Answer(status, headers={"Location": "/there"})
     with contextlib.suppress(Exception):
-        way(f"{server.url}/x", tmp_path)
+        send_request(f"{server.url}/x", tmp_path)
     assert [request.path for request in server.requests][:2] == ["/x", "/there"]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("send_request", REQUESTS)
 @pytest.mark.parametrize("status", [301, 307])
 @pytest.mark.parametrize("target", ELSEWHERE)
-def test_no_way_follows_a_redirect_to_elsewhere(
-    way: Way, status: int, target: str, server: HttpServer, tmp_path: Path
+def test_redirect_to_another_server_is_not_followed(
+    send_request: SendRequest, status: int, target: str, server: HttpServer, tmp_path: Path
 ) -> None:
     with HttpServer() as other:
         by_name = other.url.replace("127.0.0.1", "localhost")
@@ -44,27 +46,27 @@ def test_no_way_follows_a_redirect_to_elsewhere(
         for path in ("/x", "/x/models/model.tgz"):
             server.always[path] = Answer(status, headers={"Location": location})
         with pytest.raises(Exception, match=r".") as error:
-            way(f"{server.url}/x", tmp_path)
+            send_request(f"{server.url}/x", tmp_path)
         assert other.requests == []
     assert "SECRET" not in str(error.value)
     assert len({request.path for request in server.requests}) == 1
 
 
-@pytest.mark.parametrize("way", [callback, link, container])
+@pytest.mark.parametrize("send_request", POSTS_AND_UPLOADS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_what_is_sent_is_never_sent_a_second_time_for_a_redirect(
-    way: Way, status: int, server: HttpServer, tmp_path: Path
+def test_redirect_of_a_post_or_upload_is_not_followed(
+    send_request: SendRequest, status: int, server: HttpServer, tmp_path: Path
 ) -> None:
     for path in ("/x", "/x/models/model.tgz"):
         server.always[path] = Answer(status, headers={"Location": f"{server.url}/there"})
     with pytest.raises(Exception, match=f"HTTP {status}"):
-        way(f"{server.url}/x", tmp_path)
+        send_request(f"{server.url}/x", tmp_path)
     assert "/there" not in {request.path for request in server.requests}
 
 
-@pytest.mark.parametrize("way", READING)
-def test_redirects_in_a_circle_end(way: Way, server: HttpServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("send_request", DOWNLOADS)
+def test_redirect_loop_ends(send_request: SendRequest, server: HttpServer, tmp_path: Path) -> None:
     server.always["/x"] = Answer(302, headers={"Location": "/x"})
     with pytest.raises(Exception, match="redirects without end"):
-        way(f"{server.url}/x", tmp_path)
+        send_request(f"{server.url}/x", tmp_path)
     assert len(server.requests) < 10

@@ -1,4 +1,4 @@
-"""The administrator's own keys and identities go to the places that he has listed: no message makes the trainer show them to others."""
+"""The installation's own keys and identities are used only for the listed destinations, whatever URL a message has."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from azure.storage.blob import BlobServiceClient
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
-from tests.integration.trainer.ways import READING, Way
+from tests.integration.trainer.outgoing_requests import DOWNLOADS, SendRequest
 from tests.support.entra import Entra
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
@@ -17,7 +17,7 @@ from vott_trainer.stores.destination_url import resolve
 HOST = "team.blob.core.windows.net"
 KEY = "c2VjcmV0"
 CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=team;AccountKey={KEY};EndpointSuffix=core.windows.net"
-# Nobody is there to ask: whatever gets as far as this identity fails otherwise than by a refusal.
+# There is no identity provider: using this identity fails with another error than the expected refusal.
 IDENTITY = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token"}
 AWS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_SESSION_TOKEN": "SECRET"}
 MINIO = {"AWS_ENDPOINT_URL": "https://minio.example:9000"}
@@ -85,14 +85,14 @@ OTHER_CONTAINERS = [
     StorageAccess(CONNECTION, frozenset({"models"})),
     StorageAccess(containers=frozenset({f"https://{HOST}/models"}), environment=IDENTITY),
 ], ids=["key", "workload identity"])  # fmt: skip
-def test_neither_key_nor_identity_is_for_another_account_or_container(access: StorageAccess, url: str) -> None:
+def test_key_and_identity_are_not_used_for_another_account_or_container(access: StorageAccess, url: str) -> None:
     with pytest.raises((UploadRefusedError, InvalidURLError)) as error:
         resolve(url, access)
     assert KEY not in str(error.value)
 
 
 @pytest.mark.parametrize("path", ["/models/../private", "/models/%2e%2e/private", "/models/..%5cprivate", "//models"])
-def test_list_of_all_containers_is_not_one_of_all_paths(path: str) -> None:
+def test_permission_for_all_containers_does_not_allow_other_paths(path: str) -> None:
     with pytest.raises(UploadRefusedError, match="names no container of this installation"):
         resolve(f"https://{HOST}{path}", StorageAccess(CONNECTION, frozenset({"*"})))
 
@@ -107,24 +107,24 @@ def test_list_of_all_containers_is_not_one_of_all_paths(path: str) -> None:
         "/models/cats%2fx.tgz",
     ],
 )
-def test_identity_that_is_listed_for_a_prefix_is_for_that_alone(path: str) -> None:
+def test_identity_listed_for_a_prefix_is_used_only_for_that_prefix(path: str) -> None:
     listed = StorageAccess(containers=frozenset({f"https://{HOST}/models/cats"}), environment=IDENTITY)
     with pytest.raises(UploadRefusedError, match="is not among the containers"):
         resolve(f"https://{HOST}{path}", listed)
 
 
 @pytest.mark.parametrize("name", ["..%2fdogs%2fx.tgz", "..%2f..%2fprivate%2fx.tgz", "%2e%2e%5cdogs%5cx.tgz"])
-def test_archives_name_does_not_lead_out_of_a_listed_prefix(name: str) -> None:
+def test_archive_name_can_not_leave_a_listed_prefix(name: str) -> None:
     listed = StorageAccess(containers=frozenset({f"https://{HOST}/models/cats"}), environment=IDENTITY)
     with pytest.raises(InvalidURLError, match="has empty parts, dots or control characters in its path"):
         resolve(f"https://{HOST}/models/cats/{name}", listed)
 
 
-def test_no_store_asks_for_a_name_that_leads_out(server: HttpServer, archive: Path) -> None:
-    """Whatever `resolve` has let pass."""
+def test_stores_refuse_object_names_that_leave_the_prefix(server: HttpServer, archive: Path) -> None:
+    """Even if `resolve` has let the URL pass."""
     amazon = StorageAccess(buckets=frozenset({"models"}), environment={**AWS, "AWS_ENDPOINT_URL": server.url})
     for destination in (
-        resolve(f"{server.url}/team/models", account_at(server)),
+        resolve(f"{server.url}/team/models", account_on(server)),
         resolve(f"{server.url}/team/models?sp=w&sr=c&sig=theirs", StorageAccess()),
         resolve("s3://models/cats", amazon),
     ):
@@ -150,7 +150,7 @@ OTHER_BUCKETS = [
     "s3://models/x%0a.tgz",
     "s3://models/x%0a",
 ]  # fmt: skip
-OTHER_AMAZONS = [
+OTHER_S3_HOSTS = [
     "https://models.s3.amazonaws.com.evil.example/cats",
     "https://models.s3.amazonaws.com@evil.example/cats",
     "https://evil.example@models.s3.amazonaws.com/cats",
@@ -190,18 +190,18 @@ OTHER_SERVERS = [
 @pytest.mark.parametrize(
     ("url", "environment"),
     [
-        *((url, AWS) for url in [*OTHER_BUCKETS, *OTHER_AMAZONS]),
+        *((url, AWS) for url in [*OTHER_BUCKETS, *OTHER_S3_HOSTS]),
         *((url, AWS | MINIO) for url in [*OTHER_BUCKETS, *OTHER_SERVERS]),
     ],
 )
-def test_access_key_is_for_no_other_bucket_or_server(url: str, environment: dict[str, str]) -> None:
+def test_access_key_is_not_used_for_another_bucket_or_server(url: str, environment: dict[str, str]) -> None:
     with pytest.raises((UploadRefusedError, InvalidURLError)) as error:
         resolve(url, StorageAccess(buckets=frozenset({"models"}), environment=environment))
     assert "SECRET" not in str(error.value)
 
 
-def account_at(server: HttpServer) -> StorageAccess:
-    """The administrator's account, on the test's own server."""
+def account_on(server: HttpServer) -> StorageAccess:
+    """Access to the installation's own account, on the test's server."""
     endpoint = f"BlobEndpoint={server.url}/team;"
     return StorageAccess(
         f"DefaultEndpointsProtocol=http;AccountName=team;AccountKey={KEY};{endpoint}", frozenset({"models"})
@@ -209,10 +209,10 @@ def account_at(server: HttpServer) -> StorageAccess:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirect_of_the_own_account_is_not_signed_for(
+def test_redirect_from_the_own_account_is_not_signed(
     status: int, server: HttpServer, archive: Path, tmp_path: Path
 ) -> None:
-    destination = resolve(f"{server.url}/team/models", account_at(server))
+    destination = resolve(f"{server.url}/team/models", account_on(server))
     with HttpServer() as other:
         server.always["/team/models/model.tgz"] = Answer(
             status, headers={"Location": f"{other.url}/team/models/model.tgz"}
@@ -226,10 +226,10 @@ def test_redirect_of_the_own_account_is_not_signed_for(
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirect_of_the_own_bucket_shows_no_key(
+def test_redirect_from_the_own_bucket_receives_no_key(
     status: int, server: HttpServer, archive: Path, tmp_path: Path
 ) -> None:
-    """The client follows it, without what was signed and without the model; nobody but the administrator names such a server."""
+    """The client follows it without signature and body; only the administrator can configure such a server."""
     access = StorageAccess(buckets=frozenset({"models"}), environment={**AWS, "AWS_ENDPOINT_URL": server.url})
     destination = resolve("s3://models", access)
     with HttpServer() as other:
@@ -242,25 +242,27 @@ def test_redirect_of_the_own_bucket_shows_no_key(
             assert "authorization" not in {name.lower() for name in request.headers}
 
 
-@pytest.mark.parametrize("way", READING)
-def test_what_a_message_lets_read_is_read_without_any_identity(
-    way: Way, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("send_request", DOWNLOADS)
+def test_downloads_use_no_identity(
+    send_request: SendRequest, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", account_at(server).connection_string)
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", account_on(server).connection_string)
     for name, value in (AWS | IDENTITY | {"AWS_ENDPOINT_URL": server.url}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(TrainerError):
-        way(f"{server.url}/team/models/x", tmp_path)
+        send_request(f"{server.url}/team/models/x", tmp_path)
     assert server.requests
     assert not [request for request in server.requests if "Authorization" in request.headers]
 
 
 @pytest.mark.parametrize("query", ["sp=w&sr=c&sig=theirs", "X-Amz-Signature=theirs", "token=theirs"])
-def test_link_with_a_permission_of_its_own_is_used_with_no_other(query: str, server: HttpServer, archive: Path) -> None:
-    """Not even at a place that is listed: whose link it is, is not known."""
-    own = account_at(server)
+def test_url_with_its_own_permission_is_used_without_the_installations_identity(
+    query: str, server: HttpServer, archive: Path
+) -> None:
+    """Even at a listed destination, since the owner of the link is unknown."""
+    account = account_on(server)
     access = StorageAccess(
-        own.connection_string, own.containers, frozenset({"*"}), {**AWS, "AWS_ENDPOINT_URL": server.url}
+        account.connection_string, account.containers, frozenset({"*"}), {**AWS, "AWS_ENDPOINT_URL": server.url}
     )
     destination = resolve(f"{server.url}/team/models?{query}", access)
     server.always[f"/team/models{'/model.tgz' if 'sp=' in query else ''}"] = Answer(403)
@@ -269,7 +271,7 @@ def test_link_with_a_permission_of_its_own_is_used_with_no_other(query: str, ser
     assert [request.headers.get("Authorization") for request in server.requests] == [None]
 
 
-def test_entra_is_asked_for_listed_places_alone_and_where_the_environment_says(
+def test_entra_token_is_requested_only_for_listed_destinations(
     secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     account = BlobServiceClient.from_connection_string(secure.connection_string)
