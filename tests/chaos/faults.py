@@ -191,7 +191,7 @@ class Faults:
         self.diary.note(f"  {self.proxies[name].cut()} connections broken")
 
     def _lose(self, name: str, strength: float) -> None:
-        self.proxies[name].swallow()
+        self.proxies[name].drop_responses()
         time.sleep(0.5 + 2 * strength)
         self._cut(name)
 

@@ -78,7 +78,7 @@ class Chaos:
         }
         return {place: count for place, count in here.items() if count}
 
-    def picture(self) -> str:
+    def diagnostics(self) -> str:
         """For a failure: how to repeat it, what was done, what the operators said."""
         logs = [f"--- {name}\n{self.operators.log(name).read_text()[-LOG_TAIL:]}" for name in Operators.NAMES]
         return f"VOTT_CHAOS_SEED={self.seed} repeats these faults:\n{self.diary}\n" + "\n".join(logs)
@@ -161,7 +161,7 @@ def test_nothing_is_lost_and_nothing_doubled_whatever_dies(chaos: Chaos, capsys:
         _let_it_happen(chaos)
         _check(chaos)
     except BaseException:
-        print(chaos.picture())
+        print(chaos.diagnostics())
         raise
     with capsys.disabled():
         print(f"{chaos.operators.kills} operators killed;{str(chaos.diary).splitlines()[-1]}")

@@ -19,7 +19,7 @@ from tests.e2e.training import WORKING, Training
 from tests.support.cluster_harness import ClusterHarness, Submission
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from tests.support.waiting import picture, wait_until
+from tests.support.waiting import diagnostics, wait_until
 
 QUICK = {"epochs": 2}  # of messages that name no parameters
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -122,14 +122,16 @@ def _remove_abandoned(kubectl: Kubectl) -> None:
 
 def _delete_trainings(kubectl: Kubectl) -> None:
     kubectl("delete", "trainingjobs", "--all", "--wait=false")
-    wait_until("no TrainingJob", lambda: not kubectl.list("trainingjobs"), seconds=60, dump=lambda: picture(kubectl))
+    wait_until(
+        "no TrainingJob", lambda: not kubectl.list("trainingjobs"), seconds=60, dump=lambda: diagnostics(kubectl)
+    )
 
 
 def _install(release: chart.Release, values: dict[str, Any], kubectl: Kubectl) -> None:
     try:
         release.install(values)
     except SetupError as error:
-        raise AssertionError(f"{error.message}\n{picture(kubectl)}") from error
+        raise AssertionError(f"{error.message}\n{diagnostics(kubectl)}") from error
 
 
 def _values(local: dict[str, str], harness: ClusterHarness) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tests.e2e import scenarios
 from tests.e2e.training import Training, make
 from tests.support.cluster_harness import ClusterHarness, Submission
 from tests.support.etcd import history
-from tests.support.markers import Markers
+from tests.support.secret_markers import SecretMarkers
 
 ROOT = Path(__file__).parents[2]
 ETCD = f"http://127.0.0.1:{PORTS.etcd}"
@@ -54,7 +54,7 @@ PLACES = [
 class Search:
     """The credentials of all messages of this session so far, and what was written: by place, the contents."""
 
-    markers: Markers
+    markers: SecretMarkers
     written: dict[str, list[bytes]]
 
 
@@ -88,7 +88,7 @@ def _programs(harness: ClusterHarness) -> list[Training]:
     return [make(harness, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
 
 
-def _markers(harness: ClusterHarness) -> Markers:
+def _markers(harness: ClusterHarness) -> SecretMarkers:
     """The signature of each URL that lies in a Secret, of each image's URL, and the key of the queue's account."""
     secrets = [secret.get("data") or {} for secret in harness.kubectl.list("secrets")]
     texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
@@ -96,9 +96,9 @@ def _markers(harness: ClusterHarness) -> Markers:
     urls = [text for text in [*texts, *images] if text.startswith("http")]
     signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
     keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
-    markers = Markers()
+    markers = SecretMarkers()
     for number, known in enumerate(dict.fromkeys([*signatures, *keys])):
-        markers.known(f"number {number}", known)
+        markers.add(f"number {number}", known)
     assert len(markers.names) > len(images) + len(PLUGINS)
     return markers
 

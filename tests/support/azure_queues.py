@@ -1,4 +1,4 @@
-"""Queues of Azurite and of the Service Bus broker, with their dead letters, as the services' own clients see them."""
+"""Queues of Azurite and of the Service Bus broker, with their dead letters, through the services' own clients."""
 
 import itertools
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ numbers = itertools.count(1)
 
 
 class AzureQueue(Protocol):
-    """One queue with its dead letters."""
+    """A queue with its dead letters."""
 
     settings: dict[str, Any]
     environment: dict[str, str]
@@ -23,7 +23,7 @@ class AzureQueue(Protocol):
     def dead_letter(
         self, *bodies: str, reason: str = "InvalidMessage", message: str = "It can't be read."
     ) -> list[str]:
-        """Dead-letter messages as the operator does; returns their ids."""
+        """Dead-letter messages as the operator does; return their ids."""
 
     def send(self, *bodies: str) -> None:
         """Send messages as VoTT does."""

@@ -1,4 +1,4 @@
-"""A real browser without a screen: Debian's Chromium, spoken to by its DevTools protocol.
+"""A headless browser: Debian's Chromium, controlled by the DevTools protocol.
 
 https://chromedevtools.github.io/devtools-protocol/
 """
@@ -21,11 +21,11 @@ INSTALL = (
     ["apt-get", "update", "-o", "DPkg::Lock::Timeout=300"],
     ["apt-get", "install", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=300", "chromium"],
 )
-SECONDS = 60  # for one answer
+SECONDS = 60  # per message
 
 
 def chromium() -> str:
-    """Return the browser's path; it is installed where it is missing."""
+    """Path of the browser; installed if missing."""
     if not shutil.which("chromium"):
         for command in INSTALL:
             subprocess.run(command, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=True)
@@ -36,7 +36,7 @@ def chromium() -> str:
 
 @dataclass
 class Page:
-    """One open page, and what went wrong in it: script errors, console messages, and addresses that it asked for."""
+    """An open page, with its script errors, console messages and requested URLs."""
 
     _socket: aiohttp.ClientWebSocketResponse
     errors: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Page:
     _last: int = 0
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send one command and return its result; events that come meanwhile are noted."""
+        """Send a command and return its result; record events received meanwhile."""
         self._last += 1
         await self._socket.send_json({"id": self._last, "method": method, "params": parameters})
         answer = await self._until(lambda message: message.get("id") == self._last)
@@ -52,7 +52,7 @@ class Page:
         return result
 
     async def open(self, address: str, *, width: int = 1100, dark: bool = False) -> None:
-        """Show a page and wait until it has loaded."""
+        """Navigate to a page and wait until it has loaded."""
         for domain in ("Page", "Runtime", "Network", "Log"):
             await self.call(f"{domain}.enable")
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
@@ -62,24 +62,24 @@ class Page:
         await self.call("Page.navigate", url=address)
         await self._until(lambda message: message.get("method") == "Page.loadEventFired")
 
-    async def ask(self, expression: str) -> Any:
-        """Return the value of a JavaScript expression."""
+    async def evaluate(self, expression: str) -> Any:
+        """Evaluate a JavaScript expression and return its value."""
         answer = await self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         return answer["result"].get("value")
 
     async def screenshot(self) -> bytes:
-        """Return the whole page as PNG."""
+        """The whole page as PNG."""
         answer = await self.call("Page.captureScreenshot", captureBeyondViewport=True)
         return base64.b64decode(answer["data"])
 
-    async def _until(self, wanted: Any) -> dict[str, Any]:
+    async def _until(self, is_expected: Any) -> dict[str, Any]:
         while True:
             message: dict[str, Any] = json.loads(await self._socket.receive_str(timeout=SECONDS))
-            self._note(message.get("method", ""), message.get("params", {}))
-            if wanted(message):
+            self._record(message.get("method", ""), message.get("params", {}))
+            if is_expected(message):
                 return message
 
-    def _note(self, method: str, parameters: dict[str, Any]) -> None:
+    def _record(self, method: str, parameters: dict[str, Any]) -> None:
         match method:
             case "Runtime.exceptionThrown":
                 self.errors.append(str(parameters["exceptionDetails"]["text"]))
@@ -93,7 +93,7 @@ class Page:
 
 @asynccontextmanager
 async def browser(profile: Path) -> AsyncIterator[Page]:
-    """Run Chromium with an empty page, its profile in the folder `profile`. It can reach no host."""
+    """Run Chromium with an empty page and its profile in `profile`. It can reach no host."""
     command = [
         chromium(),
         "--headless",
@@ -118,11 +118,11 @@ async def browser(profile: Path) -> AsyncIterator[Page]:
 
 
 async def _port(process: asyncio.subprocess.Process) -> int:
-    """Return the port that Chromium says it listens on."""
+    """Port from Chromium's startup message."""
     assert process.stderr
-    said = []
+    output = []
     while line := (await asyncio.wait_for(process.stderr.readline(), SECONDS)).decode():
-        said.append(line)
+        output.append(line)
         if "DevTools listening on ws://" in line:
             return int(line.partition("127.0.0.1:")[2].partition("/")[0])
-    raise AssertionError(f"Chromium did not start: {''.join(said)}")
+    raise AssertionError(f"Chromium did not start: {''.join(output)}")

@@ -24,8 +24,8 @@ from demo.shapes import AnnotatedImage, annotated_images
 from demo.storage import Storage
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import ServiceBusBroker
-from tests.support.trainer_process import train_here
-from tests.support.waiting import picture, wait_until
+from tests.support.trainer_process import train_locally
+from tests.support.waiting import diagnostics, wait_until
 
 IMAGES = 12
 
@@ -57,7 +57,7 @@ class Submission:
     def completed(self) -> Manifest:
         """The TrainingJob, once it is Complete; a Failed one is an error that says why."""
         job = self.ended()
-        assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{picture(self.harness.kubectl)}"
+        assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{diagnostics(self.harness.kubectl)}"
         return job
 
     def failure(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class ClusterHarness:
     def earlier_model(self) -> str:
         """URL of a detector of the same classes that was trained before, for a moment, on this host."""
         container = self.container()
-        train_here(self.annotations, self.storage.container_url(container), epochs=1)
+        train_locally(self.annotations, self.storage.container_url(container), epochs=1)
         return self.storage.blob_url(container, "model.tgz")
 
     @cached_property
@@ -225,8 +225,8 @@ class ClusterHarness:
         return self.kubectl.list("pods", f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={self.name}")
 
     def wait(self, what: str, probe: Callable[[], T | None], seconds: float = 120) -> T:
-        """Wait until `probe` gives something true, with a picture of the namespace where it does not."""
-        return wait_until(what, probe, seconds=seconds, dump=lambda: picture(self.kubectl))
+        """Wait until `probe` gives something true, with a diagnostics of the namespace where it does not."""
+        return wait_until(what, probe, seconds=seconds, dump=lambda: diagnostics(self.kubectl))
 
     def close(self) -> None:
         """Remove what was made in the storage account, and stop listening."""

@@ -1,4 +1,4 @@
-"""As much of Microsoft Entra as a workload identity needs: a token for a pod's own token (RFC 7523, section 2.2), over https."""
+"""The part of Microsoft Entra that a workload identity needs: exchange a pod's token for an access token (RFC 7523, section 2.2)."""
 
 import base64
 import json
@@ -20,13 +20,13 @@ RESOURCE = "https://storage.azure.com"
 
 @dataclass
 class Entra:
-    """Gives a token to whoever shows one of the `trusted` assertions, while the `with` block runs."""
+    """An https server that issues a token for each of the `trusted` assertions, within the `with` block."""
 
     authority: Authority
     folder: Path
     trusted: set[str] = field(default_factory=lambda: {"the pod's token"})
     asked: list[dict[str, str]] = field(default_factory=list)
-    """The forms that were posted."""
+    """Forms posted to the token endpoint."""
 
     def __enter__(self) -> Self:
         pair = self.authority.server("entra", ["127.0.0.1"])
@@ -43,7 +43,7 @@ class Entra:
         self._server.server_close()
 
     def environment(self, token: str = "the pod's token") -> dict[str, str]:
-        """What the webhook of AKS gives a pod, and whom to trust."""
+        """Environment that the AKS webhook sets in a pod, and the CA to trust."""
         file = self.folder / "token"
         file.write_text(token)
         return {
@@ -55,7 +55,7 @@ class Entra:
         }
 
     def answer(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """Status and body for a form that was posted to the token endpoint."""
+        """Status and body of the response to a form posted to the token endpoint."""
         self.asked.append(form)
         if form.get("client_assertion") in self.trusted and form.get("client_id") == CLIENT:
             return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": _token()}
@@ -77,13 +77,13 @@ class Entra:
                 self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Keep the tests' output clean."""
 
         return Handler
 
 
 def _token() -> str:
-    """With the claims that Azurite looks at; it checks no signature."""
+    """An access token with the claims that Azurite checks; it checks no signature."""
     now = int(time.time())
     claims = {
         "aud": RESOURCE,

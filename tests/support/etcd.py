@@ -1,4 +1,4 @@
-"""Everything that etcd holds and held, read past the API server (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/)."""
+"""Read etcd's content and history directly, not through the API server (https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/)."""
 
 import base64
 import json
@@ -11,14 +11,14 @@ _ALL = {"key": base64.b64encode(b"\0").decode(), "range_end": base64.b64encode(b
 
 
 def history(address: str) -> Iterator[tuple[str, bytes]]:
-    """Yield key and value of all that is there now, and of every earlier change that is not compacted yet (which comes every five minutes)."""
+    """Yield key and value of the current content and of every earlier change since the last compaction (every five minutes)."""
     answer = requests.post(f"{address}/v3/kv/range", json=_ALL, timeout=60)
     answer.raise_for_status()
-    now = answer.json()
-    yield from (_pair(one) for one in now["kvs"])
+    current = answer.json()
+    yield from (_pair(item) for item in current["kvs"])
     first: int | None = 1
     while first is not None:
-        first = yield from _changes(address, first, int(now["header"]["revision"]))
+        first = yield from _changes(address, first, int(current["header"]["revision"]))
 
 
 def _pair(pair: dict[str, str]) -> tuple[str, bytes]:
@@ -26,14 +26,14 @@ def _pair(pair: dict[str, str]) -> tuple[str, bytes]:
 
 
 def _changes(address: str, first: int, last: int) -> Generator[tuple[str, bytes], None, int | None]:
-    """Return the revision to begin with where older ones are gone."""
+    """Yield the changes from `first` to `last`; return the revision to restart from if `first` is compacted."""
     watch = {"create_request": _ALL | {"start_revision": str(first)}}
     with requests.post(f"{address}/v3/watch", json=watch, stream=True, timeout=30) as response:
         response.raise_for_status()
         for line in response.iter_lines(chunk_size=None):
             result: dict[str, Any] = json.loads(line)["result"]
-            if gone := int(result.get("compact_revision", 0)):
-                return gone
+            if compacted := int(result.get("compact_revision", 0)):
+                return compacted
             for event in result.get("events", []):
                 pair = event["kv"]
                 yield _pair(pair)

@@ -1,4 +1,4 @@
-"""What Helm makes of the chart's values."""
+"""Render and lint the chart with Helm."""
 
 import json
 import subprocess
@@ -13,16 +13,16 @@ Object = dict[str, Any]
 CHART = str(ROOT / "charts/vott-train")
 KEYS: Object = {"connectionString": "storage", "serviceBusConnectionString": "bus"}
 NO_CLUSTER: Object = {"networkPolicy": {"apiServer": ["10.0.0.1/32"]}}
-"""What `helm template` has to be told, as it asks no API server."""
+"""Value that `helm template` needs because it does not query an API server."""
 
 
 def template(values: Object) -> subprocess.CompletedProcess[str]:
-    """What `helm template` answers for a release `vott` in namespace `train`."""
+    """Run `helm template` for release `vott` in namespace `train`."""
     return _helm("template", "vott", CHART, "--values=-", "-n", "train", values=NO_CLUSTER | values)
 
 
 def lint(values: Object) -> subprocess.CompletedProcess[str]:
-    """What `helm lint` answers, to which no address of an API server is told."""
+    """Run `helm lint`, without an API server's address."""
     return _helm("lint", CHART, "--values=-", values=values)
 
 
@@ -32,13 +32,13 @@ def _helm(*arguments: str, values: Object) -> subprocess.CompletedProcess[str]:
 
 
 def rendered(values: Object) -> list[Object]:
-    """The manifests; values that are refused are an error."""
+    """The rendered manifests; rejected values fail the test."""
     result = template(values)
     assert result.returncode == 0, result.stderr
     return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
 
 
 def one(kind: str, manifests: list[Object]) -> Object:
-    """The only one of that kind."""
+    """The only manifest of that kind."""
     (found,) = [item for item in manifests if item["kind"] == kind]
     return found

@@ -1,4 +1,4 @@
-"""A server on the loopback that answers whatever bytes a test likes: lies, floods, or a byte now and then."""
+"""A loopback server that sends arbitrary bytes: malformed, endless or very slow responses."""
 
 import itertools
 import socketserver
@@ -16,7 +16,7 @@ Answer = Callable[[], Iterable[bytes]]
 
 
 class HostileServer:
-    """Sends what `answer` yields to every request, until the client goes away; `heads` are the requests' heads."""
+    """Sends what `answer` yields to every request until the client disconnects; `heads` are the requests' header blocks."""
 
     def __init__(self, answer: Answer) -> None:
         self.heads: list[bytes] = []
@@ -25,12 +25,12 @@ class HostileServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Scheme, host and port."""
+        """The base URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -52,7 +52,7 @@ def _handler(server: HostileServer, answer: Answer) -> type[socketserver.StreamR
                     if len(part) < 2:
                         time.sleep(PAUSE_SECONDS)
             except OSError:
-                pass  # the client has had enough
+                pass  # the client disconnected
 
         def _head(self) -> bytes:
             lines = list(iter(self.rfile.readline, b"\r\n"))
@@ -64,58 +64,58 @@ def _handler(server: HostileServer, answer: Answer) -> type[socketserver.StreamR
 
 
 def head(*headers: str, status: str = "200 OK") -> bytes:
-    """The first bytes of an answer."""
+    """Status line and headers of a response."""
     return "\r\n".join([f"HTTP/1.1 {status}", *headers, "", ""]).encode()
 
 
 def silence() -> Iterator[bytes]:
-    """Never a byte."""
+    """Never send a byte."""
     return itertools.repeat(b"")
 
 
 def dribbled_body() -> Iterator[bytes]:
-    """A byte now and then, for ever."""
+    """A body of single bytes with pauses, without end."""
     return itertools.chain([head("Content-Length: 1000000")], itertools.repeat(b"x"))
 
 
 def dribbled_headers() -> Iterator[bytes]:
-    """Headers that never end, a byte now and then."""
+    """Headers of single bytes with pauses, without end."""
     return itertools.chain([b"HTTP/1.1 200 OK\r\nX-A: "], itertools.repeat(b"x"))
 
 
 def endless_continues() -> Iterator[bytes]:
-    """`100 Continue`, for ever."""
+    """Endless `100 Continue` responses."""
     return itertools.repeat(head(status="100 Continue"))
 
 
 def endless_headers() -> Iterator[bytes]:
-    """Headers that never end, as fast as possible."""
+    """Endless headers, as fast as possible."""
     return itertools.chain([b"HTTP/1.1 200 OK\r\n"], itertools.repeat(b"X-A: x\r\n"))
 
 
 def endless_header() -> Iterator[bytes]:
-    """One header that never ends."""
+    """One endless header."""
     return itertools.chain([b"HTTP/1.1 200 OK\r\nX-A: "], itertools.repeat(MEBIBYTE.replace(b"\0", b"x")))
 
 
 def endless_body() -> Iterator[bytes]:
-    """A body without a length that never ends."""
+    """An endless body without Content-Length."""
     return itertools.chain([head("Connection: close")], itertools.repeat(MEBIBYTE))
 
 
 def endless_chunks() -> Iterator[bytes]:
-    """The same in chunks."""
+    """An endless chunked body."""
     chunk = b"%x\r\n%s\r\n" % (len(MEBIBYTE), MEBIBYTE)
     return itertools.chain([head("Transfer-Encoding: chunked")], itertools.repeat(chunk))
 
 
 def endless_chunk_size() -> Iterator[bytes]:
-    """The length of a chunk, in digits that never end."""
+    """A chunk size with endless digits."""
     return itertools.chain([head("Transfer-Encoding: chunked")], itertools.repeat(b"1" * 4096))
 
 
 def bomb(*headers: str, status: str = "200 OK", container: int = 31, times: int = 1) -> Answer:
-    """Some kilobytes that become 128 MiB; `container` as zlib's `wbits`: 31 gzip, 15 zlib; packed once or twice."""
+    """A decompression bomb: kilobytes that expand to 128 MiB. `container` is zlib's `wbits` (31 gzip, 15 zlib); compressed once or twice."""
     return lambda: [head(*headers, "Connection: close", status=status) + _packed(container, times)]
 
 
@@ -127,5 +127,5 @@ def _packed(container: int, times: int) -> bytes:
 
 
 def whole(*headers: str, body: bytes = b"", status: str = "200 OK") -> Answer:
-    """Exactly these bytes."""
+    """A complete response with this body."""
     return lambda: [head(*headers, status=status) + body]

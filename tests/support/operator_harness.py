@@ -1,4 +1,4 @@
-"""A test harness for the operator: the chart in a namespace of a control plane without nodes, the operator as a process, the kubelet simulated."""
+"""Harness of the operator's integration tests: the chart on a control plane without nodes, operator processes, a simulated kubelet."""
 
 import base64
 import json
@@ -25,24 +25,24 @@ __all__ = ["LOCAL", "RELEASE", "ROOT", "OperatorHarness", "condition"]
 
 RELEASE = "vott-train"
 LOCAL = {"allowHttp": True, "networks": ["127.0.0.0/8"]}
-"""The value `outgoing` with which the tests' own servers are reached."""
+"""Value of `outgoing` that permits requests to the tests' own servers."""
 Object = dict[str, Any]
 
 
 @dataclass
 class OperatorHarness:
-    """A namespace with the chart installed. `operator()` starts the operator as its service account, with its least privileges."""
+    """A namespace with the chart installed. `operator()` starts an operator process with the permissions of its ServiceAccount."""
 
     control_plane: ControlPlane
     azurite: Azurite
     name: str
     settings: Object = field(default_factory=dict)
-    """Chart values on top of the usual ones. Namespaces that queues are to train in are made."""
+    """Chart values that override the defaults below. The queues' target namespaces are created."""
 
     def __post_init__(self) -> None:
         self.kubectl = Kubectl(str(self.control_plane.kubeconfig), self.name)
         self.log = Path(self.control_plane.kubeconfig).parent / f"{self.name}.log"
-        """Of all operators that were given no log of their own."""
+        """The log of all operators started with `operator`."""
         self._processes: list[OperatorProcess] = []
 
     def __enter__(self) -> Self:
@@ -53,16 +53,16 @@ class OperatorHarness:
     def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.sigkill()
-        # Its policy holds for the whole cluster; the namespace itself ends with the control plane.
+        # The admission policy is cluster-wide; the namespace is removed with the control plane.
         self._helm("uninstall")
 
     def install(self, settings: Object) -> None:
-        """Install the chart, or change its values: those of `settings` on top of the usual ones."""
+        """Install the chart, or upgrade it to other values. `settings` override the defaults."""
         values: Object = {
             "azure": {"connectionString": self.azurite.connection_string},
             "queues": [{"kind": "storage", "name": self.name}],
             "outgoing": LOCAL,
-            "callbacks": {"timeoutSeconds": 10},  # a report that is lost on a busy machine never comes again
+            "callbacks": {"timeoutSeconds": 10},  # a progress post that times out is not repeated
             "trainer": {"image": "trainer:1"},
         } | settings
         for queue in values["queues"]:
@@ -79,17 +79,17 @@ class OperatorHarness:
     # ------------------------------------------------------------------------------------------------ the operator
 
     def operator(self, **environment: str) -> OperatorProcess:
-        """Start one, as the chart's ConfigMap and Secrets set it up, and wait until it is healthy.
+        """Start an operator with the chart's ConfigMap and Secrets, and wait until it is healthy.
 
         Args:
-            environment: more variables; those of credentials are laid over the mounted Secrets.
+            environment: more variables; `AZURE_*` variables override the mounted Secrets.
         """
         process = self.start_operator(self.log, **environment)
         process.wait_healthy()
         return process
 
     def start_operator(self, log: Path, **environment: str) -> OperatorProcess:
-        """Start one that writes to a log of its own, without waiting."""
+        """Start an operator that writes to `log`, without waiting."""
         number = len(self._processes)
         config = self._config(self.folder / f"operator-{number}", environment)
         account = self.control_plane.user_kubeconfig(
@@ -102,11 +102,11 @@ class OperatorHarness:
 
     @property
     def folder(self) -> Path:
-        """Where the operators' files lie."""
+        """Folder of the operators' settings and mounted Secrets."""
         return self.log.with_suffix("")
 
     def _config(self, pod: Path, environment: Mapping[str, str]) -> Path:
-        """The settings as the pod would see them, and its Secrets mounted where they then say."""
+        """Write the settings of an operator's pod and mount its Secrets; return the settings file."""
         settings = yaml.safe_load(self.kubectl.get("configmap", f"{RELEASE}-settings")["data"]["settings.yaml"])
         for queue in settings["queues"]:
             if "credentialsDir" in queue:
@@ -122,7 +122,7 @@ class OperatorHarness:
         return config
 
     def _signing_secret(self) -> str:
-        """Name of the Secret that the chart mounts where the settings look for the keys."""
+        """Name of the Secret that the chart mounts as `callbacks.signingDir`."""
         volumes = self.kubectl.get("deployment", RELEASE)["spec"]["template"]["spec"]["volumes"]
         return str(next(item["secret"]["secretName"] for item in volumes if item["name"] == "signing"))
 
@@ -131,7 +131,7 @@ class OperatorHarness:
         return {key: self.decoded(value).decode() for key, value in data.items()}
 
     def change_secret(self, name: str, **variables: str) -> None:
-        """Put these in place of what the Secret holds, here and where it is mounted, as the kubelet does it after a while."""
+        """Replace a Secret's data, and update the mounted files as the kubelet does."""
         self.kubectl.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": variables})
         for mounted in self.folder.glob(f"*/{name}"):
             mount_secret(mounted, variables)
@@ -139,91 +139,93 @@ class OperatorHarness:
     # --------------------------------------------------------------------------------------------------- the queue
 
     def queue(self, suffix: str = "", name: str = "") -> QueueClient:
-        """The queue, or with a suffix its poison queue; made where it is not there yet. Its name is the harness's own when not given."""
+        """Client of the queue (by default the harness's), or with suffix "-poison" of its poison queue; created if missing."""
         client = QueueClient.from_connection_string(self.azurite.connection_string, (name or self.name) + suffix)
         with suppress(Exception):
             client.create_queue()
         return client
 
     def send(self, message: Object | str, queue: str = "") -> str:
-        """Send a message; returns its id."""
+        """Send a message and return its id."""
         text = message if isinstance(message, str) else json.dumps(message)
         return str(self.queue(name=queue).send_message(text).id)
 
     def waiting_messages(self) -> int:
-        """Messages that are not settled, those in somebody's hand included."""
+        """Number of unsettled messages, including locked ones."""
         return self.queue().get_queue_properties().approximate_message_count or 0
 
     def poison(self) -> list[Object]:
-        """What lies in the poison queue."""
+        """Messages in the poison queue."""
         return [json.loads(item.content) for item in self.queue("-poison").peek_messages(32)]
 
     # ------------------------------------------------------------------------------------------------- the cluster
 
     def create_trainingjob(self, *names: str, **spec: Any) -> None:
-        """Make one of each name by hand, as a user does."""
+        """Create a TrainingJob of each name without a message, as a user does."""
         least = {"annotations": {"url": "https://host/a.csv"}, "model": {"url": "https://store/models"}}
         kind = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob"}
         items = [kind | {"metadata": {"name": name}, "spec": least | spec} for name in names]
         self.kubectl.apply({"apiVersion": "v1", "kind": "List", "items": items})
 
     def trainingjobs(self, namespace: str = "") -> list[Object]:
-        """All TrainingJobs of a namespace; of the harness's own when not given."""
+        """TrainingJobs of a namespace, by default the harness's."""
         return Kubectl(self.kubectl.kubeconfig, namespace or self.name).list("trainingjobs")
 
     def wait_phase(self, phase: str, name: str | None = None, seconds: float = 60) -> Object:
-        """The (only) TrainingJob, once it is in that phase."""
+        """Wait until a TrainingJob (of that name, if given) is in the phase; return it."""
 
         def probe() -> Object | None:
             items = [item for item in self.trainingjobs() if name in (None, item["metadata"]["name"])]
             return next((item for item in items if item["status"].get("phase") == phase), None)
 
-        return wait_until(f"a TrainingJob in phase {phase}", probe, seconds=seconds, dump=self.picture)
+        return wait_until(f"a TrainingJob in phase {phase}", probe, seconds=seconds, dump=self.diagnostics)
 
     def wait_condition(self, type_: str, status: str = "True", seconds: float = 60) -> Object:
-        """That condition of the only TrainingJob, once it has the status."""
+        """Wait until a TrainingJob's condition has the status; return the condition."""
 
         def probe() -> Object | None:
             found = [condition(item, type_) for item in self.trainingjobs()]
             return next((item for item in found if item and item["status"] == status), None)
 
-        return wait_until(f"condition {type_}={status}", probe, seconds=seconds, dump=self.picture)
+        return wait_until(f"condition {type_}={status}", probe, seconds=seconds, dump=self.diagnostics)
 
     def wait_pod(self, number: int = 1) -> str:
-        """Name of the newest pod, once so many were made in all."""
+        """Wait until `number` pods exist and the newest is pending; return its name."""
 
         def probe() -> str | None:
             pods = sorted(self.pods(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
             live = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"]
             return str(live[-1]["metadata"]["name"]) if len(pods) >= number and live else None
 
-        return wait_until(f"pod number {number}", probe, seconds=60, dump=self.picture)
+        return wait_until(f"pod number {number}", probe, seconds=60, dump=self.diagnostics)
 
     def pods(self) -> list[Object]:
-        """The trainings' pods."""
+        """Pods of all TrainingJobs."""
         return self.kubectl.list("pods", "vott.dev/trainingjob")
 
-    def picture(self) -> str:
-        """What there is, for a failure's text."""
+    def diagnostics(self) -> str:
+        """The trainings' objects and the operators' log, for a failure message."""
         objects = self.kubectl(
             "get", "trainingjobs,jobs,pods", "--selector=app.kubernetes.io/managed-by=vott-train", "--output=yaml"
         )
         return f"{objects}\n{self.log.read_text()}"
 
-    # ------------------------------------------------------------------------- the kubelet's and the trainer's part
+    # ------------------------------------------------------------------------- the kubelet and the trainer
 
     def run_pod(self, name: str) -> None:
-        """The kubelet says that the pod's container runs."""
+        """Report the pod's container as running, as the kubelet does."""
         self._pod_status(name, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
 
     def end_pod(self, name: str, exit_code: int, message: str = "", reason: str = "") -> None:
-        """The kubelet says that the pod's container ended."""
+        """Report the pod's container as terminated, as the kubelet does."""
         terminated = {
             "exitCode": exit_code,
             "message": message,
             "reason": reason or ("Error" if exit_code else "Completed"),
         }
-        self._pod_status(name, "Running", {"terminated": terminated})  # as the kubelet does it: the container first
+        self._pod_status(
+            name, "Running", {"terminated": terminated}
+        )  # the kubelet reports the container before the phase
         self._pod_status(name, "Failed" if exit_code else "Succeeded", {"terminated": terminated})
 
     def _pod_status(self, name: str, phase: str, state: Object) -> None:
@@ -239,12 +241,9 @@ class OperatorHarness:
         self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", json.dumps(patch))
 
     def report(self, pod: str, trainingjob: str, status: Object, namespace: str = "") -> requests.Response:
-        """Apply `status` as the trainer in that pod does: with the pod's own bound token, server-side, as vott-trainer."""
+        """Apply `status` server-side as the trainer in that pod does, with the pod's bound token and field manager vott-trainer."""
         namespace = namespace or self.name
-        kubectl = Kubectl(self.kubectl.kubeconfig, namespace)
-        uid = kubectl.get("pod", pod)["metadata"]["uid"]
-        bound = ["--bound-object-kind=Pod", f"--bound-object-name={pod}", f"--bound-object-uid={uid}"]
-        token = kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+        token = self.pod_token(pod, namespace)
         body = {
             "apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob",
             "metadata": {"name": trainingjob, "namespace": namespace}, "status": status,
@@ -256,8 +255,15 @@ class OperatorHarness:
             data=json.dumps(body), verify=str(self.authority()), timeout=30,
         )  # fmt: skip
 
+    def pod_token(self, pod: str, namespace: str = "") -> str:
+        """Create a token of the trainer's ServiceAccount bound to the pod, as the kubelet requests it."""
+        kubectl = Kubectl(self.kubectl.kubeconfig, namespace or self.name)
+        uid = kubectl.get("pod", pod)["metadata"]["uid"]
+        bound = ["--bound-object-kind=Pod", f"--bound-object-name={pod}", f"--bound-object-uid={uid}"]
+        return kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
+
     def authority(self) -> Path:
-        """The API server's certificate authority, as a file."""
+        """File with the API server's CA certificate."""
         cluster = yaml.safe_load(self.control_plane.kubeconfig.read_text())["clusters"][0]["cluster"]
         file = self.log.with_suffix(".crt")
         file.write_bytes(self.decoded(cluster["certificate-authority-data"]))
@@ -265,11 +271,11 @@ class OperatorHarness:
 
     @staticmethod
     def decoded(data: str) -> bytes:
-        """A kubeconfig's `…-data`."""
+        """Decode a kubeconfig's `…-data` field or a Secret's value."""
         return base64.b64decode(data)
 
 
 def condition(trainingjob: Object, type_: str) -> Object | None:
-    """A condition of a TrainingJob."""
+    """Condition of this type, or None."""
     conditions = trainingjob.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == type_), None)

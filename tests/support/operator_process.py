@@ -1,4 +1,4 @@
-"""The operator as a process of its own."""
+"""The operator as a local process."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class OperatorProcess(subprocess.Popen[bytes]):
-    """Started, and healthy once `wait_healthy` returns. Several may share a log."""
+    """A started operator. Several may share a log."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         (port,) = free_ports(1)
@@ -28,7 +28,7 @@ class OperatorProcess(subprocess.Popen[bytes]):
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)
 
     def wait_healthy(self, seconds: float = 60) -> None:
-        """Wait until it is healthy. Raises AssertionError with its log when it ends before."""
+        """Wait until its health check passes; fail with its log if it exits first."""
 
         def healthy() -> bool:
             assert self.poll() is None, self.log.read_text()
@@ -39,11 +39,11 @@ class OperatorProcess(subprocess.Popen[bytes]):
         wait_until("a healthy operator", healthy, seconds=seconds, dump=self.log.read_text)
 
     def sigkill(self) -> None:
-        """End it as a node's crash would, at once and without a word."""
+        """Kill it without a chance to clean up, as a node failure does."""
         self.kill()
         self.wait()
 
     def stop(self, seconds: float = 30) -> int:
-        """End it as the kubelet does, within the pod's grace period. Returns its exit code."""
+        """Terminate it as the kubelet does, within the grace period; return its exit code."""
         self.send_signal(signal.SIGTERM)
         return self.wait(seconds)

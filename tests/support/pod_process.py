@@ -1,4 +1,4 @@
-"""A trainer's pod as a process of this host: what the kubelet would do, from the mounted Secrets to the termination message."""
+"""Run a trainer's pod as a local process, doing the kubelet's work: mount its volumes, pass its environment, report its end."""
 
 import os
 import subprocess
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.operator_harness import RELEASE, ROOT, OperatorHarness
+from tests.support.operator_harness import ROOT, OperatorHarness
 
 Object = dict[str, Any]
-# Only where the token lies is another folder: that of a pod is the whole machine's.
+# The token is read from another folder: the path in a pod is global to this machine.
 PROGRAM = """
 import dataclasses, os, pathlib
 from vott_trainer import __main__ as trainer, trainingjob
@@ -25,58 +25,58 @@ PATHS = (ROOT / "trainer-image", ROOT / "guard")
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A pod's end: exit code, what its container printed, and its termination message."""
+class PodResult:
+    """Exit code, output and termination message of a pod's container."""
 
     code: int
     output: bytes
     message: bytes
 
 
-def run_pod(harness: OperatorHarness, name: str, folder: Path) -> Ended:
-    """Run a pod that the Job controller made, to its end, and tell the API server how it ended."""
+def run_pod(harness: OperatorHarness, name: str, folder: Path) -> PodResult:
+    """Run a pod of the Job controller to completion and report its end to the API server."""
     pod = harness.kubectl.get("pod", name)
-    places = _mount(harness, pod, folder)
+    folders = _mount(harness, pod, folder)
     harness.run_pod(name)
     log = folder / "termination-log"
     log.touch()
     container = pod["spec"]["containers"][0]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *(_here(argument.replace("$$", "$"), places) for argument in container["args"])],
-        env=_environment(harness, container, places) | {"VOTT_TERMINATION_LOG": str(log)},
+        [sys.executable, "-c", PROGRAM, *(_local(argument.replace("$$", "$"), folders) for argument in container["args"])],
+        env=_environment(harness, container, folders) | {"VOTT_TERMINATION_LOG": str(log)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=300,
     )  # fmt: skip
     harness.end_pod(name, done.returncode, log.read_text())
-    return Ended(done.returncode, done.stdout, log.read_bytes())
+    return PodResult(done.returncode, done.stdout, log.read_bytes())
 
 
-def _environment(harness: OperatorHarness, container: Object, places: dict[str, Path]) -> dict[str, str]:
+def _environment(harness: OperatorHarness, container: Object, folders: dict[str, Path]) -> dict[str, str]:
     server = urlsplit(harness.control_plane.server)
-    given = {item["name"]: _here(item["value"], places) for item in container["env"] if "value" in item}
+    variables = {item["name"]: _local(item["value"], folders) for item in container["env"] if "value" in item}
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": os.pathsep.join(map(str, PATHS)),
         "OMP_NUM_THREADS": "1",
         "KUBERNETES_SERVICE_HOST": str(server.hostname),
         "KUBERNETES_SERVICE_PORT": str(server.port),
-        "ACCOUNT": str(places[ACCOUNT]),
-        **given,
+        "ACCOUNT": str(folders[ACCOUNT]),
+        **variables,
     }
 
 
 def _mount(harness: OperatorHarness, pod: Object, folder: Path) -> dict[str, Path]:
-    """Make the folders of the volumes; return them by where the pod finds them."""
+    """Create the volumes' folders; return them by mount path."""
     mounts = {mount["name"]: mount["mountPath"] for mount in pod["spec"]["containers"][0]["volumeMounts"]}
-    places = {}
+    folders = {}
     for volume in pod["spec"]["volumes"]:
-        place = folder / "volumes" / volume["name"]
-        place.mkdir(parents=True)
-        places[mounts[volume["name"]]] = place
+        target = folder / "volumes" / volume["name"]
+        target.mkdir(parents=True)
+        folders[mounts[volume["name"]]] = target
         for file, content in _content(harness, volume).items():
-            (place / file).write_bytes(content)
-    (places[ACCOUNT] / "token").write_text(_token(harness, pod))
-    (places[ACCOUNT] / "ca.crt").write_bytes(harness.authority().read_bytes())
-    return places
+            (target / file).write_bytes(content)
+    (folders[ACCOUNT] / "token").write_text(harness.pod_token(pod["metadata"]["name"]))
+    (folders[ACCOUNT] / "ca.crt").write_bytes(harness.authority().read_bytes())
+    return folders
 
 
 def _content(harness: OperatorHarness, volume: Object) -> dict[str, bytes]:
@@ -90,16 +90,10 @@ def _content(harness: OperatorHarness, volume: Object) -> dict[str, bytes]:
     return {}
 
 
-def _token(harness: OperatorHarness, pod: Object) -> str:
-    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-    bound = ["--bound-object-kind=Pod", f"--bound-object-name={name}", f"--bound-object-uid={uid}"]
-    return harness.kubectl("create", "token", f"{RELEASE}-trainer", *bound).strip()
-
-
-def _here(text: str, places: dict[str, Path]) -> str:
-    """A path of the pod as it is on this host; all else as it is."""
+def _local(text: str, folders: dict[str, Path]) -> str:
+    """Translate a path in the pod (or `@path`) to its local folder; other text is unchanged."""
     at, path = ("@", text[1:]) if text.startswith("@") else ("", text)
-    for inside, place in places.items():
-        if path == inside or path.startswith(f"{inside}/"):
-            return f"{at}{place}{path.removeprefix(inside)}"
+    for mount_path, target in folders.items():
+        if path == mount_path or path.startswith(f"{mount_path}/"):
+            return f"{at}{target}{path.removeprefix(mount_path)}"
     return text

@@ -1,4 +1,4 @@
-"""A Secret mounted in a pod, as the kubelet does it: files that are links through `..data`, which is swapped at a change."""
+"""Mount a Secret as the kubelet does: files are links through `..data`, which an update swaps atomically."""
 
 import uuid
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def mount_secret(folder: Path, variables: Mapping[str, str]) -> Path:
-    """Mount, or change at one blow what is mounted there. Returns the folder."""
+    """Mount a Secret, or update a mounted one atomically; return the folder."""
     content = folder / f"..{uuid.uuid4().hex}"
     content.mkdir(parents=True)
     for name, value in variables.items():

@@ -1,6 +1,6 @@
-"""A TCP proxy whose network can fail: connections that break, answers that never come.
+"""A TCP proxy that simulates network failures: broken connections, lost responses, stalled requests.
 
-It forwards bytes and knows no protocol, so that TLS and AMQP pass through it as they are.
+It forwards bytes without knowing the protocol, so it works for TLS and AMQP.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ T = TypeVar("T")
 
 
 class TcpProxy:
-    """Forwards connections to a port of this host while the `with` block runs. Its methods may be called from any thread.
+    """Forwards connections to a local port within the `with` block. Its methods are thread-safe.
 
     Args:
-        upstream: the port to forward to. While nobody listens there, connections are taken and broken at once.
-        host: address to listen on, and that of the upstream.
+        upstream: port to forward to. While it is closed, connections are accepted and closed at once.
+        host: address to listen on, and address of the upstream.
     """
 
     def __init__(self, upstream: int, host: str = "127.0.0.1") -> None:
         self._upstream = upstream
         self._host = host
-        self._swallowing = False
+        self._drops_responses = False
         self._left: float = math.inf
-        self._stands = Event()
+        self._stalled = Event()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -45,24 +45,24 @@ class TcpProxy:
         return f"{self._host}:{self.port}"
 
     def cut(self) -> int:
-        """Break every connection now; returns how many there were."""
+        """Break every connection; return how many there were."""
         return self._run(self._cut())
 
-    def swallow(self) -> None:
-        """From now on requests go through, and answers are lost. Ends with `cut`: what was lost can't be made good."""
-        self._swallowing = True
+    def drop_responses(self) -> None:
+        """Forward requests and discard responses, until `cut`: a stream with a gap is unusable."""
+        self._drops_responses = True
 
-    def stop_after(self, size: int) -> None:
-        """From now on so many bytes of requests go through; then none does."""
+    def stall_after(self, size: int) -> None:
+        """Forward `size` more bytes of requests, then none."""
         self._left = size
 
-    def wait_standing(self, seconds: float) -> bool:
-        """Whether nothing goes through any more, by `stop_after`, within the time."""
-        return self._stands.wait(seconds)
+    def wait_stalled(self, seconds: float) -> bool:
+        """Whether `stall_after` takes effect within the time."""
+        return self._stalled.wait(seconds)
 
     async def _cut(self) -> int:
         count = len(self._tasks)
-        self._swallowing = False
+        self._drops_responses = False
         for writer in self._open:
             writer.transport.abort()
         return count
@@ -75,7 +75,7 @@ class TcpProxy:
         try:
             await self._forward(reader, writer)
         except OSError:
-            pass  # one of the two sides is gone, and with it the other
+            pass  # when one side disconnects, so does the other
         finally:
             writer.transport.abort()
             self._open.discard(writer)
@@ -85,8 +85,8 @@ class TcpProxy:
         upstream_reader, upstream_writer = await asyncio.open_connection(self._host, self._upstream)
         self._open.add(upstream_writer)
         pumps = [
-            asyncio.create_task(self._pump(reader, upstream_writer, answers=False)),
-            asyncio.create_task(self._pump(upstream_reader, writer, answers=True)),
+            asyncio.create_task(self._pump(reader, upstream_writer, responses=False)),
+            asyncio.create_task(self._pump(upstream_reader, writer, responses=True)),
         ]
         try:
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -97,18 +97,18 @@ class TcpProxy:
             upstream_writer.transport.abort()
             self._open.discard(upstream_writer)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, responses: bool) -> None:
         while data := await reader.read(CHUNK):
-            if not answers and not self._may_pass(len(data)):
+            if not responses and not self._may_pass(len(data)):
                 await asyncio.Event().wait()  # until the connection ends
-            if not (answers and self._swallowing):
+            if not (responses and self._drops_responses):
                 writer.write(data)
                 await writer.drain()
 
     def _may_pass(self, size: int) -> bool:
         self._left -= size
         if self._left < 0:
-            self._stands.set()
+            self._stalled.set()
         return self._left >= 0
 
     async def _stop(self) -> None:

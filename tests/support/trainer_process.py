@@ -1,4 +1,4 @@
-"""The trainer as a process of this host, without Kubernetes."""
+"""The trainer as a local process, without Kubernetes."""
 
 import contextlib
 import json
@@ -15,12 +15,12 @@ from vott_guard.rules import Rules, network
 
 CHECKOUT = Path(__file__).parents[2]
 ALLOWED = Rules(allow_http=True, networks=(network("127.0.0.0/8"),)).to_environment()
-"""The tests' own servers speak http on the loopback: what an administrator would have to allow."""
+"""Rules that permit the tests' own servers, which use http on the loopback interface."""
 PYTHONPATH = f"{CHECKOUT / 'trainer-image'}:{CHECKOUT / 'guard'}"
 
 
-def train_here(annotations: str, model: str, **parameters: object) -> None:
-    """Train a detector to its end, from and to one server. Raises AssertionError with what it printed when it fails."""
+def train_locally(annotations: str, model: str, **parameters: object) -> None:
+    """Train a detector with annotations and destination on one server; fail with the trainer's output."""
     arguments = [f"--annotations={annotations}", f"--model={model}", f"--parameters={json.dumps(parameters)}"]
     command = [sys.executable, "-m", "vott_trainer", "--plugin=detection", *arguments]
     rules = Rules(allow_http=True, networks=(network(urlsplit(annotations).hostname or ""),))
@@ -30,8 +30,8 @@ def train_here(annotations: str, model: str, **parameters: object) -> None:
 
 
 @contextlib.contextmanager
-def own_servers_allowed() -> Iterator[None]:
-    """Have `ALLOWED` in the environment for a while."""
+def local_servers_allowed() -> Iterator[None]:
+    """Set `ALLOWED` in the environment within the block."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in ALLOWED.items():
             patch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""Waiting for a cluster, with a full picture of it where the wait is in vain."""
+"""Wait for cluster state; a timeout fails with a diagnostic dump."""
 
 import time
 from collections.abc import Callable
@@ -12,45 +12,51 @@ T = TypeVar("T")
 
 
 def wait_until(
-    what: str, probe: Callable[[], T | None], *, seconds: float = 120, dump: Callable[[], str] = lambda: "nothing known"
+    what: str,
+    probe: Callable[[], T | None],
+    *,
+    seconds: float = 120,
+    dump: Callable[[], str] = lambda: "(no diagnostics)",
 ) -> T:
-    """Return the first true value of `probe`. A question that kubectl can't answer is asked again.
+    """Poll `probe` until it returns a true value, and return that value. KubectlErrors are retried.
 
     Raises:
-        AssertionError: it stayed false for `seconds`; the text says what was waited for and what `dump` knows.
+        AssertionError: `probe` stayed false for `seconds`; the message has `what` and the result of `dump`.
     """
-    deadline, trouble = time.monotonic() + seconds, ""
+    deadline, last_error = time.monotonic() + seconds, ""
     while time.monotonic() <= deadline:
         try:
             if value := probe():
                 return value
-            trouble = ""
+            last_error = ""
         except KubectlError as error:
-            trouble = f"{error}\n"
+            last_error = f"{error}\n"
         time.sleep(POLL_SECONDS)
-    raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{trouble}{dump()}")
+    raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{last_error}{dump()}")
 
 
-def wait_for_crd(ask: Callable[..., str]) -> None:
-    """Wait until the API server serves TrainingJobs; `ask` is kubectl. (`kubectl wait` fails while there are no conditions at all.)"""
+def wait_for_crd(kubectl: Callable[..., str]) -> None:
+    """Wait until the API server serves TrainingJobs. (`kubectl wait` fails while the CRD has no conditions.)"""
     established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
-    wait_until("the CRD", lambda: ask("get", "crd/trainingjobs.vott.dev", f"--output={established}").strip() == "True")
+    wait_until(
+        "the CRD", lambda: kubectl("get", "crd/trainingjobs.vott.dev", f"--output={established}").strip() == "True"
+    )
 
 
-def picture(kubectl: Kubectl) -> str:
-    """The namespace as one looks at it after a failure: objects, events, logs."""
-    questions = [
+def diagnostics(kubectl: Kubectl) -> str:
+    """Objects, events and logs of the namespace."""
+    commands = [
         ("get", "trainingjobs,jobs,pods", "--output=wide"),
         ("describe", "trainingjobs"),
         ("get", "events", "--sort-by=.lastTimestamp"),
         ("logs", "--selector=app.kubernetes.io/name=vott-train", "--tail=60", "--ignore-errors"),
         ("logs", "--selector=vott.dev/trainingjob", "--tail=30", "--prefix", "--ignore-errors"),
     ]
-    return "\n".join(_answer(kubectl, question) for question in questions)
+    return "\n".join(_output(kubectl, command) for command in commands)
 
 
-def _answer(kubectl: Kubectl, question: tuple[str, ...]) -> str:
+def _output(kubectl: Kubectl, command: tuple[str, ...]) -> str:
     try:
-        return f"--- kubectl {' '.join(question)}\n{kubectl(*question)}"
+        return f"--- kubectl {' '.join(command)}\n{kubectl(*command)}"
     except KubectlError as error:
         return f"--- {error}"

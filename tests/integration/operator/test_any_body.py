@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
-from tests.support.bodies import SECRET, anything
+from tests.support.message_bodies import SECRET, anything
 from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
 from vott_operator.api import names

@@ -181,7 +181,7 @@ def settled(harness: OperatorHarness, count: int) -> None:
     def probe() -> bool:
         return len(harness.trainingjobs()) == count and harness.waiting_messages() == 0
 
-    wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=harness.picture)
+    wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=harness.diagnostics)
 
 
 def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
@@ -200,7 +200,7 @@ def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
 
         outside = QueueClient.from_connection_string(new, harness.name)
         outside.send_message('{"annotations": "https://host/b.csv", "model": "https://store/models"}')
-        wait_until("the second", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.picture)
+        wait_until("the second", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.diagnostics)
         assert operator.poll() is None
         assert OTHER_KEY not in harness.log.read_text()
 
@@ -228,9 +228,9 @@ def test_a_workload_identity_needs_no_secret(control_plane: ControlPlane, author
         outside.send_message('{"annotations": "https://host/a.csv", "model": "https://store/models"}')
         with OperatorHarness(control_plane, azurite, name, identity_values(azurite, name)) as harness:
             harness.operator(**entra.environment())
-            wait_until("a TrainingJob", harness.trainingjobs, seconds=60, dump=harness.picture)
+            wait_until("a TrainingJob", harness.trainingjobs, seconds=60, dump=harness.diagnostics)
             empty = lambda: outside.get_queue_properties().approximate_message_count == 0  # noqa: E731
-            wait_until("an empty queue", empty, dump=harness.picture)
+            wait_until("an empty queue", empty, dump=harness.diagnostics)
             pod = harness.kubectl.get("deployment", RELEASE)["spec"]["template"]
             account = harness.kubectl.get("serviceaccount", RELEASE)["metadata"]
     assert entra.asked[0]["client_assertion"] == "the pod's token"

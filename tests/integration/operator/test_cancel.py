@@ -25,7 +25,7 @@ def wait_gone(harness: OperatorHarness) -> None:
     def left() -> list[Any]:
         return [*harness.trainingjobs(), *harness.kubectl.list("jobs"), *harness.pods(), *secrets(harness)]
 
-    wait_until("nothing left", lambda: not left(), seconds=60, dump=harness.picture)
+    wait_until("nothing left", lambda: not left(), seconds=60, dump=harness.diagnostics)
 
 
 def secrets(harness: OperatorHarness) -> list[Any]:
@@ -81,7 +81,7 @@ def test_an_ended_training_whose_callback_was_told_is_held_by_nothing(
     def released() -> bool:
         return "finalizers" not in harness.kubectl.get("trainingjob", name)["metadata"]
 
-    wait_until("no finalizer", released, dump=harness.picture)
+    wait_until("no finalizer", released, dump=harness.diagnostics)
     operator.sigkill()
     delete(harness, name)
     wait_gone(harness)

@@ -78,7 +78,7 @@ class Kueue:
             jobs = self._harness.kubectl.list("jobs", "vott.dev/trainingjob")
             return next((job for job in jobs if job["metadata"]["uid"] != known), None)
 
-        job = wait_until("a Job", found, seconds=60, dump=self._harness.picture)
+        job = wait_until("a Job", found, seconds=60, dump=self._harness.diagnostics)
         if self._served is None:  # the API server can't, so its controller does it a moment later
             self.preempt(job["metadata"]["name"])
         return job
@@ -97,7 +97,7 @@ class Kueue:
                 item["type"] == "Suspended" and item["status"] == "True" for item in status.get("conditions", ())
             )
 
-        wait_until("a suspended Job", noted, seconds=60, dump=self._harness.picture)
+        wait_until("a suspended Job", noted, seconds=60, dump=self._harness.diagnostics)
         patch = '{"status": {"startTime": null}}'
         self._harness.kubectl("patch", "job", name, "--subresource=status", "--type=merge", "--patch", patch)
 
@@ -136,7 +136,7 @@ def wait_reason(harness: OperatorHarness, reason: str) -> Any:
         trainingjob = harness.kubectl.get("trainingjob", "cats")
         return trainingjob if trainingjob["status"].get("reason") == reason else None
 
-    return wait_until(f"the reason {reason}", found, seconds=60, dump=harness.picture)
+    return wait_until(f"the reason {reason}", found, seconds=60, dump=harness.diagnostics)
 
 
 def suspend(harness: OperatorHarness, held: bool) -> None:
@@ -153,7 +153,7 @@ def test_a_training_waits_for_quota_and_runs_where_kueue_says(harness: OperatorH
     waiting = wait_reason(harness, "WaitingForQuota")
     assert waiting["status"]["phase"] == "Suspended"
     assert "LocalQueue team-a" in (condition(waiting, "Suspended") or {})["message"]
-    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.picture)
+    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.diagnostics)
     kueue.admit("cats")
     pod = harness.wait_pod()
     assert harness.kubectl.get("pod", pod)["spec"]["nodeSelector"] == FLAVOR
@@ -176,7 +176,7 @@ def test_a_training_that_kueue_preempts_waits_for_quota_and_is_no_restart(
     harness.wait_phase("Running")
     kueue.preempt("cats")
     wait_reason(harness, "WaitingForQuota")
-    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.picture)
+    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.diagnostics)
     assert harness.kubectl.get("job", "cats")["spec"]["suspend"] is True
     kueue.admit("cats")
     harness.run_pod(harness.wait_pod())
@@ -196,8 +196,8 @@ def test_a_training_that_its_user_holds_back_gives_up_its_place_and_queues_up_ag
     harness.wait_phase("Running")
     suspend(harness, True)
     wait_reason(harness, "Suspended")
-    wait_until("no Job", lambda: not harness.kubectl.list("jobs"), seconds=60, dump=harness.picture)
-    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.picture)
+    wait_until("no Job", lambda: not harness.kubectl.list("jobs"), seconds=60, dump=harness.diagnostics)
+    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.diagnostics)
     suspend(harness, False)
     assert kueue.hold(first)["metadata"]["uid"] != first
     wait_reason(harness, "WaitingForQuota")

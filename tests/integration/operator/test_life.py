@@ -43,7 +43,7 @@ def wait_job(harness: OperatorHarness, ended: str) -> None:
     def probe() -> bool:
         return any(condition(job, ended) for job in harness.kubectl.list("jobs"))
 
-    wait_until(f"a Job that is {ended}", probe, seconds=60, dump=harness.picture)
+    wait_until(f"a Job that is {ended}", probe, seconds=60, dump=harness.diagnostics)
 
 
 @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()], ids=["raw", "base64"])
@@ -118,7 +118,7 @@ def test_a_fault_is_tried_again_and_said(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(message())
     harness.end_pod(harness.wait_pod(), 1)
-    waiting = wait_until("the retry", lambda: condition(harness.trainingjobs()[0], "Running"), dump=harness.picture)
+    waiting = wait_until("the retry", lambda: condition(harness.trainingjobs()[0], "Running"), dump=harness.diagnostics)
     assert (waiting["reason"], waiting["status"]) == ("Retrying", "False")
     harness.run_pod(harness.wait_pod(2))
     assert harness.wait_phase("Running")["status"]["restarts"] == 1
@@ -138,7 +138,7 @@ def test_a_bad_message_is_put_aside_with_its_reason(
 ) -> None:
     harness.operator()
     sent = harness.send(body)
-    (poison,) = wait_until("a poison message", harness.poison, dump=harness.picture)
+    (poison,) = wait_until("a poison message", harness.poison, dump=harness.diagnostics)
     assert (poison["reason"], poison["messageId"], poison["body"], poison["queue"]) == (
         reason,
         sent,
@@ -195,7 +195,7 @@ def test_a_restart_of_the_operator_leaves_a_running_training_alone(harness: Oper
     operator.wait()
     harness.operator()
     harness.create_trainingjob("later")
-    wait_until("the later one's Job", lambda: len(harness.kubectl.list("jobs")) == 2, dump=harness.picture)
+    wait_until("the later one's Job", lambda: len(harness.kubectl.list("jobs")) == 2, dump=harness.diagnostics)
     after = harness.kubectl.get("trainingjob", before["metadata"]["name"])
     assert after["status"] == before["status"]
     assert "Retrying" not in harness.kubectl("get", "events")
@@ -222,7 +222,7 @@ def test_no_message_stops_the_others(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send({"status": "https://a..b/"})
     harness.send(message(parameters=json.loads('{"a":' * 500 + "1" + "}" * 500)))
-    wait_until("both put aside", lambda: len(harness.poison()) == 2, dump=harness.picture)
+    wait_until("both put aside", lambda: len(harness.poison()) == 2, dump=harness.diagnostics)
     harness.send(message(annotations="https://host/@scope/a@1.0.csv"))
     harness.wait_pod()
 
@@ -233,10 +233,10 @@ def test_the_queue_is_the_buffer_while_enough_is_unfinished(harness: OperatorHar
     for _ in range(3):
         harness.send(message())
     pod = harness.wait_pod()
-    wait_until("the first message settled", lambda: harness.waiting_messages() < 3, dump=harness.picture)
+    wait_until("the first message settled", lambda: harness.waiting_messages() < 3, dump=harness.diagnostics)
     assert (len(harness.trainingjobs()), harness.waiting_messages()) == (1, 2)
     harness.end_pod(pod, 64)
-    wait_until("the next one", lambda: len(harness.trainingjobs()) == 2, dump=harness.picture)
+    wait_until("the next one", lambda: len(harness.trainingjobs()) == 2, dump=harness.diagnostics)
 
 
 def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: OperatorHarness) -> None:
@@ -244,7 +244,7 @@ def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: Oper
     harness.create_trainingjob("mine")
     harness.wait_pod()
     harness.kubectl("delete", "trainingjob", "mine")
-    wait_until("no Job", lambda: not harness.kubectl.list("jobs"), dump=harness.picture)
+    wait_until("no Job", lambda: not harness.kubectl.list("jobs"), dump=harness.diagnostics)
 
 
 def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: OperatorHarness) -> None:
@@ -252,7 +252,7 @@ def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: Op
     harness.create_trainingjob(*names, suspend=True)
     harness.operator()
     wait_until(
-        "a Job of each", lambda: len(harness.kubectl.list("jobs")) == len(names), seconds=60, dump=harness.picture
+        "a Job of each", lambda: len(harness.kubectl.list("jobs")) == len(names), seconds=60, dump=harness.diagnostics
     )
 
 
@@ -263,7 +263,7 @@ def test_suspend_stops_it_and_resume_starts_it_again(harness: OperatorHarness) -
     name = harness.trainingjobs()[0]["metadata"]["name"]
     harness.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')
     harness.wait_phase("Suspended")
-    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.picture)
+    wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.diagnostics)
     harness.kubectl("patch", "trainingjob", name, "--type=merge", "--patch", '{"spec": {"suspend": false}}')
     harness.run_pod(harness.wait_pod())
     assert (condition(harness.wait_phase("Running"), "Suspended") or {})["status"] == "False"

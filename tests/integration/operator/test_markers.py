@@ -21,10 +21,10 @@ from localcluster.ports import free_ports
 from tests.support.annotated_images import image_with_shapes
 from tests.support.etcd import history
 from tests.support.http_server import Answer, HttpServer
-from tests.support.markers import Markers
 from tests.support.operator_harness import LOCAL, Object, OperatorHarness, condition
 from tests.support.operator_process import OperatorProcess
-from tests.support.pod_process import Ended, run_pod
+from tests.support.pod_process import PodResult, run_pod
+from tests.support.secret_markers import SecretMarkers
 from tests.support.waiting import wait_until
 
 METADATA = "https://169.254.169.254/metadata"
@@ -67,7 +67,7 @@ class Scene:
     storage: Storage
     nobody: str
     """Where nobody listens."""
-    markers: Markers = field(default_factory=Markers)
+    markers: SecretMarkers = field(default_factory=SecretMarkers)
 
     def signed(self, name: str, url: str, parameter: str = "sig") -> str:
         """The URL with a marker of that name in its query."""
@@ -109,7 +109,7 @@ def _messages(scene: Scene) -> Messages:
 def _good(scene: Scene) -> Messages:
     scene.storage.create_container("markers")
     container = scene.storage.container_url("markers")
-    scene.markers.known("container: SAS", parse_qs(urlsplit(container).query)["sig"][0])
+    scene.markers.add("container: SAS", parse_qs(urlsplit(container).query)["sig"][0])
     gone = scene.signed("unheard: callback", f"{scene.nobody}/gone", "token")
     refused = scene.signed("refused callback: callback", METADATA, "token")
     detection = {"plugin": "detection", "parameters": {"epochs": 1, "imageSize": 64, "initialWeights": "none"}}
@@ -184,7 +184,7 @@ def _bad_for_the_trainer(scene: Scene) -> Messages:
 class Aftermath:
     """All that the system has written: by place, the contents."""
 
-    markers: Markers
+    markers: SecretMarkers
     written: dict[str, list[bytes]]
     secrets: list[bytes]
     said: dict[str, str]
@@ -212,7 +212,7 @@ def aftermath(
         yield Aftermath(scene.markers, _written(scene, ended, operator, etcd), _secrets(etcd), said, meant)
 
 
-def _run_pods(harness: OperatorHarness, folder: Path, messages: int) -> list[Ended]:
+def _run_pods(harness: OperatorHarness, folder: Path, messages: int) -> list[PodResult]:
     """Run all pods as they come, until each message has a TrainingJob that ended or is rejected."""
     known: dict[str, Any] = {}
     with ThreadPoolExecutor(3) as pool:
@@ -225,7 +225,7 @@ def _run_pods(harness: OperatorHarness, folder: Path, messages: int) -> list[End
             phases = [job["status"].get("phase") for job in harness.trainingjobs() if "status" in job]
             return sum(phase in ("Complete", "Failed") for phase in phases) + len(harness.poison()) >= messages
 
-        wait_until("the end of all messages", probe, seconds=600, dump=harness.picture)
+        wait_until("the end of all messages", probe, seconds=600, dump=harness.diagnostics)
         return [run.result() for run in known.values()]
 
 
@@ -241,7 +241,7 @@ def _outcomes(harness: OperatorHarness, sent: dict[str, str]) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------ what was written
 
 
-def _written(scene: Scene, ended: list[Ended], operator: OperatorProcess, etcd: str) -> dict[str, list[bytes]]:
+def _written(scene: Scene, ended: list[PodResult], operator: OperatorProcess, etcd: str) -> dict[str, list[bytes]]:
     harness, server = scene.harness, scene.server
     poison = [{key: value for key, value in item.items() if key != "body"} for item in harness.poison()]
     model = scene.storage.download("markers", "model.tgz")

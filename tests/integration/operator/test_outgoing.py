@@ -94,7 +94,7 @@ def test_a_rejected_message_does_not_make_the_operator_ask_inside(
 ) -> None:
     harness.operator()
     harness.send({"status": receiver.url})
-    wait_until("the message put aside", harness.poison, dump=harness.picture)
+    wait_until("the message put aside", harness.poison, dump=harness.diagnostics)
     assert receiver.posts == []
     assert "callback not delivered" in harness.log.read_text()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from demo.kubectl import Kubectl
-from tests.support.api import API, pod_token, token
+from tests.support.api_client import ApiClient, account_token
 from tests.support.operator_harness import RELEASE, ROOT, OperatorHarness
 from tests.support.waiting import wait_until
 
@@ -74,13 +74,13 @@ def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(harne
     allowed = allowed_in(harness)
     for account in dict.fromkeys(account for account, _ in allowed):
         expected = {where: allowed.get((account, where), NOTHING) for where in namespaces} | {"": NOTHING}
-        assert API(harness, token(harness, account)).possible(namespaces) == expected, account
+        assert ApiClient(harness, account_token(harness, account)).permitted(namespaces) == expected, account
 
 
 @with_a_team
 def test_no_account_may_act_as_another_or_look_into_the_api_server(harness: OperatorHarness) -> None:
     for account in dict.fromkeys(account for account, _ in allowed_in(harness)):
-        api = API(harness, token(harness, account))
+        api = ApiClient(harness, account_token(harness, account))
         for path in ("metrics", "logs", "debug/pprof/", "configz"):
             assert api.send("GET", path).status_code == 403, (account, path)
         for headers in (
@@ -108,7 +108,9 @@ def trainings(harness: OperatorHarness) -> tuple[OperatorHarness, Pods]:
     harness.operator()
     for name in ("cats", "cats-0"):
         harness.create_trainingjob(name, trainer={"nodes": 2})
-    pods = wait_until("four pods", lambda: found if len(found := harness.pods()) == 4 else None, dump=harness.picture)
+    pods = wait_until(
+        "four pods", lambda: found if len(found := harness.pods()) == 4 else None, dump=harness.diagnostics
+    )
     labels = [(pod["metadata"]["labels"], pod["metadata"]["name"]) for pod in pods]
     return harness, {(label["vott.dev/trainingjob"], label[INDEX]): name for label, name in labels}
 
@@ -188,7 +190,7 @@ def test_a_trainer_writes_its_own_fields_only(trainings: tuple[OperatorHarness, 
 def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, pods = trainings
     own = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats"
-    api = API(harness, pod_token(harness, pods["cats", "0"]))
+    api = ApiClient(harness, harness.pod_token(pods["cats", "0"]))
     before = harness.kubectl.get("trainingjob", "cats")
     for change in ({"spec": {"suspend": True}}, {"metadata": {"labels": {"own": "yes"}}}):
         assert api.send("PATCH", own, change).status_code == 403
@@ -205,7 +207,7 @@ def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[Operat
 def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, _ = trainings
     path = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats/status"
-    answer = API(harness, token(harness, f"{harness.name}:{TRAINER}")).send(
+    answer = ApiClient(harness, account_token(harness, f"{harness.name}:{TRAINER}")).send(
         "PATCH", path, {"status": {"progress": {"percent": 1}}}
     )
     assert 'pod "" may not report to TrainingJob "cats"' in answer.json()["message"]
@@ -214,7 +216,7 @@ def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[Operato
 def test_a_pods_token_is_worth_nothing_once_the_pod_is_gone(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, pods = trainings
     pod = pods["cats", "0"]
-    api = API(harness, pod_token(harness, pod))
+    api = ApiClient(harness, harness.pod_token(pod))
     path = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats/status"
     assert api.send("PATCH", path, {"status": {"progress": {"percent": 1}}}).ok
     harness.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
@@ -248,7 +250,9 @@ def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enfor
     harness.operator()
     harness.create_trainingjob("one")
     harness.create_trainingjob("two", trainer={"nodes": 2, "gpus": 2}, urlSecretRef={"name": "urls"})
-    pods = wait_until("three pods", lambda: found if len(found := harness.pods()) == 3 else None, dump=harness.picture)
+    pods = wait_until(
+        "three pods", lambda: found if len(found := harness.pods()) == 3 else None, dump=harness.diagnostics
+    )
     tokens = [pod["spec"]["automountServiceAccountToken"] for pod in pods]
     assert tokens == [True] * 3
     for container in [container for pod in pods for container in pod["spec"]["containers"]]:
@@ -271,7 +275,7 @@ def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(harne
     def refused() -> bool:
         return any("hostPath" in json.dumps(item["status"]) for item in harness.trainingjobs() if "status" in item)
 
-    wait_until("a sentence about hostPath", refused, seconds=60, dump=harness.picture)
+    wait_until("a sentence about hostPath", refused, seconds=60, dump=harness.diagnostics)
 
 
 def test_the_operator_runs_as_restricted_as_the_namespace_asks(harness: OperatorHarness) -> None:

@@ -23,7 +23,7 @@ ADMINISTRATORS = {
 def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send({"annotations": "https://host/a.csv", "model": "https://store/models"})
-    (pod,) = wait_until("a pod", harness.pods, dump=harness.picture, seconds=60)
+    (pod,) = wait_until("a pod", harness.pods, dump=harness.diagnostics, seconds=60)
     (trainingjob,) = harness.trainingjobs()
     assert trainingjob["metadata"]["labels"]["team"] == "cats"
     assert harness.kubectl.get("job", trainingjob["metadata"]["name"])["spec"]["backoffLimit"] == 1

@@ -315,9 +315,9 @@ def test_a_killed_requeue_loses_no_message(
     with TcpProxy(service_bus.broker.port) as proxy:
         behind = service_bus.broker.connection_string_at(proxy.address)
         monkeypatch.setenv("AZURE_SERVICE_BUS_CONNECTION_STRING", behind)
-        proxy.stop_after(HALF_OF_A_REQUEUE)
+        proxy.stall_after(HALF_OF_A_REQUEUE)
         with process("requeue", "--all") as running:
-            is_stalled = proxy.wait_standing(120)
+            is_stalled = proxy.wait_stalled(120)
             running.kill()
 
     sent, remaining = service_bus.waiting(), service_bus.dead_letters()

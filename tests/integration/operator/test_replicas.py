@@ -48,7 +48,7 @@ def wait_trained(harness: OperatorHarness, count: int) -> None:
     def probe() -> bool:
         return len(harness.kubectl.list("jobs")) >= count and harness.waiting_messages() == 0
 
-    wait_until(f"{count} Jobs", probe, seconds=60, dump=harness.picture)
+    wait_until(f"{count} Jobs", probe, seconds=60, dump=harness.diagnostics)
     assert len(harness.trainingjobs()) == count
     assert len(harness.kubectl.list("jobs")) == count
 

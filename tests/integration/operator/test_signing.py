@@ -8,7 +8,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from tests.support.operator_harness import OperatorHarness
-from tests.support.signed_receiver import SignedReceiver
+from tests.support.raw_callback_receiver import RawCallbackReceiver
 from tests.support.waiting import wait_until
 
 KEYS = {name: f"whsec_{base64.b64encode(name.encode() * 8).decode()}" for name in ("older", "newer", "other")}
@@ -42,16 +42,16 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
 ) -> None:
     keys(harness, current="older")
     harness.operator()
-    with SignedReceiver("127.0.0.1") as receiver:
+    with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
         (made,) = harness.pods()
         assert "--status" not in made["spec"]["containers"][0]["args"]
         (urls,) = [volume["secret"] for volume in made["spec"]["volumes"] if volume["name"] == "urls"]
         assert [item["key"] for item in urls["items"]] == ["annotations", "model"]
         assert harness.report(pod, name, progress(50)).ok
-        wait_until("a report", lambda: receiver.posts, dump=harness.picture)
+        wait_until("a report", lambda: receiver.posts, dump=harness.diagnostics)
         assert harness.report(pod, name, progress(90, epochCurrent=2)).ok
-        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.picture)
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.diagnostics)
         assert harness.report(pod, name, progress(100) | {"model": MODEL}).ok
         harness.end_pod(pod, 0)
         harness.wait_condition("CallbackDelivered")
@@ -72,13 +72,13 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
 def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind(harness: OperatorHarness) -> None:
     keys(harness, current="older")
     harness.operator()
-    with SignedReceiver("127.0.0.1") as receiver:
+    with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
         assert harness.report(pod, name, progress(10)).ok
-        wait_until("a report", lambda: receiver.posts, dump=harness.picture)
+        wait_until("a report", lambda: receiver.posts, dump=harness.diagnostics)
         keys(harness, current="newer", previous="older")
         assert harness.report(pod, name, progress(20)).ok
-        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.picture)
+        wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.diagnostics)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
         harness.wait_condition("CallbackDelivered")
         (old, old_body), *both = receiver.received
@@ -96,9 +96,9 @@ def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind
 def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(harness: OperatorHarness) -> None:
     keys(harness, current="older")
     harness.operator()
-    with SignedReceiver("127.0.0.1") as receiver:
+    with RawCallbackReceiver("127.0.0.1") as receiver:
         harness.send({"status": receiver.url})  # a rejected message's callback is signed, too
-        wait_until("a callback", lambda: receiver.posts, dump=harness.picture)
+        wait_until("a callback", lambda: receiver.posts, dump=harness.diagnostics)
         ((headers, body),) = receiver.received
     webhook = Webhook(KEYS["older"])
     assert webhook.verify(body, headers)["state"] == "failed"
@@ -117,7 +117,7 @@ def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(harness: Ope
 
 def test_without_keys_the_trainer_tells_its_progress_itself(harness: OperatorHarness) -> None:
     harness.operator()
-    with SignedReceiver("127.0.0.1") as receiver:
+    with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
         assert "--status" in harness.pods()[0]["spec"]["containers"][0]["args"]
         assert harness.report(pod, name, progress(50)).ok
@@ -131,7 +131,7 @@ def test_without_keys_the_trainer_tells_its_progress_itself(harness: OperatorHar
 def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(harness: OperatorHarness) -> None:
     harness.change_secret(SECRET, current="whsec_TOPSECRET")
     harness.operator()
-    with SignedReceiver("127.0.0.1") as receiver:
+    with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, _ = train(harness, receiver.url)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
         said = harness.wait_condition("CallbackDelivered", "False")

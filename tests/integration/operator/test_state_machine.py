@@ -45,11 +45,11 @@ def test_whatever_happens_each_training_ends_once_and_is_told(
             if step % 4 == 2:
                 operator = harness.operator()
         lives[0].delete()
-        wait_until("every end", lambda: all(pool.map(Life.finish, lives)), seconds=120, dump=harness.picture)
+        wait_until("every end", lambda: all(pool.map(Life.finish, lives)), seconds=120, dump=harness.diagnostics)
     for life in lives:
         check(life, witness, receiver)
     assert witness.wrong == []
-    wait_until("no pod left", lambda: not [life for life in lives if life.pods()], dump=harness.picture)
+    wait_until("no pod left", lambda: not [life for life in lives if life.pods()], dump=harness.diagnostics)
 
 
 def check(life: Life, witness: Witness, receiver: CallbackReceiver) -> None:

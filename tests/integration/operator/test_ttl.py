@@ -29,7 +29,7 @@ def test_a_finished_trainingjob_goes_with_all_that_it_made(harness: OperatorHarn
     harness.operator()
     harness.send(MESSAGE)
     name = train(harness)
-    wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.picture)
+    wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.diagnostics)
     owned = ("jobs", "pods", "secrets")
     wait_until("nothing of it", lambda: not any(harness.kubectl.list(kind, "vott.dev/trainingjob") for kind in owned))
     assert f"{name}: deleted" in harness.log.read_text()
@@ -52,7 +52,7 @@ def test_it_stays_until_its_message_is_gone(harness: OperatorHarness) -> None:
         assert len(harness.trainingjobs()) == 1
         # The message comes back to the next operator, finds its TrainingJob and goes; only then the TrainingJob goes, too.
         harness.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
-        wait_until("an empty queue", lambda: harness.waiting_messages() == 0, seconds=60, dump=harness.picture)
-        wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.picture)
+        wait_until("an empty queue", lambda: harness.waiting_messages() == 0, seconds=60, dump=harness.diagnostics)
+        wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.diagnostics)
         assert len(proxy.receipts(sent)) == 2
         assert "created" not in harness.log.read_text().rpartition("this operator leads")[2]

@@ -26,7 +26,7 @@ from tests.integration.trainer.fake_resolver import FakeResolver
 from tests.integration.trainer.outgoing_requests import WITHOUT_DELAY
 from tests.support.server_fixtures import server as server
 from tests.support.server_fixtures import unused_url as unused_url
-from tests.support.trainer_process import ALLOWED, PYTHONPATH, own_servers_allowed
+from tests.support.trainer_process import ALLOWED, PYTHONPATH, local_servers_allowed
 from vott_guard.rules import Rules
 
 CONTENT = b"weights" * 1000
@@ -77,7 +77,7 @@ class Store:
 
 @pytest.fixture(scope="package", autouse=True)
 def _own_servers() -> Iterator[None]:
-    with own_servers_allowed():
+    with local_servers_allowed():
         yield
 
 

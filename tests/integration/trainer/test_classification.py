@@ -18,7 +18,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from tests.integration.trainer.conftest import Store, trainer
 from tests.integration.trainer.test_end_to_end import unpacked
-from tests.support import cpu_minutes
+from tests.support import cpu_budget
 from tests.support.annotated_images import one_shape, serve_annotated, serve_classified
 from tests.support.http_server import HttpServer
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
@@ -67,11 +67,11 @@ class Delivered:
 def delivered(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     """What the trainer's command made of its default parameters, which several tests look at."""
     container = store.container(f"models-{uuid.uuid4().hex}")
-    before = cpu_minutes.of_ended_children()
+    before = cpu_budget.children_cpu_minutes()
     with HttpServer() as server:
         urls = ["--annotations", serve_classified(server, 150), "--model", store.container_link(container)]
         ended = trainer("--plugin", "classification", *urls)
-    taken = cpu_minutes.of_ended_children() - before
+    taken = cpu_budget.children_cpu_minutes() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return Delivered(unpacked(container, tmp_path_factory.mktemp("delivered")), taken)
 
@@ -85,7 +85,7 @@ def test_the_delivered_model_is_as_good_on_images_it_never_saw(
 ) -> None:
     model, config = load(delivered.folder)
     with capsys.disabled():
-        print(cpu_minutes.beside_the_budget(config["architecture"], delivered.minutes))
+        print(cpu_budget.compare_with_budget(config["architecture"], delivered.minutes))
     measured = MulticlassAccuracy(num_classes=len(config["labels"]), average="micro")
     for seed in range(1000, 1100):
         content, label = one_shape(seed)

@@ -14,7 +14,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from demo.shapes import CLASSES, annotated_images
 from tests.integration.trainer.conftest import Store, trainer
 from tests.integration.trainer.test_end_to_end import unpacked
-from tests.support import cpu_minutes
+from tests.support import cpu_budget
 from tests.support.http_server import HttpServer
 from vott_trainer.plugins.detection import load
 from vott_trainer.vision.detector_evaluation import detect
@@ -36,13 +36,13 @@ def served(server: HttpServer) -> str:
 def test_a_detector_trained_with_its_defaults_finds_nine_of_ten_objects_it_never_saw(
     server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = cpu_minutes.of_ended_children()
+    before = cpu_budget.children_cpu_minutes()
     ended = trainer("--annotations", served(server), "--model", store.container_link(container))
-    taken = cpu_minutes.of_ended_children() - before
+    taken = cpu_budget.children_cpu_minutes() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
     model, config = load(unpacked(container, tmp_path))
     with capsys.disabled():
-        print(cpu_minutes.beside_the_budget(config["architecture"], taken))
+        print(cpu_budget.compare_with_budget(config["architecture"], taken))
     assert config["labels"] == sorted(CLASSES)
     measured = MeanAveragePrecision(backend="faster_coco_eval")
     for image in annotated_images(UNSEEN, seed=2):

@@ -43,8 +43,8 @@ async def test_page_asks_for_nothing_and_has_no_error(page: Page, address: str) 
     await page.open(address)
     assert page.errors == []
     assert [asked for asked in page.requests if not asked.startswith("data:")] == [address]
-    assert await page.ask("document.title") == "Training report: detection, fcos_tiny"
-    assert await page.ask("document.scripts.length") == 0
+    assert await page.evaluate("document.title") == "Training report: detection, fcos_tiny"
+    assert await page.evaluate("document.scripts.length") == 0
 
 
 async def test_examples_and_their_boxes_are_to_be_seen(page: Page, address: str) -> None:
@@ -53,21 +53,24 @@ async def test_examples_and_their_boxes_are_to_be_seen(page: Page, address: str)
         seen = {bytes(colour) for colour in np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0)}
     for name in ("circle", "triangle"):
         assert any(max(abs(a - b) for a, b in zip(colour, COLOURS[name], strict=True)) < 12 for colour in seen)
-    assert await page.ask("document.querySelectorAll('rect.missed').length") == 4
-    assert await page.ask("Math.min(...[...document.querySelectorAll('figure svg')].map(one => one.clientWidth))") > 200
+    assert await page.evaluate("document.querySelectorAll('rect.missed').length") == 4
+    assert (
+        await page.evaluate("Math.min(...[...document.querySelectorAll('figure svg')].map(one => one.clientWidth))")
+        > 200
+    )
 
 
 async def test_phone_shows_all_without_scrolling_sideways(page: Page, address: str) -> None:
     await page.open(address, width=375)
-    assert await page.ask("document.documentElement.scrollWidth") <= 375
-    assert await page.ask(CUT_OFF) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+    assert await page.evaluate(CUT_OFF) == []
 
 
 @pytest.mark.parametrize("dark", [False, True])
 async def test_text_stands_out_on_light_and_on_dark(page: Page, address: str, dark: bool) -> None:
     await page.open(address, dark=dark)
-    paper, ink = [await page.ask(f"{LUMINANCE}('{name}')") for name in ("backgroundColor", "color")]
+    paper, ink = [await page.evaluate(f"{LUMINANCE}('{name}')") for name in ("backgroundColor", "color")]
     assert (ink - paper if dark else paper - ink) > CONTRAST
-    assert await page.ask("getComputedStyle(document.querySelector('.charts svg text')).fill") == await page.ask(
-        "getComputedStyle(document.body).color"
-    )
+    assert await page.evaluate(
+        "getComputedStyle(document.querySelector('.charts svg text')).fill"
+    ) == await page.evaluate("getComputedStyle(document.body).color")

@@ -15,7 +15,7 @@ from localcluster.pki import Authority
 from tests.integration.trainer.conftest import CONTENT, trainer
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import Answer, HttpServer
-from tests.support.moto import ANYBODY, REGION, Keys, Moto
+from tests.support.s3_server import ANY_KEYS, REGION, Keys, S3Server
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination import Destination
@@ -27,14 +27,14 @@ BUCKET = "models"
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    with Moto() as running:
+def moto() -> Iterator[S3Server]:
+    with S3Server() as running:
         running.bucket(BUCKET)
         yield running
 
 
 @pytest.fixture
-def guarded(moto: Moto) -> Iterator[Moto]:
+def guarded(moto: S3Server) -> Iterator[S3Server]:
     """The same, but it looks at signatures and permissions during the test."""
     yield moto
     moto.check_permissions(on=False)
@@ -54,7 +54,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "RETRIES", {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=10)}})
 
 
-def destination(moto: Moto, url: str, keys: Keys = ANYBODY, **environment: str) -> Destination:
+def destination(moto: S3Server, url: str, keys: Keys = ANY_KEYS, **environment: str) -> Destination:
     access = StorageAccess(buckets=frozenset(["*"]), environment={**moto.environment(keys), **environment})
     return resolve(url, access)
 
@@ -65,7 +65,7 @@ def upload(archive: Path, to: Destination) -> StoredObject:
 
 @pytest.mark.parametrize("form", ["s3://models/{0}", "{1}/models/{0}"])
 @pytest.mark.parametrize(("path", "key"), [("cats", "cats/model.tgz"), ("a%20b/%C3%BC.tgz", "a b/ü.tgz")])
-def test_bucket_takes_the_model(form: str, path: str, key: str, moto: Moto, archive: Path) -> None:
+def test_bucket_takes_the_model(form: str, path: str, key: str, moto: S3Server, archive: Path) -> None:
     url = form.format(path, moto.url)
     stored = upload(archive, destination(moto, url))
     assert moto.content(BUCKET, key) == CONTENT
@@ -73,28 +73,28 @@ def test_bucket_takes_the_model(form: str, path: str, key: str, moto: Moto, arch
     assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
-def test_bucket_may_stand_in_the_hosts_name(moto: Moto, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_may_stand_in_the_hosts_name(moto: S3Server, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", moto.url)  # the name need not resolve: the server is asked as a proxy
     to = destination(moto, "http://models.s3.amazonaws.com/host", AWS_ENDPOINT_URL="http://s3.amazonaws.com")
     upload(archive, to)
     assert moto.content(BUCKET, "host/model.tgz") == CONTENT
 
 
-def test_prefix_takes_the_report_beside_the_model(moto: Moto, model: Path, tmp_path: Path) -> None:
+def test_prefix_takes_the_report_beside_the_model(moto: S3Server, model: Path, tmp_path: Path) -> None:
     moto.bucket("beside")
     destination(moto, "s3://beside/cats").deliver(model, tmp_path)
     assert moto.keys_in("beside") == ["cats/model.tgz", "cats/report.html"]
     assert moto.headers("beside", "cats/report.html")["content-type"] == "text/html; charset=utf-8"
 
 
-def test_prefix_that_ends_with_a_slash_takes_single_files(moto: Moto, model: Path, tmp_path: Path) -> None:
+def test_prefix_that_ends_with_a_slash_takes_single_files(moto: S3Server, model: Path, tmp_path: Path) -> None:
     moto.bucket("single")
     uploaded = destination(moto, "s3://single/cats/").deliver(model, tmp_path)
     assert moto.keys_in("single") == ["cats/labels.txt", "cats/manifest.json", "cats/report.html"]
     assert uploaded.url == "s3://single/cats/manifest.json"
 
 
-def test_large_model_arrives_whole_in_parts(moto: Moto, archive: Path) -> None:
+def test_large_model_arrives_whole_in_parts(moto: S3Server, archive: Path) -> None:
     content = bytes(range(256)) * (40 << 12)  # 40 MiB
     archive.write_bytes(content)
     moto.bucket("large")
@@ -113,7 +113,7 @@ def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServe
     assert base64.b64decode(sent["x-amz-checksum-sha256"]) == hashlib.sha256(CONTENT).digest()
 
 
-def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path) -> None:
+def test_uploaded_model_is_found_again(moto: S3Server, archive: Path, tmp_path: Path) -> None:
     moto.bucket("look")
     to = destination(moto, "s3://look")
     assert to.find(tmp_path) is None
@@ -125,7 +125,7 @@ def test_uploaded_model_is_found_again(moto: Moto, archive: Path, tmp_path: Path
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
 
 
-def test_identity_that_may_only_write_is_enough_for_a_model(guarded: Moto, archive: Path) -> None:
+def test_identity_that_may_only_write_is_enough_for_a_model(guarded: S3Server, archive: Path) -> None:
     keys = guarded.user("writer", allow=["s3:PutObject"])
     guarded.check_permissions(on=True)
     upload(archive, destination(guarded, "s3://models/written", keys))
@@ -133,7 +133,7 @@ def test_identity_that_may_only_write_is_enough_for_a_model(guarded: Moto, archi
     assert guarded.content(BUCKET, "written/model.tgz") == CONTENT
 
 
-def test_identity_that_may_not_list_keeps_objects(guarded: Moto, archive: Path, tmp_path: Path) -> None:
+def test_identity_that_may_not_list_keeps_objects(guarded: S3Server, archive: Path, tmp_path: Path) -> None:
     keys = guarded.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
     guarded.check_permissions(on=True)
     store = destination(guarded, "s3://models/kept", keys).store
@@ -168,7 +168,7 @@ def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path
         to.version()
 
 
-def test_missing_right_to_delete_is_said(guarded: Moto) -> None:
+def test_missing_right_to_delete_is_said(guarded: S3Server) -> None:
     keys = guarded.user("adder", allow=["s3:PutObject"])
     guarded.check_permissions(on=True)
     with pytest.raises(UploadRefusedError, match=r"Deleting s3://models/x/a was refused: HTTP 403 AccessDenied"):
@@ -181,7 +181,7 @@ def refusal(archive: Path, to: Destination) -> str:
     return str(error.value)
 
 
-def test_missing_permission_is_said(guarded: Moto, archive: Path) -> None:
+def test_missing_permission_is_said(guarded: S3Server, archive: Path) -> None:
     keys = guarded.user("reader", allow=["s3:GetObject"])
     guarded.check_permissions(on=True)
     assert refusal(archive, destination(guarded, "s3://models/x", keys)) == (
@@ -191,7 +191,7 @@ def test_missing_permission_is_said(guarded: Moto, archive: Path) -> None:
     )
 
 
-def test_wrong_key_is_said_and_not_shown(guarded: Moto, archive: Path) -> None:
+def test_wrong_key_is_said_and_not_shown(guarded: S3Server, archive: Path) -> None:
     keys = guarded.user("mistaken", allow=["s3:*"])
     guarded.check_permissions(on=True)
     said = refusal(archive, destination(guarded, "s3://models/x", Keys(keys.access_key_id, "another's")))
@@ -199,7 +199,7 @@ def test_wrong_key_is_said_and_not_shown(guarded: Moto, archive: Path) -> None:
     assert keys.access_key_id not in said
 
 
-def test_missing_bucket_is_said(moto: Moto, archive: Path) -> None:
+def test_missing_bucket_is_said(moto: S3Server, archive: Path) -> None:
     assert "HTTP 404 NoSuchBucket. The container or bucket does not exist." in refusal(
         archive, destination(moto, "s3://nowhere")
     )
@@ -217,7 +217,7 @@ def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive
         upload(archive, resolve("s3://models", access))
 
 
-def test_program_puts_its_model_into_a_listed_bucket(moto: Moto, server: HttpServer) -> None:
+def test_program_puts_its_model_into_a_listed_bucket(moto: S3Server, server: HttpServer) -> None:
     moto.bucket("program")
     done = trainer(
         *("--plugin", "hello-world", "--annotations", serve_annotated(server, 1), "--model", "s3://program/cats/"),
@@ -229,20 +229,20 @@ def test_program_puts_its_model_into_a_listed_bucket(moto: Moto, server: HttpSer
     assert {"cats/manifest.json", "cats/metrics.json"} <= set(moto.keys_in("program"))
 
 
-def signed(moto: Moto, key: str) -> str:
+def signed(moto: S3Server, key: str) -> str:
     """A link, signed by somebody else's client."""
     client = Client(
         BUCKET,
         endpoint=moto.url,
         region=REGION,
-        access_key_id=ANYBODY.access_key_id,
-        secret_access_key=ANYBODY.secret_access_key,
+        access_key_id=ANY_KEYS.access_key_id,
+        secret_access_key=ANY_KEYS.secret_access_key,
         client_options={"allow_http": True},
     )
     return str(obstore.sign(client, "PUT", key, timedelta(hours=1)))
 
 
-def test_presigned_link_takes_the_model_without_any_identity(moto: Moto, model: Path, tmp_path: Path) -> None:
+def test_presigned_link_takes_the_model_without_any_identity(moto: S3Server, model: Path, tmp_path: Path) -> None:
     """The server does not check the signature of a link; tests/unit/trainer/test_stores_presigned_put.py sees that nothing else is sent."""
     uploaded = resolve(signed(moto, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
     assert hashlib.sha256(moto.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
@@ -256,15 +256,15 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def secure(authority: Authority) -> Iterator[Moto]:
+def secure(authority: Authority) -> Iterator[S3Server]:
     """A server with a certificate of its own authority."""
-    with Moto(authority) as running:
+    with S3Server(authority) as running:
         running.bucket(BUCKET)
         yield running
 
 
 def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(
-    secure: Moto, authority: Authority, archive: Path
+    secure: S3Server, authority: Authority, archive: Path
 ) -> None:
     upload(archive, destination(secure, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
     assert secure.content(BUCKET, "model.tgz") == CONTENT
@@ -294,7 +294,7 @@ class TokenService(HttpServer):
 
 
 def test_role_of_a_web_identity_takes_the_model(
-    secure: Moto, authority: Authority, archive: Path, tmp_path: Path
+    secure: S3Server, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
     token.write_text("pods-token")

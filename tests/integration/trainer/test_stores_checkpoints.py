@@ -8,7 +8,7 @@ import pytest
 from azure.storage.blob import ContainerClient
 
 from tests.integration.trainer.conftest import Store as AzuriteStore
-from tests.support.moto import Moto
+from tests.support.s3_server import S3Server
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.checkpoint_location import checkpoint_store
@@ -26,8 +26,8 @@ def key() -> str:
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[Moto]:
-    with Moto() as running:
+def moto() -> Iterator[S3Server]:
+    with S3Server() as running:
         running.bucket("checkpoints")
         yield running
 
@@ -136,7 +136,7 @@ def test_administrators_container_may_be_a_link(
 
 @pytest.mark.parametrize("form", ["s3://checkpoints/{0}", "{1}/checkpoints/{0}/"])
 def test_administrators_bucket_needs_no_listing(
-    form: str, moto: Moto, write_only: Destination, key: str, tmp_path: Path
+    form: str, moto: S3Server, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
     place = form.format("a", moto.url)
     found, _ = checkpoint_store(place, write_only, StorageAccess(environment=moto.environment()), key)
@@ -145,7 +145,7 @@ def test_administrators_bucket_needs_no_listing(
 
 
 def test_identity_that_may_not_list_keeps_checkpoints(
-    moto: Moto, write_only: Destination, key: str, tmp_path: Path
+    moto: S3Server, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
     keys = moto.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
     moto.check_permissions(on=True)

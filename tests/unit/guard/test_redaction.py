@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.limited import repeated
+from tests.support.cpu_limit import call_with_repeated_input
 from vott_guard.redaction import redact, redact_url, register_secrets, register_url_credentials
 
 
@@ -41,7 +41,7 @@ def test_queries_and_user_names_are_never_shown(text: str, shown: str) -> None:
 
 def test_a_long_text_is_redacted_in_little_time() -> None:
     parts = ["a?", "://", "://a", "://a@b", "a", "%25", "25", "%3A%2F", "%3a%25", "?", "/?", "=", "'?="]
-    done = repeated("from vott_guard.redaction import redact", "redact", *parts, "a? ", "://a? ")
+    done = call_with_repeated_input("from vott_guard.redaction import redact", "redact", *parts, "a? ", "://a? ")
     assert done.returncode == 0, done.stdout
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.support.limited import repeated
+from tests.support.cpu_limit import call_with_repeated_input
 from vott_guard.redaction import redact
 from vott_operator.api import constants as c
 from vott_operator.queue_commands.rendering import QueueLine, decode_body, letters_json, letters_table, queue_table
@@ -77,7 +77,7 @@ def test_a_body_without_credentials_is_shown_unchanged(body: str) -> None:
 
 def test_a_long_body_is_redacted_in_little_time() -> None:
     parts = ['"\\', '"', "\\", '\\"a', "://", "?", "sig ", "sig = ", "%3f", " https", "a@"]
-    done = repeated("from vott_guard.redaction import redact", "redact", *parts)
+    done = call_with_repeated_input("from vott_guard.redaction import redact", "redact", *parts)
 
     assert done.returncode == 0, done.stdout
 

@@ -8,14 +8,14 @@ import pytest
 
 from tests.support.server_fixtures import server as server
 from tests.support.server_fixtures import unused_url as unused_url
-from tests.support.trainer_process import own_servers_allowed
+from tests.support.trainer_process import local_servers_allowed
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: waiting threads must not spin
 
 
 @pytest.fixture(scope="package", autouse=True)
 def _own_servers() -> Iterator[None]:
-    with own_servers_allowed():
+    with local_servers_allowed():
         yield
 
 

@@ -1,10 +1,10 @@
-"""Code that must come to its end within little time of the processor, however long it waits for that on a busy machine."""
+"""Run code under a CPU time limit, which does not depend on how busy the machine is."""
 
 import os
 import subprocess
 import sys
 
-SECONDS = 30  # of the processor; what grows with the square of a MiB takes hours
+SECONDS = 30  # of CPU time; quadratic code takes hours for a MiB
 CALLS = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_CPU, ({seconds}, {seconds}))
@@ -15,10 +15,10 @@ for part in sys.argv[1:]:
 """
 
 
-def repeated(imported: str, function: str, *parts: str) -> subprocess.CompletedProcess[str]:
-    """Call a function with a MiB of each part, in a process that is killed once it has used up its time.
+def call_with_repeated_input(imported: str, function: str, *parts: str) -> subprocess.CompletedProcess[str]:
+    """Call a function with a MiB of each repeated part, in a process that is killed when it exceeds the limit.
 
-    The last line of its stdout says which part it was at.
+    The last line of its stdout is the part that it was processing.
     """
     code = CALLS.format(seconds=SECONDS, imported=imported, function=function)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

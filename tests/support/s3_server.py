@@ -1,6 +1,6 @@
-"""moto's server: S3 (and the IAM and STS that it needs) with real HTTP, in a virtual environment of its own.
+"""An S3 server (moto's, with IAM and STS) for tests, in its own virtual environment.
 
-Its dependencies do not go together with the project's; `requirements/moto.txt` pins them by hash.
+moto's dependencies conflict with the project's; `requirements/moto.txt` pins them by hash.
 """
 
 import json
@@ -27,12 +27,12 @@ from localcluster.program import Program
 
 LOCK = CHECKOUT / "requirements" / "moto.txt"
 REGION = "us-east-1"
-NO_CHECKS = 10**9  # so many requests pass unchecked
+NO_CHECKS = 10**9  # requests until moto checks permissions
 
 
 @cache
 def moto_server() -> str:
-    """The program, after installing it where that is still to be done."""
+    """Path of moto's server; installed if missing."""
     with build_once("moto", content_key(LOCK.read_bytes(), sys.version)) as build:
         if build.is_needed:
             uv, python = str(Path(sys.executable).with_name("uv")), str(build.folder / "bin" / "python")
@@ -45,17 +45,17 @@ def moto_server() -> str:
 
 @dataclass(frozen=True)
 class Keys:
-    """Of a user."""
+    """Access keys of a user."""
 
     access_key_id: str
     secret_access_key: str
 
 
-ANYBODY = Keys("anybody", "secret")
+ANY_KEYS = Keys("anybody", "secret")
 
 
-class Moto:
-    """A private server on a free port; its data ends with it. With an authority it speaks https."""
+class S3Server:
+    """A private server on a free port, without persistence; with an authority it serves https."""
 
     def __init__(self, authority: Authority | None = None, host: str = "127.0.0.1") -> None:
         (port,) = free_ports(1)
@@ -73,8 +73,8 @@ class Moto:
         self._session.verify = str(ca) if ca else True
         self._programs.start(Program("moto", tuple(command), lambda: answers(f"{self.url}/moto-api/", ca)))
 
-    def environment(self, keys: Keys = ANYBODY) -> dict[str, str]:
-        """What the administrator sets for the trainer."""
+    def environment(self, keys: Keys = ANY_KEYS) -> dict[str, str]:
+        """Environment variables that give the trainer access."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": keys.access_key_id,
@@ -83,49 +83,51 @@ class Moto:
         }
 
     def bucket(self, name: str) -> str:
-        """Make a bucket."""
-        self._ask("PUT", f"/{name}")
+        """Create a bucket and return its name."""
+        self._request("PUT", f"/{name}")
         return name
 
     def keys_in(self, bucket: str) -> list[str]:
-        """The names of a bucket's objects."""
-        return re.findall(r"<Key>([^<]*)</Key>", self._ask("GET", f"/{bucket}?list-type=2").text)
+        """Keys of a bucket's objects."""
+        return re.findall(r"<Key>([^<]*)</Key>", self._request("GET", f"/{bucket}?list-type=2").text)
 
     def unfinished_uploads(self, bucket: str) -> list[str]:
-        """The names of what was begun in parts, and is neither whole nor given up."""
-        return re.findall(r"<Key>([^<]*)</Key>", self._ask("GET", f"/{bucket}?uploads").text)
+        """Keys of multipart uploads that are neither completed nor aborted."""
+        return re.findall(r"<Key>([^<]*)</Key>", self._request("GET", f"/{bucket}?uploads").text)
 
     def content(self, bucket: str, key: str) -> bytes:
-        """What an object holds."""
-        return self._ask("GET", f"/{bucket}/{quote(key)}").content
+        """Content of an object."""
+        return self._request("GET", f"/{bucket}/{quote(key)}").content
 
     def headers(self, bucket: str, key: str) -> dict[str, str]:
-        """What is told of an object, with its checksum."""
-        return dict(self._ask("HEAD", f"/{bucket}/{quote(key)}", headers={"x-amz-checksum-mode": "ENABLED"}).headers)
+        """Headers of an object, including its checksum."""
+        return dict(
+            self._request("HEAD", f"/{bucket}/{quote(key)}", headers={"x-amz-checksum-mode": "ENABLED"}).headers
+        )
 
     def user(self, name: str, *, allow: list[str], resource: str = "*") -> Keys:
-        """A user who may do just these things, such as `s3:PutObject`."""
+        """Create a user with only these permissions, such as `s3:PutObject`; return their keys."""
         policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allow, "Resource": resource}]}
         self._iam("CreateUser", UserName=name)
         self._iam("PutUserPolicy", UserName=name, PolicyName="p", PolicyDocument=json.dumps(policy))
-        made = self._iam("CreateAccessKey", UserName=name)
-        return Keys(_element("AccessKeyId", made), _element("SecretAccessKey", made))
+        response = self._iam("CreateAccessKey", UserName=name)
+        return Keys(_element("AccessKeyId", response), _element("SecretAccessKey", response))
 
     def check_permissions(self, *, on: bool) -> None:
-        """From now on look at signatures and permissions, or take everything, as at first."""
-        self._ask("POST", "/moto-api/reset-auth", data=str(0 if on else NO_CHECKS))
+        """Turn the check of signatures and permissions on or off; it is off at the start."""
+        self._request("POST", "/moto-api/reset-auth", data=str(0 if on else NO_CHECKS))
 
     def _iam(self, action: str, **fields: str) -> str:
         form = {"Action": action, "Version": "2010-05-08", **fields}
-        return self._ask("POST", "/", data=form, headers={"Authorization": _credential("iam")}).text
+        return self._request("POST", "/", data=form, headers={"Authorization": _credential("iam")}).text
 
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         answer = self._session.request(method, f"{self.url}{path}", timeout=30, **options)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
 
     def kill(self) -> None:
-        """End it as a crash would; all is lost."""
+        """Kill the server; its data is lost."""
         self._programs.kill("moto")
 
     def __enter__(self) -> Self:
@@ -140,7 +142,7 @@ class Moto:
 
 
 def _credential(service: str) -> str:
-    """From this the server sees which service is meant; while nothing is checked it need not be signed."""
+    """Authorization header that selects the service; it needs no valid signature while nothing is checked."""
     return (
         f"AWS4-HMAC-SHA256 Credential=anybody/20260101/{REGION}/{service}/aws4_request, SignedHeaders=host, Signature=0"
     )

@@ -1,4 +1,4 @@
-"""Message bodies for property tests: good ones, almost good ones, and everything else that a queue may hold."""
+"""Hypothesis strategies for message bodies: valid, nearly valid, and arbitrary ones."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 Bodies = st.SearchStrategy[bytes]
 
 SECRET = "SECRET"
-GOOD: dict[str, Any] = {"annotations": f"https://host/a.csv?sig={SECRET}", "model": f"https://store/m?sig={SECRET}"}
+VALID: dict[str, Any] = {"annotations": f"https://host/a.csv?sig={SECRET}", "model": f"https://store/m?sig={SECRET}"}
 WEB: dict[str, Any] = {"projectId": "p1", "requestId": 7, "url": f"https://host/a.csv?sig={SECRET}"}
 FIELDS = ["annotations", "url", "model", "plugin", "plugin_name", "parameters", "projectId", "requestId", "digest", "x"]
 
@@ -39,22 +39,22 @@ def json_values() -> st.SearchStrategy[Any]:
     )
 
 
-def good() -> st.SearchStrategy[dict[str, Any]]:
-    """Messages as they should be, of both forms."""
+def valid() -> st.SearchStrategy[dict[str, Any]]:
+    """Valid messages in both forms."""
     plugin = st.sampled_from([{}, {"plugin": "detection"}, {"plugin_name": "hello-world"}, {"plugin": "unknown"}])
     parameters = st.dictionaries(
         st.text("abc.- \u00e9$", min_size=1, max_size=4), st.integers() | st.text(max_size=5), max_size=3
     )
     more = st.fixed_dictionaries({}, optional={"parameters": parameters, "createdAt": st.text(max_size=4)})
-    form = st.sampled_from([GOOD, WEB])
+    form = st.sampled_from([VALID, WEB])
     return st.builds(lambda form, plugin, more: form | plugin | more, form, plugin, more)
 
 
-def almost_good() -> st.SearchStrategy[dict[str, Any]]:
-    """Messages with one field of another type or an odd value, or without one."""
+def nearly_valid() -> st.SearchStrategy[dict[str, Any]]:
+    """Valid messages with one field changed or removed."""
     change = st.tuples(st.sampled_from(FIELDS), json_values())
     url = st.tuples(st.sampled_from(["annotations", "url", "model"]), st.sampled_from(ODD_URLS))
-    telling = st.sampled_from(  # rare by chance alone
+    rare = st.sampled_from(  # too rare by chance
         [
             ("plugin", "../x"), ("plugin_name", "x" * 64), ("plugin", ""), ("model", f"https://u:{SECRET}@host/"),
             ("model", "https://host/" + "a" * 9000), ("url", "https://host/a b"), ("parameters", {"a": "\0"}), ("x", ["\udfff"]),
@@ -62,15 +62,15 @@ def almost_good() -> st.SearchStrategy[dict[str, Any]]:
         ]
     )  # fmt: skip
     identifier = st.tuples(st.sampled_from(["projectId", "requestId"]), st.sampled_from(ODD_TEXTS) | json_values())
-    changed = st.builds(lambda fields, item: fields | dict([item]), good(), change | url | identifier | telling)
+    changed = st.builds(lambda fields, item: fields | dict([item]), valid(), change | url | identifier | rare)
     without = st.builds(
-        lambda fields, name: {k: v for k, v in fields.items() if k != name}, good(), st.sampled_from(FIELDS)
+        lambda fields, name: {k: v for k, v in fields.items() if k != name}, valid(), st.sampled_from(FIELDS)
     )
     return changed | without
 
 
 def spliced() -> Bodies:
-    """A good message with a field written as no JSON writer would: a number of any size, half a surrogate, a name twice."""
+    """Valid messages with a field that no JSON library writes: huge numbers, lone surrogates, duplicate names."""
     depth = st.integers(1, 60).map(lambda n: '{"a":[' * n + "1" + "]}" * n)
     very_deep = st.sampled_from([900, 2000, 30_000]).map(lambda n: "[" * n + "]" * n)
     value = st.sampled_from(HUGE_NUMBERS + RAW_STRINGS) | depth | very_deep
@@ -79,23 +79,23 @@ def spliced() -> Bodies:
     def splice(fields: dict[str, Any], name: str, form: str, raw: str) -> bytes:
         return f'{json.dumps(fields)[:-1]},"{name}":{form.replace("%s", raw)}}}'.encode()
 
-    return st.builds(splice, good(), st.sampled_from([*FIELDS, "status"]), within, value)
+    return st.builds(splice, valid(), st.sampled_from([*FIELDS, "status"]), within, value)
 
 
 def large() -> Bodies:
-    """Around the services' limits, 64 and 256 KiB, and around the longest argument."""
+    """Messages around the services' limits (64 and 256 KiB) and the longest command-line argument."""
     size = st.sampled_from([60_000, 65_536, 99_900, 110_000, 262_000, 270_000])
 
     def pad(fields: dict[str, Any], name: str, size: int, unit: str) -> bytes:
         return json.dumps(fields | {name: {"a": (unit * size)[:size]}}, ensure_ascii=False).encode()
 
     return st.builds(
-        pad, good(), st.sampled_from(["parameters", "createdAt"]), size, st.sampled_from(["x", "$", "\u00e9", '"'])
+        pad, valid(), st.sampled_from(["parameters", "createdAt"]), size, st.sampled_from(["x", "$", "\u00e9", '"'])
     )
 
 
 def mutated(bodies: Bodies) -> Bodies:
-    """Some bytes replaced, put in or cut out."""
+    """Bodies with some bytes replaced, inserted or removed."""
 
     def mutate(body: bytes, at: float, cut: int, put: bytes) -> bytes:
         place = int(at * len(body))
@@ -108,7 +108,7 @@ def mutated(bodies: Bodies) -> Bodies:
 
 
 def encoded(bodies: Bodies) -> Bodies:
-    """In base64, whole or damaged, with a byte order mark, or in another encoding."""
+    """Bodies in base64 (valid or damaged), with a byte order mark, or in another character encoding."""
     wrappings = [
         base64.b64encode, base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes,
         lambda body: base64.b64encode(body)[:-1], lambda body: base64.b64encode(base64.b64encode(body)),
@@ -120,14 +120,14 @@ def encoded(bodies: Bodies) -> Bodies:
 
 
 def with_callback(statuses: list[str]) -> Bodies:
-    """Messages that name one of these callbacks."""
-    fields = good() | almost_good()
+    """Messages with one of these callback URLs."""
+    fields = valid() | nearly_valid()
     return st.builds(lambda item, url: json.dumps(item | {"status": url}).encode(), fields, st.sampled_from(statuses))
 
 
 def anything(statuses: list[str]) -> Bodies:
-    """Bodies of all kinds. Only these callbacks are named; where bytes are changed at random there are none."""
-    written = (good() | almost_good()).map(lambda fields: json.dumps(fields).encode())
+    """Bodies of all kinds. They contain no callback URLs but these; randomly changed ones contain none."""
+    written = (valid() | nearly_valid()).map(lambda fields: json.dumps(fields).encode())
     base64_and_json = st.sampled_from(
         [b"1234", b"true", b"null", b"12345678", b"eyJhIjoxfQ==", b"e30=", b"W10=", b"aGVsbG8=", b"e30K/w=="]
     )

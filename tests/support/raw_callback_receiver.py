@@ -1,4 +1,4 @@
-"""A callback URL that keeps each post as it came: a signature is over its very bytes."""
+"""A callback receiver that keeps the raw bytes of each post, because signatures cover them."""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -6,8 +6,8 @@ from threading import Lock, Thread
 from typing import Any, Self
 
 
-class SignedReceiver:
-    """Receives posts while the `with` block runs."""
+class RawCallbackReceiver:
+    """Receives posts within the `with` block."""
 
     def __init__(self, host: str) -> None:
         self._lock = Lock()
@@ -18,13 +18,13 @@ class SignedReceiver:
 
     @property
     def received(self) -> list[tuple[dict[str, str], bytes]]:
-        """Headers, by their names in lower case, and body of each post so far."""
+        """Headers (lower-case names) and body of each post so far."""
         with self._lock:
             return list(self._received)
 
     @property
     def posts(self) -> list[dict[str, Any]]:
-        """The bodies, unchecked."""
+        """Bodies of the posts, parsed but not verified."""
         return [json.loads(body) for _, body in self.received]
 
     def __enter__(self) -> Self:
@@ -52,6 +52,6 @@ class SignedReceiver:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Keep the tests' output clean."""
 
         return Handler
