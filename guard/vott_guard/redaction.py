@@ -57,18 +57,15 @@ def redact(text: str, *, cut: str = "") -> str:
 
     `cut` stands in for each query and fragment.
     """
-    text = _JSON_STRING.sub(lambda match: _redact_json_string(match[0], cut), redact_secrets(text))
+    text = _JSON_STRING.sub(lambda match: _redact_json_string(match[0], cut), _redact_registered(text))
     text = _KEY_EQUALS.sub(r"\1\2", text)  # one word, which is cut or kept as a whole
     text = _WORD.sub(lambda match: _without_query(match[0], cut), text)
-    text = _KEY.sub(lambda match: f"{match[1]}{match[2]}{match[3]}{REDACTED}{_closing_quote(match[4])}", text)
-    return _USER_INFO.sub(r"\1", text)
+    return _USER_INFO.sub(r"\1", _redact_keys(text))
 
 
 def redact_secrets(text: str) -> str:
-    """Replace registered secrets and nothing else."""
-    for secret in sorted(_secrets, key=len, reverse=True):
-        text = text.replace(secret, REDACTED)
-    return text
+    """Replace keys and registered secrets; leave URLs and question marks."""
+    return _redact_keys(_KEY_EQUALS.sub(r"\1\2", _redact_registered(text)))
 
 
 def redact_url(url: str) -> str:
@@ -82,6 +79,16 @@ def redact_url(url: str) -> str:
         except ValueError:
             return UNREADABLE
     return _URL_USER_INFO.sub(r"\1", re.split("[?#]", url, maxsplit=1)[0])
+
+
+def _redact_registered(text: str) -> str:
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return text
+
+
+def _redact_keys(text: str) -> str:
+    return _KEY.sub(lambda match: f"{match[1]}{match[2]}{match[3]}{REDACTED}{_closing_quote(match[4])}", text)
 
 
 def _redact_json_string(literal: str, cut: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vott_trainer import report
-from vott_trainer.http.printable import printable
+from vott_trainer.http.json_redaction import redact_json
 from vott_trainer.parameters import shown
 from vott_trainer.plugin_api import Trained
 from vott_trainer.settings import TrainSettings
@@ -73,7 +73,7 @@ def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRu
 
 def _write_config(path: Path, config: dict[str, Any]) -> None:
     """Write what `predict` reads, without URLs' queries. Labels stay unchanged: they identify the network's classes."""
-    redacted = {name: value if name == "labels" else printable(value) for name, value in config.items()}
+    redacted = {name: value if name == "labels" else redact_json(value) for name, value in config.items()}
     path.write_text(json.dumps(redacted, indent=2, default=_to_json) + "\n", encoding="utf-8")
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from vott_trainer.errors import AddressRefusedError, TemporaryFailureError, TrainerError
 from vott_trainer.http.fetch import FetchError, NotAllowedError, download
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.http.session import Session
 
 MAX_ANNOTATIONS_BYTES = 1 << 30
 MAX_FILE_BYTES = 8 << 30
@@ -28,12 +28,12 @@ def download_file(url: str, path: Path, description: str, limit: int, refused: t
     """
     try:
         with Session(SECONDS) as session:
-            download(session, url, path, limit=limit, backoff=Backoff())
+            download(session, url, path, limit=limit, policy=RetryPolicy())
     except NotAllowedError as error:
         raise AddressRefusedError(f"{description} can't be fetched: {error}") from error
     except FetchError as error:
         text = f"{description} can't be fetched: {error}."
-        if error.passing:
+        if error.transient:
             raise TemporaryFailureError(f"{text} Check that the store answers, then send the message again.") from error
         raise refused(
             f"{text} Check that the link is right, has not expired and permits reading, then send the message again."

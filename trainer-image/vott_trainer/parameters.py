@@ -6,7 +6,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.http.printable import printable
+from vott_trainer.http.json_redaction import redact_json
 
 
 def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
@@ -24,7 +24,7 @@ def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
 
 def shown(parameters: BaseModel) -> dict[str, Any]:
     """Return parameters for logs and reports: named as in the message, URLs without their query."""
-    redacted: dict[str, Any] = printable(parameters.model_dump(mode="json", by_alias=True))
+    redacted: dict[str, Any] = redact_json(parameters.model_dump(mode="json", by_alias=True))
     return redacted
 
 

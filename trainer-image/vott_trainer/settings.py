@@ -11,7 +11,7 @@ from typing import Any
 from vott_guard.redaction import redact_url, register_secrets, register_url_credentials
 from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.http import outgoing
+from vott_trainer.http import address_rules
 from vott_trainer.http.urls import read_argument
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import is_destination, is_path
@@ -127,11 +127,11 @@ def _register_credentials(settings: TrainSettings, environment: Mapping[str, str
 
 def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) -> None:
     """Check the annotations and initial weights early, for any plugin. The model's URL may be exempt from the rules."""
-    rules = outgoing.rules(environment)
-    outgoing.check(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
+    rules = address_rules.read_rules(environment)
+    address_rules.check_url(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
     weights = settings.parameters.get("initialWeights")
     if isinstance(weights, str) and is_url(weights):
-        outgoing.check(weights, _not_fetched("initial weights", weights), rules)
+        address_rules.check_url(weights, _not_fetched("initial weights", weights), rules)
 
 
 def _not_fetched(what: str, url: str) -> str:

@@ -19,7 +19,7 @@ from vott_trainer.data import checks
 from vott_trainer.data.image_download import download_images, path_of
 from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
 from vott_trainer.file_download import MAX_ANNOTATIONS_BYTES, MAX_FILE_BYTES, download_file
-from vott_trainer.http.image_cache import Cache
+from vott_trainer.http.image_cache import ImageCache
 from vott_trainer.http.urls import file_name
 from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
 from vott_trainer.process.peers import Alone, Peers
@@ -229,7 +229,7 @@ class TrainingRun:
         return sha256_of(path)
 
     def _fetch_images(self, urls: list[str], folder: Path) -> _NodeImages:
-        fetched = download_images(urls, folder, cache=Cache.from_environment(), on_progress=self.progress.fetching)
+        fetched = download_images(urls, folder, cache=ImageCache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
         return _NodeImages(missing, fetched.dropped, fetched.cached)
 

@@ -159,7 +159,7 @@ def default_rules(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_retry_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry without a delay."""
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
-    monkeypatch.setattr("vott_trainer.file_download.Backoff", lambda: WITHOUT_DELAY)
+    monkeypatch.setattr("vott_trainer.file_download.RetryPolicy", lambda: WITHOUT_DELAY)
 
 
 @pytest.fixture

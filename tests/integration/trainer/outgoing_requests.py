@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vott_trainer.data.image_download import ImageLimits, download_images
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.progress import Progress
@@ -15,7 +15,7 @@ from vott_trainer.training_run import TrainingRun
 
 SendRequest = Callable[[str, Path], object]
 IMAGE_BYTES = 8 << 20
-WITHOUT_DELAY = Backoff(attempts=2, sleep=lambda _seconds: None)
+WITHOUT_DELAY = RetryPolicy(attempts=2, sleep=lambda _seconds: None)
 
 
 def fetch_annotations(url: str, folder: Path) -> object:
@@ -28,7 +28,7 @@ def fetch_weights(url: str, folder: Path) -> object:
 
 def fetch_image(url: str, folder: Path) -> object:
     limits = ImageLimits(image_bytes=IMAGE_BYTES)
-    return download_images([url], folder / "images", limits=limits, backoff=WITHOUT_DELAY)
+    return download_images([url], folder / "images", limits=limits, policy=WITHOUT_DELAY)
 
 
 def post_callback(url: str, folder: Path) -> None:  # noqa: ARG001

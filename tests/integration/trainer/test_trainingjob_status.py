@@ -15,7 +15,7 @@ from localcluster.kubectl import kubectl
 from tests.support.trainer_process import CHECKOUT
 from tests.support.waiting import wait_for_crd
 from vott_trainer.errors import TemporaryFailureError
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob_status import TrainingJobStatus
@@ -115,11 +115,11 @@ def test_reports_end_once_another_trainingjob_has_the_name(cluster: Cluster) -> 
     with pytest.raises(UnsubscribedError, match="another one has its name now"):
         old.send(RUNNING)
     with pytest.raises(TemporaryFailureError, match="another one has its name now"):
-        old.send_until_accepted(RUNNING, Backoff(attempts=1))
+        old.send_until_accepted(RUNNING, RetryPolicy(attempts=1))
 
 
 def test_deleted_trainingjob_is_not_brought_back(cluster: Cluster) -> None:
     job = cluster.create_job("gone")
     cluster.kubectl("delete", "trainingjob", "gone")
     with pytest.raises(TemporaryFailureError, match="HTTP 404 Not Found"):
-        job.send_until_accepted(RUNNING, Backoff(attempts=1))
+        job.send_until_accepted(RUNNING, RetryPolicy(attempts=1))

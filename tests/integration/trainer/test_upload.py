@@ -12,8 +12,8 @@ from tests.integration.trainer.conftest import CONTENT, Store
 from tests.support.entra import Entra
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.http.fetch import FetchError, download
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.http.session import Session
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve
 from vott_trainer.stores.store import StoredObject
@@ -184,11 +184,11 @@ def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trus
     upload(archive, account.container_link(container))
     link = account.blob_link(container, "model.tgz", permissions="r")
     with Session(10.0) as session:
-        download(session, link, copy, limit=10**6, backoff=Backoff(1))
+        download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
         assert copy.read_bytes() == CONTENT
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with Session(10.0) as session, pytest.raises(FetchError, match="the server's certificate is not trusted"):
-        download(session, link, copy, limit=10**6, backoff=Backoff(1))
+        download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
 
 
 def test_workload_identity_takes_the_model_without_a_sas(

@@ -14,9 +14,14 @@ def test_many_failures_do_not_overflow() -> None:
     assert Backoff(first=1.0, longest=60.0).seconds(10**6) <= 60.0
 
 
-@pytest.mark.parametrize(("jitter", "seconds"), [(0.0, 2.0), (0.5, 3.0), (1.0, 4.0)])
-def test_half_of_each_delay_is_random(jitter: float, seconds: float) -> None:
-    assert Backoff(first=1.0, longest=60.0, jitter=lambda: jitter).seconds(3) == seconds
+@pytest.mark.parametrize(("number", "seconds"), [(0.0, 4.0), (0.5, 3.0), (1.0, 2.0)])
+def test_half_of_each_delay_is_random(number: float, seconds: float) -> None:
+    assert Backoff(first=1.0, longest=60.0, random_number=lambda: number).seconds(3) == seconds
+
+
+@pytest.mark.parametrize(("jitter", "shortest"), [(0.0, 4.0), (0.25, 3.0), (1.0, 0.0)])
+def test_the_random_share_is_configurable(jitter: float, shortest: float) -> None:
+    assert Backoff(first=1.0, longest=60.0, jitter=jitter, random_number=lambda: 1.0).seconds(3) == shortest
 
 
 def test_two_clients_do_not_retry_in_step() -> None:

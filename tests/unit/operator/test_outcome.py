@@ -81,7 +81,7 @@ class Harness:
             receiver,
             settings().callbacks,
             lambda: now,
-            backoff=replace(BACKOFF, jitter=lambda: 1.0),
+            backoff=replace(BACKOFF, jitter=0.0),
         )
 
     async def send(self) -> float | None:

@@ -71,7 +71,7 @@ class Harness:
         self._version, self._spec = 0, spec
         self.receiver, self.cluster, self.store = Receiver(), FakeCluster(), Store(NOW)
         self.callbacks = ProgressCallbacks(
-            cast("Cluster", self.cluster), self.store, self.receiver, replace(BACKOFF, jitter=lambda: 1.0)
+            cast("Cluster", self.cluster), self.store, self.receiver, replace(BACKOFF, jitter=0.0)
         )
 
     def report(self, percent: int | None, status: Mapping[str, Any] | None = None, **progress: Any) -> TrainingJob:

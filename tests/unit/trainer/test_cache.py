@@ -10,9 +10,9 @@ import pytest
 from tests.support.http_server import Answer, HttpServer, Request
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http.fetch import FetchError, download
-from vott_trainer.http.image_cache import BLOCK, DEFAULT_LIMIT, Cache, trim
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.image_cache import BLOCK, DEFAULT_LIMIT, ImageCache, evict
+from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.http.session import Session
 
 
 class Store(HttpServer):
@@ -41,14 +41,14 @@ class ClusterHarness:
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
-        self.cache = Cache(folder / "cache")
+        self.cache = ImageCache(folder / "cache")
         self.url = store.serve("/c/a.png", b"content") + "?sv=1&sig=right"
 
-    def fetch(self, url: str = "", cache: Cache | None = None) -> bytes:
+    def fetch(self, url: str = "", cache: ImageCache | None = None) -> bytes:
         """Download, and return what lies there."""
-        path, backoff = self.folder / "file", Backoff(attempts=1)
+        path, policy = self.folder / "file", RetryPolicy(attempts=1)
         with Session(10.0) as session:
-            download(session, url or self.url, path, limit=10_000, backoff=backoff, cache=cache or self.cache)
+            download(session, url or self.url, path, limit=10_000, policy=policy, cache=cache or self.cache)
         return path.read_bytes()
 
     def answered(self) -> list[int]:
@@ -160,15 +160,15 @@ def test_vanished_content_is_fetched_again(harness: ClusterHarness) -> None:
 
 def test_folder_that_can_not_be_written_only_warns(harness: ClusterHarness, caplog: pytest.LogCaptureFixture) -> None:
     (harness.folder / "occupied").write_bytes(b"")
-    cache = Cache(harness.folder / "occupied")
+    cache = ImageCache(harness.folder / "occupied")
     assert [harness.fetch(cache=cache), harness.fetch(cache=cache)] == [b"content", b"content"]
     assert [record.getMessage() for record in caplog.records] == [
-        f"the image cache {harness.folder / 'occupied'} takes nothing more: File exists"
+        f"the image cache {harness.folder / 'occupied'} can't be written, no more images are added: File exists"
     ]
 
 
 def test_what_was_not_used_for_the_longest_time_goes_first(harness: ClusterHarness) -> None:
-    cache = Cache(harness.folder / "cache", limit=10 * BLOCK)
+    cache = ImageCache(harness.folder / "cache", limit=10 * BLOCK)
     urls = [harness.store.serve(f"/c/{number}.png", bytes([number]) * 2000) + "?sig=right" for number in range(12)]
     for url in urls:
         harness.fetch(urls[0], cache)
@@ -186,7 +186,7 @@ def test_twentieth_of_the_disk_stays_free(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(100 * BLOCK, 97 * BLOCK, 3 * BLOCK)
     )
-    trim(tmp_path, 1 << 30)
+    evict(tmp_path, 1 << 30)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -195,10 +195,10 @@ def test_pods_that_share_a_cache_all_get_their_images(harness: ClusterHarness) -
     got: list[bytes] = []
 
     def pod(name: str) -> None:
-        cache = Cache(harness.folder / "cache", limit=12 * BLOCK)
+        cache = ImageCache(harness.folder / "cache", limit=12 * BLOCK)
         with Session(10.0) as session:
             for url in urls * 2:
-                download(session, url, harness.folder / name, limit=10_000, backoff=Backoff(attempts=1), cache=cache)
+                download(session, url, harness.folder / name, limit=10_000, policy=RetryPolicy(attempts=1), cache=cache)
                 got.append((harness.folder / name).read_bytes())
 
     threads = [threading.Thread(target=pod, args=(f"pod{number}",)) for number in range(4)]
@@ -212,16 +212,16 @@ def test_pods_that_share_a_cache_all_get_their_images(harness: ClusterHarness) -
 
 @pytest.mark.parametrize(("text", "limit"), [("", DEFAULT_LIMIT), ("1000", 1000)])
 def test_limit_is_what_the_administrator_says(text: str, limit: int, tmp_path: Path) -> None:
-    cache = Cache.from_environment({"VOTT_IMAGE_CACHE": str(tmp_path), "VOTT_IMAGE_CACHE_BYTES": text})
+    cache = ImageCache.from_environment({"VOTT_IMAGE_CACHE": str(tmp_path), "VOTT_IMAGE_CACHE_BYTES": text})
     assert cache
     assert cache.limit == limit
 
 
 def test_without_a_folder_there_is_no_cache() -> None:
-    assert Cache.from_environment({}) is None
+    assert ImageCache.from_environment({}) is None
 
 
 @pytest.mark.parametrize("text", ["lots", "-1", "1.5", "10Gi"])
 def test_limit_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidParametersError, match="VOTT_IMAGE_CACHE_BYTES: expected a number of bytes, found"):
-        Cache.from_environment({"VOTT_IMAGE_CACHE": "/cache", "VOTT_IMAGE_CACHE_BYTES": text})
+        ImageCache.from_environment({"VOTT_IMAGE_CACHE": "/cache", "VOTT_IMAGE_CACHE_BYTES": text})

@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.http.fetch import FetchError, NotAllowedError, download
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.http.session import Session
 
 
 class Naps:
@@ -27,7 +27,7 @@ def naps() -> Naps:
 
 def fetch(url: str, path: Path, naps: Naps, limit: int = 1000) -> None:
     with Session(10.0) as session:
-        download(session, url, path, limit=limit, backoff=Backoff(attempts=3, sleep=naps))
+        download(session, url, path, limit=limit, policy=RetryPolicy(attempts=3, sleep=naps))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -59,7 +59,7 @@ def test_refusal_is_not_retried(status: int, words: str, server: HttpServer, tmp
     server.always["/a"] = Answer(status)
     with pytest.raises(FetchError, match=words) as error:
         fetch(server.url + "/a", tmp_path / "a", naps)
-    assert not error.value.passing
+    assert not error.value.transient
     assert len(server.requests) == 1
 
 
@@ -67,7 +67,7 @@ def test_fault_that_outlasts_the_attempts_is_a_passing_one(server: HttpServer, t
     server.always["/a"] = Answer(503)
     with pytest.raises(FetchError, match="HTTP 503 Service Unavailable") as error:
         fetch(server.url + "/a", tmp_path / "a", naps)
-    assert error.value.passing
+    assert error.value.transient
     assert len(server.requests) == 3
 
 
@@ -82,7 +82,7 @@ def test_too_large_file_is_refused_and_leaves_nothing(server: HttpServer, tmp_pa
 def test_host_that_can_not_exist_is_refused_at_once(host: str, tmp_path: Path, naps: Naps) -> None:
     with pytest.raises(NotAllowedError, match="that is no host name") as error:
         fetch(f"https://{host}/a.jpg", tmp_path / "a", naps)
-    assert not error.value.passing
+    assert not error.value.transient
     assert naps.seconds == []
 
 

@@ -13,8 +13,8 @@ from tests.support.http_server import Answer, HttpServer
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.data.image_download import Downloaded, ImageLimits, download_images
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
-from vott_trainer.http.image_cache import Cache
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.image_cache import ImageCache
+from vott_trainer.http.retry import RetryPolicy
 
 GOOD = image_with_shapes(0)[0]
 
@@ -34,7 +34,7 @@ def tiff(image: Image.Image) -> bytes:
 
 
 def download(urls: list[str], folder: Path, limits: ImageLimits | None = None) -> Downloaded:
-    return download_images(urls, folder, limits=limits, backoff=Backoff(attempts=2, sleep=lambda _seconds: None))
+    return download_images(urls, folder, limits=limits, policy=RetryPolicy(attempts=2, sleep=lambda _seconds: None))
 
 
 def good(server: HttpServer, count: int) -> list[str]:
@@ -91,7 +91,7 @@ def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServe
     for number in range(3):
         server.answers[f"/{number}.png"] = [Answer(200, GOOD, {"ETag": '"1"'}), Answer(304)]
     for training, cached in (("first", 0), ("second", 3)):
-        downloaded = download_images(urls, tmp_path / training, cache=Cache(tmp_path / "cache"))
+        downloaded = download_images(urls, tmp_path / training, cache=ImageCache(tmp_path / "cache"))
         assert [path.read_bytes() for path in downloaded.files.values()] == [GOOD] * 3
         assert downloaded.cached == cached
 

@@ -7,13 +7,13 @@ import pytest
 
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.stores.presigned_put import PresignedPutStore
 
 CONTENT = b"weights" * 1000
 MD5 = hashlib.md5(CONTENT).hexdigest()
 QUERY = "X-Amz-Signature=SECRET"
-AT_ONCE = Backoff(attempts=3, sleep=lambda _seconds: None)
+AT_ONCE = RetryPolicy(attempts=3, sleep=lambda _seconds: None)
 
 
 @pytest.fixture

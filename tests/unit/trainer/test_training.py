@@ -22,7 +22,7 @@ class Deaf(TrainingJobStatus):
     def send(self, snapshot: Snapshot) -> None:
         """Take everything."""
 
-    def send_until_accepted(self, snapshot: Snapshot, backoff: object = None) -> None:  # noqa: ARG002
+    def send_until_accepted(self, snapshot: Snapshot, policy: object = None) -> None:  # noqa: ARG002
         raise TemporaryFailureError("The API server does not answer.")
 
 

@@ -15,9 +15,9 @@ from vott_trainer.data.errors import UnsupportedImageError
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError, TrainerError
 from vott_trainer.http.fetch import FetchError, download
-from vott_trainer.http.image_cache import Cache
-from vott_trainer.http.outgoing import Session
-from vott_trainer.http.retry import Backoff
+from vott_trainer.http.image_cache import ImageCache
+from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.http.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,8 @@ def download_images(
     folder: Path,
     *,
     limits: ImageLimits | None = None,
-    backoff: Backoff | None = None,
-    cache: Cache | None = None,
+    policy: RetryPolicy | None = None,
+    cache: ImageCache | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Downloaded:
     """Download and check every image.
@@ -76,7 +76,7 @@ def download_images(
     folder.mkdir(parents=True, exist_ok=True)
     downloaded = Downloaded()
     with Session(SECONDS, limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
-        job = _Download(session, folder, limits, backoff or Backoff(attempts=4), cache)
+        job = _Download(session, folder, limits, policy or RetryPolicy(attempts=4), cache)
         try:
             for done, (url, future) in enumerate(_completed(pool, job, urls, limits.workers * 2), start=1):
                 _collect(downloaded, url, future)
@@ -94,14 +94,14 @@ class _Download:
     session: Session
     folder: Path
     limits: ImageLimits
-    backoff: Backoff
-    cache: Cache | None
+    policy: RetryPolicy
+    cache: ImageCache | None
 
     def __call__(self, url: str) -> tuple[Path, bool]:
         """Return the image's path, and whether it came from the cache."""
         path = path_of(url, self.folder)
         limit = self.limits.image_bytes
-        cached = download(self.session, url, path, limit=limit, backoff=self.backoff, cache=self.cache)
+        cached = download(self.session, url, path, limit=limit, policy=self.policy, cache=self.cache)
         self.check(path)
         return path, cached
 
@@ -110,9 +110,9 @@ class _Download:
         try:
             open_rgb(path, self.limits.image_pixels)
         except UnsupportedImageError as error:
-            raise FetchError(str(error), passing=False) from error
+            raise FetchError(str(error), transient=False) from error
         except Exception as error:  # a decoder may raise anything on damaged bytes
-            raise FetchError("not an image, or a truncated one", passing=False) from error
+            raise FetchError("not an image, or a truncated one", transient=False) from error
 
 
 def _completed(
@@ -132,7 +132,7 @@ def _collect(downloaded: Downloaded, url: str, future: Future[tuple[Path, bool]]
     except FetchError as error:
         log.warning("image left out: %s: %s", redact_url(url), error)
         downloaded.dropped.append(Finding("image", redact_url(url), str(error)))
-        downloaded.temporary += error.passing
+        downloaded.temporary += error.transient
 
 
 def _check_dropped(downloaded: Downloaded, total: int, limits: ImageLimits) -> None:

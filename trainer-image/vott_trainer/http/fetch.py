@@ -1,4 +1,4 @@
-"""One HTTP download: to a file, with retries, a size limit, and a reason in words when it fails."""
+"""One download to a file: retries, a size limit, the image cache, and errors that name the cause."""
 
 import secrets
 import time
@@ -12,9 +12,9 @@ from urllib3.exceptions import LocationValueError
 from vott_guard.client import TooLargeError, chunks, status_text
 from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError
-from vott_trainer.http.image_cache import Cache
-from vott_trainer.http.outgoing import TIMEOUT, Session
-from vott_trainer.http.retry import PASSING_STATUS, AttemptError, Backoff, retry
+from vott_trainer.http.image_cache import ImageCache
+from vott_trainer.http.retry import TRANSIENT_STATUS, AttemptError, RetryPolicy, retry
+from vott_trainer.http.session import TIMEOUT, Session
 
 MAX_RETRY_AFTER_SECONDS = 60.0
 
@@ -26,12 +26,13 @@ INVALID_URL = (
     UnicodeError,
 )
 
-_WORDS: tuple[tuple[tuple[type[Exception], ...], str, bool], ...] = (
+_CAUSES: tuple[tuple[tuple[type[Exception], ...], str, bool], ...] = (
     ((requests.Timeout,), f"no answer within {TIMEOUT[1]:.0f} seconds", True),
     ((*INVALID_URL, requests.TooManyRedirects), "the URL is not valid or redirects without end", False),
     ((requests.exceptions.SSLError,), "the server's certificate is not trusted", False),
     ((requests.exceptions.ContentDecodingError,), "the answer's compression is broken or unusual", False),
 )
+"""Error types, the cause they stand for, and whether it is transient."""
 
 Headers = Mapping[str, str]
 
@@ -41,41 +42,41 @@ class FetchError(AttemptError):
 
 
 class NotAllowedError(FetchError):
-    """The administrator's rules do not allow the URL, or the address that it leads to."""
+    """The administrator's rules refuse the URL or its address."""
 
 
 def download(
-    session: Session, url: str, path: Path, *, limit: int, backoff: Backoff, cache: Cache | None = None
+    session: Session, url: str, path: Path, *, limit: int, policy: RetryPolicy, cache: ImageCache | None = None
 ) -> bool:
-    """Write what `url` returns to `path`, atomically: the file is complete or it does not exist.
+    """Download `url` to `path`, atomically: the file is complete or does not exist.
 
     Args:
         limit: the most bytes accepted.
-        cache: where a content that the store says has not changed is taken from, and what comes is put.
+        cache: serves content that the server reports as unchanged, and keeps what is downloaded.
 
     Returns:
         whether the content came from the cache.
 
     Raises:
         NotAllowedError: the administrator's rules refuse the address.
-        FetchError: the store refused, too large, too slow, or still failing after the last attempt.
+        FetchError: the server refused, the content is too large or too slow, or the last attempt failed.
     """
-    # A volume may be shared by several pods, which fetch the same.
+    # Several pods may download the same file to a shared volume.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
 
     def get(conditions: Headers) -> Headers | None:
-        return retry(lambda: _get(session, url, partial, limit, conditions), backoff)
+        return retry(lambda: _get(session, url, partial, limit, conditions), policy)
 
     try:
-        cached = _fetch(get, url, partial, cache)
+        from_cache = _get_or_copy(get, url, partial, cache)
         partial.replace(path)
-        return cached
+        return from_cache
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: Cache | None) -> bool:
-    """Ask the store, with what the cache knows; its 304 lets the cache serve."""
+def _get_or_copy(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: ImageCache | None) -> bool:
+    """Make a conditional request; on 304 copy from the cache. Return whether it was copied."""
     entry = cache.find(url) if cache else None
     headers = get(entry.conditions() if entry else {})
     if cache and entry and headers is None:
@@ -88,21 +89,21 @@ def _fetch(get: Callable[[Headers], Headers | None], url: str, path: Path, cache
 
 
 def _get(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
-    """Fetch once; return the answer's headers, or None where the content is still what the `conditions` speak of."""
+    """Make one attempt; return the response's headers, or None for 304 Not Modified."""
     start = time.monotonic()
     try:
-        return _ask(session, url, path, limit, conditions)
+        return _request(session, url, path, limit, conditions)
     except RefusedError as error:
-        raise NotAllowedError(str(error), passing=False) from error
+        raise NotAllowedError(str(error), transient=False) from error
     except TooLargeError as error:
-        raise FetchError(f"larger than the limit of {limit >> 20} MiB", passing=False) from error
+        raise FetchError(f"larger than the limit of {limit >> 20} MiB", transient=False) from error
     except (requests.RequestException, *INVALID_URL) as error:
-        if time.monotonic() - start >= session.seconds:  # nor would another attempt be quicker
-            raise FetchError(f"not complete within {session.seconds:.0f} seconds", passing=False) from error
-        raise _explained(error) from error
+        if time.monotonic() - start >= session.seconds:  # another attempt would not be faster
+            raise FetchError(f"not complete within {session.seconds:.0f} seconds", transient=False) from error
+        raise _fetch_error(error) from error
 
 
-def _ask(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
+def _request(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
     with session.get(url, stream=True, timeout=TIMEOUT, headers=conditions) as response:
         if conditions and response.status_code == HTTPStatus.NOT_MODIFIED:
             return None
@@ -112,16 +113,16 @@ def _ask(session: Session, url: str, path: Path, limit: int, conditions: Headers
         return response.headers
 
 
-def _explained(error: Exception) -> FetchError:
-    for kinds, words, passing in _WORDS:
-        if isinstance(error, kinds):
-            return FetchError(words, passing=passing)
-    return FetchError("the server can't be reached or broke off", passing=True)
+def _fetch_error(error: Exception) -> FetchError:
+    for types, cause, transient in _CAUSES:
+        if isinstance(error, types):
+            return FetchError(cause, transient=transient)
+    return FetchError("the server can't be reached or broke off", transient=True)
 
 
 def _check_status(response: requests.Response) -> None:
-    if response.status_code == HTTPStatus.OK:
+    status = response.status_code
+    if status == HTTPStatus.OK:
         return
-    passing = response.status_code in PASSING_STATUS
-    retry_after = retry_after_seconds(response.headers.get("Retry-After"), MAX_RETRY_AFTER_SECONDS)
-    raise FetchError(f"HTTP {status_text(response.status_code)}", passing=passing, retry_after=retry_after or 0.0)
+    retry_after = retry_after_seconds(response.headers.get("Retry-After"), MAX_RETRY_AFTER_SECONDS) or 0.0
+    raise FetchError(f"HTTP {status_text(status)}", transient=status in TRANSIENT_STATUS, retry_after=retry_after)

@@ -1,8 +1,8 @@
-"""Images kept from one training to the next, in a folder that several pods may use at once (a PVC, a node's disk).
+"""The image cache: a folder that several pods may share (a PVC, a node's disk), kept from one training to the next.
 
-`contents/` holds the files by their sha256, `links/` what is known of a URL: its validators (ETag, Last-Modified) and that sha256.
-Every use is a conditional GET with the message's own link: without its store's "304 Not Modified" nothing leaves the cache, so that
-a link that permits nothing gets nothing, and a changed image is noticed. No trouble with the cache may fail a training.
+`contents/` holds the files by SHA-256; `links/` holds, for each URL, its validators (ETag, Last-Modified) and the SHA-256.
+Each use is a conditional GET with the message's own link, and the cache serves only on 304 Not Modified: a link without
+permission gets nothing, and a changed image is noticed. A defect of the cache never fails a training.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from vott_trainer.http.urls import unsigned_url
 log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT = 50 << 30  # bytes
-FREE_FRACTION, FREE_BYTES = 0.05, 5 << 30  # of the disk stay free for others, the smaller of the two
-BLOCK = 4096  # bytes that the smallest file takes
+FREE_FRACTION, FREE_BYTES = 0.05, 5 << 30  # of the disk stay free for others: the smaller of the two
+BLOCK = 4096  # bytes on disk of the smallest file
 CHUNK = 1 << 20
 _SHA256 = re.compile("[0-9a-f]{64}")
 _HEADER = re.compile("[!-~]([ -~]*[!-~])?")
@@ -35,28 +35,28 @@ _HEADER = re.compile("[!-~]([ -~]*[!-~])?")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of a URL; at least one of the validators is there."""
+    """What the cache holds for a URL; at least one validator is not empty."""
 
     sha256: str
     etag: str
     last_modified: str
 
     def conditions(self) -> dict[str, str]:
-        """Return the headers of a request that is to be answered only where this is not up to date."""
+        """Return the headers of a conditional request (RFC 9110, section 13)."""
         return {"If-None-Match": self.etag} if self.etag else {"If-Modified-Since": self.last_modified}
 
-    def is_sound(self) -> bool:
-        """Return whether a file that was read as an entry can be one."""
+    def is_valid(self) -> bool:
+        """Whether the fields, as read from a file, have the right form."""
         return bool(_SHA256.fullmatch(self.sha256) and _HEADER.fullmatch(self.etag or self.last_modified))
 
 
-class Cache:
-    """A folder of at most `limit` bytes; what was not used for the longest time goes first. Safe for threads and several pods."""
+class ImageCache:
+    """A folder of at most `limit` bytes, least recently used files evicted first. Safe for several threads and pods."""
 
     def __init__(self, folder: Path, limit: int = DEFAULT_LIMIT) -> None:
         self._folder, self.limit = folder, limit
         self._lock = threading.Lock()
-        self._added: int | None = None  # bytes since the last look at what there is
+        self._added: int | None = None  # bytes since the last eviction
         self._broken = False
 
     @classmethod
@@ -72,16 +72,16 @@ class Cache:
         return cls(Path(folder), _bytes(limit) if limit else DEFAULT_LIMIT)
 
     def find(self, url: str) -> Entry | None:
-        """Return what is known of a URL."""
-        with _quietly():
+        """Return the entry of a URL; None if there is none or it is damaged."""
+        with _damage_ignored():
             entry = Entry(**json.loads(self._link(url).read_bytes()))
-            return entry if entry.is_sound() else None
+            return entry if entry.is_valid() else None
         return None
 
     def copy(self, url: str, entry: Entry, to: Path) -> bool:
-        """Write a content whose use was permitted to `to`; False where it is gone or damaged, and then forgotten."""
+        """Copy the content to `to`. If it is missing or damaged, delete it and return False."""
         content, link = self._content(entry.sha256), self._link(url)
-        with _quietly(), content.open("rb") as source, to.open("wb") as target:
+        with _damage_ignored(), content.open("rb") as source, to.open("wb") as target:
             if _copy(source, target) == entry.sha256:
                 _touch(content, link)
                 return True
@@ -89,7 +89,7 @@ class Cache:
         return False
 
     def add(self, url: str, path: Path, headers: Mapping[str, str]) -> None:
-        """Keep a file that was downloaded from `url`, where the answer's `headers` allow that it is asked for again."""
+        """Add a file downloaded from `url` if the response's headers allow a conditional request later."""
         etag, modified = headers.get("ETag", ""), headers.get("Last-Modified", "")
         if self._broken or not (etag or modified) or "no-store" in headers.get("Cache-Control", "").lower():
             return
@@ -97,7 +97,9 @@ class Cache:
             self._add(url, path, etag, modified)
         except OSError as error:
             self._broken = True
-            log.warning("the image cache %s takes nothing more: %s", self._folder, error.strerror)
+            log.warning(
+                "the image cache %s can't be written, no more images are added: %s", self._folder, error.strerror
+            )
 
     def _add(self, url: str, path: Path, etag: str, modified: str) -> None:
         with path.open("rb") as file:
@@ -105,18 +107,18 @@ class Cache:
         if (content := self._content(entry.sha256)).exists():
             _touch(content)
         else:
-            self._make_room(path.stat().st_size)
-            with _atomically(content) as target, path.open("rb") as source:
+            self._reserve(path.stat().st_size)
+            with _atomic_write(content) as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target, CHUNK)
-        with _atomically(self._link(url)) as target:
+        with _atomic_write(self._link(url)) as target:
             target.write(json.dumps(asdict(entry)).encode())
 
-    def _make_room(self, size: int) -> None:
-        """Look at what there is at first, and whenever a twentieth of the limit was added (other pods add, too)."""
-        step, needed = self.limit // 20, on_disk(size) + BLOCK  # the link is a file, too
+    def _reserve(self, size: int) -> None:
+        """Evict before the first addition and after each twentieth of the limit, because other pods add files too."""
+        step, needed = self.limit // 20, on_disk(size) + BLOCK  # the link is a file as well
         with self._lock:
             if self._added is None or self._added + needed > step:
-                trim(self._folder, self.limit - max(step, needed))
+                evict(self._folder, self.limit - max(step, needed))
                 self._added = 0
             self._added += needed
 
@@ -128,19 +130,8 @@ class Cache:
         return self._folder / "links" / key[:2] / key
 
 
-def _quietly() -> contextlib.suppress:
-    """Whatever is wrong with an entry: it is not there."""
-    return contextlib.suppress(OSError, ValueError, TypeError)
-
-
-def _touch(*files: Path) -> None:
-    for file in files:
-        with contextlib.suppress(OSError):  # another user's, or gone
-            os.utime(file)
-
-
-def trim(folder: Path, limit: int) -> None:
-    """Delete the files that were not used for the longest time, until `limit` bytes remain and some of the disk is free."""
+def evict(folder: Path, limit: int) -> None:
+    """Delete the least recently used files until at most `limit` bytes remain and enough of the disk is free."""
     folder.mkdir(parents=True, exist_ok=True)
     files = sorted(_files(folder))
     disk = shutil.disk_usage(folder)
@@ -154,23 +145,34 @@ def trim(folder: Path, limit: int) -> None:
         excess -= size
 
 
-def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """Yield when each file was used last, what it takes of the disk, and its path; other pods may delete meanwhile."""
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            found = path.stat()
-            if stat.S_ISREG(found.st_mode):
-                yield found.st_mtime, on_disk(found.st_size), path
-
-
 def on_disk(size: int) -> int:
-    """Return what a file of `size` bytes takes."""
+    """Return the bytes on disk of a file of `size` bytes."""
     return -(-size // BLOCK) * BLOCK
 
 
+def _files(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield time of last use, bytes on disk and path of each file; other pods may delete files meanwhile."""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                yield status.st_mtime, on_disk(status.st_size), path
+
+
+def _damage_ignored() -> contextlib.suppress:
+    """Treat a damaged entry as missing."""
+    return contextlib.suppress(OSError, ValueError, TypeError)
+
+
+def _touch(*files: Path) -> None:
+    for file in files:
+        with contextlib.suppress(OSError):  # deleted, or owned by another user
+            os.utime(file)
+
+
 @contextlib.contextmanager
-def _atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears under its name when it is complete."""
+def _atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that appears at `path` once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
@@ -182,7 +184,7 @@ def _atomically(path: Path) -> Iterator[BinaryIO]:
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> str:
-    """Copy, and return the content's sha256."""
+    """Copy, and return the content's SHA-256."""
     digest = hashlib.sha256()
     while chunk := source.read(CHUNK):
         digest.update(chunk)

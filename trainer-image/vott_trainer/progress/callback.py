@@ -15,7 +15,7 @@ from vott_guard.callback_payload import CallbackState, callback_payload
 from vott_guard.client import status_text
 from vott_guard.rules import RefusedError
 from vott_guard.webhooks import Keys
-from vott_trainer.http import outgoing
+from vott_trainer.http.session import Session
 from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
 
@@ -33,7 +33,7 @@ class Callback:
 
     url: str
     job: str
-    session: outgoing.Session = field(default_factory=lambda: outgoing.Session(POST_SECONDS))
+    session: Session = field(default_factory=lambda: Session(POST_SECONDS))
     name: str = "the callback"
 
     def send(self, snapshot: Snapshot) -> None:

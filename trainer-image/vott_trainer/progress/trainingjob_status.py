@@ -12,9 +12,10 @@ from typing import Any
 
 import requests
 
+from vott_guard.backoff import Backoff
 from vott_guard.client import status_text
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
-from vott_trainer.http.retry import AttemptError, Backoff, retry
+from vott_trainer.http.retry import AttemptError, RetryPolicy, retry
 from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
 from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
@@ -25,7 +26,8 @@ FIELD_MANAGER = "vott-trainer"
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
 # 401 and 403 included: while a control plane restarts or is upgraded, it refuses valid tokens and permitted requests.
 RETRIED_STATUS = frozenset({401, 403, 408, 409, 425, 429})
-LAST_REPORT = Backoff(attempts=25, first=1.0, longest=30.0)  # ten minutes: little compared to a lost training
+# About ten minutes, little compared to a lost training; hence not more jitter.
+LAST_REPORT = RetryPolicy(attempts=25, backoff=Backoff(first=1.0, longest=30.0, jitter=0.25))
 
 
 class ReportRefusedError(AttemptError):
@@ -91,24 +93,24 @@ class TrainingJobStatus:
             )
         except (OSError, requests.RequestException) as error:
             raise ReportRefusedError(
-                f"the API server can't be reached ({type(error).__name__})", passing=True
+                f"the API server can't be reached ({type(error).__name__})", transient=True
             ) from error
         if not response.ok:
-            passing = response.status_code in RETRIED_STATUS or response.status_code >= 500
+            transient = response.status_code in RETRIED_STATUS or response.status_code >= 500
             raise ReportRefusedError(
-                f"HTTP {status_text(response.status_code)}: {_api_field(response, 'message')}", passing=passing
+                f"HTTP {status_text(response.status_code)}: {_api_field(response, 'message')}", transient=transient
             )
         if self.uid and _api_field(response, "metadata", "uid") != self.uid:
             raise UnsubscribedError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
 
-    def send_until_accepted(self, snapshot: Snapshot, backoff: Backoff | None = None) -> None:
+    def send_until_accepted(self, snapshot: Snapshot, policy: RetryPolicy | None = None) -> None:
         """Apply the last report, and repeat it until it has arrived.
 
         Raises:
             TemporaryFailureError: it did not, after all attempts.
         """
         try:
-            retry(lambda: self.send(snapshot), backoff or LAST_REPORT)
+            retry(lambda: self.send(snapshot), policy or LAST_REPORT)
         except (ReportRefusedError, UnsubscribedError) as error:
             raise TemporaryFailureError(
                 f"The model is uploaded, but {self.namespace}/{self.job} could not be updated: {error}. "

@@ -5,14 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vott_trainer.http.printable import printable
+from vott_trainer.http.json_redaction import redact_json
 from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.result import Result
 
 
 def write_metrics(path: Path, result: Result) -> None:
     """Write metrics.json; URLs lose their query, numbers that JSON can't hold become null."""
-    path.write_text(json.dumps(printable(_content(result)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(redact_json(_content(result)), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _content(result: Result) -> dict[str, Any]:

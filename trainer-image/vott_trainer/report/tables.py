@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.http.printable import printable
+from vott_trainer.http.json_redaction import redact_json
 from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.formatting import percent, shown
 from vott_trainer.report.result import Result
@@ -129,5 +129,5 @@ def findings(found: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:
 
 def settings(result: Result) -> dict[str, Any]:
     """Return the parameters and the plugin's choices that are set, without credentials."""
-    chosen = printable(result.parameters | result.settings)
+    chosen = redact_json(result.parameters | result.settings)
     return {name: value for name, value in chosen.items() if value is not None}

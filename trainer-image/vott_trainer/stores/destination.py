@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vott_trainer.errors import TrainerError
-from vott_trainer.http import outgoing
+from vott_trainer.http import address_rules
 from vott_trainer.stores import model_archive
 from vott_trainer.stores.checksums import sha256_of
 from vott_trainer.stores.store import Store, StoredObject
@@ -94,7 +94,7 @@ class Destination:
             AddressRefusedError: the administrator's rules forbid it.
         """
         if self.by_link:
-            outgoing.look_up(self.url, f"{UPLOAD} {self.url} is not allowed")
+            address_rules.check_resolved(self.url, f"{UPLOAD} {self.url} is not allowed")
 
     def _deliver_report(self, report: Path) -> None:
         """Put the report beside the archive, to be opened without unpacking. A failure must not lose the model."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 from vott_guard.redaction import redact_url
 from vott_guard.urls import HTTP_OR_S3, is_url
 from vott_trainer.errors import InvalidURLError
-from vott_trainer.http import outgoing
+from vott_trainer.http import address_rules
 from vott_trainer.http.urls import file_name
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.azure.own_identity import open_container
@@ -69,13 +69,13 @@ def _by_path(path: str) -> Destination:
 
 
 def _by_presigned_url(url: str, query: dict[str, str], now: datetime) -> Destination:
-    outgoing.check(url, _not_allowed(url))
+    address_rules.check_url(url, _not_allowed(url))
     check_presigned(query, url, now)
     return Destination(PresignedPutStore(url), file_name(url), by_link=True)
 
 
 def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
-    outgoing.check(url, _not_allowed(url))
+    address_rules.check_url(url, _not_allowed(url))
     check_sas(sas, url, now)
     one_blob = sas.get("sr") == "b"
     base, name = _split(url, one_blob=one_blob)

@@ -13,8 +13,9 @@ import requests
 
 from vott_guard.client import TooLargeError, chunks, read
 from vott_guard.redaction import redact_url
-from vott_trainer.http.outgoing import Session, refusal_of
-from vott_trainer.http.retry import PASSING_STATUS, AttemptError, Backoff, retry
+from vott_trainer.http.address_rules import explained_refusal
+from vott_trainer.http.retry import TRANSIENT_STATUS, AttemptError, RetryPolicy, retry
+from vott_trainer.http.session import Session
 from vott_trainer.stores.atomic_write import atomic_write
 from vott_trainer.stores.checksums import sha256_and_md5
 from vott_trainer.stores.store import MAX_OBJECT_BYTES, StoredObject
@@ -32,7 +33,7 @@ class PresignedPutStore:
     """One object at `url`, whatever its name."""
 
     url: str = field(repr=False)
-    backoff: Backoff = field(default=Backoff(), repr=False)
+    retry_policy: RetryPolicy = field(default=RetryPolicy(), repr=False)
     session: Session = field(default_factory=lambda: Session(SECONDS), repr=False, compare=False)
 
     @property
@@ -52,7 +53,7 @@ class PresignedPutStore:
         size = file.stat().st_size
         sha256, md5 = sha256_and_md5(file)
         with self._translated_errors(UPLOAD):
-            etag = retry(lambda: self._put_once(file), self.backoff)
+            etag = retry(lambda: self._put_once(file), self.retry_policy)
         if etag not in (None, md5.hex()):
             raise verification_failed(self.location)
         return StoredObject(self.location, sha256, size)
@@ -60,17 +61,17 @@ class PresignedPutStore:
     def get(self, name: str, file: Path) -> bool:  # noqa: ARG002
         """Download the object; False if there is none."""
         with self._translated_errors("Reading"):
-            return retry(lambda: self._get_once(file), self.backoff)
+            return retry(lambda: self._get_once(file), self.retry_policy)
 
     def version(self, name: str) -> str | None:  # noqa: ARG002
         """Return the object's ETag and modification time, as far as the server sends them; None without an object."""
         with self._translated_errors("Reading"):
-            return retry(self._version_once, self.backoff)
+            return retry(self._version_once, self.retry_policy)
 
     def delete(self, name: str) -> None:  # noqa: ARG002
         """Delete the object; not found is success."""
         with self._translated_errors("Deleting"):
-            retry(self._delete_once, self.backoff)
+            retry(self._delete_once, self.retry_policy)
 
     def _put_once(self, file: Path) -> str | None:
         with file.open("rb") as body, self._request("PUT", data=body) as response:
@@ -117,12 +118,12 @@ class PresignedPutStore:
                 yield response
         except requests.RequestException as error:
             in_time = time.monotonic() - start < self.session.seconds  # otherwise another attempt takes as long
-            raise _RefusedError(None, passing=in_time) from error
+            raise _RefusedError(None, transient=in_time) from error
 
     @contextlib.contextmanager
     def _translated_errors(self, action: str) -> Iterator[None]:
         try:
-            with refusal_of(f"{action} {self.location} is not allowed"):
+            with explained_refusal(f"{action} {self.location} is not allowed"):
                 yield
         except TooLargeError as error:
             raise too_large(self.location) from error
@@ -131,8 +132,8 @@ class PresignedPutStore:
 
 
 class _RefusedError(AttemptError):
-    def __init__(self, status: int | None, code: str = "", *, passing: bool) -> None:
-        super().__init__(f"HTTP {status}", passing=passing)
+    def __init__(self, status: int | None, code: str = "", *, transient: bool) -> None:
+        super().__init__(f"HTTP {status}", transient=transient)
         self.status, self.code = status, code
 
 
@@ -145,7 +146,7 @@ def _raise_for_status(response: requests.Response) -> None:
     if status < 300:
         return
     kind = _NotFoundError if status in (requests.codes.not_found, requests.codes.gone) else _RefusedError
-    raise kind(status, _error_code(response), passing=status in PASSING_STATUS)
+    raise kind(status, _error_code(response), transient=status in TRANSIENT_STATUS)
 
 
 def _error_code(response: requests.Response) -> str:

@@ -1,7 +1,7 @@
 """Errors for a store that refuses, does not answer or holds something else, with cause and remedy."""
 
 from vott_trainer.errors import TemporaryFailureError, TrainerError, UploadRefusedError
-from vott_trainer.http.retry import PASSING_STATUS
+from vott_trainer.http.retry import TRANSIENT_STATUS
 
 UPLOAD = "The upload to"
 NEW_LINK = "Make a new link with write permission and send the message again."
@@ -38,7 +38,7 @@ def store_error(action: str, url: str, status: int | None, code: str = "", remed
         code: the store's error code, such as `AccessDenied`.
         remedy: NEW_LINK for a message's link, ASK_ADMINISTRATOR for the trainer's own identity.
     """
-    if status is None or status >= 500 or status in PASSING_STATUS:
+    if status is None or status >= 500 or status in TRANSIENT_STATUS:
         answer = f"HTTP {status}" if status else "no answer"
         return TemporaryFailureError(
             f"{action} {url} failed: {answer}. Check that the store answers, then send the message again."

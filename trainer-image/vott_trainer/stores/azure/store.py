@@ -14,7 +14,7 @@ from azure.storage.blob import BlobClient, ContentSettings
 from vott_guard.client import TooLargeError
 from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidURLError
-from vott_trainer.http.outgoing import refusal_of
+from vott_trainer.http.address_rules import explained_refusal
 from vott_trainer.stores.atomic_write import atomic_write
 from vott_trainer.stores.azure.options import CONCURRENCY, client_options
 from vott_trainer.stores.azure.transport import guarded_transport
@@ -87,7 +87,7 @@ class AzureStore:
     @contextlib.contextmanager
     def _translated_errors(self, action: str, url: str) -> Iterator[None]:
         try:
-            with refusal_of(f"{action} {url} is not allowed"):
+            with explained_refusal(f"{action} {url} is not allowed"):
                 yield
         except TooLargeError as error:
             raise too_large(url) from error

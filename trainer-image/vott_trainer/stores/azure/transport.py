@@ -6,7 +6,7 @@ import requests
 from azure.core.pipeline.transport import RequestsTransport
 
 from vott_guard.client import read
-from vott_trainer.http.outgoing import Session
+from vott_trainer.http.session import Session
 
 SECONDS = 300.0  # for one request: a block of at most 64 MiB
 MAX_RESPONSE_BYTES = 1 << 20  # of anything but a blob

@@ -1,6 +1,6 @@
 """An S3 bucket as a store.
 
-The rules for messages' URLs (http/outgoing.py) do not apply: the client connects only to Amazon or the administrator's server,
+The rules for messages' URLs (http/address_rules.py) do not apply: the client connects only to Amazon or the administrator's server,
 and only to buckets that the administrator has listed (own_identity.py).
 """
 
