@@ -1,4 +1,4 @@
-"""What the list of checkpoints may say: it lies where others may write, and chooses no names."""
+"""The checkpoint index, which others may have written, and kills while a checkpoint is saved."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from vott_trainer.plugin_api import Reached
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 
-KEPT = {
+INDEX_ENTRY = {
     "work": "w", "epoch": 2, "step": 3, "fraction": 0.5,
     "url": "https://store/1.pt", "slot": "1.pt", "sha256": "0" * 64, "time": "2026-01-01T00:00:00Z",
 }  # fmt: skip
@@ -37,12 +37,12 @@ for step in range(found[0].step + 1 if found else 1, 99):
 """
 
 
-def looked(tmp_path: Path, **said: Any) -> Checkpoints:
-    """The checkpoints of a store whose list says that, after a look at it."""
-    return listed(tmp_path, [KEPT | said])
+def with_entry(tmp_path: Path, **fields: Any) -> Checkpoints:
+    """Read an index with one entry, which has these fields changed."""
+    return with_index(tmp_path, [INDEX_ENTRY | fields])
 
 
-def listed(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
+def with_index(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
     (store := tmp_path / "store").mkdir()
     (store / "index.json").write_text(json.dumps({"checkpoints": entries}), encoding="utf-8")
     checkpoints = Checkpoints(FolderStore(store), tmp_path / "work", 60.0)
@@ -51,7 +51,7 @@ def listed(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "fields",
     [
         {"slot": "../../other/x"},
         {"slot": "2.pt"},
@@ -66,31 +66,31 @@ def listed(tmp_path: Path, entries: list[dict[str, Any]]) -> Checkpoints:
     ],
     ids=str,
 )
-def test_list_that_says_what_no_training_writes_is_passed_over(said: dict[str, Any], tmp_path: Path) -> None:
-    checkpoints = looked(tmp_path, **said)
+def test_invalid_entry_makes_the_index_unreadable(fields: dict[str, Any], tmp_path: Path) -> None:
+    checkpoints = with_entry(tmp_path, **fields)
     assert checkpoints.newest is None
     assert checkpoints.restart_reason.startswith("The checkpoint index could not be read (")
 
 
-def test_object_outside_of_the_slots_is_not_fetched_whatever_the_list_says(tmp_path: Path) -> None:
+def test_no_object_but_the_slots_is_fetched(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(b"x")
-    checkpoints = looked(tmp_path, slot="../other", sha256=hashlib.sha256(b"x").hexdigest())
+    checkpoints = with_entry(tmp_path, slot="../other", sha256=hashlib.sha256(b"x").hexdigest())
     (tmp_path / "work" / "found-..").mkdir()
     assert checkpoints.fetch("w") is None
 
 
-def test_list_of_more_checkpoints_than_slots_is_passed_over(tmp_path: Path) -> None:
-    assert listed(tmp_path, [KEPT] * 3).newest is None
+def test_index_with_more_entries_than_slots_is_ignored(tmp_path: Path) -> None:
+    assert with_index(tmp_path, [INDEX_ENTRY] * 3).newest is None
 
 
-def test_list_that_is_too_long_is_not_read(tmp_path: Path) -> None:
-    checkpoints = looked(tmp_path, more="x" * 70_000)
+def test_too_large_index_is_not_read(tmp_path: Path) -> None:
+    checkpoints = with_entry(tmp_path, more="x" * 70_000)
     assert checkpoints.newest is None
     assert "larger than 65,536 bytes" in checkpoints.restart_reason
 
 
-def test_place_of_a_checkpoint_is_told_from_the_store_not_from_the_list(tmp_path: Path) -> None:
-    newest = looked(tmp_path, url="https://evil.example/" + "x" * 1000).newest
+def test_url_of_a_checkpoint_comes_from_the_store_not_from_the_index(tmp_path: Path) -> None:
+    newest = with_entry(tmp_path, url="https://evil.example/" + "x" * 1000).newest
     assert newest is not None
     assert newest.url == (tmp_path / "store" / "1.pt").as_uri()
 
@@ -99,7 +99,7 @@ def _write(path: Path) -> None:
     path.write_bytes(b"weights")
 
 
-def test_what_a_training_writes_is_read_again(tmp_path: Path) -> None:
+def test_saved_checkpoint_is_fetched(tmp_path: Path) -> None:
     first = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "first", 60.0)
     for step in range(3):
         assert first.save(_write, Reached("w", 1, step, 1.0))
@@ -118,8 +118,8 @@ def killed_at(kill_point: int, tmp_path: Path) -> None:
     assert done.returncode == -9, done.stderr
 
 
-def whole(tmp_path: Path) -> int:
-    """The step of the checkpoint that the next attempt finds; its content is what was saved of that step."""
+def newest_intact_step(tmp_path: Path) -> int:
+    """Step of the checkpoint that the next attempt fetches, 0 for none; checks its content."""
     checkpoints = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "next", 60.0)
     checkpoints.read_index()
     found = checkpoints.fetch("w")
@@ -130,25 +130,25 @@ def whole(tmp_path: Path) -> int:
 
 
 @pytest.mark.parametrize("kill_point", range(1, 2 * KILL_POINTS_PER_CHECKPOINT + 1))
-def test_kill_inside_of_what_is_written_leaves_the_checkpoint_before(kill_point: int, tmp_path: Path) -> None:
+def test_kill_while_saving_leaves_the_previous_checkpoint(kill_point: int, tmp_path: Path) -> None:
     killed_at(kill_point, tmp_path)
-    assert whole(tmp_path) == kill_point // KILL_POINTS_PER_CHECKPOINT
+    assert newest_intact_step(tmp_path) == kill_point // KILL_POINTS_PER_CHECKPOINT
 
 
 @pytest.mark.parametrize("kill_point", range(1, KILL_POINTS_PER_CHECKPOINT + 1))
-def test_kill_while_the_next_one_is_written_leaves_the_checkpoint_that_stood_in_for_a_damaged_one(
+def test_kill_while_saving_leaves_the_older_checkpoint_if_the_newest_is_damaged(
     kill_point: int, tmp_path: Path
 ) -> None:
     killed_at(2 * KILL_POINTS_PER_CHECKPOINT, tmp_path)
-    newest, before = kept(tmp_path)
+    newest, older = index_entries(tmp_path)
     (tmp_path / "store" / newest["slot"]).write_bytes(b"damaged")
     killed_at(kill_point, tmp_path)
-    assert whole(tmp_path) == (2 if kill_point == KILL_POINTS_PER_CHECKPOINT else 1)
-    assert before in kept(tmp_path)
+    assert newest_intact_step(tmp_path) == (2 if kill_point == KILL_POINTS_PER_CHECKPOINT else 1)
+    assert older in index_entries(tmp_path)
 
 
-def kept(tmp_path: Path) -> list[dict[str, Any]]:
-    """What the list says, the newest first."""
+def index_entries(tmp_path: Path) -> list[dict[str, Any]]:
+    """The entries of the index, newest first."""
     content = (tmp_path / "store" / "index.json").read_text(encoding="utf-8")
-    listed: list[dict[str, Any]] = json.loads(content)["checkpoints"]
-    return listed
+    entries: list[dict[str, Any]] = json.loads(content)["checkpoints"]
+    return entries

@@ -1,4 +1,4 @@
-"""The command line as the operator and a person use it: settings, exit codes, the termination message."""
+"""The command line: settings, exit codes and the termination message."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def termination_log(tmp_path: Path) -> Path:
     return path
 
 
-def left(path: Path) -> dict[str, str]:
+def termination_message(path: Path) -> dict[str, str]:
     message: dict[str, str] = json.loads(path.read_bytes())
     return message
 
@@ -48,7 +48,7 @@ def test_plugin_comes_from_argument_then_environment_then_default(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--annotations", "https://h/a"], "--model"),
         ([*URLS, "--image", "x"], "unrecognized arguments"),
@@ -62,18 +62,18 @@ def test_plugin_comes_from_argument_then_environment_then_default(
         (["predict", "--model", "m", "--image", "i", "--score", "half"], "expected a number from 0 to 1, found 'half'"),
     ],
 )
-def test_wrong_usage_ends_with_64_and_says_what_is_wrong(
-    arguments: list[str], words: str, termination_log: Path
+def test_usage_error_ends_with_64_and_names_the_problem(
+    arguments: list[str], message: str, termination_log: Path
 ) -> None:
     assert main(arguments, termination_log) == 64
-    assert left(termination_log)["reason"] == "InvalidParameters"
-    assert words in left(termination_log)["message"]
+    assert termination_message(termination_log)["reason"] == "InvalidParameters"
+    assert message in termination_message(termination_log)["message"]
 
 
-def test_prediction_needs_a_model_and_an_image_alone() -> None:
-    least = ["predict", "--model", "m", "--image", "i"]
-    assert parse(least) == PredictSettings(Path("m"), Path("i"))
-    assert parse([*least, "--out", "o.jpg", "--score", "0.25"]) == PredictSettings(
+def test_prediction_requires_a_model_and_an_image() -> None:
+    required = ["predict", "--model", "m", "--image", "i"]
+    assert parse(required) == PredictSettings(Path("m"), Path("i"))
+    assert parse([*required, "--out", "o.jpg", "--score", "0.25"]) == PredictSettings(
         Path("m"), Path("i"), Path("o.jpg"), 0.25
     )
 
@@ -91,7 +91,7 @@ class Example(Parameters):
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "message"),
     [
         ({"epoch": 3}, "there is no parameter 'epoch'. Known parameters: batchSize, seed."),
         ({"batch_size": 3}, "there is no parameter 'batch_size'"),
@@ -100,10 +100,10 @@ class Example(Parameters):
         ({"batchSize": 0, "x": 1}, "; there is no parameter 'x'"),
     ],
 )
-def test_wrong_parameters_are_named(values: dict[str, object], words: str) -> None:
+def test_invalid_parameters_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidParametersError) as error:
         validate(Example, values)
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
 def run(server: HttpServer, termination_log: Path, *arguments: str, model: str = "?sp=w&sig=SECRET") -> int:
@@ -112,27 +112,26 @@ def run(server: HttpServer, termination_log: Path, *arguments: str, model: str =
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_annotations_that_can_not_be_fetched_end_with_66(
-    status: int, server: HttpServer, termination_log: Path
-) -> None:
+def test_refused_annotations_end_with_66(status: int, server: HttpServer, termination_log: Path) -> None:
     server.always["/a.csv"] = Answer(status)
     assert run(server, termination_log) == 66
-    assert left(termination_log)["reason"] == "AnnotationsUnreachable"
-    assert f"The annotations at {server.url}/a.csv can't be fetched: HTTP {status}" in left(termination_log)["message"]
+    assert termination_message(termination_log)["reason"] == "AnnotationsUnreachable"
+    assert (
+        f"The annotations at {server.url}/a.csv can't be fetched: HTTP {status}"
+        in termination_message(termination_log)["message"]
+    )
 
 
 def test_annotations_that_do_not_parse_end_with_65(server: HttpServer, termination_log: Path) -> None:
     server.serve("/a.csv", b"https://h/a.jpg,1,2,3\n")
     assert run(server, termination_log) == 65
-    assert left(termination_log)["reason"] == "BadAnnotations"
-    assert left(termination_log)["message"].startswith("a.csv line 1: expected 6 fields")
+    assert termination_message(termination_log)["reason"] == "BadAnnotations"
+    assert termination_message(termination_log)["message"].startswith("a.csv line 1: expected 6 fields")
 
 
-def test_link_that_may_not_write_ends_with_73_before_anything_is_fetched(
-    server: HttpServer, termination_log: Path
-) -> None:
+def test_read_only_link_ends_with_73_before_anything_is_fetched(server: HttpServer, termination_log: Path) -> None:
     assert run(server, termination_log, model="?sp=r&sig=SECRET") == 73
-    assert left(termination_log)["reason"] == "UploadRefused"
+    assert termination_message(termination_log)["reason"] == "UploadRefused"
     assert [request.method for request in server.requests] == ["POST"]
 
 
@@ -140,21 +139,21 @@ def test_link_that_may_not_write_ends_with_73_before_anything_is_fetched(
     ("arguments", "reason"),
     [(["--plugin", "cats"], "UnknownPlugin"), (["--parameters", '{"epochs": 0}'], "InvalidParameters")],
 )
-def test_what_the_message_asks_for_is_checked_first(
+def test_plugin_and_parameters_are_checked_first(
     arguments: list[str], reason: str, server: HttpServer, termination_log: Path
 ) -> None:
     assert run(server, termination_log, *arguments) == 64
-    assert left(termination_log)["reason"] == reason
+    assert termination_message(termination_log)["reason"] == reason
 
 
-def test_without_kubernetes_the_callback_hears_of_the_failure(server: HttpServer, termination_log: Path) -> None:
+def test_without_kubernetes_the_failure_is_posted_to_the_callback(server: HttpServer, termination_log: Path) -> None:
     assert run(server, termination_log) == 66
     last = server.bodies("/status")[-1]
-    assert (last["state"], last["message"]) == ("failed", left(termination_log)["message"])
+    assert (last["state"], last["message"]) == ("failed", termination_message(termination_log)["message"])
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--parameters", "{"], "--parameters: expected a JSON object"),
         (["--annotations", "ftp://h/a"], "--annotations: expected a URL"),
@@ -163,41 +162,41 @@ def test_without_kubernetes_the_callback_hears_of_the_failure(server: HttpServer
         (["--no-such"], "unrecognized arguments"),
     ],
 )
-def test_without_kubernetes_the_callback_hears_of_wrong_usage(
-    arguments: list[str], words: str, server: HttpServer, termination_log: Path
+def test_without_kubernetes_a_usage_error_is_posted_to_the_callback(
+    arguments: list[str], message: str, server: HttpServer, termination_log: Path
 ) -> None:
     assert run(server, termination_log, *arguments) == 64
-    (said,) = server.bodies("/status")
-    assert (said["state"], said["message"]) == ("failed", left(termination_log)["message"])
-    assert words in said["message"]
+    (post,) = server.bodies("/status")
+    assert (post["state"], post["message"]) == ("failed", termination_message(termination_log)["message"])
+    assert message in post["message"]
 
 
 @pytest.mark.parametrize("arguments", [["--trainingjob", "training/cats"], ["--status", "ftp://h/"], ["--status"]])
-def test_wrong_usage_is_told_to_no_callback_that_is_the_operators_or_can_not_be_read(
+def test_usage_error_is_not_posted_with_a_trainingjob_or_without_a_valid_callback(
     arguments: list[str], server: HttpServer, termination_log: Path
 ) -> None:
     assert run(server, termination_log, "--parameters", "{", *arguments) == 64
     assert server.requests == []
 
 
-def test_annotations_on_a_host_that_can_not_exist_end_with_64(termination_log: Path) -> None:
+def test_annotations_on_an_invalid_host_end_with_64(termination_log: Path) -> None:
     urls = ["--annotations", "https://images..example/a.csv", "--model", "https://h/c?sp=w&sig=x"]
     assert main(["--plugin", "hello-world", *urls], termination_log) == 64
-    assert left(termination_log)["reason"] == "AddressRefused"
-    assert "that is no host name" in left(termination_log)["message"]
+    assert termination_message(termination_log)["reason"] == "AddressRefused"
+    assert "that is no host name" in termination_message(termination_log)["message"]
 
 
-def test_rules_that_can_not_be_read_are_named_and_nothing_is_asked(
+def test_invalid_rules_are_named_and_nothing_is_requested(
     server: HttpServer, termination_log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOTT_ALLOWED_NETWORKS", "10.0.0.1/8")
     assert run(server, termination_log) == 64
-    assert left(termination_log)["reason"] == "InvalidParameters"
-    assert "VOTT_ALLOWED_NETWORKS: '10.0.0.1/8' is no network" in left(termination_log)["message"]
+    assert termination_message(termination_log)["reason"] == "InvalidParameters"
+    assert "VOTT_ALLOWED_NETWORKS: '10.0.0.1/8' is no network" in termination_message(termination_log)["message"]
     assert server.requests == []
 
 
-def test_nothing_that_is_written_shows_a_credential(
+def test_output_shows_no_credentials(
     server: HttpServer, termination_log: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run(server, termination_log)
@@ -208,7 +207,7 @@ def test_nothing_that_is_written_shows_a_credential(
 def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_log: Path) -> None:
     write_termination_message("BadAnnotations", "ü" * 5000, termination_log)
     assert len(termination_log.read_bytes()) <= 4096
-    assert left(termination_log)["message"].endswith("…")
+    assert termination_message(termination_log)["message"].endswith("…")
 
 
 @pytest.mark.parametrize(
@@ -220,18 +219,18 @@ def test_long_termination_message_is_cut_to_what_the_kubelet_reads(termination_l
         ("GPUError", "TrainerError", "GPUError"),
     ],
 )
-def test_cause_is_not_overwritten_by_what_followed_from_it(
+def test_cause_is_not_overwritten_by_its_consequences(
     first: str, second: str, stands: str, termination_log: Path
 ) -> None:
     write_termination_message(first, "a longer sentence than the second one", termination_log)
     write_termination_message(second, "so", termination_log)
-    assert left(termination_log)["reason"] == stands
+    assert termination_message(termination_log)["reason"] == stands
 
 
-def test_processes_that_can_not_be_end_with_64(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_number_of_processes_ends_with_64(termination_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PET_NPROC_PER_NODE", "auto")
     assert main(URLS, termination_log) == 64
-    assert "PET_NPROC_PER_NODE: expected a whole number" in left(termination_log)["message"]
+    assert "PET_NPROC_PER_NODE: expected a whole number" in termination_message(termination_log)["message"]
 
 
 def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What every model holds beside the plugin's own files, and that no fault in it loses the model."""
+"""Files that every model has beside the plugin's own; an error in them does not lose the model."""
 
 import errno
 import json
@@ -26,8 +26,8 @@ LABEL = 'size?x="L" 5'
 ARGUMENTS = ["--plugin", "mine", "--annotations", "https://store/a.csv", "--model", "https://store/models?sp=w&sig=x"]
 
 
-def config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Deliver a model and return the `config.json` that came out of its archive."""
+def delivered_config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Deliver a model; return the `config.json` in its archive."""
     settings = parse(ARGUMENTS, {})
     assert isinstance(settings, TrainSettings)
     run = TrainingRun(Links("", "", None), folder / "work", Progress())
@@ -38,44 +38,44 @@ def config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = N
     return found
 
 
-def test_a_label_that_looks_like_a_query_stays_as_it_is(tmp_path: Path) -> None:
+def test_label_that_looks_like_a_query_is_not_redacted(tmp_path: Path) -> None:
     labels = [LABEL, 'a?b="c"', "what?=yes", "https://a/?b=c"]
-    assert config(tmp_path, Trained({}, config={"labels": labels}))["labels"] == labels
+    assert delivered_config(tmp_path, Trained({}, config={"labels": labels}))["labels"] == labels
 
 
-def test_the_config_shows_no_query_of_a_url(tmp_path: Path) -> None:
+def test_config_has_no_queries_of_urls(tmp_path: Path) -> None:
     trained = Trained({}, config={"from": ["https://store/old.tgz?sig=SECRET"], "prompt": LABEL})
-    found = config(tmp_path, trained, {"initialWeights": "https://store/old.tgz?sig=SECRET"})
+    found = delivered_config(tmp_path, trained, {"initialWeights": "https://store/old.tgz?sig=SECRET"})
     assert found["from"] == ["https://store/old.tgz"]
     assert found["parameters"] == {"initialWeights": "https://store/old.tgz"}
     assert found["prompt"] == LABEL
 
 
-def test_parameters_of_any_text_can_be_shown() -> None:
+def test_shown_parameters_have_no_queries_of_urls() -> None:
     parameters = {"prompt": 'what?x="y"', "urls": ["https://store/a?sig=SECRET"]}
     assert shown(validate(ScriptParameters, parameters)) == parameters | {"urls": ["https://store/a"]}
 
 
-def test_what_a_parameter_has_to_be_is_said_without_pydantics_own_words() -> None:
+def test_parameter_errors_have_no_prefix_of_pydantics() -> None:
     with pytest.raises(InvalidParametersError, match=r"^parameter 'imagesUrl': must be .*, found 'ftp://h/'"):
         validate(DataParameters, {"imagesUrl": "ftp://h/"})
 
 
-def test_values_that_json_does_not_know_do_not_lose_the_model(tmp_path: Path) -> None:
-    found = config(tmp_path, Trained({}, config={"threshold": np.float32(0.5), "base": Path("a/b")}))
+def test_values_that_are_not_json_do_not_lose_the_model(tmp_path: Path) -> None:
+    found = delivered_config(tmp_path, Trained({}, config={"threshold": np.float32(0.5), "base": Path("a/b")}))
     assert (found["threshold"], found["base"]) == (0.5, "a/b")
 
 
 @pytest.mark.parametrize("details", [{"seconds": "many"}, {"seconds": 3}])
-def test_details_that_can_not_be_described_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
-    assert config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
+def test_invalid_details_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
+    assert delivered_config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
     assert [note.partition(" (")[0] for note in notes(tmp_path)] == [
         "What the plugin tells of this training could not be written and is missing"
     ]
 
 
 def notes(folder: Path) -> list[str]:
-    """Those of the `metrics.json` that was delivered."""
+    """The notes in the delivered `metrics.json`."""
     found: list[str] = json.loads((folder / "unpacked/metrics.json").read_text(encoding="utf-8"))["notes"]
     return found
 
@@ -88,17 +88,15 @@ def failing(error: Exception, monkeypatch: pytest.MonkeyPatch, part: str = "writ
     monkeypatch.setattr(files, part, write)
 
 
-def test_a_picture_that_can_not_be_read_does_not_lose_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_report_that_fails_does_not_lose_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(OSError("image file is truncated"), monkeypatch)
-    assert config(tmp_path, Trained({}))["plugin"] == "mine"
+    assert delivered_config(tmp_path, Trained({}))["plugin"] == "mine"
     assert notes(tmp_path) == ["report.html could not be written and is missing (OSError: image file is truncated)."]
     assert "report.html could not be written" in (tmp_path / "unpacked/README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("part", ["write_page", "write_metrics", "write_card", "write_events"])
-def test_a_full_disk_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_ends_the_delivery(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failing(OSError(errno.ENOSPC, "No space left on device"), monkeypatch, part)
     with pytest.raises(OSError, match="No space left"):
-        config(tmp_path, Trained({}))
+        delivered_config(tmp_path, Trained({}))

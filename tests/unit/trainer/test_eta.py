@@ -1,4 +1,4 @@
-"""When a training will end."""
+"""The ETA of a training."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from vott_trainer.stores.store import StoredObject
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -19,51 +19,51 @@ class Clock:
 
 
 @pytest.mark.parametrize(
-    ("begun", "now", "left"),
+    ("start", "now", "left"),
     [
         (Mark(0, 0), Mark(60, 0.25), 180),
         (Mark(0, 0.5), Mark(60, 0.75), 60),  # resumed in the middle
         (Mark(100, 0.01), Mark(160, 1.0), 0),
     ],
 )
-def test_rest_goes_at_the_mean_speed_so_far(begun: Mark, now: Mark, left: float) -> None:
-    assert seconds_left(begun, now) == pytest.approx(left)
+def test_seconds_left_follow_from_the_mean_speed(start: Mark, now: Mark, left: float) -> None:
+    assert seconds_left(start, now) == pytest.approx(left)
 
 
 @pytest.mark.parametrize("now", [Mark(0, 0.1), Mark(MIN_SECONDS - 0.1, 0.5), Mark(60, 0.1)])
-def test_end_is_not_known_before_there_is_a_speed(now: Mark) -> None:
+def test_seconds_left_are_unknown_without_a_speed(now: Mark) -> None:
     assert seconds_left(Mark(0, 0.1), now) is None
 
 
 def test_fetching_and_a_slow_first_step_do_not_count() -> None:
-    clock, told = Clock(), list[Snapshot]()
-    progress = Progress(lambda snapshot, _milestone: told.append(snapshot), clock)
+    clock, snapshots = Clock(), list[Snapshot]()
+    progress = Progress(lambda snapshot, _milestone: snapshots.append(snapshot), clock)
     progress.fetching(1, 1)
     clock.now += 3600
     progress.begin(epochs=2, steps=5)
     for step, seconds in enumerate([300, 10, 10], start=1):
         clock.now += seconds
         progress.step(1, step, classification_loss=None, images_per_second=None)
-    assert [snapshot.seconds_left for snapshot in told][:3] == [None, None, None]
-    assert told[-1].seconds_left == pytest.approx(70)
+    assert [snapshot.seconds_left for snapshot in snapshots][:3] == [None, None, None]
+    assert snapshots[-1].seconds_left == pytest.approx(70)
 
 
-def test_pause_moves_the_end_only_by_its_share() -> None:
-    clock, told = Clock(), list[Snapshot]()
-    progress = Progress(lambda snapshot, _milestone: told.append(snapshot), clock)
+def test_pause_lowers_the_mean_speed() -> None:
+    clock, snapshots = Clock(), list[Snapshot]()
+    progress = Progress(lambda snapshot, _milestone: snapshots.append(snapshot), clock)
     progress.begin(epochs=10, steps=10)
     for epoch in range(1, 6):
         for step in range(1, 11):
             clock.now += 10
             progress.step(epoch, step, classification_loss=None, images_per_second=None)
-    before = told[-1].seconds_left
+    before = snapshots[-1].seconds_left
     clock.now += 60  # an evaluation
     progress.step(6, 1, classification_loss=None, images_per_second=None)
     assert before == pytest.approx(500)
-    assert told[-1].seconds_left == pytest.approx(540, abs=10)
+    assert snapshots[-1].seconds_left == pytest.approx(540, abs=10)
 
 
-def test_end_is_gone_once_the_training_is_over() -> None:
+def test_seconds_left_are_unknown_during_the_upload() -> None:
     clock = Clock()
     progress = Progress(clock=clock)
     progress.begin(epochs=1, steps=4)

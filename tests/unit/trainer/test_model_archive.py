@@ -1,4 +1,4 @@
-"""The model archive."""
+"""The model archive: reproducible, and safe to unpack."""
 
 import contextlib
 import gzip
@@ -38,7 +38,7 @@ def test_unpacked_archive_holds_the_files(tmp_path: Path) -> None:
     assert (tmp_path / "out/a/c.txt").read_text(encoding="utf-8") == "a/c.txt"
 
 
-def test_archive_that_points_outside_is_refused(tmp_path: Path) -> None:
+def test_archive_that_leads_outside_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evil").touch()
     with tarfile.open(tmp_path / "m.tgz", "w:gz") as tar:
         tar.add(tmp_path / "evil", "../evil")
@@ -56,19 +56,19 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
 
 
-def test_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_an_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "m.tgz").write_bytes(b"no archive")
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive"):
         unpack(tmp_path / "m.tgz", tmp_path / "out")
 
 
-def test_one_file_is_taken_out_of_an_archive(tmp_path: Path) -> None:
+def test_one_file_is_extracted(tmp_path: Path) -> None:
     pack(folder(tmp_path / "model", ["a/c.txt", "b.txt"], 1_000), tmp_path / "m.tgz")
     extract_file(tmp_path / "m.tgz", "a/c.txt", tmp_path / "taken")
     assert (tmp_path / "taken").read_text(encoding="utf-8") == "a/c.txt"
 
 
-def test_file_that_an_archive_does_not_hold_is_said(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     pack(folder(tmp_path / "model", ["b.txt"], 1_000), tmp_path / "m.tgz")
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive.*it holds no c\.txt"):
         extract_file(tmp_path / "m.tgz", "c.txt", tmp_path / "taken")
@@ -88,7 +88,7 @@ def member(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = 
 
 
 def pax(**fields: str) -> bytes:
-    """An extended header (POSIX 1003.1), which says something of the file after it."""
+    """An extended header (POSIX 1003.1) for the file after it."""
     lines = b""
     for name, value in fields.items():
         line = f" {name}={value}\n".encode()
@@ -118,7 +118,7 @@ def test_name_that_leads_outside_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_nothing_but_files_comes_out_and_no_file_through_a_link(kind: bytes, tmp_path: Path) -> None:
+def test_only_files_are_unpacked_and_none_through_a_link(kind: bytes, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     way = member("way", kind=kind, link=str(tmp_path / "elsewhere"))
     unpack(archive(tmp_path / "m.tgz", way, member("way/file"), member("kept")), tmp_path / "out")
@@ -137,9 +137,7 @@ def test_nothing_but_files_comes_out_and_no_file_through_a_link(kind: bytes, tmp
     ],
     ids=["one file", "two files", "one of an exbibyte", "a negative size"],
 )
-def test_archive_that_says_it_is_larger_than_the_limits_is_refused(
-    members: list[tarfile.TarInfo], tmp_path: Path
-) -> None:
+def test_archive_with_sizes_above_the_limits_is_refused(members: list[tarfile.TarInfo], tmp_path: Path) -> None:
     path = archive(tmp_path / "m.tgz", *members)
     with pytest.raises(UsageError, match=REFUSED):
         extract_file(path, "none", tmp_path / "taken")
@@ -148,7 +146,7 @@ def test_archive_that_says_it_is_larger_than_the_limits_is_refused(
     assert sum(file.stat().st_size for file in tmp_path.rglob("*")) < 1 << 20
 
 
-def test_archive_of_very_many_files_is_refused(tmp_path: Path) -> None:
+def test_archive_of_too_many_files_is_refused(tmp_path: Path) -> None:
     path = archive(tmp_path / "m.tgz", *(member(f"{number}") for number in range(10_001)))
     with pytest.raises(UsageError, match=r"it holds more than 10,000 files or 8 GiB"):
         extract_file(path, "none", tmp_path / "taken")
@@ -183,12 +181,14 @@ def test_header_of_many_megabytes_is_refused_before_it_is_in_memory(header: byte
     assert peak < 8 << 20
 
 
-def test_archive_is_unpacked_once_however_many_files_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who seeks back in a packed file unpacks it from its beginning."""
-    unpacked = list[int]()
+def test_archive_is_decompressed_once_however_many_files_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeking back in a gzip file decompresses it from the start."""
+    decompressed = list[int]()
 
-    def read(file: gzip.GzipFile, size: int | None = -1, whole: Callable[..., bytes] = gzip.GzipFile.read) -> bytes:
-        unpacked.append(len(content := whole(file, size)))
+    def read(file: gzip.GzipFile, size: int | None = -1, original: Callable[..., bytes] = gzip.GzipFile.read) -> bytes:
+        decompressed.append(len(content := original(file, size)))
         return content
 
     monkeypatch.setattr(gzip.GzipFile, "read", read)
@@ -197,16 +197,16 @@ def test_archive_is_unpacked_once_however_many_files_it_has(tmp_path: Path, monk
     for number in range(20):
         (tmp_path / f"model/{number}").write_bytes(bytes([number]) * size)
     pack(tmp_path / "model", tmp_path / "m.tgz")
-    monkeypatch.setattr(gzip.GzipFile, "seek", lambda *_: pytest.fail("it may begin anew"))
+    monkeypatch.setattr(gzip.GzipFile, "seek", lambda *_: pytest.fail("it may decompress from the start"))
     unpack(tmp_path / "m.tgz", tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {
         str(number): bytes([number]) * size for number in range(20)
     }
-    assert sum(unpacked) < 21 * (257 << 10)
+    assert sum(decompressed) < 21 * (257 << 10)
 
 
-def test_holes_are_not_filled(tmp_path: Path) -> None:
-    """A sparse file may say that it has exbibytes of zeros."""
+def test_sparse_files_are_left_out(tmp_path: Path) -> None:
+    """A sparse file may have exbibytes of zeros."""
     holes = member("holes", kind=tarfile.GNUTYPE_SPARSE)
     buffer = bytearray(holes.tobuf(tarfile.GNU_FORMAT))
     buffer[483:495] = b"77777777777\0"  # the size with its holes
@@ -220,13 +220,13 @@ def test_holes_are_not_filled(tmp_path: Path) -> None:
     [pax(path="a\0b") + member("x").tobuf(), pax(comment="x") * 900 + member("x").tobuf(), pax(size="-5") + member("x").tobuf()],
     ids=["a name with a null byte", "headers of headers", "a header with a negative size"],
 )  # fmt: skip
-def test_strange_header_is_a_sentence_and_nothing_worse(content: bytes, tmp_path: Path) -> None:
+def test_invalid_header_is_an_error(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"m\.tgz can't be read as a model archive"):
         unpack(archive(tmp_path / "m.tgz", content), tmp_path / "out")
 
 
-def test_damaged_archive_is_a_sentence_or_files_inside_of_the_folder(tmp_path: Path) -> None:
-    """Changed at random places, the same ones in each run."""
+def test_damaged_archive_is_an_error_or_files_inside_the_folder(tmp_path: Path) -> None:
+    """With bytes changed at random, the same in each run."""
     pack(folder(tmp_path / "model", ["a/c.txt", "b.txt", "long" * 40], 1_000), tmp_path / "m.tgz")
     whole, rng = gzip.decompress((tmp_path / "m.tgz").read_bytes()), Random(7)
     for number in range(300):

@@ -1,4 +1,4 @@
-"""`vott_trainer predict`: a model tried on an image, from its archive or its folder."""
+"""`vott_trainer predict`: predictions of a model, from its archive or its folder."""
 
 import dataclasses
 import json
@@ -23,35 +23,35 @@ class Plugin:
     parameters = Parameters
     def train(self, run, parameters): ...
     def predict(self, model_dir, image):
-        seen = json.loads((model_dir / "seen.json").read_text())
-        return [Prediction(label, score, Box(*box, label) if box else None) for label, score, box in seen]
+        predictions = json.loads((model_dir / "predictions.json").read_text())
+        return [Prediction(label, score, Box(*box, label) if box else None) for label, score, box in predictions]
 """
 
 
 @pytest.fixture(autouse=True)
 def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mounted plugin, `known`, whose models see what their file says."""
+    """A mounted plugin, `known`; its models predict what their file `predictions.json` holds."""
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "known.py").write_text(PLUGIN)
     monkeypatch.setenv("VOTT_PLUGINS", str(tmp_path / "plugins"))
     monkeypatch.setattr(sys, "path", sys.path[:])  # loading adds to it
 
 
-def model(folder: Path, seen: list[object]) -> Path:
+def model(folder: Path, predictions: list[object]) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"plugin": "known"}')
-    (folder / "seen.json").write_text(json.dumps(seen))
+    (folder / "predictions.json").write_text(json.dumps(predictions))
     return folder
 
 
-def asked(tmp_path: Path, model: Path, image: str = "image.png", out: str = "out.jpg") -> PredictSettings:
+def settings_for(tmp_path: Path, model: Path, image: str = "image.png", out: str = "out.jpg") -> PredictSettings:
     Image.new("RGB", (100, 80), (128, 128, 128)).save(tmp_path / "image.png")
     return PredictSettings(model, tmp_path / image, tmp_path / out)
 
 
 def test_boxes_are_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model_archive.pack(model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]), packed := tmp_path / "model.tgz")
-    predict(asked(tmp_path, packed))
+    predict(settings_for(tmp_path, packed))
     assert capsys.readouterr().out == "cat\t0.910\tx=10 y=20 width=30 height=40\n"
     with Image.open(tmp_path / "out.jpg") as drawn:
         assert drawn.size == (100, 80)
@@ -59,20 +59,20 @@ def test_boxes_are_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_classes_of_a_whole_image_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    predict(asked(tmp_path, model(tmp_path / "model", [["cat", 0.9, None], ["dog", 0.1, None]])))
+    predict(settings_for(tmp_path, model(tmp_path / "model", [["cat", 0.9, None], ["dog", 0.1, None]])))
     assert capsys.readouterr().out == "cat\t0.900\ndog\t0.100\n"
 
 
 def test_model_that_was_delivered_unpacked_is_used_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = model(tmp_path / "model", [])
-    predict(asked(tmp_path, folder))
+    predict(settings_for(tmp_path, folder))
     assert capsys.readouterr().out == "nothing found\n"
     assert (folder / "config.json").exists()
 
 
-def test_without_a_place_for_it_no_image_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    given = asked(tmp_path, model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]))
-    predict(dataclasses.replace(given, out=None))
+def test_without_out_no_image_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = settings_for(tmp_path, model(tmp_path / "model", [["cat", 0.91, [10, 20, 30, 40]]]))
+    predict(dataclasses.replace(settings, out=None))
     assert capsys.readouterr().out.startswith("cat\t0.910")
     assert [path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png")] == ["image.png"]
 
@@ -80,36 +80,38 @@ def test_without_a_place_for_it_no_image_is_drawn(tmp_path: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("score", "shown"), [(None, ["cat", "bird", "fish"]), (0.3, ["cat", "dog"]), (0.95, []), (0.0, NAMES)]
 )
-def test_objects_of_half_a_score_are_shown_and_others_if_asked_for(
+def test_objects_from_half_a_score_on_are_shown_by_default(
     tmp_path: Path, score: float | None, shown: list[str]
 ) -> None:
     box = [10, 20, 30, 40]
-    seen: list[object] = [["cat", 0.91, box], ["dog", 0.3, box], ["bird", 0.2, None], ["fish", 0.1, None]]
-    given = asked(tmp_path, model(tmp_path / "model", seen))
-    assert [one.label for one in predict(dataclasses.replace(given, score=score))] == shown
+    predictions: list[object] = [["cat", 0.91, box], ["dog", 0.3, box], ["bird", 0.2, None], ["fish", 0.1, None]]
+    settings = settings_for(tmp_path, model(tmp_path / "model", predictions))
+    assert [one.label for one in predict(dataclasses.replace(settings, score=score))] == shown
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("arguments", "error"),
     [
         ({"image": "missing.png"}, r"missing\.png can't be read as an image"),
         ({"out": "no/such/folder.jpg"}, r"folder\.jpg can't be written"),
         ({"out": "out.unknown"}, r"out\.unknown can't be written"),
     ],
 )
-def test_what_can_t_be_read_or_written_is_named(tmp_path: Path, settings: dict[str, str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        predict(asked(tmp_path, model(tmp_path / "model", []), **settings))
+def test_unreadable_image_and_unwritable_output_are_named(
+    tmp_path: Path, arguments: dict[str, str], error: str
+) -> None:
+    with pytest.raises(UsageError, match=error):
+        predict(settings_for(tmp_path, model(tmp_path / "model", []), **arguments))
 
 
 @pytest.mark.parametrize("config", ["", "{}", "[]"])
-def test_folder_that_is_no_model_is_said_to_be_none(tmp_path: Path, config: str) -> None:
+def test_folder_that_is_not_a_model_is_refused(tmp_path: Path, config: str) -> None:
     (folder := tmp_path / "model").mkdir()
     (folder / "config.json").write_text(config)
     with pytest.raises(UsageError, match=r"is not a model of this trainer: it has no config\.json"):
-        predict(asked(tmp_path, folder))
+        predict(settings_for(tmp_path, folder))
 
 
-def test_archive_that_is_none_is_said_to_be_none(tmp_path: Path) -> None:
+def test_missing_archive_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="can't be read as a model archive"):
-        predict(asked(tmp_path, tmp_path / "missing.tgz"))
+        predict(settings_for(tmp_path, tmp_path / "missing.tgz"))

@@ -1,4 +1,4 @@
-"""What an Azure store says of an upload is believed only as far as it was compared."""
+"""Verification of uploads to Azure."""
 
 import base64
 import hashlib
@@ -31,7 +31,7 @@ def stored(length: int, md5: str = MD5) -> Answer:
     return Answer(200, headers={**STAMPS, "Content-MD5": md5, "x-ms-blob-type": "BlockBlob"}, length=length)
 
 
-def test_upload_carries_its_checksum_for_the_store_to_compare(server: HttpServer, archive: Path) -> None:
+def test_upload_sends_its_md5_for_azure_to_compare(server: HttpServer, archive: Path) -> None:
     server.answers["/account/models/model.tgz"] = [TAKEN, stored(len(CONTENT))]
     store(server).put(archive, "model.tgz")
     assert [request.method for request in server.requests] == ["PUT", "HEAD"]
@@ -40,7 +40,7 @@ def test_upload_carries_its_checksum_for_the_store_to_compare(server: HttpServer
 
 
 @pytest.mark.parametrize("answer", [stored(5), stored(len(CONTENT), base64.b64encode(b"0" * 16).decode())])
-def test_blob_that_is_not_what_was_sent_is_a_fault(answer: Answer, server: HttpServer, archive: Path) -> None:
+def test_blob_of_another_size_or_md5_is_a_temporary_failure(answer: Answer, server: HttpServer, archive: Path) -> None:
     server.answers["/account/models/model.tgz"] = [TAKEN, answer]
     with pytest.raises(TemporaryFailureError, match=r"/model\.tgz does not hold what was sent"):
         store(server).put(archive, "model.tgz")
@@ -54,6 +54,6 @@ def test_version_of_a_blob_is_its_etag(server: HttpServer) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_link_that_may_not_read_is_believed_what_it_took(status: int, server: HttpServer, archive: Path) -> None:
+def test_link_that_may_not_read_is_enough(status: int, server: HttpServer, archive: Path) -> None:
     server.answers["/account/models/model.tgz"] = [TAKEN, Answer(status)]
     assert store(server).put(archive, "model.tgz").size_bytes == len(CONTENT)

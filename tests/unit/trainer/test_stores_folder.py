@@ -1,4 +1,4 @@
-"""A folder as a store: whole files or none, and what the disk refuses in words."""
+"""A folder as a store: complete files or none, and errors of the disk."""
 
 import errno
 import hashlib
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "place" / "of the" / "checkpoints")
 
 
-def test_what_is_put_is_got_until_it_is_deleted(store: FolderStore, file: Path, tmp_path: Path) -> None:
+def test_stored_file_is_read_until_it_is_deleted(store: FolderStore, file: Path, tmp_path: Path) -> None:
     stored = store.put(file, "7/a.ckpt")
     assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(b"weights").hexdigest(), 7)
     copy = tmp_path / "copy"
@@ -44,11 +44,11 @@ def test_version_changes_when_the_same_file_is_put_again(store: FolderStore, fil
     assert store.version("7/a.ckpt") != first
 
 
-def test_deleting_what_is_not_there_is_fine(store: FolderStore) -> None:
+def test_deleting_a_missing_file_succeeds(store: FolderStore) -> None:
     store.delete("7/a.ckpt")
 
 
-def test_folder_with_other_files_is_kept(store: FolderStore, file: Path) -> None:
+def test_subfolder_with_other_files_is_kept(store: FolderStore, file: Path) -> None:
     store.put(file, "7/a.ckpt")
     store.put(file, "7/b.ckpt")
     store.delete("7/a.ckpt")
@@ -62,7 +62,7 @@ def test_second_file_replaces_the_first(store: FolderStore, file: Path) -> None:
     assert (store.folder / "a").read_bytes() == b"better"
 
 
-def test_full_disk_is_said_and_leaves_the_last_file_whole(
+def test_full_disk_is_reported_and_leaves_the_previous_file_intact(
     store: FolderStore, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.put(file, "a")
@@ -79,6 +79,6 @@ def test_full_disk_is_said_and_leaves_the_last_file_whole(
     assert (store.folder / "a").read_bytes() == b"weights"
 
 
-def test_place_that_is_no_folder_is_said(file: Path) -> None:
+def test_path_that_is_not_a_folder_is_reported(file: Path) -> None:
     with pytest.raises(UploadRefusedError, match="can't be written: Not a directory"):
         FolderStore(file).put(file, "a/b")

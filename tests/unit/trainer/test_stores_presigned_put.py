@@ -1,4 +1,4 @@
-"""A link that takes one PUT: what is sent, what is checked, and what is said."""
+"""Presigned PUT: the request, verification, retries and errors."""
 
 import hashlib
 from pathlib import Path
@@ -27,7 +27,7 @@ def link(server: HttpServer, query: str = QUERY) -> PresignedPutStore:
     return PresignedPutStore(f"{server.url}/id.tgz?{query}", AT_ONCE)
 
 
-def test_one_put_carries_the_model_and_no_header_that_was_not_signed(server: HttpServer, archive: Path) -> None:
+def test_upload_is_one_put_without_headers_that_were_not_signed(server: HttpServer, archive: Path) -> None:
     stored = link(server).put(archive, "model.tgz")
     (request,) = server.requests
     assert (request.method, request.path, request.query, request.body) == ("PUT", "/id.tgz", QUERY, CONTENT)
@@ -46,7 +46,7 @@ def test_one_put_carries_the_model_and_no_header_that_was_not_signed(server: Htt
         ("token=SECRET", {"ETag": f'"{"0" * 32}"'}),
     ],
 )
-def test_etag_that_is_no_checksum_is_not_taken_for_one(
+def test_etag_that_is_not_an_md5_is_not_compared(
     query: str, headers: dict[str, str], server: HttpServer, archive: Path
 ) -> None:
     server.always["/id.tgz"] = Answer(headers=headers)
@@ -54,32 +54,30 @@ def test_etag_that_is_no_checksum_is_not_taken_for_one(
 
 
 @pytest.mark.parametrize("encryption", [{}, {"x-amz-server-side-encryption": "AES256"}])
-def test_other_checksum_than_the_models_is_a_fault(
-    encryption: dict[str, str], server: HttpServer, archive: Path
-) -> None:
+def test_other_md5_is_a_temporary_failure(encryption: dict[str, str], server: HttpServer, archive: Path) -> None:
     server.always["/id.tgz"] = Answer(headers={"ETag": f'"{"0" * 32}"', **encryption})
     with pytest.raises(TemporaryFailureError, match=r"/id.tgz does not hold what was sent"):
         link(server).put(archive, "model.tgz")
 
 
-def test_passing_faults_are_tried_again(server: HttpServer, archive: Path) -> None:
+def test_temporary_errors_are_retried(server: HttpServer, archive: Path) -> None:
     server.answers["/id.tgz"] = [Answer(503), Answer(429)]
     link(server).put(archive, "model.tgz")
     assert [request.body for request in server.requests] == [CONTENT] * 3
 
 
-def test_fault_that_does_not_pass_is_said(server: HttpServer, archive: Path) -> None:
+def test_persistent_error_is_a_temporary_failure(server: HttpServer, archive: Path) -> None:
     server.always["/id.tgz"] = Answer(503)
     with pytest.raises(TemporaryFailureError, match=r"/id.tgz failed: HTTP 503\. Check that the store answers"):
         link(server).put(archive, "model.tgz")
 
 
-def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive: Path) -> None:
+def test_server_that_does_not_answer_is_a_temporary_failure(unused_url: str, archive: Path) -> None:
     with pytest.raises(TemporaryFailureError, match="failed: no answer"):
         PresignedPutStore(f"{unused_url}/id.tgz?token=SECRET", AT_ONCE).put(archive, "model.tgz")
 
 
-def test_refusal_is_said_with_the_stores_own_word_and_without_the_signature(server: HttpServer, archive: Path) -> None:
+def test_refusal_names_the_error_code_but_not_the_signature(server: HttpServer, archive: Path) -> None:
     body = b"<Error><Code>SignatureDoesNotMatch</Code><StringToSign>SECRET</StringToSign></Error>"
     server.always["/id.tgz"] = Answer(403, body)
     with pytest.raises(
@@ -98,7 +96,7 @@ def test_redirect_is_not_followed(status: int, server: HttpServer, archive: Path
     assert {request.path for request in server.requests} == {"/id.tgz"}
 
 
-def test_version_changes_with_what_the_server_says_of_the_object(server: HttpServer) -> None:
+def test_version_is_etag_and_modification_time(server: HttpServer) -> None:
     assert link(server).version("model.tgz") is None
     server.serve("/id.tgz", CONTENT)
     assert link(server).version("model.tgz") == ""
@@ -106,7 +104,7 @@ def test_version_changes_with_what_the_server_says_of_the_object(server: HttpSer
     assert link(server).version("model.tgz") == '"1" Mon'
 
 
-def test_what_lies_there_is_read_where_the_link_permits(server: HttpServer, tmp_path: Path) -> None:
+def test_object_is_read_if_the_link_permits(server: HttpServer, tmp_path: Path) -> None:
     server.serve("/id.tgz", CONTENT)
     copy = tmp_path / "copy"
     assert link(server).get("model.tgz", copy)

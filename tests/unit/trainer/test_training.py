@@ -1,4 +1,4 @@
-"""One training from its settings to its end: what is kept until all is done."""
+"""A training from its settings to its end: how long checkpoints are kept."""
 
 import json
 from pathlib import Path
@@ -16,11 +16,11 @@ from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob_status import TrainingJobStatus
 
 
-class Deaf(TrainingJobStatus):
-    """An API server that is gone when the model is to be reported."""
+class LastReportFails(TrainingJobStatus):
+    """The API server accepts reports of progress, but not the model's."""
 
     def send(self, snapshot: Snapshot) -> None:
-        """Take everything."""
+        pass
 
     def send_until_accepted(self, snapshot: Snapshot, policy: object = None) -> None:  # noqa: ARG002
         raise TemporaryFailureError("The API server does not answer.")
@@ -31,7 +31,7 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
 ) -> None:
     monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
     monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: Toy())
-    job = Deaf("ns", "job", "uid", "https://nowhere")
+    job = LastReportFails("ns", "job", "uid", "https://nowhere")
     monkeypatch.setattr("vott_trainer.progress.reporting.TrainingJobStatus.in_cluster", lambda *_args: job)
     server.always["/out"] = Answer(200)
     annotations = server.serve("/a.csv", f"{server.url}/1.png,1,1,10,10,cat\n".encode())
@@ -43,11 +43,11 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     with pytest.raises(TemporaryFailureError):
         training.train(settings)  # type: ignore[arg-type]
     assert (tmp_path / "kept" / "uid" / "index.json").exists()
-    monkeypatch.setattr(Deaf, "send_until_accepted", lambda *_args: None)
+    monkeypatch.setattr(LastReportFails, "send_until_accepted", lambda *_args: None)
     training.train(settings)  # type: ignore[arg-type]
     assert not (tmp_path / "kept" / "uid").exists()
 
 
 def training_data() -> Dataset:
-    """The toy has its own."""
+    """The toy learner has its own data."""
     return Dataset([], ["left", "right"])

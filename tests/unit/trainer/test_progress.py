@@ -1,0 +1,23 @@
+"""Progress of a training: its fraction, from fetching to the upload."""
+
+from vott_trainer.progress.progress import Progress
+from vott_trainer.stores.store import StoredObject
+
+MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
+
+
+def test_progress_covers_fetching_training_and_upload() -> None:
+    reported: list[tuple[float, bool]] = []
+    progress = Progress(lambda snapshot, milestone: reported.append((round(snapshot.fraction, 3), milestone)))
+    progress.fetching(1, 2)
+    progress.begin(epochs=2, steps=2)
+    for epoch in (1, 2):
+        for step in (1, 2):
+            progress.step(epoch, step, classification_loss=0.5, images_per_second=1.0)
+        progress.epoch_end({"mAP50": 0.5})
+    progress.uploading({"mAP50": 0.5})
+    assert reported == [
+        (0.025, False), (0.05, False), (0.275, False), (0.5, False), (0.5, True),
+        (0.725, False), (0.95, False), (0.95, True), (0.95, False),
+    ]  # fmt: skip
+    assert progress.complete(MODEL).fraction == 1.0
