@@ -1,4 +1,4 @@
-"""Two operators as processes, started anew whenever they end, as a kubelet would."""
+"""Two operator processes, restarted whenever they exit, as by a kubelet."""
 
 import signal
 import subprocess
@@ -13,39 +13,39 @@ from typing import Self
 
 from localcluster.child_process import start_child
 from localcluster.ports import free_ports
-from tests.chaos.diary import Diary
+from tests.chaos.fault_log import FaultLog
 
 ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
 BACK_OFF_SECONDS = 1.0
-"""After an operator ended by itself; a kubelet waits longer."""
+"""Pause before a restart after an unexpected exit; a kubelet waits longer."""
 
 
 class Operators:
-    """Runs operators `operator-0` and `operator-1` until the `with` block ends.
+    """Runs operators `operator-0` and `operator-1` within the `with` block.
 
     Args:
-        environment: what they are set up with.
-        folder: where their logs go.
-        diary: is told when one ended by itself.
+        environment: their settings and credentials.
+        folder: for their logs.
+        fault_log: records unexpected exits.
     """
 
     NAMES = ("operator-0", "operator-1")
 
-    def __init__(self, environment: Mapping[str, str], folder: Path, diary: Diary) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path, fault_log: FaultLog) -> None:
         self._environment = environment
         self._folder = folder
-        self._diary = diary
+        self._fault_log = fault_log
         self._ports = dict(zip(self.NAMES, free_ports(len(self.NAMES)), strict=True))
         self._lock = Lock()
         self._killed: set[str] = set()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = Event()
-        self._keeper = Thread(target=self._keep, name="operators", daemon=True)
+        self._supervisor = Thread(target=self._supervise, name="operators", daemon=True)
         self.kills = 0
 
     def kill(self, name: str) -> None:
-        """SIGKILL one; another is started at once."""
+        """Send SIGKILL to an operator; it is restarted at once."""
         with self._lock:
             self._killed.add(name)
             self._processes[name].kill()
@@ -53,12 +53,12 @@ class Operators:
             self.kills += 1
 
     def signal(self, name: str, which: signal.Signals) -> None:
-        """SIGSTOP and SIGCONT make one hang and go on. One that was killed meanwhile is let be."""
+        """Send a signal, such as SIGSTOP or SIGCONT; ignored if the process was killed meanwhile."""
         with self._lock, suppress(ProcessLookupError):
             self._processes[name].send_signal(which)
 
     def log(self, name: str) -> Path:
-        """The log of all processes of that name, one after the other."""
+        """Log of all processes with that name, in order."""
         return self._folder / f"{name}.log"
 
     def _start(self, name: str) -> None:
@@ -67,17 +67,17 @@ class Operators:
         variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}", "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = start_child(command, self.log(name), {**self._environment, **variables})
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         while not self._stopping.wait(POLL_SECONDS):
             for name in self.NAMES:
                 with self._lock:
                     code = self._processes[name].poll()
                     if code is None:
                         continue
-                    by_itself = name not in self._killed
+                    was_unexpected = name not in self._killed
                     self._killed.discard(name)
-                if by_itself:
-                    self._diary.note(f"{name} ended by itself with exit code {code}")
+                if was_unexpected:
+                    self._fault_log.note(f"{name} exited unexpectedly with exit code {code}")
                     time.sleep(BACK_OFF_SECONDS)
                 with self._lock:
                     self._start(name)
@@ -85,14 +85,14 @@ class Operators:
     def __enter__(self) -> Self:
         for name in self.NAMES:
             self._start(name)
-        self._keeper.start()
+        self._supervisor.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._keeper.join()
+        self._supervisor.join()
         for process in self._processes.values():
             process.kill()
             process.wait()

@@ -1,4 +1,4 @@
-"""Senders of good messages, each to one queue, that know exactly what they have sent."""
+"""Senders of valid messages, one per queue, that record exactly what they have sent."""
 
 import base64
 import json
@@ -19,41 +19,41 @@ from tests.support.service_bus_broker import ServiceBusBroker
 SEND_ATTEMPTS = 5
 
 
-class Post(Protocol):
-    """One queue, to send to."""
+class QueueWriter(Protocol):
+    """Sends messages to one queue."""
 
     def send(self, body: str) -> str:
-        """Send a message; returns its id."""
+        """Send a message and return its id."""
 
     def close(self) -> None:
-        """Close the connection; the next message opens another."""
+        """Close the connection; the next message opens a new one."""
 
 
-class StoragePost:
-    """A storage queue; made where it is not there."""
+class StorageQueueWriter:
+    """Sends to a storage queue; creates it if missing."""
 
     def __init__(self, connection_string: str, name: str) -> None:
-        self._place = (connection_string, name)
-        self._client = QueueClient.from_connection_string(*self._place)
+        self._address = (connection_string, name)
+        self._client = QueueClient.from_connection_string(*self._address)
         with suppress(ResourceExistsError):
             self._client.create_queue()
 
     def send(self, body: str) -> str:
-        """Send a message; the service gives the id."""
+        """Send a message and return the id that the service assigns."""
         return str(self._client.send_message(body, time_to_live=-1).id)
 
-    def left(self) -> int:
-        """How many messages there are, those in somebody's hand included."""
+    def unsettled(self) -> int:
+        """Number of messages in the queue, including locked ones."""
         return self._client.get_queue_properties().approximate_message_count or 0
 
     def close(self) -> None:
-        """Close the connection; the next message opens another."""
+        """Close the connection; the next message opens a new one."""
         self._client.close()
-        self._client = QueueClient.from_connection_string(*self._place)
+        self._client = QueueClient.from_connection_string(*self._address)
 
 
-class ServiceBusPost:
-    """A Service Bus queue with duplicate detection: what may or may not have arrived is sent again under the same id."""
+class ServiceBusWriter:
+    """Sends to a Service Bus queue with duplicate detection, so that a message is safely resent under the same id."""
 
     def __init__(self, broker: ServiceBusBroker, name: str, seed: int) -> None:
         self._broker = broker
@@ -63,7 +63,7 @@ class ServiceBusPost:
         self._sender: ServiceBusSender | None = None
 
     def send(self, body: str) -> str:
-        """Send a message with an id of its own."""
+        """Send a message with a new id; retry when the connection breaks."""
         message = ServiceBusMessage(body, message_id=str(uuid.UUID(int=self._random.getrandbits(128))))
         for attempts_left in reversed(range(SEND_ATTEMPTS)):
             try:
@@ -82,51 +82,51 @@ class ServiceBusPost:
         return self._sender
 
     def close(self) -> None:
-        """Close the connection; the next message opens another."""
+        """Close the connection; the next message opens a new one."""
         for part in (self._sender, self._client):
-            with suppress(Exception):  # a broken connection can't be closed well
+            with suppress(Exception):  # closing a broken connection fails
                 if part is not None:
                     part.close()
         self._client = self._sender = None
 
 
 class Sender:
-    """Sends `total` messages from a thread of its own, never more than it is allowed to so far."""
+    """Sends `total` messages from its own thread, never more than `allow` permits so far."""
 
-    def __init__(self, post: Post, total: int) -> None:
+    def __init__(self, writer: QueueWriter, total: int) -> None:
         self.sent: list[str] = []
         self.error: Exception | None = None
-        self._post = post
+        self._writer = writer
         self._total = total
         self._allowed = 0
         self._changed = Condition()
         self._sending = Lock()
-        self._held = False
-        self._stopped = False
-        self._thread = Thread(target=self._run, name=type(post).__name__, daemon=True)
+        self._is_paused = False
+        self._is_stopped = False
+        self._thread = Thread(target=self._run, name=type(writer).__name__, daemon=True)
 
     def allow(self, fraction: float) -> None:
-        """That part of all messages may be sent from now on."""
+        """Permit sending this fraction of all messages."""
         with self._changed:
             self._allowed = round(self._total * fraction)
             self._changed.notify_all()
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nothing is on its way in the block: what a killed service loses unacknowledged, nobody could count."""
+    def paused(self) -> Iterator[None]:
+        """Send nothing within the block: a killed service may lose unacknowledged messages, which no test can count."""
         with self._changed:
-            self._held = True
+            self._is_paused = True
         try:
             with self._sending:
-                self._post.close()
+                self._writer.close()
                 yield
         finally:
             with self._changed:
-                self._held = False
+                self._is_paused = False
                 self._changed.notify_all()
 
     def finish(self, seconds: float) -> None:
-        """Wait until all is sent. Raises AssertionError when that takes longer, or what went wrong."""
+        """Wait until all messages are sent. Raises AssertionError on a timeout, or the sender's error."""
         self.allow(1)
         self._thread.join(seconds)
         if self.error:
@@ -137,12 +137,14 @@ class Sender:
         try:
             for number in range(self._total):
                 with self._changed:
-                    self._changed.wait_for(lambda: self._stopped or (not self._held and len(self.sent) < self._allowed))
-                    if self._stopped:
+                    self._changed.wait_for(
+                        lambda: self._is_stopped or (not self._is_paused and len(self.sent) < self._allowed)
+                    )
+                    if self._is_stopped:
                         return
                 with self._sending:
-                    self.sent.append(self._post.send(_body(number)))
-        except Exception as error:  # told by `finish`, in the test's own thread
+                    self.sent.append(self._writer.send(_body(number)))
+        except Exception as error:  # raised by `finish` in the test's thread
             self.error = error
 
     def __enter__(self) -> Self:
@@ -153,14 +155,14 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._changed:
-            self._stopped = True
+            self._is_stopped = True
             self._changed.notify_all()
         self._thread.join()
-        self._post.close()
+        self._writer.close()
 
 
 def _body(number: int) -> str:
-    """Every way to write a good message, in turn."""
+    """A valid message, in each accepted form in turn."""
     query = "?sig=S" if number % 2 else ""
     fields: dict[str, Any] = {"annotations": f"https://host/{number}.csv{query}", "model": "https://store/models"}
     if number % 3 == 0:

@@ -1,4 +1,4 @@
-"""Who leads, asked directly and often."""
+"""Poll the Lease for the current leader, past the proxies."""
 
 import json
 import ssl
@@ -15,8 +15,8 @@ TIMEOUT_SECONDS = 2
 POLL_SECONDS = 0.1
 
 
-class Election:
-    """The Lease of the operators in a harness."""
+class LeaderLease:
+    """The Lease of a harness's operators."""
 
     def __init__(self, harness: OperatorHarness, folder: Path) -> None:
         self._server = urlsplit(harness.control_plane.server).netloc
@@ -28,7 +28,7 @@ class Election:
         self._tls.load_cert_chain(pem)
 
     def holder(self) -> str:
-        """Identity of the operator that holds the Lease; empty when nobody does, or the API server does not answer."""
+        """Identity of the leader; empty if there is none or the API server does not respond."""
         connection = HTTPSConnection(self._server, timeout=TIMEOUT_SECONDS, context=self._tls)
         try:
             connection.request("GET", self._path)
@@ -39,11 +39,11 @@ class Election:
         finally:
             connection.close()
 
-    def wait_for_other(self, than: str, seconds: float) -> bool:
-        """Whether somebody else than that holder leads within the time."""
+    def wait_for_other_holder(self, previous: str, seconds: float) -> bool:
+        """Whether an operator other than `previous` leads within the time."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            if self.holder() not in ("", than):
+            if self.holder() not in ("", previous):
                 return True
             time.sleep(POLL_SECONDS)
         return False
