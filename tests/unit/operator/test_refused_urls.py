@@ -1,4 +1,4 @@
-"""URLs that the rules refuse by themselves: no Job is made for them."""
+"""URLs that the administrator's rules refuse: no Job is created."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ METADATA = "https://169.254.169.254/latest/meta-data"
 FINALIZER = {"finalizers": ["vott.dev/last-word"]}
 
 
-def decided(spec: dict[str, Any], **outgoing: Any) -> Plan:
+def plan_for(spec: dict[str, Any], **outgoing: Any) -> Plan:
     return decide(b.observed(b.trainingjob(spec, metadata=FINALIZER)), outgoing=outgoing)
 
 
-def sentence(plan: Plan) -> str:
-    """What is said of a plan that makes no Job."""
+def message(plan: Plan) -> str:
+    """Message of the condition Failed, of a plan without a Job."""
     assert plan.create_job is None
     assert plan.status is not None
     assert (plan.status["phase"], plan.status["reason"]) == ("Failed", "AddressRefused")
@@ -25,7 +25,7 @@ def sentence(plan: Plan) -> str:
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"),
+    ("spec", "expected"),
     [
         ({"annotations": {"url": f"{METADATA}/a.csv"}}, "annotations is not allowed. 169.254.169.254 is refused: that address is link"),
         ({"annotations": {"url": "http://host/a.csv"}}, "http://host is refused: only https is allowed here. Use https, or ask"),
@@ -36,18 +36,18 @@ def sentence(plan: Plan) -> str:
         ({"parameters": {"imagesUrl": "https://10.0.0.1/images"}}, "parameters.imagesUrl is not allowed. 10.0.0.1 is refused"),
     ],
 )  # fmt: skip
-def test_a_url_that_is_not_allowed_ends_the_training_before_its_job(spec: dict[str, Any], says: str) -> None:
-    plan = decided(spec)
-    assert says in sentence(plan)
-    assert [(note.type, note.reason) for note in plan.events] == [("Warning", "AddressRefused")]
+def test_a_refused_url_fails_the_training_without_a_job(spec: dict[str, Any], expected: str) -> None:
+    plan = plan_for(spec)
+    assert expected in message(plan)
+    assert [(event.type, event.reason) for event in plan.events] == [("Warning", "AddressRefused")]
 
 
-def test_the_administrators_lists_open_what_the_defaults_refuse() -> None:
+def test_the_settings_allow_what_the_defaults_refuse() -> None:
     spec = {"annotations": {"url": "http://10.1.2.3/a.csv"}, "model": {"url": "http://minio.store:9000/models"}}
-    opened: dict[str, Any] = {"allowHttp": True, "networks": ["10.1.2.0/24"], "hosts": ["minio.store"]}
-    sentence(decided(spec))
-    assert decided(spec, **opened).create_job is not None
-    assert "169.254" in sentence(decided({"model": {"url": METADATA}}, **opened | {"networks": ["0.0.0.0/0"]}))
+    allowed: dict[str, Any] = {"allowHttp": True, "networks": ["10.1.2.0/24"], "hosts": ["minio.store"]}
+    message(plan_for(spec))
+    assert plan_for(spec, **allowed).create_job is not None
+    assert "169.254" in message(plan_for({"model": {"url": METADATA}}, **allowed | {"networks": ["0.0.0.0/0"]}))
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_the_administrators_lists_open_what_the_defaults_refuse() -> None:
         {"parameters": {"imagesUrl": 5}},
         {"callback": {"url": METADATA}},
     ],
-    ids=["a bucket", "a mere name", "weights in a bucket", "no URL", "the callback"],
+    ids=["a bucket", "weights by name", "weights in a bucket", "not a string", "the callback"],
 )
-def test_what_the_rules_are_not_about_is_left_to_whom_it_concerns(spec: dict[str, Any]) -> None:
-    assert decided(spec).create_job is not None
+def test_other_urls_are_checked_elsewhere(spec: dict[str, Any]) -> None:
+    assert plan_for(spec).create_job is not None
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_what_the_rules_are_not_about_is_left_to_whom_it_concerns(spec: dict[str
         ([], "http://10.0.0.9/models", False),
     ],
 )
-def test_a_place_of_the_administrators_own_is_under_no_rule(containers: list[str], url: str, own: bool) -> None:
+def test_the_administrators_own_containers_need_no_rule(containers: list[str], url: str, own: bool) -> None:
     trainer = {
         "image": "t",
         "modelStore": {"containers": containers, "secretName": "s"},
@@ -92,9 +92,9 @@ def test_a_place_of_the_administrators_own_is_under_no_rule(containers: list[str
     assert (plan.create_job is not None) == own
 
 
-def test_its_callback_is_told_all_the_same() -> None:
-    ended = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [b.condition("Failed", reason="AddressRefused")]}
+def test_the_outcome_is_posted_all_the_same() -> None:
+    status = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [b.condition("Failed", reason="AddressRefused")]}
     spec = {"annotations": {"url": METADATA}, "callback": {"url": "https://h/s"}}
-    plan = decide(b.observed(b.trainingjob(spec, ended, FINALIZER)))
+    plan = decide(b.observed(b.trainingjob(spec, status, FINALIZER)))
     assert plan.callback is not None
     assert (plan.callback.state, plan.callback.message) == ("failed", "Message.")

@@ -1,4 +1,4 @@
-"""spec.podTemplate, merged under what the operator sets."""
+"""spec.podTemplate, merged under the operator's own pod template."""
 
 from typing import Any
 
@@ -21,19 +21,19 @@ PVC = {"name": "dataset", "persistentVolumeClaim": {"claimName": "datasets", "re
 Object = dict[str, Any]
 
 
-def template(given: Object) -> Object:
-    made: Object = job_manifest(b.trainingjob({"podTemplate": given}), SETTINGS)["spec"]["template"]
-    return made
+def template(custom: Object) -> Object:
+    result: Object = job_manifest(b.trainingjob({"podTemplate": custom}), SETTINGS)["spec"]["template"]
+    return result
 
 
 def pod(**spec: Any) -> Object:
-    made: Object = template({"spec": spec})["spec"]
-    return made
+    result: Object = template({"spec": spec})["spec"]
+    return result
 
 
 def trainer(**fields: Any) -> Object:
-    made: Object = pod(containers=[{"name": "trainer", **fields}])["containers"][0]
-    return made
+    result: Object = pod(containers=[{"name": "trainer", **fields}])["containers"][0]
+    return result
 
 
 def named(items: list[Object], key: str = "name") -> dict[str, Object]:
@@ -44,41 +44,41 @@ def named(items: list[Object], key: str = "name") -> dict[str, Object]:
 OWN = template({})
 
 
-def test_a_dataset_cache_is_mounted_beside_the_operators_own_volumes() -> None:
+def test_a_volume_is_added_to_the_operators_own() -> None:
     mount = {"name": "dataset", "mountPath": "/data", "readOnly": True}
-    made = pod(volumes=[PVC], containers=[{"name": "trainer", "volumeMounts": [mount]}])
-    assert named(made["volumes"]) == named(OWN["spec"]["volumes"]) | {"dataset": PVC}
-    (container,) = made["containers"]
+    result = pod(volumes=[PVC], containers=[{"name": "trainer", "volumeMounts": [mount]}])
+    assert named(result["volumes"]) == named(OWN["spec"]["volumes"]) | {"dataset": PVC}
+    (container,) = result["containers"]
     assert named(container["volumeMounts"], "mountPath").keys() == {"/work", "/tmp", "/dev/shm", "/data"}
     assert container["image"] == "trainer:1"
 
 
-def test_a_sidecar_runs_beside_the_trainer() -> None:
+def test_sidecars_are_added() -> None:
     sidecar = {"name": "proxy", "image": "proxy:1", "restartPolicy": "Always"}
-    made = pod(initContainers=[sidecar], containers=[{"name": "watcher", "image": "watcher:1"}])
-    assert made["initContainers"] == [sidecar]
-    assert [container["name"] for container in made["containers"]] == ["trainer", "watcher"]
+    result = pod(initContainers=[sidecar], containers=[{"name": "watcher", "image": "watcher:1"}])
+    assert result["initContainers"] == [sidecar]
+    assert [container["name"] for container in result["containers"]] == ["trainer", "watcher"]
 
 
-def test_more_environment_comes_after_the_operators_own() -> None:
-    more = {"name": "NCCL_DEBUG", "value": "INFO"}
-    assert trainer(env=[more])["env"] == [*OWN["spec"]["containers"][0]["env"], more]
+def test_environment_variables_are_added_after_the_operators_own() -> None:
+    added = {"name": "NCCL_DEBUG", "value": "INFO"}
+    assert trainer(env=[added])["env"] == [*OWN["spec"]["containers"][0]["env"], added]
 
 
-def test_tolerations_are_added_and_none_twice() -> None:
-    known, new = {"key": "team", "operator": "Exists"}, {"key": "team", "operator": "Exists", "effect": "NoExecute"}
-    assert pod(tolerations=[known, new])["tolerations"] == [*OWN["spec"]["tolerations"], new]
+def test_tolerations_are_added_once() -> None:
+    existing, new = {"key": "team", "operator": "Exists"}, {"key": "team", "operator": "Exists", "effect": "NoExecute"}
+    assert pod(tolerations=[existing, new])["tolerations"] == [*OWN["spec"]["tolerations"], new]
 
 
-def test_the_administrators_defaults_give_way() -> None:
-    made = pod(
+def test_the_administrators_defaults_are_overridden() -> None:
+    result = pod(
         nodeSelector={"agentpool": "a100", "disk": "ssd"},
         terminationGracePeriodSeconds=600,
         containers=[{"name": "trainer", "imagePullPolicy": "Always"}],
     )
-    assert made["nodeSelector"] == {"agentpool": "a100", "zone": "1", "disk": "ssd"}
-    assert made["terminationGracePeriodSeconds"] == 600
-    assert made["containers"][0]["imagePullPolicy"] == "Always"
+    assert result["nodeSelector"] == {"agentpool": "a100", "zone": "1", "disk": "ssd"}
+    assert result["terminationGracePeriodSeconds"] == 600
+    assert result["containers"][0]["imagePullPolicy"] == "Always"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_administrators_defaults_give_way() -> None:
     ],
     ids=lambda spec: next(iter(spec)),
 )
-def test_what_the_operator_does_not_set_is_taken_as_it_is(spec: Object) -> None:
+def test_other_fields_of_the_pod_are_kept(spec: Object) -> None:
     assert pod(**spec) == OWN["spec"] | spec
 
 
@@ -108,29 +108,29 @@ def test_what_the_operator_does_not_set_is_taken_as_it_is(spec: Object) -> None:
     ],
     ids=lambda fields: next(iter(fields)),
 )
-def test_what_the_operator_does_not_set_of_the_trainer_is_taken_as_it_is(fields: Object) -> None:
+def test_other_fields_of_the_trainer_are_kept(fields: Object) -> None:
     assert trainer(**fields) == OWN["spec"]["containers"][0] | fields
 
 
 def test_maps_are_merged_deeply() -> None:
-    made = trainer(resources={"claims": [{"name": "gpu"}], "limits": {"rdma/hca": 1}})
+    result = trainer(resources={"claims": [{"name": "gpu"}], "limits": {"rdma/hca": 1}})
     own = OWN["spec"]["containers"][0]["resources"]
-    assert made["resources"] == own | {"claims": [{"name": "gpu"}], "limits": own["limits"] | {"rdma/hca": 1}}
+    assert result["resources"] == own | {"claims": [{"name": "gpu"}], "limits": own["limits"] | {"rdma/hca": 1}}
     security = pod(securityContext={"supplementalGroups": [2000]})["securityContext"]
     assert security == OWN["spec"]["securityContext"] | {"supplementalGroups": [2000]}
 
 
-def test_labels_and_annotations_come_beside_the_operators_own() -> None:
-    made = template({"metadata": {"labels": {"team": "cats"}, "annotations": {"sidecar.istio.io/inject": "false"}}})
-    assert made["metadata"]["labels"] == OWN["metadata"]["labels"] | {"team": "cats"}
-    assert made["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+def test_labels_and_annotations_are_added_to_the_operators_own() -> None:
+    result = template({"metadata": {"labels": {"team": "cats"}, "annotations": {"sidecar.istio.io/inject": "false"}}})
+    assert result["metadata"]["labels"] == OWN["metadata"]["labels"] | {"team": "cats"}
+    assert result["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
 
 
-def test_saying_the_same_is_no_conflict() -> None:
+def test_equal_values_are_no_contradiction() -> None:
     assert template({"metadata": OWN["metadata"], "spec": OWN["spec"]}) == OWN
 
 
-def test_null_says_nothing() -> None:
+def test_null_means_not_set() -> None:
     assert template({"spec": {"restartPolicy": None, "containers": None, "volumes": None}}) == OWN
 
 
@@ -138,7 +138,7 @@ LEAVE = "leave it out"
 
 
 @pytest.mark.parametrize(
-    ("given", "path", "remedy"),
+    ("custom", "path", "remedy"),
     [
         ({"spec": {"serviceAccountName": "admin"}}, "spec.serviceAccountName", "leave it out: the chart's ServiceAccount"),
         ({"spec": {"restartPolicy": "OnFailure"}}, "spec.restartPolicy", f"to 'Never'; {LEAVE}"),
@@ -150,9 +150,9 @@ LEAVE = "leave it out"
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )  # fmt: skip
-def test_a_contradiction_names_the_path_and_the_remedy(given: Object, path: str, remedy: str) -> None:
-    assert f"spec.podTemplate.{path} is set by the operator" in (said := refusal(given))
-    assert remedy in said
+def test_a_contradiction_names_the_path_and_the_remedy(custom: Object, path: str, remedy: str) -> None:
+    assert f"spec.podTemplate.{path} is set by the operator" in (text := error(custom))
+    assert remedy in text
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_a_contradiction_names_the_path_and_the_remedy(given: Object, path: str,
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip
 def test_a_contradiction_in_the_trainer_names_the_path_and_the_remedy(fields: Object, path: str, remedy: str) -> None:
-    said = refusal({"spec": {"containers": [{"name": "trainer", **fields}]}})
-    assert f"spec.podTemplate.spec.containers[trainer].{path} is set by the operator" in said
-    assert remedy in said
+    text = error({"spec": {"containers": [{"name": "trainer", **fields}]}})
+    assert f"spec.podTemplate.spec.containers[trainer].{path} is set by the operator" in text
+    assert remedy in text
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "expected"),
     [
         ({"containers": {"name": "trainer"}}, "containers must be a list, not an object"),
         ({"containers": "trainer"}, "containers must be a list, not a string"),
@@ -198,21 +198,21 @@ def test_a_contradiction_in_the_trainer_names_the_path_and_the_remedy(fields: Ob
         ({"securityContext": True}, "securityContext must be an object, not a boolean"),
     ],
 )
-def test_a_malformed_template_is_refused_with_a_sentence(spec: Object, said: str) -> None:
-    assert f".{said}" in refusal({"spec": spec})
+def test_a_malformed_template_is_an_error(spec: Object, expected: str) -> None:
+    assert f".{expected}" in error({"spec": spec})
 
 
-def test_a_refusal_shows_no_value_of_the_templates() -> None:
-    assert "SECRET" not in refusal(
+def test_an_error_shows_no_value_of_the_template() -> None:
+    assert "SECRET" not in error(
         {"spec": {"containers": [{"name": "trainer", "env": [{"name": "HOME", "value": "SECRET"}]}]}}
     )
 
 
-def refusal(given: Object) -> str:
+def error(custom: Object) -> str:
     with pytest.raises(PodTemplateError) as caught:
-        template(given)
-    said = str(caught.value)
-    assert said.startswith("spec.podTemplate.")
-    assert said.endswith(".")
-    assert "\n" not in said
-    return said
+        template(custom)
+    text = str(caught.value)
+    assert text.startswith("spec.podTemplate.")
+    assert text.endswith(".")
+    assert "\n" not in text
+    return text

@@ -1,4 +1,4 @@
-"""What the administrator's places bring into the training's pod."""
+"""The administrator's storage in the pod: volumes, variables and credentials for checkpoints, cache, plugins and stores."""
 
 from typing import Any
 
@@ -19,9 +19,9 @@ CONTAINER_URL = "https://acme.blob.core.windows.net/checkpoints"
 
 
 def template(settings: Object) -> Object:
-    made: Object = job_manifest(b.trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
-    found: Object = made["spec"]["template"]
-    return found
+    job: Object = job_manifest(b.trainingjob(), PodSettings(TrainerSettings.model_validate({"image": "t"} | settings)))
+    result: Object = job["spec"]["template"]
+    return result
 
 
 def environment(settings: Object) -> dict[str, Object]:
@@ -30,12 +30,12 @@ def environment(settings: Object) -> dict[str, Object]:
     return {item["name"]: item for item in variables}
 
 
-def plain(settings: Object) -> dict[str, str]:
+def literals(settings: Object) -> dict[str, str]:
     return {name: item["value"] for name, item in environment(settings).items() if "value" in item}
 
 
-def keys(settings: Object) -> dict[str, bool]:
-    """The variables from the Secret, and whether each has to be there."""
+def secret_keys(settings: Object) -> dict[str, bool]:
+    """The variables from the Secret, and whether each is required."""
     references = {
         name: item["valueFrom"]["secretKeyRef"] for name, item in environment(settings).items() if "valueFrom" in item
     }
@@ -44,7 +44,7 @@ def keys(settings: Object) -> dict[str, bool]:
 
 
 def mounted(settings: Object) -> dict[str, Object]:
-    """The volume at each path, beside those that every pod has."""
+    """The volume at each path, except those that every pod has."""
     spec = template(settings)["spec"]
     volumes = {volume["name"]: volume for volume in spec["volumes"]}
     assert len(volumes) == len(spec["volumes"])
@@ -57,28 +57,28 @@ def mounted(settings: Object) -> dict[str, Object]:
     }
 
 
-def test_by_default_there_is_no_place_beside_the_messages_own() -> None:
+def test_by_default_there_is_no_storage() -> None:
     assert not mounted({})
-    assert not keys({})
-    named = {name for name in plain({}) if name.startswith("VOTT_")} - Rules().to_environment().keys()
+    assert not secret_keys({})
+    named = {name for name in literals({}) if name.startswith("VOTT_")} - Rules().to_environment().keys()
     assert named == {"VOTT_WORK_DIR", "VOTT_GRACE_SECONDS", "VOTT_CHECKPOINT_SECONDS"}
-    assert plain({})["VOTT_CHECKPOINT_SECONDS"] == "600"
+    assert literals({})["VOTT_CHECKPOINT_SECONDS"] == "600"
 
 
-def test_checkpoints_go_to_a_claim() -> None:
+def test_checkpoints_go_to_a_persistent_volume_claim() -> None:
     settings = {"checkpoints": {"persistentVolumeClaim": "mine", "everySeconds": 60}}
     assert mounted(settings) == {
         "/checkpoints": {"name": "checkpoints", "persistentVolumeClaim": {"claimName": "mine"}, "readOnly": False}
     }
-    variables = plain(settings)
+    variables = literals(settings)
     assert (variables["VOTT_CHECKPOINTS"], variables["VOTT_CHECKPOINT_SECONDS"]) == ("/checkpoints", "60")
 
 
-def test_checkpoints_go_to_a_store_that_the_own_identity_opens() -> None:
+def test_checkpoints_go_to_a_container_of_the_workload_identity() -> None:
     settings = {"checkpoints": {"url": CONTAINER_URL}} | IDENTITY
     assert not mounted(settings)
-    assert not keys(settings)
-    assert plain(settings)["VOTT_CHECKPOINTS"] == CONTAINER_URL
+    assert not secret_keys(settings)
+    assert literals(settings)["VOTT_CHECKPOINTS"] == CONTAINER_URL
 
 
 @pytest.mark.parametrize(
@@ -106,65 +106,65 @@ def test_checkpoints_go_to_a_store_that_the_own_identity_opens() -> None:
         ({"modelStore": {"buckets": ["models"]}}, {}),
         ({"modelStore": SECRET}, {}),
     ],
-    ids=["named container", "container's URL", "checkpoints", "bucket", "bucket without a Secret", "nothing to open"],
+    ids=["named container", "container's URL", "checkpoints", "bucket", "bucket without a Secret", "no store"],
 )
-def test_of_the_secret_a_pod_gets_what_its_stores_need(settings: Object, variables: dict[str, bool]) -> None:
-    assert keys(settings) == variables
+def test_a_pod_gets_the_keys_that_its_stores_need(settings: Object, variables: dict[str, bool]) -> None:
+    assert secret_keys(settings) == variables
 
 
-def test_the_allowed_containers_and_buckets_are_told() -> None:
-    variables = plain({"modelStore": SECRET | {"containers": ["a", "b"], "buckets": ["one", "two/of-us", "*"]}})
+def test_the_pod_gets_the_allowed_containers_and_buckets() -> None:
+    variables = literals({"modelStore": SECRET | {"containers": ["a", "b"], "buckets": ["one", "two/of-us", "*"]}})
     assert (variables["VOTT_MODEL_CONTAINERS"], variables["VOTT_MODEL_BUCKETS"]) == ("a,b", "one,two/of-us,*")
 
 
-def test_a_workload_identity_is_a_label_of_the_pods() -> None:
+def test_a_workload_identity_labels_the_pods() -> None:
     label = "azure.workload.identity/use"
     assert template(IDENTITY)["metadata"]["labels"][label] == "true"
     assert label not in template({})["metadata"]["labels"]
 
 
 @pytest.mark.parametrize(
-    ("place", "volume"),
+    ("location", "volume"),
     [
         ({"persistentVolumeClaim": "images"}, {"persistentVolumeClaim": {"claimName": "images"}}),
         ({"hostPath": "/var/images"}, {"hostPath": {"path": "/var/images", "type": "DirectoryOrCreate"}}),
     ],
 )
-def test_images_are_kept_on_a_claim_or_on_the_node(place: Object, volume: Object) -> None:
-    settings = {"imageCache": place | {"sizeLimit": "10Gi"}}
+def test_images_are_cached_on_a_claim_or_on_the_node(location: Object, volume: Object) -> None:
+    settings = {"imageCache": location | {"sizeLimit": "10Gi"}}
     assert mounted(settings) == {"/cache": {"name": "image-cache", "readOnly": False} | volume}
-    variables = plain(settings)
+    variables = literals(settings)
     assert (variables["VOTT_IMAGE_CACHE"], variables["VOTT_IMAGE_CACHE_BYTES"]) == ("/cache", str(10 * 2**30))
 
 
 @pytest.mark.parametrize(
-    ("place", "volume"),
+    ("location", "volume"),
     [
         ({"configMap": "ours"}, {"configMap": {"name": "ours", "optional": True}}),
         ({"persistentVolumeClaim": "ours"}, {"persistentVolumeClaim": {"claimName": "ours"}}),
     ],
 )
-def test_plugins_come_from_a_volume_which_trainings_can_not_change(place: Object, volume: Object) -> None:
-    assert mounted({"plugins": place}) == {"/plugins": {"name": "plugins", "readOnly": True} | volume}
-    assert plain({"plugins": place})["VOTT_PLUGINS"] == "/plugins"
+def test_plugins_come_from_a_read_only_volume(location: Object, volume: Object) -> None:
+    assert mounted({"plugins": location}) == {"/plugins": {"name": "plugins", "readOnly": True} | volume}
+    assert literals({"plugins": location})["VOTT_PLUGINS"] == "/plugins"
 
 
-def test_a_pod_template_may_not_move_a_place() -> None:
-    moved = {"containers": [{"name": "trainer", "env": [{"name": "VOTT_CHECKPOINTS", "value": "/elsewhere"}]}]}
+def test_a_pod_template_can_not_change_a_location() -> None:
+    custom = {"containers": [{"name": "trainer", "env": [{"name": "VOTT_CHECKPOINTS", "value": "/elsewhere"}]}]}
     settings = TrainerSettings.model_validate({"image": "t", "checkpoints": {"persistentVolumeClaim": "mine"}})
     with pytest.raises(PodTemplateError, match="VOTT_CHECKPOINTS"):
-        job_manifest(b.trainingjob({"podTemplate": {"spec": moved}}), PodSettings(settings))
+        job_manifest(b.trainingjob({"podTemplate": {"spec": custom}}), PodSettings(settings))
 
 
 @pytest.mark.parametrize(
     ("quantity", "size"),
     [("1", 1), ("5k", 5000), ("3Ki", 3072), ("2Mi", 2**21), ("100Gi", 100 * 2**30), ("1T", 10**12)],
 )
-def test_a_quantity_is_counted_in_bytes(quantity: str, size: int) -> None:
+def test_a_quantity_is_converted_to_bytes(quantity: str, size: int) -> None:
     assert size_in_bytes(quantity) == size
 
 
 @pytest.mark.parametrize("quantity", ["", "1 Gi", "1.5Gi", "-1Gi", "Gi", "1gb", "1ki", "1Ki5"])
-def test_what_is_no_quantity_is_refused(quantity: str) -> None:
+def test_an_invalid_quantity_is_refused(quantity: str) -> None:
     with pytest.raises(ValueError, match="is not a size"):
         size_in_bytes(quantity)
