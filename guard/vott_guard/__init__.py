@@ -1,1 +1,1 @@
-"""Which addresses a message's URLs may lead to, and how they are asked: shared by the operator and the trainer."""
+"""What the operator and the trainer share: the HTTP client with its address rules, URLs, redaction, retries and callbacks."""

@@ -1,7 +1,7 @@
-"""What kinds of IP addresses there are. Pure.
+"""Kinds of IP addresses: never allowed, not public, public. Pure.
 
-The registries: https://www.iana.org/assignments/iana-ipv4-special-registry and https://www.iana.org/assignments/iana-ipv6-special-registry.
-Python's own `is_global` changed between its versions, and knows nothing of the addresses of clouds.
+Registries: https://www.iana.org/assignments/iana-ipv4-special-registry and https://www.iana.org/assignments/iana-ipv6-special-registry.
+Python's `is_global` differs between versions and does not know the clouds' own addresses.
 """
 
 import ipaddress
@@ -18,15 +18,15 @@ def _table(rows: Mapping[str, str]) -> tuple[tuple[IPNetwork, str], ...]:
 
 _NEVER = _table(
     {
-        "0.0.0.0/8": "this host itself",
-        "169.254.0.0/16": "link-local, where clouds have their metadata service",
-        "168.63.129.16/32": "Azure's platform",
+        "0.0.0.0/8": "this host",
+        "169.254.0.0/16": "link-local, with the clouds' metadata service",
+        "168.63.129.16/32": "of the Azure platform",
         "100.100.100.200/32": "a cloud's metadata service",
         "192.0.0.192/32": "a cloud's metadata service",
         "224.0.0.0/4": "multicast",
         "240.0.0.0/4": "reserved or broadcast",
-        "::/128": "this host itself",
-        "fe80::/10": "link-local, where clouds have their metadata service",
+        "::/128": "this host",
+        "fe80::/10": "link-local, with the clouds' metadata service",
         "fd00:ec2::/32": "a cloud's metadata service",
         "fd20:ce::/32": "a cloud's metadata service",
         "fd00:c1::a9fe:a9fe/128": "a cloud's metadata service",
@@ -37,40 +37,38 @@ _NEVER = _table(
 _NOT_PUBLIC = _table(
     {
         "10.0.0.0/8": "private",
-        "100.64.0.0/10": "shared by a carrier's customers",
+        "100.64.0.0/10": "carrier-grade NAT",
         "127.0.0.0/8": "loopback",
         "172.16.0.0/12": "private",
-        "192.0.0.0/24": "of a protocol",
+        "192.0.0.0/24": "for IETF protocols",
         "192.0.2.0/24": "for documentation",
-        "192.88.99.0/24": "a relay's",
+        "192.88.99.0/24": "for 6to4 relays",
         "192.168.0.0/16": "private",
         "198.18.0.0/15": "for benchmarks",
         "198.51.100.0/24": "for documentation",
         "203.0.113.0/24": "for documentation",
         "::1/128": "loopback",
-        "64:ff9b:1::/48": "a local translation to IPv4",
+        "64:ff9b:1::/48": "local NAT64",
         "fc00::/7": "private",
         "fec0::/10": "private",
-        "2001::/23": "of a protocol",
+        "2001::/23": "for IETF protocols",
         "2001:db8::/32": "for documentation",
-        "2002::/16": "a tunnel's",
+        "2002::/16": "6to4",
         "3fff::/20": "for documentation",
     }
 )
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # https://www.rfc-editor.org/rfc/rfc6052
-_LOCAL_NAT64 = ipaddress.ip_network(
-    "64:ff9b:1::/48"
-)  # https://www.rfc-editor.org/rfc/rfc8215; mostly with prefixes of 96 bits
+_LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")  # https://www.rfc-editor.org/rfc/rfc8215; mostly /96 prefixes
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
 _IPV4_TRANSLATED = ipaddress.ip_network("::ffff:0:0:0/96")  # https://www.rfc-editor.org/rfc/rfc2765
 _ISATAP = (0x00005EFE, 0x02005EFE)  # https://www.rfc-editor.org/rfc/rfc5214, section 6.1
 
 
 def parse(text: str) -> IPAddress | None:
-    """Return the address that `text` is, in any form that an operating system takes; None where it is a name.
+    """Parse an address in any form that an operating system accepts; None for a name.
 
-    `inet_aton` reads what `getaddrinfo` reads, too: 2130706433, 0x7f.1, 0177.0.0.1.
+    `inet_aton` accepts what `getaddrinfo` accepts: 2130706433, 0x7f.1, 0177.0.0.1.
     """
     try:
         return ipaddress.ip_address(text.strip("[]"))
@@ -83,12 +81,12 @@ def parse(text: str) -> IPAddress | None:
 
 
 def why_never(address: IPAddress) -> str | None:
-    """Return the kind of an address that nobody may be sent to, be it within another one; else None."""
+    """Return why an address, or one embedded in it, is never allowed; None if it may be."""
     return next((kind for one in (address, *embedded(address)) if (kind := _kind(one, _NEVER))), None)
 
 
 def why_never_all(network: IPNetwork) -> str | None:
-    """Return the kind of a network in which every address is one that nobody may be sent to; else None."""
+    """Return why no address of a network is ever allowed; None if some may be."""
     return next(
         (kind for never, kind in _NEVER if network.version == never.version and network.subnet_of(never)),  # type: ignore[arg-type]
         None,
@@ -96,21 +94,21 @@ def why_never_all(network: IPNetwork) -> str | None:
 
 
 def why_not_public(address: IPAddress) -> str | None:
-    """Return the kind of an address that is not of the public internet; None where it is."""
+    """Return why an address is not public; None if it is."""
     if inner := _same_as(address):
         return why_not_public(inner)
     if kind := why_never(address) or _kind(address, _NOT_PUBLIC):
         return kind
-    return None if address.version == 4 or address in _GLOBAL_UNICAST else "not of the public internet"
+    return None if address.version == 4 or address in _GLOBAL_UNICAST else "not on the public internet"
 
 
 def is_in(address: IPAddress, networks: tuple[IPNetwork, ...]) -> bool:
-    """Return whether an address, or the IPv4 address that it only is another form of, lies in one of the networks."""
+    """Whether an address, or the IPv4 address it stands for, is in one of the networks."""
     return any(one in network for one in (address, _same_as(address)) if one for network in networks)
 
 
 def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
-    """Yield the IPv4 addresses that an IPv6 address may lead to: mapped, translated, by 6to4, Teredo and ISATAP."""
+    """Yield the IPv4 addresses in an IPv6 address: mapped, translated, 6to4, Teredo, ISATAP."""
     if isinstance(address, ipaddress.IPv4Address):
         return
     number = int(address)
@@ -125,7 +123,7 @@ def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
 
 
 def _same_as(address: IPAddress) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that packets to an IPv6 address go to."""
+    """Return the IPv4 address that receives the packets to an IPv6 address; None if there is none."""
     if isinstance(address, ipaddress.IPv4Address) or int(address) <= 1:
         return None
     if address.ipv4_mapped or any(address in one for one in (_NAT64, _IPV4_COMPATIBLE, _IPV4_TRANSLATED)):

@@ -1,7 +1,7 @@
-"""The one HTTP client for URLs that messages bring: `requests`, held to the administrator's rules.
+"""The HTTP client for URLs of messages: `requests`, held to the administrator's rules.
 
-The rules are asked about the very address that a connection goes to, in the same moment: a name that changes between a check and
-the connection gains nothing.
+The rules check the address that the connection actually uses, which defeats DNS rebinding: a name that resolves differently
+between a check and the connection.
 """
 
 import os
@@ -25,26 +25,26 @@ from vott_guard.rules import RefusedError, Rules
 
 CHUNK = 1 << 16
 REDIRECTS = 5
-MOST_ADDRESSES = 8  # of one name that are tried; all are checked
+MAX_ADDRESSES = 8  # of one name that are tried; all are checked
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
 class TooLargeError(Exception):
-    """An answer is larger than its limit."""
+    """A response is larger than its limit."""
 
 
 class GuardedSession(requests.Session):
-    """A session that goes only where the rules allow, for at most `seconds` a request, and takes no proxy from the environment.
+    """A session that connects only where the rules allow and uses no proxy of the environment. Thread-safe.
 
-    Its methods raise RefusedError, beside what `requests` raises. Certificates are those that REQUESTS_CA_BUNDLE names, else the usual ones.
-    May be used from several threads.
+    A request with its whole response takes at most `seconds`. Methods raise RefusedError in addition to the errors of `requests`.
+    REQUESTS_CA_BUNDLE may name the trusted certificates.
     """
 
     def __init__(self, rules: Rules, *, seconds: float, workers: int = 10) -> None:
         super().__init__()
         self.rules = rules
         self.trust_env = False
-        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True  # no way around the rules
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True  # `trust_env` would read it
         self.max_redirects = REDIRECTS
         self.headers["Accept-Encoding"] = "identity"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -53,26 +53,29 @@ class GuardedSession(requests.Session):
         self.mount("https://", adapter)
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        """Send one request, and those that redirects ask for."""
+        """Send a request and follow its redirects."""
         self.rules.check_url(request.url or "")
         response = super().send(request, **kwargs)
         _check_encoding(response)
         return response
 
     def resolve_redirects(self, resp: requests.Response, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """Follow redirects within one server; `requests` asks for the next one even where it shall follow none."""
+        """Follow redirects within one server.
+
+        With `allow_redirects=False`, `requests` prepares the next request all the same, which may raise.
+        """
         return iter(()) if kwargs.get("yield_requests") else super().resolve_redirects(resp, req, *args, **kwargs)
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Return where an answer leads, which may not be another server.
+        """Return the target of a redirect.
 
         Raises:
-            RefusedError: it is.
+            RefusedError: it is on another server.
         """
         target = super().get_redirect_target(resp)
         if target is None:
             return None
-        resp.close()  # else `requests` would read the body, which nobody needs, whatever its size
+        resp.close()  # otherwise `requests` reads the body, of any size
         if _origin(urljoin(resp.url, target)) != _origin(resp.url):
             raise RefusedError(
                 urlsplit(resp.url).netloc, "it redirects to another server", "Send the link that it redirects to."
@@ -81,10 +84,10 @@ class GuardedSession(requests.Session):
 
 
 def chunks(response: requests.Response, limit: int) -> Iterator[bytes]:
-    """Yield the body of a streamed answer, decoded.
+    """Yield the decoded body of a streamed response.
 
     Raises:
-        TooLargeError: it has more than `limit` bytes.
+        TooLargeError: it is larger than `limit` bytes.
     """
     size = 0
     for chunk in response.iter_content(CHUNK):
@@ -95,7 +98,7 @@ def chunks(response: requests.Response, limit: int) -> Iterator[bytes]:
 
 
 def read(response: requests.Response, limit: int) -> bytes:
-    """Return the body of a streamed answer; raises as `chunks` does."""
+    """Return the decoded body of a streamed response; raises as `chunks` does."""
     return b"".join(chunks(response, limit))
 
 
@@ -105,10 +108,10 @@ def status_text(status: int) -> str:
 
 
 def _check_encoding(response: requests.Response) -> None:
-    """Refuse what was compressed several times over: each time multiplies what a few bytes become."""
+    """Refuse repeated compression, which multiplies the size of a decompression bomb."""
     if response.headers.get("Content-Encoding", "").strip().lower() not in ENCODINGS:
         response.close()
-        raise requests.exceptions.ContentDecodingError("the answer is compressed in an unusual way")
+        raise requests.exceptions.ContentDecodingError("the response has an unusual content encoding")
 
 
 def _origin(url: str) -> tuple[str, str | None, int]:
@@ -117,26 +120,26 @@ def _origin(url: str) -> tuple[str, str | None, int]:
 
 
 class _Timed:
-    """A socket whose every wait ends at `deadline` (time.monotonic): else a byte now and then would hold it for ever."""
+    """A socket with a deadline (time.monotonic) for all waits together: a timeout per read lets a slow server go on forever."""
 
     deadline = float("inf")
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self._hurry()
+        self._limit_timeout()
         return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        self._hurry()
+        self._limit_timeout()
         return super().send(*args, **kwargs)  # type: ignore[misc, no-any-return]
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self._hurry()
+        self._limit_timeout()
         super().sendall(*args, **kwargs)  # type: ignore[misc]
 
-    def _hurry(self: Any) -> None:
+    def _limit_timeout(self: Any) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time for the whole answer is over")
+            raise TimeoutError("the time limit for the whole response is over")
         if (timeout := self.gettimeout()) is None or timeout > left:
             self.settimeout(left)
 
@@ -154,10 +157,10 @@ class _Guarded(HTTPConnection):
     seconds: float
 
     def _new_conn(self) -> socket.socket:
-        """Connect to one of the host's addresses; the time to connect is for all of them together."""
+        """Connect to one of the host's addresses; the timeout covers all of them together."""
         end = time.monotonic() + (self.timeout or self.seconds)
         failure: Exception = NewConnectionError(self, "no connection (the name has no address)")
-        for family, kind, protocol, _, address in self._addresses()[:MOST_ADDRESSES]:
+        for family, kind, protocol, _, address in self._addresses()[:MAX_ADDRESSES]:
             sock = _TimedSocket(family, kind, protocol)
             try:
                 self._connect(sock, address, end)
@@ -180,11 +183,11 @@ class _Guarded(HTTPConnection):
             raise TimeoutError
         sock.settimeout(left)
         sock.connect(address)
-        sock.settimeout(self.timeout)  # what follows has its own time
+        sock.settimeout(self.timeout)  # TLS has a timeout of its own
         self.rules.check_address(self.host, sock.getpeername()[0])
 
     def _addresses(self) -> list[Any]:
-        """Look the host up once; that one of its addresses is not allowed is reason enough to trust none of them."""
+        """Resolve the host once. One address that is not allowed refuses the host."""
         try:
             found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError) as error:
@@ -194,15 +197,15 @@ class _Guarded(HTTPConnection):
         return found
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self._begin()
+        self._start_deadline()
         super().request(*args, **kwargs)
 
     def connect(self) -> None:
         super().connect()
-        self._begin()
+        self._start_deadline()
 
-    def _begin(self) -> None:
-        """Let the time for a request run from now on."""
+    def _start_deadline(self) -> None:
+        """Start the time limit of a request."""
         if isinstance(self.sock, _Timed):
             self.sock.deadline = time.monotonic() + self.seconds
 
@@ -216,7 +219,7 @@ class _GuardedTLS(_Guarded, HTTPSConnection):
 
 
 class _Adapter(HTTPAdapter):
-    """Makes guarded connections, and no other."""
+    """Opens guarded connections only."""
 
     def __init__(self, rules: Rules, seconds: float, workers: int) -> None:
         self._guard = {"rules": rules, "seconds": seconds}
@@ -232,4 +235,4 @@ class _Adapter(HTTPAdapter):
         }
 
     def proxy_manager_for(self, *_: Any, **__: Any) -> Any:
-        raise requests.exceptions.ProxyError("a proxy would connect to addresses that nobody checked")
+        raise requests.exceptions.ProxyError("a proxy would connect to unchecked addresses")

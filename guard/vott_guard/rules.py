@@ -1,4 +1,4 @@
-"""The administrator's rules: which URLs of messages may be asked. Pure; docs/security.md explains them."""
+"""The administrator's rules: which URLs of messages may be requested (docs/security.md). Pure."""
 
 import ipaddress
 import re
@@ -17,7 +17,7 @@ PUBLIC_ADDRESSES = "VOTT_PUBLIC_ADDRESSES"
 ALLOWED_HOSTS = "VOTT_ALLOWED_HOSTS"
 ALLOWED_NETWORKS = "VOTT_ALLOWED_NETWORKS"
 
-# As strict as DNS is in practice: what else stands there is read in one way by one parser and otherwise by the next.
+# As strict as DNS in practice: parsers disagree about everything else.
 HOST = re.compile(r"(?=.{1,253}\.?$)([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.?")
 WEB_PORTS = (80, 443)
 FIRST_FREE_PORT = 1024
@@ -27,9 +27,9 @@ ASK_TO_LIST = f"Ask the administrator to list it in {LISTS[0]}."
 
 
 class RefusedError(Exception):
-    """The administrator's rules forbid a URL or the address that it leads to.
+    """The rules refuse a URL or an address. The text names cause and remedy, without the URL's query.
 
-    `where` is the host or address, `rule` what forbids it; the text is a sentence or two with the remedy, without the URL's query.
+    `where`: the host or address. `rule`: why it is refused.
     """
 
     def __init__(self, where: str, rule: str, remedy: str) -> None:
@@ -40,10 +40,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Rules:
-    """What URLs of messages may lead to. What the lists allow goes beside public addresses.
+    """Where URLs of messages may lead. The lists allow more than the public addresses.
 
-    `hosts`: names, or `*.example.com` for all below it; they may have any address but those that are never allowed.
-    `networks`: addresses that may be connected to. `public_addresses`: False leaves the lists alone.
+    Attributes:
+        allow_http: whether plain http is allowed.
+        public_addresses: False allows the lists only.
+        hosts: names, or `*.example.com` for all subdomains, with any address except those that are never allowed.
+        networks: further addresses.
     """
 
     allow_http: bool = False
@@ -53,10 +56,10 @@ class Rules:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Rules":
-        """Read what `to_environment` wrote; without it, https to public addresses.
+        """Read the variables of `to_environment`. Default: https to public addresses.
 
         Raises:
-            ValueError: a variable is not what it should be; the text names it.
+            ValueError: a variable has an invalid value; the text names it.
         """
         return cls(
             _flag(environment, ALLOW_HTTP, default=False),
@@ -66,7 +69,7 @@ class Rules:
         )
 
     def to_environment(self) -> dict[str, str]:
-        """Return every variable, also those of what is not set."""
+        """Return all variables, defaults included."""
         return {
             ALLOW_HTTP: str(self.allow_http).lower(),
             PUBLIC_ADDRESSES: str(self.public_addresses).lower(),
@@ -75,7 +78,7 @@ class Rules:
         }
 
     def check_url(self, url: str) -> None:
-        """Check what a URL itself tells; the address of a name shows only on connecting.
+        """Check a URL without resolving its host; `check_address` checks the addresses.
 
         Raises:
             RefusedError: it is not allowed.
@@ -97,12 +100,12 @@ class Rules:
             self._check_name(host)
 
     def check_address(self, host: str, address: str) -> None:
-        """Check the address that a connection to `host` would go, or went, to.
+        """Check an address of `host`.
 
         Raises:
             RefusedError: it is not allowed.
         """
-        found = parse(address.partition("%")[0])  # without an interface's name
+        found = parse(address.partition("%")[0])  # without the IPv6 zone
         if found is None:
             raise RefusedError(f"{host} ({address})", "that is no IP address", ASK)
         self._check(host, found)
@@ -146,17 +149,15 @@ class Rules:
 
 
 def host_pattern(text: str) -> str:
-    """Return an entry of `hosts`; raise ValueError with a sentence for what is none."""
+    """Parse an entry of `hosts`. Raises ValueError with cause and remedy."""
     name = text.strip().lower().removeprefix("*.")
     if not HOST.fullmatch(name) or parse(name) is not None or name.endswith("."):
-        raise ValueError(
-            f"{text!r} is no host: write store.example.com or *.example.com; addresses belong into networks"
-        )
+        raise ValueError(f"{text!r} is no host: write store.example.com or *.example.com; addresses belong in networks")
     return text.strip().lower()
 
 
 def network(text: str) -> IPNetwork:
-    """Return an entry of `networks`; raise ValueError with a sentence for what is none."""
+    """Parse an entry of `networks`. Raises ValueError with cause and remedy."""
     try:
         found = ipaddress.ip_network(text.strip())
     except ValueError as error:

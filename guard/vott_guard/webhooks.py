@@ -1,7 +1,7 @@
-"""Signatures of callbacks. Pure.
+"""Headers and signatures of callbacks (Standard Webhooks). Pure.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: `webhook-signature` is HMAC-SHA256 over
-`id.timestamp.body`, in base64, one for each key, so that receivers can change from one key to the next.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md: `webhook-signature` is the base64 of
+HMAC-SHA256 over `id.timestamp.body`, once for each key, so that keys can be rotated.
 """
 
 import base64
@@ -11,21 +11,21 @@ import hmac
 from dataclasses import dataclass, field
 
 PREFIX = "whsec_"
-KEY_BYTES = range(24, 65)  # the specification's
+KEY_BYTES = range(24, 65)  # by the specification
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys that callbacks are signed with: the newest first. None at all means no signatures."""
+    """The keys that sign callbacks, newest first. Without keys, callbacks are not signed."""
 
     keys: tuple[bytes, ...] = field(default=(), repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "Keys":
-        """Read keys (`whsec_` and base64) with white space between them.
+        """Parse keys (`whsec_` and base64), separated by white space.
 
         Raises:
-            ValueError: one is not such a key; the text does not show it.
+            ValueError: one is not a key; the text does not show it.
         """
         return cls(tuple(_key(word, number) for number, word in enumerate(text.split(), start=1)))
 

@@ -1,7 +1,4 @@
-"""URLs from outside: what is accepted, and how they are shown.
-
-A SAS or presigned URL carries its credential in the query, so nothing after the path is ever shown.
-"""
+"""URLs of messages, settings and TrainingJobs: which are accepted, and which carry a credential. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -13,10 +10,10 @@ from vott_guard.urls import HTTP, HTTP_OR_S3, URLKind, has_unsafe_characters, ha
 from vott_operator.api.constants import INITIAL_WEIGHTS
 
 MAX_LENGTH = 8192
-# Wider than https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, as other stores are.
-NAME = re.compile(r"[A-Za-z0-9._-]*")
-"""Of weights that the trainer has. Whatever else stands there is taken for a URL, and so kept out of sight."""
+WEIGHTS_NAME = re.compile(r"[A-Za-z0-9._-]*")
+"""Name of weights in the trainer image. Anything else is treated as a URL, which may carry a credential."""
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
+"""As other stores allow, wider than https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
 
 
 def check_http_url(url: str) -> str:
@@ -44,17 +41,17 @@ def _check(url: str, kind: URLKind) -> str:
 
 
 def weights_url(parameters: Mapping[str, Any]) -> str | None:
-    """The URL among a training's parameters, that of the weights to begin with; None where they have a mere name, or there are none."""
+    """The parameter initialWeights if it is a URL; None if it is absent or a name."""
     weights = parameters.get(INITIAL_WEIGHTS)
-    return weights if isinstance(weights, str) and not NAME.fullmatch(weights) else None
+    return weights if isinstance(weights, str) and not WEIGHTS_NAME.fullmatch(weights) else None
 
 
 def shows_credential(text: str) -> bool:
-    """Whether a text that is for everyone's eyes has a URL in it that may carry a credential. Linear in its length."""
+    """Whether a text contains a URL that may carry a credential. Linear in the text's length."""
     links = (word.partition("://")[2] for word in text.split() if "://" in word)
     return any("?" in link or "#" in link or "@" in link.partition("/")[0] for link in links)
 
 
 def has_credentials(url: str) -> bool:
-    """Whether showing the whole URL could give access away: any query may be a SAS or a signature."""
+    """Whether a URL may carry a credential: any query may be a SAS or a signature."""
     return url != redact_url(url)
