@@ -1,1 +1,1 @@
-"""The whole way of a message, shown: images, annotations, queue, training on a real cluster, a model to look at."""
+"""The demo: send a message with images and annotations, follow its training on a cluster, and show the model."""

@@ -1,4 +1,4 @@
-"""A callback URL for the demo: a small HTTP server on this host that keeps what is posted to it."""
+"""HTTP server on this host that receives and records callbacks."""
 
 import json
 import secrets
@@ -7,16 +7,19 @@ from threading import Lock, Thread
 from types import TracebackType
 from typing import Any, Self
 
-LARGEST_POST = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 
 
 class CallbackReceiver:
-    """Receives callback posts while the `with` block runs.
+    """Receives callbacks while the `with` block runs.
 
-    The path holds a random word, so posts of strangers are not counted.
+    The path is random, so that other requests are not counted.
 
     Args:
-        host: address of this host as pods reach it. `OSError` where this host has no such address.
+        host: Address of this host for pods.
+
+    Raises:
+        OSError: This host doesn't have the address.
     """
 
     def __init__(self, host: str) -> None:
@@ -29,13 +32,13 @@ class CallbackReceiver:
 
     @property
     def posts(self) -> list[dict[str, Any]]:
-        """The posts so far, in the order of their arrival."""
+        """The callbacks received so far, in order."""
         with self._lock:
             return list(self._posts)
 
     @property
     def last_state(self) -> str | None:
-        """The `state` of the latest post, None before the first."""
+        """`state` of the latest callback, or None."""
         posts = self.posts
         return posts[-1].get("state") if posts else None
 
@@ -50,7 +53,7 @@ class CallbackReceiver:
         self._server.server_close()
 
     def receive(self, path: str, body: bytes) -> int:
-        """Keep one post; return the HTTP status to answer with."""
+        """Record one callback; return the HTTP status of the response."""
         if path != self._path:
             return 404
         try:
@@ -70,12 +73,12 @@ class CallbackReceiver:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                length = min(int(self.headers.get("Content-Length") or 0), LARGEST_POST)
+                length = min(int(self.headers.get("Content-Length") or 0), MAX_BODY_BYTES)
                 self.send_response(receiver.receive(self.path, self.rfile.read(length)))
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing: the demo prints its own lines."""
+                """Log nothing: it would disturb the demo's output."""
 
         return Handler

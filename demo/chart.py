@@ -1,4 +1,4 @@
-"""The Helm chart, installed with Helm itself."""
+"""Install the Helm chart on the user's cluster."""
 
 import hashlib
 import ipaddress
@@ -20,8 +20,8 @@ CHART = Path(__file__).parent.parent / "charts" / "vott-train"
 CRD = CHART / "crds" / "trainingjobs.yaml"
 RELEASE = "vott-train"
 TIMEOUT = "180s"
-MARK = "vottTrainDemo"
-"""Of the chart's `global` values, which no template reads: the digest of all other values that a release was installed with here."""
+DIGEST_KEY = "vottTrainDemo"
+"""Key in the chart's `global` values, which no template reads, for the digest of the values that the demo installed."""
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
@@ -36,11 +36,12 @@ class Release:
     def install(self, values: dict[str, Any]) -> None:
         """Install or upgrade, and wait until the operator is ready.
 
-        Raises `SetupError` with what Helm said, or where a release of this name is there that was not installed by this.
+        Raises:
+            SetupError: Helm failed, or the existing release is not the demo's.
         """
-        self._check_own()
+        self._check_is_ours()
         kubectl = Kubectl(self.kubeconfig, self.namespace)
-        try:  # Helm never changes a CustomResourceDefinition that is there
+        try:  # Helm never upgrades a CustomResourceDefinition
             kubectl("apply", "--server-side", "--force-conflicts", f"--filename={CRD}")
             self._ensure_namespace(kubectl)
         except KubectlError as error:
@@ -54,60 +55,62 @@ class Release:
             "--values=-",
             "--wait",
             f"--timeout={TIMEOUT}",
-            stdin=values | {"global": {MARK: _digest(values)}},
+            stdin=values | {"global": {DIGEST_KEY: _digest(values)}},
         )
 
-    def _check_own(self) -> None:
-        """An upgrade takes the values given and forgets those of before: nobody's settings may be lost to a demonstration."""
-        found = self._run("get", "values", self.name, "--output=json")
-        if found.returncode and "release: not found" in found.stderr:
+    def _check_is_ours(self) -> None:
+        """Reject a release with other values than the demo installed, because an upgrade would replace them."""
+        result = self._run("get", "values", self.name, "--output=json")
+        if result.returncode and "release: not found" in result.stderr:
             return
-        there = json.loads(self._output(found) or "null") or {}  # null: none were given
-        mark = (there.pop("global", None) or {}).get(MARK)
-        if mark != _digest(there):
+        current = json.loads(self._output(result) or "null") or {}  # null: no values
+        digest = (current.pop("global", None) or {}).get(DIGEST_KEY)
+        if digest != _digest(current):
             raise SetupError(
-                f"Helm's release {self.name} in namespace {self.namespace} is not the demo's, or was changed since: the demo would replace"
-                f" its settings. Set NAMESPACE to another namespace; or, if nobody needs this operator any more, remove it with"
+                f"Helm release {self.name} in namespace {self.namespace} is not the demo's, or was changed since: the demo would"
+                f" replace its settings. Set NAMESPACE to another namespace, or remove the release with"
                 f" `helm uninstall {self.name} --namespace {self.namespace}`."
             )
 
     def _ensure_namespace(self, kubectl: Kubectl) -> None:
-        """Make a namespace that admits only pods without privileges; what is said of one that is there stays as it is."""
+        """Create a missing namespace with Pod Security level "restricted"; an existing one is unchanged."""
         if not kubectl("get", "namespace", self.namespace, "--ignore-not-found", "--output=name"):
             metadata = {"name": self.namespace, "labels": RESTRICTED}
             kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
 
     def uninstall(self) -> None:
-        """Remove the release; the CustomResourceDefinition stays, as Helm does it."""
+        """Remove the release. Like Helm, this keeps the CustomResourceDefinition."""
         self._helm("uninstall", self.name, "--ignore-not-found")
 
     def _helm(self, *args: str, stdin: dict[str, Any] | None = None) -> None:
         self._output(self._run(*args, stdin=stdin))
 
     def _output(self, result: subprocess.CompletedProcess[str]) -> str:
-        """What Helm printed. Raises `SetupError` where it failed."""
+        """Helm's output. Raises SetupError if it failed."""
         if result.returncode:
             verb = result.args[1]
-            raise SetupError(f"helm {verb} of {self.name} in namespace {self.namespace}: {result.stderr.strip()}")
+            raise SetupError(f"helm {verb} {self.name} in namespace {self.namespace}: {result.stderr.strip()}")
         return result.stdout
 
     def _run(self, *args: str, stdin: dict[str, Any] | None = None) -> subprocess.CompletedProcess[str]:
-        where = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}"]
-        text = json.dumps(stdin) if stdin else None  # credentials: on no command line, in no file
-        return subprocess.run([_helm(), *args, *where], input=text, capture_output=True, text=True, check=False)
+        flags = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}"]
+        text = (
+            json.dumps(stdin) if stdin else None
+        )  # values contain credentials, which must not appear on a command line or in a file
+        return subprocess.run([_helm(), *args, *flags], input=text, capture_output=True, text=True, check=False)
 
 
 def values(
     connection_string: str, queue: str, operator_image: str, trainer_image: str, host_address: str | None = None
 ) -> dict[str, Any]:
-    """The chart's values for a demonstration: messages may name its own storage account and the demo itself, and nothing else.
+    """Chart values for the demo. Messages may name only the demo's storage account and callback receiver.
 
     Args:
-        connection_string: of the account that the images lie in, and the model is to.
-        queue: where the operator takes messages from.
-        operator_image: as the cluster pulls it.
-        trainer_image: likewise.
-        host_address: where the demo receives callbacks, over http; None: it receives none.
+        connection_string: Storage account of the images and the model.
+        queue: Queue that the operator reads.
+        operator_image: Image reference for the cluster.
+        trainer_image: Image reference for the cluster.
+        host_address: Address where the demo receives callbacks over http, or None.
     """
     repository, tag = split_image(operator_image)
     return {
@@ -120,20 +123,20 @@ def values(
 
 
 def _outgoing(account: str, host_address: str | None) -> dict[str, Any]:
-    places = sorted(filter(None, {urlsplit(account).hostname, host_address}))
-    networks = {place: network for place in places if (network := _network(place))}
+    hosts = sorted(filter(None, {urlsplit(account).hostname, host_address}))
+    networks = {host: network for host in hosts if (network := _network(host))}
     return {
         "allowHttp": bool(host_address) or account.startswith("http:"),
         "publicAddresses": False,
-        "hosts": [place for place in places if place not in networks],
+        "hosts": [host for host in hosts if host not in networks],
         "networks": list(networks.values()),
     }
 
 
-def _network(place: str) -> str | None:
-    """An address as a network of one; None for a name."""
+def _network(host: str) -> str | None:
+    """An IP address as a network, or None for a host name."""
     try:
-        return str(ipaddress.ip_network(place))
+        return str(ipaddress.ip_network(host))
     except ValueError:
         return None
 
@@ -143,15 +146,13 @@ def _digest(values: dict[str, Any]) -> str:
 
 
 def split_image(image: str) -> tuple[str, str]:
-    """Repository and tag of an image reference; the tag is `latest` where it names none."""
+    """Repository and tag of an image reference; the tag defaults to `latest`."""
     repository, colon, tag = image.rpartition(":")
     return (repository, tag) if colon and "/" not in tag else (image, "latest")
 
 
 def _helm() -> str:
-    found = shutil.which("helm", path=f"{os.environ['PATH']}:{STATE / 'bin'}")  # the latter is the local cluster's own
-    if found is None:
-        raise SetupError(
-            "Helm is missing, and the chart is installed with it: put the program helm in a folder of PATH"
-        )
-    return found
+    helm = shutil.which("helm", path=f"{os.environ['PATH']}:{STATE / 'bin'}")  # STATE has the local cluster's helm
+    if helm is None:
+        raise SetupError("helm is not installed; put it in a folder of PATH")
+    return helm

@@ -1,4 +1,4 @@
-"""Where the demo runs: the local cluster, or the one that the user's KUBECONFIG names."""
+"""Select the demo's cluster: the local one, or that of the user's KUBECONFIG."""
 
 import os
 import shlex
@@ -16,16 +16,16 @@ from localcluster.paths import STATE, StateFolder
 
 LOCAL = Path(__file__).resolve().parent.parent / ".local"
 LOCAL_ENV = LOCAL / "env"
-NEEDED = {
-    "OPERATOR_IMAGE": "the operator's image, as the cluster pulls it",
-    "TRAINER_IMAGE": "the trainer's image, as the cluster pulls it",
-    "AZURE_STORAGE_CONNECTION_STRING": "a storage account that this host and the cluster's pods reach",
+REQUIRED = {
+    "OPERATOR_IMAGE": "the operator's image in a registry",
+    "TRAINER_IMAGE": "the trainer's image in a registry",
+    "AZURE_STORAGE_CONNECTION_STRING": "a storage account that this host and the cluster's pods can reach",
 }
 
 
 @dataclass(frozen=True)
 class Site:
-    """A cluster with the operator in it, and the storage account that it listens to."""
+    """A cluster with the operator, and the storage account of its queue."""
 
     kubeconfig: str
     namespace: str
@@ -37,11 +37,11 @@ class Site:
 def find_site(environ: Mapping[str, str] = os.environ) -> Site:
     """The cluster to use, with the operator installed and ready.
 
-    Raises `SetupError` where something has to be set first.
+    Raises SetupError if a variable or program is missing.
     """
-    if wants_local(environ, read_env(LOCAL_ENV)):
+    if uses_local_cluster(environ, read_env(LOCAL_ENV)):
         return local_site(start_local())
-    site = own_site(environ)
+    site = user_site(environ)
     click.echo(f"Installing the operator in namespace {site.namespace} with Helm …")
     images = environ["OPERATOR_IMAGE"], environ["TRAINER_IMAGE"]
     settings = values(site.storage, site.queue, *images, site.host_address)
@@ -49,24 +49,24 @@ def find_site(environ: Mapping[str, str] = os.environ) -> Site:
     return site
 
 
-def wants_local(environ: Mapping[str, str], local: Mapping[str, str]) -> bool:
-    """Whether the local cluster is meant: no KUBECONFIG, the local cluster's own, or VOTT_TRAIN_LOCAL=1."""
+def uses_local_cluster(environ: Mapping[str, str], local: Mapping[str, str]) -> bool:
+    """Whether to use the local cluster: no KUBECONFIG, the local cluster's, or VOTT_TRAIN_LOCAL=1."""
     kubeconfig = environ.get("KUBECONFIG")
-    # The shell may have sourced `.local/env` before a `make down` that removed it.
-    locals_own = (local.get("KUBECONFIG"), str(StateFolder(STATE).kubeconfig))
-    return environ.get("VOTT_TRAIN_LOCAL") == "1" or not kubeconfig or kubeconfig in locals_own
+    # After `make down` the shell may still have the variables of `.local/env`.
+    local_kubeconfigs = (local.get("KUBECONFIG"), str(StateFolder(STATE).kubeconfig))
+    return environ.get("VOTT_TRAIN_LOCAL") == "1" or not kubeconfig or kubeconfig in local_kubeconfigs
 
 
 def start_local(*options: str) -> dict[str, str]:
-    """Start the local cluster, which says itself what it does and what it lacks; return what `.local/env` says then."""
-    outcome = subprocess.run([sys.executable, "-m", "localcluster", "up", *options], check=False)
-    if outcome.returncode:
-        sys.exit(outcome.returncode)
+    """Start the local cluster, which prints its own progress and errors; return the variables of `.local/env`."""
+    result = subprocess.run([sys.executable, "-m", "localcluster", "up", *options], check=False)
+    if result.returncode:
+        sys.exit(result.returncode)
     return read_env(LOCAL_ENV)
 
 
 def local_site(env: Mapping[str, str]) -> Site:
-    """The local cluster, by its `.local/env`."""
+    """The local cluster, according to the variables of `.local/env`."""
     return Site(
         kubeconfig=env["KUBECONFIG"],
         namespace=env["NAMESPACE"],
@@ -76,9 +76,9 @@ def local_site(env: Mapping[str, str]) -> Site:
     )
 
 
-def own_site(environ: Mapping[str, str]) -> Site:
-    """The user's cluster. Raises `SetupError` that names everything that is missing."""
-    missing = [f"{name} ({meaning})" for name, meaning in NEEDED.items() if not environ.get(name)]
+def user_site(environ: Mapping[str, str]) -> Site:
+    """The user's cluster. Raises SetupError with all missing variables."""
+    missing = [f"{name} ({meaning})" for name, meaning in REQUIRED.items() if not environ.get(name)]
     if missing:
         raise SetupError(
             f"KUBECONFIG is set, so the demo runs on that cluster and needs {', '.join(missing)};"
@@ -94,8 +94,8 @@ def own_site(environ: Mapping[str, str]) -> Site:
 
 
 def read_env(path: Path) -> dict[str, str]:
-    """The variables of a file of `export NAME=value` lines; none where there is no such file."""
+    """The variables of a file with `export NAME=value` lines; empty if it is missing."""
     if not path.exists():
         return {}
-    words = shlex.split(path.read_text(), comments=True)
-    return dict(word.split("=", 1) for word in words if "=" in word)
+    tokens = shlex.split(path.read_text(), comments=True)
+    return dict(token.split("=", 1) for token in tokens if "=" in token)

@@ -1,19 +1,19 @@
-"""What ends a demo early. Click prints the text and leaves with the exit code."""
+"""Errors that end the demo. Click prints the text and exits with the code."""
 
 import click
 
 
 class DemoError(click.ClickException):
-    """The demo can't go on, or did not show what it promises."""
+    """The demo failed."""
 
     exit_code = 1
 
 
 class TimeLimitError(DemoError):
-    """The training took longer than the demo was told to wait. It goes on."""
+    """The time limit was reached; the training continues."""
 
 
 class SetupError(click.ClickException):
-    """Something has to be set or installed first."""
+    """A variable or program is missing."""
 
     exit_code = 2

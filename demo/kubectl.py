@@ -1,4 +1,4 @@
-"""kubectl, answering in Python's types."""
+"""Run kubectl, with Python types."""
 
 import json
 import subprocess
@@ -14,21 +14,21 @@ Manifest = dict[str, Any]
 
 
 class KubectlError(Exception):
-    """kubectl failed; the text is what it said."""
+    """kubectl failed; the text is its error message."""
 
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl for one kubeconfig and one namespace. Every method raises `KubectlError`."""
+    """kubectl for one kubeconfig and namespace. Every method may raise KubectlError."""
 
     kubeconfig: str
     namespace: str
 
     def __call__(self, *args: str, stdin: str | None = None) -> str:
-        """Run kubectl and return what it printed."""
-        where = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", REQUEST_TIMEOUT]
+        """Run kubectl and return its output."""
+        flags = [f"--kubeconfig={self.kubeconfig}", f"--namespace={self.namespace}", REQUEST_TIMEOUT]
         result = subprocess.run(
-            [kubectl_path(), *where, *args], input=stdin, capture_output=True, text=True, check=False
+            [kubectl_path(), *flags, *args], input=stdin, capture_output=True, text=True, check=False
         )
         if result.returncode:
             raise KubectlError(f"kubectl {' '.join(args)}: {result.stderr.strip()}")
@@ -40,15 +40,15 @@ class Kubectl:
         return manifest
 
     def list(self, kind: str, selector: str = "") -> list[Manifest]:
-        """The namespace's objects of that kind, those that match the label selector."""
+        """Objects of a kind in the namespace that match the label selector."""
         items: list[Manifest] = json.loads(self("get", kind, f"--selector={selector}", "--output=json"))["items"]
         return items
 
     def apply(self, manifest: Manifest) -> None:
-        """Create or change one object."""
+        """Create or update one object."""
         self("apply", "--filename=-", stdin=json.dumps(manifest))
 
     def logs(self, trainingjob: str, lines: int = 20) -> str:
-        """The last lines of the TrainingJob's pods; empty where there is none any more."""
+        """The last log lines of the TrainingJob's pods; empty if there are none."""
         selector = f"--selector={TRAININGJOB_LABEL}={trainingjob}"
         return self("logs", selector, f"--tail={lines}", "--ignore-errors").strip()

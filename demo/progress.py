@@ -1,4 +1,4 @@
-"""What a TrainingJob is doing, in words for a person. Pure: objects in, text out."""
+"""Describe a TrainingJob's state in one line. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True)
 class Step:
-    """One moment of the way: the phase's name, what is happening, and the percentage while training."""
+    """The state to display: phase, description, and the percentage while training."""
 
     phase: str
     text: str
@@ -26,37 +26,37 @@ class Step:
 
 
 def find_job(jobs: list[Manifest], message_id: str) -> Manifest | None:
-    """The TrainingJob that was made from that queue message."""
+    """The TrainingJob created from the message, or None."""
     return next((job for job in jobs if job["metadata"].get("annotations", {}).get(MESSAGE_ID) == message_id), None)
 
 
 def condition(job: Manifest, type_: str) -> dict[str, Any]:
-    """The condition of that type; an empty one where it was never set."""
+    """The condition of this type, or an empty dict."""
     conditions: list[dict[str, Any]] = job.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == type_), {})
 
 
 def is_true(job: Manifest, type_: str) -> bool:
-    """Whether the condition of that type is True."""
+    """Whether the condition of this type is True."""
     return condition(job, type_).get("status") == "True"
 
 
 def describe(job: Manifest | None, pods: list[Manifest]) -> Step:
-    """Say what is happening.
+    """Describe the current state.
 
     Args:
-        job: the TrainingJob, None while there is none.
-        pods: the pods of its Job, in any order.
+        job: The TrainingJob, or None.
+        pods: The pods of its Job, in any order.
     """
     if job is None:
         return Step(QUEUED, "the message is in the queue")
     if is_true(job, "Failed"):
-        return Step(FAILED, _because(condition(job, "Failed")))
+        return Step(FAILED, _reason_text(condition(job, "Failed")))
     if is_true(job, "Complete"):
         return Step(COMPLETE, "the model is uploaded and verified")
     running = condition(job, "Running")
     if running.get("status") == "False":
-        return Step(WAITING, _because(running))
+        return Step(WAITING, _reason_text(running))
     progress = job.get("status", {}).get("progress", {})
     if progress.get("epochTotal"):
         return Step(TRAINING, _training(progress), progress.get("percent", 0))
@@ -69,11 +69,11 @@ def _before_training(job: Manifest, pods: list[Manifest]) -> Step:
     pod = max(pods, key=lambda item: item["metadata"]["creationTimestamp"])
     match pod.get("status", {}).get("phase"):
         case "Pending" if pod["spec"].get("nodeName"):
-            return Step(STARTING, f"pod on node {pod['spec']['nodeName']}: image and container")
+            return Step(STARTING, f"pod on node {pod['spec']['nodeName']}: pulling the image, starting the container")
         case "Pending":
-            return Step(WAITING, "the pod waits for a node with a free GPU")
+            return Step(WAITING, "the pod is waiting for a node with a free GPU")
         case _:
-            return Step(STARTING, "trainer: annotations and images")
+            return Step(STARTING, "trainer: downloading annotations and images")
 
 
 def _training(progress: dict[str, Any]) -> str:
@@ -85,5 +85,5 @@ def _training(progress: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
-def _because(reason: dict[str, Any]) -> str:
+def _reason_text(reason: dict[str, Any]) -> str:
     return f"{reason.get('reason', 'Unknown')}: {reason.get('message') or 'no message'}"

@@ -1,4 +1,4 @@
-"""The demo's last page: table, callbacks, model, image."""
+"""The demo's final output: callbacks, metrics and files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +10,14 @@ COLUMNS = ("state", "progress", "epoch_current", "epoch_total", "step_current", 
 
 
 def callback_table(posts: list[dict[str, Any]]) -> str:
-    """The first and the last post, one line each, under the names of their fields."""
+    """A table of the first and the last callback."""
     rows = [("", *COLUMNS), ("first", *_cells(posts[0])), ("last", *_cells(posts[-1]))]
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     return "\n".join(_padded(row, widths) for row in rows)
 
 
 def metric_lines(metrics: dict[str, Any]) -> str:
-    """The metrics that are numbers, one a line."""
+    """The numeric metrics, one per line."""
     numbers = {name: value for name, value in metrics.items() if type(value) in (int, float)}
     width = max((len(name) for name in numbers), default=0)
     return "\n".join(f"{name.ljust(width)}  {value:.4g}" for name, value in numbers.items())
@@ -25,7 +25,7 @@ def metric_lines(metrics: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Saved:
-    """Where the model lies, its report, and what it sees on a held-out image; the latter as far as the model brought them."""
+    """Paths of the model, its report and a held-out image with predictions; None if the model has no such file."""
 
     archive: Path
     report: Path | None
@@ -42,7 +42,7 @@ def save(model: Model, folder: Path) -> Saved:
 
 def _save(content: bytes | None, path: Path) -> Path | None:
     if content is None:
-        path.unlink(missing_ok=True)  # one of an earlier run would mislead
+        path.unlink(missing_ok=True)  # remove the file of an earlier run
         return None
     path.write_bytes(content)
     return path

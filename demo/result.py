@@ -1,4 +1,4 @@
-"""What came of a training: the model archive, read and compared with what was reported about it."""
+"""Read the model archive, and verify it against the TrainingJob's status and the callbacks."""
 
 import hashlib
 import io
@@ -19,7 +19,7 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Model:
-    """A downloaded `model.tgz`; `metrics` is what the evaluation on held-out images found, `report` the page that tells it."""
+    """A downloaded `model.tgz` with its metrics, labels, sample image and HTML report."""
 
     archive: bytes
     metrics: dict[str, Any]
@@ -34,45 +34,45 @@ class Model:
 
 
 def read_model(archive: bytes) -> Model:
-    """Read a model archive; `DemoError` where it is none."""
+    """Read a model archive. Raises DemoError if it is invalid."""
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             files = {member.name.removeprefix("./"): member for member in tar if member.isfile()}
             contents = {name: _read(tar, files[name]) for name in (METRICS, LABELS, SAMPLE, REPORT) if name in files}
         metrics = json.loads(contents[METRICS])["metrics"]
     except (tarfile.TarError, OSError, EOFError, ValueError, LookupError, TypeError) as error:
-        raise DemoError(f"The uploaded model is not an archive with {METRICS} in it: {error!r}") from error
+        raise DemoError(f"The uploaded model is not an archive with {METRICS}: {error!r}") from error
     labels = tuple(label for label in contents.get(LABELS, b"").decode().split("\n") if label)
     return Model(archive, metrics, labels, contents.get(SAMPLE), contents.get(REPORT))
 
 
-def faults(job: Manifest, model: Model, posts: list[dict[str, Any]] | None) -> list[str]:
-    """What is not as promised, one sentence each; empty where all is well.
+def problems(job: Manifest, model: Model, posts: list[dict[str, Any]] | None) -> list[str]:
+    """Verify the result; returns one sentence for each problem.
 
     Args:
-        job: the finished TrainingJob.
-        model: the archive as downloaded.
-        posts: what the callback URL received, None where the message named none.
+        job: The finished TrainingJob.
+        model: The downloaded archive.
+        posts: The received callbacks, or None if the message named no callback URL.
     """
-    found = []
+    sentences = []
     if not is_true(job, "Complete"):
-        found.append("The TrainingJob is not Complete.")
+        sentences.append("The TrainingJob is not Complete.")
     reported = job.get("status", {}).get("model", {}).get("sha256")
     if model.sha256 != reported:
-        found.append(f"The model's SHA-256 is {model.sha256}, but status.model.sha256 says {reported}.")
+        sentences.append(f"The model's SHA-256 is {model.sha256}, but status.model.sha256 is {reported}.")
     if posts is not None:
-        found += _callback_faults(job, posts)
-    return found
+        sentences += _callback_problems(job, posts)
+    return sentences
 
 
-def _callback_faults(job: Manifest, posts: list[dict[str, Any]]) -> list[str]:
+def _callback_problems(job: Manifest, posts: list[dict[str, Any]]) -> list[str]:
     if not posts:
-        delivery = condition(job, "CallbackDelivered").get("message", "no reason is known")
-        return [f"The callback URL received nothing: {delivery}"]
+        delivery = condition(job, "CallbackDelivered").get("message", "unknown reason")
+        return [f"No callback was received: {delivery}"]
     last = posts[-1]
     if (last.get("state"), last.get("progress")) != ("succeeded", 1.0):
-        said = f"state {last.get('state')!r} and progress {last.get('progress')!r}"
-        return [f"The last callback says {said}, not 'succeeded' and 1.0."]
+        values = f"state {last.get('state')!r} and progress {last.get('progress')!r}"
+        return [f"The last callback has {values} instead of 'succeeded' and 1.0."]
     return []
 
 

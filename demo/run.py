@@ -1,4 +1,4 @@
-"""One demo on a cluster that has the operator: upload, send, follow, verify, show."""
+"""Run the demo: upload images, send the message, follow the training, verify and show the model."""
 
 import sys
 from contextlib import nullcontext
@@ -22,7 +22,7 @@ from demo.storage import Storage
 
 @dataclass(frozen=True)
 class Options:
-    """What the person asked for. `plugin` None and no `parameters`: the operator's and the trainer's defaults."""
+    """Options of the command line. No `plugin` and no `parameters`: the defaults of operator and trainer."""
 
     images: int
     plugin: str | None
@@ -44,49 +44,49 @@ class Demo:
         self._keep = options.keep
 
     def run(self) -> None:
-        """Raises `DemoError` where anything is not as promised."""
+        """Run the demo. Raises DemoError if anything fails."""
         try:
             with self._receiver() as receiver:
                 self._train(receiver)
         except KeyboardInterrupt:
-            self._screen.say("Interrupted: the training is cancelled.")
+            self._screen.print_line("Interrupted; cancelling the training.")
             self._session.cancel(self._kubectl)
             raise
         except Exception:
-            self._keep_what_is_needed()
+            self._keep_containers()
             raise
         finally:
             self._screen.close()
             if not self._keep:
                 self._session.remove_containers()
 
-    def _keep_what_is_needed(self) -> None:
-        """After an error a message that was sent may still be trained, and needs its images."""
+    def _keep_containers(self) -> None:
+        """Keep the containers after an error, because the training may continue and need them."""
         if self._session.sent is not None and not self._keep:
             self._keep = True
-            self._screen.say(f"Kept: containers {self._session.images} and {self._session.models}.")
+            self._screen.print_line(f"Containers kept: {self._session.images} and {self._session.models}.")
 
     def _train(self, receiver: CallbackReceiver | None) -> None:
         annotations = self._upload()
         status = receiver.url if receiver else None
         message_id = self._session.send(annotations, status, self._options.plugin, self._options.parameters)
-        self._screen.say(f"  message   {message_id} in queue {self._site.queue}")
+        self._screen.print_line(f"  message   {message_id} in queue {self._site.queue}")
         job = watch.follow(self._kubectl, message_id, self._screen, receiver, self._options.time_limit)
         if receiver:
-            watch.await_last_word(receiver)
+            watch.wait_for_outcome(receiver)
         self._show(job, receiver.posts if receiver else None)
 
     def _receiver(self) -> CallbackReceiver | nullcontext[None]:
         host = self._site.host_address
         if host is None:
-            self._screen.say("HOST_ADDRESS is not set: the message names no callback URL.")
+            self._screen.print_line("HOST_ADDRESS is not set, so the message has no callback URL.")
             return nullcontext()
         try:
             return CallbackReceiver(host)
         except OSError as error:
             raise DemoError(
-                f"HOST_ADDRESS is {host}, but no callback can be received there: {error.strerror}."
-                " Set it to an address of this host that pods reach, or leave it unset for a demo without callback."
+                f"The demo can't receive callbacks at HOST_ADDRESS {host}: {error.strerror}."
+                " Set it to an address of this host that pods can reach, or unset it to run without callbacks."
             ) from error
 
     def _upload(self) -> str:
@@ -94,39 +94,41 @@ class Demo:
         session.create_containers()
         with click.progressbar(length=count, label="  images   ", hidden=not sys.stdout.isatty()) as bar:
             url = session.storage.upload_images(session.images, annotated_images(count), lambda _: bar.update(1))
-        self._screen.say(f"  uploaded  {count} images and annotations.csv to container {session.images}")
+        self._screen.print_line(f"  uploaded  {count} images and annotations.csv to container {session.images}")
         return url
 
     def _show(self, job: Manifest, posts: list[dict[str, Any]] | None) -> None:
-        self._screen.say(f"\n{self._kubectl('get', 'trainingjobs').rstrip()}")
+        self._screen.print_line(f"\n{self._kubectl('get', 'trainingjobs').rstrip()}")
         if posts:
-            self._screen.say(f"\nCallback posts received: {len(posts)}\n{report.callback_table(posts)}")
+            self._screen.print_line(f"\nCallbacks received: {len(posts)}\n{report.callback_table(posts)}")
         if is_true(job, "Failed"):
             raise DemoError(self._failure(job))
-        problems = result.faults(job, self._show_model(job), posts)
+        problems = result.problems(job, self._show_model(job), posts)
         if problems:
             raise DemoError("\n".join(problems))
-        self._screen.say("\nDone: the message became a trained model.")
+        self._screen.print_line("\nDone: the model is trained and verified.")
 
     def _show_model(self, job: Manifest) -> result.Model:
         blob = job["status"]["model"]["url"].rpartition("/")[2]
         model = result.read_model(self._session.storage.download(self._session.models, blob))
         saved = report.save(model, self._options.output)
-        self._screen.say(f"\nModel: {_shown(saved.archive)}, {len(model.archive):,} bytes, SHA-256 {model.sha256}")
-        self._screen.say(f"Classes: {', '.join(model.labels)}\n{report.metric_lines(model.metrics)}")
+        self._screen.print_line(
+            f"\nModel: {_relative(saved.archive)}, {len(model.archive):,} bytes, SHA-256 {model.sha256}"
+        )
+        self._screen.print_line(f"Classes: {', '.join(model.labels)}\n{report.metric_lines(model.metrics)}")
         if saved.predicted:
-            self._screen.say(f"\nWhat the model sees on a held-out image: {_shown(saved.predicted)}")
+            self._screen.print_line(f"\nPredictions on a held-out image: {_relative(saved.predicted)}")
         if saved.report:
-            self._screen.say(f"The report, to open in a browser: {_shown(saved.report)}")
+            self._screen.print_line(f"Report (open it in a browser): {_relative(saved.report)}")
         return model
 
     def _failure(self, job: Manifest) -> str:
         failed = condition(job, "Failed")
         logs = self._kubectl.logs(job["metadata"]["name"])
         text = f"The training failed. {failed.get('reason')}: {failed.get('message')}"
-        return f"{text}\n\nLast lines of its pods:\n{logs}" if logs else text
+        return f"{text}\n\nLast log lines of its pods:\n{logs}" if logs else text
 
 
-def _shown(path: Path) -> Path:
-    """The path as one would type it here."""
+def _relative(path: Path) -> Path:
+    """The path relative to the current folder, if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

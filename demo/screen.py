@@ -1,4 +1,4 @@
-"""The demo's lines: one a phase, rewritten in place on a terminal, sparse elsewhere."""
+"""Progress output: one line per phase, updated in place on a terminal, sparse otherwise."""
 
 import shutil
 import sys
@@ -15,7 +15,7 @@ CLEAR_LINE = "\r\x1b[2K"
 
 
 class Screen:
-    """Prints steps as they come: the same step twice is printed once."""
+    """Prints steps, and repeated steps only once."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -28,23 +28,23 @@ class Screen:
         self._last = ""
 
     def show(self, step: Step) -> None:
-        """Say what is happening now."""
+        """Display the current step."""
         if step.phase != self._phase:
             self._start(step)
         line = self._format(step)
         if self._live:
-            self._write_over(line)
-        elif _news(step) != self._last:
+            self._overwrite(line)
+        elif _sparse_key(step) != self._last:
             click.echo(line, file=self._out)
-        self._last = _news(step)
+        self._last = _sparse_key(step)
 
-    def say(self, text: str = "") -> None:
-        """Print a line that stays."""
+    def print_line(self, text: str = "") -> None:
+        """Print a permanent line."""
         self.close()
         click.echo(text, file=self._out)
 
     def close(self) -> None:
-        """Leave the line that is rewritten; what is on it stays."""
+        """End the line that is updated in place, and keep its text."""
         if self._line_open:
             click.echo(file=self._out)
             self._line_open = False
@@ -71,13 +71,13 @@ class Screen:
         minutes, seconds = divmod(round(elapsed * (100 - percent) / done), 60)
         return f"  about {minutes}:{seconds:02} left"
 
-    def _write_over(self, line: str) -> None:
+    def _overwrite(self, line: str) -> None:
         columns = shutil.get_terminal_size().columns
         self._out.write(CLEAR_LINE + line[: columns - 1])
         self._out.flush()
         self._line_open = True
 
 
-def _news(step: Step) -> str:
-    """What must change for a new line outside a terminal."""
+def _sparse_key(step: Step) -> str:
+    """Outside of a terminal, a line is printed when this changes."""
     return step.text if step.percent is None else str(step.percent // SPARSE_PERCENT)

@@ -1,4 +1,4 @@
-"""One run of the demo: what it puts into storage and queue, and how that is removed again."""
+"""Containers and message of one demo run, and their removal."""
 
 import secrets
 from contextlib import suppress
@@ -15,7 +15,7 @@ from demo.storage import Storage, send
 
 @dataclass
 class Session:
-    """A run's own containers and message. Every name carries the run's id, so runs do not meet."""
+    """Containers and message of one run. Their names contain a random id, so that runs don't collide."""
 
     storage: Storage
     queue: str
@@ -29,7 +29,7 @@ class Session:
 
     @property
     def models(self) -> str:
-        """Container that takes the model."""
+        """Container of the model."""
         return f"demo-{self.id}-model"
 
     def create_containers(self) -> None:
@@ -46,15 +46,15 @@ class Session:
         return str(self.sent.id)
 
     def remove_containers(self) -> None:
-        """Remove what this run uploaded, and the model."""
+        """Delete both containers."""
         self.storage.delete_container(self.images)
         self.storage.delete_container(self.models)
 
     def cancel(self, kubectl: Kubectl) -> None:
-        """Take the message back, or remove the TrainingJob that it became already."""
+        """Delete the message, or the TrainingJob created from it."""
         if self.sent is None:
             return
-        with suppress(HttpResponseError):  # the operator has it, or had it
+        with suppress(HttpResponseError):  # the operator has received it
             self.storage.queue(self.queue).delete_message(self.sent.id, self.sent.pop_receipt)
         job = find_job(kubectl.list("trainingjobs"), str(self.sent.id))
         if job:

@@ -1,4 +1,4 @@
-"""A small annotated image set of the project's own making: circles, squares and triangles on a noisy background."""
+"""Generate annotated images: circles, squares and triangles on a noisy background."""
 
 import colorsys
 import io
@@ -30,7 +30,7 @@ class Box:
     label: str
 
     def overlaps(self, other: "Box", gap: int = MARGIN) -> bool:
-        """Whether the two come closer to each other than `gap` pixels."""
+        """Whether the boxes are less than `gap` pixels apart."""
         return (
             self.x < other.x + other.width + gap
             and other.x < self.x + self.width + gap
@@ -41,7 +41,7 @@ class Box:
 
 @dataclass(frozen=True)
 class AnnotatedImage:
-    """A JPEG file and what is to be seen on it."""
+    """A JPEG file and its objects."""
 
     name: str
     jpeg: bytes
@@ -50,8 +50,8 @@ class AnnotatedImage:
 
 def annotated_images(count: int, seed: int = 1) -> Iterator[AnnotatedImage]:
     """Yield `count` images of 320x240 pixels with one to four objects each; the same seed gives the same images."""
-    rng = random.Random(seed)  # nosec B311 # drawings, no secret
-    labels = itertools.cycle(CLASSES)  # every class occurs equally often
+    rng = random.Random(seed)  # nosec B311 # not for security
+    labels = itertools.cycle(CLASSES)  # all classes are equally frequent
     for index in range(count):
         boxes = _place(rng, labels)
         yield AnnotatedImage(f"shapes-{index:03}.jpg", _draw(rng, boxes), boxes)
@@ -61,7 +61,7 @@ def _place(rng: random.Random, labels: Iterator[str]) -> tuple[Box, ...]:
     boxes: list[Box] = []
     for _ in range(rng.randint(1, 4)):
         size = rng.randint(SMALLEST, LARGEST)
-        for _ in range(30):  # a full image takes no further object
+        for _ in range(30):  # give up when the image is full
             x, y = rng.randint(MARGIN, WIDTH - size - MARGIN), rng.randint(MARGIN, HEIGHT - size - MARGIN)
             box = Box(x, y, size, size, "")
             if not any(box.overlaps(other) for other in boxes):
@@ -82,9 +82,9 @@ def _draw(rng: random.Random, boxes: tuple[Box, ...]) -> bytes:
 
 
 def _background(rng: random.Random) -> Image.Image:
-    """A gradient between two muted colours, at any angle."""
+    """A gradient between two muted colours at a random angle."""
     ramp = Image.linear_gradient("L").rotate(math.degrees(rng.uniform(0, 2 * math.pi)), Image.Resampling.BICUBIC)
-    ramp = ramp.crop((38, 38, 218, 218)).resize((WIDTH, HEIGHT))  # without the corners that the rotation left empty
+    ramp = ramp.crop((38, 38, 218, 218)).resize((WIDTH, HEIGHT))  # crop the corners that the rotation left empty
     colours = [tuple(rng.randint(70, 185) for _ in "rgb") for _ in range(2)]
     first, second = (Image.new("RGB", (WIDTH, HEIGHT), colour) for colour in colours)
     return Image.composite(first, second, ramp)

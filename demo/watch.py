@@ -1,4 +1,4 @@
-"""Follow a message until its TrainingJob ends."""
+"""Follow a message until its TrainingJob finishes."""
 
 import time
 from collections.abc import Callable
@@ -10,22 +10,22 @@ from demo.progress import COMPLETE, FAILED, Step, describe, find_job
 from demo.screen import Screen
 
 POLL_SECONDS = 0.5
-LAST_WORD_SECONDS = 30.0
+OUTCOME_SECONDS = 30.0
 
 
 def follow(
     kubectl: Kubectl, message_id: str, screen: Screen, receiver: CallbackReceiver | None, time_limit: float
 ) -> Manifest:
-    """Show each step until the TrainingJob is Complete or Failed; return it. A question that kubectl can't answer is asked again.
+    """Show each step until the TrainingJob is Complete or Failed, and return it. Failed kubectl calls are retried.
 
     Raises:
-        TimeLimitError: that takes longer than `time_limit` seconds.
-        DemoError: the operator rejected the message.
+        TimeLimitError: It takes longer than `time_limit` seconds.
+        DemoError: The operator rejected the message.
     """
     deadline = time.monotonic() + time_limit
     job, step = None, describe(None, [])
     while time.monotonic() < deadline:
-        job, step = _look(kubectl, message_id, job, step)
+        job, step = _observe(kubectl, message_id, job, step)
         screen.show(step)
         if job is not None and step.phase in (COMPLETE, FAILED):
             return job
@@ -33,21 +33,21 @@ def follow(
             raise DemoError(f"The operator rejected the message: {receiver.posts[-1].get('message')}")
         time.sleep(POLL_SECONDS)
     screen.close()
-    raise TimeLimitError(_too_long(kubectl, step.phase, step.text, time_limit))
+    raise TimeLimitError(_time_limit_text(kubectl, step.phase, step.text, time_limit))
 
 
-def await_last_word(receiver: CallbackReceiver) -> None:
-    """Wait until the operator's last post is here. Where it does not come, the posts so far have to tell."""
-    _wait(lambda: receiver.last_state not in (None, "running"), LAST_WORD_SECONDS)
+def wait_for_outcome(receiver: CallbackReceiver) -> None:
+    """Wait for the outcome callback, but not forever: verification reports a missing one."""
+    _wait(lambda: receiver.last_state not in (None, "running"), OUTCOME_SECONDS)
 
 
-def _look(kubectl: Kubectl, message_id: str, job: Manifest | None, step: Step) -> tuple[Manifest | None, Step]:
-    """Return the TrainingJob and what it is doing; what was known before, and why, where kubectl fails."""
+def _observe(kubectl: Kubectl, message_id: str, job: Manifest | None, step: Step) -> tuple[Manifest | None, Step]:
+    """The TrainingJob and its step; the previous ones, with the error, if kubectl fails."""
     try:
-        found = find_job(kubectl.list("trainingjobs"), message_id)
-        return found, describe(found, _pods(kubectl, found))
+        current = find_job(kubectl.list("trainingjobs"), message_id)
+        return current, describe(current, _pods(kubectl, current))
     except KubectlError as error:
-        return job, Step(step.phase, f"asking the cluster again: {' '.join(str(error).split())}")
+        return job, Step(step.phase, f"retrying: {' '.join(str(error).split())}")
 
 
 def _pods(kubectl: Kubectl, job: Manifest | None) -> list[Manifest]:
@@ -60,10 +60,10 @@ def _wait(done: Callable[[], bool], seconds: float) -> None:
         time.sleep(POLL_SECONDS / 5)
 
 
-def _too_long(kubectl: Kubectl, phase: str, text: str, time_limit: float) -> str:
+def _time_limit_text(kubectl: Kubectl, phase: str, text: str, time_limit: float) -> str:
     namespace = f"kubectl --namespace={kubectl.namespace}"
     return (
-        f"No result within {time_limit:.0f} s. It was still {phase}: {text}.\n"
-        f"Look at `{namespace} describe trainingjobs` and at `{namespace} logs deployment/vott-train`."
-        " What was started goes on; --time-limit gives the next run longer."
+        f"No result after {time_limit:.0f} s; last state: {phase}: {text}.\n"
+        f"See `{namespace} describe trainingjobs` and `{namespace} logs deployment/vott-train`."
+        " The training continues. Use --time-limit to wait longer."
     )

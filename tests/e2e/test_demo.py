@@ -1,4 +1,4 @@
-"""`make demo` tells the truth, in words and with its exit code."""
+"""Output and exit code of `make demo`."""
 
 import os
 import subprocess
@@ -18,16 +18,16 @@ def demo(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=LOCAL, capture_output=True, text=True, timeout=600)
 
 
-def test_demo_ends_with_the_table_the_callbacks_and_a_verified_model(tmp_path: Path) -> None:
-    outcome = demo(tmp_path, "--plugin=hello-world")
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    for words in ("STATUS", "Complete", "Callback posts received", "succeeded", "SHA-256"):
-        assert words in outcome.stdout
+def test_demo_ends_with_the_trainingjob_the_callbacks_and_a_verified_model(tmp_path: Path) -> None:
+    result = demo(tmp_path, "--plugin=hello-world")
+    assert result.returncode == 0, result.stdout + result.stderr
+    for text in ("STATUS", "Complete", "Callbacks received", "succeeded", "SHA-256"):
+        assert text in result.stdout
     assert (tmp_path / "model.tgz").stat().st_size
 
 
-def test_demo_that_is_rejected_says_why_and_ends_with_exit_code_1(tmp_path: Path) -> None:
-    outcome = demo(tmp_path, "--plugin=no-such-plugin")
-    assert outcome.returncode == 1
-    assert "no-such-plugin" in outcome.stderr
+def test_demo_whose_message_is_rejected_prints_the_reason_and_ends_with_exit_code_1(tmp_path: Path) -> None:
+    result = demo(tmp_path, "--plugin=no-such-plugin")
+    assert result.returncode == 1
+    assert "no-such-plugin" in result.stderr
     assert not (tmp_path / "model.tgz").exists()

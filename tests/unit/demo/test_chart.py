@@ -1,4 +1,4 @@
-"""What the demo installs the chart with."""
+"""The demo's chart values and Helm release."""
 
 import json
 from pathlib import Path
@@ -15,16 +15,16 @@ KEY = "AccountKey=a2V5;EndpointSuffix=core.windows.net"
 VALUES = {"queues": [{"kind": "storage", "name": "training"}], "replicas": 1, "outgoing": {"hosts": []}}
 HELM = """#!/bin/sh
 case "$1" in
-get) cat {kept} || {{ echo "{answer}" >&2; exit 1; }} ;;
-upgrade) cat > {kept} ;;
+get) cat {stored} || {{ echo "{error}" >&2; exit 1; }} ;;
+upgrade) cat > {stored} ;;
 esac
 """
 AZURE = f"DefaultEndpointsProtocol=https;AccountName=acme;{KEY}"
 
 
 def outgoing(storage: str, host_address: str | None) -> dict[str, object]:
-    found: dict[str, object] = values(storage, "training", "operator:1", "trainer:1", host_address)["outgoing"]
-    return found
+    section: dict[str, object] = values(storage, "training", "operator:1", "trainer:1", host_address)["outgoing"]
+    return section
 
 
 @pytest.mark.parametrize(
@@ -40,33 +40,33 @@ def outgoing(storage: str, host_address: str | None) -> dict[str, object]:
         ),
     ],
 )  # fmt: skip
-def test_messages_of_the_demo_may_name_its_own_storage_and_itself_only(
+def test_messages_may_name_only_the_demos_storage_and_host(
     storage: str, host_address: str | None, expected: dict[str, object]
 ) -> None:
     assert outgoing(storage, host_address) == expected | {"publicAddresses": False}
 
 
-# ------------------------------------------------------------------------------------------------- what is there already
+# ---------------------------------------------------------------------------------------------------- existing release
 
 
 class Cluster:
-    """A Helm that keeps the values of one release, and a kubectl that keeps what it was asked."""
+    """A fake Helm that stores the values of one release, and a fake kubectl that records its calls."""
 
     def __init__(self, folder: Path) -> None:
-        self.kept, self.asked = folder / "values.json", list[tuple[str, ...]]()
+        self.stored, self.calls = folder / "values.json", list[tuple[str, ...]]()
         self._helm = folder / "helm"
-        self.answers("Error: release: not found")
+        self.set_error("Error: release: not found")
 
-    def answers(self, text: str) -> None:
-        """What Helm says while there is no release."""
-        self._helm.write_text(HELM.format(kept=self.kept, answer=text))
+    def set_error(self, text: str) -> None:
+        """Helm's error while there is no release."""
+        self._helm.write_text(HELM.format(stored=self.stored, error=text))
         self._helm.chmod(0o755)
 
     def kubectl(self, *_: str) -> "Cluster":
         return self
 
     def __call__(self, *args: str) -> str:
-        self.asked.append(args)
+        self.calls.append(args)
         return "namespace/ns"
 
 
@@ -78,42 +78,42 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return cluster
 
 
-def refusal(cluster: Cluster) -> str:
-    before = cluster.kept.read_text() if cluster.kept.exists() else None
-    cluster.asked.clear()
+def rejection(cluster: Cluster) -> str:
+    before = cluster.stored.read_text() if cluster.stored.exists() else None
+    cluster.calls.clear()
     with pytest.raises(SetupError) as caught:
         Release("/k", "ns").install(VALUES)
-    assert (cluster.kept.read_text() if cluster.kept.exists() else None) == before
-    assert not cluster.asked, "the CustomResourceDefinition would be another already"
+    assert (cluster.stored.read_text() if cluster.stored.exists() else None) == before
+    assert not cluster.calls, "the CustomResourceDefinition was changed"
     return caught.value.message
 
 
-def test_its_own_release_takes_other_values(cluster: Cluster) -> None:
+def test_the_demos_release_can_be_upgraded(cluster: Cluster) -> None:
     release = Release("/k", "ns")
     release.install(VALUES)
     release.install(VALUES | {"replicas": 2})
-    there = json.loads(cluster.kept.read_text())
-    assert there | VALUES | {"replicas": 2} == there
+    current = json.loads(cluster.stored.read_text())
+    assert current | VALUES | {"replicas": 2} == current
 
 
 @pytest.mark.parametrize(
-    "theirs", ["null", "{}", '{"replicas": 1}', '{"global": null}', '{"global": {"a": 1}}', json.dumps(VALUES)]
+    "values_json", ["null", "{}", '{"replicas": 1}', '{"global": null}', '{"global": {"a": 1}}', json.dumps(VALUES)]
 )
-def test_somebody_elses_release_stays_as_it_is(theirs: str, cluster: Cluster) -> None:
-    cluster.kept.write_text(theirs)
-    message = refusal(cluster)
+def test_a_foreign_release_is_not_changed(values_json: str, cluster: Cluster) -> None:
+    cluster.stored.write_text(values_json)
+    message = rejection(cluster)
     assert "release vott-train in namespace ns" in message
     assert "Set NAMESPACE" in message
     assert "helm uninstall vott-train --namespace ns" in message
 
 
 @pytest.mark.parametrize("change", [{"replicas": 2}, {"trainer": {"modelStore": {"containers": ["models"]}}}])
-def test_a_release_that_somebody_went_on_with_stays_as_it_is(change: dict[str, Any], cluster: Cluster) -> None:
+def test_a_release_that_was_changed_since_is_not_changed(change: dict[str, Any], cluster: Cluster) -> None:
     Release("/k", "ns").install(VALUES)
-    cluster.kept.write_text(json.dumps(json.loads(cluster.kept.read_text()) | change))
-    assert "was changed since" in refusal(cluster)
+    cluster.stored.write_text(json.dumps(json.loads(cluster.stored.read_text()) | change))
+    assert "was changed since" in rejection(cluster)
 
 
-def test_where_helm_cannot_tell_nothing_is_changed(cluster: Cluster) -> None:
-    cluster.answers("Error: Kubernetes cluster unreachable")
-    assert "cluster unreachable" in refusal(cluster)
+def test_nothing_is_changed_if_helm_fails(cluster: Cluster) -> None:
+    cluster.set_error("Error: Kubernetes cluster unreachable")
+    assert "cluster unreachable" in rejection(cluster)

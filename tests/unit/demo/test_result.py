@@ -1,4 +1,4 @@
-"""The demo's verdict on what came of a training."""
+"""Verification and output of the demo's result."""
 
 import io
 import tarfile
@@ -9,7 +9,7 @@ import pytest
 
 from demo.errors import DemoError
 from demo.report import COLUMNS, callback_table, metric_lines, save
-from demo.result import faults, read_model
+from demo.result import problems, read_model
 
 LAST = {"state": "succeeded", "progress": 1.0, "epoch_current": 3, "epoch_total": 3, "step_current": 4, "step_total": 4}
 
@@ -24,7 +24,7 @@ def archive(**files: bytes) -> bytes:
     return buffer.getvalue()
 
 
-# Packed once: gzip writes the time into the archive, and so another hash a second later.
+# Created once: gzip stores the time, so a second archive would have another hash.
 MODEL = read_model(
     archive(
         metrics_json=b'{"metrics": {"mAP50": 0.9}}',
@@ -39,7 +39,7 @@ def job(sha256: str, complete: str = "True") -> dict[str, Any]:
     return {"status": {"model": {"sha256": sha256}, "conditions": [{"type": "Complete", "status": complete}]}}
 
 
-def test_model_archive_is_read() -> None:
+def test_a_model_archive_is_read() -> None:
     assert (MODEL.metrics, MODEL.labels, MODEL.sample) == ({"mAP50": 0.9}, ("circle", "square"), b"jpeg")
 
 
@@ -53,53 +53,53 @@ def test_model_archive_is_read() -> None:
         archive(metrics_json=b"{}"),
     ],
 )
-def test_unreadable_model_is_said(content: bytes) -> None:
+def test_an_invalid_model_is_reported(content: bytes) -> None:
     with pytest.raises(DemoError, match=r"not an archive with metrics\.json"):
         read_model(content)
 
 
-def test_complete_verified_and_reported_is_without_fault() -> None:
-    assert faults(job(MODEL.sha256), MODEL, [{"state": "running"}, LAST]) == []
+def test_a_complete_verified_and_reported_model_has_no_problems() -> None:
+    assert problems(job(MODEL.sha256), MODEL, [{"state": "running"}, LAST]) == []
 
 
-def test_message_without_callback_needs_no_posts() -> None:
-    assert faults(job(MODEL.sha256), MODEL, None) == []
+def test_a_message_without_callback_needs_no_posts() -> None:
+    assert problems(job(MODEL.sha256), MODEL, None) == []
 
 
 @pytest.mark.parametrize(
-    ("state", "posts", "said"),
+    ("state", "posts", "expected"),
     [
         (job(MODEL.sha256, complete="False"), [LAST], "not Complete"),
-        (job("0" * 64), [LAST], "status.model.sha256 says 0000"),
-        (job(MODEL.sha256), [], "received nothing"),
-        (job(MODEL.sha256), [LAST | {"state": "running"}], "last callback says state 'running'"),
+        (job("0" * 64), [LAST], "status.model.sha256 is 0000"),
+        (job(MODEL.sha256), [], "No callback was received"),
+        (job(MODEL.sha256), [LAST | {"state": "running"}], "last callback has state 'running'"),
         (job(MODEL.sha256), [LAST | {"progress": 0.99}], "progress 0.99"),
     ],
 )
-def test_what_is_not_as_promised_is_said(state: dict[str, Any], posts: list[dict[str, Any]], said: str) -> None:
-    (fault,) = faults(state, MODEL, posts)
-    assert said in fault
+def test_each_problem_is_reported(state: dict[str, Any], posts: list[dict[str, Any]], expected: str) -> None:
+    (problem,) = problems(state, MODEL, posts)
+    assert expected in problem
 
 
-def test_callback_table_shows_first_and_last_post() -> None:
+def test_the_callback_table_shows_the_first_and_last_post() -> None:
     lines = callback_table([{"state": "running", "progress": 0.0}, LAST]).splitlines()
     assert lines[0].split() == list(COLUMNS)
     assert [line.split()[0:2] for line in lines[1:]] == [["first", "running"], ["last", "succeeded"]]
 
 
-def test_metrics_show_numbers_only() -> None:
+def test_only_numeric_metrics_are_shown() -> None:
     metrics = {"mAP50": 0.91234, "images": 48, "perClass": {"circle": 1.0}, "good": True}
     assert metric_lines(metrics) == "mAP50   0.9123\nimages  48"
 
 
-def test_report_and_sample_are_saved_to_look_at(tmp_path: Path) -> None:
+def test_report_and_sample_are_saved(tmp_path: Path) -> None:
     saved = save(MODEL, tmp_path)
     assert (saved.predicted, saved.report) == (tmp_path / "predicted.jpg", tmp_path / "report.html")
     assert (tmp_path / "predicted.jpg").read_bytes() == b"jpeg"
     assert (tmp_path / "report.html").read_bytes() == b"html"
 
 
-def test_report_and_sample_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
+def test_report_and_sample_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     save(MODEL, tmp_path)
     saved = save(read_model(archive(metrics_json=b'{"metrics": {}}')), tmp_path)
     assert (saved.predicted, saved.report) == (None, None)

@@ -1,4 +1,4 @@
-"""The demo's lines, on a terminal and elsewhere."""
+"""Progress output on a terminal and elsewhere."""
 
 import io
 import re
@@ -26,7 +26,7 @@ def training(percent: int) -> Step:
     return Step("training", f"epoch {percent // 10}/10", percent)
 
 
-def test_a_step_that_stays_is_printed_once_outside_a_terminal() -> None:
+def test_a_repeated_step_is_printed_once_outside_a_terminal() -> None:
     assert show(io.StringIO(), *[Step("queued", "in the queue")] * 5) == "  queued    in the queue\n"
 
 
@@ -40,15 +40,15 @@ def test_every_new_reason_to_wait_is_printed() -> None:
     assert len(show(io.StringIO(), *steps).splitlines()) == 2
 
 
-def test_bar_grows_with_the_percentage() -> None:
+def test_the_bar_grows_with_the_percentage() -> None:
     assert "█████░░░░░░░░░░░░░░░  25 %" in show(Terminal(), training(25))
 
 
-def test_terminal_line_is_rewritten_in_place_and_a_phase_gets_a_new_one() -> None:
+def test_a_terminal_line_is_updated_in_place_until_the_phase_changes() -> None:
     text = show(Terminal(), Step("queued", "a"), Step("queued", "b"), training(1), training(2))
     assert text.count("\n") == 2
     assert text.count("\r") == 4
 
 
-def test_output_that_knows_no_unicode_gets_a_plain_bar() -> None:
+def test_output_without_unicode_has_an_ascii_bar() -> None:
     assert "#####..............." in show(io.StringIO(), training(25))

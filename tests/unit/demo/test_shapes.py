@@ -8,7 +8,7 @@ from PIL import Image
 from demo.shapes import CLASSES, HEIGHT, WIDTH, Box, annotated_images
 
 
-def test_same_seed_gives_the_same_images() -> None:
+def test_the_same_seed_gives_the_same_images() -> None:
     assert list(annotated_images(4, seed=3)) == list(annotated_images(4, seed=3))
 
 
@@ -28,7 +28,7 @@ def test_every_class_occurs_about_equally_often() -> None:
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_every_image_has_objects_inside_its_frame_that_do_not_overlap() -> None:
+def test_objects_are_inside_the_image_and_do_not_overlap() -> None:
     for image in annotated_images(48):
         assert image.boxes
         for index, box in enumerate(image.boxes):
@@ -38,7 +38,7 @@ def test_every_image_has_objects_inside_its_frame_that_do_not_overlap() -> None:
             assert not any(box.overlaps(other, gap=0) for other in image.boxes[index + 1 :])
 
 
-def test_object_is_where_its_box_says() -> None:
+def test_an_object_is_inside_its_box() -> None:
     image = next(annotated_images(1))
     with Image.open(io.BytesIO(image.jpeg)) as opened:
         for box in image.boxes:
@@ -46,7 +46,7 @@ def test_object_is_where_its_box_says() -> None:
 
 
 def _contrast(image: Image.Image, box: Box) -> float:
-    """How far the colour at the box's centre is from the colour just outside its upper left corner."""
+    """Colour difference between the box's centre and a pixel outside its upper left corner."""
     inside = image.getpixel((box.x + box.width // 2, box.y + box.height // 2))
     outside = image.getpixel((box.x - 4, box.y - 4))
     assert isinstance(inside, tuple)

@@ -1,4 +1,4 @@
-"""Following a message through a cluster that does not always answer."""
+"""Following a message on a cluster that does not always respond."""
 
 from dataclasses import dataclass, field
 from io import StringIO
@@ -18,32 +18,32 @@ DONE: Manifest = {
 
 
 @dataclass(frozen=True)
-class Unsteady(Kubectl):
-    """Fails as often as told, then knows a TrainingJob that is Complete, and no pod."""
+class FailingKubectl(Kubectl):
+    """Fails `failures` times, then returns a Complete TrainingJob and no pods."""
 
     kubeconfig: str = "/k"
     namespace: str = "ns"
     failures: int = 0
-    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
     def list(self, kind: str, selector: str = "") -> list[Manifest]:
-        self.asked.append(kind)
-        if len(self.asked) <= self.failures:
+        self.calls.append(kind)
+        if len(self.calls) <= self.failures:
             raise KubectlError("kubectl get: the server is currently\nunable to handle the request")
         return [] if selector else [DONE]
 
 
 @pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.001)
 
 
-def test_cluster_that_does_not_answer_for_a_moment_is_asked_again() -> None:
+def test_failed_calls_are_retried() -> None:
     out = StringIO()
-    assert watch.follow(Unsteady(failures=3), "m", Screen(out), None, 60) == DONE
-    assert "asking the cluster again: kubectl get: the server is currently unable" in out.getvalue()
+    assert watch.follow(FailingKubectl(failures=3), "m", Screen(out), None, 60) == DONE
+    assert "retrying: kubectl get: the server is currently unable" in out.getvalue()
 
 
-def test_cluster_that_never_answers_is_named_at_the_time_limit() -> None:
+def test_the_time_limit_error_has_the_last_failure() -> None:
     with pytest.raises(TimeLimitError, match="unable to handle the request"):
-        watch.follow(Unsteady(failures=1_000_000), "m", Screen(StringIO()), None, 0.05)
+        watch.follow(FailingKubectl(failures=1_000_000), "m", Screen(StringIO()), None, 0.05)
