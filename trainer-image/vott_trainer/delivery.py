@@ -45,7 +45,7 @@ def _write_report(settings: TrainSettings, parameters: dict[str, Any], run: Trai
     try:
         result = _result(settings, parameters, run, trained)
     except Exception as error:  # details are any JSON
-        run.note(report.not_written("What the plugin tells of this training", error))
+        run.note(report.not_written("The plugin's description of this training", error))
         result = _result(settings, parameters, run, replace(trained, details={}))
     report.write(run.model_dir, result)
 

@@ -21,13 +21,13 @@ def version_before(destination: Destination) -> str | None:
     Raises:
         UploadRefusedError: the link does not permit reading, so that the upload could not be verified after hours of training.
     """
-    log.info("this plugin uploads its model by itself: it has to be at %s", destination.url)
+    log.info("this plugin uploads its model itself, to %s", destination.url)
     try:
         return destination.version()
     except UploadRefusedError as error:
         raise UploadRefusedError(
-            f"This plugin uploads its model by itself, and {destination.url} does not permit to see whether it did. Make a new link "
-            "with read and write permission and send the message again."
+            f"This plugin uploads its model itself, and the link to {destination.url} does not permit reading it back. "
+            "Make a new link with read and write permission and send the message again."
         ) from error
 
 
@@ -43,12 +43,10 @@ def find_uploaded(destination: Destination, work_dir: Path, previous: str | None
         UploadRefusedError: there is no model, or still the previous one.
     """
     if previous and previous == destination.version():
-        raise UploadRefusedError(
-            f"The plugin ended well, but left the model at {destination.url} as it was before. {SEE_LOG}"
-        )
+        raise UploadRefusedError(f"The plugin succeeded, but did not replace the model at {destination.url}. {SEE_LOG}")
     if model := destination.find(work_dir):
         return model
     raise UploadRefusedError(
-        f"The plugin ended well, but left no model at {destination.url}. A container or bucket has to hold {ARCHIVE_NAME}, a URL that ends "
+        f"The plugin succeeded, but left no model at {destination.url}. A container or bucket has to hold {ARCHIVE_NAME}, a URL that ends "
         f"in a slash {MANIFEST_NAME}, any other URL the model itself. {SEE_LOG}"
     )

@@ -107,7 +107,7 @@ def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]
 
 def _model(arguments: argparse.Namespace) -> str:
     """Read `--model`; with a TrainingJob, a message must not name a folder of the pod."""
-    urls = "a URL that begins with https://, http:// or s3://"
+    urls = "a URL that starts with https://, http:// or s3://"
     if arguments.trainingjob:
         return read_argument("model", arguments.model, is_destination, urls)
     expected = f"{urls}, or the absolute path of a folder"

@@ -235,6 +235,6 @@ def test_a_full_place_for_checkpoints_costs_no_training(
 ) -> None:
     made = training(checkpoints=str(small_disk))
     assert made.begin().wait(TIMEOUT) == 0, made.log
-    assert "training goes on: " in made.log
+    assert "training continues: " in made.log
     weights, _ = model_of(container, tmp_path)
     assert is_that(weights, uninterrupted)

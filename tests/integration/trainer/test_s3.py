@@ -207,7 +207,7 @@ def test_missing_bucket_is_said(moto: S3Server, archive: Path) -> None:
 
 def test_bucket_of_another_region_is_said(server: HttpServer, archive: Path) -> None:
     to = on_a_server_that_answers(server, Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>"))
-    assert "The bucket lies in another region than AWS_REGION or the URL says" in refusal(archive, to)
+    assert "The bucket is in another region than AWS_REGION or the URL names" in refusal(archive, to)
 
 
 def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive: Path) -> None:

@@ -70,7 +70,7 @@ def test_values_that_are_not_json_do_not_lose_the_model(tmp_path: Path) -> None:
 def test_invalid_details_do_not_lose_the_model(details: dict[str, Any], tmp_path: Path) -> None:
     assert delivered_config(tmp_path, Trained({}, details=details))["plugin"] == "mine"
     assert [note.partition(" (")[0] for note in notes(tmp_path)] == [
-        "What the plugin tells of this training could not be written and is missing"
+        "The plugin's description of this training could not be written and is missing"
     ]
 
 

@@ -93,7 +93,7 @@ def test_failing_receiver_is_logged_once_and_affects_no_other(
             assert failing.attempted.wait(10)
         reporter.close()
     assert [record.getMessage() for record in caplog.records] == [
-        "a report to the callback failed, training goes on: no route"
+        "a report to the callback failed, training continues: no route"
     ]
     assert receiver.sent[-1].epoch_current == 4
 

@@ -291,7 +291,7 @@ def test_the_log_tells_that_it_is_a_script_and_where_its_model_has_to_be(
     command(server, script("print('begun')"), monkeypatch, tmp_path / "log")
     before, begun, _ = capfd.readouterr().out.partition("begun")
     assert begun
-    assert f"it has to be at {server.url}/1.tgz" in before
+    assert f"this plugin uploads its model itself, to {server.url}/1.tgz" in before
     assert "plugin.py defines no class Plugin, so it is run as a script" in before
 
 
@@ -311,7 +311,7 @@ def test_yesterdays_model_is_not_taken_for_todays(
     server.always["/1.tgz"] = Answer(200, b"old", {"ETag": '"1"', "Last-Modified": "Mon, 01 Jun 2026 00:00:00 GMT"})
     assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
     left = json.loads((tmp_path / "log").read_text())
-    assert f"left the model at {server.url}/1.tgz as it was before" in left["message"]
+    assert f"did not replace the model at {server.url}/1.tgz" in left["message"]
 
 
 def test_a_model_of_the_same_bytes_that_was_written_again_is_taken(

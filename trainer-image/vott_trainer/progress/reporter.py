@@ -101,5 +101,5 @@ class _Channel:
             raise
         except Exception as error:  # a report must never end a training
             if not self._failing:
-                log.warning("a report to %s failed, training goes on: %s", self._receiver.name, error)
+                log.warning("a report to %s failed, training continues: %s", self._receiver.name, error)
             self._failing = True

@@ -1,6 +1,6 @@
 """Save and resume checkpoints; retention: the last two of a training.
 
-Two slots alternate, and the index, written last, tells what they hold. Until then the other slot's checkpoint counts: a kill at any
+Two slots alternate, and the index, written last, lists what they hold. Until then the other slot's checkpoint counts: a kill at any
 time leaves an intact one. This requires no permission to list or delete.
 """
 
@@ -24,7 +24,7 @@ class Checkpoints:
     """The checkpoints of one training. Errors of the store are logged and never end the training.
 
     Args:
-        store: where they are kept.
+        store: where they are stored.
         folder: for files to upload and downloaded ones.
         every_seconds: interval between two checkpoints.
     """
@@ -100,7 +100,9 @@ class Checkpoints:
             checkpoint = StoredCheckpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
             self._store_index([checkpoint, *self._indexed[:1]])
         except Exception as error:  # none must end a training; torch raises RuntimeError when the disk is full
-            log.warning("no checkpoint at epoch %d, step %d; training goes on: %s", reached.epoch, reached.step, error)
+            log.warning(
+                "no checkpoint at epoch %d, step %d; training continues: %s", reached.epoch, reached.step, error
+            )
             return False
         finally:
             path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """The model archive (.tgz): pack it reproducibly, and unpack it within limits of size and count.
 
-The same files give the same bytes, so that a digest tells whether two models are equal.
+The same files give the same bytes, so that equal digests mean equal models.
 """
 
 import contextlib

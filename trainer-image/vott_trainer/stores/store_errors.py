@@ -19,7 +19,7 @@ _OWN_IDENTITY_REASONS = {
     401: "The trainer's own identity is not valid",
     403: "The trainer's own identity has no permission for it",
 }
-_OTHER_REGION = "The bucket lies in another region than AWS_REGION or the URL says"
+_OTHER_REGION = "The bucket is in another region than AWS_REGION or the URL names"
 _REASONS_BY_CODE = {
     "PermanentRedirect": _OTHER_REGION,
     "AuthorizationHeaderMalformed": _OTHER_REGION,
