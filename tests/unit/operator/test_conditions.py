@@ -6,18 +6,18 @@ from vott_operator.api.status import Condition
 OLD = merge((), [ConditionUpdate("Running", "True", "A", "m")], 1, "T1")
 
 
-def test_transition_time_moves_only_with_the_status() -> None:
+def test_the_transition_time_changes_only_with_the_status() -> None:
     same = merge(OLD, [ConditionUpdate("Running", "True", "B", "n")], 1, "T2")
     assert (same[0].reason, same[0].last_transition_time) == ("B", "T1")
     changed = merge(OLD, [ConditionUpdate("Running", "False", "B", "n")], 1, "T2")
     assert changed[0].last_transition_time == "T2"
 
 
-def test_nothing_new_changes_nothing() -> None:
+def test_an_equal_update_changes_nothing() -> None:
     assert merge(OLD, [ConditionUpdate("Running", "True", "A", "m")], 2, "T2") == OLD
 
 
-def test_other_types_stay() -> None:
+def test_other_conditions_stay() -> None:
     both = merge(OLD, [ConditionUpdate("Complete", "True", "A", "m")], 1, "T2")
     assert [item.type for item in both] == ["Running", "Complete"]
 

@@ -14,7 +14,7 @@ SCHEMA: dict[str, Any] = crd.custom_resource_definition()["spec"]["versions"][0]
 
 
 def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every node of a schema with its path."""
+    """Every node of a schema, with its path."""
     yield path, schema
     for name, child in schema.get("properties", {}).items():
         yield from nodes(child, f"{path}.{name}")
@@ -24,7 +24,7 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
 
 
 @pytest.mark.parametrize("file", ["manifests/crd.yaml", "charts/vott-train/crds/trainingjobs.yaml"])
-def test_the_files_are_what_the_models_say(file: str) -> None:
+def test_the_files_are_generated_from_the_models(file: str) -> None:
     assert (ROOT / file).read_text() == crd.to_yaml(), "run `make generate`"
 
 
@@ -40,18 +40,18 @@ def test_every_field_is_described() -> None:
             assert node.get("description") or path.endswith("[]"), path
 
 
-def test_every_spec_field_but_two_is_immutable() -> None:
+def test_all_fields_of_the_spec_but_two_are_immutable() -> None:
     rules = " ".join(rule["message"] for rule in SCHEMA["properties"]["spec"]["x-kubernetes-validations"])
     immutable = {name for name in SCHEMA["properties"]["spec"]["properties"] if f"spec.{name} " in rules}
     assert set(SCHEMA["properties"]["spec"]["properties"]) - immutable == {"suspend", "ttlSecondsAfterFinished"}
 
 
-def test_a_name_that_no_job_of_ours_can_have_is_refused() -> None:
+def test_a_name_with_dots_is_refused() -> None:
     (rule,) = [rule for rule in SCHEMA["x-kubernetes-validations"] if "no dots" in rule["message"]]
-    assert rule["rule"] == "!self.metadata.name.contains('.')"  # whatever the number of nodes
+    assert rule["rule"] == "!self.metadata.name.contains('.')"  # for any number of nodes
 
 
-def test_the_columns_are_the_designs() -> None:
+def test_the_default_columns() -> None:
     columns = crd.custom_resource_definition()["spec"]["versions"][0]["additionalPrinterColumns"]
     assert [item["name"] for item in columns if "priority" not in item] == [
         "Status",
@@ -63,10 +63,10 @@ def test_the_columns_are_the_designs() -> None:
     ]
 
 
-def test_a_union_can_not_slip_in() -> None:
+def test_a_union_type_is_an_error() -> None:
     with pytest.raises(ValueError, match="one type"):
         crd.structural({"anyOf": [{"type": "string"}, {"type": "integer"}]})
 
 
-def test_it_is_yaml() -> None:
+def test_the_yaml_is_the_definition() -> None:
     assert yaml.safe_load(crd.to_yaml()) == crd.custom_resource_definition()

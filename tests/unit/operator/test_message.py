@@ -1,4 +1,4 @@
-"""What VoTT may put on the queue, and what is said of everything else."""
+"""Messages: the fields of VoTT and VoTT-web, the queue's defaults, rejections and the digest."""
 
 import base64
 import json
@@ -39,61 +39,61 @@ def rejection(body: object, defaults: MessageDefaults = QUEUE) -> MessageRejecte
 
 
 def with_raw(field: str, value: str) -> bytes:
-    """The good message with a further field, as no JSON writer would write it."""
+    """The good message plus a field in raw JSON, which no serializer would write."""
     return f'{json.dumps(GOOD)[:-1]}, "{field}": {value}}}'.encode()
 
 
-# ------------------------------------------------------------------------------------------------------ what is understood
+# -------------------------------------------------------------------------------------------------------- accepted messages
 
 
-def test_the_seeds_message_is_understood() -> None:
+def test_votts_message_is_accepted() -> None:
     message = parse(GOOD)
     assert (message.annotations, message.model, message.status) == tuple(GOOD.values())
 
 
 @pytest.mark.parametrize("wrap", [lambda text: text, lambda text: b"\xef\xbb\xbf" + text, lambda text: text + b"\n"])
-def test_base64_of_json_is_understood(wrap: Any) -> None:
+def test_base64_is_decoded(wrap: Any) -> None:
     assert parse_message(wrap(base64.b64encode(wrap(json.dumps(GOOD).encode())))) == parse(GOOD)
 
 
-def test_a_byte_order_mark_is_no_trouble() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert parse_message(b"\xef\xbb\xbf" + json.dumps(GOOD).encode()) == parse(GOOD)
 
 
 @pytest.mark.parametrize("field", ["plugin", "plugin_name"])
-def test_plugin_may_have_either_name(field: str) -> None:
+def test_the_plugin_has_two_names(field: str) -> None:
     assert parse(GOOD | {field: "hello-world"}).plugin == "hello-world"
 
 
-def test_fields_of_others_are_ignored() -> None:
+def test_other_fields_are_ignored() -> None:
     assert parse(GOOD | {"createdAt": [], "tags": {"a": 1}}, QUEUE) == parse(GOOD)
 
 
-def test_null_says_as_much_as_nothing() -> None:
+def test_null_means_absent() -> None:
     message = parse(GOOD | {"status": None, "plugin": None, "parameters": None})
     assert (message.status, message.plugin, message.parameters) == (None, None, {})
 
 
-def test_parameters_may_be_as_deep_as_is_said() -> None:
+def test_parameters_may_be_nested_to_the_maximum_depth() -> None:
     assert "a" in parse(DEEPEST).parameters
 
 
 # --------------------------------------------------------------------------------------------- VoTT-web, and the defaults
 
 
-def test_vott_webs_message_gets_model_and_callback_of_the_queue() -> None:
+def test_vott_webs_message_gets_the_queues_model_and_callback() -> None:
     message = parse(VOTT_WEB, QUEUE)
     assert message.annotations == VOTT_WEB["url"]
     assert message.model == "https://store/cats%20%26%20dogs/7.tgz?sig=KEY"
     assert message.status == "https://web/7/status"
 
 
-def test_the_messages_own_model_and_callback_win() -> None:
+def test_the_messages_model_and_callback_take_precedence() -> None:
     message = parse(GOOD | VOTT_WEB | {"projectId": ["not used"]}, QUEUE)
     assert (message.annotations, message.model, message.status) == tuple(GOOD.values())
 
 
-def test_a_template_without_ids_serves_every_message() -> None:
+def test_a_template_without_ids_fits_every_message() -> None:
     message = parse({"annotations": GOOD["annotations"]}, MessageDefaults(model="https://store/models"))
     assert message.model == "https://store/models"
 
@@ -102,25 +102,27 @@ def test_a_message_without_ids_gets_no_callback_that_needs_them() -> None:
     assert parse({key: GOOD[key] for key in ("annotations", "model")}, QUEUE).status is None
 
 
-def test_parameters_of_the_message_win_over_the_queues() -> None:
+def test_the_messages_parameters_take_precedence() -> None:
     defaults = MessageDefaults(parameters={"epochs": 1, "batchSize": 8})
     assert parse(GOOD | {"parameters": {"epochs": 5}}, defaults).parameters == {"epochs": 5, "batchSize": 8}
 
 
-@pytest.mark.parametrize(("plugin", "got"), [({}, True), ({"plugin": "cats"}, True), ({"plugin_name": "dogs"}, False)])
-def test_the_queues_parameters_are_for_its_default_plugin(plugin: dict[str, str], got: bool) -> None:
+@pytest.mark.parametrize(
+    ("plugin", "applied"), [({}, True), ({"plugin": "cats"}, True), ({"plugin_name": "dogs"}, False)]
+)
+def test_the_queues_parameters_apply_to_its_default_plugin_only(plugin: dict[str, str], applied: bool) -> None:
     defaults = MessageDefaults(plugin="cats", parameters={"epochs": 1})
-    assert parse(GOOD | plugin, defaults).parameters == ({"epochs": 1} if got else {})
+    assert parse(GOOD | plugin, defaults).parameters == ({"epochs": 1} if applied else {})
 
 
 @pytest.mark.parametrize("value", ["", ".", "..", "a\nb", "\x7f", "\x85", "x" * 129, 10**200])
 @pytest.mark.parametrize("field", ["projectId", "requestId"])
-def test_an_id_that_can_not_stand_in_a_url_is_refused(field: str, value: object) -> None:
+def test_an_id_that_does_not_fit_into_a_url_is_rejected(field: str, value: object) -> None:
     assert str(rejection(VOTT_WEB | {field: value})).startswith(f'Field "{field}" is not a usable id: send 1 to 128')
 
 
 @pytest.mark.parametrize("value", ["../../etc", "a?b#c", "..%2f..", "{requestId}", "%00", "h\u00e9", "\u202e"])
-def test_an_id_never_leaves_its_place_in_the_path(value: str) -> None:
+def test_an_id_stays_in_its_path_segment(value: str) -> None:
     parts = parse(VOTT_WEB | {"projectId": value}, QUEUE).model.split("/")
     assert (len(parts), parts[2], parts[4]) == (5, "store", "7.tgz?sig=KEY")
 
@@ -131,16 +133,16 @@ def test_a_missing_template_names_the_setting() -> None:
     assert "queues[].model" in str(error)
 
 
-def test_a_template_that_gives_no_url_is_the_settings_fault() -> None:
+def test_a_template_that_yields_no_url_names_the_setting() -> None:
     text = str(rejection(VOTT_WEB, MessageDefaults(model="store/{projectId}")))
     assert text.startswith("The setting queues[].model, filled in with this message's ids, is not an http(s) or s3 URL")
 
 
-# --------------------------------------------------------------------------------------------------- what is said of the rest
+# --------------------------------------------------------------------------------------------------- --------- rejections
 
 
 @pytest.mark.parametrize(
-    ("body", "reason", "sentence"),
+    ("body", "reason", "expected"),
     [
         (b"", "NotJSON", "The message is empty."),
         (b"  \n", "NotJSON", "The message is empty."),
@@ -159,14 +161,14 @@ def test_a_template_that_gives_no_url_is_the_settings_fault() -> None:
         (b" " * (MAX_BYTES + 1), "MessageTooLarge", f"has {MAX_BYTES + 1} bytes; {MAX_BYTES} are allowed"),
     ],
 )
-def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence: str) -> None:
+def test_a_body_without_a_json_object_is_rejected(body: bytes, reason: str, expected: str) -> None:
     error = rejection(body)
     assert error.reason == reason
-    assert sentence in str(error)
+    assert expected in str(error)
 
 
 @pytest.mark.parametrize(
-    ("body", "sentence"),
+    ("body", "expected"),
     [
         (b"{}", 'Field "annotations" is missing'),
         (b'{"annotations": "https://h/a"}', 'Field "model" is missing'),
@@ -189,8 +191,11 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
             'Field "parameters" has an "imagesUrl" with a query; remove it: images are fetched with the credential of the annotations',
         ),
         *(
-            (GOOD | {"parameters": given}, f'Field "parameters" has at "{path}" a URL with a query, a fragment or a')
-            for given, path in [
+            (
+                GOOD | {"parameters": parameters},
+                f'Field "parameters" has at "{path}" a URL with a query, a fragment or a',
+            )
+            for parameters, path in [
                 ({"datasetUrl": "https://h/p?sig=SECRET"}, "datasetUrl"),
                 ({"initial_weights": "https://h/p?sig=SECRET"}, "initial_weights"),
                 ({"initialWeights": ["https://h/p?sig=SECRET"]}, "initialWeights[0]"),
@@ -238,10 +243,10 @@ def test_what_is_no_json_object_is_explained(body: bytes, reason: str, sentence:
         (GOOD | {"a\0": 1}, 'Field "(a long or odd name)" has a name that contains a NUL'),
     ],
 )
-def test_a_field_that_can_not_be_used_is_named(body: object, sentence: str) -> None:
+def test_an_invalid_field_is_named(body: object, expected: str) -> None:
     error = rejection(body, MessageDefaults())
     assert error.reason == "InvalidMessage"
-    assert sentence in str(error)
+    assert expected in str(error)
     assert "SECRET" not in str(error)
 
 
@@ -253,11 +258,11 @@ def test_a_field_that_can_not_be_used_is_named(body: object, sentence: str) -> N
         {"initialWeights": "https://h/p?sig=S"},
     ],
 )
-def test_plain_urls_and_texts_may_stand_in_any_parameter(parameters: dict[str, Any]) -> None:
+def test_any_parameter_may_be_a_plain_url_or_text(parameters: dict[str, Any]) -> None:
     assert parse(GOOD | {"parameters": parameters}).parameters == parameters
 
 
-def test_every_wrong_field_is_named_at_once() -> None:
+def test_all_invalid_fields_are_named_at_once() -> None:
     text = str(rejection({"annotations": 1, "plugin": 2}, MessageDefaults()))
     assert all(f'Field "{field}"' in text for field in ("annotations", "model", "plugin"))
 
@@ -271,23 +276,23 @@ def test_every_wrong_field_is_named_at_once() -> None:
         {"projectId": "SECRET\n", "model": None},
     ],
 )
-def test_the_explanation_never_shows_a_credential(fields: dict[str, Any]) -> None:
+def test_a_rejection_shows_no_credential(fields: dict[str, Any]) -> None:
     assert "SECRET" not in str(rejection(GOOD | fields))
 
 
-def test_a_good_number_stays_what_it_is() -> None:
+def test_numbers_are_kept_exactly() -> None:
     values = {"a": 2**70, "b": -0.0, "c": 1.5e308, "d": 0, "e": False}
     assert repr(parse(GOOD | {"parameters": values}).parameters) == repr(values)
 
 
-# ---------------------------------------------------------------------------------------- where a rejection can be told
+# ---------------------------------------------------------------------------------------- the callback of a rejection
 
 
-def test_a_rejected_message_still_tells_its_callback() -> None:
+def test_a_rejection_has_the_messages_callback() -> None:
     assert rejection({"status": GOOD["status"]}).status_url == GOOD["status"]
 
 
-def test_a_rejected_vott_web_message_tells_the_queues_callback() -> None:
+def test_a_rejection_of_vott_webs_message_has_the_queues_callback() -> None:
     assert rejection(VOTT_WEB | {"url": 5}).status_url == "https://web/7/status"
 
 
@@ -304,26 +309,26 @@ def test_a_rejected_vott_web_message_tells_the_queues_callback() -> None:
         b"[]",
     ],
 )
-def test_a_callback_that_is_in_doubt_is_not_told(body: bytes) -> None:
+def test_a_rejection_has_no_callback_in_doubt(body: bytes) -> None:
     assert rejection(body).status_url is None
 
 
 # ----------------------------------------------------------------------------------------------------------------- digest
 
 
-def test_the_digest_is_of_what_the_message_says() -> None:
+def test_the_digest_is_independent_of_how_the_message_is_written() -> None:
     fields = GOOD | {"parameters": {"b": 1, "a": [1, 2]}}
     body = json.dumps(fields).encode()
-    again = json.dumps(dict(reversed(fields.items())) | {"ignored": 1}, indent=2).encode()
-    assert parse_message(body).digest == parse_message(again).digest == parse_message(base64.b64encode(body)).digest
+    rewritten = json.dumps(dict(reversed(fields.items())) | {"ignored": 1}, indent=2).encode()
+    assert parse_message(body).digest == parse_message(rewritten).digest == parse_message(base64.b64encode(body)).digest
 
 
-def test_the_digest_stays_when_the_administrator_changes_the_queues_settings() -> None:
+def test_the_digest_is_independent_of_the_queues_settings() -> None:
     changed = MessageDefaults(model="https://other/{projectId}", parameters={"epochs": 3})
     assert parse(VOTT_WEB, QUEUE).digest == parse(VOTT_WEB, changed).digest
 
 
-def test_a_message_can_not_choose_its_digest() -> None:
+def test_a_message_can_not_set_its_digest() -> None:
     assert parse(GOOD | {"digest": "x"}).digest == parse(GOOD).digest
 
 
@@ -334,7 +339,7 @@ def test_another_message_has_another_digest(change: dict[str, Any]) -> None:
     assert parse(GOOD).digest != parse(GOOD | change).digest
 
 
-# ---------------------------------------------------------------------------------------------------------------- anything
+# ---------------------------------------------------------------------------------------------------------------- any body
 
 
 @settings(max_examples=500, deadline=None)
@@ -349,7 +354,7 @@ def test_another_message_has_another_digest(change: dict[str, Any]) -> None:
         ).map(lambda value: json.dumps(value).encode()),
     )
 )
-def test_anything_is_a_message_or_a_rejection(body: bytes) -> None:
+def test_any_body_is_accepted_or_rejected(body: bytes) -> None:
     try:
         outcome: TrainMessage | MessageRejectedError = parse_message(body, QUEUE)
     except MessageRejectedError as error:

@@ -1,4 +1,4 @@
-"""The administrator's settings."""
+"""Settings from file and environment, and the errors in them."""
 
 import ipaddress
 import re
@@ -22,7 +22,7 @@ SERVICE_BUS = {
     "AZURE_SERVICE_BUS_ACCESS_KEY_NAME": "train",
     "AZURE_SERVICE_BUS_ACCESS_KEY_VALUE": "a2V5",
 }
-OTHERS = (
+OTHER_VARIABLES = (
     "AZURE_STORAGE_CONNECTION_STRING",
     "AZURE_STORAGE_QUEUE_NAME",
     "AZURE_SERVICE_BUS_CONNECTION_STRING",
@@ -35,7 +35,7 @@ OTHERS = (
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_TRAINER__IMAGE", "trainer:1")
-    for name in (*STORAGE, *SERVICE_BUS, *OTHERS):
+    for name in (*STORAGE, *SERVICE_BUS, *OTHER_VARIABLES):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -68,25 +68,25 @@ def from_file(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Set
     ],
     ids=["storage", "storage-name", "service-bus", "service-bus-name", "service-bus-connection-string", "both"],
 )
-def test_the_seeds_environment_alone_gives_one_queue(
+def test_the_environment_of_the_first_vott_train_gives_one_queue(
     variables: dict[str, str], kind: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (queue,) = in_environment(monkeypatch, **variables).queues
     assert (queue.kind, queue.name, queue.credentials_dir) == (kind, name, None)
 
 
-def test_the_seeds_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vott_train_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = in_environment(monkeypatch, VOTT_TRAIN_PLUGIN="my-plugin").plugins
     assert plugins.default == "my-plugin"
     assert plugins.allowed == ["detection", "classification", "hello-world", "my-plugin"]
 
 
-def test_a_seeds_queue_name_that_azure_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_queue_name_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="AZURE_STORAGE_QUEUE_NAME 'My Cats' is not a valid storage queue name"):
         in_environment(monkeypatch, AZURE_STORAGE_QUEUE_NAME="My Cats")
 
 
-def test_a_queue_has_the_operators_namespace_and_plugins_unless_it_names_its_own() -> None:
+def test_a_queue_may_override_namespace_and_plugins() -> None:
     plugins = {"default": "hello-world", "allowed": ["hello-world"]}
     settings = Settings.model_validate(
         {
@@ -99,7 +99,7 @@ def test_a_queue_has_the_operators_namespace_and_plugins_unless_it_names_its_own
     assert settings.namespaces == ["team-b", "vott-train"]
 
 
-def test_a_queues_trainings_get_what_is_said_for_all_unless_it_says_its_own() -> None:
+def test_a_queue_may_override_the_settings_of_trainingjobs() -> None:
     settings = Settings.model_validate(
         {
             "trainingJob": {"labels": {"team": "all"}, "backoffLimit": 1},
@@ -113,34 +113,34 @@ def test_a_queues_trainings_get_what_is_said_for_all_unless_it_says_its_own() ->
 
 @pytest.mark.parametrize("key", ["team", "kueue.x-k8s.io/queue-name", "a", "A_b.c-D"])
 @pytest.mark.parametrize("value", ["", "a", "GPU_1.x-y", "a" * 63])
-def test_a_label_that_kubernetes_takes_is_taken(key: str, value: str) -> None:
+def test_a_valid_label_is_accepted(key: str, value: str) -> None:
     assert TrainingJobSettings(labels={key: value}).labels == {key: value}
 
 
 @pytest.mark.parametrize(
     "label", [{"-a": ""}, {"a/": ""}, {"/a": ""}, {"a/b/c": ""}, {"a" * 64: ""}, {"a": "b" * 64}, {"a": "-"}]
 )
-def test_a_label_that_kubernetes_refuses_is_refused(label: dict[str, str]) -> None:
+def test_an_invalid_label_is_an_error(label: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"is not a valid label (key|value)"):
         TrainingJobSettings(labels=label)
 
 
-def test_the_operators_own_namespace_is_always_one_of_its_namespaces() -> None:
+def test_the_operators_own_namespace_is_always_watched() -> None:
     settings = Settings(namespace="vott-train", queues=[QueueSettings(target_namespace="team-b")])
     assert settings.namespaces == ["team-b", "vott-train"]
 
 
-def test_a_queue_of_the_same_name_in_another_account_is_another_queue() -> None:
+def test_queues_of_one_name_in_two_accounts_are_distinct() -> None:
     Settings(queues=[QueueSettings(account="acme"), QueueSettings(account="other")])
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_TRAINER__IMAGE", "env:1")
     settings = from_file("trainer: {image: 'file:1', sharedMemory: 1Gi}\nmaxUnfinishedJobs: 5\n", tmp_path, monkeypatch)
     assert (settings.trainer.image, settings.trainer.shared_memory, settings.max_unfinished_jobs) == ("env:1", "1Gi", 5)
 
 
-def test_the_environment_wins_over_the_file_value_by_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_the_file_value_by_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_MAX_UNFINISHED_JOBS", "7")
     monkeypatch.setenv("VOTT_TRAIN_OUTGOING__ALLOW_HTTP", "true")
     monkeypatch.setenv("VOTT_TRAIN_LEADER_ELECTION__ENABLED", "false")
@@ -151,14 +151,14 @@ def test_the_environment_wins_over_the_file_value_by_value(tmp_path: Path, monke
     assert (settings.leader_election.enabled, settings.leader_election.lease_duration_seconds) == (False, 20)
 
 
-def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOTT_TRAIN_CALLBACKS__ALOW_HTTP", "true")
     with pytest.raises(SettingsError, match=r"callbacks\.alow_http"):
         from_file("{}", tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("trainer: {imege: x}", "trainer.imege"),
         ("maxUnfinishedJobs: 0", "maxUnfinishedJobs"),
@@ -268,14 +268,14 @@ def test_a_typo_in_a_variables_name_is_named(tmp_path: Path, monkeypatch: pytest
         ("[1, 2]", "can't be read"),
     ],
 )
-def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_named(text: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"settings\.yaml") as caught:
         from_file(text, tmp_path, monkeypatch)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("queue", "said"),
+    ("queue", "expected"),
     [
         ("kind: kafka", "queues[1].kind"),
         ("nane: cats", "queues[1].nane"),
@@ -314,12 +314,12 @@ def test_a_wrong_setting_is_named(text: str, said: str, tmp_path: Path, monkeypa
         ("callback: 'ftp://h/{requestId}'", "queues[1].callback is not an http(s) URL but ftp:"),
     ],
 )
-def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
-    queue: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_invalid_queue_is_an_error(
+    queue: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         from_file(f"queues: [{{name: first}}, {{{queue}}}]", tmp_path, monkeypatch)
-    assert said in str(caught.value)
+    assert expected in str(caught.value)
     assert "SECRET" not in str(caught.value)
 
 
@@ -337,20 +337,20 @@ def test_a_queue_that_cannot_work_is_refused_with_a_sentence(
         {"model": "s3://models/{projectId}/{requestId}.tgz"},
     ],
 )
-def test_a_queue_that_can_work_is_accepted(queue: dict[str, str]) -> None:
+def test_a_valid_queue_is_accepted(queue: dict[str, str]) -> None:
     QueueSettings.model_validate(queue)
 
 
-def test_what_is_not_set_is_the_least() -> None:
+def test_the_defaults_allow_the_least() -> None:
     settings = Settings()
     assert settings.outgoing.rules == Rules()
     assert str(settings.outgoing) == "https only, to public addresses"
     assert not settings.callbacks.signed
 
 
-def test_the_rules_are_told_in_one_line() -> None:
-    given = {"allowHttp": True, "publicAddresses": False, "hosts": ["*.acme.net"], "networks": ["10.1.2.0/24"]}
-    outgoing = OutgoingSettings.model_validate(given)
+def test_the_rules_are_logged_in_one_line() -> None:
+    values = {"allowHttp": True, "publicAddresses": False, "hosts": ["*.acme.net"], "networks": ["10.1.2.0/24"]}
+    outgoing = OutgoingSettings.model_validate(values)
     assert str(outgoing) == "http and https, to *.acme.net, 10.1.2.0/24"
     assert outgoing.rules == Rules(True, False, ("*.acme.net",), (ipaddress.ip_network("10.1.2.0/24"),))
 
@@ -359,7 +359,7 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/administration.md")
 
 
 @pytest.mark.parametrize("text", [text for text in EXAMPLES if re.match(r"(trainingJob|trainer):", text)])
-def test_a_documented_example_is_taken(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_documented_example_is_accepted(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert from_file(text, tmp_path, monkeypatch).training_job is not None
 
 
@@ -380,5 +380,5 @@ def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         load()
 
 
-def test_a_credential_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "U0VDUkVU" not in repr(in_environment(monkeypatch, **STORAGE | {"AZURE_STORAGE_KEY": "U0VDUkVU"}))
