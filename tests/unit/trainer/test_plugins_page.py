@@ -26,7 +26,7 @@ from vott_trainer.vision.classifiers import CLASSIFIERS
 from vott_trainer.vision.detectors import DETECTORS
 
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
-ALL_LEARN = "Parameters of every plugin that learns"
+COMMON = "Common parameters"
 LEARNER, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 (ENTRY_POINT,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 (PACKAGED,) = (block for block in re.findall(r"```dockerfile\n(.*?)```", PAGE, re.DOTALL) if ".whl" in block)
@@ -58,15 +58,15 @@ def test_what_a_script_gets_is_on_the_page() -> None:
 @pytest.mark.parametrize("name", plugins.BUILT_IN)
 def test_every_parameter_is_on_the_page_and_no_other(name: str) -> None:
     model = plugins.load(name).parameters
-    shared = set(names(DataParameters)) | (table(ALL_LEARN) if issubclass(model, LearningParameters) else set())
+    shared = set(names(DataParameters)) | (table(COMMON) if issubclass(model, LearningParameters) else set())
     assert table(name) | shared == set(names(model))
     assert all(field.description for field in model.model_fields.values())
 
 
 def test_what_all_learners_take_is_on_the_page() -> None:
-    assert table(ALL_LEARN) | set(names(DataParameters)) == set(names(LearningParameters))
-    assert all(f"`{name}`" in section(ALL_LEARN) for name in names(DataParameters))
-    defaults = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section(ALL_LEARN), re.MULTILINE))
+    assert table(COMMON) | set(names(DataParameters)) == set(names(LearningParameters))
+    assert all(f"`{name}`" in section(COMMON) for name in names(DataParameters))
+    defaults = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section(COMMON), re.MULTILINE))
     chosen = LearningParameters().model_dump(by_alias=True)
     assert {name: float(value) for name, value in defaults.items()} == {name: chosen[name] for name in defaults}
 
