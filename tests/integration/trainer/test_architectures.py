@@ -159,7 +159,7 @@ def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType,
 
 
 @pytest.mark.parametrize(
-    ("digest", "said"), [("", "If you trust this one, write rf_detr_nano@sha256:"), ("0" * 64, "not 000")]
+    ("digest", "said"), [("", "If you trust it, write rf_detr_nano@sha256:"), ("0" * 64, "not 000")]
 )
 def test_published_weights_are_taken_by_their_digest_only(
     digest: str, said: str, bake: ModuleType, tmp_path: Path

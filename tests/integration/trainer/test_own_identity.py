@@ -128,7 +128,7 @@ def test_stores_refuse_object_names_that_leave_the_prefix(server: HttpServer, ar
         resolve(f"{server.url}/team/models?sp=w&sr=c&sig=theirs", StorageAccess()),
         resolve("s3://models/cats", amazon),
     ):
-        with pytest.raises(InvalidURLError, match="is no name for an object"):
+        with pytest.raises(InvalidURLError, match="is not an object's name"):
             destination.store.put(archive, "../private/x.tgz")
     assert server.requests == []
 

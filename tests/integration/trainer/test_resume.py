@@ -181,7 +181,7 @@ def test_training_killed_at_each_point_of_a_save_ends_with_the_same_weights(
     made = training(checkpoints=str(tmp_path / "volume"))
     for kill_point in (7, 2, 9, 4, 11, 6):  # before, within and after the slot and the index
         assert made.begin(kill_point=kill_point).wait(TIMEOUT) == -signal.SIGKILL, made.log
-        assert ("Going on" in made.log or "went on from epoch" in made.log) is (made.attempts > 1), made.log
+        assert ("Resuming" in made.log or "went on from epoch" in made.log) is (made.attempts > 1), made.log
     made.complete()
     assert "went on from epoch" in made.log
     weights, _ = model_of(container, tmp_path)
