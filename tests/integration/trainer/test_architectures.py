@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tests.integration.trainer.test_weights import bake as bake
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Links

@@ -16,11 +16,12 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassAccuracy
 
-from tests.integration.trainer.conftest import Store, trainer
-from tests.integration.trainer.test_end_to_end import unpacked
+from tests.integration.trainer.model_archives import download_model
 from tests.support import cpu_budget
 from tests.support.annotated_images import one_shape, serve_annotated, serve_classified
+from tests.support.azurite_account import AzuriteAccount
 from tests.support.http_server import HttpServer
+from tests.support.trainer_process import run_trainer
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
@@ -64,16 +65,16 @@ class Delivered:
 
 
 @pytest.fixture(scope="module")
-def delivered(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+def delivered(account: AzuriteAccount, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     """What the trainer's command made of its default parameters, which several tests look at."""
-    container = store.container(f"models-{uuid.uuid4().hex}")
+    container = account.create_container(f"models-{uuid.uuid4().hex}")
     before = cpu_budget.children_cpu_minutes()
     with HttpServer() as server:
-        urls = ["--annotations", serve_classified(server, 150), "--model", store.container_link(container)]
-        ended = trainer("--plugin", "classification", *urls)
+        urls = ["--annotations", serve_classified(server, 150), "--model", account.container_sas_url(container)]
+        ended = run_trainer("--plugin", "classification", *urls)
     taken = cpu_budget.children_cpu_minutes() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    return Delivered(unpacked(container, tmp_path_factory.mktemp("delivered")), taken)
+    return Delivered(download_model(container, tmp_path_factory.mktemp("delivered")), taken)
 
 
 def test_three_shapes_are_told_apart(delivered: Delivered) -> None:

@@ -18,9 +18,9 @@ import pytest
 import torch
 from safetensors.torch import load
 
-from tests.integration.trainer.conftest import command, environment
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import Answer, HttpServer
+from tests.support.trainer_process import trainer_command, trainer_environment
 
 MODEL = "/account/models/model.tgz"
 IMAGES = 12
@@ -148,11 +148,11 @@ class Cluster:
             "OMP_WAIT_POLICY": "PASSIVE",
             "PYTHONDONTWRITEBYTECODE": "",  # as in the image, torch comes as byte code from the second time on
         }
-        variables["PYTHONPATH"] = f"{environment()['PYTHONPATH']}:{self.folder}"
+        variables["PYTHONPATH"] = f"{trainer_environment()['PYTHONPATH']}:{self.folder}"
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                command(*self._arguments(plugin, parameters)),
-                env=environment() | variables,
+                trainer_command(*self._arguments(plugin, parameters)),
+                env=trainer_environment() | variables,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

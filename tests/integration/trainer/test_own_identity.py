@@ -272,9 +272,9 @@ def test_url_with_its_own_permission_is_used_without_the_installations_identity(
 
 
 def test_entra_token_is_requested_only_for_listed_destinations(
-    secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
+    https_azurite: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
-    account = BlobServiceClient.from_connection_string(secure.connection_string)
+    account = BlobServiceClient.from_connection_string(https_azurite.connection_string)
     container = account.create_container("models")
     with Entra(authority, tmp_path) as entra, HttpServer() as other:
         access = StorageAccess(containers=frozenset({container.url}), environment=entra.environment())

@@ -12,10 +12,11 @@ from azure.storage.blob import ContainerClient
 from torchmetrics.detection import MeanAveragePrecision
 
 from demo.shapes import CLASSES, annotated_images
-from tests.integration.trainer.conftest import Store, trainer
-from tests.integration.trainer.test_end_to_end import unpacked
+from tests.integration.trainer.model_archives import download_model
 from tests.support import cpu_budget
+from tests.support.azurite_account import AzuriteAccount
 from tests.support.http_server import HttpServer
+from tests.support.trainer_process import run_trainer
 from vott_trainer.plugins.detection import load
 from vott_trainer.vision.detector_evaluation import detect
 from vott_trainer.vision.detector_samples import load_pixels
@@ -34,13 +35,17 @@ def served(server: HttpServer) -> str:
 
 
 def test_a_detector_trained_with_its_defaults_finds_nine_of_ten_objects_it_never_saw(
-    server: HttpServer, store: Store, container: ContainerClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: HttpServer,
+    account: AzuriteAccount,
+    container: ContainerClient,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = cpu_budget.children_cpu_minutes()
-    ended = trainer("--annotations", served(server), "--model", store.container_link(container))
+    ended = run_trainer("--annotations", served(server), "--model", account.container_sas_url(container))
     taken = cpu_budget.children_cpu_minutes() - before
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    model, config = load(unpacked(container, tmp_path))
+    model, config = load(download_model(container, tmp_path))
     with capsys.disabled():
         print(cpu_budget.compare_with_budget(config["architecture"], taken))
     assert config["labels"] == sorted(CLASSES)

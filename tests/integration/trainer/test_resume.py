@@ -4,7 +4,6 @@ import json
 import random
 import signal
 import subprocess
-import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +13,11 @@ import torch
 from azure.storage.blob import ContainerClient
 from safetensors.torch import load_file
 
-from tests.integration.trainer.conftest import Store, command, environment
+from tests.integration.trainer.model_archives import download_model
 from tests.support.annotated_images import serve_annotated
+from tests.support.azurite_account import AzuriteAccount, blob_names
 from tests.support.http_server import HttpServer
-from tests.support.trainer_process import CHECKOUT, PYTHONPATH
+from tests.support.trainer_process import CHECKOUT, PYTHONPATH, trainer_command, trainer_environment
 
 IMAGES, EPOCHS = 12, 20  # 10 images to learn from, 3 steps an epoch
 TIMEOUT = 300
@@ -31,10 +31,10 @@ class Training:
     def __init__(self, server: HttpServer, model: str, folder: Path, checkpoints: str, annotations: str) -> None:
         parameters = {"epochs": EPOCHS, "imageSize": 64, "batchSize": 4, "architecture": "fcos_tiny"}
         urls = ["--annotations", annotations, "--model", model, "--status", f"{server.url}/status"]
-        self._arguments = command("--plugin", "detection", *urls, "--parameters", json.dumps(parameters))
+        self._arguments = trainer_command("--plugin", "detection", *urls, "--parameters", json.dumps(parameters))
         self.folder = folder
         path = f"{PYTHONPATH}:{CHECKOUT}"  # the checkout is for KILLED_TRAINER
-        self._environment = environment(**DETERMINISTIC, VOTT_CHECKPOINTS=checkpoints) | {"PYTHONPATH": path}
+        self._environment = trainer_environment(**DETERMINISTIC, VOTT_CHECKPOINTS=checkpoints) | {"PYTHONPATH": path}
         self.attempts = 0
 
     def begin(
@@ -92,12 +92,12 @@ def annotations() -> Iterator[tuple[HttpServer, str]]:
 
 @pytest.fixture
 def training(
-    annotations: tuple[HttpServer, str], store: Store, container: ContainerClient, tmp_path: Path
+    annotations: tuple[HttpServer, str], account: AzuriteAccount, container: ContainerClient, tmp_path: Path
 ) -> Callable[..., Training]:
     server, url = annotations
 
     def make(model: str = "", checkpoints: str = "") -> Training:
-        link = model or store.container_link(container, permissions="rcwld")
+        link = model or account.container_sas_url(container, permissions="rcwld")
         return Training(server, link, tmp_path, checkpoints, url)
 
     return make
@@ -105,20 +105,17 @@ def training(
 
 def model_of(container: ContainerClient, folder: Path) -> tuple[dict[str, torch.Tensor], str]:
     """The weights and the report that a training left."""
-    archive = folder / "model.tgz"
-    archive.write_bytes(container.download_blob("model.tgz").readall())
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder / "model", filter="data")
-    return load_file(folder / "model" / "model.safetensors"), (folder / "model" / "metrics.json").read_text()
+    model = download_model(container, folder)
+    return load_file(model / "model.safetensors"), (model / "metrics.json").read_text()
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(
-    annotations: tuple[HttpServer, str], store: Store, tmp_path_factory: pytest.TempPathFactory
+    annotations: tuple[HttpServer, str], account: AzuriteAccount, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, torch.Tensor]:
     server, url = annotations
-    folder, container = tmp_path_factory.mktemp("uninterrupted"), store.container("uninterrupted")
-    whole = Training(server, store.container_link(container, permissions="rcwld"), folder, "", url)
+    folder, container = tmp_path_factory.mktemp("uninterrupted"), account.create_container("uninterrupted")
+    whole = Training(server, account.container_sas_url(container, permissions="rcwld"), folder, "", url)
     whole.complete()
     return model_of(container, folder)[0]
 
@@ -126,10 +123,6 @@ def uninterrupted(
 def is_that(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     """Float tolerance: threads may add up in another order."""
     return all(torch.allclose(one[name].float(), other[name].float(), atol=1e-5) for name in other)
-
-
-def names(container: ContainerClient) -> set[str]:
-    return {str(blob.name) for blob in container.list_blobs()}
 
 
 def test_sigterm_saves_beside_the_model_and_the_next_attempt_ends_with_the_same_weights(
@@ -143,13 +136,13 @@ def test_sigterm_saves_beside_the_model_and_the_next_attempt_ends_with_the_same_
     made.until(f"epoch 3/{EPOCHS}", first)
     first.send_signal(signal.SIGTERM)
     assert first.wait(TIMEOUT) == 143, made.log
-    assert any(".checkpoints/" in name for name in names(container)), made.log
+    assert any(".checkpoints/" in name for name in blob_names(container)), made.log
     made.complete()
     assert "went on from epoch" in made.log
     weights, metrics = model_of(container, tmp_path)
     assert is_that(weights, uninterrupted)
     assert "went on from epoch" in metrics
-    assert names(container) == {"model.tgz", "report.html"}
+    assert set(blob_names(container)) == {"model.tgz", "report.html"}
 
 
 def test_killed_again_and_again_a_training_ends_with_the_same_weights(
@@ -191,11 +184,11 @@ def test_training_killed_at_each_point_of_a_save_ends_with_the_same_weights(
 def test_a_write_only_link_begins_anew_and_says_so(
     training: Callable[..., Training],
     uninterrupted: dict[str, torch.Tensor],
-    store: Store,
+    account: AzuriteAccount,
     container: ContainerClient,
     tmp_path: Path,
 ) -> None:
-    made = training(store.blob_link(container, "model.tgz"))
+    made = training(account.blob_sas_url(container, "model.tgz"))
     first = made.begin()
     made.until(f"epoch 2/{EPOCHS}", first)
     first.send_signal(signal.SIGTERM)

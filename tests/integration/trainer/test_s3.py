@@ -12,10 +12,11 @@ import pytest
 from obstore.store import S3Store as Client
 
 from localcluster.pki import Authority
-from tests.integration.trainer.conftest import CONTENT, trainer
+from tests.integration.trainer.model_archives import ARCHIVE_CONTENT
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import Answer, HttpServer
 from tests.support.s3_server import ANY_KEYS, REGION, Keys, S3Server
+from tests.support.trainer_process import run_trainer
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination import Destination
@@ -27,17 +28,17 @@ BUCKET = "models"
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[S3Server]:
+def s3_server() -> Iterator[S3Server]:
     with S3Server() as running:
         running.bucket(BUCKET)
         yield running
 
 
 @pytest.fixture
-def guarded(moto: S3Server) -> Iterator[S3Server]:
+def s3_server_with_permissions(s3_server: S3Server) -> Iterator[S3Server]:
     """The same, but it looks at signatures and permissions during the test."""
-    yield moto
-    moto.check_permissions(on=False)
+    yield s3_server
+    s3_server.check_permissions(on=False)
 
 
 @pytest.fixture
@@ -54,8 +55,8 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(options, "RETRIES", {"max_retries": 2, "backoff": {"init_backoff": timedelta(milliseconds=10)}})
 
 
-def destination(moto: S3Server, url: str, keys: Keys = ANY_KEYS, **environment: str) -> Destination:
-    access = StorageAccess(buckets=frozenset(["*"]), environment={**moto.environment(keys), **environment})
+def destination(s3_server: S3Server, url: str, keys: Keys = ANY_KEYS, **environment: str) -> Destination:
+    access = StorageAccess(buckets=frozenset(["*"]), environment={**s3_server.environment(keys), **environment})
     return resolve(url, access)
 
 
@@ -65,43 +66,45 @@ def upload(archive: Path, to: Destination) -> StoredObject:
 
 @pytest.mark.parametrize("form", ["s3://models/{0}", "{1}/models/{0}"])
 @pytest.mark.parametrize(("path", "key"), [("cats", "cats/model.tgz"), ("a%20b/%C3%BC.tgz", "a b/ü.tgz")])
-def test_bucket_takes_the_model(form: str, path: str, key: str, moto: S3Server, archive: Path) -> None:
-    url = form.format(path, moto.url)
-    stored = upload(archive, destination(moto, url))
-    assert moto.content(BUCKET, key) == CONTENT
+def test_bucket_takes_the_model(form: str, path: str, key: str, s3_server: S3Server, archive: Path) -> None:
+    url = form.format(path, s3_server.url)
+    stored = upload(archive, destination(s3_server, url))
+    assert s3_server.content(BUCKET, key) == ARCHIVE_CONTENT
     assert stored.url == (url if url.endswith(".tgz") else f"{url}/model.tgz")
-    assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+    assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(ARCHIVE_CONTENT).hexdigest(), len(ARCHIVE_CONTENT))
 
 
-def test_bucket_may_stand_in_the_hosts_name(moto: S3Server, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", moto.url)  # the name need not resolve: the server is asked as a proxy
-    to = destination(moto, "http://models.s3.amazonaws.com/host", AWS_ENDPOINT_URL="http://s3.amazonaws.com")
+def test_bucket_may_stand_in_the_hosts_name(
+    s3_server: S3Server, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", s3_server.url)  # the name need not resolve: the server is asked as a proxy
+    to = destination(s3_server, "http://models.s3.amazonaws.com/host", AWS_ENDPOINT_URL="http://s3.amazonaws.com")
     upload(archive, to)
-    assert moto.content(BUCKET, "host/model.tgz") == CONTENT
+    assert s3_server.content(BUCKET, "host/model.tgz") == ARCHIVE_CONTENT
 
 
-def test_prefix_takes_the_report_beside_the_model(moto: S3Server, model: Path, tmp_path: Path) -> None:
-    moto.bucket("beside")
-    destination(moto, "s3://beside/cats").deliver(model, tmp_path)
-    assert moto.keys_in("beside") == ["cats/model.tgz", "cats/report.html"]
-    assert moto.headers("beside", "cats/report.html")["content-type"] == "text/html; charset=utf-8"
+def test_prefix_takes_the_report_beside_the_model(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
+    s3_server.bucket("beside")
+    destination(s3_server, "s3://beside/cats").deliver(model, tmp_path)
+    assert s3_server.keys_in("beside") == ["cats/model.tgz", "cats/report.html"]
+    assert s3_server.headers("beside", "cats/report.html")["content-type"] == "text/html; charset=utf-8"
 
 
-def test_prefix_that_ends_with_a_slash_takes_single_files(moto: S3Server, model: Path, tmp_path: Path) -> None:
-    moto.bucket("single")
-    uploaded = destination(moto, "s3://single/cats/").deliver(model, tmp_path)
-    assert moto.keys_in("single") == ["cats/labels.txt", "cats/manifest.json", "cats/report.html"]
+def test_prefix_that_ends_with_a_slash_takes_single_files(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
+    s3_server.bucket("single")
+    uploaded = destination(s3_server, "s3://single/cats/").deliver(model, tmp_path)
+    assert s3_server.keys_in("single") == ["cats/labels.txt", "cats/manifest.json", "cats/report.html"]
     assert uploaded.url == "s3://single/cats/manifest.json"
 
 
-def test_large_model_arrives_whole_in_parts(moto: S3Server, archive: Path) -> None:
+def test_large_model_arrives_whole_in_parts(s3_server: S3Server, archive: Path) -> None:
     content = bytes(range(256)) * (40 << 12)  # 40 MiB
     archive.write_bytes(content)
-    moto.bucket("large")
-    stored = upload(archive, destination(moto, "s3://large"))
-    assert hashlib.sha256(moto.content("large", "model.tgz")).hexdigest() == stored.sha256
-    assert moto.headers("large", "model.tgz")["ETag"].strip('"').endswith("-3")  # S3's way to say how many parts
-    assert moto.unfinished_uploads("large") == []
+    s3_server.bucket("large")
+    stored = upload(archive, destination(s3_server, "s3://large"))
+    assert hashlib.sha256(s3_server.content("large", "model.tgz")).hexdigest() == stored.sha256
+    assert s3_server.headers("large", "model.tgz")["ETag"].strip('"').endswith("-3")  # S3's way to say how many parts
+    assert s3_server.unfinished_uploads("large") == []
 
 
 def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServer, archive: Path) -> None:
@@ -110,12 +113,12 @@ def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServe
     with pytest.raises(TemporaryFailureError, match="does not hold what was sent"):
         upload(archive, to)
     sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
-    assert base64.b64decode(sent["x-amz-checksum-sha256"]) == hashlib.sha256(CONTENT).digest()
+    assert base64.b64decode(sent["x-amz-checksum-sha256"]) == hashlib.sha256(ARCHIVE_CONTENT).digest()
 
 
-def test_uploaded_model_is_found_again(moto: S3Server, archive: Path, tmp_path: Path) -> None:
-    moto.bucket("look")
-    to = destination(moto, "s3://look")
+def test_uploaded_model_is_found_again(s3_server: S3Server, archive: Path, tmp_path: Path) -> None:
+    s3_server.bucket("look")
+    to = destination(s3_server, "s3://look")
     assert to.find(tmp_path) is None
     assert to.version() is None
     sent = upload(archive, to)
@@ -125,23 +128,27 @@ def test_uploaded_model_is_found_again(moto: S3Server, archive: Path, tmp_path: 
     assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
 
 
-def test_identity_that_may_only_write_is_enough_for_a_model(guarded: S3Server, archive: Path) -> None:
-    keys = guarded.user("writer", allow=["s3:PutObject"])
-    guarded.check_permissions(on=True)
-    upload(archive, destination(guarded, "s3://models/written", keys))
-    guarded.check_permissions(on=False)
-    assert guarded.content(BUCKET, "written/model.tgz") == CONTENT
+def test_identity_that_may_only_write_is_enough_for_a_model(
+    s3_server_with_permissions: S3Server, archive: Path
+) -> None:
+    keys = s3_server_with_permissions.user("writer", allow=["s3:PutObject"])
+    s3_server_with_permissions.check_permissions(on=True)
+    upload(archive, destination(s3_server_with_permissions, "s3://models/written", keys))
+    s3_server_with_permissions.check_permissions(on=False)
+    assert s3_server_with_permissions.content(BUCKET, "written/model.tgz") == ARCHIVE_CONTENT
 
 
-def test_identity_that_may_not_list_keeps_objects(guarded: S3Server, archive: Path, tmp_path: Path) -> None:
-    keys = guarded.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
-    guarded.check_permissions(on=True)
-    store = destination(guarded, "s3://models/kept", keys).store
+def test_identity_that_may_not_list_keeps_objects(
+    s3_server_with_permissions: S3Server, archive: Path, tmp_path: Path
+) -> None:
+    keys = s3_server_with_permissions.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
+    s3_server_with_permissions.check_permissions(on=True)
+    store = destination(s3_server_with_permissions, "s3://models/kept", keys).store
     copy = tmp_path / "copy"
     assert not store.get("a", copy)
     store.put(archive, "a")
     assert store.get("a", copy)
-    assert copy.read_bytes() == CONTENT
+    assert copy.read_bytes() == ARCHIVE_CONTENT
     store.delete("a")
     assert not store.get("a", copy)
 
@@ -168,11 +175,11 @@ def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path
         to.version()
 
 
-def test_missing_right_to_delete_is_said(guarded: S3Server) -> None:
-    keys = guarded.user("adder", allow=["s3:PutObject"])
-    guarded.check_permissions(on=True)
+def test_missing_right_to_delete_is_said(s3_server_with_permissions: S3Server) -> None:
+    keys = s3_server_with_permissions.user("adder", allow=["s3:PutObject"])
+    s3_server_with_permissions.check_permissions(on=True)
     with pytest.raises(UploadRefusedError, match=r"Deleting s3://models/x/a was refused: HTTP 403 AccessDenied"):
-        destination(guarded, "s3://models/x", keys).store.delete("a")
+        destination(s3_server_with_permissions, "s3://models/x", keys).store.delete("a")
 
 
 def refusal(archive: Path, to: Destination) -> str:
@@ -181,27 +188,29 @@ def refusal(archive: Path, to: Destination) -> str:
     return str(error.value)
 
 
-def test_missing_permission_is_said(guarded: S3Server, archive: Path) -> None:
-    keys = guarded.user("reader", allow=["s3:GetObject"])
-    guarded.check_permissions(on=True)
-    assert refusal(archive, destination(guarded, "s3://models/x", keys)) == (
+def test_missing_permission_is_said(s3_server_with_permissions: S3Server, archive: Path) -> None:
+    keys = s3_server_with_permissions.user("reader", allow=["s3:GetObject"])
+    s3_server_with_permissions.check_permissions(on=True)
+    assert refusal(archive, destination(s3_server_with_permissions, "s3://models/x", keys)) == (
         "The upload to s3://models/x/model.tgz was refused: HTTP 403 AccessDenied. "
         "The trainer's own identity has no permission for it. "
         "Correct the URL, or ask the administrator to let the trainer's own identity read and write there."
     )
 
 
-def test_wrong_key_is_said_and_not_shown(guarded: S3Server, archive: Path) -> None:
-    keys = guarded.user("mistaken", allow=["s3:*"])
-    guarded.check_permissions(on=True)
-    said = refusal(archive, destination(guarded, "s3://models/x", Keys(keys.access_key_id, "another's")))
+def test_wrong_key_is_said_and_not_shown(s3_server_with_permissions: S3Server, archive: Path) -> None:
+    keys = s3_server_with_permissions.user("mistaken", allow=["s3:*"])
+    s3_server_with_permissions.check_permissions(on=True)
+    said = refusal(
+        archive, destination(s3_server_with_permissions, "s3://models/x", Keys(keys.access_key_id, "another's"))
+    )
     assert "HTTP 403 SignatureDoesNotMatch" in said
     assert keys.access_key_id not in said
 
 
-def test_missing_bucket_is_said(moto: S3Server, archive: Path) -> None:
+def test_missing_bucket_is_said(s3_server: S3Server, archive: Path) -> None:
     assert "HTTP 404 NoSuchBucket. The container or bucket does not exist." in refusal(
-        archive, destination(moto, "s3://nowhere")
+        archive, destination(s3_server, "s3://nowhere")
     )
 
 
@@ -217,23 +226,23 @@ def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive
         upload(archive, resolve("s3://models", access))
 
 
-def test_program_puts_its_model_into_a_listed_bucket(moto: S3Server, server: HttpServer) -> None:
-    moto.bucket("program")
-    done = trainer(
+def test_program_puts_its_model_into_a_listed_bucket(s3_server: S3Server, server: HttpServer) -> None:
+    s3_server.bucket("program")
+    done = run_trainer(
         *("--plugin", "hello-world", "--annotations", serve_annotated(server, 1), "--model", "s3://program/cats/"),
         VOTT_MODEL_BUCKETS="program",
-        **moto.environment(),
+        **s3_server.environment(),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "model uploaded: s3://program/cats/manifest.json" in done.stdout + done.stderr
-    assert {"cats/manifest.json", "cats/metrics.json"} <= set(moto.keys_in("program"))
+    assert {"cats/manifest.json", "cats/metrics.json"} <= set(s3_server.keys_in("program"))
 
 
-def signed(moto: S3Server, key: str) -> str:
+def signed(s3_server: S3Server, key: str) -> str:
     """A link, signed by somebody else's client."""
     client = Client(
         BUCKET,
-        endpoint=moto.url,
+        endpoint=s3_server.url,
         region=REGION,
         access_key_id=ANY_KEYS.access_key_id,
         secret_access_key=ANY_KEYS.secret_access_key,
@@ -242,12 +251,12 @@ def signed(moto: S3Server, key: str) -> str:
     return str(obstore.sign(client, "PUT", key, timedelta(hours=1)))
 
 
-def test_presigned_link_takes_the_model_without_any_identity(moto: S3Server, model: Path, tmp_path: Path) -> None:
+def test_presigned_link_takes_the_model_without_any_identity(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
     """The server does not check the signature of a link; tests/unit/trainer/test_stores_presigned_put.py sees that nothing else is sent."""
-    uploaded = resolve(signed(moto, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
-    assert hashlib.sha256(moto.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
-    assert uploaded.url == f"{moto.url}/models/signed/id.tgz"
-    assert not [key for key in moto.keys_in(BUCKET) if key.startswith("signed/") and key != "signed/id.tgz"]
+    uploaded = resolve(signed(s3_server, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
+    assert hashlib.sha256(s3_server.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
+    assert uploaded.url == f"{s3_server.url}/models/signed/id.tgz"
+    assert not [key for key in s3_server.keys_in(BUCKET) if key.startswith("signed/") and key != "signed/id.tgz"]
 
 
 @pytest.fixture
@@ -256,7 +265,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def secure(authority: Authority) -> Iterator[S3Server]:
+def https_s3_server(authority: Authority) -> Iterator[S3Server]:
     """A server with a certificate of its own authority."""
     with S3Server(authority) as running:
         running.bucket(BUCKET)
@@ -264,12 +273,12 @@ def secure(authority: Authority) -> Iterator[S3Server]:
 
 
 def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(
-    secure: S3Server, authority: Authority, archive: Path
+    https_s3_server: S3Server, authority: Authority, archive: Path
 ) -> None:
-    upload(archive, destination(secure, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
-    assert secure.content(BUCKET, "model.tgz") == CONTENT
+    upload(archive, destination(https_s3_server, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
+    assert https_s3_server.content(BUCKET, "model.tgz") == ARCHIVE_CONTENT
     with pytest.raises(TemporaryFailureError, match="no answer"):
-        upload(archive, destination(secure, "s3://models"))
+        upload(archive, destination(https_s3_server, "s3://models"))
 
 
 class TokenService(HttpServer):
@@ -294,13 +303,13 @@ class TokenService(HttpServer):
 
 
 def test_role_of_a_web_identity_takes_the_model(
-    secure: S3Server, authority: Authority, archive: Path, tmp_path: Path
+    https_s3_server: S3Server, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"
     token.write_text("pods-token")
     with TokenService(authority) as sts:
         environment = {
-            "AWS_ENDPOINT_URL": secure.url,
+            "AWS_ENDPOINT_URL": https_s3_server.url,
             "AWS_ENDPOINT_URL_STS": sts.url,
             "AWS_CA_BUNDLE": str(authority.certificate),
             "AWS_REGION": REGION,
@@ -308,6 +317,6 @@ def test_role_of_a_web_identity_takes_the_model(
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
         }
         upload(archive, resolve("s3://models", StorageAccess(buckets=frozenset([BUCKET]), environment=environment)))
-    assert secure.content(BUCKET, "model.tgz") == CONTENT
+    assert https_s3_server.content(BUCKET, "model.tgz") == ARCHIVE_CONTENT
     assert "role%2Ftrainer" in sts.requests[0].query
     assert "WebIdentityToken=pods-token" in sts.requests[0].query

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from tests.integration.trainer.conftest import Store as AzuriteStore
+from tests.support.azurite_account import AzuriteAccount, blob_names
 from tests.support.s3_server import S3Server
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.stores.access import StorageAccess
@@ -26,16 +26,16 @@ def key() -> str:
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[S3Server]:
+def s3_server() -> Iterator[S3Server]:
     with S3Server() as running:
         running.bucket("checkpoints")
         yield running
 
 
 @pytest.fixture
-def write_only(store: AzuriteStore, container: ContainerClient) -> Destination:
+def write_only(account: AzuriteAccount, container: ContainerClient) -> Destination:
     """A model that goes where nothing else may go."""
-    return resolve(store.blob_link(container, "id.tgz"), NOTHING)
+    return resolve(account.blob_sas_url(container, "id.tgz"), NOTHING)
 
 
 def check(found: Store | None, tmp_path: Path) -> Store:
@@ -50,41 +50,37 @@ def check(found: Store | None, tmp_path: Path) -> Store:
     return found
 
 
-def names(container: ContainerClient) -> list[str]:
-    return [blob.name for blob in container.list_blobs()]
-
-
 @pytest.mark.parametrize("prefix", ["", "/cats", "/cats/", "/cats/id.tgz"])
 def test_checkpoints_lie_beside_the_model_where_its_link_permits(
-    prefix: str, store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
+    prefix: str, account: AzuriteAccount, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
-    model = resolve(store.container_link(container, prefix, permissions="rcwd"), NOTHING)
+    model = resolve(account.container_sas_url(container, prefix, permissions="rcwd"), NOTHING)
     found, sentence = checkpoint_store("", model, NOTHING, key)
     place = f"{prefix.removesuffix('/id.tgz').strip('/')}/.checkpoints/{key}".strip("/")
     check(found, tmp_path)
     assert sentence == f"Checkpoints go to {container.url}/{place}."
-    assert names(container) == [f"{place}/0.pt"]
+    assert blob_names(container) == [f"{place}/0.pt"]
 
 
 def test_link_that_may_not_delete_is_good_enough(
-    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
-    model = resolve(store.container_link(container, permissions="rw"), NOTHING)
+    model = resolve(account.container_sas_url(container, permissions="rw"), NOTHING)
     found, _ = checkpoint_store("", model, NOTHING, key)
     assert found is not None
     source = tmp_path / "source"
     source.write_bytes(b"weights")
     found.put(source, "0.pt")
-    assert names(container) == [f".checkpoints/{key}/0.pt", f".checkpoints/{key}/probe"]
+    assert blob_names(container) == [f".checkpoints/{key}/0.pt", f".checkpoints/{key}/probe"]
 
 
 def test_administrators_own_account_keeps_checkpoints_beside_the_model(
-    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
-    access = StorageAccess(store.connection_string, frozenset([container.container_name]))
+    access = StorageAccess(account.connection_string, frozenset([container.container_name]))
     found, _ = checkpoint_store("", resolve(f"{container.url}/cats", access), access, key)
     check(found, tmp_path)
-    assert names(container) == [f"cats/.checkpoints/{key}/0.pt"]
+    assert blob_names(container) == [f"cats/.checkpoints/{key}/0.pt"]
 
 
 def test_write_only_link_makes_an_interrupted_training_start_over(write_only: Destination, key: str) -> None:
@@ -93,9 +89,9 @@ def test_write_only_link_makes_an_interrupted_training_start_over(write_only: De
 
 
 def test_link_of_a_stored_access_policy_that_may_not_read_is_found_out(
-    store: AzuriteStore, container: ContainerClient, key: str
+    account: AzuriteAccount, container: ContainerClient, key: str
 ) -> None:
-    link = store.container_link(container, permissions="cw")
+    link = account.container_sas_url(container, permissions="cw")
     model = Destination(
         resolve(link, NOTHING).store, "model.tgz", is_prefix=True, readable=True
     )  # as if the link did not say
@@ -107,59 +103,61 @@ def test_link_of_a_stored_access_policy_that_may_not_read_is_found_out(
 
 
 def test_administrators_folder_comes_before_the_models_place(
-    store: AzuriteStore, container: ContainerClient, key: str, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, key: str, tmp_path: Path
 ) -> None:
-    model = resolve(store.container_link(container), NOTHING)
+    model = resolve(account.container_sas_url(container), NOTHING)
     found, sentence = checkpoint_store(str(tmp_path / "volume"), model, NOTHING, key)
     check(found, tmp_path)
     assert sentence == f"Checkpoints go to {tmp_path}/volume/{key}."
     assert [path.name for path in (tmp_path / "volume" / key).iterdir()] == ["0.pt"]
-    assert names(container) == []
+    assert blob_names(container) == []
 
 
 def test_administrators_container_needs_no_listing(
-    store: AzuriteStore, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
-    found, _ = checkpoint_store(f"{container.url}/safe", write_only, StorageAccess(store.connection_string), key)
+    found, _ = checkpoint_store(f"{container.url}/safe", write_only, StorageAccess(account.connection_string), key)
     check(found, tmp_path)
-    assert names(container) == [f"safe/{key}/0.pt"]
+    assert blob_names(container) == [f"safe/{key}/0.pt"]
 
 
 def test_administrators_container_may_be_a_link(
-    store: AzuriteStore, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
-    found, sentence = checkpoint_store(store.container_link(container, permissions="rwd"), write_only, NOTHING, key)
+    found, sentence = checkpoint_store(
+        account.container_sas_url(container, permissions="rwd"), write_only, NOTHING, key
+    )
     check(found, tmp_path)
-    assert names(container) == [f"{key}/0.pt"]
+    assert blob_names(container) == [f"{key}/0.pt"]
     assert "sig=" not in sentence
 
 
 @pytest.mark.parametrize("form", ["s3://checkpoints/{0}", "{1}/checkpoints/{0}/"])
 def test_administrators_bucket_needs_no_listing(
-    form: str, moto: S3Server, write_only: Destination, key: str, tmp_path: Path
+    form: str, s3_server: S3Server, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
-    place = form.format("a", moto.url)
-    found, _ = checkpoint_store(place, write_only, StorageAccess(environment=moto.environment()), key)
+    place = form.format("a", s3_server.url)
+    found, _ = checkpoint_store(place, write_only, StorageAccess(environment=s3_server.environment()), key)
     check(found, tmp_path)
-    assert f"a/{key}/0.pt" in moto.keys_in("checkpoints")
+    assert f"a/{key}/0.pt" in s3_server.keys_in("checkpoints")
 
 
 def test_identity_that_may_not_list_keeps_checkpoints(
-    moto: S3Server, write_only: Destination, key: str, tmp_path: Path
+    s3_server: S3Server, write_only: Destination, key: str, tmp_path: Path
 ) -> None:
-    keys = moto.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
-    moto.check_permissions(on=True)
+    keys = s3_server.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
+    s3_server.check_permissions(on=True)
     try:
-        access = StorageAccess(environment=moto.environment(keys))
+        access = StorageAccess(environment=s3_server.environment(keys))
         found, _ = checkpoint_store("s3://checkpoints", write_only, access, key)
         check(found, tmp_path)
     finally:
-        moto.check_permissions(on=False)
+        s3_server.check_permissions(on=False)
 
 
-def test_place_that_refuses_is_said_and_not_used(store: AzuriteStore, write_only: Destination, key: str) -> None:
-    access = StorageAccess(store.connection_string)
-    found, sentence = checkpoint_store(f"{store.service.url}missing", write_only, access, key)
+def test_place_that_refuses_is_said_and_not_used(account: AzuriteAccount, write_only: Destination, key: str) -> None:
+    access = StorageAccess(account.connection_string)
+    found, sentence = checkpoint_store(f"{account.service.url}missing", write_only, access, key)
     assert found is None
     assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in sentence
     assert sentence.endswith(STARTS_OVER)

@@ -8,7 +8,8 @@ from azure.storage.blob import BlobServiceClient, ContainerClient
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
-from tests.integration.trainer.conftest import CONTENT, Store
+from tests.integration.trainer.model_archives import ARCHIVE_CONTENT
+from tests.support.azurite_account import AzuriteAccount, blob_names
 from tests.support.entra import Entra
 from vott_trainer.errors import TemporaryFailureError, UploadRefusedError
 from vott_trainer.http.fetch import FetchError, download
@@ -37,92 +38,94 @@ def stored(container: ContainerClient, name: str) -> bytes:
     return container.download_blob(name).readall()
 
 
-def names(container: ContainerClient) -> list[str]:
-    return sorted(blob.name for blob in container.list_blobs())
-
-
 @pytest.mark.parametrize(("prefix", "name"), [("", "model.tgz"), ("/cats/1", "cats/1/model.tgz"), ("/7.tgz", "7.tgz")])
 def test_container_link_takes_the_model(
-    prefix: str, name: str, store: Store, container: ContainerClient, archive: Path
+    prefix: str, name: str, account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
-    model = upload(archive, store.container_link(container, prefix))
-    assert stored(container, name) == CONTENT
-    assert model == StoredObject(f"{container.url}/{name}", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+    model = upload(archive, account.container_sas_url(container, prefix))
+    assert stored(container, name) == ARCHIVE_CONTENT
+    assert model == StoredObject(
+        f"{container.url}/{name}", hashlib.sha256(ARCHIVE_CONTENT).hexdigest(), len(ARCHIVE_CONTENT)
+    )
 
 
 def test_container_link_takes_the_report_too_for_a_browser_to_show(
-    store: Store, container: ContainerClient, model: Path, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
-    resolve(store.container_link(container, "/cats"), StorageAccess()).deliver(model, tmp_path)
-    assert names(container) == ["cats/model.tgz", "cats/report.html"]
+    resolve(account.container_sas_url(container, "/cats"), StorageAccess()).deliver(model, tmp_path)
+    assert blob_names(container) == ["cats/model.tgz", "cats/report.html"]
     report = container.get_blob_client("cats/report.html").get_blob_properties()
     assert report.content_settings.content_type == "text/html; charset=utf-8"
 
 
 def test_link_that_ends_with_a_slash_takes_single_files(
-    store: Store, container: ContainerClient, model: Path, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
-    destination = resolve(store.container_link(container, "/cats/"), StorageAccess())
+    destination = resolve(account.container_sas_url(container, "/cats/"), StorageAccess())
     uploaded = destination.deliver(model, tmp_path)
-    assert names(container) == ["cats/manifest.json", "cats/report.html", "cats/tensorboard/events"]
+    assert blob_names(container) == ["cats/manifest.json", "cats/report.html", "cats/tensorboard/events"]
     assert uploaded.url == f"{container.url}/cats/manifest.json"
     assert uploaded.sha256 == hashlib.sha256(stored(container, "cats/manifest.json")).hexdigest()
 
 
 def test_report_that_is_refused_costs_no_model(
-    store: Store, container: ContainerClient, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     container.upload_blob("report.html", b"an older one")
-    resolve(store.container_link(container, permissions="c"), StorageAccess()).deliver(model, tmp_path)
-    assert names(container) == ["model.tgz", "report.html"]
+    resolve(account.container_sas_url(container, permissions="c"), StorageAccess()).deliver(model, tmp_path)
+    assert blob_names(container) == ["model.tgz", "report.html"]
     assert "the report could not be put beside the model" in caplog.text
 
 
 def test_write_only_blob_link_takes_the_model_exactly_there(
-    store: Store, container: ContainerClient, model: Path, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
-    resolve(store.blob_link(container, "id.tgz", permissions="w"), StorageAccess()).deliver(model, tmp_path)
-    assert names(container) == ["id.tgz"]
+    resolve(account.blob_sas_url(container, "id.tgz", permissions="w"), StorageAccess()).deliver(model, tmp_path)
+    assert blob_names(container) == ["id.tgz"]
 
 
-def test_blob_link_needs_no_ending(store: Store, container: ContainerClient, archive: Path) -> None:
-    upload(archive, store.blob_link(container, "my model"))
-    assert stored(container, "my model") == CONTENT
+def test_blob_link_needs_no_ending(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+    upload(archive, account.blob_sas_url(container, "my model"))
+    assert stored(container, "my model") == ARCHIVE_CONTENT
 
 
-def test_second_attempt_replaces_the_first_ones_model(store: Store, container: ContainerClient, archive: Path) -> None:
-    upload(archive, store.container_link(container))
+def test_second_attempt_replaces_the_first_ones_model(
+    account: AzuriteAccount, container: ContainerClient, archive: Path
+) -> None:
+    upload(archive, account.container_sas_url(container))
     archive.write_bytes(b"better")
-    upload(archive, store.container_link(container))
+    upload(archive, account.container_sas_url(container))
     assert stored(container, "model.tgz") == b"better"
 
 
 def test_administrators_account_takes_the_model_without_a_sas(
-    store: Store, container: ContainerClient, archive: Path
+    account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
-    access = StorageAccess(store.connection_string, frozenset([container.container_name]))
+    access = StorageAccess(account.connection_string, frozenset([container.container_name]))
     model = upload(archive, f"{container.url}/my%20cats", access)
-    assert stored(container, "my cats/model.tgz") == CONTENT
+    assert stored(container, "my cats/model.tgz") == ARCHIVE_CONTENT
     assert model.url == f"{container.url}/my%20cats/model.tgz"
 
 
-def test_model_larger_than_one_request_arrives_whole(store: Store, container: ContainerClient, archive: Path) -> None:
+def test_model_larger_than_one_request_arrives_whole(
+    account: AzuriteAccount, container: ContainerClient, archive: Path
+) -> None:
     content = bytes(range(256)) * (70 << 12)  # 70 MiB: the client sends blocks above 64 MiB
     archive.write_bytes(content)
-    model = upload(archive, store.container_link(container))
+    model = upload(archive, account.container_sas_url(container))
     assert hashlib.sha256(stored(container, "model.tgz")).hexdigest() == model.sha256
 
 
 def test_uploaded_model_is_found_where_the_link_may_read(
-    store: Store, container: ContainerClient, archive: Path, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
-    destination = resolve(store.container_link(container), StorageAccess())
+    destination = resolve(account.container_sas_url(container), StorageAccess())
     assert destination.find(tmp_path) is None
     assert destination.version() is None
-    sent = upload(archive, store.container_link(container))
+    sent = upload(archive, account.container_sas_url(container))
     first = destination.version()
     assert first
-    upload(archive, store.container_link(container))
+    upload(archive, account.container_sas_url(container))
     assert destination.version() != first  # of the same content
     found = destination.find(tmp_path)
     assert found is not None
@@ -130,9 +133,9 @@ def test_uploaded_model_is_found_where_the_link_may_read(
 
 
 def test_link_that_may_not_read_says_so_when_the_model_is_looked_for(
-    store: Store, container: ContainerClient, archive: Path, tmp_path: Path
+    account: AzuriteAccount, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
-    link = store.blob_link(container, "id.tgz")
+    link = account.blob_sas_url(container, "id.tgz")
     upload(archive, link)
     with pytest.raises(
         UploadRefusedError, match=r"Reading .*/id.tgz was refused: HTTP 403 \w+\. The link has expired or does not"
@@ -146,24 +149,24 @@ def refusal(link: str, archive: Path) -> str:
     return str(error.value)
 
 
-def test_missing_container_is_said(store: Store, container: ContainerClient, archive: Path) -> None:
-    link = store.container_link(container)
+def test_missing_container_is_said(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+    link = account.container_sas_url(container)
     container.delete_container()
     said = refusal(link, archive)
     assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in said
     assert "sig=" not in said
 
 
-def test_wrong_signature_is_said(store: Store, container: ContainerClient, archive: Path) -> None:
-    said = refusal(store.container_link(container) + "AAAA", archive)
+def test_wrong_signature_is_said(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+    said = refusal(account.container_sas_url(container) + "AAAA", archive)
     assert "HTTP 403" in said
     assert "Make a new link with write permission and send the message again." in said
 
 
 def test_link_that_may_only_create_does_not_replace_a_model(
-    store: Store, container: ContainerClient, archive: Path
+    account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
-    link = store.blob_link(container, "id.tgz", permissions="c")
+    link = account.blob_sas_url(container, "id.tgz", permissions="c")
     upload(archive, link)
     assert "may not replace a blob that exists" in refusal(link, archive)
 
@@ -177,36 +180,36 @@ def test_store_that_does_not_answer_is_a_passing_fault(
 
 
 def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trust_it(
-    secure: Azurite, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    https_azurite: Azurite, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    account = Store(secure.connection_string)
-    container, copy = account.container("models"), tmp_path / "copy"
-    upload(archive, account.container_link(container))
-    link = account.blob_link(container, "model.tgz", permissions="r")
+    account = AzuriteAccount(https_azurite.connection_string)
+    container, copy = account.create_container("models"), tmp_path / "copy"
+    upload(archive, account.container_sas_url(container))
+    link = account.blob_sas_url(container, "model.tgz", permissions="r")
     with Session(10.0) as session:
         download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
-        assert copy.read_bytes() == CONTENT
+        assert copy.read_bytes() == ARCHIVE_CONTENT
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with Session(10.0) as session, pytest.raises(FetchError, match="the server's certificate is not trusted"):
         download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
 
 
 def test_workload_identity_takes_the_model_without_a_sas(
-    secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
+    https_azurite: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
-    account = BlobServiceClient.from_connection_string(secure.connection_string)
+    account = BlobServiceClient.from_connection_string(https_azurite.connection_string)
     container = account.create_container("models")
     with Entra(authority, tmp_path) as entra:
         access = StorageAccess(containers=frozenset([container.url]), environment=entra.environment())
         upload(archive, f"{container.url}/cats", access)
-    assert stored(container, "cats/model.tgz") == CONTENT
+    assert stored(container, "cats/model.tgz") == ARCHIVE_CONTENT
     assert [form["client_assertion"] for form in entra.asked] == ["the pod's token"]
 
 
 def test_identity_that_entra_does_not_know_is_said(
-    secure: Azurite, authority: Authority, archive: Path, tmp_path: Path
+    https_azurite: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
-    container = BlobServiceClient.from_connection_string(secure.connection_string).create_container("models")
+    container = BlobServiceClient.from_connection_string(https_azurite.connection_string).create_container("models")
     with Entra(authority, tmp_path) as entra:
         access = StorageAccess(
             containers=frozenset([container.url]), environment=entra.environment("a stranger's token")

@@ -1,7 +1,6 @@
 """What a training begins with: the image's own weights, an earlier model, or nothing."""
 
 import hashlib
-import importlib.util
 import json
 import re
 import stat
@@ -18,6 +17,7 @@ from torchvision import models
 
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import HttpServer
+from tests.support.trainer_process import CHECKOUT
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import weights
 from vott_trainer.learning.learn import learn
@@ -31,7 +31,7 @@ from vott_trainer.vision import classifiers, detectors
 from vott_trainer.vision.detectors import DETECTORS
 
 HEADS = DETECTORS["fcos_tiny"].heads
-BAKE = Path(__file__).parents[3] / "trainer-image/bake_weights.py"
+DOCKERFILE = CHECKOUT / "trainer-image/Dockerfile"
 
 
 @pytest.fixture
@@ -257,17 +257,6 @@ def test_what_is_neither_name_nor_url_is_refused(wanted: str, run: TrainingRun) 
     assert "expected `baked`, `none` or an http(s) URL" in refused(run, wanted)
 
 
-@pytest.fixture(scope="module")
-def bake() -> ModuleType:
-    """The program that runs while an image is built."""
-    spec = importlib.util.spec_from_file_location("bake_weights", BAKE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def published(server: HttpServer, tmp_path: Path, model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Serve a state as torchvision does; return its URL and SHA-256."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -373,7 +362,7 @@ def test_a_digest_that_is_none_ends_the_build(wanted: str, bake: ModuleType, tmp
 
 
 def test_the_images_default_weights_are_pinned_and_those_of_this_torchvision(bake: ModuleType) -> None:
-    default = re.search(r'^ARG WEIGHTS="([^"]*)"', BAKE.with_name("Dockerfile").read_text(), re.MULTILINE)
+    default = re.search(r'^ARG WEIGHTS="([^"]*)"', DOCKERFILE.read_text(), re.MULTILINE)
     assert default
     wanted = [bake.SPECIFICATION.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
     assert [one["name"] for one in wanted] == [detectors.ON_GPU, classifiers.ON_GPU]
