@@ -28,7 +28,7 @@ CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the las
 CHECKPOINT_SECONDS = 5
 # Its node is full of trainings, which elsewhere have nodes of their own.
 OPERATOR_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
-Begin: TypeAlias = Callable[[ClusterHarness], Submission | Training]
+Start: TypeAlias = Callable[[ClusterHarness], Submission | Training]
 SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
 
 
@@ -74,23 +74,23 @@ def upgrade(local: dict[str, str], harness: ClusterHarness) -> Callable[[dict[st
 
 
 @pytest.fixture(scope="session")
-def begun(request: pytest.FixtureRequest, harness: ClusterHarness) -> dict[Begin, Any]:
-    """All that the chosen tests are about, begun at once: messages are sent, TrainingJobs made, samples applied."""
+def started(request: pytest.FixtureRequest, harness: ClusterHarness) -> dict[Start, Any]:
+    """All that the chosen tests are about, started at once: messages are sent, TrainingJobs made, samples applied."""
     chosen = [begin for kind in ("submission", "training", "sample") for begin in _chosen(request, kind)]
     return {begin: begin(harness) for begin in dict.fromkeys(chosen)}
 
 
 @pytest.fixture
-def submission(request: pytest.FixtureRequest, begun: dict[Begin, Any]) -> Submission:
+def submission(request: pytest.FixtureRequest, started: dict[Start, Any]) -> Submission:
     """The message of the scenario that the test names."""
-    message: Submission = begun[request.param]
+    message: Submission = started[request.param]
     return message
 
 
 @pytest.fixture
-def training(request: pytest.FixtureRequest, begun: dict[Begin, Any]) -> Training:
+def training(request: pytest.FixtureRequest, started: dict[Start, Any]) -> Training:
     """The TrainingJob of the life that the test names."""
-    made: Training = begun[request.param]
+    made: Training = started[request.param]
     return made
 
 

@@ -8,11 +8,10 @@ from demo.kubectl import Kubectl, Manifest
 from localcluster import settings
 from localcluster.control_plane_programs import KUBERNETES_SERVICE
 from localcluster.kubectl import wait_for_service_account
-from tests.e2e.scenarios import HELLO
-from tests.e2e.training import PYTHON, Training, make
+from tests.e2e.training import HELLO, PYTHON, Training, create_training
 from tests.support.cluster_harness import ClusterHarness, Submission
 
-INSIDE = Path(__file__).parent / "inside"
+PROGRAMS = Path(__file__).parent / "pod_programs"
 METADATA = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net&marker=SECRET"
 LOOKING_PLUGIN = "look-around"
 NEIGHBOUR = "neighbour"
@@ -75,14 +74,14 @@ def callback_to_a_services_name(harness: ClusterHarness) -> Submission:
 # ------------------------------------------------------------------------------------------------------------- programs
 
 
-def looking_script(harness: ClusterHarness) -> Training:
+def credential_searching_script(harness: ClusterHarness) -> Training:
     """A script plugin that looks for credentials."""
-    text = (INSIDE / "look_around.py").read_text()
+    text = (PROGRAMS / "find_credentials.py").read_text()
     data = {f"{LOOKING_PLUGIN}.py": text}
     plugins = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": data}
     # others put theirs into it, too
     harness.kubectl("apply", "--server-side", "--field-manager=looking", "--filename=-", stdin=json.dumps(plugins))
-    return make(
+    return create_training(
         harness,
         "looks-around",
         plugin=LOOKING_PLUGIN,
@@ -90,19 +89,19 @@ def looking_script(harness: ClusterHarness) -> Training:
     )
 
 
-def token_user(harness: ClusterHarness) -> Training:
+def pod_token_user(harness: ClusterHarness) -> Training:
     """A program that uses its pod's token for what it can."""
-    make(harness, "not-mine", suspend=True)
-    return _probe(harness, "uses-its-token", "token_of_a_pod", {"OWN": "uses-its-token", "OTHER": "not-mine"})
+    create_training(harness, "not-mine", suspend=True)
+    return _probe(harness, "uses-its-token", "use_pod_token", {"OWN": "uses-its-token", "OTHER": "not-mine"})
 
 
-def network_user(harness: ClusterHarness) -> Training:
-    """A program in a trainer pod that tries to reach all kinds of places."""
-    places = network_places(harness)
-    return _probe(harness, "tries-the-network", "network", {"PLACES": json.dumps(places), "REFUSED": "kubelet"})
+def network_probe(harness: ClusterHarness) -> Training:
+    """A program in a trainer pod that tries to reach all kinds of targets."""
+    targets = network_targets(harness)
+    return _probe(harness, "tries-the-network", "probe_network", {"TARGETS": json.dumps(targets), "BLOCKED": "kubelet"})
 
 
-def network_places(harness: ClusterHarness) -> dict[str, tuple[str, int]]:
+def network_targets(harness: ClusterHarness) -> dict[str, tuple[str, int]]:
     """Name to host and port."""
     operator = harness.operator_pods()[0]["status"]["podIP"]
     return {
@@ -117,7 +116,7 @@ def network_places(harness: ClusterHarness) -> dict[str, tuple[str, int]]:
 
 def neighbour(harness: ClusterHarness) -> str:
     """Address of a pod in another namespace that serves everybody, and that no policy holds; made where it is not there yet."""
-    kubectl = neighbourhood(harness)
+    kubectl = neighbour_kubectl(harness)
     labels = harness.kubectl.get("namespace", harness.name)["metadata"]["labels"]
     labels = {name: value for name, value in labels.items() if name != "kubernetes.io/metadata.name"}
     harness.apply_to_cluster(
@@ -133,7 +132,7 @@ def neighbour(harness: ClusterHarness) -> str:
     return harness.wait("the neighbour's address", address)
 
 
-def neighbourhood(harness: ClusterHarness) -> Kubectl:
+def neighbour_kubectl(harness: ClusterHarness) -> Kubectl:
     """kubectl for the neighbour's namespace."""
     return Kubectl(harness.kubectl.kubeconfig, f"{harness.name}-neighbour")
 
@@ -153,10 +152,12 @@ def _serving(harness: ClusterHarness) -> Manifest:
 
 def _probe(harness: ClusterHarness, name: str, program: str, variables: dict[str, str]) -> Training:
     env = [{"name": key, "value": value} for key, value in variables.items()]
-    return make(harness, name, program=(INSIDE / f"{program}.py").read_text(), container={"env": env}, backoffLimit=0)
+    return create_training(
+        harness, name, program=(PROGRAMS / f"{program}.py").read_text(), container={"env": env}, backoffLimit=0
+    )
 
 
-def printed(training: Training) -> Any:
+def wait_output(training: Training) -> Any:
     """What the program found, once it ended."""
 
     def ended() -> bool:

@@ -32,7 +32,7 @@ class Sample:
 
     path: Path
 
-    def end(self) -> tuple[str, str]:
+    def promised_end(self) -> tuple[str, str]:
         """STATUS and REASON that its first line promises; the reason is empty where it names none."""
         first = self.path.read_text().partition("\n")[0]
         promised = ENDS.match(first)

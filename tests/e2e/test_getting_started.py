@@ -42,6 +42,6 @@ def test_script_of_the_page_trains_on_own_images(harness: ClusterHarness, tmp_pa
         timeout=120,
     )
     assert sent.returncode == 0, sent.stderr
-    Submission(harness, sent.stdout.split()[-1], receiver).completed()
+    Submission(harness, sent.stdout.split()[-1], receiver).wait_completed()
     assert harness.storage.download(container, "model.tgz")
     harness.storage.delete_container(container)

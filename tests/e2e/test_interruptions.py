@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from demo.kubectl import Manifest
-from tests.e2e import lives
-from tests.e2e.training import Held
+from tests.e2e import training_cases
+from tests.e2e.training import HELLO, HeldTraining
 from tests.support.cluster_harness import ClusterHarness, Submission
-
-HELLO = "hello-world"
 
 
 def kill(harness: ClusterHarness, pods: list[Manifest]) -> None:
@@ -49,67 +47,67 @@ def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_on
     harness.wait("an empty queue", lambda: not harness.queue.get_queue_properties().approximate_message_count)
     assert [message for message in held if len(harness.proxy.receipts(message)) < 2] == [], "it was not received again"
     for submission in submissions:
-        submission.completed()
+        submission.wait_completed()
     names = {job["metadata"]["name"] for job in jobs_of(harness, submissions)}
     assert len(jobs_of(harness, submissions)) == len(names) == len(submissions)
     assert before.items() <= uids(harness, "trainingjobs", names).items(), "a TrainingJob was made anew"
     assert set(uids(harness, "jobs", names)) == names
 
 
-def completes_in_another_pod(training: Held, first: Manifest) -> None:
+def completes_in_another_pod(training: HeldTraining, first: Manifest) -> None:
     """Let it train; it must not be the pod that was there first. It may fail never, so the interruption did not count."""
-    training.harness.wait("the pod's word that it had SIGTERM", lambda: training.hears("stopped"))
-    training.go()
-    training.shows("Complete", "TrainingSucceeded")
-    training.says("Restarts: 1")
+    training.harness.wait("the pod's word that it had SIGTERM", lambda: training.has_flag("stopped"))
+    training.release()
+    training.wait_status("Complete", "TrainingSucceeded")
+    training.wait_description("Restarts: 1")
     assert training.pods()[-1]["metadata"]["uid"] != first["metadata"]["uid"]
 
 
-@pytest.mark.parametrize("training", [lives.evicted], indirect=True)
-def test_evicted_training_goes_on_in_another_pod_and_that_does_not_count(training: Held) -> None:
-    pod = training.begun()["metadata"]
+@pytest.mark.parametrize("training", [training_cases.evicted], indirect=True)
+def test_evicted_training_goes_on_in_another_pod_and_that_does_not_count(training: HeldTraining) -> None:
+    pod = training.wait_held()["metadata"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["name"]}}
     place = f"/api/v1/namespaces/{training.harness.name}/pods/{pod['name']}/eviction"
     training.harness.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(eviction))
-    training.says("Interrupted")
+    training.wait_description("Interrupted")
     completes_in_another_pod(training, {"metadata": pod})
 
 
-@pytest.mark.parametrize("training", [lives.drained], indirect=True)
-def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training: Held) -> None:
-    first, kubectl = training.begun(), training.harness.kubectl
+@pytest.mark.parametrize("training", [training_cases.drained], indirect=True)
+def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training: HeldTraining) -> None:
+    first, kubectl = training.wait_held(), training.harness.kubectl
     node = first["spec"]["nodeName"]
     only = f"--pod-selector=vott.dev/trainingjob={training.name}"  # the others go on
     try:
         kubectl("drain", node, only, "--delete-emptydir-data", "--timeout=60s")
-        training.shows("Pending", "Unschedulable")
+        training.wait_status("Pending", "Unschedulable")
     finally:
         kubectl("uncordon", node)
-    training.says("Interrupted")
+    training.wait_description("Interrupted")
     completes_in_another_pod(training, first)
 
 
-@pytest.mark.parametrize("training", [lives.jobless], indirect=True)
-def test_job_that_was_deleted_by_hand_is_made_anew(training: Held) -> None:
-    first, job = training.begun(), training.uid("job")
+@pytest.mark.parametrize("training", [training_cases.jobless], indirect=True)
+def test_job_that_was_deleted_by_hand_is_made_anew(training: HeldTraining) -> None:
+    first, job = training.wait_held(), training.uid("job")
     training.harness.kubectl("delete", "job", training.name)
     training.harness.wait("another Job", lambda: training.uid("job") not in ("", job))
     completes_in_another_pod(training, first)
 
 
-@pytest.mark.parametrize("training", [lives.through_an_upgrade], indirect=True)
+@pytest.mark.parametrize("training", [training_cases.through_an_upgrade], indirect=True)
 def test_training_runs_on_while_the_operator_is_upgraded(
-    training: Held, upgrade: Callable[[dict[str, Any]], None]
+    training: HeldTraining, upgrade: Callable[[dict[str, Any]], None]
 ) -> None:
-    harness, trainer, job = training.harness, training.begun(), training.uid("job")
+    harness, trainer, job = training.harness, training.wait_held(), training.uid("job")
     before = {pod["metadata"]["uid"] for pod in harness.operator_pods()}
     upgrade({"terminationGracePeriodSeconds": 45})
 
     harness.wait(
         "the end of the old operators", lambda: not before & {pod["metadata"]["uid"] for pod in harness.operator_pods()}
     )
-    training.go()
-    training.shows("Complete", "TrainingSucceeded")
+    training.release()
+    training.wait_status("Complete", "TrainingSucceeded")
     (same,) = training.pods()
     assert (same["metadata"]["uid"], training.uid("job")) == (trainer["metadata"]["uid"], job)
-    assert "Restarts: 1" not in training.described()
+    assert "Restarts: 1" not in training.description()

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from demo.kubectl import Manifest
-from tests.e2e.archives import archive_of, metrics_file
 from tests.e2e.conftest import CHECKPOINTS
+from tests.e2e.model_archives import archive_of, metrics_file
 from tests.support.cluster_harness import ClusterHarness, Submission
 
 EPOCHS = 60  # half a minute and more: it can't end before it is interrupted
@@ -27,7 +27,7 @@ def sigkill(submission: Submission) -> None:
 
 def suspension(submission: Submission) -> None:
     """Suspend it, and resume it once its node is free."""
-    kubectl, name = submission.harness.kubectl, submission.accepted()["metadata"]["name"]
+    kubectl, name = submission.harness.kubectl, submission.wait_accepted()["metadata"]["name"]
     kubectl("patch", "tj", name, "--type=merge", "--patch", '{"spec": {"suspend": true}}')
     submission.harness.wait("the end of the suspended pod", lambda: not submission.pods())
     kubectl("patch", "tj", name, "--type=merge", "--patch", '{"spec": {"suspend": false}}')
@@ -53,7 +53,7 @@ def test_interrupted_training_goes_on_from_its_checkpoint(
     posts_before = len(submission.receiver.posts)
     interruption(submission)
 
-    job = submission.completed()
+    job = submission.wait_completed()
     assert first not in [pod["metadata"]["uid"] for pod in submission.pods() if pod["status"]["phase"] == "Succeeded"]
     (note,) = [text for text in metrics_file(archive_of(submission))["notes"] if "went on from epoch" in text]
     assert int(note.partition("epoch ")[2].partition(",")[0]) >= before["epoch"]

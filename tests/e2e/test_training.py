@@ -6,35 +6,35 @@ import json
 import pytest
 
 from demo.result import read_model
-from tests.e2e import scenarios
-from tests.e2e.archives import archive_of, place
+from tests.e2e import message_cases
+from tests.e2e.model_archives import archive_of, container_and_blob
 from tests.support.cluster_harness import Submission
 
 SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
-BOTH = [scenarios.detection_as_json, scenarios.hello_world_in_base64]
+BOTH = [message_cases.detection_as_json, message_cases.hello_world_in_base64]
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(submission: Submission) -> None:
-    reported = submission.completed()["status"]["model"]
+    reported = submission.wait_completed()["status"]["model"]
     archive = archive_of(submission)
     assert reported["url"].endswith("/model.tgz")
     assert reported["sizeBytes"] == len(archive)
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
 
 
-@pytest.mark.parametrize("submission", [scenarios.as_vott_web_sends_it], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.as_vott_web_sends_it], indirect=True)
 def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: Submission) -> None:
-    reported = submission.completed()["status"]["model"]
-    assert reported["url"].endswith(f"/{scenarios.VOTT_WEB_BLOB}")
+    reported = submission.wait_completed()["status"]["model"]
+    assert reported["url"].endswith(f"/{message_cases.VOTT_WEB_BLOB}")
     archive = archive_of(submission)
     assert reported["sha256"] == hashlib.sha256(archive).hexdigest()
     assert read_model(archive).labels == ("circle", "square", "triangle")
 
 
-@pytest.mark.parametrize("submission", [scenarios.to_a_folder], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.to_a_folder], indirect=True)
 def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(submission: Submission) -> None:
-    container, name = place(submission.completed()["status"]["model"]["url"])
+    container, name = container_and_blob(submission.wait_completed()["status"]["model"]["url"])
     assert name == "cats/manifest.json"
     manifest = json.loads(submission.harness.storage.download(container, name))
     for file in manifest["files"]:
@@ -43,15 +43,15 @@ def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(subm
     assert {"report.html", "metrics.json"} <= {file["name"] for file in manifest["files"]}
 
 
-@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_the_report_lies_beside_the_archive(submission: Submission) -> None:
-    container, _ = place(submission.completed()["status"]["model"]["url"])
+    container, _ = container_and_blob(submission.wait_completed()["status"]["model"]["url"])
     assert b"</html>" in submission.harness.storage.download(container, "report.html")
 
 
-@pytest.mark.parametrize("submission", [scenarios.over_service_bus], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.over_service_bus], indirect=True)
 def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
-    assert submission.completed()["status"]["model"]["sizeBytes"]
+    assert submission.wait_completed()["status"]["model"]["sizeBytes"]
     harness = submission.harness
 
     def settled() -> bool:
@@ -63,7 +63,7 @@ def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submis
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submission) -> None:
-    submission.completed()
+    submission.wait_completed()
     posts = submission.receiver.posts
     assert [post for post in posts if not set(post) >= SEED_FIELDS] == []
     assert {post["state"] for post in posts[:-1]} == {"running"}
@@ -72,19 +72,19 @@ def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submiss
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
 def test_last_callback_says_succeeded_with_progress_one(submission: Submission) -> None:
-    name = submission.completed()["metadata"]["name"]
-    said = submission.last_word()
+    name = submission.wait_completed()["metadata"]["name"]
+    said = submission.wait_outcome_callback()
     assert (said["state"], said["progress"], said["job"]) == ("succeeded", 1.0, name)
 
 
-@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_progress_never_goes_back(submission: Submission) -> None:
-    submission.completed()
+    submission.wait_completed()
     fractions = [post["progress"] for post in submission.receiver.posts]
     assert fractions == sorted(fractions)
 
 
-@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submission) -> None:
     model = read_model(archive_of(submission))
     assert model.labels == ("circle", "square", "triangle")
@@ -92,17 +92,17 @@ def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submiss
     assert model.sample is not None
 
 
-@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
-    name = submission.completed()["metadata"]["name"]
+    name = submission.wait_completed()["metadata"]["name"]
     header, row = submission.harness.kubectl("get", "tj", name).splitlines()
     assert header.split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
     assert row.split()[:2] == [name, "Complete"]
     assert row.split()[-2] == "detection"
 
 
-@pytest.mark.parametrize("submission", [scenarios.hello_world_in_base64], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.hello_world_in_base64], indirect=True)
 def test_trainingjob_names_the_message_that_it_was_made_from(submission: Submission) -> None:
-    annotations = submission.accepted()["metadata"]["annotations"]
+    annotations = submission.wait_accepted()["metadata"]["annotations"]
     assert annotations["vott.dev/message-id"] == submission.message_id
     assert annotations["vott.dev/queue"].endswith(f"/{submission.harness.name}")

@@ -14,8 +14,8 @@ from tests.support.cluster_harness import ClusterHarness
 
 HELLO = "hello-world"
 PYTHON = "/opt/venv/bin/python"
-RUN_STAND_IN = "import os; exec(os.environ['STAND_IN'])"
-STAND_IN = (Path(__file__).parent / "stand_in.py").read_text()
+RUN_WRAPPER = "import os; exec(os.environ['WRAPPER'])"
+WRAPPER = (Path(__file__).parent / "pod_programs" / "trainer_wrapper.py").read_text()
 # Two cores carry all of them at once. Those that work get as much of them as the trainings of messages do.
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
 WORKING = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
@@ -29,35 +29,35 @@ class Training:
     harness: ClusterHarness
     name: str
 
-    def row(self) -> dict[str, str]:
+    def status_row(self) -> dict[str, str]:
         """What `kubectl get tj -o wide` prints, by column."""
         header, line = self.harness.kubectl("get", "tj", self.name, "-o", "wide").splitlines()
         columns = [(found.group(), found.start()) for found in re.finditer(r"\S+", header)]
         ends = [start for _, start in columns[1:]] + [len(line)]
         return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
 
-    def shows(self, status: str, reason: str = "", seconds: float = 480) -> None:
+    def wait_status(self, status: str, reason: str = "", seconds: float = 480) -> None:
         """Wait until `kubectl get tj -o wide` prints these; another end than this one is an error at once."""
 
         def probe() -> bool:
-            row = self.row()
+            row = self.status_row()
             reached = row["STATUS"] == status and reason in ("", row["REASON"])
             assert reached or row["STATUS"] not in ENDS, (
-                f"{row}\n{self.harness.kubectl.logs(self.name)}\n{self.described()}"
+                f"{row}\n{self.harness.kubectl.logs(self.name)}\n{self.description()}"
             )
             return reached
 
         self.harness.wait(f"STATUS {status}, REASON {reason or '(any)'} of {self.name}", probe, seconds)
 
-    def described(self) -> str:
+    def description(self) -> str:
         """What `kubectl describe tj` prints, with single spaces."""
         return " ".join(self.harness.kubectl("describe", "tj", self.name).split())
 
-    def says(self, *words: str) -> str:
+    def wait_description(self, *words: str) -> str:
         """Wait until `kubectl describe tj` prints all of these, and return all of it. Events come a moment after the status."""
 
         def probe() -> str | None:
-            text = self.described()
+            text = self.description()
             return None if [word for word in words if word not in text] else text
 
         return self.harness.wait(f"{words} in the description of {self.name}", probe, 60)
@@ -74,11 +74,11 @@ class Training:
         staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
         return sorted(staying, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    def patch(self, **spec: object) -> None:
+    def patch_spec(self, **spec: object) -> None:
         """Change fields of the spec."""
         self.harness.kubectl("patch", "tj", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
-    def gone(self) -> None:
+    def wait_deleted(self) -> None:
         """Wait until neither the TrainingJob nor anything that was made for it is there."""
 
         def probe() -> bool:
@@ -90,28 +90,28 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Held(Training):
+class HeldTraining(Training):
     """A TrainingJob whose pods wait for a word before they train."""
 
     container: str = field(kw_only=True)
 
-    def begun(self) -> Manifest:
+    def wait_held(self) -> Manifest:
         """The pod, once it waits and obeys SIGTERM."""
-        self.harness.wait(f"the pod of {self.name}", lambda: self.hears("waiting"))
+        self.harness.wait(f"the pod of {self.name}", lambda: self.has_flag("waiting"))
         return self.pods()[-1]
 
-    def go(self) -> None:
+    def release(self) -> None:
         """Let pods train, this one and those to come."""
         self.harness.storage.upload(self.container, "go", b"yes")
 
-    def hears(self, word: str) -> bool:
+    def has_flag(self, word: str) -> bool:
         """Whether a pod said that word."""
         with suppress(ResourceNotFoundError):
             return bool(self.harness.storage.download(self.container, word))
         return False
 
 
-def make(
+def create_training(
     harness: ClusterHarness,
     name: str,
     *,
@@ -144,15 +144,15 @@ def make(
     return Training(harness, name)
 
 
-def hold(
+def create_held_training(
     harness: ClusterHarness, name: str, part: str = "wait", *, container: Manifest | None = None, **fields: Any
-) -> Held:
+) -> HeldTraining:
     """Make one whose pods do that part of the stand-in before they train; the rest as in `make`."""
-    place, secret = harness.container(), f"{name}-stand-in"
-    _apply(harness, _secret(secret, {"PLACE": harness.storage.container_url(place), "STAND_IN": STAND_IN}))
-    command = {"command": [PYTHON, "-c", RUN_STAND_IN, part], "envFrom": [{"secretRef": {"name": secret}}]}
-    make(harness, name, container=(container or {}) | command, **fields)
-    return Held(harness, name, container=place)
+    place, secret = harness.container(), f"{name}-wrapper"
+    _apply(harness, _secret(secret, {"FLAGS_URL": harness.storage.container_url(place), "WRAPPER": WRAPPER}))
+    command = {"command": [PYTHON, "-c", RUN_WRAPPER, part], "envFrom": [{"secretRef": {"name": secret}}]}
+    create_training(harness, name, container=(container or {}) | command, **fields)
+    return HeldTraining(harness, name, container=place)
 
 
 def _secret(name: str, texts: dict[str, str]) -> Manifest:

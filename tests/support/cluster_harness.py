@@ -44,35 +44,35 @@ class Submission:
         """The TrainingJob that the message became, None while there is none."""
         return find_job(self.harness.kubectl.list("trainingjobs"), self.message_id)
 
-    def accepted(self) -> Manifest:
+    def wait_accepted(self) -> Manifest:
         """The TrainingJob, once it is there."""
         return self.harness.wait(f"a TrainingJob for message {self.message_id}", self.job)
 
-    def ended(self, seconds: float = 480) -> Manifest:
+    def wait_ended(self, seconds: float = 480) -> Manifest:
         """The TrainingJob, once it is Complete or Failed and the callback has the last word."""
         job = self.harness.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
-        self.last_word()
+        self.wait_outcome_callback()
         return job
 
-    def completed(self) -> Manifest:
+    def wait_completed(self) -> Manifest:
         """The TrainingJob, once it is Complete; a Failed one is an error that says why."""
-        job = self.ended()
+        job = self.wait_ended()
         assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{diagnostics(self.harness.kubectl)}"
         return job
 
-    def failure(self) -> dict[str, Any]:
+    def wait_failed(self) -> dict[str, Any]:
         """The TrainingJob's Failed condition, once it is True."""
-        job = self.ended()
+        job = self.wait_ended()
         assert is_true(job, "Failed"), "the training did not fail"
         return condition(job, "Failed")
 
-    def last_word(self) -> dict[str, Any]:
+    def wait_outcome_callback(self) -> dict[str, Any]:
         """The callback that tells the outcome, once it came."""
         said = self.receiver
         self.harness.wait("the last callback", lambda: said.last_state in ("succeeded", "failed"), 60)
         return said.posts[-1]
 
-    def rejection(self) -> dict[str, Any]:
+    def wait_rejected(self) -> dict[str, Any]:
         """The message as it lies in the poison queue, with the reason, once it is there."""
         return self.harness.wait(
             f"message {self.message_id} in the poison queue", lambda: self.harness.poison(self.message_id)
@@ -84,7 +84,7 @@ class Submission:
 
     def pods(self) -> list[Manifest]:
         """The pods of the training."""
-        return self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.accepted()['metadata']['name']}")
+        return self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.wait_accepted()['metadata']['name']}")
 
 
 class ClusterHarness:

@@ -1,6 +1,6 @@
 """No credential is seen anywhere but in the Secrets: each URL carries a marker, trainings end in every way, and all that was written is searched.
 
-The operator and the trainer are processes, on a real API server with etcd; tests/e2e/test_secrets.py does the same on a real node.
+The operator and the trainer are processes, on a real API server with etcd; tests/e2e/test_secret_leaks.py does the same on a real node.
 """
 
 import json

@@ -12,10 +12,12 @@ from tests.support.cluster_harness import Submission
 
 def archive_of(submission: Submission) -> bytes:
     """The archive that the completed training uploaded."""
-    return submission.harness.storage.download(*place(submission.completed()["status"]["model"]["url"]))
+    return submission.harness.storage.download(
+        *container_and_blob(submission.wait_completed()["status"]["model"]["url"])
+    )
 
 
-def place(url: str) -> tuple[str, str]:
+def container_and_blob(url: str) -> tuple[str, str]:
     """Container and blob of a URL of the local storage, whose path begins with the account."""
     _, _, container, blob = urlsplit(url).path.split("/", 3)
     return container, blob

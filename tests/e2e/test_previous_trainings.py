@@ -2,22 +2,22 @@
 
 import pytest
 
-from tests.e2e import scenarios
-from tests.e2e.archives import archive_of, files, metrics_file
+from tests.e2e import message_cases
+from tests.e2e.model_archives import archive_of, files, metrics_file
 from tests.support.cluster_harness import IMAGES, ClusterHarness, Submission
 
 
-@pytest.mark.parametrize("submission", [scenarios.detection_as_json], indirect=True)
+@pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_second_training_of_the_same_images_downloads_none_of_them(submission: Submission) -> None:
-    submission.completed()
+    submission.wait_completed()
     again = submission.harness.send(parameters={"epochs": 1})
-    name = again.completed()["metadata"]["name"]
+    name = again.wait_completed()["metadata"]["name"]
     assert f"{IMAGES} of them from the cache" in submission.harness.kubectl.logs(name)
 
 
 def test_training_begins_with_an_earlier_model_whose_credential_nobody_sees(harness: ClusterHarness) -> None:
     submission = harness.send(parameters={"epochs": 1, "initialWeights": harness.earlier_model})
-    name = submission.completed()["metadata"]["name"]
+    name = submission.wait_completed()["metadata"]["name"]
     assert "sig=" not in harness.kubectl("get", f"tj/{name}", f"job/{name}", "--output=yaml")
     assert "sig=" not in harness.kubectl.logs(name)
     archive = archive_of(submission)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e import lives
+from tests.e2e import training_cases
 from tests.e2e.samples import FOLDER, Sample
-from tests.e2e.training import Held, Training
+from tests.e2e.training import HeldTraining, Training
 
 TWO_NODES = Sample(FOLDER / "multi-node.yaml")
 
@@ -17,10 +17,10 @@ def indexes(training: Training) -> list[str]:
 
 @pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
 def test_two_nodes_train_one_model(training: Training) -> None:
-    training.shows("Complete", "TrainingSucceeded")
+    training.wait_status("Complete", "TrainingSucceeded")
     assert indexes(training) == ["0", "1"]
-    assert training.row()["MODEL"].endswith("/model.tgz")
-    assert f"Pod Name: {training.name}-0-" in training.described()
+    assert training.status_row()["MODEL"].endswith("/model.tgz")
+    assert f"Pod Name: {training.name}-0-" in training.description()
 
 
 @pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
@@ -31,12 +31,12 @@ def test_nodes_find_each_other_by_a_service_of_the_trainings_name(training: Trai
     assert f"vott.dev/trainingjob={training.name}" in described
 
 
-@pytest.mark.parametrize("training", [lives.one_of_two_fails], indirect=True)
-def test_failure_in_one_node_starts_all_again(training: Held) -> None:
-    training.shows("Complete", "TrainingSucceeded")
-    assert training.hears("failed")
-    assert training.hears("stopped"), "the pod beside it had no SIGTERM, or no time for it"
-    text = training.described()
+@pytest.mark.parametrize("training", [training_cases.one_of_two_fails], indirect=True)
+def test_failure_in_one_node_starts_all_again(training: HeldTraining) -> None:
+    training.wait_status("Complete", "TrainingSucceeded")
+    assert training.has_flag("failed")
+    assert training.has_flag("stopped"), "the pod beside it had no SIGTERM, or no time for it"
+    text = training.description()
     assert "Restarts: 1" in text
     assert "Failures: 1" in text
     assert indexes(training) == ["0", "1"]

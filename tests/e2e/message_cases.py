@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
+from tests.e2e.training import HELLO
 from tests.support.cluster_harness import ClusterHarness, Submission
 
 Scenario: TypeAlias = Callable[[ClusterHarness], Submission]
 
-HELLO = "hello-world"
 VOTT_WEB_BLOB = "0b9e6d0a-57a5-4b8e-9a0e-3f3a5d0e7c11.tgz"
 FILE_LINE = "https://images.example/{}.jpg,10,10,20,20,circle"
 

@@ -12,8 +12,8 @@ import requests
 import yaml
 
 from localcluster.settings import PORTS
-from tests.e2e import scenarios
-from tests.e2e.training import Training, make
+from tests.e2e import message_cases
+from tests.e2e.training import Training, create_training
 from tests.support.cluster_harness import ClusterHarness, Submission
 from tests.support.etcd import history
 from tests.support.secret_markers import SecretMarkers
@@ -63,17 +63,17 @@ def search(harness: ClusterHarness) -> Search:
     container = harness.container()
     sent = [
         harness.send(parameters={"epochs": 1}, model=harness.storage.container_url(container)),
-        scenarios.refused_upload(harness),
-        scenarios.forbidden_annotations(harness),
-        scenarios.no_usable_image(harness),
+        message_cases.refused_upload(harness),
+        message_cases.forbidden_annotations(harness),
+        message_cases.no_usable_image(harness),
     ]
-    rejected = scenarios.ftp_annotations(harness)
+    rejected = message_cases.ftp_annotations(harness)
     programs = _programs(harness)
     for submission in sent:
-        submission.ended()
-    rejected.rejection()
+        submission.wait_ended()
+    rejected.wait_rejected()
     for program in programs:
-        program.shows("Failed", "TrainerError")
+        program.wait_status("Failed", "TrainerError")
     return Search(
         _markers(harness), _written(harness, [*sent, rejected], harness.storage.download(container, "model.tgz"))
     )
@@ -85,7 +85,7 @@ def _programs(harness: ClusterHarness) -> list[Training]:
     # others put theirs into it, too
     harness.kubectl("apply", "--server-side", "--field-manager=secrets", "--filename=-", stdin=json.dumps(plugins))
     names = [file.removesuffix(".py") for file in PLUGINS]
-    return [make(harness, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
+    return [create_training(harness, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
 
 
 def _markers(harness: ClusterHarness) -> SecretMarkers:

@@ -1,0 +1,79 @@
+"""What keeps a training from its end, or ends it, as `kubectl get` and `kubectl describe` tell it."""
+
+import pytest
+
+from demo.kubectl import Manifest
+from tests.e2e import training_cases
+from tests.e2e.training import HeldTraining, Training
+
+WAITING = [
+    (
+        training_cases.bad_image,
+        "ImagePullFailed",
+        [training_cases.NO_SUCH_IMAGE, "can't be pulled", "access to the registry"],
+    ),
+    (training_cases.too_many_gpus, "Unschedulable", ["nvidia.com/gpu", "No node can take the pod"]),
+    (training_cases.over_quota, "QuotaExceeded", [training_cases.QUOTA, training_cases.RATIONED_GPU]),
+]
+FAILED = [
+    (training_cases.out_of_memory, "OOMKilled", ["Raise spec.trainer.resources.limits.memory, or lower batchSize"]),
+    (training_cases.bad_data, "BadAnnotations", [training_cases.BAD_LINE]),
+    (training_cases.always_fails, "TrainerFailed", ["exit code 1", "Tried 2 times", "kubectl logs"]),
+    (training_cases.too_slow, "DeadlineExceeded", ["spec.activeDeadlineSeconds"]),
+    (training_cases.never_a_node, "PendingDeadlineExceeded", ["spec.pendingDeadlineSeconds", "nvidia.com/gpu"]),
+    (training_cases.no_model, "ModelNotReported", ["status.model"]),
+    (training_cases.other_service_account, "InvalidSpec", ["spec.podTemplate.spec.serviceAccountName"]),
+    (training_cases.typing_error, "InvalidSpec", ["priorityClasName"]),
+]
+
+
+@pytest.mark.parametrize(("training", "reason", "words"), WAITING, indirect=["training"])
+def test_waiting_training_shows_its_reason_in_the_row_and_explains_it(
+    training: Training, reason: str, words: list[str]
+) -> None:
+    training.wait_status("Pending", reason)
+    text = training.wait_description(*words, f"Warning {reason}")
+    assert f"Reason: {reason} Status: False Type: Running" in text
+
+
+@pytest.mark.parametrize(("training", "reason", "words"), FAILED, indirect=["training"])
+def test_failed_training_shows_its_reason_in_the_row_and_explains_it(
+    training: Training, reason: str, words: list[str]
+) -> None:
+    training.wait_status("Failed", reason)
+    text = training.wait_description(*words, f"Warning {reason}")
+    assert f"Reason: {reason} Status: True Type: Failed" in text
+
+
+@pytest.mark.parametrize("training", [training_cases.bad_data], indirect=True)
+def test_permanent_failure_is_not_tried_again(training: Training) -> None:
+    training.wait_status("Failed")
+    assert len(training.pods()) == 1
+    assert "Tried" not in training.description()
+
+
+@pytest.mark.parametrize("training", [training_cases.always_fails], indirect=True)
+def test_program_error_is_tried_again_as_often_as_the_limit_says(training: Training) -> None:
+    training.wait_status("Failed")
+    assert len(training.pods()) == 2
+    assert "Restarts: 1" in training.description()
+
+
+@pytest.mark.parametrize("training", [training_cases.never_a_node, training_cases.too_slow], indirect=True)
+def test_training_that_ran_into_a_deadline_holds_no_pod(training: Training) -> None:
+    training.wait_status("Failed")
+
+    def active() -> list[Manifest]:
+        pods = training.harness.kubectl.list("pods", f"vott.dev/trainingjob={training.name}")
+        return [pod for pod in pods if pod["status"]["phase"] in ("Pending", "Running")]
+
+    training.harness.wait("the end of its pods", lambda: not active())
+
+
+@pytest.mark.parametrize("training", [training_cases.silent], indirect=True)
+def test_training_without_news_is_shown_as_stalled_until_it_reports_again(training: HeldTraining) -> None:
+    training.wait_status("Running")
+    training.wait_description("Reason: NoProgress Status: True Type: Stalled", "Warning NoProgress")
+    training.release()
+    training.wait_description("Reason: ProgressResumed Status: False Type: Stalled")
+    training.wait_status("Complete", "TrainingSucceeded")
