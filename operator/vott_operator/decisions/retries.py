@@ -44,7 +44,7 @@ def after_failed_job(observed: Observed, job: JobState) -> PhaseResult:
     if is_permanent(job) or failures > limit:
         return failed(failure, failures)
     culprit = first_failed(pods)
-    cause = explain_failed_pod(culprit, metadata.namespace).message if culprit else "its pods are gone."
+    cause = explain_failed_pod(culprit, metadata.namespace).message if culprit else "Its pods are gone."
     return _next_job(explain_retry(failures + 1, limit, cause), failures)
 
 
