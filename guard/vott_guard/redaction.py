@@ -28,7 +28,8 @@ _HIDEABLE = re.compile(r"[^\W_]|\*")  # punctuation alone is no query
 _CLOSING_QUOTE = re.compile(r"'[\])},;:.]*\Z")
 _USER_INFO = re.compile(r"(:(?:\\?/){2})[^\s/]*@")
 _URL_USER_INFO = re.compile(r"((?:\A[^/]*|:)/[\t\r\n]*/)[^/]*@")
-_KEY_NAME = r"(?<![A-Za-z])(sig|AccountKey|SharedAccessKey|SharedAccessSignature)"
+_KEYS = "sig|AccountKey|SharedAccessKey|SharedAccessSignature"  # of SAS and of connection strings
+_KEY_NAME = rf"(?<![A-Za-z])({_KEYS})"
 _KEY_EQUALS = re.compile(rf"{_KEY_NAME}\s*(=|%(?:25)*3d)\s*", re.IGNORECASE)
 _KEY = re.compile(rf"{_KEY_NAME}(=|%(?:25)*3d)([\"']?)([^\s\"&;<>]+)", re.IGNORECASE)
 _SECRET_FIELD = re.compile("sig|token|key|secret|passw|credential", re.IGNORECASE)
@@ -50,6 +51,14 @@ def register_url_credentials(url: str) -> None:
     raw = [field.partition("=")[2] for field in query.split("&")]  # in the sender's own encoding
     values = [value for name, value in fields if _SECRET_FIELD.search(name)]
     register_secrets(query, unquote(query), *values, *(value for value in raw if unquote(value) in values))
+
+
+def register_connection_string(text: str) -> None:
+    """Make `redact` replace the keys of a connection string of Azure wherever they stand."""
+    for field in text.split(";"):
+        name, _, value = field.partition("=")
+        if re.fullmatch(_KEYS, name.strip(), re.IGNORECASE):
+            register_secrets(value)
 
 
 def redact(text: str, *, cut: str = "") -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from vott_trainer import exit_codes, logs, termination_message
+from vott_guard import exit_codes
+from vott_trainer import logs, termination_message
 from vott_trainer.command_line import callback_url, parse
 from vott_trainer.errors import InterruptedTrainingError, TrainerError, UsageError, describe
 from vott_trainer.process.layout import Layout

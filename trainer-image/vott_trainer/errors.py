@@ -5,8 +5,8 @@ A message is one line: cause, place and remedy. It never holds a URL's query.
 
 from typing import ClassVar
 
+from vott_guard import exit_codes
 from vott_guard.redaction import redact
-from vott_trainer import exit_codes
 
 
 class TrainerError(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vott_guard.redaction import redact_url, register_secrets, register_url_credentials
+from vott_guard.redaction import redact_url, register_connection_string, register_secrets, register_url_credentials
 from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http import address_rules
@@ -18,7 +18,6 @@ from vott_trainer.stores.destination_url import is_destination, is_path
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0
-SECRET_FIELDS = {"AccountKey", "SharedAccessSignature"}  # of a connection string
 SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -120,8 +119,7 @@ def _register_credentials(settings: TrainSettings, environment: Mapping[str, str
     for url in (*urls, settings.parameters.get("initialWeights")):
         if isinstance(url, str):
             register_url_credentials(url)
-    fields = settings.storage.connection_string.split(";")
-    register_secrets(*(value for name, _, value in (field.partition("=") for field in fields) if name in SECRET_FIELDS))
+    register_connection_string(settings.storage.connection_string)
     register_secrets(*(environment.get(name, "") for name in SECRET_VARIABLES))
 
 

@@ -36,10 +36,6 @@ URLS_DIR: Final = "/var/run/vott/urls"
 INITIAL_WEIGHTS: Final = "initialWeights"
 """The only parameter that may be a URL with a credential; also its key in the Secret with the URLs."""
 IMAGES_URL: Final = "imagesUrl"
-EXIT_CODES_PERMANENT: Final = (64, 65, 66, 73)
-"""sysexits.h: usage, data error, no input, can't create. A retry can't help."""
-EXIT_CODE_SIGTERM: Final = 143
-"""128 + SIGTERM: the pod was stopped, by no fault of the training."""
 RENDEZVOUS_PORT: Final = 29500
 """PyTorch's default."""
 

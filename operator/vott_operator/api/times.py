@@ -1,11 +1,6 @@
-"""Times as Kubernetes writes them: RFC 3339, in UTC."""
+"""Times of the API (RFC 3339), which others may have written."""
 
 from datetime import datetime
-
-
-def timestamp(time: datetime) -> str:
-    """Format `time`, which is in UTC, with a resolution of seconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_timestamp(text: str | None, default: datetime) -> datetime:

@@ -4,9 +4,10 @@ import logging
 from datetime import datetime
 from typing import Any
 
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api import names
-from vott_operator.api.times import parse_timestamp, timestamp
+from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.decisions.events import Event

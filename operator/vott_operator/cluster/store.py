@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
-from vott_operator.api.times import timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.observed import JobState, Observed, PodState, observe_job, observe_pod
 

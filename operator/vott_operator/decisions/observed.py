@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vott_guard import exit_codes
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 
@@ -66,7 +67,7 @@ class PodState:
         """Whether it ended, or is ending, by no fault of its own: disrupted, deleted or stopped by SIGTERM."""
         if self.exit_code == 0:
             return False
-        return bool(self.disruption) or self.deleting or self.exit_code == c.EXIT_CODE_SIGTERM
+        return bool(self.disruption) or self.deleting or self.exit_code == exit_codes.SIGTERM
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate, merge, one_line
 from vott_operator.api.status import Condition
-from vott_operator.api.times import timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions import restarts, ttl
 from vott_operator.decisions.observed import Observed

@@ -1,5 +1,6 @@
 """Which failures of a pod the Job retries, ignores or treats as final: backoffLimit and podFailurePolicy."""
 
+from vott_guard import exit_codes
 from vott_operator.api import constants as c
 from vott_operator.objects.metadata import Manifest
 
@@ -13,8 +14,8 @@ def for_one_node(backoff_limit: int) -> Manifest:
     """The Job replaces the pod. Interruptions do not count against `backoff_limit`."""
     rules = [
         {"action": "Ignore", **DISRUPTED},
-        {"action": "Ignore", **_exited(c.EXIT_CODE_SIGTERM)},
-        {"action": "FailJob", **_exited(*c.EXIT_CODES_PERMANENT)},
+        {"action": "Ignore", **_exited(exit_codes.SIGTERM)},
+        {"action": "FailJob", **_exited(*exit_codes.PERMANENT)},
     ]
     return {"backoffLimit": backoff_limit, "podFailurePolicy": {"rules": rules}}
 
@@ -26,8 +27,8 @@ def for_several_nodes() -> Manifest:
     """
     rules = [
         {"action": "FailJob", **DISRUPTED},
-        {"action": "Ignore", **_exited(c.EXIT_CODE_SIGTERM)},
-        {"action": "FailJob", **_exited(*c.EXIT_CODES_PERMANENT)},
+        {"action": "Ignore", **_exited(exit_codes.SIGTERM)},
+        {"action": "FailJob", **_exited(*exit_codes.PERMANENT)},
     ]
     # The first pod uploads and reports: another pod that is lost after that must not fail the Job.
     success = {"rules": [{"succeededIndexes": "0"}]}

@@ -5,7 +5,13 @@ import json
 import pytest
 
 from tests.support.cpu_limit import call_with_repeated_input
-from vott_guard.redaction import redact, redact_url, register_secrets, register_url_credentials
+from vott_guard.redaction import (
+    redact,
+    redact_url,
+    register_connection_string,
+    register_secrets,
+    register_url_credentials,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +74,11 @@ def test_what_a_url_carries_is_known_without_the_url(text: str) -> None:
     register_url_credentials("https://store/a?x=1&token=SE%2FCRET%2B012")
     assert "CRET" not in redact(f"got {text}!")
     assert redact(f"got {text}!").startswith("got ")
+
+
+def test_the_keys_of_a_connection_string_are_known_without_it() -> None:
+    register_connection_string("AccountName=acmecats;AccountKey=c2VjcmV0/+LONG==;EndpointSuffix=core.windows.net")
+    assert redact("acmecats, core.windows.net: c2VjcmV0/+LONG==!") == "acmecats, core.windows.net: ***!"
 
 
 def test_short_texts_are_not_taken_for_secrets() -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from vott_operator.api.times import timestamp
+from vott_guard.timestamps import timestamp
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.rest import RestClient, error_from_status
 from vott_operator.errors import ClusterError

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.unit.operator.simulator import TERMINAL, ApiServer, Body, RequestError
-from vott_operator.api.times import timestamp
+from vott_guard.timestamps import timestamp
 
 TRACKING = "batch.kubernetes.io/job-tracking"
 INDEX = "batch.kubernetes.io/job-completion-index"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.observed_state import NOW, condition, trainingjob
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
-from vott_operator.api.times import timestamp
 from vott_operator.cluster.store import Store
 from vott_operator.intake.duplicates import Duplicates
 

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from vott_guard import exit_codes
 from vott_guard.redaction import redact
 from vott_trainer.errors import TrainerError, UsageError
 from vott_trainer.plugin_api import Interruption, Links, Prediction, Run, Trained
@@ -31,7 +32,6 @@ POLL_SECONDS = 0.2
 LONGEST_LINE = 1 << 20  # characters, searched for credentials
 LONGEST_SHOWN = 10_000  # characters of a line
 PASSED_VARIABLES = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")  # of the trainer's
-PERMANENT_EXIT_CODES = (64, 65, 66, 73)  # not worth a retry (docs/trainer-contract.md)
 
 
 class ScriptParameters(BaseModel):
@@ -45,7 +45,7 @@ class ScriptError(TrainerError):
 
     def __init__(self, script: Path, code: int, last_lines: str) -> None:
         super().__init__(f"{script} {_end(code)}. {_quote(last_lines)}")
-        self.exit_code = 128 - code if code < 0 else code if code in PERMANENT_EXIT_CODES else TrainerError.exit_code
+        self.exit_code = 128 - code if code < 0 else code if code in exit_codes.PERMANENT else TrainerError.exit_code
 
 
 class Script:

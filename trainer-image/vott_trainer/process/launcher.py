@@ -17,7 +17,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 
-from vott_trainer import exit_codes
+from vott_guard import exit_codes
 from vott_trainer.errors import PeerLostError, TrainerError
 from vott_trainer.process.layout import Layout
 from vott_trainer.process.rendezvous import meet

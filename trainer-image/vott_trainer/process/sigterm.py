@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Mapping
 
-from vott_trainer import exit_codes
+from vott_guard import exit_codes
 from vott_trainer.errors import InterruptedTrainingError
 
 DEFAULT_GRACE_SECONDS = 30.0  # Kubernetes' default

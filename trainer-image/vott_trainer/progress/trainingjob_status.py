@@ -14,6 +14,7 @@ import requests
 
 from vott_guard.backoff import Backoff
 from vott_guard.client import status_text
+from vott_guard.timestamps import timestamp
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import AttemptError, RetryPolicy, retry
 from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
@@ -141,7 +142,7 @@ def status_fields(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = No
         "imagesPerSecond": _rounded(snapshot.images_per_second),
         "gpuMemoryMiB": usage.memory_mib if usage else None,
         "gpuUtilizationPercent": usage.utilization_percent if usage else None,
-        "lastUpdatedTime": _rfc3339(now),
+        "lastUpdatedTime": timestamp(now),
         "estimatedCompletionTime": _completion_time(now, snapshot.seconds_left),
     }
     fields: dict[str, Any] = {"progress": {name: value for name, value in progress.items() if value is not None}}
@@ -154,15 +155,11 @@ def status_fields(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = No
     return fields
 
 
-def _rfc3339(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _completion_time(now: datetime, seconds_left: float | None) -> str | None:
     if seconds_left is None:
         return None
     try:
-        return _rfc3339(now + timedelta(seconds=seconds_left))
+        return timestamp(now + timedelta(seconds=seconds_left))
     except OverflowError:  # beyond the year 9999
         return None
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vott_guard.timestamps import timestamp
 from vott_trainer.errors import TemporaryFailureError, TrainerError, first_line
 from vott_trainer.plugin_api import Reached
 from vott_trainer.stores.checkpoint_index import INDEX, SLOTS, StoredCheckpoint, read_index, write_index
@@ -96,7 +97,7 @@ class Checkpoints:
         try:
             write(path)
             stored = self._store.put(path, slot)
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            now = timestamp(datetime.now(UTC))
             checkpoint = StoredCheckpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
             self._store_index([checkpoint, *self._indexed[:1]])
         except Exception as error:  # none must end a training; torch raises RuntimeError when the disk is full
