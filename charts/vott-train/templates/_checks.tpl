@@ -3,26 +3,26 @@
 {{- include "vott-train.checkSections" . }}
 {{- with .Values.azure }}
 {{- if and .existingSecret (or .connectionString .serviceBusConnectionString) }}
-{{- fail "azure: give either existingSecret or connection strings, not both" }}
+{{- fail "azure: set either existingSecret or connection strings, not both" }}
 {{- end }}
 {{- end }}
 {{- if not (kindIs "slice" .Values.queues) }}
-{{- fail "queues: is a list; with --set write queues[0].name, and with a file begin each queue with a dash" }}
+{{- fail "queues: must be a list; with --set write queues[0].name, in a values file start each queue with a dash" }}
 {{- end }}
 {{- if not .Values.queues }}
-{{- fail "queues: name at least one queue that messages come from" }}
+{{- fail "queues: must have at least one queue" }}
 {{- end }}
 {{- include "vott-train.checkTrainingJob" (dict "place" "trainingJob" "values" .Values.trainingJob) }}
 {{- range $number, $queue := .Values.queues }}
 {{- include "vott-train.checkQueue" (dict "number" $number "queue" $queue "root" $) }}
 {{- end }}
 {{- if lt (int .Values.replicas) 1 }}
-{{- fail "replicas: is 1, or 2 with one on standby; to stop the operator, scale the Deployment" }}
+{{- fail "replicas: must be 1, or 2 with a standby; to stop the operator, scale the Deployment to 0" }}
 {{- end }}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection.enabled) }}
-{{- fail "replicas: more than one needs leaderElection.enabled, so that only one works" }}
+{{- fail "replicas: more than one requires leaderElection.enabled, so that only one is active" }}
 {{- end }}
-{{- include "vott-train.checkPlaces" . }}
+{{- include "vott-train.checkTrainer" . }}
 {{- include "vott-train.checkStores" . }}
 {{- include "vott-train.checkOutgoing" . }}
 {{- end }}
@@ -30,7 +30,7 @@
 {{/* Outgoing requests and callbacks. */}}
 {{- define "vott-train.checkOutgoing" -}}
 {{- if hasKey .Values.callbacks "allowHttp" }}
-{{- fail "callbacks.allowHttp: is outgoing.allowHttp now, which holds for all URLs of messages" }}
+{{- fail "callbacks.allowHttp: was replaced by outgoing.allowHttp, which applies to all URLs in messages" }}
 {{- end }}
 {{- $known := dict
   "outgoing" (list "allowHttp" "publicAddresses" "hosts" "networks")
@@ -48,7 +48,7 @@
 {{- end }}
 {{- range .Values.networkPolicy.apiServerPorts }}
 {{- if not (regexMatch "^[0-9]+$" (toString .)) }}
-{{- fail (printf "networkPolicy.apiServerPorts: %v is no port; write 6443" .) }}
+{{- fail (printf "networkPolicy.apiServerPorts: %v is not a port, such as 6443" .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -57,11 +57,11 @@
 {{- $place := .place }}
 {{- $network := include "vott-train.cidr" .network }}
 {{- if not (regexMatch `^([0-9]{1,3}(\.[0-9]{1,3}){3}/([12]?[0-9]|3[0-2])|[0-9a-fA-F:]*::?[0-9a-fA-F:]*/[0-9]{1,3})$` $network) }}
-{{- fail (printf "%s: %v is no network; write 10.1.2.0/24 or one address, 10.1.2.3" $place .network) }}
+{{- fail (printf "%s: %v is not a network, such as 10.1.2.0/24, or an address, such as 10.1.2.3" $place .network) }}
 {{- else }}
 {{- range include "vott-train.never" . | fromYamlArray }}
 {{- if hasPrefix (include "vott-train.bits" .) (include "vott-train.bits" $network) }}
-{{- fail (printf "%s: %s can't be allowed: nothing may connect to %s, where metadata services, the hosts themselves or no hosts are" $place $network .) }}
+{{- fail (printf "%s: %s is never allowed: it is in %s, which has metadata services, the host itself or no hosts" $place $network .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -83,7 +83,7 @@
 {{- $found = get ($found | default dict) . }}
 {{- end }}
 {{- if not (kindIs .kind $found) }}
-{{- fail (printf "%s: has to be a %s; leave it out for the default, and upgrade with --reset-then-reuse-values, not --reuse-values" .place .as) }}
+{{- fail (printf "%s: must be a %s; omit it for the default, and upgrade with --reset-then-reuse-values, not --reuse-values" .place .as) }}
 {{- end }}
 {{- end }}
 
@@ -91,14 +91,14 @@
 {{- $place := printf "queues[%d]" (int .number) }}
 {{- $queue := .queue }}
 {{- if not (kindIs "map" $queue) }}
-{{- fail (printf "%s: has to be a map, with at least a name" $place) }}
+{{- fail (printf "%s: must be a map with at least a name" $place) }}
 {{- end }}
 {{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "trainingJob" "parameters" "model" "callback" "duplicateWindowSeconds" }}
 {{- include "vott-train.checkNames" (dict "place" $place "values" $queue "known" $known) }}
 {{- include "vott-train.checkTrainingJob" (dict "place" (printf "%s.trainingJob" $place) "values" $queue.trainingJob) }}
 {{- $kind := $queue.kind | default "storage" }}
 {{- if not (has $kind (list "storage" "serviceBus")) }}
-{{- fail (printf "%s.kind: is %s; it may be storage or serviceBus" $place $kind) }}
+{{- fail (printf "%s.kind: must be storage or serviceBus, not %s" $place $kind) }}
 {{- end }}
 {{- if and (eq $kind "serviceBus") $queue.account }}
 {{- fail (printf "%s.account: is for storage queues; a Service Bus queue has serviceBusNamespace" $place) }}
@@ -112,17 +112,17 @@
 {{- fail (printf "%s: has no credentials; set azure.existingSecret, azure.%s or azure.workloadIdentity.clientId, or the queue's own secretName" $place (ternary "connectionString" "serviceBusConnectionString" (eq $kind "storage"))) }}
 {{- end }}
 {{- if and (not $secret) (eq $kind "storage") (not $queue.account) }}
-{{- fail (printf "%s.account: is needed with a workload identity, which does not say in which storage account the queue is" $place) }}
+{{- fail (printf "%s.account: is required with a workload identity, which doesn't name the queue's storage account" $place) }}
 {{- end }}
 {{- if and (not $secret) (eq $kind "serviceBus") (not $queue.serviceBusNamespace) }}
-{{- fail (printf "%s.serviceBusNamespace: is needed with a workload identity, which does not say in which namespace the queue is" $place) }}
+{{- fail (printf "%s.serviceBusNamespace: is required with a workload identity, which doesn't name the queue's namespace" $place) }}
 {{- end }}
-{{- $own := and (not $queue.secretName) (not $azure.existingSecret) $secret }}
-{{- if and $own (eq $kind "storage") (not $azure.connectionString) (not (and $azure.workloadIdentity.clientId $queue.account)) }}
-{{- fail (printf "%s: is a storage queue, and azure has only a serviceBusConnectionString; set azure.connectionString too" $place) }}
+{{- $chartSecret := and (not $queue.secretName) (not $azure.existingSecret) $secret }}
+{{- if and $chartSecret (eq $kind "storage") (not $azure.connectionString) (not (and $azure.workloadIdentity.clientId $queue.account)) }}
+{{- fail (printf "%s: is a storage queue, but azure has only a serviceBusConnectionString; set azure.connectionString too" $place) }}
 {{- end }}
-{{- if and $own (eq $kind "serviceBus") (not $azure.serviceBusConnectionString) (not (and $azure.workloadIdentity.clientId $queue.serviceBusNamespace)) }}
-{{- fail (printf "%s: is a Service Bus queue, and azure has only a connectionString, which is the storage account's; set azure.serviceBusConnectionString too" $place) }}
+{{- if and $chartSecret (eq $kind "serviceBus") (not $azure.serviceBusConnectionString) (not (and $azure.workloadIdentity.clientId $queue.serviceBusNamespace)) }}
+{{- fail (printf "%s: is a Service Bus queue, but azure has only the connectionString of a storage account; set azure.serviceBusConnectionString too" $place) }}
 {{- end }}
 {{- end }}
 
@@ -135,13 +135,13 @@
 {{- define "vott-train.checkNames" -}}
 {{- range keys .values | sortAlpha }}
 {{- if not (has . $.known) }}
-{{- fail (printf "%s.%s: there is no such value; there are %s" $.place . (join ", " $.known)) }}
+{{- fail (printf "%s.%s: is not a value of this chart; choose from %s" $.place . (join ", " $.known)) }}
 {{- end }}
 {{- end }}
 {{- end }}
 
 {{/* Conflicting values in trainer. */}}
-{{- define "vott-train.checkPlaces" -}}
+{{- define "vott-train.checkTrainer" -}}
 {{- $known := dict
   "modelStore" (list "containers" "buckets" "secretName")
   "workloadIdentity" (list "clientId")
@@ -151,23 +151,23 @@
 {{- range $section, $names := $known }}
 {{- $values := index $.Values.trainer $section }}
 {{- if not (kindIs "map" $values) }}
-{{- fail (printf "trainer.%s: has to be a map of %s; leave it out for none" $section (join ", " $names)) }}
+{{- fail (printf "trainer.%s: must be a map of %s; omit it for none" $section (join ", " $names)) }}
 {{- end }}
 {{- include "vott-train.checkNames" (dict "place" (printf "trainer.%s" $section) "values" $values "known" $names) }}
 {{- end }}
 {{- include "vott-train.checkNames" (dict "place" "trainer.resources" "values" (.Values.trainer.resources | default dict) "known" (list "requests" "limits")) }}
 {{- with .Values.trainer }}
 {{- if and .checkpoints.url .checkpoints.persistentVolumeClaim }}
-{{- fail "trainer.checkpoints: give either url or persistentVolumeClaim, not both" }}
+{{- fail "trainer.checkpoints: set either url or persistentVolumeClaim, not both" }}
 {{- end }}
 {{- if contains "?" .checkpoints.url }}
-{{- fail "trainer.checkpoints.url: has a query; a SAS does not belong in values; use the Secret of trainer.modelStore or the workload identity" }}
+{{- fail "trainer.checkpoints.url: has a query; put no SAS in values, use the Secret of trainer.modelStore or the workload identity" }}
 {{- end }}
 {{- if and .imageCache.hostPath .imageCache.persistentVolumeClaim }}
-{{- fail "trainer.imageCache: give either hostPath or persistentVolumeClaim, not both" }}
+{{- fail "trainer.imageCache: set either hostPath or persistentVolumeClaim, not both" }}
 {{- end }}
 {{- if and .plugins.configMap .plugins.persistentVolumeClaim }}
-{{- fail "trainer.plugins: give either configMap or persistentVolumeClaim, not both" }}
+{{- fail "trainer.plugins: set either configMap or persistentVolumeClaim, not both" }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -184,15 +184,15 @@
 {{- end }}
 {{- end }}
 {{- if and $named (not $secret) }}
-{{- fail "trainer.modelStore.secretName: is needed, because azure names no Secret to use instead" }}
+{{- fail "trainer.modelStore.secretName: is required, because azure has no Secret to use instead" }}
 {{- end }}
 {{- if and (hasPrefix "http" (include "vott-train.closedCheckpoints" .)) (not $secret) }}
 {{- fail "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
 {{- end }}
 {{- if and $store.buckets (eq $secret (printf "%s-azure" .Release.Name)) }}
-{{- fail "trainer.modelStore.secretName: is needed for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
+{{- fail "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
 {{- end }}
 {{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}
-{{- fail "trainer.modelStore.secretName: is needed with queues[].targetNamespace: a Secret of that name must exist in each training namespace" }}
+{{- fail "trainer.modelStore.secretName: is required with queues[].targetNamespace, because each training namespace needs a Secret of this name" }}
 {{- end }}
 {{- end }}

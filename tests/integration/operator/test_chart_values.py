@@ -29,13 +29,13 @@ LISTS: list[tuple[str, str, Any]] = [
     ("networkPolicy", "trainerEgress", "all"),
 ]
 NOT_MAPS: list[tuple[Object, str]] = [
-    ({"azure": KEYS} | values, f"{place}: has to be a map; leave it out for the default, and upgrade with --reset")
+    ({"azure": KEYS} | values, f"{place}: must be a map; omit it for the default, and upgrade with --reset")
     for place, values in SECTIONS.items()
 ]
 NOT_LISTS: list[tuple[Object, str]] = [
     (
         {"azure": KEYS, section: {name: found}},
-        f"{section}.{name}: has to be a list; with --set write {section}.{name}[0]",
+        f"{section}.{name}: must be a list; with --set write {section}.{name}[0]",
     )
     for section, name, found in LISTS
 ]
@@ -45,30 +45,30 @@ NOT_LISTS: list[tuple[Object, str]] = [
     ("values", "said"),
     [
         ({}, "queues[0]: has no credentials; set azure.existingSecret, azure.connectionString or azure.workloadIdentity"),
-        ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: give either existingSecret or connection strings, not both"),
-        ({"azure": KEYS, "queues": {"name": "cats"}}, "queues: is a list"),
-        ({"azure": KEYS, "queues": []}, "queues: name at least one queue"),
-        ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: there is no such value; there are kind, name"),
-        ({"azure": KEYS, "trainingJob": {"gpus": 2}}, "trainingJob.gpus: there is no such value; there are labels, trainer"),
+        ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: set either existingSecret or connection strings, not both"),
+        ({"azure": KEYS, "queues": {"name": "cats"}}, "queues: must be a list"),
+        ({"azure": KEYS, "queues": []}, "queues: must have at least one queue"),
+        ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: is not a value of this chart; choose from kind, name"),
+        ({"azure": KEYS, "trainingJob": {"gpus": 2}}, "trainingJob.gpus: is not a value of this chart; choose from labels, trainer"),
         (
             {"azure": KEYS, "queues": [{"trainingJob": {"podtemplate": {}}}]},
-            "queues[0].trainingJob.podtemplate: there is no such value",
+            "queues[0].trainingJob.podtemplate: is not a value of this chart",
         ),
-        ({"azure": KEYS, "queues": [{"name": "cats"}, {"kind": "kafka"}]}, "queues[1].kind: is kafka; it may be storage or"),
+        ({"azure": KEYS, "queues": [{"name": "cats"}, {"kind": "kafka"}]}, "queues[1].kind: must be storage or serviceBus, not kafka"),
         ({"azure": KEYS, "queues": [{"kind": "serviceBus", "account": "x"}]}, "queues[0].account: is for storage queues"),
         ({"azure": KEYS, "queues": [{"serviceBusNamespace": "x"}]}, "queues[0].serviceBusNamespace: is for Service Bus"),
         ({"azure": {"connectionString": "x"}, "queues": [{"kind": "serviceBus"}]}, "set azure.serviceBusConnectionString too"),
         ({"azure": {"serviceBusConnectionString": "x"}}, "set azure.connectionString too"),
-        ({"azure": {"workloadIdentity": {"clientId": "x"}}}, "queues[0].account: is needed with a workload identity"),
+        ({"azure": {"workloadIdentity": {"clientId": "x"}}}, "queues[0].account: is required with a workload identity"),
         (
             {"azure": {"workloadIdentity": {"clientId": "x"}}, "queues": [{"kind": "serviceBus"}]},
-            "queues[0].serviceBusNamespace: is needed with a workload identity",
+            "queues[0].serviceBusNamespace: is required with a workload identity",
         ),
-        ({"azure": KEYS, "replicas": 0}, "replicas: is 1, or 2 with one on standby"),
-        ({"azure": KEYS, "replicas": 2, "leaderElection": {"enabled": False}}, "replicas: more than one needs leaderElection"),
+        ({"azure": KEYS, "replicas": 0}, "replicas: must be 1, or 2 with a standby"),
+        ({"azure": KEYS, "replicas": 2, "leaderElection": {"enabled": False}}, "replicas: more than one requires leaderElection"),
         (
             {"azure": KEYS, "queues": [{"name": "cats", "targetNamespace": "team-a"}], "trainer": {"modelStore": {"containers": ["models"]}}},
-            "trainer.modelStore.secretName: is needed with queues[].targetNamespace",
+            "trainer.modelStore.secretName: is required with queues[].targetNamespace",
         ),
         (
             {
@@ -76,22 +76,22 @@ NOT_LISTS: list[tuple[Object, str]] = [
                 "queues": [{"account": "acme"}],
                 "trainer": {"modelStore": {"containers": ["models"]}},
             },
-            "trainer.modelStore.secretName: is needed, because azure names no Secret",
+            "trainer.modelStore.secretName: is required, because azure has no Secret",
         ),
         (
             {"azure": KEYS, "trainer": {"modelStore": {"buckets": ["models"]}}},
-            "trainer.modelStore.secretName: is needed for buckets, because the Secret of azure's connection strings has no AWS",
+            "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS",
         ),
         (
             {"azure": KEYS, "trainer": {"modelStore": {"containers": ["https://a/c"]}}},
             "trainer.modelStore.containers: https://a/c needs trainer.workloadIdentity.clientId; a container of the",
         ),
-        ({"azure": KEYS, "trainer": {"modelStore": None}}, "trainer.modelStore: has to be a map of containers, buckets"),
-        ({"azure": KEYS, "trainer": {"checkpoints": {"pvc": "c"}}}, "trainer.checkpoints.pvc: there is no such value"),
-        ({"azure": KEYS, "trainer": {"resources": {"limit": {}}}}, "trainer.resources.limit: there is no such value; there are requests"),
+        ({"azure": KEYS, "trainer": {"modelStore": None}}, "trainer.modelStore: must be a map of containers, buckets"),
+        ({"azure": KEYS, "trainer": {"checkpoints": {"pvc": "c"}}}, "trainer.checkpoints.pvc: is not a value of this chart"),
+        ({"azure": KEYS, "trainer": {"resources": {"limit": {}}}}, "trainer.resources.limit: is not a value of this chart; choose from requests"),
         (
             {"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c", "persistentVolumeClaim": "c"}}},
-            "trainer.checkpoints: give either url or persistentVolumeClaim, not both",
+            "trainer.checkpoints: set either url or persistentVolumeClaim, not both",
         ),
         ({"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c?sig=S"}}}, "trainer.checkpoints.url: has a query"),
         (
@@ -104,21 +104,21 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ),
         (
             {"azure": KEYS, "trainer": {"imageCache": {"hostPath": "/a", "persistentVolumeClaim": "c"}}},
-            "trainer.imageCache: give either hostPath or persistentVolumeClaim, not both",
+            "trainer.imageCache: set either hostPath or persistentVolumeClaim, not both",
         ),
         (
             {"azure": KEYS, "trainer": {"plugins": {"configMap": "a", "persistentVolumeClaim": "c"}}},
-            "trainer.plugins: give either configMap or persistentVolumeClaim, not both",
+            "trainer.plugins: set either configMap or persistentVolumeClaim, not both",
         ),
-        ({"azure": KEYS, "queues": ["cats"]}, "queues[0]: has to be a map, with at least a name"),
+        ({"azure": KEYS, "queues": ["cats"]}, "queues[0]: must be a map with at least a name"),
         *NOT_MAPS,
         *NOT_LISTS,
-        ({"azure": KEYS, "outgoing": {"networks": ["minio"]}}, "outgoing.networks: minio is no network; write 10.1.2.0/24"),
-        ({"azure": KEYS, "outgoing": {"networks": [10]}}, "outgoing.networks: 10 is no network"),
-        ({"azure": KEYS, "networkPolicy": {"apiServer": ["10.0.0.1:6443"]}}, "networkPolicy.apiServer: 10.0.0.1:6443 is no"),
-        ({"azure": KEYS, "networkPolicy": {"apiServerPorts": ["https"]}}, "networkPolicy.apiServerPorts: https is no port"),
+        ({"azure": KEYS, "outgoing": {"networks": ["minio"]}}, "outgoing.networks: minio is not a network, such as 10.1.2.0/24"),
+        ({"azure": KEYS, "outgoing": {"networks": [10]}}, "outgoing.networks: 10 is not a network"),
+        ({"azure": KEYS, "networkPolicy": {"apiServer": ["10.0.0.1:6443"]}}, "networkPolicy.apiServer: 10.0.0.1:6443 is not a network"),
+        ({"azure": KEYS, "networkPolicy": {"apiServerPorts": ["https"]}}, "networkPolicy.apiServerPorts: https is not a port"),
         *(
-            ({"azure": KEYS, "outgoing": {"networks": [network]}}, "can't be allowed: nothing may connect to")
+            ({"azure": KEYS, "outgoing": {"networks": [network]}}, "is never allowed: it is in")
             for network in ("169.254.0.0/16", "169.254.169.254", "168.63.129.16", "fd00:ec2::254", "fe80::/64", "FD00:42::42")
         ),
     ],

@@ -134,10 +134,13 @@ def test_wrong_rules_end_the_operator_with_a_sentence(harness: OperatorHarness) 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"callbacks": {"allowHttp": True}}, r"callbacks\.allowHttp: is outgoing\.allowHttp now"),
-        ({"callbacks": {"signing": {"secret": "keys"}}}, r"callbacks\.signing\.secret: there is no such value"),
-        ({"outgoing": {"host": ["minio.store"]}}, r"outgoing\.host: there is no such value; there are allowHttp"),
-        ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: has to be a list"),
+        ({"callbacks": {"allowHttp": True}}, r"callbacks\.allowHttp: was replaced by outgoing\.allowHttp"),
+        ({"callbacks": {"signing": {"secret": "keys"}}}, r"callbacks\.signing\.secret: is not a value of this chart"),
+        (
+            {"outgoing": {"host": ["minio.store"]}},
+            r"outgoing\.host: is not a value of this chart; choose from allowHttp",
+        ),
+        ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: must be a list"),
     ],
 )
 def test_values_that_are_no_such_are_refused_by_the_chart(
