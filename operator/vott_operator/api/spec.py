@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from vott_operator.api.model import ApiModel
+from vott_operator.api.api_model import ApiModel
 
 HTTP_URL_RULE = r"self.matches('^https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?$')"
 HTTP_URL_MESSAGE = "must be an http(s) URL without user name and fragment, for example https://host/path"

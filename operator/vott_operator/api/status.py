@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from vott_operator.api import constants as c
-from vott_operator.api.model import ApiModel
+from vott_operator.api.api_model import ApiModel
 
 
 class Progress(ApiModel):
