@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.trainer.toy_learner import Point, Toy
+from tests.unit.trainer.toy_learner import Point, ToyLearner
 from vott_trainer.learning.batches import Batches, Step, ahead, chunked, moved, share
 from vott_trainer.plugins.detection import Batch
 from vott_trainer.process.ranks import Ranks
@@ -17,11 +17,11 @@ POINTS = [Point(f"point {n}", torch.tensor((float(n), 0.0)), torch.tensor(0)) fo
 
 
 def batches(points: Sequence[Any] = POINTS, *, ranks: Ranks = Ranks(), seed: int = 3) -> Batches:  # noqa: B008 - frozen
-    return Batches(Toy(), points, batch_size=4, seed=seed, ranks=ranks, workers=2)
+    return Batches(ToyLearner(), points, batch_size=4, seed=seed, ranks=ranks, workers=2)
 
 
 def told(steps: Sequence[Step]) -> list[Any]:
-    return [(step.names, [part["places"].tolist() for part, _ in step.parts]) for step in steps]
+    return [(step.names, [part["positions"].tolist() for part, _ in step.parts]) for step in steps]
 
 
 def test_an_epoch_shows_every_item_once_in_another_order_each_time() -> None:
@@ -53,11 +53,11 @@ def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:
     made.parts = 3
     divided = made.divided(whole)
     assert [size for _, size in divided.parts] == [2, 2]
-    assert torch.equal(torch.cat([part["places"] for part, _ in divided.parts]), whole.parts[0][0]["places"])
+    assert torch.equal(torch.cat([part["positions"] for part, _ in divided.parts]), whole.parts[0][0]["positions"])
 
 
 def test_the_largest_step_has_the_items_that_are_the_largest_in_any_direction_first() -> None:
-    class Sized(Toy):
+    class Sized(ToyLearner):
         def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> Any:  # noqa: ARG002
             numbers = [int(item.name.split()[1]) for item in items]
             images = [torch.empty(3, 9 if n == 8 else 4, 9 if n == 3 else 4) for n in numbers]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.unit.trainer.toy_learner import Point, Toy
+from tests.unit.trainer.toy_learner import Point, ToyLearner
 from vott_trainer.learning.batches import AHEAD, Batches, Step
 from vott_trainer.process.ranks import Ranks
 
@@ -28,7 +28,7 @@ class Points(list[Point]):
 
 
 def epoch(points: Points, *, workers: int = 2, size: int = SIZE) -> Iterator[Step]:
-    return Batches(Toy(), points, batch_size=size, seed=3, ranks=Ranks(), workers=workers).epoch(1)
+    return Batches(ToyLearner(), points, batch_size=size, seed=3, ranks=Ranks(), workers=workers).epoch(1)
 
 
 def test_next_batches_are_decoded_while_one_is_learned_from_and_no_others() -> None:
@@ -51,7 +51,7 @@ def test_small_batches_keep_all_threads_busy() -> None:
 @pytest.mark.parametrize("workers", [1, 3, 16])
 def test_batches_are_the_same_however_many_threads_decode_and_in_whatever_order(workers: int) -> None:
     def told(steps: Iterator[Step]) -> list[Any]:
-        return [(step.names, step.seeds, [part["places"].tolist() for part, _ in step.parts]) for step in steps]
+        return [(step.names, step.seeds, [part["positions"].tolist() for part, _ in step.parts]) for step in steps]
 
     def slowly(index: int) -> None:
         time.sleep(0.003 * (index % 4))

@@ -14,7 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.distributed import FileStore  # type: ignore[attr-defined] # re-exported without saying so
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.unit.trainer.toy_learner import Toy, ToyParameters, same, toy_run, weights
+from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
 from vott_trainer.errors import InvalidParametersError, NonFiniteLossError
 from vott_trainer.learning import device, group, learn, loop, schedule
 from vott_trainer.learning.batches import Batches
@@ -28,7 +28,7 @@ from vott_trainer.vision.classifiers import build
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
 
 
-class SmallMemory(Toy):
+class SmallMemory(ToyLearner):
     """A device whose memory holds no more than so many items at once."""
 
     def __init__(self, most: int) -> None:
@@ -43,7 +43,7 @@ class SmallMemory(Toy):
         return dict(super().loss(model, batch))
 
 
-class Measured(Toy):
+class Measured(ToyLearner):
     """One whose evaluations say what the test wants."""
 
     def __init__(self, *figures: float) -> None:
@@ -63,7 +63,7 @@ def test_a_batch_too_large_for_the_memory_is_learned_in_parts_with_the_same_outc
     runs = [toy_run(tmp_path / name) for name in ("large", "small")]
     learn(SmallMemory(6), runs[0], PARAMETERS)
     learn(SmallMemory(2), runs[1], PARAMETERS)
-    assert close(weights(runs[0]), weights(runs[1]))
+    assert close(trained_weights(runs[0]), trained_weights(runs[1]))
     assert not any("memory" in note for note in runs[0].notes)
     assert any("in 4 parts" in note for note in runs[1].notes)
 
@@ -77,12 +77,12 @@ def test_gradient_accumulation_gives_what_the_whole_batch_gives(tmp_path: Path) 
     runs = [toy_run(tmp_path / name) for name in ("whole", "parts")]
     learn(SmallMemory(6), runs[0], PARAMETERS)
     learn(SmallMemory(2), runs[1], PARAMETERS.model_copy(update={"gradient_accumulation_steps": 3}))
-    assert close(weights(runs[0]), weights(runs[1]))
+    assert close(trained_weights(runs[0]), trained_weights(runs[1]))
     assert not any("memory" in note for note in runs[1].notes)
 
 
 def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path: Path) -> None:
-    class Infinite(Toy):
+    class Infinite(ToyLearner):
         steps: ClassVar[int] = 0
 
         def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -95,7 +95,7 @@ def test_a_loss_that_is_not_finite_names_step_and_images(tmp_path: Path) -> None
 
 
 def test_a_gradient_that_is_not_finite_names_its_own_step(tmp_path: Path) -> None:
-    class Steep(Toy):
+    class Steep(ToyLearner):
         steps: ClassVar[int] = 0
 
         def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -110,7 +110,7 @@ def test_a_gradient_that_is_not_finite_names_its_own_step(tmp_path: Path) -> Non
 
 
 def test_an_error_names_only_some_of_many_images(tmp_path: Path) -> None:
-    class Infinite(Toy):
+    class Infinite(ToyLearner):
         def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
             return {name: loss * torch.inf for name, loss in super().loss(model, batch).items()}
 
@@ -127,7 +127,7 @@ class Others:
         monkeypatch.setattr(group, "all_of", lambda here, _kind: [here, [self.bad] if self.bad else []])
 
 
-class Spoiled(Toy):
+class Spoiled(ToyLearner):
     """Its gradient is not finite in step 5, as another process' loss makes it."""
 
     def __init__(self) -> None:
@@ -170,13 +170,13 @@ class Wide(SmallMemory):
         height, width = (max(pixels.shape[side] for pixels in batch["pixels"]) for side in (0, 1))
         if height * width * len(batch["pixels"]) > self._most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return Toy.loss(self, model, batch)  # type: ignore[return-value]
+        return ToyLearner.loss(self, model, batch)  # type: ignore[return-value]
 
 
 class Fitting:
     """A training that is about to find out what fits its memory."""
 
-    def __init__(self, plugin: Toy, folder: Path, *, batch_size: int = 6) -> None:
+    def __init__(self, plugin: ToyLearner, folder: Path, *, batch_size: int = 6) -> None:
         run = toy_run(folder)
         data = plugin.data(run, PARAMETERS)
         self.batches = Batches(plugin, data.training, batch_size=batch_size, seed=0, ranks=Ranks(), workers=1)
@@ -194,10 +194,10 @@ def test_several_processes_find_in_how_many_parts_a_step_fits_before_the_first_o
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "most", lambda here: 2 * here)  # another one needs more
-    fitting = Fitting(Toy(), tmp_path)
+    fitting = Fitting(ToyLearner(), tmp_path)
     before = {name: tensor.clone() for name, tensor in fitting.state.model.state_dict().items()}
     assert fitting.parts() == 2
-    assert same(dict(fitting.state.model.state_dict()), before)
+    assert equal_weights(dict(fitting.state.model.state_dict()), before)
     assert Fitting(SmallMemory(2), tmp_path).parts() == 8
 
 
@@ -213,7 +213,7 @@ def test_a_memory_that_holds_no_single_image_of_any_process_is_told_before_the_f
 ) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         Fitting(SmallMemory(0), tmp_path).parts()
-    fitting = Fitting(Toy(), tmp_path)
+    fitting = Fitting(ToyLearner(), tmp_path)
     monkeypatch.setattr(group, "anywhere", lambda *here: [True for _ in here])
     with pytest.raises(torch.OutOfMemoryError):
         fitting.parts()
@@ -223,7 +223,7 @@ def test_the_optimizers_averages_must_fit_too(tmp_path: Path, monkeypatch: pytes
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    fitting = Fitting(Toy(), tmp_path)
+    fitting = Fitting(ToyLearner(), tmp_path)
     monkeypatch.setattr(torch, "empty_like", full)
     with pytest.raises(torch.OutOfMemoryError):
         fitting.parts()
@@ -307,7 +307,7 @@ class Crops(ToyParameters):
 def test_default_epochs_follow_from_the_items_and_not_from_the_images(
     wanted: int | None, epochs: int, tmp_path: Path
 ) -> None:
-    trained = learn(Toy(), toy_run(tmp_path), Crops(epochs=wanted, batchSize=6))  # 24 points of no image at all
+    trained = learn(ToyLearner(), toy_run(tmp_path), Crops(epochs=wanted, batchSize=6))  # 24 points of no image at all
     assert len(trained.history) == epochs
     assert trained.details["settings"]["epochs"] == epochs
 
@@ -324,7 +324,7 @@ def test_early_stopping_takes_the_best_model(tmp_path: Path) -> None:
     plugin, run = Measured(0.5, 0.8, 0.7, 0.6, 0.8), toy_run(tmp_path)
     trained = learn(plugin, run, PARAMETERS.model_copy(update={"epochs": 8, "early_stopping": 2}))
     assert len(trained.history) == 4
-    assert same(weights(run), plugin.seen[1])
+    assert equal_weights(trained_weights(run), plugin.seen[1])
     assert trained.metrics == {"figure": 0.8}, "measured once more, as it is exported"
 
 
@@ -332,22 +332,22 @@ def test_without_early_stopping_the_last_model_is_taken(tmp_path: Path) -> None:
     plugin, run = Measured(0.5, 0.8, 0.7, 0.6), toy_run(tmp_path)
     trained = learn(plugin, run, PARAMETERS)
     assert trained.metrics == {"figure": 0.6}
-    assert same(weights(run), plugin.seen[-1])
+    assert equal_weights(trained_weights(run), plugin.seen[-1])
 
 
 def test_the_average_of_the_weights_is_exported_unless_unwanted(tmp_path: Path) -> None:
     averaged, last = toy_run(tmp_path / "averaged"), toy_run(tmp_path / "last")
-    learn(Toy(), averaged, PARAMETERS)
-    learn(Toy(), last, PARAMETERS.model_copy(update={"ema_decay": 0.0}))
-    assert not close(weights(averaged), weights(last))
+    learn(ToyLearner(), averaged, PARAMETERS)
+    learn(ToyLearner(), last, PARAMETERS.model_copy(update={"ema_decay": 0.0}))
+    assert not close(trained_weights(averaged), trained_weights(last))
 
 
 def test_the_same_seed_gives_the_same_model_and_another_one_does_not(tmp_path: Path) -> None:
     runs = [toy_run(tmp_path / str(number)) for number in range(3)]
     for run, seed in zip(runs, (7, 7, 8), strict=True):
-        learn(Toy(), run, PARAMETERS.model_copy(update={"seed": seed}))
-    assert same(weights(runs[0]), weights(runs[1]))
-    assert not same(weights(runs[0]), weights(runs[2]))
+        learn(ToyLearner(), run, PARAMETERS.model_copy(update={"seed": seed}))
+    assert equal_weights(trained_weights(runs[0]), trained_weights(runs[1]))
+    assert not equal_weights(trained_weights(runs[0]), trained_weights(runs[2]))
 
 
 def test_the_learning_rate_rises_and_falls_to_nothing() -> None:

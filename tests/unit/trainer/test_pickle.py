@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tests.unit.trainer.toy_learner import Toy, ToyParameters, toy_run
+from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, toy_run
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
 from vott_trainer.learning import learn, state, weights
 from vott_trainer.process.ranks import Ranks
@@ -118,14 +118,14 @@ def test_training_whose_checkpoint_was_replaced_begins_anew(planted: Path, tmp_p
     stopped.interruption.defer()
     stopped.interruption.request()
     with pytest.raises(InterruptedTrainingError):
-        learn(Toy(), stopped, parameters)
+        learn(ToyLearner(), stopped, parameters)
     index = json.loads((store / INDEX).read_text())
     for checkpoint in index["checkpoints"]:
         checkpoint["sha256"] = hashlib.sha256(planted.read_bytes()).hexdigest()
         (store / checkpoint["slot"]).write_bytes(planted.read_bytes())
     (store / INDEX).write_text(json.dumps(index))
     run = toy_run(tmp_path / "second", store=store)
-    learn(Toy(), run, parameters)
+    learn(ToyLearner(), run, parameters)
     assert [note for note in run.notes if "did not fit this training, which began anew" in note]
     assert not (tmp_path / "ran").exists()
 

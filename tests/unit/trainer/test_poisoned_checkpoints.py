@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.unit.trainer.test_resume import EPOCHS, PARAMETERS, StopsAt, as_toy, went_on
-from tests.unit.trainer.toy_learner import Toy, toy_run
+from tests.unit.trainer.toy_learner import ToyLearner, toy_run
 from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.learning import learn
 
@@ -59,7 +59,7 @@ def began_anew(tmp_path: Path, change: Callable[[dict[str, Any]], None], repack:
         learn(as_toy(StopsAt(7, first.interruption.request)), first, parameters)
     planted(tmp_path / "store", change, repack)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    assert len(learn(Toy(), run, parameters).history) == EPOCHS
+    assert len(learn(ToyLearner(), run, parameters).history) == EPOCHS
     assert not went_on(run)
     return "\n".join(run.notes)
 

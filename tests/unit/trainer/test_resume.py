@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.unit.trainer.toy_learner import Toy, ToyParameters, same, toy_run, weights
+from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
 from vott_trainer.learning import learn
 from vott_trainer.learning.saving import Saving
@@ -27,7 +27,7 @@ class DiedError(Exception):
     """What SIGKILL would do."""
 
 
-class StopsAt(Toy):
+class StopsAt(ToyLearner):
     """Asks for the end, or dies, in the loss of step number `step`, counted from 1 over the whole training."""
 
     def __init__(self, step: int, end: Callable[[], None]) -> None:
@@ -43,17 +43,17 @@ class StopsAt(Toy):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
     run = toy_run(tmp_path_factory.mktemp("whole"))
-    learn(Toy(), run, PARAMETERS)
-    return weights(run)
+    learn(ToyLearner(), run, PARAMETERS)
+    return trained_weights(run)
 
 
 def die() -> None:
     raise DiedError
 
 
-def as_toy(plugin: Toy) -> Toy:
+def as_toy(plugin: ToyLearner) -> ToyLearner:
     """The work's digest names the class: in the trainer's own tests all of these are one plugin."""
-    plugin.__class__.__qualname__, plugin.__class__.__module__ = Toy.__qualname__, Toy.__module__
+    plugin.__class__.__qualname__, plugin.__class__.__module__ = ToyLearner.__qualname__, ToyLearner.__module__
     return plugin
 
 
@@ -73,8 +73,8 @@ def test_a_training_stopped_by_sigterm_at_any_step_ends_with_the_same_weights(
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), step)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    trained = learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    trained = learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
     assert went_on(run)
 
@@ -90,8 +90,8 @@ def test_a_training_killed_at_any_step_goes_on_from_its_last_checkpoint(
     run.checkpoints.wait()
     assert (tmp_path / "store" / "index.json").exists()
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert went_on(run)
 
 
@@ -101,13 +101,13 @@ def test_a_training_interrupted_again_and_again_ends_with_the_same_weights(
     for attempt in range(EPOCHS * STEPS - 1):
         interrupted(toy_run(tmp_path / str(attempt), store=tmp_path / "store"), 1)
     run = toy_run(tmp_path / "last", store=tmp_path / "store")
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert sum("went on from epoch" in note for note in run.notes) == EPOCHS * STEPS - 1
 
 
 def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
-    class Asked(Toy):
+    class Asked(ToyLearner):
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
             run.interruption.request()
             return super().evaluate(model, data, device)
@@ -116,8 +116,8 @@ def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[s
     with pytest.raises(InterruptedTrainingError):
         learn(as_toy(Asked()), run, PARAMETERS)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    trained = learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    trained = learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert all("accuracy" in row for row in trained.history)
     assert went_on(run)
 
@@ -127,8 +127,8 @@ def test_without_a_place_for_checkpoints_the_next_attempt_begins_anew(
 ) -> None:
     interrupted(toy_run(tmp_path / "first"), 5)
     run = toy_run(tmp_path / "second")
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert any("No checkpoints were kept" in note for note in run.notes)
 
 
@@ -139,8 +139,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(uninterrupted: dict[st
     newest = json.loads((store / "index.json").read_text())["checkpoints"][0]
     (store / newest["slot"]).write_bytes(b"damaged")
     run = toy_run(tmp_path / "third", store=store)
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert any("epoch 2, step 1 " in note for note in run.notes)
 
 
@@ -151,8 +151,8 @@ def test_a_damaged_index_means_that_all_begins_anew(
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 4)
     (tmp_path / "store" / "index.json").write_bytes(content)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)
     assert not went_on(run)
     assert any("could not be read" in note and "started over" in note for note in run.notes)
 
@@ -160,7 +160,7 @@ def test_a_damaged_index_means_that_all_begins_anew(
 def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 4)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    trained = learn(Toy(), run, PARAMETERS.model_copy(update={"epochs": 5}))
+    trained = learn(ToyLearner(), run, PARAMETERS.model_copy(update={"epochs": 5}))
     assert len(trained.history) == 5
     assert any("is of other images or parameters. The training started over" in note for note in run.notes)
 
@@ -173,12 +173,12 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) ->
 def test_what_changes_the_course_of_a_training_goes_on_too(variant: dict[str, Any], tmp_path: Path) -> None:
     parameters = PARAMETERS.model_copy(update=variant)
     whole, first = toy_run(tmp_path / "whole"), toy_run(tmp_path / "first", store=tmp_path / "store")
-    learn(Toy(), whole, parameters)
+    learn(ToyLearner(), whole, parameters)
     with pytest.raises(InterruptedTrainingError):
         learn(as_toy(StopsAt(8, first.interruption.request)), first, parameters)
     second = toy_run(tmp_path / "second", store=tmp_path / "store")
-    learn(Toy(), second, parameters)
-    assert same(weights(second), weights(whole))
+    learn(ToyLearner(), second, parameters)
+    assert equal_weights(trained_weights(second), trained_weights(whole))
     assert went_on(second)
 
 
@@ -216,7 +216,7 @@ def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_
 ) -> None:
     monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
 
-    class Graded(Toy):
+    class Graded(ToyLearner):
         figures: ClassVar[list[float]] = [0.5, 0.9, 0.7, 0.6, 0.9, 0.9]
 
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
@@ -234,7 +234,7 @@ def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_
     second = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(as_toy(Graded()), second, parameters)
     assert len(trained.history) == 4
-    assert same(weights(second), weights(first))
+    assert equal_weights(trained_weights(second), trained_weights(first))
     assert went_on(second)
 
 
@@ -249,9 +249,9 @@ def test_a_checkpoint_that_does_not_fit_the_network_any_more_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
-    monkeypatch.setattr(Toy, "model", lambda *_args: nn.Linear(2, 2))
+    monkeypatch.setattr(ToyLearner, "model", lambda *_args: nn.Linear(2, 2))
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    trained = learn(Toy(), run, PARAMETERS)
+    trained = learn(ToyLearner(), run, PARAMETERS)
     assert len(trained.history) == EPOCHS
     assert any("did not fit this training, which began anew" in note for note in run.notes)
 
@@ -271,12 +271,12 @@ def test_a_store_that_does_not_answer_is_asked_again_later_and_nothing_is_overwr
 
     monkeypatch.setattr(FolderStore, "get", silent)
     with pytest.raises(TemporaryFailureError):
-        learn(Toy(), toy_run(tmp_path / "second", store=tmp_path / "store"), PARAMETERS)
+        learn(ToyLearner(), toy_run(tmp_path / "second", store=tmp_path / "store"), PARAMETERS)
     assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == kept
 
 
 def test_metrics_of_other_libraries_can_be_saved_and_read_again(tmp_path: Path) -> None:
-    class Numpy(Toy):
+    class Numpy(ToyLearner):
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
             return Evaluation({"figure": np.float64(0.5), "never": np.nan})
 
@@ -308,7 +308,7 @@ def test_the_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_pa
     assert [(one["epoch"], one["step"]) for one in kept] == [(2, 3), (2, 1)]
     assert sorted(path.name for path in store.iterdir()) == ["0.pt", "1.pt", "index.json"]
     run = toy_run(tmp_path / "last", store=store)
-    learn(Toy(), run, PARAMETERS)
+    learn(ToyLearner(), run, PARAMETERS)
     run.delete_checkpoints()
     assert not list(store.iterdir())
 
@@ -321,10 +321,10 @@ def test_a_full_disk_costs_the_checkpoint_and_not_the_training(
 
     monkeypatch.setattr("torch.save", full)
     run = toy_run(tmp_path / "first", store=tmp_path / "store", every_seconds=0)
-    monkeypatch.setattr(Toy, "export", lambda *_args: {})
-    learn(Toy(), run, PARAMETERS)
+    monkeypatch.setattr(ToyLearner, "export", lambda *_args: {})
+    learn(ToyLearner(), run, PARAMETERS)
     assert "No space left on device" in caplog.text
     monkeypatch.undo()
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    learn(Toy(), run, PARAMETERS)
-    assert same(weights(run), uninterrupted)
+    learn(ToyLearner(), run, PARAMETERS)
+    assert equal_weights(trained_weights(run), uninterrupted)

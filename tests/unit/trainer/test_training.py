@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.http_server import Answer, HttpServer
 from tests.support.trainer_process import ALLOWED
-from tests.unit.trainer.toy_learner import Toy
+from tests.unit.trainer.toy_learner import ToyLearner
 from vott_trainer import training
 from vott_trainer.command_line import parse
 from vott_trainer.errors import TemporaryFailureError
@@ -30,7 +30,7 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
-    monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: Toy())
+    monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: ToyLearner())
     job = LastReportFails("ns", "job", "uid", "https://nowhere")
     monkeypatch.setattr("vott_trainer.progress.reporting.TrainingJobStatus.in_cluster", lambda *_args: job)
     server.always["/out"] = Answer(200)

@@ -1,4 +1,4 @@
-"""A learner that is trained in milliseconds: points in a plane, two classes, dropout so that random numbers matter."""
+"""A learner that trains in milliseconds: points in a plane and two classes, with dropout so that random numbers matter."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -18,41 +18,42 @@ from vott_trainer.training_run import TrainingRun
 
 
 class ToyParameters(LearningParameters):
-    """As every learner's."""
+    """The parameters of every learner."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One item."""
+    """An item of the dataset."""
 
     name: str
-    place: Tensor
+    position: Tensor
     label: Tensor
 
 
 class Net(nn.Module):
-    """Two layers, with all that has a state of its own: dropout draws random numbers, batch normalization keeps statistics."""
+    """Two layers with the kinds of state that matter: dropout draws random numbers, batch normalization keeps statistics."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
 
-    def forward(self, places: Tensor) -> Tensor:
-        scores: Tensor = self.layers(places)
+    def forward(self, positions: Tensor) -> Tensor:
+        scores: Tensor = self.layers(positions)
         return scores
 
 
-class Toy:
-    """Tells points left of the middle from those right of it."""
+class ToyLearner:
+    """Classifies points as left or right of the origin."""
 
     parameters = ToyParameters
     points = 24
 
     def data(self, run: Run, parameters: ToyParameters) -> Data:  # noqa: ARG002 - the Learner protocol
         rng = random.Random(1)
-        places = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(self.points)]
+        positions = [(rng.uniform(-1, 1), rng.uniform(-1, 1)) for _ in range(self.points)]
         points = [
-            Point(f"point {n}", torch.tensor(place), torch.tensor(int(place[0] > 0))) for n, place in enumerate(places)
+            Point(f"point {n}", torch.tensor(position), torch.tensor(int(position[0] > 0)))
+            for n, position in enumerate(positions)
         ]
         return Data(points[6:], points[:6], ["left", "right"], {"points": self.points})
 
@@ -61,18 +62,18 @@ class Toy:
 
     def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> dict[str, Tensor]:
         noise = torch.tensor([[rng.gauss(0, 0.01), rng.gauss(0, 0.01)] for rng in rngs])
-        places = torch.stack([item.place for item in items]) + noise
-        return {"places": places, "labels": torch.stack([item.label for item in items])}
+        positions = torch.stack([item.position for item in items]) + noise
+        return {"positions": positions, "labels": torch.stack([item.label for item in items])}
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> Mapping[str, Tensor]:
-        return {"classification": nn.functional.cross_entropy(model(batch["places"]), batch["labels"])}
+        return {"classification": nn.functional.cross_entropy(model(batch["positions"]), batch["labels"])}
 
     @torch.inference_mode()
     def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
         model.eval()
-        scores = model(torch.stack([point.place for point in data.held_out]).to(device))
-        right = (scores.argmax(1).cpu() == torch.stack([point.label for point in data.held_out])).float().mean()
-        return Evaluation({"accuracy": float(right)})
+        scores = model(torch.stack([point.position for point in data.held_out]).to(device))
+        correct = (scores.argmax(1).cpu() == torch.stack([point.label for point in data.held_out])).float().mean()
+        return Evaluation({"accuracy": float(correct)})
 
     def export(self, model: nn.Module, data: Data, parameters: Any, folder: Path) -> dict[str, Any]:  # noqa: ARG002
         torch.save(model.state_dict(), folder / "weights.pt")
@@ -83,7 +84,7 @@ class Toy:
 
 
 def toy_run(folder: Path, *, store: Path | None = None, every_seconds: float = 3600.0) -> TrainingRun:
-    """A run whose data set is empty, for the toy has its own; with a folder for checkpoints, if wanted."""
+    """A run without a dataset, since the learner has its own; checkpoints go to the folder `store`, if given."""
 
     def checkpoints() -> Checkpoints | None:
         return Checkpoints(FolderStore(store), folder / "checkpoints", every_seconds) if store else None
@@ -99,12 +100,12 @@ def toy_run(folder: Path, *, store: Path | None = None, every_seconds: float = 3
     return run
 
 
-def weights(run: TrainingRun) -> dict[str, Tensor]:
-    """What the run's training has left."""
-    found: dict[str, Tensor] = torch.load(run.model_dir / "weights.pt", weights_only=True)
-    return found
+def trained_weights(run: TrainingRun) -> dict[str, Tensor]:
+    """The weights that the run's training exported."""
+    exported: dict[str, Tensor] = torch.load(run.model_dir / "weights.pt", weights_only=True)
+    return exported
 
 
-def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Whether all weights are the same, bit for bit."""
+def equal_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether all weights are equal, bit for bit."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
