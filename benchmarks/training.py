@@ -14,9 +14,12 @@ from torch import nn
 from demo.shapes import AnnotatedImage, annotated_images
 from vott_trainer.annotations import Box
 from vott_trainer.learning import device as devices
-from vott_trainer.learning.batches import Batches, moved
-from vott_trainer.learning.loop import Course, Loop
-from vott_trainer.learning.state import State
+from vott_trainer.learning.batches import Batches
+from vott_trainer.learning.loop import Loop, LoopSettings
+from vott_trainer.learning.mixed_precision import autocast
+from vott_trainer.learning.state import TrainingState
+from vott_trainer.learning.tensors import to_device
+from vott_trainer.learning.worker_threads import worker_threads
 from vott_trainer.plugin_api import Evaluation, LabelledImage, Links
 from vott_trainer.plugins.detection import Batch, Detection
 from vott_trainer.process.ranks import Ranks
@@ -65,7 +68,7 @@ class Workbench:
             batch_size=DETECTORS[self.name].batch_size,
             seed=0,
             ranks=Ranks(),
-            workers=devices.workers(Ranks()),
+            workers=worker_threads(Ranks()),
             pin=self.device.type == "cuda",
         )
 
@@ -135,9 +138,9 @@ def _product(bench: Workbench) -> float:
     """Images a second of the product's own loop, evaluation left out."""
     batches = bench.batches()
     rate = DETECTORS[bench.name].learning_rate
-    state = State(bench.model(), learning_rate=rate, steps=EPOCHS * len(batches), ema_decay=EMA_DECAY)
+    state = TrainingState(bench.model(), peak_learning_rate=rate, steps=EPOCHS * len(batches), ema_decay=EMA_DECAY)
     run = TrainingRun(Links("", "", None), bench.folder / "work", Progress())
-    loop = Loop(Detection(), state, batches, Course(EPOCHS, 0), run, lambda _model: Evaluation({"none": 0.0}))
+    loop = Loop(Detection(), state, batches, LoopSettings(EPOCHS, 0), run, lambda _model: Evaluation({"none": 0.0}))
     start = time.monotonic()
     loop.run()
     bench.synchronize()
@@ -162,7 +165,7 @@ def _bare(bench: Workbench) -> float:
 
 def preloaded(bench: Workbench, epoch: int) -> list[Batch]:
     """The batches of one epoch on the device, as float images."""
-    batches = [moved(part, bench.device) for step in bench.batches().epoch(epoch) for part, _ in step.parts]
+    batches = [to_device(part, bench.device) for step in bench.batches().epoch(epoch) for part, _ in step.parts]
     return [
         Batch([toned(p, *t) for p, t in zip(batch.images, batch.tones, strict=True)], batch.targets, [])
         for batch in batches
@@ -171,5 +174,5 @@ def preloaded(bench: Workbench, epoch: int) -> list[Batch]:
 
 def forward(model: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
     """The loss of one batch."""
-    with devices.autocast(device):
+    with autocast(device):
         return torch.stack(list(model(batch.images, batch.targets).values())).sum()

@@ -1,6 +1,6 @@
 """Put pretrained weights into the image at build time: `python bake_weights.py FOLDER [NAME[@sha256:DIGEST] ...]`.
 
-NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.learning.weights` reads it, so that nothing is
+NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.learning.initial_weights` reads it, so that nothing is
 fetched at run time. A file, downloaded or cached, must have the given SHA-256. Without one, torchvision's files are checked by the first
 8 hex digits in their names; other files are refused. The output says what was checked.
 

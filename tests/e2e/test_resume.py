@@ -55,7 +55,7 @@ def test_interrupted_training_goes_on_from_its_checkpoint(
 
     job = submission.wait_completed()
     assert first not in [pod["metadata"]["uid"] for pod in submission.pods() if pod["status"]["phase"] == "Succeeded"]
-    (note,) = [text for text in metrics_file(archive_of(submission))["notes"] if "went on from epoch" in text]
+    (note,) = [text for text in metrics_file(archive_of(submission))["notes"] if "resumed from epoch" in text]
     assert int(note.partition("epoch ")[2].partition(",")[0]) >= before["epoch"]
     told = [post["progress"] for post in submission.receiver.posts[posts_before:]]
     assert min(told) >= TRAINING_SHARE * (before["epoch"] - 1) / EPOCHS, "the progress fell back behind the checkpoint"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.learning import weights
+from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Links
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
@@ -149,9 +149,9 @@ def test_published_rf_detr_weights_fit_and_bring_cocos_classes(bake: ModuleType,
     digest = hashlib.sha256((tmp_path / "published/model.safetensors").read_bytes()).hexdigest()
     bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), digest, tmp_path)
     run = TrainingRun(Links("", "", None), tmp_path / "work", Progress())
-    found = weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
+    found = initial_weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
     model = tiny_detr(2)
-    weights.initialize(model, found, ["person", "gnome"], DETECTORS["rf_detr_nano"].heads)
+    initial_weights.initialize(model, found, ["person", "gnome"], DETECTORS["rf_detr_nano"].heads)
     given, taken = (one.state_dict()["network.class_embed.weight"] for one in (published, model))
     assert torch.equal(taken[0], given[1])  # person is COCO's number 1
     assert not any(torch.equal(taken[1], row) for row in given)

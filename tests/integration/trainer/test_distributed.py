@@ -292,7 +292,7 @@ def test_memory_that_runs_out_on_one_rank_in_the_middle_ends_all_with_what_to_lo
     with cluster(processes=2) as node:
         (pod,) = node.pods("probe", fault="memory", batchSize=4)
         assert pod.ended() == 64, pod.log
-    words = "ran out, with up to 2 images in it at once. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1,"
+    words = "ran out of memory, with up to 2 images in it at once. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1,"
     assert pod.message["reason"] == "InvalidParameters"
     assert words in pod.message["message"]
 
@@ -336,7 +336,7 @@ def test_sigterm_of_one_pod_stops_all_before_the_same_step_and_they_go_on_togeth
         first.attempt = 2
         pods = first.pods("probe", **parameters)
         assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
-    assert "went on from epoch" in pods[0].log
+    assert "resumed from epoch" in pods[0].log
     resumed = uploaded(server)["model.safetensors"]
     server.requests.clear()
     with cluster(**layout) as whole:

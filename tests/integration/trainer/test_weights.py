@@ -19,7 +19,7 @@ from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import HttpServer
 from tests.support.trainer_process import CHECKOUT
 from vott_trainer.errors import InvalidParametersError
-from vott_trainer.learning import weights
+from vott_trainer.learning import initial_weights, weights
 from vott_trainer.learning.learn import learn
 from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import Links
@@ -78,13 +78,13 @@ def test_weights_of_another_network_are_not_loaded(tmp_path: Path) -> None:
 
 
 def test_the_images_own_weights_are_the_default(run: TrainingRun, tmp_path: Path) -> None:
-    found = weights.find(run, None, "fcos_tiny", ["dog", "fox"], baked(tmp_path / "weights"))
+    found = initial_weights.find(run, None, "fcos_tiny", ["dog", "fox"], baked(tmp_path / "weights"))
     assert found
     assert run.notes == ["The training started from the image's weights for fcos_tiny (known classes: dog; new: fox)."]
 
 
 def test_weights_that_know_none_of_the_classes_say_so(run: TrainingRun, tmp_path: Path) -> None:
-    assert weights.find(run, None, "fcos_tiny", ["fox"], baked(tmp_path / "weights"))
+    assert initial_weights.find(run, None, "fcos_tiny", ["fox"], baked(tmp_path / "weights"))
     assert run.notes == ["The training started from the image's weights for fcos_tiny (all classes are new)."]
 
 
@@ -92,18 +92,18 @@ def test_weights_that_know_none_of_the_classes_say_so(run: TrainingRun, tmp_path
 def test_without_weights_the_network_begins_at_random(
     wanted: str | None, architecture: str, run: TrainingRun, tmp_path: Path
 ) -> None:
-    assert weights.find(run, wanted, architecture, ["dog"], baked(tmp_path / "weights")) is None
+    assert initial_weights.find(run, wanted, architecture, ["dog"], baked(tmp_path / "weights")) is None
     assert run.notes == []
     model, same = detector(5, "dog"), detector(5, "dog")
-    weights.initialize(model, None, ["dog"], HEADS)
+    initial_weights.initialize(model, None, ["dog"], HEADS)
     assert equal(model, same)
 
 
 def test_baked_weights_that_are_asked_for_must_be_there(run: TrainingRun, tmp_path: Path) -> None:
     with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(available: fcos_tiny\)"):
-        weights.find(run, "baked", "resnet18", ["dog"], baked(tmp_path / "weights"))
+        initial_weights.find(run, "baked", "resnet18", ["dog"], baked(tmp_path / "weights"))
     with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(available: none\)"):
-        weights.find(run, "baked", "resnet18", ["dog"], {"VOTT_WEIGHTS": str(tmp_path / "nowhere")})
+        initial_weights.find(run, "baked", "resnet18", ["dog"], {"VOTT_WEIGHTS": str(tmp_path / "nowhere")})
 
 
 @pytest.mark.parametrize("name", ["model.tgz", "model.safetensors"])
@@ -112,9 +112,9 @@ def test_an_earlier_model_is_fetched(name: str, run: TrainingRun, server: HttpSe
     model_archive.pack(tmp_path / "model", tmp_path / "model.tgz")
     file = tmp_path / name if name == "model.tgz" else tmp_path / "model" / name
     url = server.serve(f"/models/{name}", file.read_bytes())
-    found = weights.find(run, f"{url}?sig=SECRET", "fcos_tiny", ["cat", "dog"])
+    found = initial_weights.find(run, f"{url}?sig=SECRET", "fcos_tiny", ["cat", "dog"])
     again = detector(2, "cat", "dog")
-    weights.initialize(again, found, ["cat", "dog"], HEADS)
+    initial_weights.initialize(again, found, ["cat", "dog"], HEADS)
     assert equal(model, again)
     assert run.notes == [f"The training started from the model at {url} (known classes: cat, dog)."]
 
@@ -124,8 +124,11 @@ def test_known_classes_keep_what_was_learned_of_them(run: TrainingRun, tmp_path:
     (tmp_path / "weights/model.safetensors").rename(tmp_path / "weights/fcos_tiny.safetensors")
     labels = ["ant", "cat", "fox"]
     fresh, model = detector(2, *labels), detector(2, *labels)
-    weights.initialize(
-        model, weights.find(run, None, "fcos_tiny", labels, {"VOTT_WEIGHTS": str(tmp_path / "weights")}), labels, HEADS
+    initial_weights.initialize(
+        model,
+        initial_weights.find(run, None, "fcos_tiny", labels, {"VOTT_WEIGHTS": str(tmp_path / "weights")}),
+        labels,
+        HEADS,
     )
     before, random_, after = (one.state_dict()[f"{HEADS[0].prefix}weight"] for one in (old, fresh, model))
     assert torch.equal(after[0], before[0])  # the background
@@ -145,15 +148,15 @@ SMALL = [
 
 @pytest.mark.parametrize(("name", "build", "heads"), SMALL, ids=[name for name, *_ in SMALL])
 def test_classes_in_another_order_lose_nothing_on_the_way_there_and_back(
-    name: str, build: Callable[[str, int, int], nn.Module], heads: Sequence[weights.Head], tmp_path: Path
+    name: str, build: Callable[[str, int, int], nn.Module], heads: Sequence[initial_weights.Head], tmp_path: Path
 ) -> None:
     orders = [["a", "b", "c"], ["c", "a", "b"], ["a", "b", "c"]]
     first, *others = (build(name, 3, 64) for _ in orders)
     before, given = first, orders[0]
     for model, labels in zip(others, orders[1:], strict=True):
         weights.save(before, tmp_path, name, given)
-        found = weights.Weights(tmp_path / "model.safetensors", "", name, given)
-        weights.initialize(model, found, labels, heads)
+        found = initial_weights.Weights(tmp_path / "model.safetensors", "", name, given)
+        initial_weights.initialize(model, found, labels, heads)
         before, given = model, labels
     assert equal(first, before)
     prefix = heads[0].prefix
@@ -164,8 +167,11 @@ def refused(run: TrainingRun, wanted: str, architecture: str = "fcos_tiny") -> s
     """Return why `wanted` is refused."""
 
     def begin() -> None:
-        weights.initialize(
-            detector(1, "cat"), weights.find(run, wanted, architecture, ["cat"], known=DETECTORS), ["cat"], HEADS
+        initial_weights.initialize(
+            detector(1, "cat"),
+            initial_weights.find(run, wanted, architecture, ["cat"], known=DETECTORS),
+            ["cat"],
+            HEADS,
         )
 
     with pytest.raises(InvalidParametersError) as error:
@@ -218,7 +224,7 @@ def test_a_head_of_another_number_of_dimensions_begins_at_random(
     name = f"{HEADS[0].prefix}{part}"
     url = changed(server, tmp_path / "model", name, torch.tensor(3.0))
     model = detector(2, "cat")
-    weights.initialize(model, weights.find(run, url, "fcos_tiny", ["cat"]), ["cat"], HEADS)
+    initial_weights.initialize(model, initial_weights.find(run, url, "fcos_tiny", ["cat"]), ["cat"], HEADS)
     assert torch.equal(model.state_dict()[name], detector(2, "cat").state_dict()[name])
 
 
@@ -277,9 +283,9 @@ def test_weights_are_baked_for_a_detector(
     model = detector(3, "cat", "dog")
     url, sha256 = published(server, tmp_path, model, monkeypatch)
     bake.bake_torchvision("fcos_tiny", url, ["__background__", "cat", "dog"], sha256, tmp_path)
-    found = weights.find(run, "baked", "fcos_tiny", ["cat", "dog"], {"VOTT_WEIGHTS": str(tmp_path)})
+    found = initial_weights.find(run, "baked", "fcos_tiny", ["cat", "dog"], {"VOTT_WEIGHTS": str(tmp_path)})
     again = detector(4, "cat", "dog")
-    weights.initialize(again, found, ["cat", "dog"], HEADS)
+    initial_weights.initialize(again, found, ["cat", "dog"], HEADS)
     assert equal(model, again)
     with safe_open(tmp_path / "fcos_tiny.safetensors", "pt") as file:
         about = json.loads(file.metadata()["vott"])
@@ -292,9 +298,9 @@ def test_weights_are_baked_for_a_classifier(
     model = classifiers.build("resnet_tiny", 2)
     url, _ = published(server, tmp_path, model.network, monkeypatch)  # type: ignore[arg-type]
     bake.bake_torchvision("resnet_tiny", url, ["cat", "dog"], "", tmp_path)
-    found = weights.find(run, "baked", "resnet_tiny", ["dog", "cat"], {"VOTT_WEIGHTS": str(tmp_path)})
+    found = initial_weights.find(run, "baked", "resnet_tiny", ["dog", "cat"], {"VOTT_WEIGHTS": str(tmp_path)})
     again = classifiers.build("resnet_tiny", 2)
-    weights.initialize(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
+    initial_weights.initialize(again, found, ["dog", "cat"], classifiers.CLASSIFIERS["resnet_tiny"].heads)
     assert torch.equal(again.state_dict()["network.fc.weight"], model.state_dict()["network.fc.weight"].flip(0))
 
 
@@ -379,9 +385,9 @@ def test_untrained_weights_can_be_baked_without_a_network(
     name = "mobilenet_v3_small"
     bake.main(tmp_path / "weights", [f"{name}@untrained"])
     assert stat.S_IMODE((tmp_path / "weights" / f"{name}.safetensors").stat().st_mode) == 0o644  # another user reads it
-    found = weights.find(run, None, name, ["tench", "dog"], {"VOTT_WEIGHTS": str(tmp_path / "weights")})
+    found = initial_weights.find(run, None, name, ["tench", "dog"], {"VOTT_WEIGHTS": str(tmp_path / "weights")})
     model = classifiers.build(name, 2)
-    weights.initialize(model, found, ["tench", "dog"], classifiers.CLASSIFIERS[name].heads)
+    initial_weights.initialize(model, found, ["tench", "dog"], classifiers.CLASSIFIERS[name].heads)
     begun = load_file(tmp_path / "weights" / f"{name}.safetensors")["network.features.0.0.weight"]
     assert torch.equal(model.state_dict()["network.features.0.0.weight"], begun)
     assert "known classes: tench; new: dog" in run.notes[0]

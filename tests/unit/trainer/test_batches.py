@@ -1,4 +1,4 @@
-"""Batches: the same ones wherever one begins, each image as often, errors where they are asked for, no thread left behind."""
+"""Batches: the same from any step on, each item once an epoch, divided into parts, shared among processes."""
 
 import random
 import threading
@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from tests.unit.trainer.toy_learner import Point, ToyLearner
-from vott_trainer.learning.batches import Batches, Step, ahead, chunked, moved, share
+from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.prefetch import prefetched
+from vott_trainer.learning.sharding import chunked, shard
+from vott_trainer.learning.tensors import to_device
 from vott_trainer.plugins.detection import Batch
 from vott_trainer.process.ranks import Ranks
 
@@ -20,26 +23,26 @@ def batches(points: Sequence[Any] = POINTS, *, ranks: Ranks = Ranks(), seed: int
     return Batches(ToyLearner(), points, batch_size=4, seed=seed, ranks=ranks, workers=2)
 
 
-def told(steps: Sequence[Step]) -> list[Any]:
+def described(steps: Sequence[Step]) -> list[Any]:
     return [(step.names, [part["positions"].tolist() for part, _ in step.parts]) for step in steps]
 
 
-def test_an_epoch_shows_every_item_once_in_another_order_each_time() -> None:
+def test_epoch_shows_every_item_once_in_a_new_order() -> None:
     epochs = [[name for step in batches().epoch(epoch) for name in step.names] for epoch in (1, 2)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(point.name for point in POINTS)
     assert epochs[0] != epochs[1]
 
 
 @pytest.mark.parametrize("start", range(4))
-def test_an_epoch_begun_in_its_middle_is_the_rest_of_the_whole_one(start: int) -> None:
-    assert told(list(batches().epoch(2, start))) == told(list(batches().epoch(2)))[start:]
+def test_epoch_started_in_the_middle_is_the_rest_of_the_whole(start: int) -> None:
+    assert described(list(batches().epoch(2, start))) == described(list(batches().epoch(2)))[start:]
 
 
 @pytest.mark.parametrize(
     ("items", "size", "sizes"),
     [(9, 4, [4, 4, 2]), (3, 2, [2, 2]), (10, 4, [4, 4, 2]), (8, 4, [4, 4]), (1, 4, [1]), (2, 1, [1, 1])],
 )
-def test_no_item_is_alone_in_its_batch_where_there_are_others(items: int, size: int, sizes: list[int]) -> None:
+def test_no_item_is_alone_in_its_batch_if_there_are_others(items: int, size: int, sizes: list[int]) -> None:
     chunks = chunked(range(items), size)
     assert [len(chunk) for chunk in chunks] == sizes
     assert {number for chunk in chunks for number in chunk} == set(range(items))
@@ -47,7 +50,7 @@ def test_no_item_is_alone_in_its_batch_where_there_are_others(items: int, size: 
     assert all(len(set(chunk)) == len(chunk) for chunk in chunks)
 
 
-def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:
+def test_divided_step_is_augmented_as_the_whole() -> None:
     made = batches()
     (whole, *_) = made.epoch(1)
     made.parts = 3
@@ -56,7 +59,7 @@ def test_a_step_in_parts_is_varied_as_the_whole_one_is() -> None:
     assert torch.equal(torch.cat([part["positions"] for part, _ in divided.parts]), whole.parts[0][0]["positions"])
 
 
-def test_the_largest_step_has_the_items_that_are_the_largest_in_any_direction_first() -> None:
+def test_largest_step_has_the_largest_items_of_each_dimension_first() -> None:
     class Sized(ToyLearner):
         def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> Any:  # noqa: ARG002
             numbers = [int(item.name.split()[1]) for item in items]
@@ -69,17 +72,17 @@ def test_the_largest_step_has_the_items_that_are_the_largest_in_any_direction_fi
     assert len(set(largest.names)) == 4
     assert [size for _, size in largest.parts] == [4]
     made.parts = 2
-    assert made.at_once == 2
+    assert made.part_size == 2
     assert [size for _, size in made.largest().parts] == [2, 2]
 
 
 @pytest.mark.parametrize("points", [POINTS, POINTS[:3]])
-def test_where_all_items_are_alike_the_largest_step_is_as_large_as_any(points: list[Point]) -> None:
+def test_largest_step_of_equal_items_is_a_full_one(points: list[Point]) -> None:
     made = batches(points)
-    assert len(made.largest().items) == len(set(made.largest().names)) == min(4, len(points)) == made.at_once
+    assert len(made.largest().items) == len(set(made.largest().names)) == min(4, len(points)) == made.part_size
 
 
-def test_an_error_of_an_item_is_raised_where_the_batch_is_asked_for() -> None:
+def test_error_of_an_item_is_raised_from_its_batch() -> None:
     class Broken(list[Point]):
         def __getitem__(self, index: Any) -> Any:
             if index == 5:
@@ -90,35 +93,35 @@ def test_an_error_of_an_item_is_raised_where_the_batch_is_asked_for() -> None:
         list(batches(Broken(POINTS)).epoch(1))
 
 
-def test_what_is_made_ahead_comes_in_order_and_its_error_where_it_is_due() -> None:
+def test_prefetched_steps_come_in_order_and_errors_in_their_place() -> None:
     def broken() -> Iterator[int]:
         yield from range(5)
         raise ValueError("the sixth")
 
-    made = ahead(broken())
+    made = prefetched(broken())
     assert [next(made) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="the sixth"):
         next(made)
 
 
-def test_a_loop_that_is_left_early_leaves_no_thread_behind() -> None:
+def test_prefetching_that_stops_early_leaves_no_thread() -> None:
     before = threading.active_count()
-    made = ahead(iter(range(1000)))
+    made = prefetched(iter(range(1000)))
     next(made)
     made.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
 
 
 @pytest.mark.parametrize(("items", "processes"), [(10, 4), (3, 8), (8, 2), (1, 1)])
-def test_every_rank_learns_from_equally_many_items_and_all_are_learned(items: int, processes: int) -> None:
-    shares = [share(range(items), Ranks(rank, processes, rank, processes)) for rank in range(processes)]
+def test_every_rank_gets_equally_many_items_and_every_item_is_used(items: int, processes: int) -> None:
+    shares = [shard(items, Ranks(rank, processes, rank, processes)) for rank in range(processes)]
     assert len({len(one) for one in shares}) == 1
     assert {number for one in shares for number in one} == set(range(items))
 
 
-def test_a_batch_of_any_shape_is_moved_whole() -> None:
+def test_batch_of_any_structure_is_moved() -> None:
     batch = Batch([torch.zeros(3, 2, 2)], [{"boxes": torch.zeros(1, 4), "labels": torch.ones(1)}], [(1.0, 0.5)])
-    there = moved({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
+    there = to_device({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
     tensors = [there["batch"].images[0], *there["batch"].targets[0].values(), there["more"][0]]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert there["batch"].tones == [(1.0, 0.5)]

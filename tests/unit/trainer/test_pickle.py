@@ -1,4 +1,4 @@
-"""Files that run a program when Python's pickle reads them are planted wherever a training reads what others wrote: none ever runs."""
+"""Pickle files that run a program when loaded, in each place where a training reads files of others: none runs."""
 
 import ast
 import hashlib
@@ -15,18 +15,19 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import vott_trainer
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, toy_run
 from vott_trainer.errors import InterruptedTrainingError, InvalidParametersError
-from vott_trainer.learning import learn, state, weights
+from vott_trainer.learning import checkpoint_file, initial_weights, learn, weights
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.stores.checkpoint_index import INDEX
 
-PACKAGE = Path(weights.__file__).parent
+PACKAGE = Path(vott_trainer.__file__).parent
 LABELS = ["cat"]
 
 
 class Program:
-    """What pickle turns into a call of `open`, which makes a file."""
+    """An object that pickle loads by a call of `open`, which makes a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -58,15 +59,15 @@ Write = Callable[[Program, Path], None]
 
 @pytest.fixture(params=WRITERS, ids=lambda write: write.__name__)
 def planted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file that makes the file `ran` beside it, when pickle reads it."""
+    """A file that makes pickle create the file `ran` beside it."""
     request.param(Program(tmp_path / "ran"), tmp_path / "planted")
     return tmp_path / "planted"
 
 
-def found(url: str, path: Path) -> weights.Weights | None:
-    """Begin with the file, as fetched from `url`."""
+def found(url: str, path: Path) -> initial_weights.Weights | None:
+    """Find the file as initial weights, fetched from `url`."""
     run: Any = SimpleNamespace(fetch=lambda _url, _name: path, ranks=Ranks(), note=lambda _sentence: None)
-    return weights.find(run, url, "fcos_tiny", LABELS)
+    return initial_weights.find(run, url, "fcos_tiny", LABELS)
 
 
 def test_the_planted_file_would_run(tmp_path: Path) -> None:
@@ -76,8 +77,8 @@ def test_the_planted_file_would_run(tmp_path: Path) -> None:
 
 
 def test_checkpoint_runs_nothing(planted: Path) -> None:
-    with pytest.raises(ValueError, match="no saved training"):
-        state.read(planted)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        checkpoint_file.read(planted)
     assert not (planted.parent / "ran").exists()
 
 
@@ -106,13 +107,13 @@ def test_initial_weights_in_a_model_archive_run_nothing(planted: Path, tmp_path:
     ],
     ids=lambda about: about[:30],
 )  # fmt: skip
-def test_initial_weights_with_other_words_about_themselves_are_a_sentence(about: str, tmp_path: Path) -> None:
+def test_initial_weights_with_invalid_metadata_are_refused(about: str, tmp_path: Path) -> None:
     save_file({"tensor": torch.zeros(1)}, tmp_path / "file", {weights.METADATA_KEY: about})
     with pytest.raises(InvalidParametersError, match="are not those of a model of this trainer"):
         found("https://store/model.safetensors", tmp_path / "file")
 
 
-def test_training_whose_checkpoint_was_replaced_begins_anew(planted: Path, tmp_path: Path) -> None:
+def test_training_with_a_replaced_checkpoint_starts_over(planted: Path, tmp_path: Path) -> None:
     store, parameters = tmp_path / "store", ToyParameters(epochs=2, batchSize=6)
     stopped = toy_run(tmp_path / "first", store=store)
     stopped.interruption.defer()
@@ -126,11 +127,11 @@ def test_training_whose_checkpoint_was_replaced_begins_anew(planted: Path, tmp_p
     (store / INDEX).write_text(json.dumps(index))
     run = toy_run(tmp_path / "second", store=store)
     learn(ToyLearner(), run, parameters)
-    assert [note for note in run.notes if "did not fit this training, which began anew" in note]
+    assert [note for note in run.notes if "did not fit this training, which started over" in note]
     assert not (tmp_path / "ran").exists()
 
 
-def test_no_module_reads_what_could_run() -> None:
+def test_no_module_loads_pickled_objects() -> None:
     """torch.load only with weights_only=True; no pickle, no numpy.load, no collective operation of torch that pickles."""
     modules = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
     assert [path.name for path, module in modules.items() if any(map(_may_run, ast.walk(module)))] == []

@@ -1,4 +1,4 @@
-"""A training that was interrupted and goes on ends as one that was not."""
+"""A training that is interrupted and resumed gives the same result as one that is not."""
 
 import json
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
 from vott_trainer.learning import learn
-from vott_trainer.learning.saving import Saving
-from vott_trainer.learning.state import State
+from vott_trainer.learning.checkpointing import Checkpointing
+from vott_trainer.learning.state import TrainingState
 from vott_trainer.plugin_api import Data, Evaluation
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.training_run import TrainingRun
@@ -24,11 +24,11 @@ PARAMETERS = ToyParameters(epochs=EPOCHS, batchSize=6, learningRate=0.05)
 
 
 class DiedError(Exception):
-    """What SIGKILL would do."""
+    """Stands for SIGKILL."""
 
 
 class StopsAt(ToyLearner):
-    """Asks for the end, or dies, in the loss of step number `step`, counted from 1 over the whole training."""
+    """Calls `end` in the loss of step number `step`, counted from 1 over the whole training."""
 
     def __init__(self, step: int, end: Callable[[], None]) -> None:
         self._left, self._end = step, end
@@ -52,14 +52,14 @@ def die() -> None:
 
 
 def as_toy(plugin: ToyLearner) -> ToyLearner:
-    """The work's digest names the class: in the trainer's own tests all of these are one plugin."""
+    """Give the plugin the class name of `ToyLearner`, which is part of the work's fingerprint."""
     plugin.__class__.__qualname__, plugin.__class__.__module__ = ToyLearner.__qualname__, ToyLearner.__module__
     return plugin
 
 
-def went_on(run: TrainingRun) -> bool:
-    """Whether it did not begin anew: that would give the same weights, too."""
-    return any("went on from epoch" in note for note in run.notes)
+def resumed(run: TrainingRun) -> bool:
+    """Whether it did not start over, which would give the same weights."""
+    return any("resumed from epoch" in note for note in run.notes)
 
 
 def interrupted(run: TrainingRun, step: int) -> None:
@@ -68,7 +68,7 @@ def interrupted(run: TrainingRun, step: int) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, EPOCHS * STEPS))
-def test_a_training_stopped_by_sigterm_at_any_step_ends_with_the_same_weights(
+def test_training_stopped_by_sigterm_at_any_step_ends_with_the_same_weights(
     step: int, uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), step)
@@ -76,11 +76,11 @@ def test_a_training_stopped_by_sigterm_at_any_step_ends_with_the_same_weights(
     trained = learn(ToyLearner(), run, PARAMETERS)
     assert equal_weights(trained_weights(run), uninterrupted)
     assert [row["epoch"] for row in trained.history] == [1, 2, 3, 4]
-    assert went_on(run)
+    assert resumed(run)
 
 
 @pytest.mark.parametrize("step", range(2, EPOCHS * STEPS + 1))
-def test_a_training_killed_at_any_step_goes_on_from_its_last_checkpoint(
+def test_training_killed_at_any_step_resumes_from_its_last_checkpoint(
     step: int, uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     run = toy_run(tmp_path / "first", store=tmp_path / "store", every_seconds=0)
@@ -92,10 +92,10 @@ def test_a_training_killed_at_any_step_goes_on_from_its_last_checkpoint(
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(ToyLearner(), run, PARAMETERS)
     assert equal_weights(trained_weights(run), uninterrupted)
-    assert went_on(run)
+    assert resumed(run)
 
 
-def test_a_training_interrupted_again_and_again_ends_with_the_same_weights(
+def test_training_interrupted_repeatedly_ends_with_the_same_weights(
     uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     for attempt in range(EPOCHS * STEPS - 1):
@@ -103,10 +103,10 @@ def test_a_training_interrupted_again_and_again_ends_with_the_same_weights(
     run = toy_run(tmp_path / "last", store=tmp_path / "store")
     learn(ToyLearner(), run, PARAMETERS)
     assert equal_weights(trained_weights(run), uninterrupted)
-    assert sum("went on from epoch" in note for note in run.notes) == EPOCHS * STEPS - 1
+    assert sum("resumed from epoch" in note for note in run.notes) == EPOCHS * STEPS - 1
 
 
-def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
+def test_sigterm_during_an_evaluation_loses_nothing(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
     class Asked(ToyLearner):
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
             run.interruption.request()
@@ -119,10 +119,10 @@ def test_sigterm_while_the_model_is_measured_loses_nothing(uninterrupted: dict[s
     trained = learn(ToyLearner(), run, PARAMETERS)
     assert equal_weights(trained_weights(run), uninterrupted)
     assert all("accuracy" in row for row in trained.history)
-    assert went_on(run)
+    assert resumed(run)
 
 
-def test_without_a_place_for_checkpoints_the_next_attempt_begins_anew(
+def test_without_a_location_for_checkpoints_the_next_attempt_starts_over(
     uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     interrupted(toy_run(tmp_path / "first"), 5)
@@ -132,7 +132,7 @@ def test_without_a_place_for_checkpoints_the_next_attempt_begins_anew(
     assert any("No checkpoints were kept" in note for note in run.notes)
 
 
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
+def test_damaged_checkpoint_is_replaced_by_the_one_before(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
     store = tmp_path / "store"
     interrupted(toy_run(tmp_path / "first", store=store), 4)
     interrupted(toy_run(tmp_path / "second", store=store), 3)
@@ -145,7 +145,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(uninterrupted: dict[st
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"checkpoints": [{"slot": 1}]}', b"\xff"])
-def test_a_damaged_index_means_that_all_begins_anew(
+def test_damaged_index_makes_the_training_start_over(
     content: bytes, uninterrupted: dict[str, Tensor], tmp_path: Path
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 4)
@@ -153,11 +153,11 @@ def test_a_damaged_index_means_that_all_begins_anew(
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(ToyLearner(), run, PARAMETERS)
     assert equal_weights(trained_weights(run), uninterrupted)
-    assert not went_on(run)
+    assert not resumed(run)
     assert any("could not be read" in note and "started over" in note for note in run.notes)
 
 
-def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) -> None:
+def test_checkpoint_of_other_parameters_is_not_resumed(tmp_path: Path) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 4)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(ToyLearner(), run, PARAMETERS.model_copy(update={"epochs": 5}))
@@ -170,7 +170,7 @@ def test_a_checkpoint_of_other_parameters_is_not_gone_on_from(tmp_path: Path) ->
     [{"ema_decay": 0.0}, {"early_stopping": 2}, {"gradient_accumulation_steps": 3}, {"seed": 5}],
     ids=lambda variant: next(iter(variant)),
 )
-def test_what_changes_the_course_of_a_training_goes_on_too(variant: dict[str, Any], tmp_path: Path) -> None:
+def test_training_with_other_parameters_resumes_too(variant: dict[str, Any], tmp_path: Path) -> None:
     parameters = PARAMETERS.model_copy(update=variant)
     whole, first = toy_run(tmp_path / "whole"), toy_run(tmp_path / "first", store=tmp_path / "store")
     learn(ToyLearner(), whole, parameters)
@@ -179,10 +179,12 @@ def test_what_changes_the_course_of_a_training_goes_on_too(variant: dict[str, An
     second = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(ToyLearner(), second, parameters)
     assert equal_weights(trained_weights(second), trained_weights(whole))
-    assert went_on(second)
+    assert resumed(second)
 
 
-def test_a_training_that_needed_parts_goes_on_in_as_many(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_training_with_divided_steps_resumes_with_as_many_parts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     class Small(StopsAt):
         def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
             if len(batch["labels"]) > 3:
@@ -192,35 +194,35 @@ def test_a_training_that_needed_parts_goes_on_in_as_many(tmp_path: Path, caplog:
     first = toy_run(tmp_path / "first", store=tmp_path / "store")
     with pytest.raises(InterruptedTrainingError):
         learn(as_toy(Small(8, first.interruption.request)), first, PARAMETERS)
-    assert "in 2 parts" in caplog.text
+    assert "divided into 2 parts" in caplog.text
     caplog.clear()
     second = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(as_toy(Small(1000, die)), second, PARAMETERS)
-    assert went_on(second)
+    assert resumed(second)
     assert "too little GPU memory" not in caplog.text
-    assert any("in 2 parts" in note for note in second.notes)
+    assert any("divided into 2 parts" in note for note in second.notes)
 
 
-@pytest.mark.parametrize("fit", [True, False])
-def test_a_state_that_is_not_fit_to_go_on_from_is_not_saved(fit: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_valid", [True, False])
+def test_state_with_losses_that_are_not_finite_is_not_saved(is_valid: bool, tmp_path: Path) -> None:
     run = toy_run(tmp_path, store=tmp_path / "store", every_seconds=0)
-    state = State(nn.Linear(2, 2), learning_rate=0.1, steps=9, ema_decay=0.0)
-    Saving(run, "work").between(state, lambda: fit)
+    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=9, ema_decay=0.0)
+    Checkpointing(run, "work").save_if_due(state, lambda: is_valid)
     assert run.checkpoints
     run.checkpoints.wait()
-    assert (run.checkpoints.newest is not None) == fit
+    assert (run.checkpoints.newest is not None) == is_valid
 
 
-def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_repeated(
+def test_training_that_stopped_early_does_not_continue_when_its_export_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
+    monkeypatch.setattr("vott_trainer.learning.checkpointing.WORTH_SAVING_SECONDS", 0.0)
 
     class Graded(ToyLearner):
-        figures: ClassVar[list[float]] = [0.5, 0.9, 0.7, 0.6, 0.9, 0.9]
+        metrics: ClassVar[list[float]] = [0.5, 0.9, 0.7, 0.6, 0.9, 0.9]
 
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
-            return Evaluation({"figure": self.figures.pop(0)})
+            return Evaluation({"metric": self.metrics.pop(0)})
 
     class DiesInExport(Graded):
         def export(self, model: nn.Module, data: Data, parameters: Any, folder: Path) -> dict[str, Any]:
@@ -235,29 +237,27 @@ def test_a_training_that_had_stopped_early_does_not_train_on_when_its_export_is_
     trained = learn(as_toy(Graded()), second, parameters)
     assert len(trained.history) == 4
     assert equal_weights(trained_weights(second), trained_weights(first))
-    assert went_on(second)
+    assert resumed(second)
 
 
-def test_a_checkpoint_of_a_gpu_without_scaling_serves_one_that_needs_it() -> None:
-    bf16, fp16 = (State(nn.Linear(2, 2), learning_rate=0.1, steps=5, ema_decay=0.0) for _ in range(2))
+def test_checkpoint_without_loss_scaling_is_resumed_with_it() -> None:
+    bf16, fp16 = (TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=5, ema_decay=0.0) for _ in range(2))
     fp16.scaler = torch.GradScaler("cpu", enabled=True)
-    fp16.restore(bf16.captured())
+    fp16.load_state_dict(bf16.state_dict())
     assert fp16.scaler.is_enabled()
 
 
-def test_a_checkpoint_that_does_not_fit_the_network_any_more_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkpoint_of_another_network_is_not_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
     monkeypatch.setattr(ToyLearner, "model", lambda *_args: nn.Linear(2, 2))
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(ToyLearner(), run, PARAMETERS)
     assert len(trained.history) == EPOCHS
-    assert any("did not fit this training, which began anew" in note for note in run.notes)
+    assert any("did not fit this training, which started over" in note for note in run.notes)
 
 
 @pytest.mark.parametrize("lost", ["index.json", "0.pt"])
-def test_a_store_that_does_not_answer_is_asked_again_later_and_nothing_is_overwritten(
+def test_store_that_does_not_answer_is_a_temporary_failure_and_nothing_is_overwritten(
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
@@ -275,21 +275,21 @@ def test_a_store_that_does_not_answer_is_asked_again_later_and_nothing_is_overwr
     assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == kept
 
 
-def test_metrics_of_other_libraries_can_be_saved_and_read_again(tmp_path: Path) -> None:
+def test_metrics_of_other_libraries_are_saved_and_restored(tmp_path: Path) -> None:
     class Numpy(ToyLearner):
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:  # noqa: ARG002
-            return Evaluation({"figure": np.float64(0.5), "never": np.nan})
+            return Evaluation({"metric": np.float64(0.5), "never": np.nan})
 
     first = toy_run(tmp_path / "first", store=tmp_path / "store")
     with pytest.raises(InterruptedTrainingError):
         learn(as_toy(type("N", (Numpy, StopsAt), {})(7, first.interruption.request)), first, PARAMETERS)
     second = toy_run(tmp_path / "second", store=tmp_path / "store")
     learn(as_toy(Numpy()), second, PARAMETERS)
-    assert went_on(second)
-    assert second.progress.snapshot.metrics == {"figure": 0.5}
+    assert resumed(second)
+    assert second.progress.snapshot.metrics == {"metric": 0.5}
 
 
-def test_progress_does_not_fall_back_while_the_data_is_fetched_again(tmp_path: Path) -> None:
+def test_progress_does_not_fall_while_the_data_is_fetched_again(tmp_path: Path) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     assert run.checkpoints
@@ -300,7 +300,7 @@ def test_progress_does_not_fall_back_while_the_data_is_fetched_again(tmp_path: P
     assert run.progress.snapshot.checkpoint is not None
 
 
-def test_the_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_path: Path) -> None:
+def test_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_path: Path) -> None:
     store = tmp_path / "store"
     for attempt in range(3):
         interrupted(toy_run(tmp_path / str(attempt), store=store), 2)
@@ -313,7 +313,7 @@ def test_the_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_pa
     assert not list(store.iterdir())
 
 
-def test_a_full_disk_costs_the_checkpoint_and_not_the_training(
+def test_full_disk_loses_the_checkpoint_not_the_training(
     uninterrupted: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_args: object) -> None:

@@ -29,7 +29,7 @@ class LastReportFails(TrainingJobStatus):
 def test_checkpoints_stay_until_the_last_report_has_arrived(
     server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vott_trainer.learning.saving.WORTH_SAVING_SECONDS", 0.0)
+    monkeypatch.setattr("vott_trainer.learning.checkpointing.WORTH_SAVING_SECONDS", 0.0)
     monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: ToyLearner())
     job = LastReportFails("ns", "job", "uid", "https://nowhere")
     monkeypatch.setattr("vott_trainer.progress.reporting.TrainingJobStatus.in_cluster", lambda *_args: job)

@@ -1,4 +1,4 @@
-"""How a torch plugin learns: the loop and all around it."""
+"""Training of a torch plugin: the loop, batches, mixed precision, several processes, checkpoints and weights."""
 
 from vott_trainer.learning.learn import learn
 

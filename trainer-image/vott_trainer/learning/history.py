@@ -1,12 +1,12 @@
-"""What a training has brought so far: running means of an epoch, a row for each epoch. Plain values only, for checkpoints hold them."""
+"""Metrics of a training so far: running means of an epoch, and a row for each epoch. Plain values only, for checkpoints."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
-class Means:
-    """Running means of one epoch, over the images of this process; time in seconds."""
+class RunningMeans:
+    """Running means of one epoch over the images of this process; time in seconds."""
 
     images: int = 0
     loss_sum: float = 0.0
@@ -14,7 +14,7 @@ class Means:
     seconds: float = 0.0
 
     def add(self, loss: float, classification: float, images: int) -> None:
-        """Count one step in."""
+        """Add a step."""
         self.images += images
         self.loss_sum += loss * images
         self.classification_sum += classification * images
@@ -30,14 +30,24 @@ class Means:
         return self.classification_sum / max(1, self.images)
 
     @property
-    def rate(self) -> float:
-        """Images a second of this process."""
+    def images_per_second(self) -> float:
+        """Images per second of this process."""
         return self.images / self.seconds if self.seconds else 0.0
 
 
 @dataclass
 class History:
-    """A row for each epoch, the metrics measured last, the best ones' first metric, and what took how many seconds."""
+    """All epochs of a training, across interruptions.
+
+    Attributes:
+        epochs: a row for each completed epoch.
+        metrics: those of the latest evaluation.
+        best: the best value of their first entry.
+        best_epoch: its epoch.
+        without_improvement: evaluations since then.
+        notes: sentences for the report.
+        seconds: time of each phase.
+    """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -47,17 +57,17 @@ class History:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def spent(self, phase: str, seconds: float) -> None:
+    def add_seconds(self, phase: str, seconds: float) -> None:
         """Add to the time of a phase."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
-    def measured(self, metrics: dict[str, float], epoch: int) -> bool:
-        """Take the metrics of an evaluation; return whether the first of them is better than ever."""
+    def add_evaluation(self, metrics: dict[str, float], epoch: int) -> bool:
+        """Record an evaluation; whether its first metric is the best so far."""
         self.metrics = dict(metrics)
         first = next(iter(metrics.values()), 0.0)
-        better = self.best is None or first > self.best
-        if better:
+        is_best = self.best is None or first > self.best
+        if is_best:
             self.best, self.best_epoch, self.without_improvement = first, epoch, 0
         else:
             self.without_improvement += 1
-        return better
+        return is_best

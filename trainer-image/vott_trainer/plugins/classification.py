@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.learning import weights
+from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
 from vott_trainer.vision.augmentation import random_tone, shifted_and_flipped, toned
@@ -89,14 +89,16 @@ class Classification:
                 "heldOutImages": len(held_out),
                 "images": Counter(v.label for v in views),
             },
-            weights.find(run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS),
+            initial_weights.find(
+                run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS
+            ),
         )
 
     def model(self, data: InitialData, parameters: ClassificationParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels))
-        weights.initialize(model, data.initial, data.labels, CLASSIFIERS[name].heads)
+        initial_weights.initialize(model, data.initial, data.labels, CLASSIFIERS[name].heads)
         return model
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:

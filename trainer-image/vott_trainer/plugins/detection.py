@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vott_trainer.annotations import Annotations
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.learning import weights
+from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
 from vott_trainer.vision.augmentation import FLIPPED, flipped, random_tone, toned
@@ -80,14 +80,14 @@ class Detection:
             Samples(held_out, dataset.labels, size),
             dataset.labels,
             {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
-            weights.find(run, parameters.initial_weights, name, dataset.labels, known=DETECTORS),
+            initial_weights.find(run, parameters.initial_weights, name, dataset.labels, known=DETECTORS),
         )
 
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels), parameters.image_size or 0, pretrained=data.initial is not None)
-        weights.initialize(model, data.initial, data.labels, DETECTORS[name].heads)
+        initial_weights.initialize(model, data.initial, data.labels, DETECTORS[name].heads)
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:

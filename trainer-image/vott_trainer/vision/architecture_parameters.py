@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import torch
 from pydantic import Field
 
-from vott_trainer.learning import weights
+from vott_trainer.learning import initial_weights
 from vott_trainer.plugin_api import Data, LearningParameters
 from vott_trainer.vision.architectures import Architecture
 
@@ -57,4 +57,4 @@ class ArchitectureParameters(LearningParameters):
 class InitialData(Data):
     """Data with the initial weights, None for random ones."""
 
-    initial: weights.Weights | None = None
+    initial: initial_weights.Weights | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from vott_trainer.learning.weights import Head
+from vott_trainer.learning.initial_weights import Head
 
 Build = Callable[..., nn.Module]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from vott_trainer.learning.weights import Head
+from vott_trainer.learning.initial_weights import Head
 from vott_trainer.vision.architectures import Architecture
 from vott_trainer.vision.imagenet import MEAN, STD
 from vott_trainer.vision.tiny_backbone import TinyBackbone

@@ -13,7 +13,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import FrozenBatchNorm2d
 
-from vott_trainer.learning.weights import Head
+from vott_trainer.learning.initial_weights import Head
 from vott_trainer.vision.architectures import Architecture, Build
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr

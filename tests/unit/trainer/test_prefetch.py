@@ -1,4 +1,4 @@
-"""Decoding goes ahead of the batch that is learned from: so far and no further, with all threads, and with the same outcome."""
+"""Decoding ahead: a bounded number of batches, with all threads, and with the same result."""
 
 import threading
 import time
@@ -9,14 +9,15 @@ import pytest
 import torch
 
 from tests.unit.trainer.toy_learner import Point, ToyLearner
-from vott_trainer.learning.batches import AHEAD, Batches, Step
+from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.prefetch import AHEAD
 from vott_trainer.process.ranks import Ranks
 
 SIZE = 4
 
 
 class Points(list[Point]):
-    """Tells when an item is decoded."""
+    """Calls `decode` for each decoded item."""
 
     def __init__(self, count: int, decode: Callable[[int], object]) -> None:
         super().__init__(Point(f"point {n}", torch.tensor((float(n), 0.0)), torch.tensor(0)) for n in range(count))
@@ -31,16 +32,16 @@ def epoch(points: Points, *, workers: int = 2, size: int = SIZE) -> Iterator[Ste
     return Batches(ToyLearner(), points, batch_size=size, seed=3, ranks=Ranks(), workers=workers).epoch(1)
 
 
-def test_next_batches_are_decoded_while_one_is_learned_from_and_no_others() -> None:
+def test_only_the_next_batches_are_decoded_ahead() -> None:
     decoded: list[int] = []
     steps = epoch(Points(40, decoded.append))
     for number in range(1, 4):
         next(steps)
-        wanted, deadline = (number + AHEAD) * SIZE, time.monotonic() + 30
-        while len(decoded) < wanted and time.monotonic() < deadline:
+        expected, deadline = (number + AHEAD) * SIZE, time.monotonic() + 30
+        while len(decoded) < expected and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.05)
-        assert len(decoded) == wanted
+        assert len(decoded) == expected
 
 
 def test_small_batches_keep_all_threads_busy() -> None:
@@ -49,17 +50,17 @@ def test_small_batches_keep_all_threads_busy() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3, 16])
-def test_batches_are_the_same_however_many_threads_decode_and_in_whatever_order(workers: int) -> None:
-    def told(steps: Iterator[Step]) -> list[Any]:
+def test_batches_do_not_depend_on_the_number_of_threads(workers: int) -> None:
+    def described(steps: Iterator[Step]) -> list[Any]:
         return [(step.names, step.seeds, [part["positions"].tolist() for part, _ in step.parts]) for step in steps]
 
     def slowly(index: int) -> None:
         time.sleep(0.003 * (index % 4))
 
-    assert told(epoch(Points(22, slowly), workers=workers)) == told(epoch(Points(22, lambda _index: None)))
+    assert described(epoch(Points(22, slowly), workers=workers)) == described(epoch(Points(22, lambda _index: None)))
 
 
-def test_an_epoch_that_is_left_early_decodes_no_more() -> None:
+def test_epoch_that_stops_early_decodes_no_more() -> None:
     decoded, go = list[int](), threading.Event()
 
     def decode(index: int) -> None:
@@ -70,5 +71,5 @@ def test_an_epoch_that_is_left_early_decodes_no_more() -> None:
     next(steps)
     threading.Timer(0.05, go.set).start()
     steps.close()  # type: ignore[attr-defined]
-    assert len(decoded) <= SIZE + 2  # those that a thread had begun
+    assert len(decoded) <= SIZE + 2  # begun before
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]

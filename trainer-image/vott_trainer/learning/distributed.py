@@ -1,0 +1,70 @@
+"""The processes that train one model together (DistributedDataParallel); a single process needs no torch.distributed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vott_trainer.process.peer_messages import decode, encode
+
+T = TypeVar("T")
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def leads() -> bool:
+    """Whether this process is rank 0."""
+    return not distributed.is_initialized() or distributed.get_rank() == 0
+
+
+def any_process(*flags: bool) -> list[bool]:
+    """Return for each flag whether it is set in any process; every process must call this."""
+    if not distributed.is_initialized():
+        return list(flags)
+    reduced = torch.tensor([int(flag) for flag in flags])
+    distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
+    return [bool(flag) for flag in reduced]
+
+
+def maximum(value: int) -> int:
+    """Return the largest value of all processes; every process must call this."""
+    if not distributed.is_initialized():
+        return value
+    reduced = torch.tensor(value)
+    distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
+    return int(reduced)
+
+
+def barrier() -> None:
+    """Wait until every process has called this."""
+    maximum(0)
+
+
+def gathered(message: T, kind: type[T]) -> list[T]:
+    """Gather one message, a `kind`, from each process, in order of their ranks; every process must call this."""
+    if not distributed.is_initialized():
+        return [message]
+    text = encode(message, kind).encode()
+    length = maximum(len(text))
+    padded = torch.frombuffer(bytearray(text.ljust(length)), dtype=torch.uint8)  # JSON allows spaces at the end
+    texts = [torch.empty_like(padded) for _ in range(world_size())]
+    distributed.all_gather(texts, padded)
+    return [decode(bytes(received.tolist()).decode(), kind) for received in texts]
+
+
+def wrapped(model: nn.Module) -> nn.Module:
+    """Return the model to call in training: wrapped in DDP if there are several processes."""
+    if not distributed.is_initialized():
+        return model
+    device = next(model.parameters()).device
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+
+
+def without_sync(model: nn.Module) -> AbstractContextManager[Any]:
+    """Return a context in which DDP accumulates gradients without averaging them over the processes."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
