@@ -1,1 +1,1 @@
-"""Speed, always as a ratio to a plain yardstick measured in the same run."""
+"""Benchmarks. Each result is a ratio to a baseline measured in the same run."""

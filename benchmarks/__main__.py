@@ -1,10 +1,10 @@
-"""`python -m benchmarks`: measure, and print each figure beside its yardstick."""
+"""`python -m benchmarks`: run the benchmarks, and print each result with its baseline."""
 
 import os
 
 import click
 
-from benchmarks import backlog, latency, phases, scale, training
+from benchmarks import backlog, latency, scale, training, training_phases
 from demo.kubectl import Kubectl
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
@@ -16,17 +16,17 @@ PARTS = ("backlog", "latency", "scale", "training")
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--messages", default=1000, show_default=True, help="Length of the backlog.")
-@click.option("--trainingjobs", default=10_000, show_default=True, help="How many there are for `scale`.")
-@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Measure this alone. Can be given several times.")
+@click.option("--trainingjobs", default=10_000, show_default=True, help="Number of TrainingJobs for `scale`.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Run only this benchmark. Can be repeated.")
 def main(messages: int, trainingjobs: int, only: tuple[str, ...]) -> None:
-    """Measure the operator's and the trainer's speed against plain yardsticks, in one run on this machine."""
-    os.environ |= ALLOWED  # the stores are this machine's own
+    """Measure the performance of operator and trainer on this machine, relative to baselines."""
+    os.environ |= ALLOWED  # the stores are on this machine
     parts = only or PARTS
     if {*parts} - {"training"}:
         _measure_operator(parts, messages, trainingjobs)
     if "training" in parts:
         click.echo(training.measure())
-        click.echo(phases.measure())
+        click.echo(training_phases.measure())
 
 
 def _measure_operator(parts: tuple[str, ...], messages: int, trainingjobs: int) -> None:

@@ -1,4 +1,4 @@
-"""A backlog of messages becomes Jobs: the operator against a bare client that makes the same objects."""
+"""Throughput: Jobs per second from a backlog of messages, relative to a bare client that creates the same objects."""
 
 import asyncio
 import re
@@ -6,7 +6,7 @@ import time
 
 from azure.storage.queue.aio import QueueClient
 
-from benchmarks.bare import MESSAGE, BareClient
+from benchmarks.bare_client import MESSAGE, BareClient
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.operator_harness import OperatorHarness
@@ -20,37 +20,37 @@ WRITES = re.compile(
 
 
 def measure(control_plane: ControlPlane, azurite: Azurite, messages: int) -> str:
-    """Sentence with both rates and their ratio, and the writes that each message cost."""
+    """Report both rates, their ratio, and the API writes per message."""
     settings = {"maxUnfinishedJobs": messages + 1}
     with OperatorHarness(control_plane, azurite, "bare", settings) as harness:
         bare = messages / asyncio.run(_bare(harness, messages))
     with OperatorHarness(control_plane, azurite, "operated", settings) as harness:
         before = _writes(harness)
-        ours = messages / _operated(harness, messages)
+        operator = messages / _operated(harness, messages)
         writes = (_writes(harness) - before) / messages
     return (
-        f"backlog of {messages} messages: {ours:.0f} Jobs/s; a bare client that writes one TrainingJob, one Job and one "
-        f"status patch each: {bare:.0f}/s; ratio {ours / bare:.2f}; {writes:.1f} writes a message until it has its Job"
+        f"backlog of {messages} messages: {operator:.0f} Jobs/s; a bare client that writes one TrainingJob, one Job and one "
+        f"status patch each: {bare:.0f}/s; ratio {operator / bare:.2f}; {writes:.1f} writes per message up to its Job"
     )
 
 
 async def _bare(harness: OperatorHarness, count: int) -> float:
-    """Seconds that plain requests take for the same objects."""
+    """Seconds of plain requests for the same objects."""
     gate = asyncio.Semaphore(CONCURRENCY)
     async with BareClient(harness, CONCURRENCY) as client:
 
-        async def make(name: str) -> None:
+        async def create(name: str) -> None:
             async with gate:
-                await client.make(name)
-                await client.note_status(name)
+                await client.create(name)
+                await client.patch_status(name)
 
         start = time.monotonic()
-        await asyncio.gather(*(make(f"bare-{number}") for number in range(count)))
+        await asyncio.gather(*(create(f"bare-{number}") for number in range(count)))
         return time.monotonic() - start
 
 
 def _operated(harness: OperatorHarness, count: int) -> float:
-    """Seconds from the first Job of the backlog to the last. The operator's start is not counted."""
+    """Seconds from the first Job to the last, without the operator's start."""
     asyncio.run(_fill(harness, count))
     harness.operator()
     return asyncio.run(_watch(harness, count))
@@ -74,5 +74,5 @@ async def _fill(harness: OperatorHarness, count: int) -> None:
 
 
 def _writes(harness: OperatorHarness) -> int:
-    """How many the API server has answered, of the kinds that the operator writes."""
+    """Number of write requests to the API server, of the kinds that the operator writes."""
     return sum(int(count) for count in WRITES.findall(harness.kubectl("get", "--raw", "/metrics")))

@@ -1,4 +1,4 @@
-"""An operator among thousands of TrainingJobs: what it holds in memory, how soon it works after a restart, and what it does when nothing happens."""
+"""Scale: memory, restart time and idle CPU of an operator with thousands of TrainingJobs."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
-from benchmarks.bare import BareClient
+from benchmarks.bare_client import BareClient
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.operator_harness import OperatorHarness
@@ -20,7 +20,7 @@ TIME_LIMIT_SECONDS = 300
 
 
 def measure(control_plane: ControlPlane, azurite: Azurite, count: int) -> str:
-    """Sentence with resident memory, the time to the first Job after a restart, and the share of a core that idling takes."""
+    """Report resident memory, the time to the first Job after a restart, and the idle CPU usage."""
     with OperatorHarness(control_plane, azurite, "many") as harness:
         harness.queue()
         asyncio.run(_fill(harness, count))
@@ -32,8 +32,8 @@ def measure(control_plane: ControlPlane, azurite: Azurite, count: int) -> str:
         share = _idle_share(operator)
         resident, peak = _memory(operator, "VmRSS"), _memory(operator, "VmHWM")
     return (
-        f"operator with {count} suspended TrainingJobs and their Jobs: {resident} MiB resident, {peak} MiB at most; its restart to the first new Job "
-        f"{restarted:.1f} s, of a bare client to read all of them {listed:.1f} s; ratio {restarted / listed:.1f}; "
+        f"operator with {count} suspended TrainingJobs and their Jobs: {resident} MiB resident, {peak} MiB peak; from restart to the first new Job "
+        f"{restarted:.1f} s; a bare client reads all objects in {listed:.1f} s; ratio {restarted / listed:.1f}; "
         f"idle CPU {share:.1%} of a core"
     )
 
@@ -42,11 +42,11 @@ async def _fill(harness: OperatorHarness, count: int) -> None:
     gate = asyncio.Semaphore(CONCURRENCY)
     async with BareClient(harness, CONCURRENCY) as client:
 
-        async def make(name: str) -> None:
+        async def create(name: str) -> None:
             async with gate:
-                await client.make_trainingjob(name, suspend=True)  # so that nothing changes by itself
+                await client.create_trainingjob(name, suspend=True)  # suspended, so that nothing changes
 
-        await asyncio.gather(*(make(f"many-{number}") for number in range(count)))
+        await asyncio.gather(*(create(f"many-{number}") for number in range(count)))
 
 
 async def _wait_for_jobs(harness: OperatorHarness, count: int) -> None:
@@ -55,40 +55,40 @@ async def _wait_for_jobs(harness: OperatorHarness, count: int) -> None:
 
 
 async def _restart(harness: OperatorHarness) -> tuple[float, float, OperatorProcess]:
-    """Seconds of a bare client's list, seconds from an operator's start to a Job that waited for it, and this operator."""
+    """Seconds of a bare client to list, seconds from the operator's start to a pending Job, and this operator."""
     async with BareClient(harness, 2) as client, aclosing(client.new_jobs()) as jobs:
         await anext(jobs)
-        await client.make_trainingjob("late")
+        await client.create_trainingjob("late")
         start = time.monotonic()
         await client.read_all()
         listed = time.monotonic() - start
         start = time.monotonic()
         operator = harness.start_operator(harness.log)
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
-            await _name(jobs, "late")
+            await _wait_for_name(jobs, "late")
         return listed, time.monotonic() - start, operator
 
 
-async def _name(jobs: AsyncIterator[str], name: str) -> None:
+async def _wait_for_name(jobs: AsyncIterator[str], name: str) -> None:
     async for job in jobs:
         if job == name:
             return
 
 
 def _idle_share(operator: OperatorProcess) -> float:
-    """Share of a core's time, over as long as it takes to come to one resync."""
+    """Share of one core, over one resync interval."""
     before = _cpu_seconds(operator)
     time.sleep(RESYNC_SECONDS)
     return (_cpu_seconds(operator) - before) / RESYNC_SECONDS
 
 
 def _cpu_seconds(operator: OperatorProcess) -> float:
-    """Of the process so far (proc(5): utime and stime)."""
+    """CPU time of the process (proc(5): utime and stime)."""
     fields = Path(f"/proc/{operator.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(operator: OperatorProcess, figure: str) -> int:
-    """MiB (proc(5): VmRSS is now, VmHWM the most there was)."""
+def _memory(operator: OperatorProcess, field: str) -> int:
+    """A memory field in MiB (proc(5): VmRSS is current, VmHWM the peak)."""
     lines = Path(f"/proc/{operator.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{figure}:")) // 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) // 1024

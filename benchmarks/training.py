@@ -1,4 +1,4 @@
-"""The training loop with all that belongs to it, against bare forward, backward and step on tensors that are there already."""
+"""Training throughput, relative to bare forward, backward and optimizer steps on preloaded tensors."""
 
 import io
 import random
@@ -39,21 +39,21 @@ EMA_DECAY = 0.998
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What is learned from: how many times as wide and high as the demo's images, and whether memory keeps them decoded."""
+class ImageSet:
+    """Training images: scale factor relative to the demo's images, and whether they stay decoded in memory."""
 
-    what: str
-    enlarged: int = 1
-    kept: bool = True
+    description: str
+    scale: int = 1
+    is_cached: bool = True
 
 
-WARM = Pictures("images that memory keeps")
-COLD = Pictures("photographs of 1920x1440 that memory does not keep", enlarged=6, kept=False)
+WARM = ImageSet("images cached in memory")
+COLD = ImageSet("uncached photographs of 1920x1440", scale=6, is_cached=False)
 
 
 @dataclass(frozen=True)
 class Workbench:
-    """The images of one measurement, and the device that it is made on."""
+    """Images, network and device of one measurement."""
 
     folder: Path
     samples: Samples
@@ -61,7 +61,7 @@ class Workbench:
     name: str
 
     def batches(self) -> Batches:
-        """The product's batches, made in the background."""
+        """The trainer's batches, loaded in the background."""
         return Batches(
             Detection(),
             self.samples,
@@ -73,69 +73,70 @@ class Workbench:
         )
 
     def model(self) -> nn.Module:
-        """A new network, the same each time."""
+        """A new network with the same weights each time."""
         torch.manual_seed(0)
         model = build(self.name, len(LABELS), DETECTORS[self.name].image_size).to(self.device)
         return model.to(memory_format=torch.channels_last)
 
     def synchronize(self) -> None:
-        """Wait until the device has done all that it was told."""
+        """Wait until the device is idle."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
 
 def measure(count: int = IMAGES) -> str:
-    """A sentence for images that memory keeps, and one for those that are decoded again in each epoch."""
-    return "\n".join(_compared(pictures, count) for pictures in (WARM, COLD))
+    """Report the throughput for cached images, and for images that are decoded in each epoch."""
+    return "\n".join(_compare(image_set, count) for image_set in (WARM, COLD))
 
 
-def _compared(pictures: Pictures, count: int) -> str:
-    """Sentence with both rates and their ratio: the median of rounds in which the two take turns."""
+def _compare(image_set: ImageSet, count: int) -> str:
+    """Report both rates and their ratio: the median of alternating rounds."""
     with tempfile.TemporaryDirectory() as folder:
-        bench = workbench(Path(folder), pictures, count)
-        rounds = [(_product(bench), _bare(bench)) for _ in range(ROUNDS)]
-    ours, bare = sorted(rounds, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
+        bench = workbench(Path(folder), image_set, count)
+        rounds = [(_trainer(bench), _bare(bench)) for _ in range(ROUNDS)]
+    trainer, bare = sorted(rounds, key=lambda pair: pair[0] / pair[1])[ROUNDS // 2]
     return (
-        f"training {bench.name} on {bench.device.type}, {pictures.what}: {ours:.1f} images/s; bare forward, backward and step on preloaded "
-        f"tensors: {bare:.1f} images/s; ratio {ours / bare:.2f} (budget: at least {BUDGETS[bench.device.type]:.2f})"
+        f"training {bench.name} on {bench.device.type}, {image_set.description}: {trainer:.1f} images/s;"
+        f" bare forward, backward and step on preloaded tensors: {bare:.1f} images/s;"
+        f" ratio {trainer / bare:.2f} (budget: at least {BUDGETS[bench.device.type]:.2f})"
     )
 
 
-def workbench(folder: Path, pictures: Pictures = WARM, count: int = IMAGES) -> Workbench:
-    """Images on disk, each decoded once, as after a training's first epoch."""
+def workbench(folder: Path, image_set: ImageSet = WARM, count: int = IMAGES) -> Workbench:
+    """Images on disk, each decoded once as after the first epoch of a training."""
     device = devices.prepare(Ranks())
     name = ON_GPU if device.type == "cuda" else ON_CPU
-    memory = None if pictures.kept else CacheMemory(0)
-    samples = Samples(images(folder, pictures, count), LABELS, DETECTORS[name].image_size, memory)
+    memory = None if image_set.is_cached else CacheMemory(0)
+    samples = Samples(images(folder, image_set, count), LABELS, DETECTORS[name].image_size, memory)
     for sample in samples:
         assert len(sample.boxes)
     return Workbench(folder, samples, device, name)
 
 
-def images(folder: Path, pictures: Pictures, count: int) -> list[LabelledImage]:
+def images(folder: Path, image_set: ImageSet, count: int) -> list[LabelledImage]:
     """Annotated images, written to `folder`."""
-    made, times = [], pictures.enlarged
+    labelled, scale = [], image_set.scale
     for image in annotated_images(count):
         path = folder / image.name
-        path.write_bytes(_enlarged(image, times) if times > 1 else image.jpeg)
-        sides = [(times * box.x, times * box.y, times * box.width, times * box.height) for box in image.boxes]
+        path.write_bytes(_enlarged(image, scale) if scale > 1 else image.jpeg)
+        sides = [(scale * box.x, scale * box.y, scale * box.width, scale * box.height) for box in image.boxes]
         boxes = [Box(*side, box.label) for side, box in zip(sides, image.boxes, strict=True)]
-        made.append(LabelledImage(f"file:///{image.name}", path, boxes))
-    return made
+        labelled.append(LabelledImage(f"file:///{image.name}", path, boxes))
+    return labelled
 
 
-def _enlarged(image: AnnotatedImage, times: int) -> bytes:
-    """A JPEG with the noise of a camera, for a smooth one is decoded sooner."""
+def _enlarged(image: AnnotatedImage, scale: int) -> bytes:
+    """A larger JPEG with camera-like noise, because smooth images decode faster."""
     small = Image.open(io.BytesIO(image.jpeg))
-    large = small.resize((times * small.width, times * small.height))
-    grain = Image.frombytes("L", large.size, random.Random(0).randbytes(large.width * large.height))  # nosec B311 # no secret
+    large = small.resize((scale * small.width, scale * small.height))
+    grain = Image.frombytes("L", large.size, random.Random(0).randbytes(large.width * large.height))  # nosec B311 # not for security
     quiet = grain.point([value // 8 for value in range(256)]).convert("RGB")
     ImageChops.add(large, quiet, offset=-16).save(buffer := io.BytesIO(), "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _product(bench: Workbench) -> float:
-    """Images a second of the product's own loop, evaluation left out."""
+def _trainer(bench: Workbench) -> float:
+    """Images per second of the trainer's loop, without evaluation."""
     batches = bench.batches()
     rate = DETECTORS[bench.name].learning_rate
     state = TrainingState(bench.model(), peak_learning_rate=rate, steps=EPOCHS * len(batches), ema_decay=EMA_DECAY)
@@ -148,7 +149,7 @@ def _product(bench: Workbench) -> float:
 
 
 def _bare(bench: Workbench) -> float:
-    """Images a second of the least that trains: the same batches, made before the clock starts."""
+    """Images per second of a minimal loop over the same batches, which are loaded before the clock starts."""
     model = bench.model().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=DETECTORS[bench.name].learning_rate)
     ready = [batch for epoch in range(1, EPOCHS + 1) for batch in preloaded(bench, epoch)]

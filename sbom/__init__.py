@@ -1,1 +1,1 @@
-"""Says what an image is made of, as a CycloneDX document: run by each image's build, never part of an image."""
+"""Writes the software bill of materials (CycloneDX) of an image. Each image build runs it; no image contains it."""

@@ -11,28 +11,28 @@ from sbom.weights import weights
 
 
 def main() -> None:
-    """Look at the image that this runs in, and write its document."""
-    given = _parser().parse_args()
-    project = tomllib.loads(given.project.read_text())["project"]
-    parts = [
-        *python_packages(given.venv, given.lock, own=project["name"]),
-        *interpreter(given.venv),
+    """Inspect the image that this runs in, and write its bill of materials."""
+    arguments = _parser().parse_args()
+    project = tomllib.loads(arguments.project.read_text())["project"]
+    components = [
+        *python_packages(arguments.venv, arguments.lock, own=project["name"]),
+        *interpreter(arguments.venv),
         *debian_packages(Path("/")),
-        *weights(given.weights),
+        *weights(arguments.weights),
     ]
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(document(project, parts) + "\n")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(document(project, components) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="sbom", description=__doc__)
-    parser.add_argument("--project", type=Path, required=True, help="the pyproject.toml of what the image is for")
-    parser.add_argument("--venv", type=Path, required=True, help="the virtual environment in the image")
-    parser.add_argument("--lock", type=Path, required=True, help="what it was installed from, with hashes")
+    parser.add_argument("--project", type=Path, required=True, help="pyproject.toml of the image's project")
+    parser.add_argument("--venv", type=Path, required=True, help="virtual environment in the image")
     parser.add_argument(
-        "--weights", type=Path, default=Path("/opt/weights"), help="the folder of baked weights, if any"
+        "--lock", type=Path, required=True, help="requirements file with hashes that it was installed from"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--weights", type=Path, default=Path("/opt/weights"), help="folder of baked weights, if any")
+    parser.add_argument("--out", type=Path, required=True, help="output file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""An image's bill of materials: valid CycloneDX, with all that is there."""
+"""The bill of materials of an image is valid CycloneDX and complete."""
 
 import json
 import subprocess
@@ -12,9 +12,9 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+from sbom.components import LinkedComponent
 from sbom.debian_packages import debian_packages
 from sbom.document import document
-from sbom.part import Part
 from sbom.python_packages import interpreter, python_packages
 from sbom.weights import weights
 
@@ -43,17 +43,17 @@ Description: libcrypt shared library
 
 Package: removed
 Status: deinstall ok config-files
-Maintainer: nobody
+Maintainer: none
 Architecture: all
 Version: 1
-Description: gone
+Description: removed
 
 """
 
 
 @pytest.fixture
 def venv(tmp_path: Path) -> Path:
-    """An environment in which two packages and the project itself are installed."""
+    """A virtual environment with two packages and the project itself."""
     folder = tmp_path / "venv"
     packages = folder / "lib/python3.11/site-packages"
     _install(packages, "pretty_printer", "2.0", "License-Expression: MIT", "Requires-Dist: colours>=1")
@@ -72,7 +72,7 @@ def lock(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A Debian with two packages, and a third that was removed."""
+    """A Debian with two installed packages and a removed one."""
     files = {
         "etc/os-release": 'ID=debian\nVERSION_ID="12"\n',
         "var/lib/dpkg/status": STATUS,
@@ -91,20 +91,20 @@ def _install(packages: Path, name: str, version: str, *more: str) -> None:
     (folder / "METADATA").write_text("\n".join(lines) + "\n")
 
 
-def written(parts: Sequence[Part]) -> dict[str, Any]:
-    text = document(PROJECT, parts)
+def parsed_document(components: Sequence[LinkedComponent]) -> dict[str, Any]:
+    text = document(PROJECT, components)
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
-    found: dict[str, Any] = json.loads(text)
-    return found
+    bom: dict[str, Any] = json.loads(text)
+    return bom
 
 
 def component(bom: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(item for item in bom["components"] if item["name"] == name)
-    return found
+    named: dict[str, Any] = next(item for item in bom["components"] if item["name"] == name)
+    return named
 
 
-def test_python_packages_have_version_licence_and_the_hashes_of_the_lock(venv: Path, lock: Path) -> None:
-    bom = written(python_packages(venv, lock, own="cats"))
+def test_python_packages_have_version_licence_and_the_locks_hashes(venv: Path, lock: Path) -> None:
+    bom = parsed_document(python_packages(venv, lock, own="cats"))
     assert [item["name"] for item in bom["components"]] == ["colours", "pretty-printer"]
     printer = component(bom, "pretty-printer")
     assert (printer["purl"], printer["licenses"]) == ("pkg:pypi/pretty-printer@2.0", [{"license": {"id": "MIT"}}])
@@ -113,20 +113,20 @@ def test_python_packages_have_version_licence_and_the_hashes_of_the_lock(venv: P
     assert component(bom, "colours")["licenses"] == [{"license": {"name": "BSD License"}}]
 
 
-def test_a_package_that_the_lock_does_not_name_ends_the_build(venv: Path, lock: Path) -> None:
+def test_a_package_missing_in_the_lock_is_an_error(venv: Path, lock: Path) -> None:
     _install(venv / "lib/python3.11/site-packages", "stranger", "6.6")
-    with pytest.raises(ValueError, match=r"does not name stranger, which is installed"):
+    with pytest.raises(ValueError, match=r"stranger is installed in .*/venv but missing in .*/requirements\.txt"):
         python_packages(venv, lock, own="cats")
 
 
-def test_the_interpreter_is_named_where_no_debian_package_brought_it(venv: Path) -> None:
-    assert component(written(interpreter(venv)), "python")["version"] == "3.11.7"
+def test_the_interpreter_is_listed_unless_it_is_a_debian_package(venv: Path) -> None:
+    assert component(parsed_document(interpreter(venv)), "python")["version"] == "3.11.7"
     (venv / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
     assert interpreter(venv) == []
 
 
-def test_debian_packages_are_told_with_system_maintainer_and_licences(root: Path) -> None:
-    bom = written(debian_packages(root))
+def test_debian_packages_have_system_maintainer_and_licences(root: Path) -> None:
+    bom = parsed_document(debian_packages(root))
     assert [item["name"] for item in bom["components"]] == ["libc6", "libcrypt1", "debian"]
     crypt = component(bom, "libcrypt1")
     assert crypt["purl"] == "pkg:deb/debian/libcrypt1@1:4.4.33-2?arch=amd64&distro=debian-12"
@@ -138,34 +138,34 @@ def test_a_base_without_dpkg_has_no_debian_packages(tmp_path: Path) -> None:
     assert debian_packages(tmp_path) == []
 
 
-def test_who_needs_whom_is_told_down_from_the_image(venv: Path, lock: Path, root: Path) -> None:
-    bom = written([*python_packages(venv, lock, own="cats"), *debian_packages(root)])
-    needs = {item["ref"]: item.get("dependsOn", []) for item in bom["dependencies"]}
-    assert needs["pkg:pypi/pretty-printer@2.0"] == ["pkg:pypi/colours@1.0"]
+def test_dependencies_start_at_the_image(venv: Path, lock: Path, root: Path) -> None:
+    bom = parsed_document([*python_packages(venv, lock, own="cats"), *debian_packages(root)])
+    dependencies = {item["ref"]: item.get("dependsOn", []) for item in bom["dependencies"]}
+    assert dependencies["pkg:pypi/pretty-printer@2.0"] == ["pkg:pypi/colours@1.0"]
     libc = "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64&distro=debian-12"
-    assert needs[libc] == ["pkg:deb/debian/libcrypt1@1:4.4.33-2?arch=amd64&distro=debian-12"]
-    assert needs["cats"] == ["debian-12", libc, "pkg:pypi/pretty-printer@2.0"]
+    assert dependencies[libc] == ["pkg:deb/debian/libcrypt1@1:4.4.33-2?arch=amd64&distro=debian-12"]
+    assert dependencies["cats"] == ["debian-12", libc, "pkg:pypi/pretty-printer@2.0"]
 
 
-def test_baked_weights_are_told_with_their_origin_and_hash(tmp_path: Path) -> None:
-    about = {"architecture": "fcos", "labels": [], "origin": "https://models.example/fcos.pth", "sha256": "ef" * 32}
-    header = json.dumps({"__metadata__": {"vott": json.dumps(about)}}).encode()
+def test_baked_weights_have_origin_and_hash(tmp_path: Path) -> None:
+    metadata = {"architecture": "fcos", "labels": [], "origin": "https://models.example/fcos.pth", "sha256": "ef" * 32}
+    header = json.dumps({"__metadata__": {"vott": json.dumps(metadata)}}).encode()
     (tmp_path / "fcos.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    model = component(written(weights(tmp_path)), "fcos")
+    model = component(parsed_document(weights(tmp_path)), "fcos")
     assert (model["type"], model["version"], len(model["hashes"])) == ("machine-learning-model", "ef" * 32, 1)
-    assert {"name": "vott:origin", "value": about["origin"]} in model["properties"]
+    assert {"name": "vott:origin", "value": metadata["origin"]} in model["properties"]
 
 
-def test_the_program_tells_of_the_environment_that_it_is_given(venv: Path, lock: Path, tmp_path: Path) -> None:
+def test_the_command_writes_the_bill_of_materials(venv: Path, lock: Path, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "cats"\nversion = "1.2"\n')
-    given = [
+    options = [
         f"--project={tmp_path}/pyproject.toml",
         f"--venv={venv}",
         f"--lock={lock}",
-        f"--out={tmp_path}/made/bom.json",
+        f"--out={tmp_path}/out/bom.json",
     ]
-    command = [sys.executable, "-m", "sbom", *given]
+    command = [sys.executable, "-m", "sbom", *options]
     subprocess.run(command, check=True, cwd=Path(__file__).parents[3], env={"PATH": sysconfig.get_path("scripts")})
-    bom = json.loads((tmp_path / "made/bom.json").read_text())
+    bom = json.loads((tmp_path / "out/bom.json").read_text())
     assert (bom["specVersion"], bom["metadata"]["component"]["name"]) == ("1.6", "cats")
     assert component(bom, "colours")["version"] == "1.0"

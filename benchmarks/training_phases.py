@@ -1,4 +1,4 @@
-"""Where the time of one training goes, phase by phase, each measured alone."""
+"""Duration of each phase of a training: download, decode, forward, backward, step, evaluate, upload."""
 
 import functools
 import tempfile
@@ -24,15 +24,15 @@ from vott_trainer.vision.detectors import DETECTORS
 CONTAINER = "bench"
 
 
-class _Quiet(SimpleHTTPRequestHandler):
-    """Serves files and says nothing."""
+class _FileHandler(SimpleHTTPRequestHandler):
+    """Serves files without logging."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""
 
 
 def measure() -> str:
-    """Table with the seconds of each phase for an epoch of IMAGES images, and their share."""
+    """Table with the duration and share of each phase, for one epoch of IMAGES images."""
     with tempfile.TemporaryDirectory() as folder:
         bench = workbench(Path(folder))
         seconds = {"download": _download(bench), "decode": _timed(lambda: _decode(bench))}
@@ -40,7 +40,7 @@ def measure() -> str:
         seconds |= {"evaluate": _timed(lambda: _evaluate(bench)), "upload": _upload(bench)}
     total = sum(seconds.values())
     rows = [f"  {phase:<10}{value:>8.2f} s {value / total:>6.0%}" for phase, value in seconds.items()]
-    return "\n".join([f"{bench.name} on {bench.device.type}, {IMAGES} images, once through each phase:", *rows])
+    return "\n".join([f"{bench.name} on {bench.device.type}, {IMAGES} images, each phase once:", *rows])
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -50,8 +50,8 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _download(bench: Workbench) -> float:
-    """From a server on this machine, so this is the trainer's own part of it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(bench.folder)))
+    """Download from this machine, so that only the trainer's share is measured."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_FileHandler, directory=str(bench.folder)))
     Thread(target=server.serve_forever, daemon=True).start()
     urls = [f"http://127.0.0.1:{server.server_port}/{image.path.name}" for image in bench.samples.images]
     try:
@@ -99,7 +99,7 @@ def _evaluate(bench: Workbench) -> None:
 
 
 def _upload(bench: Workbench) -> float:
-    """Pack and upload a model to Azurite on this machine, verified."""
+    """Pack and upload a model to Azurite on this machine, with verification."""
     folder = bench.folder / "model"
     folder.mkdir()
     parameters = DetectionParameters().resolved(IMAGES, bench.device)
@@ -107,5 +107,5 @@ def _upload(bench: Workbench) -> float:
     with Azurite() as azurite:
         service = BlobServiceClient.from_connection_string(azurite.connection_string)
         container = service.create_container(CONTAINER)
-        place = resolve(container.url, StorageAccess(azurite.connection_string, frozenset({CONTAINER})))
-        return _timed(lambda: place.deliver(folder, bench.folder))
+        destination = resolve(container.url, StorageAccess(azurite.connection_string, frozenset({CONTAINER})))
+        return _timed(lambda: destination.deliver(folder, bench.folder))

@@ -1,4 +1,4 @@
-"""The yardstick of the operator's figures: plain requests that make the same objects, and what the API server tells of them."""
+"""Baseline of the operator's benchmarks: a plain HTTP client that creates and watches the same objects."""
 
 import asyncio
 import json
@@ -28,10 +28,10 @@ MERGE = {"Content-Type": "application/merge-patch+json"}
 
 
 class BareClient:
-    """The administrator of a harness, with no more between him and the API server than HTTP and JSON."""
+    """Plain HTTP requests to the API server, with a harness's administrator credentials."""
 
     def __init__(self, harness: OperatorHarness, connections: int) -> None:
-        self._corner = harness
+        self._harness = harness
         self._jobs = f"/apis/batch/v1/namespaces/{harness.name}/jobs"
         self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs"
         connector = aiohttp.TCPConnector(ssl=_credentials(harness), limit=connections)
@@ -45,26 +45,26 @@ class BareClient:
     ) -> None:
         await self._session.close()
 
-    async def make(self, name: str) -> None:
-        """One TrainingJob and its Job, as the operator would make them."""
-        job = job_manifest(await self.make_trainingjob(name), PodSettings(TrainerSettings(image="trainer:1")))
+    async def create(self, name: str) -> None:
+        """Create a TrainingJob and its Job like the operator does."""
+        job = job_manifest(await self.create_trainingjob(name), PodSettings(TrainerSettings(image="trainer:1")))
         await self._send("POST", self._jobs, job)
 
-    async def make_trainingjob(self, name: str, **spec: Any) -> TrainingJob:
-        """One TrainingJob."""
+    async def create_trainingjob(self, name: str, **spec: Any) -> TrainingJob:
+        """Create a TrainingJob."""
         manifest = trainingjob_manifest(
-            parse_message(MESSAGE.encode()), name=name, namespace=self._corner.name, plugin="detection", annotations={}
+            parse_message(MESSAGE.encode()), name=name, namespace=self._harness.name, plugin="detection", annotations={}
         )
         manifest["spec"] |= spec
         return TrainingJob.model_validate(await self._send("POST", self._trainingjobs, manifest))
 
-    async def note_status(self, name: str) -> None:
-        """One status patch."""
+    async def patch_status(self, name: str) -> None:
+        """Patch the status of a TrainingJob."""
         status = {"status": {"phase": "Running", "jobName": name}}
         await self._send("PATCH", f"{self._trainingjobs}/{name}/status", status, MERGE)
 
     async def first_to_last(self, count: int) -> float:
-        """Seconds from the first Job to the one that makes the count full. Raises TimeoutError."""
+        """Seconds from the first Job to the last of `count`. Raises TimeoutError."""
         first: float | None = None
         async with asyncio.timeout(TIME_LIMIT_SECONDS):
             while (jobs := await self.count_jobs()) < count:
@@ -73,19 +73,19 @@ class BareClient:
         return time.monotonic() - (first or time.monotonic())
 
     async def count_jobs(self) -> int:
-        """Counted by the server: the one item that is asked for, and the number of the others."""
-        async with self._session.get(self._jobs, params={"limit": "1"}) as answer:
-            page = await answer.json()
+        """Number of Jobs, counted by the server: one item and `remainingItemCount`."""
+        async with self._session.get(self._jobs, params={"limit": "1"}) as response:
+            page = await response.json()
         return len(page["items"]) + int(page["metadata"].get("remainingItemCount", 0))
 
     async def read_all(self) -> None:
-        """All TrainingJobs and all Jobs."""
+        """Read all TrainingJobs and Jobs."""
         for path in (self._trainingjobs, self._jobs):
-            async with self._session.get(path) as answer:
-                await answer.json()
+            async with self._session.get(path) as response:
+                await response.json()
 
     async def new_jobs(self) -> AsyncGenerator[str, None]:
-        """Names of the Jobs that are made from now on, each as soon as the API server tells. Begins with "", once it listens."""
+        """Names of new Jobs from a watch. Yields "" once the watch is established."""
         async with self._session.get(self._jobs, params={"limit": "1"}) as page:
             version = (await page.json())["metadata"]["resourceVersion"]
         query = {"watch": "1", "resourceVersion": version}
@@ -103,7 +103,7 @@ class BareClient:
 
 
 def _credentials(harness: OperatorHarness) -> ssl.SSLContext:
-    """The kubeconfig's client certificate."""
+    """TLS context with the kubeconfig's client certificate."""
     context = ssl.create_default_context(cafile=str(harness.authority()))
     user = yaml.safe_load(harness.control_plane.kubeconfig.read_text())["users"][0]["user"]
     pair = Path(harness.log.with_suffix(".pem"))
