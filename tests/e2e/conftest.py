@@ -1,4 +1,4 @@
-"""One cluster, one harness of it for the session, and all trainings on their way at once."""
+"""One harness on the local cluster for the whole session; all messages and TrainingJobs start at once."""
 
 import os
 import secrets
@@ -21,31 +21,31 @@ from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.waiting import diagnostics, wait_until
 
-QUICK = {"epochs": 2}  # of messages that name no parameters
+QUICK = {"epochs": 2}  # parameters of messages that have none
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 STALLED_AFTER_SECONDS = 30
-CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the last as manifests/samples/ has it
+CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the samples use this name for plugins
 CHECKPOINT_SECONDS = 5
-# Its node is full of trainings, which elsewhere have nodes of their own.
+# Small, because the operator shares its node with trainings.
 OPERATOR_RESOURCES = {"requests": {"cpu": "250m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
 Start: TypeAlias = Callable[[ClusterHarness], Submission | Training]
-SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the process that made it
+SESSION_PROCESS = "vott.dev/e2e-process"  # label of a session's namespace: the pid of the process that created it
 
 
 @pytest.fixture(scope="session")
 def local() -> dict[str, str]:
-    """What `.local/env` says, once the local cluster runs and has both images."""
+    """Start the local cluster with both images; return the variables of `.local/env`."""
     return start_local("--no-operator")
 
 
 @pytest.fixture(scope="session")
 def harness(local: dict[str, str]) -> Iterator[ClusterHarness]:
-    """Namespace, queue and operator of this session; nothing of it is left afterwards."""
+    """Namespace, queues and operator of this session, removed afterwards."""
     site, name = local_site(local), f"vott-e2e-{secrets.token_hex(3)}"
     storage, kubectl, host = Storage(site.storage), Kubectl(site.kubeconfig, name), local["HOST_ADDRESS"]
     release = chart.Release(site.kubeconfig, name, name)
     _remove_abandoned(kubectl)
-    with ExitStack() as cleanup:  # each step is taken even where another one fails
+    with ExitStack() as cleanup:  # each cleanup step runs even if another fails
         proxy = cleanup.enter_context(QueueProxy(host, storage.queue_service_url))
         broker = cleanup.enter_context(ServiceBusBroker({name: QueueOptions()}, host=host))
         harness = ClusterHarness(name, kubectl, storage, host, proxy, broker)
@@ -53,9 +53,9 @@ def harness(local: dict[str, str]) -> Iterator[ClusterHarness]:
         cleanup.callback(kubectl, "delete", "namespace", name, "--ignore-not-found", "--wait=false")
         _create_namespace(kubectl)
         for claim in (CHECKPOINTS, IMAGES):
-            harness.claim(_claim(claim))
+            harness.create_claim(_claim(claim))
         cleanup.callback(release.uninstall)
-        # while there is an operator to let go of them
+        # before the operator is uninstalled, because it removes the finalizers
         cleanup.callback(_delete_trainings, kubectl)
         _install(release, _values(local, harness), kubectl)
         yield harness
@@ -63,7 +63,7 @@ def harness(local: dict[str, str]) -> Iterator[ClusterHarness]:
 
 @pytest.fixture
 def upgrade(local: dict[str, str], harness: ClusterHarness) -> Callable[[dict[str, Any]], None]:
-    """Gives the chart other settings for the trainer, and returns when other operators are ready."""
+    """Return a function that upgrades the chart's trainer values and waits for the new operators."""
 
     def upgrade(trainer: dict[str, Any]) -> None:
         values = _values(local, harness)
@@ -75,27 +75,27 @@ def upgrade(local: dict[str, str], harness: ClusterHarness) -> Callable[[dict[st
 
 @pytest.fixture(scope="session")
 def started(request: pytest.FixtureRequest, harness: ClusterHarness) -> dict[Start, Any]:
-    """All that the chosen tests are about, started at once: messages are sent, TrainingJobs made, samples applied."""
-    chosen = [begin for kind in ("submission", "training", "sample") for begin in _chosen(request, kind)]
-    return {begin: begin(harness) for begin in dict.fromkeys(chosen)}
+    """Start the cases of all selected tests at once: send messages, create TrainingJobs, apply samples."""
+    cases = [case for kind in ("submission", "training", "sample") for case in _selected(request, kind)]
+    return {case: case(harness) for case in dict.fromkeys(cases)}
 
 
 @pytest.fixture
 def submission(request: pytest.FixtureRequest, started: dict[Start, Any]) -> Submission:
-    """The message of the scenario that the test names."""
+    """The sent message of the test's case."""
     message: Submission = started[request.param]
     return message
 
 
 @pytest.fixture
 def training(request: pytest.FixtureRequest, started: dict[Start, Any]) -> Training:
-    """The TrainingJob of the life that the test names."""
-    made: Training = started[request.param]
-    return made
+    """The created TrainingJob of the test's case."""
+    training: Training = started[request.param]
+    return training
 
 
-def _chosen(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
-    """The values of that parameter in the tests of this session."""
+def _selected(request: pytest.FixtureRequest, parameter: str) -> list[Any]:
+    """Values of a parameter in the selected tests."""
     params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
     return [param[parameter] for param in params if parameter in param]
 
@@ -112,7 +112,7 @@ def _claim(name: str) -> dict[str, Any]:
 
 
 def _remove_abandoned(kubectl: Kubectl) -> None:
-    """Remove what killed sessions left in the cluster: their trainings would hold its GPUs."""
+    """Remove the namespaces of killed sessions, because their trainings hold GPUs."""
     for namespace in kubectl.list("namespaces", SESSION_PROCESS):
         metadata = namespace["metadata"]
         if not Path("/proc", metadata["labels"][SESSION_PROCESS]).exists():
@@ -135,9 +135,11 @@ def _install(release: chart.Release, values: dict[str, Any], kubectl: Kubectl) -
 
 
 def _values(local: dict[str, str], harness: ClusterHarness) -> dict[str, Any]:
-    """As the demo installs it, with the queue behind the proxy, a Service Bus queue beside it, and a standby."""
+    """The demo's chart values, plus the proxy, a Service Bus queue, shared volumes and a second replica."""
     direct, connection_string = harness.storage.queue_service_url.rstrip("/"), harness.storage.connection_string
-    assert f"QueueEndpoint={direct}" in connection_string, "there is no queue endpoint that the proxy could stand for"
+    assert f"QueueEndpoint={direct}" in connection_string, (
+        "the connection string has no queue endpoint for the proxy to replace"
+    )
     proxied = connection_string.replace(f"QueueEndpoint={direct}", f"QueueEndpoint={harness.proxy.url.rstrip('/')}")
     values = chart.values(proxied, harness.name, local["OPERATOR_IMAGE"], local["TRAINER_IMAGE"], harness.host)
     return values | {

@@ -1,4 +1,4 @@
-"""The model archives that trainings leave."""
+"""Download and read the model archives that trainings upload."""
 
 import io
 import json
@@ -11,14 +11,14 @@ from tests.support.cluster_harness import Submission
 
 
 def archive_of(submission: Submission) -> bytes:
-    """The archive that the completed training uploaded."""
+    """Wait until the training completes; download its model archive."""
     return submission.harness.storage.download(
         *container_and_blob(submission.wait_completed()["status"]["model"]["url"])
     )
 
 
 def container_and_blob(url: str) -> tuple[str, str]:
-    """Container and blob of a URL of the local storage, whose path begins with the account."""
+    """Container and blob of an Azurite URL, whose path begins with the account."""
     _, _, container, blob = urlsplit(url).path.split("/", 3)
     return container, blob
 
@@ -32,6 +32,6 @@ def files(archive: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def metrics_file(archive: bytes) -> dict[str, Any]:
-    """What an archive's metrics.json says."""
+    """The parsed metrics.json of an archive."""
     content: dict[str, Any] = json.loads(dict(files(archive))["metrics.json"])
     return content

@@ -1,4 +1,4 @@
-"""The cluster and what is installed in it."""
+"""The local cluster, the CRD and the operator's pods."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ PATHS = [
 
 
 @pytest.mark.usefixtures("local")
-def test_local_cluster_says_that_it_is_healthy() -> None:
+def test_status_of_the_local_cluster_is_healthy() -> None:
     command = [sys.executable, "-m", "localcluster", "status"]
     status = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert status.returncode == 0, status.stdout + status.stderr
@@ -36,13 +36,13 @@ def test_operator_runs_under_pod_security_restricted(harness: ClusterHarness) ->
     labels = harness.kubectl.get("namespace", harness.name)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
-    def run() -> bool:
+    def both_run() -> bool:
         return [pod["status"]["phase"] for pod in harness.operator_pods()] == ["Running"] * 2
 
-    harness.wait("two operators that run", run)  # one may just be taking the place of another
+    harness.wait("two running operators", both_run)  # a pod may just be replaced
 
 
-def test_operator_may_not_read_beyond_its_namespace(harness: ClusterHarness) -> None:
+def test_operator_may_not_read_other_namespaces(harness: ClusterHarness) -> None:
     account = f"--as=system:serviceaccount:{harness.name}:{harness.name}"
     for kind in ("secrets", "trainingjobs", "pods"):
         with pytest.raises(KubectlError, match="forbidden"):

@@ -1,4 +1,4 @@
-"""The page a stranger begins with works as it is written."""
+"""The script of docs/getting-started.md works as printed."""
 
 import csv
 import os
@@ -14,21 +14,21 @@ PAGE = Path(__file__).parents[2] / "docs" / "getting-started.md"
 
 
 def script(page: str) -> str:
-    """The page's Python block that sends a message."""
+    """The page's Python code that sends a message."""
     blocks: list[str] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     (found,) = [block for block in blocks if "QueueClient" in block]
     return found
 
 
 def write_images(folder: Path) -> None:
-    """A folder as the page describes it: images and an annotations.csv that names them."""
+    """Write images and an annotations.csv as the page describes them."""
     with (folder / "annotations.csv").open("w", newline="") as file:
         for image in annotated_images(IMAGES):
             (folder / image.name).write_bytes(image.jpeg)
             csv.writer(file).writerows((image.name, b.x, b.y, b.width, b.height, b.label) for b in image.boxes)
 
 
-def test_script_of_the_page_trains_on_own_images(harness: ClusterHarness, tmp_path: Path) -> None:
+def test_script_of_the_page_trains_on_local_images(harness: ClusterHarness, tmp_path: Path) -> None:
     receiver, container = harness.receiver(), f"{harness.name}-own"
     (tmp_path / "send.py").write_text(script(PAGE.read_text()))
     write_images(tmp_path)

@@ -1,4 +1,4 @@
-"""What is in both images, and what is not: no installer, no secret, nothing that the bill of materials does not name."""
+"""Contents of both images: a complete bill of materials, no installer, no secret, no extra permission."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ PROGRAMS = (
     "buildah",
     "kubectl",
 )
-MODULES = ("ensurepip", "pip", "uv")  # as folders
+MODULES = ("ensurepip", "pip", "uv")  # folders
 PRIVATE = (
     ".git",
     ".netrc",
@@ -48,7 +48,7 @@ PRIVATE = (
     ".env",
     "kubeconfig",
 )
-LARGEST_SEARCHED = 1 << 20  # bytes
+MAX_SEARCHED = 1 << 20  # bytes
 SECRETS = {
     "private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=\s]{200,}-----END"),
     "token": re.compile(rb"eyJ[\w-]{20,}\.eyJ[\w-]{40,}\.[\w-]{40,}"),
@@ -60,7 +60,7 @@ PUBLISHED = (
     b"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==",
     b"AKIAIOSFODNN7EXAMPLE",
 )
-"""Azurite's key and the example of Amazon's manuals, which stand in the clients' documentation."""
+"""Azurite's key and AWS's example key, which the client libraries' documentation contains."""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def bom(name: str, image: ImageFiles) -> dict[str, Any]:
 
 
 def python_files(image: ImageFiles) -> Iterator[PurePosixPath]:
-    """The Python files that are ours or were installed; not those of the system."""
+    """Python files of the project and of installed packages, without the system's."""
     return (path for path in image.files if path.suffix == ".py" and str(path).startswith(OWN))
 
 
@@ -93,65 +93,67 @@ def test_the_bill_of_materials_is_valid_cyclonedx(bom: dict[str, Any]) -> None:
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
 
 
-def test_it_names_every_package_that_is_there_and_no_other(image: ImageFiles, bom: dict[str, Any]) -> None:
+def test_the_bill_of_materials_lists_exactly_the_installed_packages(image: ImageFiles, bom: dict[str, Any]) -> None:
     folders = (path.name for path in image.files if path.suffix == ".dist-info" and path.parent.name == "site-packages")
     installed = {re.sub(r"[-_.]+", "-", folder.partition("-")[0]).lower() for folder in folders} - {"vott-train"}
     status = image.files[PurePosixPath("/var/lib/dpkg/status")].read_text()
     system = {
         block.split("\n")[0] for block in status.split("Package: ")[1:] if "Status: install ok installed" in block
     }
-    told = {
+    listed = {
         kind: {item["name"] for item in bom["components"] if item.get("purl", "").startswith(f"pkg:{kind}/")}
         for kind in ("pypi", "deb")
     }
-    assert told == {"pypi": installed, "deb": system}
+    assert listed == {"pypi": installed, "deb": system}
 
 
-def test_its_python_packages_have_hashes_and_nearly_all_a_licence(bom: dict[str, Any]) -> None:
+def test_listed_python_packages_have_hashes_and_nearly_all_a_licence(bom: dict[str, Any]) -> None:
     packages = [item for item in bom["components"] if item.get("purl", "").startswith("pkg:pypi/")]
     assert [item["name"] for item in packages if not item["externalReferences"][0]["hashes"]] == []
     assert len([item for item in packages if "licenses" not in item]) <= len(packages) / 10
 
 
-def test_it_names_the_weights_that_are_there_and_no_other(image: ImageFiles, bom: dict[str, Any], name: str) -> None:
+def test_the_bill_of_materials_lists_exactly_the_weights_in_the_image(
+    image: ImageFiles, bom: dict[str, Any], name: str
+) -> None:
     models = [item for item in bom["components"] if item["type"] == "machine-learning-model"]
-    told = {item["name"]: item["hashes"][0]["content"] for item in models}
-    there = {path.stem: hashlib.sha256(real.read_bytes()).hexdigest() for path, real in weights_of(image)}
-    assert told == there
-    assert list(there) == ([BAKED_WEIGHTS] if name == "trainer" else [])
+    listed = {item["name"]: item["hashes"][0]["content"] for item in models}
+    present = {path.stem: hashlib.sha256(real.read_bytes()).hexdigest() for path, real in weights_of(image)}
+    assert listed == present
+    assert list(present) == ([BAKED_WEIGHTS] if name == "trainer" else [])
 
 
 def weights_of(image: ImageFiles) -> list[tuple[PurePosixPath, Path]]:
-    """The trained weights that an image brings."""
+    """The pretrained weights in the image: path in the image, and path on this host."""
     return [(path, real) for path, real in image.files.items() if path.parent == PurePosixPath("/opt/weights")]
 
 
-def test_everybody_may_read_its_weights_and_only_root_write_them(image: ImageFiles) -> None:
+def test_weights_are_readable_by_all_and_writable_by_root_only(image: ImageFiles) -> None:
     infos = [real.lstat() for _, real in weights_of(image)]
     assert {(info.st_uid, stat.S_IMODE(info.st_mode)) for info in infos} <= {(0, 0o644)}
 
 
-def test_it_runs_as_a_user_without_rights(image: ImageFiles) -> None:
+def test_image_runs_as_an_unprivileged_user(image: ImageFiles) -> None:
     assert image.config["config"]["User"] == "10001:10001"
 
 
-def test_no_program_gives_more_rights_than_its_caller_has(image: ImageFiles) -> None:
+def test_no_program_is_setuid_or_setgid(image: ImageFiles) -> None:
     modes = {str(path): real.lstat().st_mode for path, real in image.files.items()}
     assert [path for path, mode in modes.items() if stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID)] == []
 
 
-def test_nobody_but_root_may_write_what_runs(image: ImageFiles) -> None:
+def test_code_is_writable_by_root_only(image: ImageFiles) -> None:
     infos = {str(path): real.lstat() for path, real in image.files.items() if str(path).startswith(OWN)}
-    loose = [
+    writable = [
         path for path, info in infos.items() if info.st_uid or (info.st_mode & 0o022 and not stat.S_ISLNK(info.st_mode))
     ]
-    assert loose == []
+    assert writable == []
 
 
-def test_there_is_no_installer_compiler_or_download_tool(image: ImageFiles) -> None:
-    there = [str(path) for path in image.files if "bin" in path.parts and path.name in PROGRAMS]
-    there += [str(path) for path in image.files if _is_module(path) or path.suffix == ".whl"]
-    assert there == []
+def test_image_has_no_installer_compiler_or_download_tool(image: ImageFiles) -> None:
+    found = [str(path) for path in image.files if "bin" in path.parts and path.name in PROGRAMS]
+    found += [str(path) for path in image.files if _is_module(path) or path.suffix == ".whl"]
+    assert found == []
 
 
 def _is_module(path: PurePosixPath) -> bool:
@@ -160,7 +162,7 @@ def _is_module(path: PurePosixPath) -> bool:
 
 def test_every_python_file_is_compiled(image: ImageFiles) -> None:
     missing = [str(path) for path in python_files(image) if not any(image.files.keys() & _compiled(path))]
-    assert len(missing) <= 5, missing  # some packages bring examples for later versions of Python
+    assert len(missing) <= 5, missing  # some packages contain examples for later versions of Python
 
 
 def _compiled(path: PurePosixPath) -> set[PurePosixPath]:
@@ -184,9 +186,9 @@ def test_no_layer_holds_a_secret(image: ImageFiles) -> None:
 
 
 def _searched(path: Path) -> bytes:
-    """What of a file is worth a look; byte code says what its source does."""
+    """The content to search; empty for large files, libraries and byte code, which repeats its source."""
     info = path.lstat()
-    if not stat.S_ISREG(info.st_mode) or info.st_size > LARGEST_SEARCHED or path.suffix == ".pyc":
+    if not stat.S_ISREG(info.st_mode) or info.st_size > MAX_SEARCHED or path.suffix == ".pyc":
         return b""
     content = path.read_bytes()
     return (

@@ -1,4 +1,4 @@
-"""Pods that die at the worst moment: nothing is lost, and nothing is done twice."""
+"""Pods that are killed, evicted or drained: no message and no training is lost or duplicated."""
 
 import json
 from collections.abc import Callable
@@ -13,17 +13,17 @@ from tests.support.cluster_harness import ClusterHarness, Submission
 
 
 def kill(harness: ClusterHarness, pods: list[Manifest]) -> None:
-    """Remove pods and return when their processes are gone, one second later at most.
+    """Delete pods with a grace period of one second; return when their processes have ended.
 
-    With `--grace-period=0 --force` only the objects would be gone, while the kubelet still ends the processes.
+    `--grace-period=0 --force` would return before the kubelet ends the processes.
     """
     harness.kubectl("delete", "pod", *(pod["metadata"]["name"] for pod in pods), "--now")
 
 
 def uids(harness: ClusterHarness, kind: str, names: set[str]) -> dict[str, str]:
-    """The uid of each object of that kind and one of these names."""
-    found = (item["metadata"] for item in harness.kubectl.list(kind))
-    return {meta["name"]: meta["uid"] for meta in found if meta["name"] in names}
+    """Uids by name of the objects with this kind and these names."""
+    items = (item["metadata"] for item in harness.kubectl.list(kind))
+    return {meta["name"]: meta["uid"] for meta in items if meta["name"] in names}
 
 
 def jobs_of(harness: ClusterHarness, submissions: list[Submission]) -> list[Manifest]:
@@ -32,7 +32,7 @@ def jobs_of(harness: ClusterHarness, submissions: list[Submission]) -> list[Mani
     return [job for job in jobs if job["metadata"].get("annotations", {}).get("vott.dev/message-id") in ids]
 
 
-def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_one_job_a_message(
+def test_operator_killed_between_receive_and_settle_creates_one_trainingjob_and_job_per_message(
     harness: ClusterHarness,
 ) -> None:
     with harness.proxy.holding_deletes():
@@ -43,20 +43,22 @@ def test_operator_killed_between_receive_and_settle_makes_one_trainingjob_and_on
         before = {job["metadata"]["name"]: job["metadata"]["uid"] for job in jobs_of(harness, submissions)}
         kill(harness, harness.operator_pods())
 
-    assert before, "the TrainingJob has to exist before its message is settled"
+    assert before, "a TrainingJob must exist before its message is settled"
     harness.wait("an empty queue", lambda: not harness.queue.get_queue_properties().approximate_message_count)
-    assert [message for message in held if len(harness.proxy.receipts(message)) < 2] == [], "it was not received again"
+    assert [message for message in held if len(harness.proxy.receipts(message)) < 2] == [], (
+        "a message was not received again"
+    )
     for submission in submissions:
         submission.wait_completed()
     names = {job["metadata"]["name"] for job in jobs_of(harness, submissions)}
     assert len(jobs_of(harness, submissions)) == len(names) == len(submissions)
-    assert before.items() <= uids(harness, "trainingjobs", names).items(), "a TrainingJob was made anew"
+    assert before.items() <= uids(harness, "trainingjobs", names).items(), "a TrainingJob was recreated"
     assert set(uids(harness, "jobs", names)) == names
 
 
 def completes_in_another_pod(training: HeldTraining, first: Manifest) -> None:
-    """Let it train; it must not be the pod that was there first. It may fail never, so the interruption did not count."""
-    training.harness.wait("the pod's word that it had SIGTERM", lambda: training.has_flag("stopped"))
+    """Let it train, and check that another pod than the first completes it. With backoffLimit 0, the interruption did not count as a failure."""
+    training.harness.wait("the pod's SIGTERM", lambda: training.has_flag("stopped"))
     training.release()
     training.wait_status("Complete", "TrainingSucceeded")
     training.wait_description("Restarts: 1")
@@ -64,20 +66,20 @@ def completes_in_another_pod(training: HeldTraining, first: Manifest) -> None:
 
 
 @pytest.mark.parametrize("training", [training_cases.evicted], indirect=True)
-def test_evicted_training_goes_on_in_another_pod_and_that_does_not_count(training: HeldTraining) -> None:
+def test_evicted_training_continues_in_another_pod_and_counts_no_failure(training: HeldTraining) -> None:
     pod = training.wait_held()["metadata"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod["name"]}}
-    place = f"/api/v1/namespaces/{training.harness.name}/pods/{pod['name']}/eviction"
-    training.harness.kubectl("create", f"--raw={place}", "--filename=-", stdin=json.dumps(eviction))
+    url = f"/api/v1/namespaces/{training.harness.name}/pods/{pod['name']}/eviction"
+    training.harness.kubectl("create", f"--raw={url}", "--filename=-", stdin=json.dumps(eviction))
     training.wait_description("Interrupted")
     completes_in_another_pod(training, {"metadata": pod})
 
 
 @pytest.mark.parametrize("training", [training_cases.drained], indirect=True)
-def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training: HeldTraining) -> None:
+def test_training_on_a_drained_node_continues_once_a_node_is_available(training: HeldTraining) -> None:
     first, kubectl = training.wait_held(), training.harness.kubectl
     node = first["spec"]["nodeName"]
-    only = f"--pod-selector=vott.dev/trainingjob={training.name}"  # the others go on
+    only = f"--pod-selector=vott.dev/trainingjob={training.name}"  # don't evict the other tests' pods
     try:
         kubectl("drain", node, only, "--delete-emptydir-data", "--timeout=60s")
         training.wait_status("Pending", "Unschedulable")
@@ -87,8 +89,8 @@ def test_training_on_a_drained_node_goes_on_once_a_node_is_there_again(training:
     completes_in_another_pod(training, first)
 
 
-@pytest.mark.parametrize("training", [training_cases.jobless], indirect=True)
-def test_job_that_was_deleted_by_hand_is_made_anew(training: HeldTraining) -> None:
+@pytest.mark.parametrize("training", [training_cases.with_deleted_job], indirect=True)
+def test_manually_deleted_job_is_recreated(training: HeldTraining) -> None:
     first, job = training.wait_held(), training.uid("job")
     training.harness.kubectl("delete", "job", training.name)
     training.harness.wait("another Job", lambda: training.uid("job") not in ("", job))
@@ -96,7 +98,7 @@ def test_job_that_was_deleted_by_hand_is_made_anew(training: HeldTraining) -> No
 
 
 @pytest.mark.parametrize("training", [training_cases.through_an_upgrade], indirect=True)
-def test_training_runs_on_while_the_operator_is_upgraded(
+def test_training_continues_while_the_operator_is_upgraded(
     training: HeldTraining, upgrade: Callable[[dict[str, Any]], None]
 ) -> None:
     harness, trainer, job = training.harness, training.wait_held(), training.uid("job")

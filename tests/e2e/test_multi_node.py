@@ -1,4 +1,4 @@
-"""Two pods train one model, over the pods' network."""
+"""Two pods train one model over the pod network."""
 
 import pytest
 
@@ -10,7 +10,7 @@ TWO_NODES = Sample(FOLDER / "multi-node.yaml")
 
 
 def indexes(training: Training) -> list[str]:
-    """The completion index of each pod, as `kubectl describe job` counts them."""
+    """Completion indexes of the succeeded pods."""
     label = "batch.kubernetes.io/job-completion-index"
     return sorted(pod["metadata"]["labels"][label] for pod in training.pods() if pod["status"]["phase"] == "Succeeded")
 
@@ -24,7 +24,7 @@ def test_two_nodes_train_one_model(training: Training) -> None:
 
 
 @pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
-def test_nodes_find_each_other_by_a_service_of_the_trainings_name(training: Training) -> None:
+def test_headless_service_with_the_trainings_name_connects_the_nodes(training: Training) -> None:
     training.harness.wait("the headless Service", lambda: training.uid("service"))
     described = " ".join(training.harness.kubectl("describe", "service", training.name).split())
     assert "IP: None" in described
@@ -32,10 +32,10 @@ def test_nodes_find_each_other_by_a_service_of_the_trainings_name(training: Trai
 
 
 @pytest.mark.parametrize("training", [training_cases.one_of_two_fails], indirect=True)
-def test_failure_in_one_node_starts_all_again(training: HeldTraining) -> None:
+def test_failure_of_one_pod_restarts_all(training: HeldTraining) -> None:
     training.wait_status("Complete", "TrainingSucceeded")
     assert training.has_flag("failed")
-    assert training.has_flag("stopped"), "the pod beside it had no SIGTERM, or no time for it"
+    assert training.has_flag("stopped"), "the other pod got no SIGTERM or no time to handle it"
     text = training.description()
     assert "Restarts: 1" in text
     assert "Failures: 1" in text

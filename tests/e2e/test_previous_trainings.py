@@ -1,4 +1,4 @@
-"""Places that trainings share, and what they begin with."""
+"""Reuse of previous trainings: cached images, and an earlier model as initial weights."""
 
 import pytest
 
@@ -8,14 +8,14 @@ from tests.support.cluster_harness import IMAGES, ClusterHarness, Submission
 
 
 @pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
-def test_second_training_of_the_same_images_downloads_none_of_them(submission: Submission) -> None:
+def test_second_training_takes_all_images_from_the_cache(submission: Submission) -> None:
     submission.wait_completed()
     again = submission.harness.send(parameters={"epochs": 1})
     name = again.wait_completed()["metadata"]["name"]
     assert f"{IMAGES} of them from the cache" in submission.harness.kubectl.logs(name)
 
 
-def test_training_begins_with_an_earlier_model_whose_credential_nobody_sees(harness: ClusterHarness) -> None:
+def test_training_starts_with_an_earlier_model_and_hides_its_credential(harness: ClusterHarness) -> None:
     submission = harness.send(parameters={"epochs": 1, "initialWeights": harness.earlier_model})
     name = submission.wait_completed()["metadata"]["name"]
     assert "sig=" not in harness.kubectl("get", f"tj/{name}", f"job/{name}", "--output=yaml")

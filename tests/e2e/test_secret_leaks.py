@@ -1,4 +1,4 @@
-"""On a real node nothing shows a credential but the Secrets: after trainings that ended in several ways, all that was written is searched."""
+"""Only Secrets contain credentials: run trainings with several outcomes on a real node, then search everything that was written."""
 
 import base64
 import json
@@ -40,7 +40,7 @@ class Plugin:
         return []
 """,
 }
-PLACES = [
+LOCATIONS = [
     "etcd outside of Secrets",
     "the operators' logs",
     "the trainers' logs",
@@ -52,7 +52,7 @@ PLACES = [
 
 @dataclass(frozen=True)
 class Search:
-    """The credentials of all messages of this session so far, and what was written: by place, the contents."""
+    """Credentials of this session's messages so far, and the written contents by location."""
 
     markers: SecretMarkers
     written: dict[str, list[bytes]]
@@ -80,16 +80,16 @@ def search(harness: ClusterHarness) -> Search:
 
 
 def _programs(harness: ClusterHarness) -> list[Training]:
-    """Trainings with plugins that tell all they know."""
+    """Create trainings with plugins that print everything they know."""
     plugins = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "our-plugins"}, "data": PLUGINS}
-    # others put theirs into it, too
+    # server-side, because other tests add plugins to the same ConfigMap
     harness.kubectl("apply", "--server-side", "--field-manager=secrets", "--filename=-", stdin=json.dumps(plugins))
     names = [file.removesuffix(".py") for file in PLUGINS]
-    return [create_training(harness, f"tells-by-{name}", plugin=name, backoffLimit=0) for name in names]
+    return [create_training(harness, f"leaks-by-{name}", plugin=name, backoffLimit=0) for name in names]
 
 
 def _markers(harness: ClusterHarness) -> SecretMarkers:
-    """The signature of each URL that lies in a Secret, of each image's URL, and the key of the queue's account."""
+    """Signatures of all URLs in Secrets and of the images' URLs, and the storage account's key."""
     secrets = [secret.get("data") or {} for secret in harness.kubectl.list("secrets")]
     texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
     images = {line.partition(",")[0] for line in requests.get(harness.annotations, timeout=30).text.splitlines()}
@@ -97,18 +97,18 @@ def _markers(harness: ClusterHarness) -> SecretMarkers:
     signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
     keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
     markers = SecretMarkers()
-    for number, known in enumerate(dict.fromkeys([*signatures, *keys])):
-        markers.add(f"number {number}", known)
+    for number, credential in enumerate(dict.fromkeys([*signatures, *keys])):
+        markers.add(f"number {number}", credential)
     assert len(markers.names) > len(images) + len(PLUGINS)
     return markers
 
 
 def _written(harness: ClusterHarness, sent: list[Submission], model: bytes) -> dict[str, list[bytes]]:
-    open_ones = _written_in_the_open()
+    public_objects = _objects_with_urls_in_the_spec()
     objects = [
         f"{key}\n".encode() + value
         for key, value in history(ETCD)
-        if harness.name in key and SECRETS not in key and not open_ones.fullmatch(key.rpartition("/")[2])
+        if harness.name in key and SECRETS not in key and not public_objects.fullmatch(key.rpartition("/")[2])
     ]
     poison = [json.loads(item.content) for item in harness.poison_queue.peek_messages(max_messages=32)]
     return {
@@ -118,13 +118,15 @@ def _written(harness: ClusterHarness, sent: list[Submission], model: bytes) -> d
         ],
         "the trainers' logs": [_logs(harness, "vott.dev/trainingjob")],
         "callbacks": [json.dumps(submission.receiver.posts).encode() for submission in sent],
-        "the poison queue": [json.dumps({**item, "body": ""}).encode() for item in poison],  # beside the message itself
+        "the poison queue": [
+            json.dumps({**item, "body": ""}).encode() for item in poison
+        ],  # without the original message
         "the model": [model],
     }
 
 
-def _written_in_the_open() -> re.Pattern[str]:
-    """Names of the samples whose author wrote the URLs into the spec himself, and of what is made for them."""
+def _objects_with_urls_in_the_spec() -> re.Pattern[str]:
+    """Matches the names of samples with full URLs in the spec, and of their dependent objects."""
     texts = [file.read_text(encoding="utf-8") for file in (ROOT / "manifests/samples").glob("*.yaml")]
     objects = [item for text in texts for item in yaml.safe_load_all(text) if item["kind"] == "TrainingJob"]
     names = [item["metadata"]["name"] for item in objects if "urlSecretRef" not in item["spec"]]
@@ -137,12 +139,12 @@ def _logs(harness: ClusterHarness, selector: str) -> bytes:
     return harness.kubectl("logs", f"--selector={selector}", *limits).encode()
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_no_credential_is_found_in(place: str, search: Search) -> None:
-    assert any(search.written[place]), "nothing was written there, so nothing is shown"
-    assert search.markers.found_in(*search.written[place]) == []
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_no_credential_is_in(location: str, search: Search) -> None:
+    assert any(search.written[location]), "nothing was written there, so the search proves nothing"
+    assert search.markers.found_in(*search.written[location]) == []
 
 
-def test_the_search_finds_the_credentials_where_they_may_be(search: Search, harness: ClusterHarness) -> None:
-    kept = [value for key, value in history(ETCD) if key.startswith(f"{SECRETS}{harness.name}/")]
-    assert len(search.markers.found_in(*kept)) > len(PLUGINS)
+def test_the_search_finds_the_credentials_in_secrets(search: Search, harness: ClusterHarness) -> None:
+    secrets = [value for key, value in history(ETCD) if key.startswith(f"{SECRETS}{harness.name}/")]
+    assert len(search.markers.found_in(*secrets)) > len(PLUGINS)

@@ -1,4 +1,4 @@
-"""What keeps a training from its end, or ends it, as `kubectl get` and `kubectl describe` tell it."""
+"""Reasons of pending, failed and stalled trainings in `kubectl get` and `kubectl describe`."""
 
 import pytest
 
@@ -23,44 +23,40 @@ FAILED = [
     (training_cases.never_a_node, "PendingDeadlineExceeded", ["spec.pendingDeadlineSeconds", "nvidia.com/gpu"]),
     (training_cases.no_model, "ModelNotReported", ["status.model"]),
     (training_cases.other_service_account, "InvalidSpec", ["spec.podTemplate.spec.serviceAccountName"]),
-    (training_cases.typing_error, "InvalidSpec", ["priorityClasName"]),
+    (training_cases.misspelt_field, "InvalidSpec", ["priorityClasName"]),
 ]
 
 
-@pytest.mark.parametrize(("training", "reason", "words"), WAITING, indirect=["training"])
-def test_waiting_training_shows_its_reason_in_the_row_and_explains_it(
-    training: Training, reason: str, words: list[str]
-) -> None:
+@pytest.mark.parametrize(("training", "reason", "texts"), WAITING, indirect=["training"])
+def test_pending_training_shows_its_reason_and_explains_it(training: Training, reason: str, texts: list[str]) -> None:
     training.wait_status("Pending", reason)
-    text = training.wait_description(*words, f"Warning {reason}")
+    text = training.wait_description(*texts, f"Warning {reason}")
     assert f"Reason: {reason} Status: False Type: Running" in text
 
 
-@pytest.mark.parametrize(("training", "reason", "words"), FAILED, indirect=["training"])
-def test_failed_training_shows_its_reason_in_the_row_and_explains_it(
-    training: Training, reason: str, words: list[str]
-) -> None:
+@pytest.mark.parametrize(("training", "reason", "texts"), FAILED, indirect=["training"])
+def test_failed_training_shows_its_reason_and_explains_it(training: Training, reason: str, texts: list[str]) -> None:
     training.wait_status("Failed", reason)
-    text = training.wait_description(*words, f"Warning {reason}")
+    text = training.wait_description(*texts, f"Warning {reason}")
     assert f"Reason: {reason} Status: True Type: Failed" in text
 
 
 @pytest.mark.parametrize("training", [training_cases.bad_data], indirect=True)
-def test_permanent_failure_is_not_tried_again(training: Training) -> None:
+def test_permanent_failure_is_not_retried(training: Training) -> None:
     training.wait_status("Failed")
     assert len(training.pods()) == 1
     assert "Tried" not in training.description()
 
 
 @pytest.mark.parametrize("training", [training_cases.always_fails], indirect=True)
-def test_program_error_is_tried_again_as_often_as_the_limit_says(training: Training) -> None:
+def test_program_error_is_retried_up_to_the_backoff_limit(training: Training) -> None:
     training.wait_status("Failed")
     assert len(training.pods()) == 2
     assert "Restarts: 1" in training.description()
 
 
 @pytest.mark.parametrize("training", [training_cases.never_a_node, training_cases.too_slow], indirect=True)
-def test_training_that_ran_into_a_deadline_holds_no_pod(training: Training) -> None:
+def test_training_past_its_deadline_has_no_active_pod(training: Training) -> None:
     training.wait_status("Failed")
 
     def active() -> list[Manifest]:
@@ -71,7 +67,7 @@ def test_training_that_ran_into_a_deadline_holds_no_pod(training: Training) -> N
 
 
 @pytest.mark.parametrize("training", [training_cases.silent], indirect=True)
-def test_training_without_news_is_shown_as_stalled_until_it_reports_again(training: HeldTraining) -> None:
+def test_training_without_progress_is_stalled_until_it_reports_again(training: HeldTraining) -> None:
     training.wait_status("Running")
     training.wait_description("Reason: NoProgress Status: True Type: Stalled", "Warning NoProgress")
     training.release()

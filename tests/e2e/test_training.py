@@ -1,4 +1,4 @@
-"""The main way: a message becomes a verified model, seen in kubectl and at the callback URL."""
+"""A message becomes a verified model, with progress in kubectl and at the callback URL."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ BOTH = [message_cases.detection_as_json, message_cases.hello_world_in_base64]
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
-def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(submission: Submission) -> None:
+def test_message_becomes_a_complete_trainingjob_with_its_model_uploaded(submission: Submission) -> None:
     reported = submission.wait_completed()["status"]["model"]
     archive = archive_of(submission)
     assert reported["url"].endswith("/model.tgz")
@@ -24,7 +24,7 @@ def test_message_becomes_a_complete_trainingjob_with_the_model_in_its_container(
 
 
 @pytest.mark.parametrize("submission", [message_cases.as_vott_web_sends_it], indirect=True)
-def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: Submission) -> None:
+def test_vott_web_message_uploads_to_exactly_its_blob(submission: Submission) -> None:
     reported = submission.wait_completed()["status"]["model"]
     assert reported["url"].endswith(f"/{message_cases.VOTT_WEB_BLOB}")
     archive = archive_of(submission)
@@ -33,7 +33,7 @@ def test_a_message_of_vott_web_trains_and_uploads_to_that_very_blob(submission: 
 
 
 @pytest.mark.parametrize("submission", [message_cases.to_a_folder], indirect=True)
-def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(submission: Submission) -> None:
+def test_url_with_a_trailing_slash_gets_single_files_and_a_manifest(submission: Submission) -> None:
     container, name = container_and_blob(submission.wait_completed()["status"]["model"]["url"])
     assert name == "cats/manifest.json"
     manifest = json.loads(submission.harness.storage.download(container, name))
@@ -44,13 +44,13 @@ def test_a_url_that_ends_with_a_slash_gets_the_files_and_a_manifest_of_them(subm
 
 
 @pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
-def test_the_report_lies_beside_the_archive(submission: Submission) -> None:
+def test_report_is_uploaded_beside_the_archive(submission: Submission) -> None:
     container, _ = container_and_blob(submission.wait_completed()["status"]["model"]["url"])
     assert b"</html>" in submission.harness.storage.download(container, "report.html")
 
 
 @pytest.mark.parametrize("submission", [message_cases.over_service_bus], indirect=True)
-def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
+def test_service_bus_message_becomes_a_model_and_is_settled(submission: Submission) -> None:
     assert submission.wait_completed()["status"]["model"]["sizeBytes"]
     harness = submission.harness
 
@@ -58,11 +58,11 @@ def test_a_service_bus_message_becomes_a_model_and_is_settled(submission: Submis
         counts = harness.broker.counts(harness.name)
         return (counts.active, counts.locked) == (0, 0)
 
-    harness.wait("an empty Service Bus queue", settled, 60)  # other tests' messages come through it, too
+    harness.wait("an empty Service Bus queue", settled, 60)  # other tests use this queue too
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
-def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submission) -> None:
+def test_every_callback_has_the_six_fields_of_the_first_vott_train(submission: Submission) -> None:
     submission.wait_completed()
     posts = submission.receiver.posts
     assert [post for post in posts if not set(post) >= SEED_FIELDS] == []
@@ -71,21 +71,21 @@ def test_every_callback_has_the_first_vott_trains_six_fields(submission: Submiss
 
 
 @pytest.mark.parametrize("submission", BOTH, indirect=True)
-def test_last_callback_says_succeeded_with_progress_one(submission: Submission) -> None:
+def test_outcome_callback_is_succeeded_with_progress_one(submission: Submission) -> None:
     name = submission.wait_completed()["metadata"]["name"]
-    said = submission.wait_outcome_callback()
-    assert (said["state"], said["progress"], said["job"]) == ("succeeded", 1.0, name)
+    outcome = submission.wait_outcome_callback()
+    assert (outcome["state"], outcome["progress"], outcome["job"]) == ("succeeded", 1.0, name)
 
 
 @pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
-def test_progress_never_goes_back(submission: Submission) -> None:
+def test_progress_never_decreases(submission: Submission) -> None:
     submission.wait_completed()
     fractions = [post["progress"] for post in submission.receiver.posts]
     assert fractions == sorted(fractions)
 
 
 @pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
-def test_detector_brings_weights_labels_metrics_and_a_sample(submission: Submission) -> None:
+def test_detector_archive_has_weights_labels_metrics_and_a_sample(submission: Submission) -> None:
     model = read_model(archive_of(submission))
     assert model.labels == ("circle", "square", "triangle")
     assert model.metrics
@@ -102,7 +102,7 @@ def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
 
 
 @pytest.mark.parametrize("submission", [message_cases.hello_world_in_base64], indirect=True)
-def test_trainingjob_names_the_message_that_it_was_made_from(submission: Submission) -> None:
+def test_trainingjob_is_annotated_with_its_message_and_queue(submission: Submission) -> None:
     annotations = submission.wait_accepted()["metadata"]["annotations"]
     assert annotations["vott.dev/message-id"] == submission.message_id
     assert annotations["vott.dev/queue"].endswith(f"/{submission.harness.name}")

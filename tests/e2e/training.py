@@ -1,4 +1,4 @@
-"""A TrainingJob written by hand, and what kubectl prints of it."""
+"""Create TrainingJobs without a message, and wait for what kubectl prints of them."""
 
 import json
 import re
@@ -16,7 +16,7 @@ HELLO = "hello-world"
 PYTHON = "/opt/venv/bin/python"
 RUN_WRAPPER = "import os; exec(os.environ['WRAPPER'])"
 WRAPPER = (Path(__file__).parent / "pod_programs" / "trainer_wrapper.py").read_text()
-# Two cores carry all of them at once. Those that work get as much of them as the trainings of messages do.
+# All run at once on two cores. WORKING is for those that really train.
 SMALL = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "2Gi"}}
 WORKING = {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "4Gi"}}
 ENDS = ("Complete", "Failed")
@@ -24,20 +24,20 @@ ENDS = ("Complete", "Failed")
 
 @dataclass(frozen=True)
 class Training:
-    """One TrainingJob of the harness."""
+    """A TrainingJob of the harness."""
 
     harness: ClusterHarness
     name: str
 
     def status_row(self) -> dict[str, str]:
-        """What `kubectl get tj -o wide` prints, by column."""
+        """The row of `kubectl get tj -o wide`, by column."""
         header, line = self.harness.kubectl("get", "tj", self.name, "-o", "wide").splitlines()
-        columns = [(found.group(), found.start()) for found in re.finditer(r"\S+", header)]
+        columns = [(match.group(), match.start()) for match in re.finditer(r"\S+", header)]
         ends = [start for _, start in columns[1:]] + [len(line)]
         return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
 
     def wait_status(self, status: str, reason: str = "", seconds: float = 480) -> None:
-        """Wait until `kubectl get tj -o wide` prints these; another end than this one is an error at once."""
+        """Wait until `kubectl get tj -o wide` shows status and reason; fail at once on another terminal status."""
 
         def probe() -> bool:
             row = self.status_row()
@@ -50,64 +50,64 @@ class Training:
         self.harness.wait(f"STATUS {status}, REASON {reason or '(any)'} of {self.name}", probe, seconds)
 
     def description(self) -> str:
-        """What `kubectl describe tj` prints, with single spaces."""
+        """Output of `kubectl describe tj`, with single spaces."""
         return " ".join(self.harness.kubectl("describe", "tj", self.name).split())
 
-    def wait_description(self, *words: str) -> str:
-        """Wait until `kubectl describe tj` prints all of these, and return all of it. Events come a moment after the status."""
+    def wait_description(self, *texts: str) -> str:
+        """Wait until `kubectl describe tj` contains all texts, because Events come after the status; return its output."""
 
         def probe() -> str | None:
-            text = self.description()
-            return None if [word for word in words if word not in text] else text
+            description = self.description()
+            return None if [text for text in texts if text not in description] else description
 
-        return self.harness.wait(f"{words} in the description of {self.name}", probe, 60)
+        return self.harness.wait(f"{texts} in the description of {self.name}", probe, 60)
 
     def uid(self, kind: str) -> str:
-        """The uid of the object of that kind and the TrainingJob's name; empty where there is none."""
+        """Uid of the object of this kind with the TrainingJob's name; "" if there is none."""
         with suppress(KubectlError):
             return str(self.harness.kubectl.get(kind, self.name)["metadata"]["uid"])
         return ""
 
     def pods(self) -> list[Manifest]:
-        """Its pods, the oldest first; not those that are going away."""
+        """Its pods, oldest first, without those being deleted."""
         pods = self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
-        staying = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-        return sorted(staying, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+        remaining = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return sorted(remaining, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
     def patch_spec(self, **spec: object) -> None:
-        """Change fields of the spec."""
+        """Patch fields of the spec."""
         self.harness.kubectl("patch", "tj", self.name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def wait_deleted(self) -> None:
-        """Wait until neither the TrainingJob nor anything that was made for it is there."""
+        """Wait until the TrainingJob and all its dependent objects are deleted."""
 
         def probe() -> bool:
             kinds = "trainingjobs,jobs,services"
             names = self.harness.kubectl("get", kinds, "-o", "jsonpath={.items[*].metadata.name}").split()
             return self.name not in names and not self.harness.kubectl.list("pods", f"vott.dev/trainingjob={self.name}")
 
-        self.harness.wait(f"the end of all that was made for {self.name}", probe)
+        self.harness.wait(f"the deletion of {self.name} and its dependents", probe)
 
 
 @dataclass(frozen=True)
 class HeldTraining(Training):
-    """A TrainingJob whose pods wait for a word before they train."""
+    """A TrainingJob whose pods run a wrapper that waits for flag `go` before it trains."""
 
     container: str = field(kw_only=True)
 
     def wait_held(self) -> Manifest:
-        """The pod, once it waits and obeys SIGTERM."""
+        """Wait until its pod waits and handles SIGTERM; return the pod."""
         self.harness.wait(f"the pod of {self.name}", lambda: self.has_flag("waiting"))
         return self.pods()[-1]
 
     def release(self) -> None:
-        """Let pods train, this one and those to come."""
+        """Let its current and later pods train."""
         self.harness.storage.upload(self.container, "go", b"yes")
 
-    def has_flag(self, word: str) -> bool:
-        """Whether a pod said that word."""
+    def has_flag(self, name: str) -> bool:
+        """Whether a pod has set the flag."""
         with suppress(ResourceNotFoundError):
-            return bool(self.harness.storage.download(self.container, word))
+            return bool(self.harness.storage.download(self.container, name))
         return False
 
 
@@ -122,15 +122,15 @@ def create_training(
     model_url: str = "",
     **spec: Any,
 ) -> Training:
-    """Make a TrainingJob that needs no GPU and little else.
+    """Create a TrainingJob that needs no GPU and few resources.
 
     Args:
-        program: Python text that the pods run in place of the trainer.
-        container: of the pod template, beside the program.
-        template: of the pod template's spec.
-        trainer: of spec.trainer.
-        model_url: where the model goes; a fresh container where none is given.
-        spec: further fields.
+        program: Python source that the pods run instead of the trainer.
+        container: more fields of the pod template's container.
+        template: fields of the pod template's spec.
+        trainer: fields of spec.trainer.
+        model_url: destination of the model; by default a new container.
+        spec: more fields of the spec.
     """
     command = {"command": [PYTHON, "-c", program]} if program else {}
     template = _with_container(template or {}, command | (container or {}))
@@ -145,14 +145,14 @@ def create_training(
 
 
 def create_held_training(
-    harness: ClusterHarness, name: str, part: str = "wait", *, container: Manifest | None = None, **fields: Any
+    harness: ClusterHarness, name: str, step: str = "wait", *, container: Manifest | None = None, **fields: Any
 ) -> HeldTraining:
-    """Make one whose pods do that part of the stand-in before they train; the rest as in `make`."""
-    place, secret = harness.container(), f"{name}-wrapper"
-    _apply(harness, _secret(secret, {"FLAGS_URL": harness.storage.container_url(place), "WRAPPER": WRAPPER}))
-    command = {"command": [PYTHON, "-c", RUN_WRAPPER, part], "envFrom": [{"secretRef": {"name": secret}}]}
+    """Create a TrainingJob whose pods run this step of the wrapper before they train; other arguments as in `create_training`."""
+    flags, secret = harness.container(), f"{name}-wrapper"
+    _apply(harness, _secret(secret, {"FLAGS_URL": harness.storage.container_url(flags), "WRAPPER": WRAPPER}))
+    command = {"command": [PYTHON, "-c", RUN_WRAPPER, step], "envFrom": [{"secretRef": {"name": secret}}]}
     create_training(harness, name, container=(container or {}) | command, **fields)
-    return HeldTraining(harness, name, container=place)
+    return HeldTraining(harness, name, container=flags)
 
 
 def _secret(name: str, texts: dict[str, str]) -> Manifest:

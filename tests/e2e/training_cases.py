@@ -1,13 +1,8 @@
-"""Every TrainingJob that the tests make by hand, so that all can be made at once and live side by side."""
-
-from collections.abc import Callable
-from typing import TypeAlias
+"""TrainingJobs that the tests create without a message. Each case is a function, so that all can start at once."""
 
 from localcluster.images import BAKED_WEIGHTS
 from tests.e2e.training import SMALL, WORKING, HeldTraining, Training, create_held_training, create_training
 from tests.support.cluster_harness import ClusterHarness
-
-Life: TypeAlias = Callable[[ClusterHarness], Training]
 
 NO_SUCH_IMAGE = "localhost/vott-train/no-such-image:1"
 RATIONED_GPU = "nvidia.com/mig-3g.40gb"
@@ -15,11 +10,11 @@ QUOTA = "no-such-slices"
 PRIORITY = "vott-e2e-patient"
 BAD_LINE = "a.csv line 7: expected 6 fields, found 4. Correct the line."
 
-# ------------------------------------------------------------------------------------------ those that never get to train
+# ------------------------------------------------------------------------------------------------ those that never start
 
 
 def bad_image(harness: ClusterHarness) -> Training:
-    """An image that is nowhere."""
+    """An image that does not exist."""
     return create_training(harness, "bad-image", trainer={"image": NO_SUCH_IMAGE})
 
 
@@ -29,7 +24,7 @@ def too_many_gpus(harness: ClusterHarness) -> Training:
 
 
 def over_quota(harness: ClusterHarness) -> Training:
-    """A GPU of a kind that the namespace may have none of."""
+    """A GPU resource with a quota of 0."""
     hard = {f"requests.{RATIONED_GPU}": "0"}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA}, "spec": {"hard": hard}}
     harness.kubectl.apply(quota)
@@ -38,25 +33,25 @@ def over_quota(harness: ClusterHarness) -> Training:
 
 
 def never_a_node(harness: ClusterHarness) -> Training:
-    """More GPUs than any node has, and a deadline for getting them."""
+    """More GPUs than any node has, with a pending deadline."""
     return create_training(harness, "never-a-node", trainer={"gpus": 64}, pendingDeadlineSeconds=5)
 
 
 def other_service_account(harness: ClusterHarness) -> Training:
-    """A pod template that wants a service account of its own."""
+    """A pod template with another ServiceAccount."""
     return create_training(harness, "other-service-account", template={"serviceAccountName": "default"})
 
 
-def typing_error(harness: ClusterHarness) -> Training:
-    """A pod template with a field that Kubernetes does not have."""
-    return create_training(harness, "typing-error", template={"priorityClasName": "high"})
+def misspelt_field(harness: ClusterHarness) -> Training:
+    """A pod template with a misspelt field."""
+    return create_training(harness, "misspelt-field", template={"priorityClasName": "high"})
 
 
 # ------------------------------------------------------------------------------------------------------- those that fail
 
 
 def out_of_memory(harness: ClusterHarness) -> Training:
-    """A gigabyte in a container of an eighth of that."""
+    """Allocates 1 GiB with a limit of 128 MiB."""
     resources = {"requests": SMALL["requests"], "limits": {"memory": "128Mi"}}
     return create_training(
         harness, "out-of-memory", program="b'x' * 2**30", trainer={"resources": resources}, backoffLimit=0
@@ -64,27 +59,27 @@ def out_of_memory(harness: ClusterHarness) -> Training:
 
 
 def bad_data(harness: ClusterHarness) -> Training:
-    """The trainer says that its data is bad."""
+    """Fails permanently because of bad annotations."""
     program = f"""
 import json, pathlib, sys
-told = {{"reason": "BadAnnotations", "message": {BAD_LINE!r}}}
-pathlib.Path("/dev/termination-log").write_text(json.dumps(told))
+message = {{"reason": "BadAnnotations", "message": {BAD_LINE!r}}}
+pathlib.Path("/dev/termination-log").write_text(json.dumps(message))
 sys.exit(65)"""
     return create_training(harness, "bad-data", program=program)
 
 
 def always_fails(harness: ClusterHarness) -> Training:
-    """A program error, time after time."""
+    """A program that always exits with 1."""
     return create_training(harness, "always-fails", program="raise SystemExit(1)", backoffLimit=1)
 
 
 def too_slow(harness: ClusterHarness) -> Training:
-    """A training that takes longer than it may."""
+    """A training that exceeds its deadline."""
     return create_held_training(harness, "too-slow", activeDeadlineSeconds=5)
 
 
 def no_model(harness: ClusterHarness) -> Training:
-    """A program that ends well without a model."""
+    """A program that succeeds without reporting a model."""
     return create_training(harness, "no-model", program="pass")
 
 
@@ -92,45 +87,45 @@ def no_model(harness: ClusterHarness) -> Training:
 
 
 def silent(harness: ClusterHarness) -> HeldTraining:
-    """Reports nothing until it is told to go on, then for some seconds."""
+    """Reports no progress until it is released, then for some seconds."""
     return create_held_training(harness, "silent", parameters={"epochs": 20})
 
 
 def evicted(harness: ClusterHarness) -> HeldTraining:
-    """May fail never, so that an eviction that counted would end it."""
+    """Is evicted; with backoffLimit 0, so an eviction that counts as a failure would end it."""
     return create_held_training(harness, "evicted", backoffLimit=0)
 
 
 def drained(harness: ClusterHarness) -> HeldTraining:
-    """The same, for a node that is drained."""
+    """Is on a node that is drained; with backoffLimit 0."""
     return create_held_training(harness, "drained", backoffLimit=0)
 
 
-def jobless(harness: ClusterHarness) -> HeldTraining:
-    """Loses its Job."""
-    return create_held_training(harness, "jobless", backoffLimit=0)
+def with_deleted_job(harness: ClusterHarness) -> HeldTraining:
+    """Its Job is deleted; with backoffLimit 0."""
+    return create_held_training(harness, "with-deleted-job", backoffLimit=0)
 
 
 def paused(harness: ClusterHarness) -> HeldTraining:
-    """Is suspended, and resumed."""
+    """Is suspended and resumed."""
     return create_held_training(harness, "paused")
 
 
 def short_lived(harness: ClusterHarness) -> Training:
-    """Just trains."""
+    """Is deleted by its TTL."""
     return create_training(harness, "short-lived")
 
 
 def through_an_upgrade(harness: ClusterHarness) -> HeldTraining:
-    """Runs while the operator is replaced."""
+    """Runs during an upgrade of the operator."""
     return create_held_training(harness, "through-an-upgrade")
 
 
-# --------------------------------------------------------------------------------------------- with weights to begin with
+# --------------------------------------------------------------------------------------------- with initial weights
 
 
-def with_the_images_weights(harness: ClusterHarness) -> Training:
-    """Classifies boxes, and begins with what its image brings."""
+def with_weights_in_image(harness: ClusterHarness) -> Training:
+    """A classifier that starts with the weights in the trainer image."""
     parameters = {"architecture": BAKED_WEIGHTS, "initialWeights": "baked", "epochs": 1, "imageSize": 64}
     resources = {"resources": WORKING}
     return create_training(harness, "with-weights", plugin="classification", parameters=parameters, trainer=resources)
@@ -139,10 +134,10 @@ def with_the_images_weights(harness: ClusterHarness) -> Training:
 # --------------------------------------------------------------------------------------------------- with a pod template
 
 
-def with_a_template(harness: ClusterHarness) -> HeldTraining:
-    """Environment, a volume with its mount, a priority, a toleration and a label, all checked in the pod."""
+def with_pod_template(harness: ClusterHarness) -> HeldTraining:
+    """A pod template with a variable, a mounted ConfigMap, a priority class and a toleration; the pod checks the first two."""
     priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": PRIORITY}}
-    harness.apply_to_cluster(priority | {"value": -10, "description": "For tests."})
+    harness.apply_cluster_scoped(priority | {"value": -10, "description": "For tests."})
     harness.kubectl.apply(
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "team"}, "data": {"name": "cats"}}
     )
@@ -155,12 +150,12 @@ def with_a_template(harness: ClusterHarness) -> HeldTraining:
         "volumes": [{"name": "team", "configMap": {"name": "team"}}],
         "tolerations": [{"key": "team", "operator": "Equal", "value": "cats", "effect": "NoSchedule"}],
     }
-    return create_held_training(harness, "with-a-template", "check", container=container, template=template)
+    return create_held_training(harness, "with-pod-template", "check", container=container, template=template)
 
 
 # ------------------------------------------------------------------------------------------------------------- two nodes
 
 
 def one_of_two_fails(harness: ClusterHarness) -> HeldTraining:
-    """Two pods, of which the second fails once; the first trains alone then."""
+    """Two pods; the second fails once, then the first trains alone."""
     return create_held_training(harness, "one-of-two-fails", "fail-once", trainer={"nodes": 2})

@@ -1,4 +1,4 @@
-"""A test harness for e2e tests: a namespace of the local cluster with operator, queues and containers, and messages sent to it."""
+"""Harness of the end-to-end tests: a namespace of the local cluster with operator, queues and containers, and the messages sent to it."""
 
 import base64
 import io
@@ -34,48 +34,48 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Submission:
-    """A message that was sent, and what can be seen of it."""
+    """A sent message, with its TrainingJob and callbacks."""
 
     harness: "ClusterHarness"
     message_id: str
     receiver: CallbackReceiver
 
     def job(self) -> Manifest | None:
-        """The TrainingJob that the message became, None while there is none."""
+        """The message's TrainingJob, or None."""
         return find_job(self.harness.kubectl.list("trainingjobs"), self.message_id)
 
     def wait_accepted(self) -> Manifest:
-        """The TrainingJob, once it is there."""
+        """Wait until the TrainingJob exists; return it."""
         return self.harness.wait(f"a TrainingJob for message {self.message_id}", self.job)
 
     def wait_ended(self, seconds: float = 480) -> Manifest:
-        """The TrainingJob, once it is Complete or Failed and the callback has the last word."""
+        """Wait until the TrainingJob is Complete or Failed and the outcome callback has arrived; return the TrainingJob."""
         job = self.harness.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
         self.wait_outcome_callback()
         return job
 
     def wait_completed(self) -> Manifest:
-        """The TrainingJob, once it is Complete; a Failed one is an error that says why."""
+        """Wait until the TrainingJob is Complete and return it; fail with the reason if it is Failed."""
         job = self.wait_ended()
         assert is_true(job, "Complete"), f"{condition(job, 'Failed')}\n{diagnostics(self.harness.kubectl)}"
         return job
 
     def wait_failed(self) -> dict[str, Any]:
-        """The TrainingJob's Failed condition, once it is True."""
+        """Wait until the TrainingJob has failed; return its Failed condition."""
         job = self.wait_ended()
         assert is_true(job, "Failed"), "the training did not fail"
         return condition(job, "Failed")
 
     def wait_outcome_callback(self) -> dict[str, Any]:
-        """The callback that tells the outcome, once it came."""
-        said = self.receiver
-        self.harness.wait("the last callback", lambda: said.last_state in ("succeeded", "failed"), 60)
-        return said.posts[-1]
+        """Wait for the outcome callback; return its body."""
+        receiver = self.receiver
+        self.harness.wait("the outcome callback", lambda: receiver.last_state in ("succeeded", "failed"), 60)
+        return receiver.posts[-1]
 
     def wait_rejected(self) -> dict[str, Any]:
-        """The message as it lies in the poison queue, with the reason, once it is there."""
+        """Wait until the message is in the poison queue; return the poison message."""
         return self.harness.wait(
-            f"message {self.message_id} in the poison queue", lambda: self.harness.poison(self.message_id)
+            f"message {self.message_id} in the poison queue", lambda: self.harness.poison_message(self.message_id)
         )
 
     def _ended(self) -> Manifest | None:
@@ -88,15 +88,15 @@ class Submission:
 
 
 class ClusterHarness:
-    """A namespace with an operator of its own, a queue, and a storage account.
+    """A namespace with its own operator, queues and blob containers.
 
     Args:
-        name: names the namespace, the Helm release and the queue, and begins the names of the containers.
+        name: name of the namespace, the Helm release and the queues, and prefix of the containers.
         kubectl: for that namespace.
-        storage: the account, with the queue reached directly.
-        host: this host as pods reach it.
-        proxy: what the operator takes for the queue service.
-        broker: a Service Bus namespace with a queue of the harness's name.
+        storage: the storage account, without the proxy.
+        host: address of this host for pods.
+        proxy: the operator's queue endpoint.
+        broker: the Service Bus broker, with a queue of the harness's name.
     """
 
     def __init__(
@@ -113,41 +113,41 @@ class ClusterHarness:
 
     @cached_property
     def queue(self) -> QueueClient:
-        """The queue that the operator takes messages from."""
+        """The storage queue that the operator receives from."""
         return self.storage.queue(self.name)
 
     @cached_property
     def poison_queue(self) -> QueueClient:
-        """Where the operator puts what it can't use."""
+        """The storage queue's poison queue."""
         return self.storage.queue(f"{self.name}-poison")
 
     @cached_property
     def annotations(self) -> str:
-        """URL of the annotations of a small image set, uploaded once."""
+        """URL of annotations with boxes for a small image set; uploaded on first use."""
         return self.storage.upload_images(self.container(), annotated_images(IMAGES))
 
     @cached_property
     def classes(self) -> str:
-        """URL of a file with the class of each image of a small set, uploaded once."""
+        """URL of annotations with one class per image for a small set; uploaded on first use."""
         container, images = self.container(), list(annotated_images(IMAGES))
-        urls = [self.storage.upload(container, image.name, _cut_out(image)) for image in images]
+        urls = [self.storage.upload(container, image.name, _crop(image)) for image in images]
         lines = [f"{url},{image.boxes[0].label}\n" for url, image in zip(urls, images, strict=True)]
         return self.storage.upload(container, "classes.csv", "".join(lines).encode())
 
     @cached_property
     def earlier_model(self) -> str:
-        """URL of a detector of the same classes that was trained before, for a moment, on this host."""
+        """URL of a briefly trained detector of the same classes; trained on this host on first use."""
         container = self.container()
         train_locally(self.annotations, self.storage.container_url(container), epochs=1)
         return self.storage.blob_url(container, "model.tgz")
 
     @cached_property
     def folder(self) -> Path:
-        """A folder of this host, removed with the harness."""
+        """A folder on this host, removed with the harness."""
         return Path(self._resources.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
 
     def container(self) -> str:
-        """A fresh container, removed with the harness."""
+        """Create a container, removed with the harness; return its name."""
         self._containers += 1
         name = f"{self.name}-{self._containers}"
         self.storage.create_container(name)
@@ -155,24 +155,24 @@ class ClusterHarness:
         return name
 
     def upload(self, name: str, text: str) -> str:
-        """Upload a text file of that name; its URL with a SAS to read it."""
+        """Upload a text file to a new container; return its URL with a read SAS."""
         return self.storage.upload(self.container(), name, text.encode())
 
     def model_url(self, permission: str = "rcw") -> str:
-        """A fresh container with a SAS, for one model."""
+        """URL of a new container with a SAS, for one model."""
         return self.storage.container_url(self.container(), permission)
 
     def receiver(self) -> CallbackReceiver:
-        """A callback URL of its own, listening as long as the harness exists."""
+        """Start a callback receiver that runs until the harness closes."""
         return self._resources.enter_context(CallbackReceiver(self.host))
 
     def message(self, receiver: CallbackReceiver, **fields: object) -> str:
-        """A good message as JSON; `fields` replace its parts, and None leaves one out."""
+        """A valid message as JSON; `fields` replace its fields, None removes one."""
         message = {"annotations": self.annotations, "model": self.model_url(), "status": receiver.url} | fields
         return json.dumps({name: value for name, value in message.items() if value is not None})
 
     def send_to_service_bus(self, **fields: object) -> Submission:
-        """Send a good message to the Service Bus queue."""
+        """Send a valid message to the Service Bus queue; see `message`."""
         receiver, message_id = self.receiver(), str(uuid.uuid4())
         text = self.message(receiver, **fields)
         with (
@@ -183,22 +183,22 @@ class ClusterHarness:
         return Submission(self, message_id, receiver)
 
     def send(self, *, encode: bool = False, **fields: object) -> Submission:
-        """Send a good message to the storage queue; see `message`."""
+        """Send a valid message to the storage queue; see `message`."""
         receiver = self.receiver()
         text = self.message(receiver, **fields)
         return self.send_text(base64.b64encode(text.encode()).decode() if encode else text, receiver)
 
     def send_text(self, text: str, receiver: CallbackReceiver | None = None) -> Submission:
-        """Send any text."""
+        """Send any text to the storage queue."""
         return Submission(self, str(self.queue.send_message(text).id), receiver or self.receiver())
 
-    def poison(self, message_id: str) -> dict[str, Any] | None:
-        """The rejected message of that id, None while it is not there."""
+    def poison_message(self, message_id: str) -> dict[str, Any] | None:
+        """The poison message of this message id, or None."""
         texts = (json.loads(message.content) for message in self.poison_queue.peek_messages(max_messages=32))
         return next((text for text in texts if text.get("messageId") == message_id), None)
 
-    def claim(self, manifest: Manifest) -> Path:
-        """Make a PersistentVolumeClaim, and what a StorageClass would make for it: a folder of this host that everybody may write to."""
+    def create_claim(self, manifest: Manifest) -> Path:
+        """Create a PersistentVolumeClaim and, like a StorageClass, its volume: a world-writable folder on this host. Return the folder."""
         name, spec = str(manifest["metadata"]["name"]), manifest["spec"]
         folder = self.folder / name
         folder.mkdir()
@@ -211,11 +211,13 @@ class ClusterHarness:
             "hostPath": {"path": str(folder)},
         }
         metadata = {"name": f"{self.name}-{name}"}
-        self.apply_to_cluster({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume})
+        self.apply_cluster_scoped(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume}
+        )
         return folder
 
-    def apply_to_cluster(self, manifest: Manifest) -> None:
-        """Create or change an object that belongs to no namespace; it is removed with the harness."""
+    def apply_cluster_scoped(self, manifest: Manifest) -> None:
+        """Apply an object without a namespace; it is removed with the harness."""
         self.kubectl.apply(manifest)
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         self._resources.callback(self.kubectl, "delete", name, "--ignore-not-found", "--wait=false")
@@ -225,20 +227,20 @@ class ClusterHarness:
         return self.kubectl.list("pods", f"app.kubernetes.io/name=vott-train,app.kubernetes.io/instance={self.name}")
 
     def wait(self, what: str, probe: Callable[[], T | None], seconds: float = 120) -> T:
-        """Wait until `probe` gives something true, with a diagnostics of the namespace where it does not."""
+        """Wait until `probe` returns a true value and return it; a timeout fails with diagnostics of the namespace."""
         return wait_until(what, probe, seconds=seconds, dump=lambda: diagnostics(self.kubectl))
 
     def close(self) -> None:
-        """Remove what was made in the storage account, and stop listening."""
+        """Remove containers and queues, and stop the receivers."""
         self._resources.close()
         for queue in (self.queue, self.poison_queue):
-            with suppress(ResourceNotFoundError):  # the cluster may have been started anew under the session
+            with suppress(ResourceNotFoundError):  # the cluster may have been restarted during the session
                 queue.delete_queue()
 
 
-def _cut_out(image: AnnotatedImage) -> bytes:
-    """The first object of an image, as an image of its own."""
-    box, cut_out = image.boxes[0], io.BytesIO()
+def _crop(image: AnnotatedImage) -> bytes:
+    """The first box of an image as a JPEG."""
+    box, cropped = image.boxes[0], io.BytesIO()
     with Image.open(io.BytesIO(image.jpeg)) as whole:
-        whole.crop((box.x, box.y, box.x + box.width, box.y + box.height)).save(cut_out, "JPEG")
-    return cut_out.getvalue()
+        whole.crop((box.x, box.y, box.x + box.width, box.y + box.height)).save(cropped, "JPEG")
+    return cropped.getvalue()

@@ -1,1 +1,1 @@
-"""Programs that tests let run inside of the cluster: each is one file that needs only Python, and prints what it found as JSON."""
+"""Programs that tests run in pods of the cluster. Each is one file that needs only Python."""

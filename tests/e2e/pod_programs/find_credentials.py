@@ -1,4 +1,4 @@
-"""A script plugin that looks for credentials; finding one, it fails and says where. It uploads a model that is as good as none."""
+"""A script plugin that searches for credentials. It fails with the places of those it finds, else uploads a dummy model."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ urls = parser.parse_args()
 
 
 def readable(path: Path) -> bool:
-    """Whether there is anything to be read."""
+    """Whether the file can be read and is not empty."""
     try:
         return bool(path.read_bytes())
     except OSError:
@@ -21,15 +21,15 @@ def readable(path: Path) -> bool:
 
 
 def files(folder: Path) -> list[Path]:
-    """All below it that can be seen."""
-    return [Path(place) / name for place, _, names in os.walk(folder) for name in names]
+    """All visible files below the folder."""
+    return [Path(parent) / name for parent, _, names in os.walk(folder) for name in names]
 
 
 trainer = Path(f"/proc/{os.getppid()}")
 token = Path("kubernetes.io/serviceaccount/token")
 secrets = (Path("/run/secrets"), Path("/var/run/secrets"), trainer / "root/run/secrets", trainer / "cwd/../run/secrets")
-places = [place for folder in secrets for place in (folder / token, *files(folder))]
-found = [str(place) for place in [*places, trainer / "environ", trainer / "mem"] if readable(place)]
+paths = [path for folder in secrets for path in (folder / token, *files(folder))]
+found = [str(path) for path in [*paths, trainer / "environ", trainer / "mem"] if readable(path)]
 found += [name for name in os.environ if name.startswith(("AZURE_", "AWS_", "KUBERNETES_", "TRAININGJOB_"))]
 if found:
     sys.exit(f"found {found}")

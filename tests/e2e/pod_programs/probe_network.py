@@ -1,4 +1,7 @@
-"""Tries to reach what the environment's TARGETS name (a JSON object: name to host and port), and prints what became of each."""
+"""Connect to each of TARGETS (JSON: name to host and port) and print the outcomes as JSON.
+
+BLOCKED optionally names a target; the program waits until NetworkPolicies block it.
+"""
 
 import errno
 import json
@@ -7,11 +10,11 @@ import socket
 import time
 
 SECONDS = 3
-SETTLING_SECONDS = 20  # a pod's address is known to the cluster's network only once it runs
+SETTLING_SECONDS = 20  # policies apply to a pod only after it has an address
 
 
 def attempt(host: str, port: int) -> str:
-    """`connected`, or the error's name."""
+    """Return `connected` or the name of the error."""
     try:
         socket.create_connection((host, port), SECONDS).close()
     except OSError as error:
@@ -20,7 +23,7 @@ def attempt(host: str, port: int) -> str:
 
 
 targets: dict[str, tuple[str, int]] = json.loads(os.environ["TARGETS"])
-blocked = os.environ.get("BLOCKED", "")  # the target that tells by its refusal that the policies are in force
+blocked = os.environ.get("BLOCKED", "")
 end = time.monotonic() + SETTLING_SECONDS
 while blocked and attempt(*targets[blocked]) == "connected" and time.monotonic() < end:
     time.sleep(0.2)

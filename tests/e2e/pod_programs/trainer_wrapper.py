@@ -1,6 +1,6 @@
-"""What a pod does before it trains, or instead. Its source travels in the environment, so it is one file that needs only Python.
+"""Runs a step in the pod before (or instead of) the trainer. Passed as an environment variable, so it is one file that needs only Python.
 
-The pod and the test leave each other words: blobs in the container that the environment's FLAGS_URL names, a URL with its SAS.
+The pod and the test communicate by flags: blobs in a container whose SAS URL is in FLAGS_URL.
 """
 
 import os
@@ -17,14 +17,14 @@ NOT_FOUND = 404
 
 
 def set_flag(name: str) -> None:
-    """Leave a name, however often that takes: all pods begin at once, and the store is small."""
+    """Set a flag; retried, because all pods start at once and the store is slow."""
     request = urllib.request.Request(_url(name), b"yes", {"x-ms-blob-type": "BlockBlob"}, method="PUT")
-    while not _answers(request):
+    while not _succeeds(request):
         time.sleep(0.5)
 
 
 def has_flag(name: str) -> bool:
-    """Whether somebody left that name; asked again until the store says yes or no."""
+    """Whether the flag is set; retried until the store responds."""
     while True:
         try:
             urllib.request.urlopen(_url(name), timeout=10).close()
@@ -32,17 +32,17 @@ def has_flag(name: str) -> bool:
             if error.code == NOT_FOUND:
                 return False
             print(error, flush=True)
-        except OSError as error:  # no answer
+        except OSError as error:  # no response
             print(error, flush=True)
         else:
             return True
         time.sleep(0.5)
 
 
-def _answers(request: urllib.request.Request) -> bool:
+def _succeeds(request: urllib.request.Request) -> bool:
     try:
         urllib.request.urlopen(request, timeout=10).close()
-    except OSError as error:  # urllib's errors are among them
+    except OSError as error:  # includes urllib's errors
         print(error, flush=True)
         return False
     return True
@@ -54,25 +54,25 @@ def _url(name: str) -> str:
 
 
 def hold_until_released() -> None:
-    """Wait for the name `go`; set_flag `waiting` at the start, and `stopped` at SIGTERM."""
+    """Set flag `waiting`, then wait for flag `go`; on SIGTERM, set `stopped` and exit."""
 
     def stop(*_: object) -> NoReturn:
         set_flag("stopped")
         sys.exit(STOPPED_BY_SIGTERM)
 
-    signal.signal(signal.SIGTERM, stop)  # without a handler, the first process of a container ignores it
+    signal.signal(signal.SIGTERM, stop)  # PID 1 ignores signals without a handler
     set_flag("waiting")
     wait_for_flag("go")
 
 
 def wait_for_flag(name: str) -> None:
-    """Return when somebody left that name."""
+    """Wait until the flag is set."""
     while not has_flag(name):
         time.sleep(0.5)
 
 
 def fail_second_pod_once() -> None:
-    """In the second pod: fail in the first attempt, once the first pod works. In the first pod: train alone in the second attempt."""
+    """The second pod fails in the first attempt, once the first pod runs. In the second attempt, the first pod trains alone."""
     second_attempt = has_flag("failed")
     if os.environ["JOB_COMPLETION_INDEX"] == "0":
         if not second_attempt:
@@ -88,13 +88,13 @@ def fail_second_pod_once() -> None:
 
 
 def check_template_fields() -> None:
-    """Fail for good unless environment, volume and file of the pod template are there."""
+    """Fail permanently unless the pod template's variable and mounted file are present."""
     if not Path("/etc/team/name").read_text() == os.environ["TEAM"] == "cats":
         sys.exit(65)
 
 
 def train(arguments: list[str]) -> NoReturn:
-    """Become the trainer."""
+    """Replace this process by the trainer."""
     os.execv(sys.executable, [sys.executable, "-m", "vott_trainer", *arguments])
 
 

@@ -1,6 +1,6 @@
-"""Uses the token that the kubelet has mounted for all that it should not be good for, and prints the API server's answers.
+"""Send requests with the pod's mounted token and print the API server's status codes as JSON.
 
-The environment's OWN and OTHER are names of TrainingJobs: the pod's own, and another.
+OWN and OTHER are names of TrainingJobs: the pod's own, and another.
 """
 
 import json
@@ -18,7 +18,7 @@ opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=trusted
 
 
 def status(method: str, path: str, body: object = None) -> int:
-    """The answer's status code."""
+    """Status code of the response."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": TYPES.get(method, "application/json")}
     request = urllib.request.Request(f"https://kubernetes.default.svc/{path}", data, headers, method=method)
