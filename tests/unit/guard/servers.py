@@ -1,4 +1,4 @@
-"""Servers that misbehave, over real sockets."""
+"""Hostile servers, over real sockets."""
 
 import contextlib
 import socket
@@ -11,7 +11,7 @@ Behaviour = Callable[[socket.socket, bytes], None]
 
 @contextlib.contextmanager
 def server(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve each request with `behave(connection, its head)`, as many a connection as come, and yield the port."""
+    """Serve each request with `behave(connection, head)`; yield the port."""
     listener = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 
@@ -51,8 +51,8 @@ def _head(connection: socket.socket) -> bytes:
     return head
 
 
-def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    """One HTTP answer."""
+def response(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
+    """One HTTP response."""
     lines = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
     return (
         f"HTTP/1.1 {status}\r\n".encode()
@@ -62,9 +62,9 @@ def answer(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
     )
 
 
-def says(*answers: bytes) -> Behaviour:
-    """A behaviour that gives these answers in turn, the last one again and again."""
-    left = list(answers)
+def responses(*all_responses: bytes) -> Behaviour:
+    """Send these responses in turn, and the last one to all further requests."""
+    left = list(all_responses)
 
     def behave(connection: socket.socket, _head: bytes) -> None:
         connection.sendall(left.pop(0) if len(left) > 1 else left[0])

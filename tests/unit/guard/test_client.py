@@ -1,4 +1,4 @@
-"""The guarded client against servers and names that misbehave, over real sockets."""
+"""The guarded client against hostile servers and DNS names, over real sockets."""
 
 import gzip
 import ipaddress
@@ -18,56 +18,56 @@ import requests
 
 from localcluster.pki import Authority
 from localcluster.ports import free_ports
-from tests.unit.guard.servers import answer, says, server
+from tests.unit.guard.servers import response, responses, server
 from vott_guard.client import GuardedSession, TooLargeError, _TimedSocket, chunks, read
 from vott_guard.rules import RefusedError, Rules
 
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")))
-"""What lets these tests reach their own servers."""
+"""Rules that allow the tests' own servers."""
 Names = dict[str, list[list[str]]]
 
 
 def session(rules: Rules = LOCAL, seconds: float = 20, **options: Any) -> GuardedSession:
-    made = GuardedSession(rules, seconds=seconds)
+    client = GuardedSession(rules, seconds=seconds)
     for name, value in options.items():
-        setattr(made, name, value)
-    return made
+        setattr(client, name, value)
+    return client
 
 
 @pytest.fixture
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    """Names with their addresses at each look-up, the last one for good; all others as they are."""
-    known: Names = {}
+    """Names with their addresses at each lookup, the last entry for all further ones. Other names resolve as usual."""
+    addresses_of: Names = {}
     real = socket.getaddrinfo
 
-    def look_up(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
-        if host not in known:
+    def lookup(host: Any, port: Any, *arguments: Any, **options: Any) -> Any:
+        if host not in addresses_of:
             return real(host, port, *arguments, **options)
-        answers = known[host]
+        answers = addresses_of[host]
         addresses = answers.pop(0) if len(answers) > 1 else answers[0]
         return [entry for address in addresses for entry in real(address, port, *arguments, **options)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return known
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return addresses_of
 
 
 def test_an_allowed_server_answers() -> None:
-    with server(says(answer(b"hello"))) as port:
+    with server(responses(response(b"hello"))) as port:
         assert session().get(f"http://127.0.0.1:{port}/").content == b"hello"
 
 
-def test_connections_are_kept() -> None:
-    seen: list[int] = []
+def test_connections_are_reused() -> None:
+    ports: list[int] = []
 
     def behave(connection: socket.socket, _head: bytes) -> None:
-        seen.append(connection.getpeername()[1])
-        connection.sendall(answer(b"hello"))
+        ports.append(connection.getpeername()[1])
+        connection.sendall(response(b"hello"))
 
     with server(behave) as port, session() as one:
         for _ in range(3):
             assert one.get(f"http://127.0.0.1:{port}/").ok
-    assert len(seen) == 3
-    assert len(set(seen)) == 1
+    assert len(ports) == 3
+    assert len(set(ports)) == 1
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_connections_are_kept() -> None:
         ("https://127.0.0.1:22/", "another service's"),
     ],
 )
-def test_a_url_is_judged_before_anything_is_sent(url: str, rule: str) -> None:
+def test_a_url_is_checked_before_anything_is_sent(url: str, rule: str) -> None:
     rules = Rules(networks=LOCAL.networks)
-    with server(says(answer(b"hello"))) as port, pytest.raises(RefusedError, match=rule):
+    with server(responses(response(b"hello"))) as port, pytest.raises(RefusedError, match=rule):
         session(rules).get(url.format(port=port))
 
 
@@ -89,17 +89,15 @@ def test_a_url_is_judged_before_anything_is_sent(url: str, rule: str) -> None:
     "address",
     ["169.254.169.254", "127.0.0.1", "10.0.0.1", "100.64.0.1", "::1", "fe80::1", "::ffff:a00:1", "0.0.0.0"],
 )
-def test_a_name_that_leads_to_an_address_inside_is_refused_by_that_address(
-    names: Names, scheme: str, address: str
-) -> None:
+def test_a_name_with_an_internal_address_is_refused(names: Names, scheme: str, address: str) -> None:
     names["looks-good.test"] = [[address]]
     with pytest.raises(RefusedError) as refused:
         session(Rules(allow_http=True)).get(f"{scheme}://looks-good.test/")
     assert refused.value.where == f"looks-good.test ({address})"
 
 
-def test_a_name_that_changes_between_two_look_ups_gains_nothing(names: Names) -> None:
-    with server(says(answer(b"secret"))) as port:
+def test_a_name_that_changes_between_two_lookups_gains_nothing(names: Names) -> None:
+    with server(responses(response(b"secret"))) as port:
         for first in ("8.8.8.8", "127.0.0.1"):
             names["changes.test"] = [[first], ["169.254.169.254"], ["127.0.0.1"]]
             one = session(Rules(allow_http=True), seconds=2)
@@ -109,28 +107,28 @@ def test_a_name_that_changes_between_two_look_ups_gains_nothing(names: Names) ->
                 assert "secret" not in str(error.value)
 
 
-def test_one_bad_address_among_good_ones_is_enough(names: Names) -> None:
-    with server(says(answer(b"hello"))) as port:
+def test_one_refused_address_refuses_the_name(names: Names) -> None:
+    with server(responses(response(b"hello"))) as port:
         names["mixed.test"] = [["127.0.0.1", "169.254.169.254"]]
         with pytest.raises(RefusedError, match=r"169\.254\.169\.254"):
             session().get(f"http://mixed.test:{port}/")
 
 
-def test_the_connected_address_is_looked_at_whatever_the_look_up_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connected_address_is_checked_whatever_the_lookup_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "getpeername", lambda _self: ("169.254.169.254", 80))
-    with server(says(answer(b"secret"))) as port, pytest.raises(RefusedError, match=r"169\.254\.169\.254"):
+    with server(responses(response(b"secret"))) as port, pytest.raises(RefusedError, match=r"169\.254\.169\.254"):
         session().get(f"http://127.0.0.1:{port}/")
 
 
-def test_a_listed_host_may_be_inside(names: Names) -> None:
-    with server(says(answer(b"hello"))) as port:
+def test_a_listed_host_may_have_an_internal_address(names: Names) -> None:
+    with server(responses(response(b"hello"))) as port:
         names["store.cluster.local"] = [["127.0.0.1"]]
         rules = Rules(allow_http=True, hosts=("store.cluster.local",))
         assert session(rules).get(f"http://store.cluster.local:{port}/").ok
 
 
-def test_the_time_to_connect_is_for_all_addresses_of_a_name(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a name with thousands of them would hold a thread for hours."""
+def test_the_connect_timeout_covers_all_addresses_of_a_name(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a name with thousands of them occupies a thread for hours."""
     times: list[float | None] = []
 
     def never(self: socket.socket, _address: Any) -> None:
@@ -142,9 +140,9 @@ def test_the_time_to_connect_is_for_all_addresses_of_a_name(names: Names, monkey
     names["many.test"] = [[f"127.0.1.{number}" for number in range(1, 200)]]
     with pytest.raises(requests.ConnectTimeout):
         session().get("http://many.test:8080/", timeout=0.2)
-    given = [one for one in times if one is not None]
-    assert given == sorted(given, reverse=True)
-    assert len(given) <= 4  # 0.2 s at 0.05 s each
+    timeouts = [timeout for timeout in times if timeout is not None]
+    assert timeouts == sorted(timeouts, reverse=True)
+    assert len(timeouts) <= 4  # 0.2 s at 0.05 s each
 
 
 def test_few_of_many_addresses_are_tried_and_all_are_checked(names: Names) -> None:
@@ -156,9 +154,9 @@ def test_few_of_many_addresses_are_tried_and_all_are_checked(names: Names) -> No
         session().get("http://many.test:8080/")
 
 
-def test_the_next_address_is_tried_where_the_first_does_not_answer(names: Names) -> None:
-    with server(says(answer(b"hello"))) as port:
-        names["two.test"] = [["::1", "127.0.0.1"]]  # nobody listens at the first
+def test_the_next_address_is_tried_if_the_first_does_not_response(names: Names) -> None:
+    with server(responses(response(b"hello"))) as port:
+        names["two.test"] = [["::1", "127.0.0.1"]]  # nothing listens at the first
         assert session().get(f"http://two.test:{port}/").ok
 
 
@@ -179,7 +177,7 @@ def test_the_next_address_is_tried_where_the_first_does_not_answer(names: Names)
 def test_redirects_to_elsewhere_are_refused(status: str, target: str) -> None:
     with (
         server(
-            lambda connection, _: connection.sendall(answer(status=status, Location=target.format(port=port)))
+            lambda connection, _: connection.sendall(response(status=status, Location=target.format(port=port)))
         ) as port,
         pytest.raises(RefusedError, match="redirects to another server"),
     ):
@@ -188,21 +186,24 @@ def test_redirects_to_elsewhere_are_refused(status: str, target: str) -> None:
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:1/"])
 def test_redirects_to_other_protocols_are_refused(target: str) -> None:
-    with server(says(answer(status="302 Found", Location=target))) as port, pytest.raises(RefusedError):
+    with server(responses(response(status="302 Found", Location=target))) as port, pytest.raises(RefusedError):
         session().get(f"http://127.0.0.1:{port}/")
 
 
 def test_redirects_within_a_server_are_followed_a_few_times() -> None:
-    with server(says(answer(status="302 Found", Location="/b"), answer(b"hello"))) as port:
+    with server(responses(response(status="302 Found", Location="/b"), response(b"hello"))) as port:
         assert session().get(f"http://127.0.0.1:{port}/a").content == b"hello"
-    with server(says(answer(status="302 Found", Location="/again"))) as port, pytest.raises(requests.TooManyRedirects):
+    with (
+        server(responses(response(status="302 Found", Location="/again"))) as port,
+        pytest.raises(requests.TooManyRedirects),
+    ):
         session().get(f"http://127.0.0.1:{port}/")
 
 
 def test_the_body_of_a_redirect_is_not_read() -> None:
     def behave(connection: socket.socket, head: bytes) -> None:
         if b"/b" in head:
-            connection.sendall(answer(b"hello"))
+            connection.sendall(response(b"hello"))
             return
         connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /b\r\n\r\n")
         while True:
@@ -212,31 +213,31 @@ def test_the_body_of_a_redirect_is_not_read() -> None:
         assert session().get(f"http://127.0.0.1:{port}/a", stream=True).content == b"hello"
 
 
-def test_an_answer_that_shall_not_be_followed_is_only_returned() -> None:
-    with server(says(answer(status="302 Found", Location="http://169.254.169.254/"))) as port:
+def test_a_redirect_that_is_not_followed_is_returned() -> None:
+    with server(responses(response(status="302 Found", Location="http://169.254.169.254/"))) as port:
         assert session().get(f"http://127.0.0.1:{port}/", allow_redirects=False).status_code == 302
 
 
-def test_the_environments_proxies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    with server(says(answer(b"hello"))) as port:
+    with server(responses(response(b"hello"))) as port:
         assert session().get(f"http://127.0.0.1:{port}/").ok
 
 
-def test_a_proxy_is_no_way_around_the_rules() -> None:
-    with server(says(answer(b"hello"))) as port, pytest.raises(requests.exceptions.ProxyError):
+def test_a_proxy_can_not_bypass_the_rules() -> None:
+    with server(responses(response(b"hello"))) as port, pytest.raises(requests.exceptions.ProxyError):
         session().get("http://127.0.0.2/", proxies={"http": f"http://127.0.0.1:{port}"})
 
 
-def test_nothing_is_remembered_between_receivers() -> None:
+def test_cookies_are_not_kept() -> None:
     heads: list[bytes] = []
 
     def behave(connection: socket.socket, head: bytes) -> None:
         heads.append(head)
-        connection.sendall(answer(b"", Set_Cookie="who=1"))
+        connection.sendall(response(b"", Set_Cookie="who=1"))
 
     with server(behave) as port, session() as one:
         one.get(f"http://127.0.0.1:{port}/")
@@ -244,9 +245,9 @@ def test_nothing_is_remembered_between_receivers() -> None:
     assert not any(b"Cookie" in head for head in heads)
 
 
-def dribbled(before: bytes, piece: bytes) -> Callable[[socket.socket, bytes], None]:
+def dripping(start: bytes, piece: bytes) -> Callable[[socket.socket, bytes], None]:
     def behave(connection: socket.socket, _head: bytes) -> None:
-        connection.sendall(before)
+        connection.sendall(start)
         for _ in itertools.count():
             connection.sendall(piece)
             time.sleep(0.1)
@@ -256,7 +257,7 @@ def dribbled(before: bytes, piece: bytes) -> Callable[[socket.socket, bytes], No
 
 @dataclass(frozen=True)
 class Trust:
-    """A server's certificate, and the bundle of the authority that made it."""
+    """A server's certificate, and its authority's bundle."""
 
     tls: ssl.SSLContext
     bundle: str
@@ -274,21 +275,19 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Trust:
 @pytest.mark.parametrize(
     "behave",
     [
-        dribbled(b"", b"H"),
-        dribbled(b"HTTP/1.1 200 OK\r\n", b"x: 1\r\n"),
-        dribbled(b"HTTP/1.1 200 OK\r\nx: ", b"1"),
-        dribbled(b"HTTP/1.1 200 OK\r\n\r\n", b"1"),
-        dribbled(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"1"),
-        dribbled(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
-        dribbled(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        dripping(b"", b"H"),
+        dripping(b"HTTP/1.1 200 OK\r\n", b"x: 1\r\n"),
+        dripping(b"HTTP/1.1 200 OK\r\nx: ", b"1"),
+        dripping(b"HTTP/1.1 200 OK\r\n\r\n", b"1"),
+        dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"1"),
+        dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
         lambda _connection, _head: time.sleep(30),
     ],
     ids=["status", "headers", "a header", "body", "announced body", "chunks", "continue", "nothing"],
 )
 @pytest.mark.parametrize("secure", [False, True], ids=["http", "https"])
-def test_a_server_that_takes_its_time_is_left(
-    behave: Callable[[socket.socket, bytes], None], secure: bool, trust: Trust
-) -> None:
+def test_a_slow_server_is_abandoned(behave: Callable[[socket.socket, bytes], None], secure: bool, trust: Trust) -> None:
     with server(behave, trust.tls if secure else None) as port:
         one = session(seconds=0.3, verify=trust.bundle)
         scheme, began = "https" if secure else "http", time.monotonic()
@@ -299,20 +298,20 @@ def test_a_server_that_takes_its_time_is_left(
 
 def test_certificates_are_checked(trust: Trust, names: Names) -> None:
     names["store.test"] = names["other.test"] = [["127.0.0.1"]]
-    with server(says(answer(b"hello")), trust.tls) as port:
+    with server(responses(response(b"hello")), trust.tls) as port:
         assert session(verify=trust.bundle).get(f"https://store.test:{port}/").ok
         for one, host in ((session(), "store.test"), (session(verify=trust.bundle), "other.test")):
             with pytest.raises(requests.exceptions.SSLError):
                 one.get(f"https://{host}:{port}/")
 
 
-def test_the_environment_may_name_an_authority_of_ones_own(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_may_name_a_private_authority(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", trust.bundle)
-    with server(says(answer(b"hello")), trust.tls) as port:
+    with server(responses(response(b"hello")), trust.tls) as port:
         assert session().get(f"https://127.0.0.1:{port}/").ok
 
 
-def test_an_upload_that_nobody_reads_ends_in_time() -> None:
+def test_an_upload_that_is_not_read_ends_in_time() -> None:
     with server(lambda _connection, _head: time.sleep(30)) as port, pytest.raises(requests.RequestException):
         session(seconds=0.3).put(f"http://127.0.0.1:{port}/", data=b"x" * (64 << 20), timeout=None)
 
@@ -323,13 +322,13 @@ def fetch(one: GuardedSession, port: int, limit: int) -> int:
 
 
 def test_a_body_may_be_as_large_as_its_limit_and_no_larger() -> None:
-    with server(says(answer(b"x" * 100_000))) as port:
+    with server(responses(response(b"x" * 100_000))) as port:
         assert fetch(session(), port, 100_000) == 100_000
         with pytest.raises(TooLargeError, match="limit of 99,999 bytes"):
             fetch(session(), port, 99_999)
 
 
-def test_a_body_without_end_ends_at_the_limit() -> None:
+def test_an_endless_body_ends_at_the_limit() -> None:
     def behave(connection: socket.socket, _head: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:
@@ -340,11 +339,11 @@ def test_a_body_without_end_ends_at_the_limit() -> None:
 
 
 @pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_a_compressed_bomb_ends_at_the_limit_in_little_memory(
+def test_a_decompression_bomb_ends_at_the_limit_in_little_memory(
     encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
-    bomb = answer(compress(bytes(256 << 20)), Content_Encoding=encoding)
-    with server(says(bomb)) as port:
+    bomb = response(compress(bytes(256 << 20)), Content_Encoding=encoding)
+    with server(responses(bomb)) as port:
         tracemalloc.start()
         with pytest.raises(TooLargeError):
             fetch(session(), port, 1 << 20)
@@ -354,9 +353,9 @@ def test_a_compressed_bomb_ends_at_the_limit_in_little_memory(
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,gzip,gzip,gzip", "br", "zstd", "compress", "x-gzip, deflate"])
-def test_what_is_compressed_several_times_or_unusually_is_refused(encoding: str) -> None:
-    twice = answer(gzip.compress(gzip.compress(b"hello")), Content_Encoding=encoding)
-    with server(says(twice)) as port, pytest.raises(requests.exceptions.ContentDecodingError):
+def test_repeated_and_unusual_compression_is_refused(encoding: str) -> None:
+    twice = response(gzip.compress(gzip.compress(b"hello")), Content_Encoding=encoding)
+    with server(responses(twice)) as port, pytest.raises(requests.exceptions.ContentDecodingError):
         fetch(session(), port, 1 << 20)
 
 
@@ -372,7 +371,7 @@ def test_what_is_compressed_several_times_or_unusually_is_refused(encoding: str)
     ],
     ids=["short", "bad chunk", "long header", "many headers", "another protocol", "zeros"],
 )
-def test_an_answer_that_is_not_http_is_a_plain_failure(raw: bytes) -> None:
+def test_a_response_that_is_not_http_is_an_ordinary_error(raw: bytes) -> None:
     def behave(connection: socket.socket, _head: bytes) -> None:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_RDWR)
@@ -381,7 +380,7 @@ def test_an_answer_that_is_not_http_is_a_plain_failure(raw: bytes) -> None:
         fetch(session(), port, 1 << 20)
 
 
-def test_a_session_serves_several_threads() -> None:
-    with server(says(answer(b"x" * 1000))) as port, ThreadPoolExecutor(8) as pool:
+def test_a_session_is_thread_safe() -> None:
+    with server(responses(response(b"x" * 1000))) as port, ThreadPoolExecutor(8) as pool:
         one = session()
         assert list(pool.map(lambda _: fetch(one, port, 1000), range(40))) == [1000] * 40

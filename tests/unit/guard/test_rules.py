@@ -1,4 +1,4 @@
-"""What the administrator's rules refuse, told by a URL or an address alone."""
+"""Which URLs and addresses the administrator's rules refuse."""
 
 import ipaddress
 
@@ -12,7 +12,7 @@ OPEN = Rules(
     hosts=("store.cluster.local", "*.inner.test"),
     networks=(ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0")),
 )
-"""As open as rules can be."""
+"""The most permissive rules."""
 
 NEVER = [
     "169.254.169.254",  # Azure, AWS, Google
@@ -49,7 +49,7 @@ NEVER = [
     "2600::200:5efe:a9fe:a9fe",
 ]
 NOT_PUBLIC = [
-    "10.0.0.1",  # what clusters give their services
+    "10.0.0.1",  # cluster services
     "10.96.0.1",
     "172.16.0.1",
     "172.31.255.255",
@@ -74,7 +74,7 @@ NOT_PUBLIC = [
     "2002:808:808::1",
     "3fff::1",
     "64:ff9b:1::a00:1",
-    "4000::1",  # given to nobody yet
+    "4000::1",  # not assigned yet
     "100::1",
     "::ffff:10.0.0.1",
     "::10.0.0.1",
@@ -83,7 +83,7 @@ NOT_PUBLIC = [
     "2002:a00:1::1",
 ]
 PUBLIC = ["8.8.8.8", "20.60.1.2", "52.239.0.1", "2603:1030::1", "2a00:1450::1", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8"]
-METADATA_IN_DISGUISE = [
+METADATA_NOTATIONS = [
     "2852039166",  # decimal
     "0xa9fea9fe",
     "0xA9.0xFE.0xA9.0xFE",
@@ -97,7 +97,7 @@ METADATA_IN_DISGUISE = [
     "[64:ff9b::a9fe:a9fe]",
     "[0:0:0:0:0:ffff:a9fe:a9fe]",
 ]
-LOOPBACK_IN_DISGUISE = [
+LOOPBACK_NOTATIONS = [
     "127.1",
     "2130706433",
     "0x7f000001",
@@ -117,13 +117,13 @@ def refusal(rules: Rules, url: str) -> str:
 
 @pytest.mark.parametrize("address", NEVER)
 @pytest.mark.parametrize("host", ["anywhere.test", "store.cluster.local", "a.inner.test"])
-def test_some_addresses_are_never_allowed_whatever_the_lists_say(host: str, address: str) -> None:
+def test_some_addresses_are_never_allowed_whatever_the_lists_contain(host: str, address: str) -> None:
     with pytest.raises(RefusedError, match="Nothing can allow it"):
         OPEN.check_address(host, address)
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_what_is_not_public_needs_the_administrators_word(address: str) -> None:
+def test_addresses_that_are_not_public_must_be_listed(address: str) -> None:
     with pytest.raises(RefusedError, match=r"outgoing\.hosts .* or outgoing\.networks") as refused:
         DEFAULT.check_address("store.test", address)
     assert "store.test" in refused.value.where
@@ -131,19 +131,19 @@ def test_what_is_not_public_needs_the_administrators_word(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_are_allowed_unless_the_administrator_says_otherwise(address: str) -> None:
+def test_public_addresses_are_allowed_by_default(address: str) -> None:
     DEFAULT.check_address("store.test", address)
     with pytest.raises(RefusedError, match="only listed hosts and networks"):
         Rules(public_addresses=False).check_address("store.test", address)
 
 
-@pytest.mark.parametrize("host", METADATA_IN_DISGUISE)
-def test_the_metadata_service_is_known_in_every_disguise(host: str) -> None:
+@pytest.mark.parametrize("host", METADATA_NOTATIONS)
+def test_the_metadata_service_is_recognized_in_every_notation(host: str) -> None:
     assert "Nothing can allow it" in refusal(OPEN, f"https://{host}/latest")
 
 
-@pytest.mark.parametrize("host", LOOPBACK_IN_DISGUISE)
-def test_loopback_is_known_in_every_disguise(host: str) -> None:
+@pytest.mark.parametrize("host", LOOPBACK_NOTATIONS)
+def test_loopback_is_recognized_in_every_notation(host: str) -> None:
     assert "loopback" in refusal(DEFAULT, f"https://{host}/")
 
 
@@ -178,11 +178,11 @@ def test_loopback_is_known_in_every_disguise(host: str) -> None:
         ("https://" + "a" * 64 + ".test/", "no host name"),
     ],
 )
-def test_a_url_that_tries_something_is_refused_by_name(url: str, rule: str) -> None:
+def test_a_suspicious_url_is_refused_with_the_reason(url: str, rule: str) -> None:
     assert rule in refusal(DEFAULT, url)
 
 
-def test_a_path_may_have_spaces_as_people_write_them() -> None:
+def test_a_path_may_contain_spaces() -> None:
     DEFAULT.check_url("https://store.test/my model/a.csv?sig=x y")
 
 
@@ -191,7 +191,7 @@ def test_no_refusal_shows_a_query() -> None:
         assert "SECRET" not in refusal(DEFAULT, url)
 
 
-def test_names_below_a_listed_one_are_listed_and_look_alikes_are_not() -> None:
+def test_subdomains_of_a_wildcard_are_listed_and_similar_names_are_not() -> None:
     for host in (
         "store.cluster.local",
         "STORE.cluster.local",
@@ -205,7 +205,7 @@ def test_names_below_a_listed_one_are_listed_and_look_alikes_are_not() -> None:
             Rules(hosts=OPEN.hosts).check_address(host, "10.2.3.4")
 
 
-def test_a_network_allows_its_addresses_also_in_their_mapped_form() -> None:
+def test_a_network_allows_its_addresses_in_mapped_form_too() -> None:
     rules = Rules(networks=(network("10.1.2.0/24"),))
     for address in ("10.1.2.3", "::ffff:10.1.2.3"):
         rules.check_address("any.test", address)
@@ -213,13 +213,13 @@ def test_a_network_allows_its_addresses_also_in_their_mapped_form() -> None:
         rules.check_address("any.test", "10.1.3.3")
 
 
-def test_with_public_addresses_off_an_unlisted_name_is_refused_before_it_is_looked_up() -> None:
+def test_without_public_addresses_an_unlisted_name_is_refused_before_it_is_resolved() -> None:
     closed = Rules(public_addresses=False, hosts=("store.test",))
     closed.check_url("https://store.test/")
     assert "only listed hosts" in refusal(closed, "https://elsewhere.test/")
 
 
-def test_rules_come_through_the_environment_unchanged() -> None:
+def test_rules_survive_the_environment_unchanged() -> None:
     for rules in (DEFAULT, OPEN, Rules(public_addresses=False)):
         assert Rules.from_environment(rules.to_environment()) == rules
     assert Rules.from_environment({}) == DEFAULT
@@ -244,11 +244,11 @@ def test_rules_come_through_the_environment_unchanged() -> None:
         ("VOTT_ALLOWED_HOSTS", "*"),
     ],
 )
-def test_a_variable_that_is_wrong_is_named(name: str, value: str) -> None:
+def test_an_invalid_variable_is_named(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=name):
         Rules.from_environment({name: value})
 
 
-def test_entries_are_read_as_people_write_them() -> None:
+def test_white_space_around_entries_is_ignored() -> None:
     assert host_pattern(" *.Example.com ") == "*.example.com"
     assert str(network(" 10.1.2.3 ")) == "10.1.2.3/32"

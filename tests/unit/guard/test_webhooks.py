@@ -1,4 +1,4 @@
-"""Signatures, checked by a published example and by an independent library."""
+"""Signatures, checked against a published example and an independent library."""
 
 import base64
 import datetime
@@ -20,7 +20,7 @@ def now() -> int:
     return int(datetime.datetime.now(datetime.UTC).timestamp())
 
 
-def test_a_receiver_with_any_of_the_keys_accepts_what_was_signed() -> None:
+def test_a_receiver_with_any_of_the_keys_accepts_the_signature() -> None:
     new, old = key(), key()
     headers = Keys.parse(f"{new}\n{old}\n").headers("msg_1", now(), BODY)
     for one in (new, old):
@@ -28,7 +28,7 @@ def test_a_receiver_with_any_of_the_keys_accepts_what_was_signed() -> None:
 
 
 @pytest.mark.parametrize("change", ["body", "id", "time", "key"])
-def test_what_was_changed_on_the_way_is_not_accepted(change: str) -> None:
+def test_a_changed_request_is_not_accepted(change: str) -> None:
     signing = key()
     headers = Keys.parse(signing).headers("msg_1", now(), BODY)
     headers |= {"webhook-id": "msg_2"} if change == "id" else {}
@@ -37,7 +37,7 @@ def test_what_was_changed_on_the_way_is_not_accepted(change: str) -> None:
         Webhook(key() if change == "key" else signing).verify(BODY + b" " * (change == "body"), headers)
 
 
-def test_the_signature_is_that_of_the_published_example() -> None:
+def test_the_signature_matches_the_published_example() -> None:
     headers = Keys.parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").headers(
         "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'
     )
@@ -51,7 +51,7 @@ def test_without_a_key_there_is_no_signature() -> None:
 @pytest.mark.parametrize(
     "text", ["secret", "whsec_", "whsec_!!!!", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
 )
-def test_a_bad_key_is_named_by_its_number_and_not_shown(text: str) -> None:
+def test_an_invalid_key_is_named_by_its_number_and_not_shown(text: str) -> None:
     with pytest.raises(ValueError, match=r"key 2 is no signing key") as error:
         Keys.parse(f"{key()} {text}")
     assert text not in str(error.value).replace("whsec_ and", "")

@@ -60,7 +60,9 @@ async def send(url: str, rules: Rules = LOCAL, settings: CallbackSettings = SETT
         await sender.send(url, "id-1", payload("cats", "succeeded", "Done.", None))
 
 
-async def test_the_post_carries_the_seeds_fields_and_standard_webhooks_headers(receiver: Receiver, url: str) -> None:
+async def test_a_post_has_the_fields_of_the_first_vott_train_and_standard_webhooks_headers(
+    receiver: Receiver, url: str
+) -> None:
     await send(url)
     headers, body = receiver.posts[0]
     assert {
@@ -76,7 +78,7 @@ async def test_the_post_carries_the_seeds_fields_and_standard_webhooks_headers(r
     assert headers["webhook-timestamp"].isdigit()
 
 
-def test_a_failed_trainings_progress_is_where_it_came_to() -> None:
+def test_a_failed_training_reports_its_last_progress() -> None:
     progress = Progress(
         percent=42, epoch_current=3, epoch_total=10, step_current=1, step_total=2, classification_loss=0.5
     )
@@ -97,7 +99,7 @@ def test_a_failed_trainings_progress_is_where_it_came_to() -> None:
         (307, {"Location": "/status"}, True, None),
     ],
 )
-async def test_an_answer_decides_about_trying_again(
+async def test_the_status_decides_whether_to_retry(
     receiver: Receiver, url: str, status: int, headers: dict[str, str], permanent: bool, retry_after: float | None
 ) -> None:
     receiver.answer = web.Response(status=status, headers=headers)
@@ -108,7 +110,7 @@ async def test_an_answer_decides_about_trying_again(
     assert len(receiver.posts) == 1
 
 
-async def test_no_answer_is_tried_again_and_hides_the_query() -> None:
+async def test_no_answer_is_retried_and_the_error_hides_the_query() -> None:
     (port,) = free_ports(1)
     for url in (f"http://127.0.0.1:{port}/x?sig=SECRET", "http://no.such.host.invalid/?sig=SECRET"):
         with pytest.raises(CallbackError) as caught:
@@ -117,9 +119,7 @@ async def test_no_answer_is_tried_again_and_hides_the_query() -> None:
         assert "SECRET" not in str(caught.value)
 
 
-async def test_whatever_an_answer_brings_about_is_told_without_the_url(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_unexpected_error_does_not_show_the_query(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def stumble(*_: object, **__: object) -> None:
         raise ZeroDivisionError("https://host/?sig=SECRET")
 
@@ -130,7 +130,7 @@ async def test_whatever_an_answer_brings_about_is_told_without_the_url(
     assert caught.value.__cause__ is None
 
 
-async def test_a_receivers_own_words_are_not_repeated(receiver: Receiver, url: str) -> None:
+async def test_a_receivers_reason_phrase_is_not_repeated(receiver: Receiver, url: str) -> None:
     receiver.answer = web.Response(status=500, reason="x" * 5000)
     with pytest.raises(CallbackError, match=r"answered 500 Internal Server Error$"):
         await send(url)
@@ -153,21 +153,21 @@ async def test_a_receivers_own_words_are_not_repeated(receiver: Receiver, url: s
         "https://host:22/s",
     ],
 )
-async def test_a_url_that_is_not_allowed_is_refused_for_good(url: str) -> None:
+async def test_a_url_that_is_not_allowed_is_refused_permanently(url: str) -> None:
     with pytest.raises(CallbackError) as caught:
         await send(url, Rules())
     assert caught.value.permanent
 
 
 @pytest.mark.parametrize("rules", [Rules(allow_http=True), LOCAL], ids=["the default addresses", "local ones"])
-async def test_no_rule_opens_the_metadata_service(rules: Rules) -> None:
+async def test_no_rule_allows_the_metadata_service(rules: Rules) -> None:
     with pytest.raises(CallbackError, match=r"169\.254\.169\.254 is refused: that address is link-local") as caught:
         await send("http://169.254.169.254/latest?sig=SECRET", rules)
     assert caught.value.permanent
     assert "SECRET" not in str(caught.value)
 
 
-async def test_a_name_that_leads_inside_is_refused_for_good_and_not_asked(
+async def test_a_name_with_an_internal_address_is_refused_permanently_without_a_request(
     receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(url.split(":")[2].split("/")[0])
@@ -183,7 +183,7 @@ async def test_a_name_that_leads_inside_is_refused_for_good_and_not_asked(
     assert receiver.posts == []
 
 
-async def test_no_proxy_of_the_environment_is_used(
+async def test_proxies_of_the_environment_are_ignored(
     receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (port,) = free_ports(1)
@@ -193,7 +193,7 @@ async def test_no_proxy_of_the_environment_is_used(
     assert len(receiver.posts) == 1
 
 
-async def test_an_answer_without_an_end_is_not_read() -> None:
+async def test_an_endless_response_is_not_read() -> None:
     async def endless(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -206,7 +206,7 @@ async def test_an_answer_without_an_end_is_not_read() -> None:
         await send(str(server.make_url("/")))
 
 
-async def test_a_receiver_that_does_not_answer_holds_up_no_other(receiver: Receiver, url: str) -> None:
+async def test_a_silent_receiver_does_not_block_another(receiver: Receiver, url: str) -> None:
     arrived, goes_on = asyncio.Event(), asyncio.Event()
 
     async def slow(_: web.Request) -> web.Response:
@@ -244,7 +244,7 @@ asyncio.run(main())
 """
 
 
-def test_a_process_that_stops_does_not_wait_for_a_receiver_that_is_silent() -> None:
+def test_a_process_that_stops_does_not_wait_for_a_silent_receiver() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         command = [sys.executable, "-c", STOPS, url]
@@ -270,23 +270,23 @@ def keys(folder: Path, **files: str) -> CallbackSettings:
     return CallbackSettings(signing_dir=folder)
 
 
-async def test_a_post_is_signed_with_the_key_as_it_is_now(tmp_path: Path) -> None:
-    heard: list[tuple[str, dict[str, str]]] = []
+async def test_a_post_is_signed_with_the_current_keys(tmp_path: Path) -> None:
+    received: list[tuple[str, dict[str, str]]] = []
 
-    async def hear(request: web.Request) -> web.Response:
-        heard.append((await request.text(), dict(request.headers)))
+    async def receive(request: web.Request) -> web.Response:
+        received.append((await request.text(), dict(request.headers)))
         return web.Response()
 
     app = web.Application()
-    app.router.add_post("/", hear)
+    app.router.add_post("/", receive)
     settings = keys(tmp_path, current=KEY)
     newer = f"whsec_{base64.b64encode(b'n' * 32).decode()}"
     async with TestServer(app) as server, CallbackSender(settings, LOCAL) as sender:
         await sender.send(str(server.make_url("/")), "id-1", {"job": "k\u00e4tzchen"})
         keys(tmp_path, current=newer, previous=KEY)
         await sender.send(str(server.make_url("/")), "id-2", {"job": "cats"})
-    assert Webhook(KEY).verify(*heard[0]) == {"job": "k\u00e4tzchen"}
-    assert Webhook(newer).verify(*heard[1]) == Webhook(KEY).verify(*heard[1]) == {"job": "cats"}
+    assert Webhook(KEY).verify(*received[0]) == {"job": "k\u00e4tzchen"}
+    assert Webhook(newer).verify(*received[1]) == Webhook(KEY).verify(*received[1]) == {"job": "cats"}
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ async def test_without_a_usable_key_nothing_is_sent(
         read_signing_keys(tmp_path)
     with pytest.raises(CallbackError, match=said) as caught:
         await send(url, settings=settings)
-    assert not caught.value.permanent  # somebody mends the Secret
+    assert not caught.value.permanent  # the Secret may be fixed
     assert "SECRET" not in str(refused.value) + str(caught.value)
     assert receiver.posts == []
 

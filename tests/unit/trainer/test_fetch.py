@@ -31,7 +31,9 @@ def fetch(url: str, path: Path, naps: Naps, limit: int = 1000) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_passing_fault_is_retried_until_it_passes(status: int, server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+def test_transient_error_is_retried_until_it_passes(
+    status: int, server: HttpServer, tmp_path: Path, naps: Naps
+) -> None:
     url = server.serve("/a", b"content")
     server.answers["/a"] = [Answer(status), Answer(status)]
     fetch(url, tmp_path / "a", naps)
@@ -40,14 +42,14 @@ def test_passing_fault_is_retried_until_it_passes(status: int, server: HttpServe
     assert naps.seconds[1] > naps.seconds[0]
 
 
-def test_server_may_ask_for_a_longer_wait(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+def test_retry_after_may_ask_for_a_longer_delay(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
     url = server.serve("/a", b"content")
     server.answers["/a"] = [Answer(429, headers={"Retry-After": "7"})]
     fetch(url, tmp_path / "a", naps)
     assert naps.seconds == [7.0]
 
 
-def test_broken_off_answer_is_fetched_again(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+def test_truncated_response_is_downloaded_again(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
     url = server.serve("/a", b"content")
     server.answers["/a"] = [Answer(200, b"con", length=7)]
     fetch(url, tmp_path / "a", naps)
@@ -63,7 +65,7 @@ def test_refusal_is_not_retried(status: int, words: str, server: HttpServer, tmp
     assert len(server.requests) == 1
 
 
-def test_fault_that_outlasts_the_attempts_is_a_passing_one(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+def test_error_after_the_last_attempt_is_transient(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
     server.always["/a"] = Answer(503)
     with pytest.raises(FetchError, match="HTTP 503 Service Unavailable") as error:
         fetch(server.url + "/a", tmp_path / "a", naps)
@@ -71,7 +73,7 @@ def test_fault_that_outlasts_the_attempts_is_a_passing_one(server: HttpServer, t
     assert len(server.requests) == 3
 
 
-def test_too_large_file_is_refused_and_leaves_nothing(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
+def test_too_large_file_is_refused_and_deleted(server: HttpServer, tmp_path: Path, naps: Naps) -> None:
     url = server.serve("/a", b"x" * 2001)
     with pytest.raises(FetchError, match="larger than the limit"):
         fetch(url, tmp_path / "a", naps, limit=2000)
@@ -79,7 +81,7 @@ def test_too_large_file_is_refused_and_leaves_nothing(server: HttpServer, tmp_pa
 
 
 @pytest.mark.parametrize("host", ["images..example", f"{'a' * 64}.example"], ids=["empty label", "long label"])
-def test_host_that_can_not_exist_is_refused_at_once(host: str, tmp_path: Path, naps: Naps) -> None:
+def test_impossible_host_name_is_refused_at_once(host: str, tmp_path: Path, naps: Naps) -> None:
     with pytest.raises(NotAllowedError, match="that is no host name") as error:
         fetch(f"https://{host}/a.jpg", tmp_path / "a", naps)
     assert not error.value.transient

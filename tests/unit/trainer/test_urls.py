@@ -1,4 +1,4 @@
-"""What of a URL may be shown, and which are accepted."""
+"""File names and identities of URLs, and URLs in arguments."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ from vott_trainer.http.urls import file_name, read_argument, unsigned_url
 from vott_trainer.logs import RedactingFormatter
 
 
-def test_the_environments_own_credentials_are_never_shown() -> None:
+def test_credentials_of_the_environment_are_redacted() -> None:
     connection = "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=c2VjcmV0c2VjcmV0+/==;EndpointSuffix=x"
     environment = {"AZURE_STORAGE_CONNECTION_STRING": connection, "AWS_SECRET_ACCESS_KEY": "awssecretkey"}
     parse(["--annotations", "https://store/a", "--model", "https://store/c?sig=x"], environment)
@@ -37,12 +37,12 @@ def test_argument_names_a_file_that_holds_the_url(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["ftp://host/a", "a.csv", "https://", "http://host:x/", "", "https://[::1/a"])
-def test_argument_that_is_no_http_url_is_refused(value: str) -> None:
+def test_argument_that_is_not_an_http_url_is_refused(value: str) -> None:
     with pytest.raises(InvalidURLError, match=r"--model: expected a URL that begins with http:// or https://"):
         read_argument("model", value)
 
 
-def test_missing_url_file_is_named() -> None:
+def test_error_names_a_missing_url_file() -> None:
     with pytest.raises(
         InvalidURLError, match=r"--model: the file /nowhere/model that should hold the URL can't be read"
     ):
@@ -59,20 +59,20 @@ def test_refused_argument_shows_no_query(query: str) -> None:
 @pytest.mark.parametrize(
     ("url", "name"), [("https://h/x/a%20b.csv?sig=x", "a b.csv"), ("https://h/", "h"), ("https://h", "h")]
 )
-def test_file_is_called_by_the_last_part_of_its_url(url: str, name: str) -> None:
+def test_file_name_is_the_last_part_of_the_path(url: str, name: str) -> None:
     assert file_name(url) == name
 
 
 @pytest.mark.parametrize("character", ["\n", "\x1b", "\u202e", "\u2028", "\x85"])
 @pytest.mark.parametrize("encoded", [False, True])
-def test_files_name_gives_no_commands_to_whoever_reads_it(character: str, encoded: bool) -> None:
+def test_file_name_can_not_control_a_terminal(character: str, encoded: bool) -> None:
     name = file_name(f"https://h/a{quote(character) if encoded else character}b.csv")
     assert name.isprintable()
     assert name.startswith("a")
     assert name.endswith("b.csv")
 
 
-def test_host_is_named_without_who_asks_it() -> None:
+def test_host_is_named_without_user_information() -> None:
     assert file_name("https://me:SECRET@h/") == "h"
 
 
@@ -90,5 +90,5 @@ def test_host_is_named_without_who_asks_it() -> None:
         ("https://h/image?token=x", "https://h/image?token=x"),
     ],
 )
-def test_only_what_is_surely_a_credential_is_taken_out_of_a_url(url: str, identity: str) -> None:
+def test_only_a_signature_is_removed_from_the_identity(url: str, identity: str) -> None:
     assert unsigned_url(url) == identity
