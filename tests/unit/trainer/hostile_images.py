@@ -57,17 +57,17 @@ def tiff_directory(entries: Iterable[tuple[int, int, int, int]], following: int 
 
 def tiff(width: int = 8, height: int = 8, *more: tuple[int, int, int, int], offset: int = 1 << 30) -> bytes:
     """A grey TIFF with its pixels beyond the end of the file."""
-    known = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1)]
     strips = [(273, 4, 1, offset), (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, width * height & 0xFFFFFFFF)]
-    return tiff_directory(sorted([*known, *strips, *more]))
+    return tiff_directory(sorted([*tags, *strips, *more]))
 
 
 def tiled(side: int, *more: tuple[int, int, int, int]) -> bytes:
     """A TIFF of one pixel, in a compressed tile of side x side."""
-    known = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
+    tags = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
     sides = [*more, *((tag, 4, 1, side) for tag in (322, 323) if tag not in {entry[0] for entry in more})]
-    where = 8 + 2 + 12 * (len(known) + len(sides) + 2) + 4
-    entries = sorted([*known, *sides, (324, 4, 1, where), (325, 4, 1, len(MANY))], key=lambda entry: entry[0])
+    offset = 8 + 2 + 12 * (len(tags) + len(sides) + 2) + 4
+    entries = sorted([*tags, *sides, (324, 4, 1, offset), (325, 4, 1, len(MANY))], key=lambda entry: entry[0])
     return tiff_directory(entries) + MANY
 
 
@@ -118,13 +118,13 @@ def _hidden() -> dict[str, bytes]:
     head, tail = many[:second], many[second:]
     thumbnail = segment(0xE1, b"Exif\0\0" + saved(PLAIN, "JPEG"))
     return {
-        "behind an end in a comment": begin + segment(0xFE, END * 9) + many[2:],
-        "behind an end in a comment between them": head + segment(0xFE, END) + tail,
-        "behind a thumbnail": begin + thumbnail + many[2:],
-        "behind a thumbnail between them": head + thumbnail + tail,
-        "behind an end of tables alone": begin + END + many,
-        "behind comments of lengths that can't be": head + tail.replace(mark, b"\xff\xfe\0\0\xff\xfe\0\1" + mark),
-        "behind a comment that ends like a marker": head + segment(0xFE, b"\xff\xff") + tail,
+        "after an end in a comment": begin + segment(0xFE, END * 9) + many[2:],
+        "after an end in a comment between them": head + segment(0xFE, END) + tail,
+        "after a thumbnail": begin + thumbnail + many[2:],
+        "after a thumbnail between them": head + thumbnail + tail,
+        "after an end of tables alone": begin + END + many,
+        "after comments of lengths that can't be": head + tail.replace(mark, b"\xff\xfe\0\0\xff\xfe\0\1" + mark),
+        "after a comment that ends like a marker": head + segment(0xFE, b"\xff\xff") + tail,
         "after fill bytes": head + tail.replace(mark, b"\xff" * 9 + mark),
         "after escaped bytes": head + tail.replace(mark, b"\xff\0\xff\0" + mark),
         "after restarts": head + tail.replace(mark, b"\xff\xd0\xff\x01" + mark),

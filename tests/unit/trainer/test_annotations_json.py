@@ -15,8 +15,8 @@ CAT = {"tags": ["cat"], "boundingBox": {"left": 1, "top": 2, "width": 3, "height
 
 def asset(name: str = "a.jpg", regions: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
     """One asset as VoTT 2 exports it."""
-    known = {"id": "3f0a", "name": name, "path": f"https://images/{name}", "size": {"width": 640, "height": 480}}
-    return {"asset": {**known, "state": 2, "type": 1, **fields}, "regions": [CAT] if regions is None else regions}
+    defaults = {"id": "3f0a", "name": name, "path": f"https://images/{name}", "size": {"width": 640, "height": 480}}
+    return {"asset": {**defaults, "state": 2, "type": 1, **fields}, "regions": [CAT] if regions is None else regions}
 
 
 def vott(*assets: Any) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def test_polygon_without_bounds_becomes_the_box_around_it(tmp_path: Path) -> Non
 
 
 def test_visited_asset_without_regions_is_an_empty_image_and_one_not_visited_is_skipped(tmp_path: Path) -> None:
-    unseen, seen = asset("unseen.jpg", [], state=0), asset("seen.jpg", [], state=1)
-    assert [image.url for image in parsed(vott(asset(), unseen, seen), tmp_path).images] == [
+    not_visited, visited = asset("new.jpg", [], state=0), asset("visited.jpg", [], state=1)
+    assert [image.url for image in parsed(vott(asset(), not_visited, visited), tmp_path).images] == [
         "https://images/a.jpg",
-        "https://images/seen.jpg",
+        "https://images/visited.jpg",
     ]
 
 

@@ -40,8 +40,8 @@ def refusal(content: bytes | Iterator[bytes], tmp_path: Path) -> str:
 
 def vott(**asset: Any) -> dict[str, Any]:
     box = {"left": 1, "top": 2, "width": 3, "height": 4}
-    known = {"path": "https://store/a.jpg", "state": 2, "type": 1}
-    return {"assets": {"1": {"asset": known | asset, "regions": [{"tags": ["cat"], "boundingBox": box}]}}}
+    defaults = {"path": "https://store/a.jpg", "state": 2, "type": 1}
+    return {"assets": {"1": {"asset": defaults | asset, "regions": [{"tags": ["cat"], "boundingBox": box}]}}}
 
 
 @pytest.mark.usefixtures("few")

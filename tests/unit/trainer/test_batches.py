@@ -51,10 +51,10 @@ def test_no_item_is_alone_in_its_batch_if_there_are_others(items: int, size: int
 
 
 def test_divided_step_is_augmented_as_the_whole() -> None:
-    made = batches()
-    (whole, *_) = made.epoch(1)
-    made.parts = 3
-    divided = made.divided(whole)
+    steps = batches()
+    (whole, *_) = steps.epoch(1)
+    steps.parts = 3
+    divided = steps.divided(whole)
     assert [size for _, size in divided.parts] == [2, 2]
     assert torch.equal(torch.cat([part["positions"] for part, _ in divided.parts]), whole.parts[0][0]["positions"])
 
@@ -66,20 +66,20 @@ def test_largest_step_has_the_largest_items_of_each_dimension_first() -> None:
             images = [torch.empty(3, 9 if n == 8 else 4, 9 if n == 3 else 4) for n in numbers]
             return Batch(images, [{"boxes": torch.empty(7 if n == 5 else 1, 4)} for n in numbers], [(1.0, 0.0)])
 
-    made = Batches(Sized(), POINTS, batch_size=4, seed=3, ranks=Ranks(), workers=2)
-    largest = made.largest()
+    steps = Batches(Sized(), POINTS, batch_size=4, seed=3, ranks=Ranks(), workers=2)
+    largest = steps.largest()
     assert largest.names[:3] == ["point 8", "point 3", "point 5"]
     assert len(set(largest.names)) == 4
     assert [size for _, size in largest.parts] == [4]
-    made.parts = 2
-    assert made.part_size == 2
-    assert [size for _, size in made.largest().parts] == [2, 2]
+    steps.parts = 2
+    assert steps.part_size == 2
+    assert [size for _, size in steps.largest().parts] == [2, 2]
 
 
 @pytest.mark.parametrize("points", [POINTS, POINTS[:3]])
 def test_largest_step_of_equal_items_is_a_full_one(points: list[Point]) -> None:
-    made = batches(points)
-    assert len(made.largest().items) == len(set(made.largest().names)) == min(4, len(points)) == made.part_size
+    steps = batches(points)
+    assert len(steps.largest().items) == len(set(steps.largest().names)) == min(4, len(points)) == steps.part_size
 
 
 def test_error_of_an_item_is_raised_from_its_batch() -> None:
@@ -98,17 +98,17 @@ def test_prefetched_steps_come_in_order_and_errors_in_their_place() -> None:
         yield from range(5)
         raise ValueError("the sixth")
 
-    made = prefetched(broken())
-    assert [next(made) for _ in range(5)] == list(range(5))
+    prefetching = prefetched(broken())
+    assert [next(prefetching) for _ in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="the sixth"):
-        next(made)
+        next(prefetching)
 
 
 def test_prefetching_that_stops_early_leaves_no_thread() -> None:
     before = threading.active_count()
-    made = prefetched(iter(range(1000)))
-    next(made)
-    made.close()  # type: ignore[attr-defined]
+    prefetching = prefetched(iter(range(1000)))
+    next(prefetching)
+    prefetching.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before
 
 
@@ -121,8 +121,8 @@ def test_every_rank_gets_equally_many_items_and_every_item_is_used(items: int, p
 
 def test_batch_of_any_structure_is_moved() -> None:
     batch = Batch([torch.zeros(3, 2, 2)], [{"boxes": torch.zeros(1, 4), "labels": torch.ones(1)}], [(1.0, 0.5)])
-    there = to_device({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
-    tensors = [there["batch"].images[0], *there["batch"].targets[0].values(), there["more"][0]]
+    on_device = to_device({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
+    tensors = [on_device["batch"].images[0], *on_device["batch"].targets[0].values(), on_device["more"][0]]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert there["batch"].tones == [(1.0, 0.5)]
-    assert there["more"][1] == "text"
+    assert on_device["batch"].tones == [(1.0, 0.5)]
+    assert on_device["more"][1] == "text"

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 100, 60
 CAT, DOG = Box(10, 10, 20, 20, "cat"), Box(40, 10, 20, 20, "dog")
 
 
-class Images:
+class ImageFactory:
     """Makes annotated images, all different unless `like` names an earlier one."""
 
     def __init__(self, folder: Path) -> None:
@@ -39,12 +39,12 @@ class Images:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Images:
-    return Images(tmp_path)
+def factory(tmp_path: Path) -> ImageFactory:
+    return ImageFactory(tmp_path)
 
 
-def test_good_images_stay_as_they_are(made: Images) -> None:
-    images = [*made.good(), made.image()]
+def test_good_images_stay_as_they_are(factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image()]
     assert clean(images) == (images, [])
 
 
@@ -57,47 +57,47 @@ def test_good_images_stay_as_they_are(made: Images) -> None:
         (Box(99.5, 10, 9, 9, "cat"), "box of cat at x 99.5, y 10, 9 x 9 pixels lies outside the image of 100 x 60: left out"),
     ],
 )  # fmt: skip
-def test_box_outside_its_image_is_left_out_and_reported(box: Box, problem: str, made: Images) -> None:
-    images = [*made.good(), made.image(box, DOG)]
+def test_box_outside_its_image_is_left_out_and_reported(box: Box, problem: str, factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image(box, DOG)]
     cleaned, findings = clean(images)
     assert cleaned[-1].boxes == [DOG]
     assert findings == [Finding("box", "https://store/4.png", problem)]
 
 
-def test_box_beyond_its_image_is_clipped_and_reported(made: Images) -> None:
-    cleaned, findings = clean([*made.good(), made.image(Box(-5, 50, 20, 20, "cat"))])
+def test_box_beyond_its_image_is_clipped_and_reported(factory: ImageFactory) -> None:
+    cleaned, findings = clean([*factory.good(), factory.image(Box(-5, 50, 20, 20, "cat"))])
     assert cleaned[-1].boxes == [Box(0, 50, 15, 10, "cat")]
     assert [finding.what for finding in findings] == [
         "box of cat at x -5, y 50, 20 x 20 pixels extends beyond the image of 100 x 60: clipped"
     ]
 
 
-def test_rounding_at_the_edge_is_not_reported(made: Images) -> None:
-    cleaned, findings = clean([*made.good(), made.image(Box(-0.5, -0.5, 101, 61, "cat"))])
+def test_rounding_at_the_edge_is_not_reported(factory: ImageFactory) -> None:
+    cleaned, findings = clean([*factory.good(), factory.image(Box(-0.5, -0.5, 101, 61, "cat"))])
     assert cleaned[-1].boxes == [Box(0, 0, 100, 60, "cat")]
     assert findings == []
 
 
 @pytest.mark.parametrize("box", [Box(0.1, 0.1, 1, 1, "cat"), Box(7.2, 20, 1, 1, "cat"), Box(99, 59, 1, 1, "cat")])
-def test_box_of_a_pixel_is_kept_whatever_rounding_does_to_its_sides(box: Box, made: Images) -> None:
-    cleaned, findings = clean([*made.good(), made.image(box)])
-    (kept,) = cleaned[-1].boxes
-    assert (kept.x, kept.y, kept.width, kept.height) == pytest.approx((box.x, box.y, box.width, box.height))
+def test_box_of_a_pixel_is_kept_whatever_rounding_does_to_its_sides(box: Box, factory: ImageFactory) -> None:
+    cleaned, findings = clean([*factory.good(), factory.image(box)])
+    (clipped,) = cleaned[-1].boxes
+    assert (clipped.x, clipped.y, clipped.width, clipped.height) == pytest.approx((box.x, box.y, box.width, box.height))
     assert findings == []
 
 
 @pytest.mark.parametrize(
     "box", [Box(10, 10, 0.5, 0.5, "cat"), Box(10, 10, 0.5, 9, "cat"), Box(0.1, 0.2, 0.3, 0.4, "cat")]
 )
-def test_box_smaller_than_a_pixel_is_left_out_and_reported(box: Box, made: Images) -> None:
-    cleaned, (finding,) = clean([*made.good(), made.image(box)])
+def test_box_smaller_than_a_pixel_is_left_out_and_reported(box: Box, factory: ImageFactory) -> None:
+    cleaned, (finding,) = clean([*factory.good(), factory.image(box)])
     assert cleaned[-1].boxes == []
     assert finding.what.endswith("pixels is smaller than a pixel: left out")
 
 
 @pytest.mark.parametrize("whole", [Box(0, 0, 1, 1, "cat"), Box(0.2, 0.1, 0.6, 1, "cat")])
-def test_boxes_in_fractions_of_their_images_are_refused_with_the_remedy(whole: Box, made: Images) -> None:
-    images = [made.image(Box(0.525, 0.24, 0.002, 0.003, "cat"), whole) for _ in range(3)]
+def test_boxes_in_fractions_of_their_images_are_refused_with_the_remedy(whole: Box, factory: ImageFactory) -> None:
+    images = [factory.image(Box(0.525, 0.24, 0.002, 0.003, "cat"), whole) for _ in range(3)]
     with pytest.raises(BadAnnotationsError) as error:
         clean(images, {images[0].url: (1000, 600)})
     text = str(error.value)
@@ -109,14 +109,14 @@ def test_boxes_in_fractions_of_their_images_are_refused_with_the_remedy(whole: B
     assert "SECRET" not in text
 
 
-def test_boxes_that_shrink_to_nothing_with_their_image_are_no_fractions(made: Images) -> None:
-    images = [*made.good(2), *(made.image(Box(10, 10, 9, 9, "cat")) for _ in range(6))]
+def test_boxes_that_shrink_to_nothing_with_their_image_are_no_fractions(factory: ImageFactory) -> None:
+    images = [*factory.good(2), *(factory.image(Box(10, 10, 9, 9, "cat")) for _ in range(6))]
     cleaned, _ = clean(images, {image.url: (2000, 1200) for image in images[2:]})
     assert [len(image.boxes) for image in cleaned] == [2, 2, 0, 0, 0, 0, 0, 0]
 
 
-def test_boxes_that_mostly_do_not_fit_are_refused_with_the_likely_cause(made: Images) -> None:
-    images = [made.image(CAT, Box(50, 30, 90, 55, "dog"), Box(60, 10, 80, 30, "cat")) for _ in range(3)]
+def test_boxes_that_mostly_do_not_fit_are_refused_with_the_likely_cause(factory: ImageFactory) -> None:
+    images = [factory.image(CAT, Box(50, 30, 90, 55, "dog"), Box(60, 10, 80, 30, "cat")) for _ in range(3)]
     with pytest.raises(BadAnnotationsError) as error:
         clean(images)
     text = str(error.value)
@@ -132,27 +132,27 @@ def centred(rng: random.Random) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def test_forgotten_corners_of_centred_objects_are_refused(made: Images) -> None:
+def test_forgotten_corners_of_centred_objects_are_refused(factory: ImageFactory) -> None:
     rng = random.Random(0)
-    images = [made.image(Box(*centred(rng), "cat")) for _ in range(100)]
+    images = [factory.image(Box(*centred(rng), "cat")) for _ in range(100)]
     with pytest.raises(BadAnnotationsError, match="annotationFormat must be corners"):
         clean(images)
 
 
-def test_centred_objects_that_are_no_corners_stay(made: Images) -> None:
+def test_centred_objects_that_are_no_corners_stay(factory: ImageFactory) -> None:
     rng = random.Random(0)
     corners = [centred(rng) for _ in range(100)]
-    images = [made.image(Box(x1, y1, x2 - x1, y2 - y1, "cat")) for x1, y1, x2, y2 in corners]
+    images = [factory.image(Box(x1, y1, x2 - x1, y2 - y1, "cat")) for x1, y1, x2, y2 in corners]
     assert clean(images) == (images, [])
 
 
-def test_a_few_boxes_far_beyond_their_images_are_clipped_if_others_can_not_be_corners(made: Images) -> None:
-    images = [*made.good(8), *(made.image(Box(70, 30, 75, 60, "cat")) for _ in range(4))]
+def test_a_few_boxes_far_beyond_their_images_are_clipped_if_others_can_not_be_corners(factory: ImageFactory) -> None:
+    images = [*factory.good(8), *(factory.image(Box(70, 30, 75, 60, "cat")) for _ in range(4))]
     assert [len(image.boxes) for image in clean(images)[0]] == [2] * 8 + [1] * 4
 
 
-def test_image_of_another_size_than_annotated_has_its_boxes_scaled(made: Images) -> None:
-    images = [*made.good(), made.image(Box(20, 20, 40, 40, "cat"))]
+def test_image_of_another_size_than_annotated_has_its_boxes_scaled(factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image(Box(20, 20, 40, 40, "cat"))]
     cleaned, findings = clean(images, {images[-1].url: (200, 120)})
     assert cleaned[-1].boxes == [Box(10, 10, 20, 20, "cat")]
     assert findings == [
@@ -164,32 +164,32 @@ def test_image_of_another_size_than_annotated_has_its_boxes_scaled(made: Images)
     ("annotated", "cause"), [((60, 100), "annotated without its EXIF rotation"), ((100, 100), "another shape")]
 )
 def test_image_of_another_shape_than_annotated_is_left_out(
-    annotated: tuple[int, int], cause: str, made: Images
+    annotated: tuple[int, int], cause: str, factory: ImageFactory
 ) -> None:
-    images = made.good(5)
+    images = factory.good(5)
     cleaned, (finding,) = clean(images, {images[-1].url: annotated})
     assert cleaned == images[:-1]
     assert finding.what.endswith(f"the image has 100 x 60, {cause}: left out")
 
 
-def test_sizes_are_those_after_exif_rotation(made: Images) -> None:
-    turned = made.image(Box(0, 0, 50, 90, "cat"))
+def test_sizes_are_those_after_exif_rotation(factory: ImageFactory) -> None:
+    rotated = factory.image(Box(0, 0, 50, 90, "cat"))
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.new("RGB", (WIDTH, HEIGHT)).save(turned.path, "PNG", exif=exif)
-    images = [*made.good(), turned]
-    assert clean(images, {turned.url: (60, 100)}) == (images, [])
+    Image.new("RGB", (WIDTH, HEIGHT)).save(rotated.path, "PNG", exif=exif)
+    images = [*factory.good(), rotated]
+    assert clean(images, {rotated.url: (60, 100)}) == (images, [])
 
 
-def test_duplicate_box_is_removed(made: Images) -> None:
-    cleaned, findings = clean([*made.good(), made.image(CAT, DOG, CAT, CAT)])
+def test_duplicate_box_is_removed(factory: ImageFactory) -> None:
+    cleaned, findings = clean([*factory.good(), factory.image(CAT, DOG, CAT, CAT)])
     assert cleaned[-1].boxes == [CAT, DOG]
     assert findings == [Finding("duplicate", "https://store/4.png", "2 duplicate boxes removed")]
 
 
-def test_identical_images_are_merged_with_the_boxes_of_both(made: Images) -> None:
-    first, *others = made.good()
-    again = made.image(CAT, Box(1, 1, 9, 9, "cat"), like=first)
+def test_identical_images_are_merged_with_the_boxes_of_both(factory: ImageFactory) -> None:
+    first, *others = factory.good()
+    again = factory.image(CAT, Box(1, 1, 9, 9, "cat"), like=first)
     cleaned, findings = clean([first, *others, again])
     assert [image.url for image in cleaned] == [image.url for image in [first, *others]]
     assert cleaned[0].boxes == [CAT, DOG, Box(1, 1, 9, 9, "cat")]
@@ -198,36 +198,36 @@ def test_identical_images_are_merged_with_the_boxes_of_both(made: Images) -> Non
     ]  # fmt: skip
 
 
-def test_identical_images_with_two_classes_are_reported(made: Images) -> None:
-    cat = made.image(label="cat")
+def test_identical_images_with_two_classes_are_reported(factory: ImageFactory) -> None:
+    cat = factory.image(label="cat")
     images = [
         cat,
-        made.image(label="cat"),
-        made.image(label="dog"),
-        made.image(label="dog"),
-        made.image(label="dog", like=cat),
+        factory.image(label="cat"),
+        factory.image(label="dog"),
+        factory.image(label="dog"),
+        factory.image(label="dog", like=cat),
     ]
     cleaned, (finding,) = clean(images)
     assert cleaned == images[:-1]
     assert finding.what.endswith("its class cat is kept, dog dropped")
 
 
-def test_class_with_one_example_is_reported(made: Images) -> None:
-    findings = clean([*made.good(), made.image(Box(1, 1, 9, 9, "yak"))])[1]
+def test_class_with_one_example_is_reported(factory: ImageFactory) -> None:
+    findings = clean([*factory.good(), factory.image(Box(1, 1, 9, 9, "yak"))])[1]
     assert findings == [
         Finding("class", "yak", "has only one example, too few to train and to evaluate: annotate more")
     ]
 
 
-def test_class_without_a_usable_example_is_reported_and_is_no_label(made: Images) -> None:
-    cleaned, findings = clean([*made.good(), made.image(Box(200, 1, 9, 9, "yak"))])
+def test_class_without_a_usable_example_is_reported_and_is_no_label(factory: ImageFactory) -> None:
+    cleaned, findings = clean([*factory.good(), factory.image(Box(200, 1, 9, 9, "yak"))])
     assert [finding.kind for finding in findings] == ["box", "class"]
     assert labels_of(cleaned) == ["cat", "dog"]
 
 
-def test_many_findings_of_a_kind_are_counted_not_listed(made: Images) -> None:
+def test_many_findings_of_a_kind_are_counted_not_listed(factory: ImageFactory) -> None:
     beyond = [Box(x, 50, 20, 12, "cat") for x in range(40)]
-    findings = clean([*made.good(), made.image(*beyond)])[1]
+    findings = clean([*factory.good(), factory.image(*beyond)])[1]
     assert len(findings) == MAX_LISTED + 1
     assert findings[-1] == Finding("box", "", "20 more of this kind")
 

@@ -22,12 +22,12 @@ def test_prediction_takes_an_object_of_its_own_class_before_a_nearer_one() -> No
 
 
 def test_object_is_found_once_by_the_prediction_with_the_highest_score() -> None:
-    truth, sure, doubtful = (
+    truth, better, worse = (
         prediction("circle", 0, 10),
         prediction("circle", 2, 10, 0.9),
         prediction("circle", 0, 10, 0.6),
     )
-    assert matching.match([truth], [doubtful, sure]) == [(truth, sure), (None, doubtful)]
+    assert matching.match([truth], [worse, better]) == [(truth, better), (None, worse)]
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_worst_examples_come_first_then_the_correct_ones_with_most_objects() -> 
     ]
     two = [prediction("a", 0, 9), prediction("a", 20, 9)]
     correct += [matching.example(Path("b"), "correct, two objects", two, two)]
-    wrong = [Example(Path("c"), "sure", [], [], wrong=[prediction("a", 0, 9, 0.9)])]
+    wrong = [Example(Path("c"), "confident", [], [], wrong=[prediction("a", 0, 9, 0.9)])]
     wrong += [Example(Path("d"), "worst", [], [], missed=two)]
     names = [example.name for example in choose_examples([*correct, *wrong])]
-    assert names == ["worst", "sure", "correct, two objects", "correct, one object"]
+    assert names == ["worst", "confident", "correct, two objects", "correct, one object"]
     assert len(choose_examples([*correct, *wrong], count=1)) == 2

@@ -72,9 +72,9 @@ class Wide(SmallMemory):
     """Runs out of memory with more than `capacity` pixels; a batch is padded to its tallest and its widest item."""
 
     def batch(self, items: Sequence[Any], rngs: Sequence[random.Random]) -> dict[str, Any]:
-        made: dict[str, Any] = super().batch(items, rngs)
+        batch: dict[str, Any] = super().batch(items, rngs)
         numbers = [int(item.name.split()[1]) for item in items]
-        return made | {"pixels": [torch.empty({9: 5}.get(n, 1), {20: 7}.get(n, 1)) for n in numbers]}
+        return batch | {"pixels": [torch.empty({9: 5}.get(n, 1), {20: 7}.get(n, 1)) for n in numbers]}
 
     def loss(self, model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
         height, width = (max(pixels.shape[side] for pixels in batch["pixels"]) for side in (0, 1))
@@ -163,11 +163,11 @@ def test_memory_is_spared_as_long_as_a_step_can_be_divided(tmp_path: Path, monke
 
 def test_ballast_is_a_tenth_of_a_gpus_memory_and_nothing_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert out_of_memory.ballast(torch.device("cpu")) is None
-    asked: list[Any] = []
+    allocated: list[Any] = []
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch, "empty", lambda *size, **options: asked.append((*size, options["dtype"])))
+    monkeypatch.setattr(torch, "empty", lambda *size, **options: allocated.append((*size, options["dtype"])))
     out_of_memory.ballast(torch.device("cuda", 0))
-    assert asked == [(100, torch.uint8)]
+    assert allocated == [(100, torch.uint8)]
 
 
 @pytest.fixture

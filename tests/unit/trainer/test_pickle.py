@@ -139,8 +139,8 @@ def test_no_module_loads_pickled_objects() -> None:
 
 def _may_run(node: ast.AST) -> bool:
     match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load"), keywords=given):
-            safe = [one for one in given if one.arg == "weights_only" and isinstance(one.value, ast.Constant)]
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load"), keywords=keywords):
+            safe = [one for one in keywords if one.arg == "weights_only" and isinstance(one.value, ast.Constant)]
             return [one.value.value for one in safe] != [True]  # type: ignore[attr-defined]
         case ast.Call(func=ast.Attribute(value=ast.Name(id="np" | "numpy"), attr="load")):
             return True

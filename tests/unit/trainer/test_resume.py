@@ -261,7 +261,7 @@ def test_store_that_does_not_answer_is_a_temporary_failure_and_nothing_is_overwr
     lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(toy_run(tmp_path / "first", store=tmp_path / "store"), 7)
-    kept = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
+    stored = {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()}
     get = FolderStore.get
 
     def silent(store: FolderStore, name: str, file: Path) -> bool:
@@ -272,7 +272,7 @@ def test_store_that_does_not_answer_is_a_temporary_failure_and_nothing_is_overwr
     monkeypatch.setattr(FolderStore, "get", silent)
     with pytest.raises(TemporaryFailureError):
         learn(ToyLearner(), toy_run(tmp_path / "second", store=tmp_path / "store"), PARAMETERS)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == kept
+    assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == stored
 
 
 def test_metrics_of_other_libraries_are_saved_and_restored(tmp_path: Path) -> None:
@@ -304,8 +304,8 @@ def test_last_two_checkpoints_are_kept_and_all_are_removed_at_the_end(tmp_path: 
     store = tmp_path / "store"
     for attempt in range(3):
         interrupted(toy_run(tmp_path / str(attempt), store=store), 2)
-    kept = json.loads((store / "index.json").read_text())["checkpoints"]
-    assert [(one["epoch"], one["step"]) for one in kept] == [(2, 3), (2, 1)]
+    checkpoints = json.loads((store / "index.json").read_text())["checkpoints"]
+    assert [(checkpoint["epoch"], checkpoint["step"]) for checkpoint in checkpoints] == [(2, 3), (2, 1)]
     assert sorted(path.name for path in store.iterdir()) == ["0.pt", "1.pt", "index.json"]
     run = toy_run(tmp_path / "last", store=store)
     learn(ToyLearner(), run, PARAMETERS)
