@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,13 @@ def account_token(harness: OperatorHarness, account: str) -> str:
     """Create a token of the ServiceAccount NAMESPACE:NAME that is not bound to a pod."""
     namespace, _, name = account.partition(":")
     return Kubectl(harness.kubectl.kubeconfig, namespace)("create", "token", name).strip()
+
+
+def retry_throttled(send: Callable[[], requests.Response]) -> requests.Response:
+    """Call `send`, and again after each 429 once its Retry-After has passed."""
+    while (answer := send()).status_code == requests.codes.too_many_requests:
+        time.sleep(float(answer.headers.get("Retry-After", 1)))
+    return answer
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,9 @@ class ApiClient:
         headers = (MERGE_PATCH if method == "PATCH" else {}) | dict(headers or {})
         data = None if body is None else json.dumps(body)
         url = f"{self._server}/{path}"
-        while True:
-            answer = self._session.request(
-                method, url, params=dict(query or {}), data=data, headers=headers, timeout=30
-            )
-            if answer.status_code != requests.codes.too_many_requests:
-                return answer
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
+        return retry_throttled(
+            lambda: self._session.request(method, url, params=dict(query or {}), data=data, headers=headers, timeout=30)
+        )
 
     def permitted(self, namespaces: Sequence[str]) -> dict[str, dict[str, set[str]]]:
         """Try every verb on every resource; return what was permitted: namespace ("" for cluster scope) to resource to verbs."""

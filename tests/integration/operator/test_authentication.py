@@ -20,6 +20,7 @@ from localcluster.azurite import ACCOUNT, ACCOUNT_KEY, Azurite
 from localcluster.control_plane import ControlPlane
 from localcluster.pki import Authority
 from tests.support.entra import CLIENT, RESOURCE, Entra
+from tests.support.examples import MESSAGE
 from tests.support.operator_harness import RELEASE, OperatorHarness
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
@@ -32,7 +33,6 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 """Some are signed when pytest collects the tests: longer than any run of them."""
 OTHER_KEY = "b3RoZXIga2V5"
-MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models"}
 
 
 def account_sas(lifetime: timedelta = DAY, permissions: str = "rwdlacup") -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from demo.callbacks import CallbackReceiver
+from tests.support.examples import message
 from tests.support.operator_harness import OperatorHarness
 from tests.support.waiting import wait_until
 
@@ -12,7 +13,7 @@ FINALIZER = "vott.dev/last-word"
 
 def send(harness: OperatorHarness, **fields: Any) -> str:
     """A message, and the name of its TrainingJob once a pod of it is there."""
-    harness.send({"annotations": "https://host/a.csv", "model": "https://store/models"} | fields)
+    harness.send(message(**fields))
     harness.run_pod(harness.wait_pod())
     return str(harness.wait_phase("Running")["metadata"]["name"])
 

@@ -7,17 +7,13 @@ from typing import Any
 import pytest
 
 from demo.callbacks import CallbackReceiver
+from tests.support.examples import BAD_ANNOTATIONS, message
 from tests.support.operator_harness import LOCAL, OperatorHarness, condition
 from tests.support.waiting import wait_until
 from vott_operator.app import WORKERS
 
 REJECTED = WORKERS + 8
 METADATA = "https://169.254.169.254/latest/meta-data"
-BAD_LINE = {"reason": "BadAnnotations", "message": "a.csv line 7: expected 6 fields, found 4. Correct the line."}
-
-
-def message(**fields: Any) -> dict[str, Any]:
-    return {"annotations": "https://host/a.csv", "model": "https://store/models"} | fields
 
 
 @pytest.mark.parametrize(
@@ -59,7 +55,7 @@ def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(
         for _ in range(REJECTED):
             harness.send({"status": f"http://127.0.0.1:{silent.getsockname()[1]}/"})
         wait_until("all rejections", lambda: harness.log.read_text().count(" rejected: ") == REJECTED)
-        harness.end_pod(pod, 64, json.dumps(BAD_LINE))
+        harness.end_pod(pod, 64, json.dumps(BAD_ANNOTATIONS))
         harness.wait_condition("CallbackDelivered")
     assert [post["state"] for post in receiver.posts] == ["failed"]
 
@@ -78,7 +74,7 @@ def test_a_refused_callback_stops_no_training_and_the_condition_names_address_an
 ) -> None:
     harness.operator()
     harness.send(message(status=status))
-    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_LINE))
+    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_ANNOTATIONS))
     refused = harness.wait_condition("CallbackDelivered", "False")
     assert refused["reason"] == "Refused"
     assert says in refused["message"]

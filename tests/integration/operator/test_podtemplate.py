@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import MESSAGE
 from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.waiting import wait_until
 
@@ -22,7 +23,7 @@ ADMINISTRATORS = {
 @pytest.mark.parametrize("harness", [{"trainingJob": ADMINISTRATORS}], indirect=True, ids=["of the administrator"])
 def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorHarness) -> None:
     harness.operator()
-    harness.send({"annotations": "https://host/a.csv", "model": "https://store/models"})
+    harness.send(MESSAGE)
     (pod,) = wait_until("a pod", harness.pods, dump=harness.diagnostics, seconds=60)
     (trainingjob,) = harness.trainingjobs()
     assert trainingjob["metadata"]["labels"]["team"] == "cats"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.examples import MESSAGE
 from tests.support.operator_harness import OperatorHarness
 from tests.support.waiting import wait_until
 
 Process = subprocess.Popen[bytes]
 
-MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models"}
 WATCH_SECONDS = 3
 """An operator that receives looks at an idle queue once a second."""
 

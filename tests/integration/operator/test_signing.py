@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from tests.support.examples import REPORTED_MODEL
 from tests.support.operator_harness import OperatorHarness
 from tests.support.raw_callback_receiver import RawCallbackReceiver
 from tests.support.waiting import wait_until
 
 KEYS = {name: f"whsec_{base64.b64encode(name.encode() * 8).decode()}" for name in ("older", "newer", "other")}
-MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 SECRET = "callback-keys"
 SIGNED = [{"callbacks": {"timeoutSeconds": 10, "signing": {"secretName": SECRET}}}]
 
@@ -52,7 +52,7 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
         wait_until("a report", lambda: receiver.posts, dump=harness.diagnostics)
         assert harness.report(pod, name, progress(90, epochCurrent=2)).ok
         wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.diagnostics)
-        assert harness.report(pod, name, progress(100) | {"model": MODEL}).ok
+        assert harness.report(pod, name, progress(100) | {"model": REPORTED_MODEL}).ok
         harness.end_pod(pod, 0)
         harness.wait_condition("CallbackDelivered")
         webhook = Webhook(KEYS["older"])

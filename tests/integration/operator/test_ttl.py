@@ -4,12 +4,12 @@ import time
 
 import pytest
 
+from tests.support.examples import REPORTED_MODEL
 from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.queue_proxy import QueueProxy
 from tests.support.waiting import wait_until
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}
-MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 TTL = {"ttlSecondsAfterFinished": 2}
 with_ttl = pytest.mark.parametrize("harness", [TTL], indirect=True, ids=["ttl of 2 s"])
 
@@ -19,7 +19,7 @@ def train(harness: OperatorHarness) -> str:
     pod = harness.wait_pod()
     harness.run_pod(pod)
     name = str(harness.wait_phase("Running")["metadata"]["name"])
-    assert harness.report(pod, name, {"model": MODEL}).ok
+    assert harness.report(pod, name, {"model": REPORTED_MODEL}).ok
     harness.end_pod(pod, 0)
     return name
 

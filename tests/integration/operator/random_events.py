@@ -1,4 +1,4 @@
-"""TrainingJobs on a real API server, what nodes and people may do to them, and a witness of all that then happens."""
+"""TrainingJobs on a real API server, what nodes and people may do to them, and a watcher of all that then happens."""
 
 import json
 import random
@@ -11,9 +11,10 @@ from typing import Any
 import requests
 import yaml
 
+from tests.support.api_client import retry_throttled
+from tests.support.examples import REPORTED_MODEL
 from tests.support.operator_harness import Object, OperatorHarness, condition
 
-MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 STEP_SECONDS = 2.0
 """How long one waits for a pod to do something to; a suspended training has none."""
 LABEL = "vott.dev/trainingjob"
@@ -21,7 +22,7 @@ ENDED = ("Succeeded", "Failed")
 PLACES = {"trainingjobs": "apis/vott.dev/v1alpha1", "jobs": "apis/batch/v1", "pods": "api/v1"}
 
 
-class Api:
+class AdminClient:
     """The API server's REST interface as an administrator, for one namespace."""
 
     def __init__(self, harness: OperatorHarness) -> None:
@@ -40,11 +41,9 @@ class Api:
         """One request; objects that are gone or in another state are none of this test's business."""
         headers = {"Content-Type": content_type}
         data = None if body is None else json.dumps(body)
-        while True:
-            answer = requests.request(method, url, data=data, headers=headers, timeout=30, **self._options)
-            if answer.status_code != requests.codes.too_many_requests:
-                break
-            time.sleep(float(answer.headers.get("Retry-After", 1)))
+        answer = retry_throttled(
+            lambda: requests.request(method, url, data=data, headers=headers, timeout=30, **self._options)
+        )
         assert answer.ok or answer.status_code in (404, 409), answer.text
         return answer.json() if answer.ok else None
 
@@ -64,10 +63,10 @@ class Api:
                 yield json.loads(line)
 
 
-class Witness:
+class InvariantWatcher:
     """Sees everything that happens to a kind, and says what must not be."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: AdminClient) -> None:
         self.wrong: list[str] = []
         self._endings: dict[str, list[str]] = {}
         self._alive: dict[str, dict[str, str]] = {}
@@ -77,7 +76,7 @@ class Witness:
             version = api.send("GET", api.url(plural))["metadata"]["resourceVersion"]
             Thread(target=self._follow, args=(api, plural, version, look), daemon=True).start()
 
-    def _follow(self, api: Api, plural: str, version: str, look: Callable[[str, Object], None]) -> None:
+    def _follow(self, api: AdminClient, plural: str, version: str, look: Callable[[str, Object], None]) -> None:
         with suppress(requests.RequestException):
             for event in api.watch(plural, version):
                 if event["type"] == "ERROR":  # as when it lasts longer than the test, and the API server has to go
@@ -86,7 +85,7 @@ class Witness:
                 look(event["type"], event["object"])
 
     def _trainingjob(self, _: str, body: Object) -> None:
-        metadata, ended = body["metadata"], endings(body)
+        metadata, ended = body["metadata"], terminal_conditions(body)
         known = self._endings.setdefault(metadata["uid"], ended)
         if len(ended) > 1 or (known and ended != known):
             self.wrong.append(f"{metadata['name']}: {known} became {ended}")
@@ -105,16 +104,16 @@ class Witness:
             self.wrong.append(f"pods of two Jobs alive at once: {alive}")
 
 
-def endings(trainingjob: Object) -> list[str]:
+def terminal_conditions(trainingjob: Object) -> list[str]:
     """Its terminal conditions with their reasons."""
     known = [condition(trainingjob, type_) for type_ in ("Complete", "Failed")]
     return [f"{item['type']}/{item['reason']}" for item in known if item and item["status"] == "True"]
 
 
-class Life:
+class RandomTraining:
     """One TrainingJob, and what may happen to it. Every method is one event; where it can't happen, nothing does."""
 
-    def __init__(self, api: Api, name: str, node: str, chance: random.Random, callback: str) -> None:
+    def __init__(self, api: AdminClient, name: str, node: str, chance: random.Random, callback: str) -> None:
         self._api = api
         self.name = name
         self._node = node
@@ -154,13 +153,13 @@ class Life:
         return [pod for pod in found if pod["status"]["phase"] not in ENDED]
 
     def _running(self) -> list[Object]:
-        return [pod for pod in self.pods() if pod["status"]["phase"] == "Running" and not going(pod)]
+        return [pod for pod in self.pods() if pod["status"]["phase"] == "Running" and not is_being_deleted(pod)]
 
     def start_pods(self) -> None:
         """Those that wait get their node, and their containers run."""
         for pod in self.pods():
             name, metadata = pod["metadata"]["name"], pod["metadata"]
-            if pod["status"]["phase"] != "Pending" or going(pod):
+            if pod["status"]["phase"] != "Pending" or is_being_deleted(pod):
                 continue
             target = {"apiVersion": "v1", "kind": "Node", "name": self._node}
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}
@@ -173,14 +172,14 @@ class Life:
     def end_pods(self) -> None:
         """Those that are to end do so by SIGTERM, and their kubelet lets them go."""
         for pod in self.pods():
-            if going(pod):
+            if is_being_deleted(pod):
                 self._end(pod, 143)
 
     def _end(self, pod: Object, code: int) -> None:
         name = pod["metadata"]["name"]
         terminated = {"exitCode": code, "finishedAt": "2026-01-01T00:00:00Z"}
         self._status(name, "Failed" if code else "Succeeded", {"terminated": terminated})
-        if going(pod):
+        if is_being_deleted(pod):
             self._api.send("DELETE", self._api.url("pods", name), {"gracePeriodSeconds": 0})
 
     def _status(self, name: str, phase: str, state: Object) -> bool:
@@ -243,11 +242,11 @@ class Life:
         self.end_pods()
         self.start_pods()
         trainingjob = self.now()
-        if trainingjob is None or endings(trainingjob):
+        if trainingjob is None or terminal_conditions(trainingjob):
             return True
         if trainingjob["status"].get("phase") == "Running":
             url = f"{self._api.url('trainingjobs', self.name)}/status"
-            self._api.send("PATCH", url, {"status": {"model": MODEL}}, "application/merge-patch+json")
+            self._api.send("PATCH", url, {"status": {"model": REPORTED_MODEL}}, "application/merge-patch+json")
             for pod in self._running():
                 self._end(pod, 0)
         return False
@@ -258,6 +257,6 @@ class Life:
         return found
 
 
-def going(item: Object) -> bool:
+def is_being_deleted(item: Object) -> bool:
     """Whether somebody deleted it."""
     return "deletionTimestamp" in item["metadata"]

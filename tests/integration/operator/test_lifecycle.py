@@ -8,15 +8,14 @@ from typing import Any
 import pytest
 
 from demo.callbacks import CallbackReceiver
+from tests.support.examples import BAD_ANNOTATIONS, REPORTED_MODEL, message
 from tests.support.operator_harness import OperatorHarness, condition
 from tests.support.waiting import wait_until
 from vott_operator.cluster.rest import PAGE_SIZE
 
-MODEL = {"url": "https://store/models/model.tgz", "sha256": "ab" * 32, "sizeBytes": 1234}
 PROGRESS = {
     "percent": 50, "epochCurrent": 1, "epochTotal": 2, "stepCurrent": 9, "stepTotal": 10, "classificationLoss": 0.25,
 }  # fmt: skip
-BAD_LINE = {"reason": "BadAnnotations", "message": "a.csv line 7: expected 6 fields, found 4. Correct the line."}
 SECRET = "sig=TOPSECRET"
 
 
@@ -27,10 +26,6 @@ class BusyReceiver(CallbackReceiver):
 
     def receive(self, path: str, body: bytes) -> int:
         return 503 if self.busy else super().receive(path, body)
-
-
-def message(**fields: Any) -> dict[str, Any]:
-    return {"annotations": "https://host/a.csv", "model": "https://store/models"} | fields
 
 
 def last_post(receiver: CallbackReceiver) -> dict[str, Any]:
@@ -78,13 +73,13 @@ def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
     table = harness.kubectl("get", "trainingjobs").splitlines()
     assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
     assert table[1].split()[:6] == [name, "Running", "50", "1", "0.25", "detection"]
-    assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": MODEL}).ok
+    assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": REPORTED_MODEL}).ok
     harness.end_pod(pod, 0)
     complete = harness.wait_phase("Complete")
     said = last_post(receiver)
     assert (said["state"], said["progress"], said["job"], said["epoch_current"]) == ("succeeded", 1.0, name, 1)
     harness.wait_condition("CallbackDelivered")
-    assert MODEL["url"] in (condition(complete, "Complete") or {})["message"]
+    assert REPORTED_MODEL["url"] in (condition(complete, "Complete") or {})["message"]
     assert "TrainingSucceeded" in harness.kubectl("describe", "trainingjob", name)
     assert len(receiver.posts) == 1
     assert "Retrying" not in harness.kubectl("get", "events")
@@ -98,7 +93,7 @@ def test_complete_waits_for_the_models_report(harness: OperatorHarness) -> None:
     wait_job(harness, "Complete")
     name = harness.trainingjobs()[0]["metadata"]["name"]
     assert harness.trainingjobs()[0]["status"]["phase"] == "Pending"
-    assert harness.report(pod, name, {"model": MODEL}).ok
+    assert harness.report(pod, name, {"model": REPORTED_MODEL}).ok
     harness.wait_phase("Complete")
 
 
@@ -107,10 +102,10 @@ def test_a_permanent_failure_is_told_in_the_trainers_words_and_not_tried_again(
 ) -> None:
     harness.operator()
     harness.send(message(status=receiver.url))
-    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_LINE))
+    harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_ANNOTATIONS))
     failed = condition(harness.wait_phase("Failed"), "Failed") or {}
-    assert (failed["reason"], failed["message"]) == (BAD_LINE["reason"], BAD_LINE["message"])
-    assert (last_post(receiver)["state"], last_post(receiver)["message"]) == ("failed", BAD_LINE["message"])
+    assert (failed["reason"], failed["message"]) == (BAD_ANNOTATIONS["reason"], BAD_ANNOTATIONS["message"])
+    assert (last_post(receiver)["state"], last_post(receiver)["message"]) == ("failed", BAD_ANNOTATIONS["message"])
     assert len(harness.pods()) == 1
 
 
@@ -162,7 +157,7 @@ def test_the_last_word_survives_a_restart_of_the_operator(harness: OperatorHarne
     operator = harness.operator()
     with BusyReceiver("127.0.0.1") as receiver:
         harness.send(message(status=receiver.url))
-        harness.end_pod(harness.wait_pod(), 64, json.dumps(BAD_LINE))
+        harness.end_pod(harness.wait_pod(), 64, json.dumps(BAD_ANNOTATIONS))
         undelivered = harness.wait_condition("CallbackDelivered", "False")
         assert undelivered["reason"] == "Retrying"
         assert "answered 503" in undelivered["message"]
@@ -180,10 +175,10 @@ def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(harn
     pod = harness.wait_pod()
     operator.kill()
     operator.wait()
-    harness.end_pod(pod, 65, json.dumps(BAD_LINE))
+    harness.end_pod(pod, 65, json.dumps(BAD_ANNOTATIONS))
     wait_job(harness, "Failed")
     harness.operator()
-    assert (condition(harness.wait_phase("Failed"), "Failed") or {})["message"] == BAD_LINE["message"]
+    assert (condition(harness.wait_phase("Failed"), "Failed") or {})["message"] == BAD_ANNOTATIONS["message"]
 
 
 def test_a_restart_of_the_operator_leaves_a_running_training_alone(harness: OperatorHarness) -> None:
