@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from vott_trainer.stores.atomic_write import partial_path
+from vott_trainer.atomic_write import partial_path
 from vott_trainer.stores.checkpoint_location import PROBE
 from vott_trainer.stores.folder import FolderStore
 from vott_trainer.stores.store import StoredObject

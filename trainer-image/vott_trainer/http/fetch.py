@@ -1,6 +1,5 @@
 """One download to a file: retries, a size limit, the image cache, and errors that name the cause."""
 
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from urllib3.exceptions import LocationValueError
 from vott_guard.client import TooLargeError, chunks, status_text
 from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError
+from vott_trainer.atomic_write import partial_path
 from vott_trainer.http.image_cache import ImageCache
 from vott_trainer.http.retry import TRANSIENT_STATUS, AttemptError, RetryPolicy, retry
 from vott_trainer.http.session import TIMEOUT, Session
@@ -61,8 +61,7 @@ def download(
         NotAllowedError: the administrator's rules refuse the address.
         FetchError: the server refused, the content is too large or too slow, or the last attempt failed.
     """
-    # Several pods may download the same file to a shared volume.
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    partial = partial_path(path, unique=True)  # several pods may download the same file to a shared volume
 
     def get(conditions: Headers) -> Headers | None:
         return retry(lambda: _get(session, url, partial, limit, conditions), policy)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import re
-import secrets
 import shutil
 import stat
 import threading
@@ -20,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from vott_trainer.atomic_write import atomic_write
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http.urls import unsigned_url
 
@@ -108,9 +108,9 @@ class ImageCache:
             _touch(content)
         else:
             self._reserve(path.stat().st_size)
-            with _atomic_write(content) as target, path.open("rb") as source:
+            with _write(content) as target, path.open("rb") as source:
                 shutil.copyfileobj(source, target, CHUNK)
-        with _atomic_write(self._link(url)) as target:
+        with _write(self._link(url)) as target:
             target.write(json.dumps(asdict(entry)).encode())
 
     def _reserve(self, size: int) -> None:
@@ -170,17 +170,9 @@ def _touch(*files: Path) -> None:
             os.utime(file)
 
 
-@contextlib.contextmanager
-def _atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that appears at `path` once it is complete."""
+def _write(path: Path) -> contextlib.AbstractContextManager[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return atomic_write(path, unique=True)
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vott_trainer.atomic_write import atomic_write, partial_path
 from vott_trainer.errors import UploadRefusedError
-from vott_trainer.stores.atomic_write import atomic_write, partial_path
 from vott_trainer.stores.store import StoredObject
 from vott_trainer.stores.store_errors import verification_failed
 

@@ -13,10 +13,10 @@ import requests
 
 from vott_guard.client import TooLargeError, chunks, read
 from vott_guard.redaction import redact_url
+from vott_trainer.atomic_write import atomic_write
 from vott_trainer.http.address_rules import explained_refusal
 from vott_trainer.http.retry import TRANSIENT_STATUS, AttemptError, RetryPolicy, retry
 from vott_trainer.http.session import Session
-from vott_trainer.stores.atomic_write import atomic_write
 from vott_trainer.stores.checksums import sha256_and_md5
 from vott_trainer.stores.store import MAX_OBJECT_BYTES, StoredObject
 from vott_trainer.stores.store_errors import UPLOAD, store_error, too_large, verification_failed

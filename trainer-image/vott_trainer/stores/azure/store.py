@@ -13,9 +13,9 @@ from azure.storage.blob import BlobClient, ContentSettings
 
 from vott_guard.client import TooLargeError
 from vott_guard.redaction import redact_url
+from vott_trainer.atomic_write import atomic_write
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.http.address_rules import explained_refusal
-from vott_trainer.stores.atomic_write import atomic_write
 from vott_trainer.stores.azure.options import CONCURRENCY, client_options
 from vott_trainer.stores.azure.transport import guarded_transport
 from vott_trainer.stores.checksums import sha256_and_md5

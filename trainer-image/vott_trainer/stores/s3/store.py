@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from vott_trainer.atomic_write import atomic_write
 from vott_trainer.errors import TrainerError
-from vott_trainer.stores.atomic_write import atomic_write
 from vott_trainer.stores.checksums import sha256_of
 from vott_trainer.stores.content_type import content_type
 from vott_trainer.stores.object_names import checked_name
