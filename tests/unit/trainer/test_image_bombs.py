@@ -1,12 +1,12 @@
 """Hostile images: too large, too slow or no image at all; refused by their headers, in bounded memory and time."""
 
 import contextlib
+import itertools
 import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -76,7 +76,7 @@ def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
 def test_damaged_file_is_decoded_or_refused(kind: str, tmp_path: Path) -> None:
     """Truncated and changed at random positions, the same in each run."""
-    whole, rng, path = hostile_images.saved(hostile_images.PLAIN, kind), Random(kind), tmp_path / "image"
+    whole, rng, path = hostile_images.encoded(hostile_images.PLAIN, kind), Random(kind), tmp_path / "image"
     job = _Download(None, tmp_path, ImageLimits(image_pixels=1_000_000), None, None)  # type: ignore[arg-type]
     for _ in range(150):
         content = bytearray(whole[: rng.randrange(len(whole))] if rng.random() < 0.3 else whole)
@@ -87,29 +87,49 @@ def test_damaged_file_is_decoded_or_refused(kind: str, tmp_path: Path) -> None:
             job.check(path)
 
 
+class BudgetOfThreads(PixelBudget):
+    """Sets `all_arrived` once as many threads as there are have asked for pixels."""
+
+    def __init__(self, pixels: int, threads: int) -> None:
+        super().__init__(pixels)
+        self.all_arrived = threading.Event()
+        self._threads, self._arrivals = threads, itertools.count(1)
+
+    @contextlib.contextmanager
+    def reserved(self, pixels: int) -> Iterator[None]:
+        if next(self._arrivals) == self._threads:
+            self.all_arrived.set()
+        with super().reserved(pixels):
+            yield
+
+
 def test_pixels_decoded_concurrently_stay_within_the_budget(
     server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, peak, lock = [0], [0], threading.Lock()
+    limits = ImageLimits()
+    budget = BudgetOfThreads(64 * 48 * 3, limits.workers)
 
     def spied(image: Image.Image, decode: Callable[[Image.Image], Image.Image] = decoding._rgb) -> Image.Image:
         with lock:
             now[0] += image.width * image.height
             peak[0] = max(peak[0], now[0])
-        time.sleep(0.02)  # the other threads arrive meanwhile
+        assert budget.all_arrived.wait(30)
         with lock:
             now[0] -= image.width * image.height
         return decode(image)
 
     monkeypatch.setattr(decoding, "_rgb", spied)
-    monkeypatch.setattr(pixel_limits, "BUDGET", PixelBudget(64 * 48 * 3))
-    urls = [server.serve(f"/{number}.jpg", hostile_images.saved(hostile_images.PLAIN, "JPEG")) for number in range(20)]
-    assert len(download_images(urls, tmp_path).files) == 20
+    monkeypatch.setattr(pixel_limits, "BUDGET", budget)
+    urls = [
+        server.serve(f"/{number}.jpg", hostile_images.encoded(hostile_images.PLAIN, "JPEG")) for number in range(20)
+    ]
+    assert len(download_images(urls, tmp_path, limits=limits).files) == 20
     assert peak[0] == 64 * 48 * 3
 
 
 def test_size_of_a_png_is_known_without_decoding_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (path := tmp_path / "image").write_bytes(hostile_images.saved(hostile_images.PLAIN, "PNG"))
+    (path := tmp_path / "image").write_bytes(hostile_images.encoded(hostile_images.PLAIN, "PNG"))
     monkeypatch.setattr(PngImageFile, "load", lambda _image: pytest.fail("decoded"))
     assert size_of(path) == hostile_images.PLAIN.size
 
@@ -117,7 +137,7 @@ def test_size_of_a_png_is_known_without_decoding_it(tmp_path: Path, monkeypatch:
 def test_png_that_must_be_decoded_for_its_size_waits_for_the_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, taken = hostile_images.saved(hostile_images.PLAIN, "PNG"), list[int]()
+    whole, taken = hostile_images.encoded(hostile_images.PLAIN, "PNG"), list[int]()
     (path := tmp_path / "image").write_bytes(whole[:-12] + hostile_images.chunk(b"eXIf", SIDEWAYS) + whole[-12:])
 
     def load(image: PngImageFile, decode: Callable[[PngImageFile], object] = PngImageFile.load) -> object:
@@ -145,7 +165,7 @@ def test_image_larger_than_the_whole_budget_is_decoded_alone() -> None:
 
 
 def test_budget_is_released_by_an_image_that_fails(tmp_path: Path) -> None:
-    (path := tmp_path / "image").write_bytes(hostile_images.saved(hostile_images.PLAIN, "BMP")[:-99])
+    (path := tmp_path / "image").write_bytes(hostile_images.encoded(hostile_images.PLAIN, "BMP")[:-99])
     with pytest.raises(OSError, match="truncated"):
         open_rgb(path)
     assert BUDGET.used == 0

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -219,22 +218,22 @@ def test_output_that_is_no_text_does_no_harm(script: Write, tmp_path: Path) -> N
 def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path: Path) -> None:
     saved, ready = tmp_path / "saved", tmp_path / "ready"
     plugin = script(
-        "import pathlib, signal, sys, time\n"
+        "import pathlib, signal, sys\n"
         f"def save(*_): pathlib.Path({str(saved)!r}).write_text('all'); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, save)\n"
-        f"pathlib.Path({str(ready)!r}).touch()\n"
-        "while True: time.sleep(1)\n"
+        f"open({str(ready)!r}, 'w').close()\n"
+        "while True: signal.pause()\n"
     )
     ended: list[int] = []
     interruption = Interruption(leave=ended.append)
     training = TrainingRun(LINKS, tmp_path / "work", Progress(), interruption=interruption)
 
     def interrupt() -> None:
-        while not ready.exists():
-            time.sleep(0.01)
+        ready.read_bytes()  # waits until the script opens the pipe
         interruption.request()
 
-    threading.Thread(target=interrupt).start()
+    os.mkfifo(ready)
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(InterruptedTrainingError):
         plugin.train(training, validate(plugin.parameters, {}))  # type: ignore[arg-type]
     assert saved.read_text() == "all"
