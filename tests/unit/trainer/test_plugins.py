@@ -1,4 +1,4 @@
-"""Plugins are found by name, and one that can't be loaded says why."""
+"""Plugins are found by name; loading errors name the cause and the file."""
 
 import re
 from collections.abc import Mapping
@@ -28,8 +28,8 @@ SCRIPT = "import argparse\nraise SystemExit('this file must not be imported')\n"
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Mapping[str, str]:
-    """The environment of a trainer with an empty folder of plugins, which is `tmp_path`."""
+def environment(tmp_path: Path) -> Mapping[str, str]:
+    """Environment variables of a trainer with `tmp_path` as its plugins folder."""
     return {"VOTT_PLUGINS": str(tmp_path)}
 
 
@@ -39,33 +39,33 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def broken(name: str, environment: Mapping[str, str]) -> str:
+def loading_error(name: str, environment: Mapping[str, str]) -> str:
     with pytest.raises(BrokenPluginError) as error:
         plugins.load(name, environment)
     return str(error.value)
 
 
 @pytest.mark.parametrize("name", plugins.BUILT_IN)
-def test_every_built_in_plugin_loads(name: str, mounted: Mapping[str, str]) -> None:
-    assert issubclass(plugins.load(name, mounted).parameters, Parameters)
+def test_every_built_in_plugin_loads(name: str, environment: Mapping[str, str]) -> None:
+    assert issubclass(plugins.load(name, environment).parameters, Parameters)
 
 
-def test_an_unknown_name_lists_those_that_exist(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_unknown_name_lists_the_known_plugins(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / "old/plugin.py", SCRIPT)
     with pytest.raises(UnknownPluginError, match=r"no plugin 'yolo'.*classification, detection, hello-world, old"):
-        plugins.load("yolo", mounted)
+        plugins.load("yolo", environment)
 
 
-def test_a_missing_folder_is_no_fault(tmp_path: Path) -> None:
+def test_missing_folder_is_no_error(tmp_path: Path) -> None:
     assert isinstance(plugins.load("hello-world", {"VOTT_PLUGINS": str(tmp_path / "nowhere")}), HelloWorld)
 
 
-def test_a_file_that_defines_plugin_is_imported_with_what_lies_beside_it(
-    mounted: Mapping[str, str], tmp_path: Path
+def test_file_that_defines_plugin_is_imported_with_the_modules_beside_it(
+    environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     write(tmp_path / "mine/plugin.py", PLUGIN.format(helper="helper_of_mine"))
     write(tmp_path / "mine/helper_of_mine.py", "ANSWER = 42.0\n")
-    plugin = plugins.load("mine", mounted)
+    plugin = plugins.load("mine", environment)
     assert plugin.train(None, None).metrics == {"answer": 42.0}  # type: ignore[union-attr, arg-type]
 
 
@@ -79,66 +79,68 @@ def test_a_file_that_defines_plugin_is_imported_with_what_lies_beside_it(
         "from mine_elsewhere import Mine as Plugin",
     ],
 )
-def test_plugin_may_be_another_name_of_the_class(definition: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_plugin_may_be_an_alias_of_the_class(definition: str, environment: Mapping[str, str], tmp_path: Path) -> None:
     body = PLUGIN.format(helper="math").replace("ANSWER", "pi").replace("class Plugin", "class Mine")
     write(tmp_path / "renamed/mine_elsewhere.py", body)
     write(tmp_path / "renamed/plugin.py", f"{body if 'elsewhere' not in definition else ''}\n{definition}\n")
-    assert type(plugins.load("renamed", mounted)).__name__ == "Mine"
+    assert type(plugins.load("renamed", environment)).__name__ == "Mine"
 
 
 @pytest.mark.parametrize("path", ["old/plugin.py", "old.py"])
-def test_any_other_file_is_a_script_and_not_imported(path: str, mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_any_other_file_is_a_script_and_is_not_imported(
+    path: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
     write(tmp_path / path, SCRIPT)
-    assert isinstance(plugins.load("old", mounted), Script)
+    assert isinstance(plugins.load("old", environment), Script)
 
 
 @pytest.mark.parametrize("line", ["from vott_trainer.plugin_api import Run", "import vott_trainer.errors as errors"])
-def test_a_plugin_without_the_name_plugin_is_not_run_as_a_script(
-    line: str, mounted: Mapping[str, str], tmp_path: Path
+def test_file_that_imports_the_trainer_is_not_run_as_a_script(
+    line: str, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     path = write(tmp_path / "mine.py", f"{line}\nclass MyPlugin: ...\ndef make():\n    Plugin = MyPlugin\n")
-    told = broken("mine", mounted)
-    assert f"({path}) uses vott_trainer, but its top level defines no Plugin. Call its class Plugin" in told
+    message = loading_error("mine", environment)
+    assert f"({path}) uses vott_trainer, but its top level defines no Plugin. Call its class Plugin" in message
 
 
-def test_the_hidden_folders_of_a_mounted_configmap_are_no_plugins(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_hidden_folders_of_a_mounted_configmap_are_no_plugins(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / "..2026_01_01/old.py", SCRIPT)
     (tmp_path / "..data").symlink_to(tmp_path / "..2026_01_01")
     (tmp_path / "old.py").symlink_to(tmp_path / "..data/old.py")
     write(tmp_path / "..data/plugin.py", SCRIPT)
     with pytest.raises(UnknownPluginError, match=r"hello-world, old\.$"):
-        plugins.load("?", mounted)
+        plugins.load("?", environment)
 
 
-def test_a_name_never_leads_out_of_the_folder(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_name_can_t_lead_out_of_the_folder(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path.parent / "outside/plugin.py", SCRIPT)
     with pytest.raises(UnknownPluginError):
-        plugins.load("../outside", mounted)
+        plugins.load("../outside", environment)
 
 
-def test_an_import_error_names_file_and_line(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_import_error_names_file_and_line(environment: Mapping[str, str], tmp_path: Path) -> None:
     path = write(tmp_path / "mine/plugin.py", "import math\nimport a_module_that_is_not_there\nclass Plugin: ...\n")
-    told = broken("mine", mounted)
-    assert "ModuleNotFoundError: No module named 'a_module_that_is_not_there'" in told
-    assert f"({path}, line 2)" in told
+    message = loading_error("mine", environment)
+    assert "ModuleNotFoundError: No module named 'a_module_that_is_not_there'" in message
+    assert f"({path}, line 2)" in message
 
 
-def test_an_import_error_further_down_names_that_file(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_import_error_in_another_module_names_that_file(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / "mine/plugin.py", "from deeper_module import thing as Plugin\n")
     path = write(tmp_path / "mine/deeper_module.py", "\n\nthing = 1 / 0\n")
-    assert f"ZeroDivisionError: division by zero ({path}, line 3)" in broken("mine", mounted)
+    assert f"ZeroDivisionError: division by zero ({path}, line 3)" in loading_error("mine", environment)
 
 
-def test_a_syntax_error_names_file_and_line(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_syntax_error_names_file_and_line(environment: Mapping[str, str], tmp_path: Path) -> None:
     path = write(tmp_path / "mine/plugin.py", "import math\ndef train(:\n")
-    told = broken("mine", mounted)
-    assert re.search(rf"SyntaxError: .*\({re.escape(str(path))}, line 2\)", told)
-    assert told.count("line 2") == 1
+    message = loading_error("mine", environment)
+    assert re.search(rf"SyntaxError: .*\({re.escape(str(path))}, line 2\)", message)
+    assert message.count("line 2") == 1
 
 
-def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_plugin_that_exits_on_import_is_broken(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / "mine/plugin.py", "class Plugin: ...\nraise SystemExit(3)\n")
-    assert "SystemExit: 3" in broken("mine", mounted)
+    assert "SystemExit: 3" in loading_error("mine", environment)
 
 
 @pytest.mark.parametrize(
@@ -154,23 +156,23 @@ def test_a_plugin_that_ends_the_program_is_broken(mounted: Mapping[str, str], tm
         ),
     ],
 )
-def test_a_class_that_is_no_plugin_is_told_what_it_lacks(
-    body: str, missing: str, mounted: Mapping[str, str], tmp_path: Path
+def test_error_names_what_a_class_lacks(
+    body: str, missing: str, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     write(tmp_path / "mine/plugin.py", f"class Plugin:\n    {body}\n")
-    assert f"it has no {missing}" in broken("mine", mounted)
+    assert f"it has no {missing}" in loading_error("mine", environment)
 
 
-def test_two_plugins_of_one_name_are_refused_when_asked_for(mounted: Mapping[str, str], tmp_path: Path) -> None:
+def test_two_plugins_with_the_same_name_are_refused_when_chosen(environment: Mapping[str, str], tmp_path: Path) -> None:
     path = write(tmp_path / "hello-world/plugin.py", SCRIPT)
-    told = broken("hello-world", mounted)
-    assert "vott_trainer.plugins.hello_world:HelloWorld" in told
-    assert str(path) in told
-    assert plugins.load("detection", mounted)
+    message = loading_error("hello-world", environment)
+    assert "vott_trainer.plugins.hello_world:HelloWorld" in message
+    assert str(path) in message
+    assert plugins.load("detection", environment)
 
 
-def test_an_installed_package_brings_plugins(
-    mounted: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_installed_package_provides_plugins(
+    environment: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     packages = tmp_path / "site-packages"
     write(packages / "of_a_package.py", PLUGIN.format(helper="math").replace("ANSWER", "pi"))
@@ -180,5 +182,5 @@ def test_an_installed_package_brings_plugins(
         "[vott_trainer.plugins]\ninstalled = of_a_package:Plugin\ngone = of_a_package:Gone\n",
     )
     monkeypatch.syspath_prepend(packages)
-    assert type(plugins.load("installed", mounted)).__module__ == "of_a_package"
-    assert "has no attribute 'Gone'" in broken("gone", mounted)
+    assert type(plugins.load("installed", environment)).__module__ == "of_a_package"
+    assert "has no attribute 'Gone'" in loading_error("gone", environment)

@@ -1,4 +1,4 @@
-"""docs/plugins.md says what the code does."""
+"""docs/plugins.md: its examples run, and its tables match the code."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from vott_trainer.vision.detectors import DETECTORS
 
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
 COMMON = "Common parameters"
-LEARNER, OWN = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+LEARNER, OWN_LOOP = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 (ENTRY_POINT,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 (PACKAGED,) = (block for block in re.findall(r"```dockerfile\n(.*?)```", PAGE, re.DOTALL) if ".whl" in block)
 
@@ -37,14 +37,14 @@ def section(title: str) -> str:
 
 
 def table(title: str) -> set[str]:
-    """The names in a section's table of parameters."""
+    """Return the names in a section's table of parameters."""
     rows = section(title).partition("| parameter |")[2].partition("\n\n")[0]
     return set(re.findall(r"^\| `(\w+)` \|", rows, re.MULTILINE))
 
 
-def test_what_a_script_gets_is_on_the_page() -> None:
-    said = PAGE.partition("\n### What a script may do\n")[2].partition("\n## ")[0]
-    words = (
+def test_variables_and_folders_of_the_sandbox_are_on_the_page() -> None:
+    text = PAGE.partition("\n### What a script may do\n")[2].partition("\n## ")[0]
+    names = (
         *sandbox.TRAINER_PREFIXES,
         *PASSED_VARIABLES,
         *map(str, sandbox.CREDENTIAL_FOLDERS),
@@ -52,27 +52,27 @@ def test_what_a_script_gets_is_on_the_page() -> None:
         "VOTT_PARAMETERS",
         "BrokenPlugin",
     )
-    assert [word for word in words if f"`{word}" not in said] == []
+    assert [name for name in names if f"`{name}" not in text] == []
 
 
 @pytest.mark.parametrize("name", plugins.BUILT_IN)
-def test_every_parameter_is_on_the_page_and_no_other(name: str) -> None:
+def test_page_lists_every_parameter_and_no_other(name: str) -> None:
     model = plugins.load(name).parameters
     shared = set(names(DataParameters)) | (table(COMMON) if issubclass(model, LearningParameters) else set())
     assert table(name) | shared == set(names(model))
     assert all(field.description for field in model.model_fields.values())
 
 
-def test_what_all_learners_take_is_on_the_page() -> None:
+def test_page_lists_the_common_parameters_with_their_defaults() -> None:
     assert table(COMMON) | set(names(DataParameters)) == set(names(LearningParameters))
     assert all(f"`{name}`" in section(COMMON) for name in names(DataParameters))
     defaults = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", section(COMMON), re.MULTILINE))
-    chosen = LearningParameters().model_dump(by_alias=True)
-    assert {name: float(value) for name, value in defaults.items()} == {name: chosen[name] for name in defaults}
+    actual = LearningParameters().model_dump(by_alias=True)
+    assert {name: float(value) for name, value in defaults.items()} == {name: actual[name] for name in defaults}
 
 
 @pytest.mark.parametrize(("title", "known"), [("detection", DETECTORS), ("classification", CLASSIFIERS)])
-def test_every_architecture_is_on_the_page_with_its_defaults(title: str, known: dict[str, Architecture]) -> None:
+def test_page_lists_every_architecture_with_its_defaults(title: str, known: dict[str, Architecture]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", section(title).partition("| architecture |")[2], re.MULTILINE))
     assert rows.keys() == known.keys()
     for name, row in rows.items():
@@ -81,8 +81,8 @@ def test_every_architecture_is_on_the_page_with_its_defaults(title: str, known: 
         assert title != "detection" or int(cells[0]) == known[name].image_size
 
 
-def test_the_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_path: Path) -> None:
-    """Mounted as the page says, trained, and asked about an image it has not seen."""
+def test_first_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_path: Path) -> None:
+    """Mount it as the page says, train it, and predict a new image."""
     assert len([line for line in LEARNER.splitlines() if line.strip()]) <= 65
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins/small.py").write_text(LEARNER)
@@ -96,15 +96,15 @@ def test_the_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_p
     (run.model_dir / "config.json").write_text(json.dumps(trained.config))
     content, _ = one_shape(1000)
     (tmp_path / "image.png").write_bytes(content)
-    found = plugin.predict(run.model_dir, tmp_path / "image.png")
-    assert {prediction.label for prediction in found} == {"circle", "square", "triangle"}
-    assert found[0].score == max(prediction.score for prediction in found)
+    predictions = plugin.predict(run.model_dir, tmp_path / "image.png")
+    assert {prediction.label for prediction in predictions} == {"circle", "square", "triangle"}
+    assert predictions[0].score == max(prediction.score for prediction in predictions)
 
 
-def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: Path) -> None:
-    """Mounted as the page says: a folder of an image's."""
+def test_second_example_trains(server: HttpServer, tmp_path: Path) -> None:
+    """Mount it as the page says, as a folder in an image."""
     (tmp_path / "plugins/mean-colour").mkdir(parents=True)
-    (tmp_path / "plugins/mean-colour/plugin.py").write_text(OWN)
+    (tmp_path / "plugins/mean-colour/plugin.py").write_text(OWN_LOOP)
     plugin: Any = plugins.load("mean-colour", {"VOTT_PLUGINS": str(tmp_path / "plugins")})
     run = TrainingRun(Links(serve_annotated(server, 3), "", None), tmp_path, Progress())
     trained = plugin.train(run, plugin.parameters(epochs=2))
@@ -112,29 +112,29 @@ def test_the_example_that_does_all_itself_trains(server: HttpServer, tmp_path: P
     assert (tmp_path / "model/colour.json").exists()
 
 
-def test_a_package_is_a_plugin_where_the_page_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_package_is_found_where_the_page_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (install,) = re.findall(r"^RUN pip (install .*)$", PACKAGED, re.MULTILINE)
     wheel(tmp_path, Path(install.split()[-1]).name)
-    there = install.replace("/tmp/", f"{tmp_path}/").replace(" /out ", f" {tmp_path}/out ")
-    subprocess.run([sys.executable, "-m", "pip", "--isolated", *there.split(), "--no-index"], check=True)
+    arguments = install.replace("/tmp/", f"{tmp_path}/").replace(" /out ", f" {tmp_path}/out ")
+    subprocess.run([sys.executable, "-m", "pip", "--isolated", *arguments.split(), "--no-index"], check=True)
     monkeypatch.syspath_prepend(tmp_path / "out")
     plugin = plugins.load("mean-colour", {"VOTT_PLUGINS": str(tmp_path)})
     del sys.modules["my_package"]
     assert type(plugin).__module__ == "my_package"
 
 
-def test_nothing_is_run_in_the_trainer_s_image_which_has_no_installer() -> None:
-    ours = PACKAGED.partition("FROM vott-train/trainer\n")[2]
-    assert "COPY --from=build /out /opt/venv/lib/python3.11/site-packages" in ours
-    assert "RUN" not in ours
+def test_dockerfile_runs_nothing_in_the_trainer_s_image() -> None:
+    final_stage = PACKAGED.partition("FROM vott-train/trainer\n")[2]
+    assert "COPY --from=build /out /opt/venv/lib/python3.11/site-packages" in final_stage
+    assert "RUN" not in final_stage
 
 
 def wheel(folder: Path, name: str) -> None:
-    """A wheel of the page's second example, as a build tool would make it of the page's entry point."""
+    """Write a wheel of the second example with the page's entry point, as a build tool would."""
     package, version, _ = name.split("-", 2)
     info = f"{package}-{version}.dist-info"
     files = {
-        "my_package.py": OWN,
+        "my_package.py": OWN_LOOP,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/entry_points.txt": entry_points(),
@@ -146,6 +146,6 @@ def wheel(folder: Path, name: str) -> None:
 
 
 def entry_points() -> str:
-    """The page's table of pyproject.toml, as it stands in a wheel."""
+    """Convert the page's pyproject.toml table to the format in a wheel."""
     ((group, points),) = tomllib.loads(ENTRY_POINT)["project"]["entry-points"].items()
     return f"[{group}]\n" + "".join(f"{name} = {target}\n" for name, target in points.items())
