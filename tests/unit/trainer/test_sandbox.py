@@ -1,4 +1,4 @@
-"""What a program in the sandbox can and can't do, asked of real ones on the real kernel."""
+"""The sandbox denies credentials and shared folders, and nothing else; with real programs on the real kernel."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from vott_trainer.errors import BrokenPluginError
 from vott_trainer.plugins import sandbox
 
 TOKEN = "the-token-of-the-pod"
-# Root may look into any process; the user of a pod has no capability.
+# Root may inspect any process; the user of a pod has no capabilities.
 NO_CAPABILITIES = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.getuid() == 0 else []
 PARENT = """
 import os, subprocess, sys
@@ -25,19 +25,19 @@ sandbox.CREDENTIAL_FOLDERS = (Path(sys.argv[1]),)
 command = [sys.executable, "-c", sys.argv[2], str(os.getpid()), sys.argv[1]]
 sys.exit(subprocess.run(sandbox.confined(command)).returncode)
 """
-Ask = Callable[[str], str]
+RunInSandbox = Callable[[str], str]
 COMMAND = ["/bin/true"]
 
 
 @pytest.fixture(autouse=True)
-def modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs of their own find the trainer where the tests do."""
+def trainer_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let child processes import the trainer."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
 
 
 @pytest.fixture
 def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as Kubernetes mounts it: each file is a link to where the newest one lies."""
+    """A folder as Kubernetes mounts it, with symbolic links to the newest version."""
     folder = tmp_path / "run/secrets"
     (folder / "kubernetes/..data").mkdir(parents=True)
     (folder / "kubernetes/..data/token").write_text(TOKEN)
@@ -48,7 +48,7 @@ def credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that the image cache and the checkpoints of all trainings lie in, `mounted`."""
+    """The folder `mounted`, with the image cache and the checkpoints of all trainings."""
     (folder := tmp_path / "mounted").mkdir()
     for name, variable in (("cache", "VOTT_IMAGE_CACHE"), ("checkpoints", "VOTT_CHECKPOINTS")):
         (folder / name).mkdir()
@@ -58,8 +58,8 @@ def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def ask(credentials: Path) -> Ask:
-    """Returns what a program in the sandbox prints; it knows the trainer's pid (argv[1]) and the closed folder (argv[2])."""
+def run_in_sandbox(credentials: Path) -> RunInSandbox:
+    """Run a program in the sandbox and return its output; argv[1] is the trainer's pid, argv[2] the denied folder."""
 
     def run(program: str) -> str:
         command = [*NO_CAPABILITIES, sys.executable, "-c", PARENT, str(credentials), program]
@@ -71,7 +71,7 @@ def ask(credentials: Path) -> Ask:
 
 
 @pytest.mark.parametrize(
-    "way",
+    "expression",
     [
         "open(f'{secrets}/kubernetes/token')",
         "open(f'{secrets}/kubernetes/..data/token')",
@@ -86,31 +86,31 @@ def ask(credentials: Path) -> Ask:
         "subprocess.run(['cat', f'{secrets}/kubernetes/token'], check=True)",
     ],
 )
-def test_no_way_leads_to_the_credentials(way: str, ask: Ask) -> None:
-    said = ask(f"import os, subprocess, sys\n_, trainer, secrets = sys.argv\nprint({way})\n")
-    assert "Permission denied" in said or "PermissionError" in said or "Invalid cross-device link" in said
-    assert TOKEN not in said
+def test_credentials_can_t_be_read(expression: str, run_in_sandbox: RunInSandbox) -> None:
+    output = run_in_sandbox(f"import os, subprocess, sys\n_, trainer, secrets = sys.argv\nprint({expression})\n")
+    assert "Permission denied" in output or "PermissionError" in output or "Invalid cross-device link" in output
+    assert TOKEN not in output
 
 
-def test_no_thread_or_process_of_the_trainer_lends_its_memory(ask: Ask) -> None:
-    """Asked again and again from the first moment on, about every task: nothing but `Permission denied`."""
-    said = ask(
+def test_memory_and_environment_of_all_the_trainer_s_tasks_can_t_be_read(run_in_sandbox: RunInSandbox) -> None:
+    """Try every task repeatedly, from the start: always `Permission denied`."""
+    output = run_in_sandbox(
         "import pathlib, sys\n"
-        "for turn in range(200):\n"
+        "for attempt in range(200):\n"
         "    for task in pathlib.Path('/proc', sys.argv[1], 'task').iterdir():\n"
         "        for name in ('environ', 'mem'):\n"
         "            try:\n"
         "                (task / name).open('rb').close()\n"
         "                print(task / name, 'is open')\n"
         "            except PermissionError:\n"
-        "                print('denied') if turn == 199 else None\n"
+        "                print('denied') if attempt == 199 else None\n"
     )
-    assert set(said.splitlines()) == {"denied"}
+    assert set(output.splitlines()) == {"denied"}
 
 
 @pytest.mark.usefixtures("credentials")
-def test_what_restricts_itself_is_a_process_of_its_own() -> None:
-    """A thread would be within the sandbox, and its memory is the trainer's."""
+def test_sandbox_restricts_a_separate_process() -> None:
+    """A thread in the sandbox would expose the trainer's memory."""
     before = set(threading.enumerate())
     process = subprocess.Popen(
         sandbox.confined(["/bin/sh", "-c", "echo $$; cat /proc/self/environ"]),
@@ -118,14 +118,14 @@ def test_what_restricts_itself_is_a_process_of_its_own() -> None:
         env={"PYTHONPATH": PYTHONPATH},
         text=True,
     )
-    said, _ = process.communicate()
-    assert said.startswith(f"{process.pid}\n")
+    output, _ = process.communicate()
+    assert output.startswith(f"{process.pid}\n")
     assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize("folder", ["cache", "checkpoints"])
 @pytest.mark.parametrize(
-    "way",
+    "expression",
     [
         "os.listdir(folder)",
         "open(f'{folder}/of-others')",
@@ -143,15 +143,17 @@ def test_what_restricts_itself_is_a_process_of_its_own() -> None:
         "subprocess.run(['cp', sys.executable, f'{folder}/new'], check=True)",
     ],
 )
-def test_what_all_trainings_share_is_neither_read_nor_written(folder: str, way: str, shared: Path, ask: Ask) -> None:
-    said = ask(f"import os, subprocess, sys\nfolder = {str(shared / folder)!r}\nprint({way})\n")
-    assert "Permission denied" in said or "PermissionError" in said or "Invalid cross-device link" in said
-    assert TOKEN not in said
+def test_shared_folders_can_be_neither_read_nor_written(
+    folder: str, expression: str, shared: Path, run_in_sandbox: RunInSandbox
+) -> None:
+    output = run_in_sandbox(f"import os, subprocess, sys\nfolder = {str(shared / folder)!r}\nprint({expression})\n")
+    assert "Permission denied" in output or "PermissionError" in output or "Invalid cross-device link" in output
+    assert TOKEN not in output
     assert [path.name for path in (shared / folder).iterdir()] == ["of-others"]
     assert (shared / folder / "of-others").read_text() == TOKEN
 
 
-def test_shared_folders_are_closed_where_there_are_no_credentials(
+def test_shared_folders_are_denied_without_credentials(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
@@ -159,28 +161,28 @@ def test_shared_folders_are_closed_where_there_are_no_credentials(
     assert "Permission denied" in done.stderr
 
 
-@pytest.mark.parametrize("place", ["https://account/container?sig=x", "s3://bucket/prefix", "", "/nowhere"])
-def test_checkpoints_that_lie_in_no_folder_close_nothing(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("location", ["https://account/container?sig=x", "s3://bucket/prefix", "", "/nowhere"])
+def test_checkpoints_outside_of_folders_deny_nothing(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
-    assert sandbox.confined(COMMAND, {"VOTT_CHECKPOINTS": place}) == COMMAND
+    assert sandbox.confined(COMMAND, {"VOTT_CHECKPOINTS": location}) == COMMAND
 
 
-def test_a_link_made_there_does_not_help(ask: Ask, tmp_path: Path) -> None:
+def test_symbolic_link_to_a_credential_can_t_be_read(run_in_sandbox: RunInSandbox, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     link = tmp_path / "work/token"
-    said = ask(
+    output = run_in_sandbox(
         f"import os, sys\nos.symlink(sys.argv[2] + '/kubernetes/token', {str(link)!r})\nprint(open({str(link)!r}).read())"
     )
     assert link.is_symlink()
-    assert "PermissionError" in said
-    assert TOKEN not in said
+    assert "PermissionError" in output
+    assert TOKEN not in output
 
 
-def test_everything_else_is_as_before(ask: Ask, tmp_path: Path) -> None:
+def test_everything_else_is_allowed(run_in_sandbox: RunInSandbox, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
-    work = (
+    program = (
         "import json, os, pathlib, shutil, socket, subprocess, sys, tempfile\n"
         f"os.chdir({str(tmp_path / 'work')!r})\n"
         "os.mkdir('a'), os.mkdir('b'), pathlib.Path('a/x').write_text('content'), os.rename('a/x', 'b/y')\n"
@@ -193,37 +195,35 @@ def test_everything_else_is_as_before(ask: Ask, tmp_path: Path) -> None:
         "assert subprocess.run(['sh', '-c', 'ls /usr >/dev/null']).returncode == 0\n"
         "print('all done')\n"
     )
-    assert ask(work) == "printed\nall done\n"
+    assert run_in_sandbox(program) == "printed\nall done\n"
 
 
 @pytest.mark.usefixtures("credentials")
-def test_signals_exit_codes_and_the_process_itself_are_as_without() -> None:
-    told = ["/bin/sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/self/status; ls -l /proc/self/fd | wc -l; exit 7"]
-    within, without = (
-        subprocess.run(command, capture_output=True, text=True) for command in (sandbox.confined(told), told)
+def test_signals_exit_code_and_file_descriptors_are_unchanged() -> None:
+    command = ["/bin/sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/self/status; ls -l /proc/self/fd | wc -l; exit 7"]
+    confined, unconfined = (
+        subprocess.run(arguments, capture_output=True, text=True) for arguments in (sandbox.confined(command), command)
     )
-    assert (within.stdout, within.returncode) == (without.stdout, without.returncode)
+    assert (confined.stdout, confined.returncode) == (unconfined.stdout, unconfined.returncode)
     killed = subprocess.run(sandbox.confined(["/bin/sh", "-c", "kill -TERM $$"]))
     assert killed.returncode == -signal.SIGTERM
 
 
-def test_the_trainer_itself_goes_on_reading_them(credentials: Path) -> None:
+def test_trainer_can_still_read_credentials(credentials: Path) -> None:
     assert subprocess.run(sandbox.confined(COMMAND)).returncode == 0
     assert (credentials / "kubernetes/token").read_text() == TOKEN
     assert subprocess.run(["cat", credentials / "kubernetes/token"], capture_output=True, text=True).stdout == TOKEN
 
 
-def test_without_credentials_in_reach_nothing_is_asked_of_the_kernel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_landlock_is_not_needed_without_denied_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "CREDENTIAL_FOLDERS", (tmp_path / "none",))
     monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)
     assert sandbox.confined(COMMAND, {}) == COMMAND
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_kernel_without_landlock_starts_no_script_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # a call that no kernel knows
+def test_script_does_not_start_without_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # no such system call
     with pytest.raises(
         BrokenPluginError, match=r"needs Landlock, which this node's kernel lacks.*Train on other nodes"
     ):
@@ -231,7 +231,7 @@ def test_a_kernel_without_landlock_starts_no_script_and_says_what_to_do(monkeypa
 
 
 @pytest.mark.parametrize("call", ["_CREATE_RULESET", "_ADD_RULE", "_RESTRICT_SELF"])
-def test_a_sandbox_that_fails_half_way_starts_no_script(call: str, credentials: Path) -> None:
+def test_script_does_not_start_if_the_sandbox_fails_half_way(call: str, credentials: Path) -> None:
     program = (
         f"import sys\nfrom vott_trainer.plugins import sandbox\nsandbox.{call} = 9999\nsandbox.main(sys.argv[1:])\n"
     )
@@ -242,7 +242,7 @@ def test_a_sandbox_that_fails_half_way_starts_no_script(call: str, credentials: 
 
 
 @pytest.mark.usefixtures("credentials")
-def test_only_the_administrator_can_do_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_administrator_can_opt_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)
     assert sandbox.confined(COMMAND, {sandbox.OPT_OUT_VARIABLE: "true"}) == COMMAND
     with pytest.raises(BrokenPluginError):

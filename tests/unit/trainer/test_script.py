@@ -1,4 +1,4 @@
-"""The first VoTT-train's plugins: real programs, run as they were."""
+"""Scripts, the first VoTT-train's plugins; with real programs."""
 
 import json
 import os
@@ -28,7 +28,7 @@ Write = Callable[[str], Script]
 
 @pytest.fixture
 def script(tmp_path: Path) -> Write:
-    """Makes a plugin of a program's text."""
+    """Write a program and return its plugin."""
 
     def write(text: str) -> Script:
         path = tmp_path / "plugins/old/plugin.py"
@@ -42,7 +42,7 @@ def script(tmp_path: Path) -> Write:
 def run(
     plugin: Script, folder: Path, *, links: Links = LINKS, parameters: dict[str, object] | None = None
 ) -> TrainingRun:
-    """Run a script to its end."""
+    """Run a script until it ends."""
     training = TrainingRun(links, folder / "work", Progress())
     plugin.train(training, validate(plugin.parameters, parameters or {}))  # type: ignore[arg-type]
     return training
@@ -54,34 +54,32 @@ def failure(plugin: Script, folder: Path) -> ScriptError:
     return error.value
 
 
-def test_a_script_gets_the_urls_in_an_empty_working_directory(script: Write, tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
-    plugin = script(f"import json, os, sys\njson.dump([sys.argv[1:], os.listdir()], open({str(told)!r}, 'w'))\n")
+def test_script_gets_the_urls_and_an_empty_working_directory(script: Write, tmp_path: Path) -> None:
+    output = tmp_path / "output.json"
+    plugin = script(f"import json, os, sys\njson.dump([sys.argv[1:], os.listdir()], open({str(output)!r}, 'w'))\n")
     run(plugin, tmp_path)
-    arguments, files = json.loads(told.read_text())
+    arguments, files = json.loads(output.read_text())
     assert arguments == ["--annotations", LINKS.annotations, "--model", LINKS.model, "--status", LINKS.status]
     assert files == []
 
 
-def test_without_a_callback_there_is_no_status(script: Write, tmp_path: Path) -> None:
+def test_without_a_callback_there_is_no_status_argument(script: Write, tmp_path: Path) -> None:
     plugin = script("import sys\nassert '--status' not in sys.argv, sys.argv\n")
     run(plugin, tmp_path, links=Links(LINKS.annotations, LINKS.model, None))
 
 
-def test_parameters_come_as_json_in_the_environment(script: Write, tmp_path: Path) -> None:
+def test_parameters_are_json_in_the_environment(script: Write, tmp_path: Path) -> None:
     text = "import json, os\nassert json.loads(os.environ['VOTT_PARAMETERS']) == {'epochs': 3, 'net': {'depth': 2}}\n"
     run(script(text), tmp_path, parameters={"epochs": 3, "net": {"depth": 2}})
 
 
-def test_the_trainers_own_variables_stay_with_the_trainer(
-    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_trainer_s_variables_are_removed(script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_FEDERATED_TOKEN_FILE", "AWS_SECRET_ACCESS_KEY", "VOTT_CHECKPOINTS")
     for name in (*own, "KUBERNETES_SERVICE_HOST", "TRAININGJOB_UID", "VOTT_WEIGHTS", "WANDB_API_KEY"):
         monkeypatch.setenv(name, TOKEN)
-    told = tmp_path / "told.json"
-    run(script(f"import json, os\njson.dump([*os.environ], open({str(told)!r}, 'w'))\n"), tmp_path)
-    names = set(json.loads(told.read_text()))
+    output = tmp_path / "output.json"
+    run(script(f"import json, os\njson.dump([*os.environ], open({str(output)!r}, 'w'))\n"), tmp_path)
+    names = set(json.loads(output.read_text()))
     assert {"PATH", "VOTT_PARAMETERS", "VOTT_WEIGHTS", "WANDB_API_KEY"} <= names
     assert {name for name in names if name.startswith(sandbox.TRAINER_PREFIXES)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
 
@@ -96,7 +94,7 @@ def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_a_script_and_what_it_starts_can_not_read_the_pods_token(script: Write, token: Path, tmp_path: Path) -> None:
+def test_script_and_its_child_processes_can_t_read_the_pod_s_token(script: Write, token: Path, tmp_path: Path) -> None:
     text = (
         "import subprocess, sys\n"
         f"subprocess.run(['cat', {str(token)!r}], stderr=sys.stderr)\n"
@@ -108,9 +106,7 @@ def test_a_script_and_what_it_starts_can_not_read_the_pods_token(script: Write, 
     assert TOKEN not in str(error)
 
 
-def test_a_script_does_not_touch_the_image_cache(
-    script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_script_can_t_write_to_the_image_cache(script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cache/links").mkdir(parents=True)
     monkeypatch.setenv("VOTT_IMAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
@@ -120,7 +116,7 @@ def test_a_script_does_not_touch_the_image_cache(
 
 
 @pytest.mark.usefixtures("token")
-def test_in_the_sandbox_signals_exit_codes_and_modules_are_as_without(script: Write, tmp_path: Path) -> None:
+def test_sandbox_keeps_process_group_exit_code_and_modules(script: Write, tmp_path: Path) -> None:
     (tmp_path / "plugins/old").mkdir(parents=True)
     (tmp_path / "plugins/old/beside.py").write_text("")
     text = "import beside, os, sys\nassert sys.argv[1] == '--annotations' and os.getpgid(0) == os.getpid()\n"
@@ -128,16 +124,16 @@ def test_in_the_sandbox_signals_exit_codes_and_modules_are_as_without(script: Wr
     assert failure(script(text + "raise SystemExit(65)"), tmp_path).exit_code == 65
 
 
-def test_a_script_is_not_started_where_the_token_could_not_be_kept_from_it(
+def test_script_does_not_start_if_the_token_can_t_be_denied(
     server: HttpServer, script: Write, token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert token.exists()
-    monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # a call that no kernel knows
+    monkeypatch.setattr(sandbox, "_CREATE_RULESET", 9999)  # no such system call
     ran = tmp_path / "ran"
     assert command(server, script(f"open({str(ran)!r}, 'w')\n"), monkeypatch, tmp_path / "log") == 64
-    left = json.loads((tmp_path / "log").read_text())
-    assert left["reason"] == "BrokenPlugin"
-    assert "Train on other nodes" in left["message"]
+    termination = json.loads((tmp_path / "log").read_text())
+    assert termination["reason"] == "BrokenPlugin"
+    assert "Train on other nodes" in termination["message"]
     assert not ran.exists()
 
 
@@ -151,7 +147,7 @@ def test_modules_beside_the_script_are_found(
     run(plugin, tmp_path)
 
 
-def test_a_failure_tells_the_last_lines_of_standard_error(script: Write, tmp_path: Path) -> None:
+def test_error_quotes_the_last_lines_of_standard_error(script: Write, tmp_path: Path) -> None:
     text = "import sys\nfor n in range(100): print('line', n, file=sys.stderr)\nraise ValueError('no such layer')\n"
     error = failure(script(text), tmp_path)
     assert "exited with code 1" in str(error)
@@ -161,9 +157,7 @@ def test_a_failure_tells_the_last_lines_of_standard_error(script: Write, tmp_pat
     assert error.exit_code == 70
 
 
-def test_output_reaches_the_log_without_secrets(
-    script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_output_is_logged_without_secrets(script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text = "import sys\nprint('reading', sys.argv[2])\nprint('writing', sys.argv[4], file=sys.stderr)\nsys.exit(1)\n"
     error = failure(script(text), tmp_path)
     out, err = capfd.readouterr()
@@ -172,7 +166,7 @@ def test_output_reaches_the_log_without_secrets(
     assert "SECRET" not in out + err + str(error)
 
 
-def test_a_line_of_any_length_shows_no_secret(script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_long_lines_show_no_secret(script: Write, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     text = "import sys\nprint('x' * 9_980, sys.argv[4], 'y' * 3_000_000, sys.argv[4])\nprint('next')\n"
     run(script(text), tmp_path)
     long, following = [line for line in capfd.readouterr().out.splitlines() if "plugin.py" not in line]
@@ -181,7 +175,7 @@ def test_a_line_of_any_length_shows_no_secret(script: Write, tmp_path: Path, cap
     assert following == "next"
 
 
-def test_a_credential_without_its_url_is_not_shown(
+def test_credential_without_its_url_is_redacted(
     server: HttpServer,
     script: Write,
     tmp_path: Path,
@@ -192,30 +186,30 @@ def test_a_credential_without_its_url_is_not_shown(
         "import sys\nquery = sys.argv[4].split('?')[1]\nprint('got', query)\nsys.exit('token ' + query.split('=')[1])\n"
     )
     assert command(server, script(text), monkeypatch, tmp_path / "log") == 70
-    left = json.loads((tmp_path / "log").read_text())
+    termination = json.loads((tmp_path / "log").read_text())
     out, err = capfd.readouterr()
-    assert TOKEN not in out + err + left["message"]
+    assert TOKEN not in out + err + termination["message"]
     assert "got ***\n" in out
-    assert left["message"].endswith("token ***")
+    assert termination["message"].endswith("token ***")
 
 
-@pytest.mark.parametrize(("code", "meant"), [(2, 70), (64, 64), (65, 65), (66, 66), (73, 73), (75, 70), (143, 70)])
-def test_only_final_exit_codes_keep_their_meaning(code: int, meant: int, script: Write, tmp_path: Path) -> None:
-    assert failure(script(f"raise SystemExit({code})"), tmp_path).exit_code == meant
+@pytest.mark.parametrize(("code", "expected"), [(2, 70), (64, 64), (65, 65), (66, 66), (73, 73), (75, 70), (143, 70)])
+def test_only_permanent_exit_codes_are_kept(code: int, expected: int, script: Write, tmp_path: Path) -> None:
+    assert failure(script(f"raise SystemExit({code})"), tmp_path).exit_code == expected
 
 
-def test_a_killed_script_says_by_what(script: Write, tmp_path: Path) -> None:
+def test_error_names_the_signal_that_killed_the_script(script: Write, tmp_path: Path) -> None:
     error = failure(script("import os\nos.kill(os.getpid(), 9)\n"), tmp_path)
     assert "was killed by SIGKILL, usually because memory ran out" in str(error)
     assert error.exit_code == 128 + signal.SIGKILL
 
 
-def test_output_that_is_no_text_does_no_harm(script: Write, tmp_path: Path) -> None:
+def test_binary_output_is_replaced(script: Write, tmp_path: Path) -> None:
     text = "import sys\nsys.stderr.buffer.write(b'\\xff\\xfe' * 50_000)\nsys.stderr.flush()\nsys.exit(1)\n"
     assert "�" in str(failure(script(text), tmp_path))
 
 
-def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path: Path) -> None:
+def test_sigterm_is_forwarded_and_the_script_may_finish(script: Write, tmp_path: Path) -> None:
     saved, ready = tmp_path / "saved", tmp_path / "ready"
     plugin = script(
         "import pathlib, signal, sys\n"
@@ -237,10 +231,10 @@ def test_sigterm_is_passed_on_and_the_script_may_finish(script: Write, tmp_path:
     with pytest.raises(InterruptedTrainingError):
         plugin.train(training, validate(plugin.parameters, {}))  # type: ignore[arg-type]
     assert saved.read_text() == "all"
-    assert ended == []  # the process itself went on
+    assert ended == []  # the trainer continued
 
 
-def test_only_the_script_knows_its_model(script: Write, tmp_path: Path) -> None:
+def test_script_does_not_predict(script: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"plugin\.py can use its model"):
         script("").predict(tmp_path, tmp_path)
 
@@ -259,7 +253,7 @@ send(urls.model, b"the model", "PUT")
 
 
 def command(server: HttpServer, script: Script, monkeypatch: pytest.MonkeyPatch, log: Path) -> int:
-    """Run the trainer as the operator does, and return its exit code."""
+    """Run the trainer as the operator does; return its exit code."""
     monkeypatch.setenv("VOTT_PLUGINS", str(script._path.parents[1]))
     log.touch()
     urls = {"annotations": "/a.csv", "model": f"/1.tgz?X-Amz-Signature={TOKEN}", "status": "/callback?sig=SECRET"}
@@ -267,20 +261,20 @@ def command(server: HttpServer, script: Script, monkeypatch: pytest.MonkeyPatch,
     return main(["--plugin", "old", *arguments], log)
 
 
-def test_what_a_script_uploaded_is_verified(
+def test_uploaded_model_is_verified(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The test's server keeps nothing: what it serves stands for what was uploaded."""
+    """The test's server stores nothing; the model that it serves stands for the uploaded one."""
     server.serve("/1.tgz", b"the model")
     assert command(server, script(UPLOADING), monkeypatch, tmp_path / "log") == 0
     (put,) = [request for request in server.requests if request.method == "PUT"]
     assert (put.path, put.body) == ("/1.tgz", b"the model")
-    own, last = server.bodies("/callback")
-    assert own == {"progress": 0.5}
-    assert last["state"] == "succeeded"
+    progress, outcome = server.bodies("/callback")
+    assert progress == {"progress": 0.5}
+    assert outcome["state"] == "succeeded"
 
 
-def test_the_log_tells_that_it_is_a_script_and_where_its_model_has_to_be(
+def test_log_says_that_it_is_a_script_and_where_its_model_must_be(
     server: HttpServer,
     script: Write,
     tmp_path: Path,
@@ -294,26 +288,26 @@ def test_the_log_tells_that_it_is_a_script_and_where_its_model_has_to_be(
     assert "plugin.py defines no class Plugin, so it is run as a script" in before
 
 
-def test_a_script_that_uploads_nothing_has_failed(
+def test_script_that_uploads_nothing_fails(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
-    left = json.loads((tmp_path / "log").read_text())
-    assert left["reason"] == "UploadRefused"
-    assert f"left no model at {server.url}/1.tgz. A container or bucket has to hold model.tgz" in left["message"]
-    assert "SECRET" not in left["message"]
+    termination = json.loads((tmp_path / "log").read_text())
+    assert termination["reason"] == "UploadRefused"
+    assert f"left no model at {server.url}/1.tgz. A container or bucket has to hold model.tgz" in termination["message"]
+    assert "SECRET" not in termination["message"]
 
 
-def test_yesterdays_model_is_not_taken_for_todays(
+def test_existing_model_does_not_count_as_uploaded(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.always["/1.tgz"] = Answer(200, b"old", {"ETag": '"1"', "Last-Modified": "Mon, 01 Jun 2026 00:00:00 GMT"})
     assert command(server, script(""), monkeypatch, tmp_path / "log") == 73
-    left = json.loads((tmp_path / "log").read_text())
-    assert f"did not replace the model at {server.url}/1.tgz" in left["message"]
+    termination = json.loads((tmp_path / "log").read_text())
+    assert f"did not replace the model at {server.url}/1.tgz" in termination["message"]
 
 
-def test_a_model_of_the_same_bytes_that_was_written_again_is_taken(
+def test_identical_model_that_was_written_again_counts(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.answers["/1.tgz"] = [Answer(200, b"same", {"ETag": '"1"'})]
@@ -321,13 +315,13 @@ def test_a_model_of_the_same_bytes_that_was_written_again_is_taken(
     assert command(server, script(""), monkeypatch, tmp_path / "log") == 0
 
 
-def test_a_failed_script_tells_the_callback_and_the_operator_why(
+def test_failed_script_s_error_reaches_callback_and_operator(
     server: HttpServer, script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = "import sys\nsys.exit('the layer ' + sys.argv[-1] + ' is not there')\n"
     assert command(server, script(text), monkeypatch, tmp_path / "log") == 70
-    left = json.loads((tmp_path / "log").read_text())
-    (last,) = server.bodies("/callback")
-    assert last["state"] == "failed"
-    assert left["message"] == last["message"]
-    assert f"the layer {server.url}/callback is not there" in left["message"]
+    termination = json.loads((tmp_path / "log").read_text())
+    (outcome,) = server.bodies("/callback")
+    assert outcome["state"] == "failed"
+    assert termination["message"] == outcome["message"]
+    assert f"the layer {server.url}/callback is not there" in termination["message"]
