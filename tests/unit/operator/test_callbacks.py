@@ -31,7 +31,7 @@ KEY = f"whsec_{base64.b64encode(b'k' * 32).decode()}"
 
 
 class Receiver:
-    """A server that answers as told and remembers what came."""
+    """A server that returns `answer` and records the posts."""
 
     def __init__(self) -> None:
         self.answer = web.Response()
@@ -290,7 +290,7 @@ async def test_a_post_is_signed_with_the_current_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "message"),
     [
         ({}, "there is no key in"),
         ({"current": " "}, "there is no key in"),
@@ -299,12 +299,12 @@ async def test_a_post_is_signed_with_the_current_keys(tmp_path: Path) -> None:
     ],
 )
 async def test_without_a_usable_key_nothing_is_sent(
-    receiver: Receiver, url: str, tmp_path: Path, files: dict[str, str], said: str
+    receiver: Receiver, url: str, tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     settings = keys(tmp_path, **files)
-    with pytest.raises(SettingsError, match=said) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         read_signing_keys(tmp_path)
-    with pytest.raises(CallbackError, match=said) as caught:
+    with pytest.raises(CallbackError, match=message) as caught:
         await send(url, settings=settings)
     assert not caught.value.permanent  # the Secret may be fixed
     assert "SECRET" not in str(refused.value) + str(caught.value)
