@@ -46,7 +46,7 @@ def register_secrets(*secrets: str) -> None:
 
 def register_url_credentials(url: str) -> None:
     """Make `redact` replace the credentials of `url` wherever they stand: its query, and each signature or token in it."""
-    query = urlsplit(url).query
+    query = url.partition("#")[0].partition("?")[2]
     fields = parse_qsl(query)
     raw = [field.partition("=")[2] for field in query.split("&")]  # in the sender's own encoding
     values = [value for name, value in fields if _SECRET_FIELD.search(name)]

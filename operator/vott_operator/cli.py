@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 import kopf
 
-from vott_guard.redaction import redact
+from vott_guard.log_format import RedactingFormatter
 from vott_operator import handlers
 from vott_operator.api import crd
 from vott_operator.app import App
@@ -81,16 +81,9 @@ async def _operate(settings: Settings, liveness: str) -> None:
         app.check()
 
 
-class _RedactingFormatter(logging.Formatter):
-    """Removes the query of every URL, in messages of all libraries and in tracebacks."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
-
-
 def _configure_logging(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
     # They log every request at INFO, the Azure client with its URL.
     for name in ("azure", "aiohttp.access"):

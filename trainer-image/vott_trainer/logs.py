@@ -7,18 +7,15 @@ import time
 from collections.abc import Iterable
 from typing import Any, TextIO, cast
 
+from vott_guard.log_format import RedactingFormatter
 from vott_guard.redaction import redact
 from vott_trainer.process.ranks import Ranks
 
 
-class RedactingFormatter(logging.Formatter):
-    """Formats in UTC, without URLs' queries, whichever library logged them."""
+class UTCFormatter(RedactingFormatter):
+    """Formats records in UTC, redacted."""
 
     converter = staticmethod(time.gmtime)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the formatted and redacted record."""
-        return redact(super().format(record))
 
 
 class RedactingStream:
@@ -62,6 +59,6 @@ def configure(ranks: Ranks = Ranks(), level: int = logging.INFO) -> None:  # noq
     """Log to stdout: this program from `level` on, libraries and all but the first process of a container from warnings on."""
     rank = "" if ranks.alone else f"[rank {ranks.rank}] "
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter(f"%(asctime)s %(levelname)-7s {rank}%(message)s", "%Y-%m-%dT%H:%M:%SZ"))
+    handler.setFormatter(UTCFormatter(f"%(asctime)s %(levelname)-7s {rank}%(message)s", "%Y-%m-%dT%H:%M:%SZ"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("vott_trainer").setLevel(level if ranks.leads_node else logging.WARNING)

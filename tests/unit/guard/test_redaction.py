@@ -81,6 +81,11 @@ def test_the_keys_of_a_connection_string_are_known_without_it() -> None:
     assert redact("acmecats, core.windows.net: c2VjcmV0/+LONG==!") == "acmecats, core.windows.net: ***!"
 
 
+def test_a_malformed_url_may_have_credentials_too() -> None:
+    register_url_credentials("https://[::1/a?sig=MALFORMED0123")
+    assert redact("got MALFORMED0123") == "got ***"
+
+
 def test_short_texts_are_not_secrets() -> None:
     register_url_credentials("https://store/image?id=5")
     register_secrets("", "cat")

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from vott_trainer.errors import InvalidParametersError, describe
-from vott_trainer.logs import RedactingFormatter, RedactingStream
+from vott_trainer.logs import RedactingStream, UTCFormatter
 
 TEXTS = [
     "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=SECRET;EndpointSuffix=core.windows.net",
@@ -27,7 +27,7 @@ def test_the_log_shows_no_key_of_a_connection_string(text: str) -> None:
     except ValueError as error:
         exception = (ValueError, error, error.__traceback__)
         record = logging.LogRecord("azure", logging.ERROR, "file", 1, "failed: %s", (text,), exception)
-    line = RedactingFormatter("%(message)s").format(record)
+    line = UTCFormatter("%(message)s").format(record)
     assert "failed: " in line
     assert "malformed: " in line
     assert "SECRET" not in line

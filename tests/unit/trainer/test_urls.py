@@ -10,7 +10,7 @@ from vott_guard.redaction import redact
 from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidURLError
 from vott_trainer.http.urls import file_name, read_argument, unsigned_url
-from vott_trainer.logs import RedactingFormatter
+from vott_trainer.logs import UTCFormatter
 
 
 def test_credentials_of_the_environment_are_redacted() -> None:
@@ -28,7 +28,7 @@ def test_log_line_with_a_traceback_shows_no_query() -> None:
         record = logging.LogRecord(
             "x", logging.ERROR, "f", 1, "failed: %s", (error,), (ValueError, error, error.__traceback__)
         )
-    assert "SECRET" not in RedactingFormatter("%(message)s").format(record)
+    assert "SECRET" not in UTCFormatter("%(message)s").format(record)
 
 
 def test_argument_names_a_file_that_holds_the_url(tmp_path: Path) -> None:
