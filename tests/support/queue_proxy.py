@@ -1,7 +1,7 @@
-"""A wire between the operator and the queue that a test can cut for one kind of request.
+"""HTTP proxy between the operator and a storage queue that can hold back deletes.
 
-Settling a message is one HTTP DELETE. Holding it back stretches the instant between "TrainingJob created" and "message
-settled" as long as a test needs, with the real queue, the real operator and nothing pretended but a slow network.
+One HTTP DELETE settles a message. Holding it back extends the time between "TrainingJob created" and "message settled" as
+long as a test needs, with the real queue and the real operator.
 """
 
 import http.client
@@ -20,11 +20,11 @@ TIMEOUT_SECONDS = 60
 class QueueProxy:
     """Forwards HTTP to a queue service while the `with` block runs.
 
-    Shared keys sign the path and not the host, so requests go through as they are.
+    Shared keys sign the path but not the host, so requests are forwarded unchanged.
 
     Args:
-        host: address to listen on, as pods reach it.
-        upstream: the queue service's URL.
+        host: Address to listen on, for pods.
+        upstream: The queue service's URL.
     """
 
     def __init__(self, host: str, upstream: str) -> None:
@@ -52,18 +52,18 @@ class QueueProxy:
 
     @property
     def held(self) -> set[str]:
-        """Ids of the messages whose settling was held back."""
+        """Ids of the messages whose DELETE was held back."""
         with self._lock:
             return set(self._held)
 
     def receipts(self, message_id: str) -> set[str]:
-        """The pop receipts that somebody tried to settle the message with: one for each time it was received."""
+        """Pop receipts used in DELETEs of the message: one for each delivery."""
         with self._lock:
             return set(self._receipts.get(message_id, ()))
 
     @contextmanager
     def holding_deletes(self) -> Iterator[None]:
-        """Hold back every DELETE of a message in the block; none of those ever reaches the queue."""
+        """Hold back every DELETE of a message during the block, and drop it afterwards."""
         self._pass.clear()
         try:
             yield
@@ -71,10 +71,10 @@ class QueueProxy:
             self._pass.set()
 
     def admits(self, method: str, path: str) -> bool:
-        """Whether the request goes on; returns only when that is decided."""
+        """Whether to forward the request; blocks while deletes are held back."""
         if method != "DELETE" or "/messages/" not in path:
             return True
-        message_id, receipt = _settled(path)
+        message_id, receipt = _parse_delete(path)
         with self._lock:
             self._receipts.setdefault(message_id, set()).add(receipt)
             if self._pass.is_set():
@@ -92,19 +92,19 @@ class QueueProxy:
             def forward(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 if not proxy.admits(self.command, self.path):
-                    self.close_connection = True  # as a network that lost the request
+                    self.close_connection = True  # like a network that lost the request
                     return
                 connection = http.client.HTTPConnection(upstream, timeout=TIMEOUT_SECONDS)
                 try:
                     connection.request(self.command, self.path, body or None, dict(self.headers))
-                    answer = connection.getresponse()
-                    self.reply(answer, answer.read())
+                    response = connection.getresponse()
+                    self.reply(response, response.read())
                 finally:
                     connection.close()
 
-            def reply(self, answer: http.client.HTTPResponse, body: bytes) -> None:
-                self.send_response_only(answer.status, answer.reason)
-                for name, value in answer.getheaders():
+            def reply(self, response: http.client.HTTPResponse, body: bytes) -> None:
+                self.send_response_only(response.status, response.reason)
+                for name, value in response.getheaders():
                     if name.lower() not in HOP_BY_HOP:
                         self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
@@ -114,12 +114,12 @@ class QueueProxy:
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815 - http.server calls them so
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Say nothing: a failed test prints what matters."""
+                """Log nothing."""
 
         return Handler
 
 
-def _settled(path: str) -> tuple[str, str]:
-    """Message id and pop receipt of the request that deletes a message."""
+def _parse_delete(path: str) -> tuple[str, str]:
+    """Message id and pop receipt in the path of a DELETE."""
     parts = urlsplit(path)
     return parts.path.rsplit("/", 1)[-1], parse_qs(parts.query).get("popreceipt", [""])[0]

@@ -1,7 +1,7 @@
-"""A Service Bus namespace for tests: real AMQP 1.0 for the real client, killed, restarted and cut off at will.
+"""A Service Bus namespace for tests, which speaks real AMQP 1.0 and can be killed, restarted and disconnected.
 
-Microsoft's emulator is a container image only. This one is a small program (`tests/support/service_bus/`) that does what
-queues without sessions do: peek-lock, locks that end, renewal, delivery counts, dead letters, duplicate detection, peeking.
+Microsoft's emulator exists only as a container image. This program (`tests/support/service_bus/`) implements queues without
+sessions: peek-lock, lock expiry and renewal, delivery counts, dead-lettering, duplicate detection and browsing.
 """
 
 import base64
@@ -29,17 +29,17 @@ CONTROL_TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True)
 class QueueOptions:
-    """What an administrator sets for a queue of Service Bus."""
+    """Settings of a Service Bus queue."""
 
     lock_seconds: float = 30.0
     max_delivery_count: int = 10
     duplicate_detection_seconds: float = 0.0
-    """0: no duplicate detection."""
+    """0 disables duplicate detection."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many messages of a queue wait, are in somebody's hand, and are dead letters."""
+    """Number of waiting, locked and dead-lettered messages of a queue."""
 
     active: int
     locked: int
@@ -48,24 +48,24 @@ class Counts:
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message as the broker keeps it."""
+    """A message as the broker stores it."""
 
     sequence_number: int
     message_id: str
     delivery_count: int
-    """How often it was delivered in vain."""
+    """Number of failed deliveries."""
     body: bytes
     reason: str
     description: str
 
 
 class ServiceBusBroker:
-    """A private broker on free ports with data of its own; ends with this process at the latest.
+    """A private broker on free ports with its own data; it ends with this process at the latest.
 
-    Use it as a context manager, or call :meth:`stop`. Methods that look inside raise OSError while it is down.
+    Use it as a context manager, or call :meth:`stop`. Methods that inspect it raise OSError while it is down.
 
     Raises:
-        LocalClusterError: it does not start.
+        LocalClusterError: The broker doesn't start.
     """
 
     def __init__(self, queues: Mapping[str, QueueOptions] | None = None, *, host: str = "127.0.0.1") -> None:
@@ -79,31 +79,31 @@ class ServiceBusBroker:
             self.add_queue(name, options)
 
     def _program(self, file: Path) -> Program:
-        places = (self.host, str(self.port), str(self._control_port), str(file))
-        command = (sys.executable, "-m", "tests.support.service_bus", *places)
-        return Program(PROGRAM, command, self._answers, environment={"PYTHONPATH": str(ROOT)})
+        arguments = (self.host, str(self.port), str(self._control_port), str(file))
+        command = (sys.executable, "-m", "tests.support.service_bus", *arguments)
+        return Program(PROGRAM, command, self._is_ready, environment={"PYTHONPATH": str(ROOT)})
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
-            self._ask("ping")
+            self._command("ping")
         except OSError:
             return False
         return True
 
     @property
     def connection_string(self) -> str:
-        """What clients connect with; the same after a restart."""
+        """Connection string for clients; unchanged by a restart."""
         return self.connection_string_at(f"{self.host}:{self.port}")
 
     def connection_string_at(self, address: str) -> str:
-        """The same for another `host:port`, as that of a proxy before the broker."""
-        # The client takes this switch alone as leave to do without TLS and to keep the port.
+        """Connection string for another `host:port`, such as a proxy's."""
+        # Only with this switch does the client omit TLS and keep the port.
         key = f"SharedAccessKeyName={KEY_NAME};SharedAccessKey={self.key}"
         return f"Endpoint=sb://{address};{key};UseDevelopmentEmulator=true;"
 
     def add_queue(self, name: str, options: QueueOptions = QueueOptions()) -> None:
-        """Make a queue, or change its options."""
-        self._ask(
+        """Create a queue, or change its options."""
+        self._command(
             "add_queue",
             name=name,
             lock_seconds=options.lock_seconds,
@@ -112,37 +112,37 @@ class ServiceBusBroker:
         )
 
     def change_key(self) -> None:
-        """Make another shared access key: whoever connects with the old one from now on is refused."""
+        """Replace the shared access key; new connections with the old one are rejected."""
         self.key = base64.b64encode(secrets.token_bytes(32)).decode()
-        self._ask("set_key", key=self.key)
+        self._command("set_key", key=self.key)
 
     def counts(self, queue: str) -> Counts:
-        """How many messages there are, and in which state."""
-        return Counts(*self._ask("counts", queue=queue))
+        """Number of messages in each state."""
+        return Counts(*self._command("counts", queue=queue))
 
     def messages(self, queue: str) -> list[StoredMessage]:
-        """The messages that wait or are in somebody's hand, the oldest first."""
-        return [_message(fields) for fields in self._ask("messages", queue=queue)]
+        """The waiting and locked messages, oldest first."""
+        return [_message(fields) for fields in self._command("messages", queue=queue)]
 
     def dead_letters(self, queue: str) -> list[StoredMessage]:
         """The messages of the dead-letter sub-queue."""
-        return [_message(fields) for fields in self._ask("dead_letters", queue=queue)]
+        return [_message(fields) for fields in self._command("dead_letters", queue=queue)]
 
     def cut(self) -> None:
-        """Break every connection now; nothing is forgotten."""
-        self._ask("cut")
+        """Break all connections without losing messages."""
+        self._command("cut")
 
     def kill(self) -> None:
-        """End it as a crash would; messages, locks and delivery counts stay on disk."""
+        """Kill it like a crash; messages, locks and delivery counts remain on disk."""
         self._programs.kill(PROGRAM)
 
     def restart(self) -> None:
-        """Start it again on the same ports with the same data."""
+        """Restart it on the same ports with the same data."""
         self._programs.restart(PROGRAM)
 
     @contextmanager
     def dead(self) -> Iterator[None]:
-        """Killed in the block, and there again after it in any case: others may use it, too."""
+        """Kill the broker for the block, and always restart it afterwards: it may be shared."""
         self.kill()
         try:
             yield
@@ -150,11 +150,11 @@ class ServiceBusBroker:
             self.restart()
 
     def stop(self) -> None:
-        """End it and forget its data."""
+        """Stop it and delete its data."""
         self._programs.stop()
         self._folder.cleanup()
 
-    def _ask(self, command: str, **arguments: object) -> Any:
+    def _command(self, command: str, **arguments: object) -> Any:
         connection = HTTPConnection(self.host, self._control_port, timeout=CONTROL_TIMEOUT_SECONDS)
         try:
             connection.request("POST", f"/{command}", json.dumps(arguments).encode())

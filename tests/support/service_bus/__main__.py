@@ -1,4 +1,4 @@
-"""The broker's program: `python -m tests.support.service_bus HOST AMQP_PORT CONTROL_PORT FILE`."""
+"""The broker: `python -m tests.support.service_bus HOST AMQP_PORT CONTROL_PORT FILE`."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,7 @@ def main(host: str, amqp_port: str, control_port: str, file: str) -> None:
     injector = EventInjector()
     container = Container(Server(Store(Path(file)), injector))
     container.listen(f"{host}:{amqp_port}")
-    address = (host, int(control_port))  # whoever gets an answer there may connect
+    address = (host, int(control_port))  # once it responds, clients can connect
     control = control_server(address, Store(Path(file)), lambda: injector.trigger(ApplicationEvent("cut")))
     Thread(target=control.serve_forever, daemon=True).start()
     container.run()

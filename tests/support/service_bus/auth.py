@@ -1,4 +1,4 @@
-"""Shared access signatures, checked as Service Bus checks them."""
+"""Verify shared access signatures like Service Bus."""
 
 import base64
 import hashlib
@@ -9,8 +9,8 @@ from urllib.parse import parse_qs
 KEY_NAME = "RootManageSharedAccessKey"
 
 
-def refusal(token: str, key: str) -> str | None:
-    """Why the token is no good; None when it is. A token of an identity provider is taken as it is."""
+def token_error(token: str, key: str) -> str | None:
+    """The error for an invalid token, or None. Tokens of an identity provider are not verified."""
     kind, _, fields = token.partition(" ")
     if kind != "SharedAccessSignature":
         return None

@@ -1,4 +1,4 @@
-"""The test's own door to the broker: JSON over HTTP, so that looking does not disturb what is looked at."""
+"""Control interface for tests: JSON over HTTP, separate from AMQP so that inspecting a queue doesn't affect it."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from tests.support.service_bus.store import DEAD_LETTER_SUFFIX, Store
 
 
 def control_server(address: tuple[str, int], store: Store, cut: Callable[[], None]) -> HTTPServer:
-    """POST /<command> with a JSON object of arguments."""
+    """Server for POST /<command> with a JSON object of arguments."""
     commands: dict[str, Callable[..., Any]] = {
         "ping": lambda: None,
         "cut": cut,
@@ -25,14 +25,14 @@ def control_server(address: tuple[str, int], store: Store, cut: Callable[[], Non
     class Control(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = json.dumps(commands[self.path.removeprefix("/")](**arguments)).encode()
+            response = json.dumps(commands[self.path.removeprefix("/")](**arguments)).encode()
             self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
+            self.send_header("Content-Length", str(len(response)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(response)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing: a failed test prints what matters."""
+            """Log nothing."""
 
     return HTTPServer(address, Control)
 

@@ -1,4 +1,4 @@
-"""The two nodes of Service Bus that answer requests: `$cbs` takes tokens, `<entity>/$management` does what links can't."""
+"""The request-response nodes of Service Bus: `$cbs` (tokens) and `<entity>/$management` (lock renewal, browsing)."""
 
 import uuid
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from typing import Any
 
 from proton import UNDESCRIBED, Array, Data, Message, int32, timestamp
 
-from tests.support.service_bus.auth import refusal
-from tests.support.service_bus.sections import give_out
+from tests.support.service_bus.auth import token_error
+from tests.support.service_bus.sections import encode_delivery
 from tests.support.service_bus.store import LockLostError, Store
 
 LOCK_LOST = "com.microsoft:message-lock-lost"
@@ -17,58 +17,58 @@ LOCK_LOST_TEXT = (
 
 NO_DESCRIPTOR: Any = UNDESCRIBED
 
-Answer = tuple[int, str, str, Any]
-"""Status, its description, error condition, body."""
+Response = tuple[int, str, str, Any]
+"""Status, description, error condition and body."""
 
 
 def put_token(request: Message, store: Store) -> tuple[bool, Message]:
-    """Whether the token that a request to `$cbs` brings is good, and the answer."""
-    why = refusal(str(request.body), store.key())
-    properties = {"status-code": int32(401 if why else 202), "status-description": why or "Accepted"}
-    return why is None, Message(properties=properties, correlation_id=request.id, body=None)
+    """Whether the token in a request to `$cbs` is valid, and the response."""
+    error = token_error(str(request.body), store.key())
+    properties = {"status-code": int32(401 if error else 202), "status-description": error or "Accepted"}
+    return error is None, Message(properties=properties, correlation_id=request.id, body=None)
 
 
 def manage(entity: str, request: Message, store: Store, changed: Callable[[str], None]) -> Message:
-    """Answer a request to `<entity>/$management`; `changed` hears of entities whose messages became receivable."""
+    """Handle a request to `<entity>/$management`; calls `changed` for an entity with newly available messages."""
     properties: Any = request.properties
     arguments: Any = request.body
     operation = _OPERATIONS.get(str(properties["operation"]).removeprefix("com.microsoft:"))
     try:
         if operation is None:
-            answer: Answer = 501, "This test broker does not know the operation.", "amqp:not-implemented", None
+            response: Response = 501, "This test broker doesn't implement the operation.", "amqp:not-implemented", None
         else:
-            answer = operation(entity, arguments, store, changed)
+            response = operation(entity, arguments, store, changed)
     except LockLostError:
-        answer = 410, LOCK_LOST_TEXT, LOCK_LOST, None
-    status, description, condition, body = answer
+        response = 410, LOCK_LOST_TEXT, LOCK_LOST, None
+    status, description, condition, body = response
     result = {"statusCode": int32(status), "statusDescription": description}
     if condition:
         result["errorCondition"] = condition
     return Message(properties=result, correlation_id=request.id, body=body)
 
 
-def _renew(_entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Answer:
+def _renew(_entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Response:
     ends = [timestamp(int(store.renew(token) * 1000)) for token in _tokens(body)]
     return 200, "OK", "", {"expirations": Array(NO_DESCRIPTOR, Data.TIMESTAMP, *ends)}
 
 
-def _peek(entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Answer:
-    found = store.browse(entity, int(body["from-sequence-number"]), int(body["message-count"]))
-    if not found:
+def _peek(entity: str, body: dict[str, Any], store: Store, _changed: Callable[[str], None]) -> Response:
+    messages = store.browse(entity, int(body["from-sequence-number"]), int(body["message-count"]))
+    if not messages:
         return 204, "No messages.", "com.microsoft:message-not-found", None
-    return 200, "OK", "", {"messages": [{"message": give_out(message)} for message in found]}
+    return 200, "OK", "", {"messages": [{"message": encode_delivery(message)} for message in messages]}
 
 
-def _settle(_entity: str, body: dict[str, Any], store: Store, changed: Callable[[str], None]) -> Answer:
+def _settle(_entity: str, body: dict[str, Any], store: Store, changed: Callable[[str], None]) -> Response:
     for token in _tokens(body):
         changed(_settle_one(str(body["disposition-status"]), token, body, store))
     return 200, "OK", "", None
 
 
-def _settle_one(how: str, token: bytes, body: dict[str, Any], store: Store) -> str:
-    if how == "completed":
+def _settle_one(disposition: str, token: bytes, body: dict[str, Any], store: Store) -> str:
+    if disposition == "completed":
         return store.complete(token)
-    if how == "abandoned":
+    if disposition == "abandoned":
         return store.abandon(token)
     return store.dead_letter(token, str(body["deadletter-reason"]), str(body["deadletter-description"]))
 
@@ -77,7 +77,7 @@ def _tokens(body: dict[str, Any]) -> list[bytes]:
     return [uuid.UUID(str(token)).bytes for token in body["lock-tokens"]]
 
 
-_OPERATIONS: dict[str, Callable[[str, dict[str, Any], Store, Callable[[str], None]], Answer]] = {
+_OPERATIONS: dict[str, Callable[[str, dict[str, Any], Store, Callable[[str], None]], Response]] = {
     "renew-lock": _renew,
     "peek-message": _peek,
     "update-disposition": _settle,

@@ -1,6 +1,6 @@
-"""AMQP 1.0 messages as the broker handles them: sections of bytes, so that a body passes through untouched.
+"""Encode and decode the sections of AMQP 1.0 messages; bodies stay unchanged as bytes.
 
-The section codes are those of OASIS AMQP 1.0, part 3 (Messaging), 3.2.
+Section codes: OASIS AMQP 1.0, part 3 (Messaging), 3.2.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from tests.support.service_bus.store import DEAD_LETTER_SUFFIX, Stored
 
 HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS = 0x70, 0x71, 0x72
 PROPERTIES, APPLICATION_PROPERTIES, DATA = 0x73, 0x74, 0x75
-HOP = {HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS}
-"""What each hop writes anew."""
+PER_HOP = {HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS}
+"""Sections that each hop replaces."""
 
 
 def sections(encoded: bytes) -> Iterator[tuple[int, bytes, Any]]:
@@ -24,19 +24,19 @@ def sections(encoded: bytes) -> Iterator[tuple[int, bytes, Any]]:
         data.rewind()
         data.next()
         section: Any = data.get_object()
-        # proton shows binary data in place, valid no longer than `data`
+        # a memoryview is valid only as long as `data`
         value = bytes(section.value) if isinstance(section.value, memoryview) else section.value
         yield int(section.descriptor), encoded[:size], value
         encoded = encoded[size:]
 
 
 def split_batch(encoded: bytes) -> list[bytes]:
-    """The messages in what a client sent at once: one, or a batch with a message in each data section.
+    """Split a transfer into messages: one message, or a batch with a message in each data section.
 
-    The transfer's message format would tell, but proton does not show it; so a batch is what looks like one all through.
+    proton doesn't expose the transfer's message format, so it is a batch if all data sections parse as messages.
     """
-    found = list(sections(encoded))
-    inner = [value for code, _, value in found if code == DATA]
+    decoded = list(sections(encoded))
+    inner = [value for code, _, value in decoded if code == DATA]
     if inner and all(_is_message(each) for each in inner):
         return inner
     return [encoded]
@@ -50,19 +50,19 @@ def _is_message(encoded: bytes) -> bool:
     return bool(codes) and codes == sorted(codes) and codes[0] >= HEADER and codes[-1] >= DATA
 
 
-def take_in(encoded: bytes) -> tuple[str, bytes]:
-    """Message id (empty where there is none) and what is kept of a message that was sent."""
-    message_id, kept = "", b""
+def parse_incoming(encoded: bytes) -> tuple[str, bytes]:
+    """Message id (or empty) and the content to store of an incoming message."""
+    message_id, content = "", b""
     for code, raw, value in sections(encoded):
         if code == PROPERTIES and value and value[0] is not None:
             message_id = str(value[0])
-        if code not in HOP:
-            kept += raw
-    return message_id, kept
+        if code not in PER_HOP:
+            content += raw
+    return message_id, content
 
 
-def give_out(message: Stored) -> bytes:
-    """A message as it is delivered or shown: with delivery count, annotations and, for a dead letter, why it is one."""
+def encode_delivery(message: Stored) -> bytes:
+    """Encode a message for delivery or browsing, with delivery count, annotations and dead-letter properties."""
     annotations: dict[symbol, Any] = {
         symbol("x-opt-sequence-number"): message.sequence,
         symbol("x-opt-enqueue-sequence-number"): message.sequence,
@@ -76,27 +76,27 @@ def give_out(message: Stored) -> bytes:
 
 
 def body(content: bytes) -> bytes:
-    """All data sections joined."""
+    """The joined data sections."""
     return b"".join(value for code, _, value in sections(content) if code == DATA)
 
 
 def _content(message: Stored) -> bytes:
     if not message.reason:
         return message.content
-    why = {"DeadLetterReason": message.reason, "DeadLetterErrorDescription": message.description}
+    dead_letter = {"DeadLetterReason": message.reason, "DeadLetterErrorDescription": message.description}
     properties, rest = b"", b""
     for code, raw, value in sections(message.content):
         if code == PROPERTIES:
             properties = raw
         elif code == APPLICATION_PROPERTIES:
-            why = {**value, **why}
+            dead_letter = {**value, **dead_letter}
         else:
             rest += raw
-    return properties + _section(APPLICATION_PROPERTIES, why) + rest
+    return properties + _section(APPLICATION_PROPERTIES, dead_letter) + rest
 
 
 def _header(delivery_count: int) -> bytes:
-    """By hand, because proton leaves out a delivery count of 0: a list8 of four nulls and one uint."""
+    """A list8 of four nulls and one uint, encoded manually because proton omits a delivery count of 0."""
     return bytes([0x00, 0x53, HEADER, 0xC0, 10, 5, 0x40, 0x40, 0x40, 0x40, 0x70]) + delivery_count.to_bytes(4, "big")
 
 
@@ -107,7 +107,7 @@ def _section(code: int, value: Any) -> bytes:
 
 
 def request(encoded: bytes) -> Message:
-    """A request to a node like `$cbs`, whose values matter rather than its bytes."""
+    """Decode a request to a node such as `$cbs`."""
     message = Message()
     message.decode(encoded)
     return message

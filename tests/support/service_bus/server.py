@@ -1,4 +1,4 @@
-"""Service Bus's AMQP 1.0 side: connections, links, deliveries and their outcomes."""
+"""The AMQP 1.0 server: connections, links, deliveries and their outcomes."""
 
 import uuid
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from proton import Condition, Delivery, Endpoint, Handler, Message, symbol
 from proton.reactor import EventInjector
 
 from tests.support.service_bus.nodes import LOCK_LOST, LOCK_LOST_TEXT, manage, put_token
-from tests.support.service_bus.sections import give_out, request, split_batch, take_in
+from tests.support.service_bus.sections import encode_delivery, parse_incoming, request, split_batch
 from tests.support.service_bus.store import LockLostError, Store, Stored
 
 TICK_SECONDS = 0.05
@@ -18,16 +18,16 @@ MANAGEMENT = "/$management"
 CBS = "$cbs"
 ACTIVE = Endpoint.LOCAL_ACTIVE | Endpoint.REMOTE_ACTIVE
 INFO: Any = {symbol("broker"): "test"}
-"""The client can't read an error without further information."""
+"""The client can't parse an error without an info map."""
 
-# These take attributes of ours, and many of their own are None in other states than those that they are used in here.
+# Any, because the server adds attributes, and proton's own ones may be None in other states.
 Event: TypeAlias = Any
 Link: TypeAlias = Any
 Session: TypeAlias = Any
 
 
 class Server(Handler):
-    """Speaks with clients, all in one thread; `injector` brings the word to cut their connections."""
+    """Single-threaded server; `injector` delivers the event that breaks all connections."""
 
     def __init__(self, store: Store, injector: EventInjector) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Server(Handler):
         self._injector = injector
         self._senders: dict[str, list[Link]] = {}
 
-    # The broker's own life
+    # Lifecycle
 
     def on_reactor_init(self, event: Event) -> None:
         event.container.selectable(self._injector)
@@ -65,16 +65,16 @@ class Server(Handler):
         link.snd_settle_mode = link.remote_snd_settle_mode
         link.node = _node(link)
         link.open()
-        refusal = self._refusal(link)
-        if refusal is not None:
-            link.condition = refusal
+        error = self._link_error(link)
+        if error is not None:
+            link.condition = error
             link.close()
         elif link.is_receiver:
             link.flow(CREDIT)
         else:
             self._senders.setdefault(link.node, []).append(link)
 
-    def _refusal(self, link: Link) -> Condition | None:
+    def _link_error(self, link: Link) -> Condition | None:
         entity = link.node.removesuffix(MANAGEMENT)
         if link.node == CBS:
             return None
@@ -85,39 +85,39 @@ class Server(Handler):
         return None
 
     def on_link_remote_close(self, event: Event) -> None:
-        self._forget(event.link)
+        self._remove(event.link)
         event.link.close()
 
     def on_link_remote_detach(self, event: Event) -> None:
-        self._forget(event.link)
+        self._remove(event.link)
         event.link.detach()
 
     def on_session_remote_close(self, event: Event) -> None:
-        self._forget_all(lambda link: link.session == event.session)
+        self._remove_all(lambda link: link.session == event.session)
         event.session.close()
 
     def on_connection_remote_close(self, event: Event) -> None:
-        self._forget_all(lambda link: link.connection == event.connection)
+        self._remove_all(lambda link: link.connection == event.connection)
         event.connection.close()
 
     def on_transport_closed(self, event: Event) -> None:
-        self._forget_all(lambda link: link.connection == event.connection)
+        self._remove_all(lambda link: link.connection == event.connection)
 
     def on_cut(self, _event: Event) -> None:
-        """End all connections as a broken network does."""
+        """Break all connections like a network failure."""
         connections = {link.connection for links in self._senders.values() for link in links}
         for connection in connections:
             connection.transport.close_head()
             connection.transport.close_tail()
 
-    def _forget(self, link: Link) -> None:
-        self._forget_all(lambda other: other == link)
+    def _remove(self, link: Link) -> None:
+        self._remove_all(lambda other: other == link)
 
-    def _forget_all(self, is_gone: Callable[[Link], bool]) -> None:
+    def _remove_all(self, is_removed: Callable[[Link], bool]) -> None:
         for links in self._senders.values():
-            links[:] = [link for link in links if not is_gone(link)]
+            links[:] = [link for link in links if not is_removed(link)]
 
-    # Messages out
+    # Outgoing messages
 
     def on_link_flow(self, event: Event) -> None:
         link = event.link
@@ -127,19 +127,19 @@ class Server(Handler):
                 link.drained()
 
     def _dispatch(self, entity: str) -> None:
-        """Hand waiting messages to whoever has credit, in turns."""
+        """Deliver waiting messages to links with credit, round-robin."""
         if not _is_entity(entity):
             return
         links = self._senders.get(entity, [])
-        while hungry := [link for link in links if link.state == ACTIVE and link.credit > 0]:
-            for link in hungry:
+        while ready := [link for link in links if link.state == ACTIVE and link.credit > 0]:
+            for link in ready:
                 messages = self._store.lock(entity, 1)
                 if not messages:
                     return
                 _deliver(link, messages[0])
             links.append(links.pop(0))
 
-    # Messages in, and outcomes
+    # Incoming messages, and outcomes
 
     def on_delivery(self, event: Event) -> None:
         delivery = event.delivery
@@ -153,28 +153,28 @@ class Server(Handler):
         encoded = link.recv(delivery.pending)
         link.advance()
         if link.node == CBS:
-            self._take_token(link.session, encoded)
+            self._authenticate(link.session, encoded)
         elif link.node.endswith(MANAGEMENT):
             entity = link.node.removesuffix(MANAGEMENT)
             self._reply(link.session, link.node, manage(entity, request(encoded), self._store, self._dispatch))
         else:
-            self._store.put(link.node, [take_in(each) for each in split_batch(encoded)])
+            self._store.put(link.node, [parse_incoming(each) for each in split_batch(encoded)])
         delivery.update(Delivery.ACCEPTED)
         delivery.settle()
         link.flow(1)
         self._dispatch(link.node)
 
-    def _take_token(self, session: Session, encoded: bytes) -> None:
-        session.connection.has_token, answer = put_token(request(encoded), self._store)
-        self._reply(session, CBS, answer)
+    def _authenticate(self, session: Session, encoded: bytes) -> None:
+        session.connection.has_token, response = put_token(request(encoded), self._store)
+        self._reply(session, CBS, response)
 
-    def _reply(self, session: Session, node: str, answer: Message) -> None:
+    def _reply(self, session: Session, node: str, response: Message) -> None:
         for link in self._senders.get(node, []):
             if link.session == session:
-                link.send(answer)
+                link.send(response)
 
     def _outcome(self, delivery: Any) -> None:
-        if _is_entity(delivery.link.node):  # of an answer there is nothing to remember
+        if _is_entity(delivery.link.node):  # responses have no state
             self._settle(delivery)
         delivery.settle()
 
@@ -205,7 +205,7 @@ def _deliver(link: Link, message: Stored) -> None:
     assert message.lock_token is not None
     delivery = link.delivery(uuid.UUID(bytes=message.lock_token).bytes_le)
     delivery.lock_token = message.lock_token
-    link.stream(give_out(message))
+    link.stream(encode_delivery(message))
     link.advance()
 
 
@@ -214,7 +214,7 @@ def _is_entity(node: str) -> bool:
 
 
 def _node(link: Link) -> str:
-    """The entity or node that a link is for, in lower case: addresses come with and without scheme and host."""
+    """The link's entity or node in lower case, from an address with or without scheme and host."""
     terminus = link.remote_source if link.is_sender else link.remote_target
     address = str(terminus.address or "")
     if "://" in address:

@@ -1,6 +1,6 @@
-"""What the test broker remembers: one SQLite file, so that nothing acknowledged is forgotten when the broker is killed.
+"""Queues and messages in one SQLite file, so that a killed broker loses nothing acknowledged.
 
-Without fsync: it has to outlive the broker's process, not the machine.
+Without fsync: the file has to survive the process, not the machine.
 """
 
 import sqlite3
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEAD_LETTER_SUFFIX = "/$deadletterqueue"
-TOO_OFTEN = ("MaxDeliveryCountExceeded", "Message could not be consumed after {count} delivery attempts.")
+MAX_DELIVERIES_EXCEEDED = ("MaxDeliveryCountExceeded", "Message could not be consumed after {count} delivery attempts.")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queues (
@@ -28,12 +28,12 @@ CREATE TABLE IF NOT EXISTS keys (key TEXT);
 
 
 class LockLostError(Exception):
-    """The lock ended, or the message is settled."""
+    """The lock expired, or the message is settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message at rest or in somebody's hand."""
+    """A waiting or locked message."""
 
     sequence: int
     entity: str
@@ -41,7 +41,7 @@ class Stored:
     content: bytes
     enqueued: float
     delivery_count: int
-    """How often it was delivered in vain."""
+    """Number of failed deliveries."""
     lock_token: bytes | None
     locked_until: float | None
     reason: str
@@ -49,7 +49,7 @@ class Stored:
 
 
 class Store:
-    """All entities (`<queue>` and `<queue>/$deadletterqueue`, in lower case) and their messages. One for each thread."""
+    """All entities (`<queue>` and `<queue>/$deadletterqueue`, in lower case) and their messages. Use one per thread."""
 
     def __init__(self, path: Path) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
@@ -60,17 +60,17 @@ class Store:
     def add_queue(
         self, name: str, lock_seconds: float, max_delivery_count: int, duplicate_detection_seconds: float
     ) -> None:
-        """Make a queue, or change its options."""
+        """Create a queue, or change its options."""
         row = (name.lower(), lock_seconds, max_delivery_count, duplicate_detection_seconds)
         self._db.execute("INSERT OR REPLACE INTO queues VALUES (?, ?, ?, ?)", row)
 
     def has(self, entity: str) -> bool:
-        """Whether there is such a queue or dead-letter sub-queue."""
-        found = self._db.execute("SELECT 1 FROM queues WHERE name = ?", (_queue(entity),))
-        return found.fetchone() is not None
+        """Whether the queue or dead-letter sub-queue exists."""
+        rows = self._db.execute("SELECT 1 FROM queues WHERE name = ?", (_queue(entity),))
+        return rows.fetchone() is not None
 
     def key(self) -> str:
-        """The shared access key of now."""
+        """The current shared access key."""
         row = self._db.execute("SELECT key FROM keys ORDER BY rowid DESC").fetchone()
         return str(row[0]) if row else ""
 
@@ -79,7 +79,7 @@ class Store:
         self._db.execute("INSERT INTO keys VALUES (?)", (key,))
 
     def put(self, queue: str, messages: Iterable[tuple[str, bytes]]) -> None:
-        """Take messages in (id, empty where there is none, and content), all or none of them."""
+        """Store messages, given as id (or empty) and content, in one transaction."""
         now = time.time()
         (window,) = self._db.execute(
             "SELECT duplicate_detection_seconds FROM queues WHERE name = ?", (queue,)
@@ -98,7 +98,7 @@ class Store:
         return added.rowcount == 0
 
     def lock(self, entity: str, count: int) -> list[Stored]:
-        """Lock the first messages that wait."""
+        """Lock the first waiting messages."""
         (seconds,) = self._db.execute("SELECT lock_seconds FROM queues WHERE name = ?", (_queue(entity),)).fetchone()
         until = time.time() + seconds
         with self._transaction():
@@ -116,32 +116,32 @@ class Store:
         return Stored(*row)
 
     def complete(self, token: bytes) -> str:
-        """Remove a message in hand. Returns its entity, like the methods below. Raises LockLostError, like them."""
-        message = self._in_hand(token)
+        """Delete a locked message. Returns its entity and raises LockLostError, like the methods below."""
+        message = self._locked(token)
         self._db.execute("DELETE FROM messages WHERE sequence = ?", (message.sequence,))
         return message.entity
 
     def release(self, token: bytes) -> str:
-        """Give a message back as if it had not been delivered."""
-        message = self._in_hand(token)
+        """Unlock a message without counting the delivery."""
+        message = self._locked(token)
         self._unlock(message, message.delivery_count)
         return message.entity
 
     def abandon(self, token: bytes) -> str:
-        """Give a message back after a delivery in vain; the last that is allowed makes it a dead letter."""
-        message = self._in_hand(token)
-        self._failed(message)
+        """Unlock a message after a failed delivery, or dead-letter it after the last allowed one."""
+        message = self._locked(token)
+        self._count_failed_delivery(message)
         return message.entity
 
     def dead_letter(self, token: bytes, reason: str, description: str) -> str:
-        """Put a message in hand aside."""
-        message = self._in_hand(token)
+        """Dead-letter a locked message."""
+        message = self._locked(token)
         self._move(message, message.delivery_count, reason, description)
         return message.entity
 
     def renew(self, token: bytes) -> float:
-        """Start the lock's time again. Returns its end, in seconds since 1970."""
-        message = self._in_hand(token)
+        """Renew a lock. Returns its expiry, in seconds since 1970."""
+        message = self._locked(token)
         (seconds,) = self._db.execute(
             "SELECT lock_seconds FROM queues WHERE name = ?", (_queue(message.entity),)
         ).fetchone()
@@ -150,16 +150,16 @@ class Store:
         return until
 
     def expire(self) -> set[str]:
-        """End the locks whose time is over. Returns the entities that have messages waiting again."""
+        """Release expired locks. Returns the entities with newly available messages."""
         rows = self._db.execute(
             "SELECT * FROM messages WHERE lock_token IS NOT NULL AND locked_until <= ?", (time.time(),)
         ).fetchall()
         for row in rows:
-            self._failed(Stored(*row))
+            self._count_failed_delivery(Stored(*row))
         return {Stored(*row).entity for row in rows}
 
     def browse(self, entity: str, from_sequence: int = 0, count: int = -1) -> list[Stored]:
-        """Messages in order, in hand or not, without touching them."""
+        """Messages in order, locked or not, without changing them."""
         rows = self._db.execute(
             "SELECT * FROM messages WHERE entity = ? AND sequence >= ? ORDER BY sequence LIMIT ?",
             (entity, from_sequence, count),
@@ -167,7 +167,7 @@ class Store:
         return [Stored(*row) for row in rows]
 
     def counts(self, queue: str) -> tuple[int, int, int]:
-        """Messages that wait, that are in somebody's hand, and dead letters."""
+        """Number of waiting, locked and dead-lettered messages."""
         waiting, locked = self._db.execute(
             "SELECT COUNT(*) - COUNT(lock_token), COUNT(lock_token) FROM messages WHERE entity = ?", (queue,)
         ).fetchone()
@@ -176,7 +176,7 @@ class Store:
         ).fetchone()
         return int(waiting), int(locked), int(dead)
 
-    def _in_hand(self, token: bytes) -> Stored:
+    def _locked(self, token: bytes) -> Stored:
         row = self._db.execute(
             "SELECT * FROM messages WHERE lock_token = ? AND locked_until > ?", (token, time.time())
         ).fetchone()
@@ -184,13 +184,13 @@ class Store:
             raise LockLostError
         return Stored(*row)
 
-    def _failed(self, message: Stored) -> None:
+    def _count_failed_delivery(self, message: Stored) -> None:
         count = message.delivery_count + 1
         (allowed,) = self._db.execute(
             "SELECT max_delivery_count FROM queues WHERE name = ?", (_queue(message.entity),)
         ).fetchone()
         if count >= allowed and not message.entity.endswith(DEAD_LETTER_SUFFIX):
-            self._move(message, count, TOO_OFTEN[0], TOO_OFTEN[1].format(count=count))
+            self._move(message, count, MAX_DELIVERIES_EXCEEDED[0], MAX_DELIVERIES_EXCEEDED[1].format(count=count))
         else:
             self._unlock(message, count)
 
