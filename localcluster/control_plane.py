@@ -9,7 +9,7 @@ from typing import Self
 from localcluster.child_programs import ChildPrograms
 from localcluster.control_plane_programs import ControlPlanePrograms, Ports
 from localcluster.go_programs import binaries, control_plane_binaries
-from localcluster.kubectl import kubectl_json, wait_for_service_account
+from localcluster.kubectl import kubectl, kubectl_json, wait_for_service_account
 from localcluster.paths import SOURCES, StateFolder
 from localcluster.ports import free_ports
 from localcluster.program import Program
@@ -62,6 +62,7 @@ class ControlPlane:
             wait_for_service_account(self.kubeconfig)
         if simulated_nodes:
             kubectl_json(self.kubeconfig, "apply", _nodes(simulated_nodes, gpus_per_node))
+            kubectl(self.kubeconfig, "wait", "--for=condition=Ready", "node", "--all", "--timeout=60s")
 
     @property
     def server(self) -> str:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import yaml
 
 from localcluster.azurite import Azurite, connection_string
 from localcluster.control_plane import ControlPlane
-from localcluster.kubectl import kubectl
 from tests.chaos.fault_log import FaultLog
 from tests.chaos.faults import LEASE_SECONDS, FaultInjector, plan
 from tests.chaos.leader_lease import LeaderLease
@@ -28,7 +26,7 @@ from tests.chaos.senders import QueueWriter, Sender, ServiceBusWriter, StorageQu
 from tests.support.operator_harness import OperatorHarness
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
-from tests.support.waiting import wait_for_crd
+from tests.support.waiting import install_crd
 
 ROOT = Path(__file__).parents[2]
 QUEUE = "chaos"
@@ -92,8 +90,7 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
         print(f"\nVOTT_CHAOS_SEED={seed} {scale}")
     with ExitStack() as stack:
         control_plane = stack.enter_context(ControlPlane(controllers=True))
-        kubectl(control_plane.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        wait_for_crd(partial(kubectl, control_plane.kubeconfig))
+        install_crd(control_plane.kubeconfig)
         azurite = stack.enter_context(Azurite())
         broker = stack.enter_context(
             ServiceBusBroker({QUEUE: QueueOptions(lock_seconds=LOCK_SECONDS, duplicate_detection_seconds=3600)})

@@ -14,8 +14,9 @@ Object = dict[str, Any]
 # The token is read from another folder: the path in a pod is global to this machine.
 PROGRAM = """
 import dataclasses, os, pathlib
-from vott_trainer import __main__ as trainer, trainingjob
-status, folder = trainingjob.TrainingJobStatus, pathlib.Path(os.environ["ACCOUNT"])
+from vott_trainer import __main__ as trainer
+from vott_trainer.progress.trainingjob_status import TrainingJobStatus as status
+folder = pathlib.Path(os.environ["ACCOUNT"])
 in_cluster = status.in_cluster
 status.in_cluster = lambda *where: dataclasses.replace(in_cluster(*where), credentials=folder)
 trainer.command()

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from demo.kubectl import Kubectl, KubectlError
 
+CRD = Path(__file__).parents[2] / "manifests" / "crd.yaml"
 POLL_SECONDS = 0.3
 
 T = TypeVar("T")
@@ -35,8 +37,10 @@ def wait_until(
     raise AssertionError(f"{what}: not within {seconds:.0f} s.\n{last_error}{dump()}")
 
 
-def wait_for_crd(kubectl: Callable[..., str]) -> None:
-    """Wait until the API server serves TrainingJobs. (`kubectl wait` fails while the CRD has no conditions.)"""
+def install_crd(kubeconfig: Path) -> None:
+    """Install the TrainingJob CRD and wait until the API server serves it. (`kubectl wait` fails while the CRD has no conditions.)"""
+    kubectl = Kubectl(str(kubeconfig), "default")
+    kubectl("apply", "--server-side", f"--filename={CRD}")
     established = "jsonpath={.status.conditions[?(@.type=='Established')].status}"
     wait_until(
         "the CRD", lambda: kubectl("get", "crd/trainingjobs.vott.dev", f"--output={established}").strip() == "True"

@@ -2,16 +2,14 @@
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
-from functools import partial
 
 import pytest
 
 from demo.callbacks import CallbackReceiver
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from localcluster.kubectl import kubectl
-from tests.support.operator_harness import ROOT, OperatorHarness
-from tests.support.waiting import wait_for_crd
+from tests.support.operator_harness import OperatorHarness
+from tests.support.waiting import install_crd
 from vott_operator.cluster.client import Cluster
 
 numbers = itertools.count(1)
@@ -20,8 +18,7 @@ numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     with ControlPlane(controllers=True) as running:
-        kubectl(running.kubeconfig, "apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml"))
-        wait_for_crd(partial(kubectl, running.kubeconfig))
+        install_crd(running.kubeconfig)
         yield running
 
 

@@ -284,6 +284,8 @@ def test_an_operator_that_is_stopped_ends_well(harness: OperatorHarness) -> None
 
 
 def test_wrong_settings_end_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
-    with pytest.raises(AssertionError, match="AZURE_STORAGE_CONNECTION_STRING is not a connection string"):
+    with pytest.raises(
+        AssertionError, match="AZURE_STORAGE_CONNECTION_STRING is not a storage account's connection string"
+    ):
         harness.operator(AZURE_STORAGE_CONNECTION_STRING="nonsense")
     assert "Traceback" not in harness.log.read_text()

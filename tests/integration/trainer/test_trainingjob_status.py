@@ -12,8 +12,7 @@ import yaml
 
 from localcluster.control_plane import ControlPlane
 from localcluster.kubectl import kubectl
-from tests.support.trainer_process import CHECKOUT
-from tests.support.waiting import wait_for_crd
+from tests.support.waiting import install_crd
 from vott_trainer.errors import TemporaryFailureError
 from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.progress.reporter import UnsubscribedError
@@ -59,8 +58,7 @@ class Cluster:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with ControlPlane() as running:
         made = Cluster(running.server, running.kubeconfig, tmp_path_factory.mktemp("credentials"))
-        made.kubectl("apply", "-f", str(CHECKOUT / "manifests/crd.yaml"))
-        wait_for_crd(made.kubectl)
+        install_crd(running.kubeconfig)
         made.kubectl("create", "serviceaccount", "trainer")
         made.kubectl(*ROLE)
         made.kubectl("create", "rolebinding", "trainer", "--role=trainer", "--serviceaccount=default:trainer")
