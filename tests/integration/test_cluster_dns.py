@@ -1,4 +1,4 @@
-"""CoreDNS as the local cluster configures it, asked by hand."""
+"""The local cluster's CoreDNS configuration, queried directly."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class _DNS:
     control_plane: ControlPlane
     port: int
 
-    def ask(self, name: str) -> str | None:
+    def resolve(self, name: str) -> str | None:
         return address_of(f"{name}.svc.cluster.local", _HOST, self.port)
 
 
@@ -43,18 +43,18 @@ def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_DNS]:
         programs.stop()
 
 
-def test_services_are_found_by_name(dns: _DNS) -> None:
-    assert dns.ask("kube-dns.kube-system") == SERVICE_ADDRESS
-    assert dns.ask("kubernetes.default") == KUBERNETES_SERVICE
+def test_services_are_resolved_by_name(dns: _DNS) -> None:
+    assert dns.resolve("kube-dns.kube-system") == SERVICE_ADDRESS
+    assert dns.resolve("kubernetes.default") == KUBERNETES_SERVICE
 
 
-def test_a_pod_that_is_not_ready_is_found_by_its_name_once_it_has_an_address(dns: _DNS) -> None:
+def test_an_unready_pod_is_resolved_by_name_once_it_has_an_address(dns: _DNS) -> None:
     kubeconfig, name = dns.control_plane.kubeconfig, "ring-1.ring.default"
     for manifest in (_headless_service("ring"), _pod("ring-1", "ring")):
         kubectl_json(kubeconfig, "create", manifest)
-    assert dns.ask(name) is None
+    assert dns.resolve(name) is None
     _give_address(kubeconfig, "ring-1", "10.244.0.9")
-    wait_until("the name is known", lambda: dns.ask(name) == "10.244.0.9", seconds=60)
+    wait_until("the pod's DNS record", lambda: dns.resolve(name) == "10.244.0.9", seconds=60)
 
 
 def _headless_service(name: str) -> dict[str, object]:
@@ -73,6 +73,6 @@ def _pod(name: str, service: str) -> dict[str, object]:
 
 
 def _give_address(kubeconfig: Path, pod: str, address: str) -> None:
-    """What a kubelet would report; the pod has no node and stays Pending."""
+    """Report a pod's address as a kubelet does; the pod has no node and stays Pending."""
     status = json.dumps({"status": {"podIP": address, "podIPs": [{"ip": address}]}})
     kubectl(kubeconfig, "patch", "pod", pod, "--subresource=status", "--type=merge", f"--patch={status}")

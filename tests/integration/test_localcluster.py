@@ -1,4 +1,4 @@
-"""The control planes and storage emulators that other tests stand on."""
+"""The control plane and Azurite that other tests use."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def test_simulated_nodes_run_the_gpu_pods_of_a_job(control_plane: ControlPlane) 
     assert set(nodes.split()) == {"simulated-0", "simulated-1"}
 
 
-def test_a_simulated_pod_fails_as_its_annotations_say(control_plane: ControlPlane) -> None:
+def test_a_simulated_pod_fails_as_annotated(control_plane: ControlPlane) -> None:
     prefix = "localcluster.vott.dev"
     message = '{"reason": "BadAnnotations"}'
     annotations = {f"{prefix}/exit-code": "65", f"{prefix}/termination-message": message}
@@ -64,13 +64,13 @@ def test_a_simulated_pod_fails_as_its_annotations_say(control_plane: ControlPlan
     assert (state["exitCode"], state["message"]) == (65, message)
 
 
-def test_a_simulated_pod_runs_as_long_as_its_annotation_says(control_plane: ControlPlane) -> None:
+def test_a_simulated_pod_runs_as_long_as_annotated(control_plane: ControlPlane) -> None:
     kubectl_json(control_plane.kubeconfig, "create", _job("long", {"localcluster.vott.dev/run-for": "1h"}))
     kubectl(control_plane.kubeconfig, "wait", "--for=jsonpath={.status.ready}=1", "job/long", _WAIT)
     assert _phase(control_plane, "long") == "Running"
 
 
-def test_a_job_that_wants_more_gpus_than_a_node_has_waits(control_plane: ControlPlane) -> None:
+def test_a_job_that_requests_more_gpus_than_a_node_has_stays_pending(control_plane: ControlPlane) -> None:
     kubectl_json(control_plane.kubeconfig, "create", _job("big", gpus=5))
     kubectl(control_plane.kubeconfig, "wait", "--for=create", "pod", "-l", "job-name=big", _WAIT)
     unscheduled = "--for=condition=PodScheduled=false"
@@ -78,7 +78,7 @@ def test_a_job_that_wants_more_gpus_than_a_node_has_waits(control_plane: Control
     assert _phase(control_plane, "big") == "Pending"
 
 
-def test_data_outlives_a_crash_of_etcd_and_of_the_api_server(control_plane: ControlPlane) -> None:
+def test_data_survives_a_crash_of_etcd_and_of_the_api_server(control_plane: ControlPlane) -> None:
     kubectl(control_plane.kubeconfig, "create", "configmap", "kept")
     for program in ("etcd", "kube-apiserver"):
         control_plane.kill(program)
@@ -86,7 +86,7 @@ def test_data_outlives_a_crash_of_etcd_and_of_the_api_server(control_plane: Cont
         assert "kept" in kubectl(control_plane.kubeconfig, "get", "configmaps")
 
 
-def test_kubernetes_is_of_the_chosen_version(control_plane: ControlPlane) -> None:
+def test_kubernetes_has_the_selected_version(control_plane: ControlPlane) -> None:
     versions = json.loads(kubectl(control_plane.kubeconfig, "version", "-o", "json"))
     server = versions["serverVersion"]
     assert f"{server['major']}.{server['minor']}" == (os.environ.get("VOTT_KUBERNETES") or "1.36")
@@ -94,19 +94,19 @@ def test_kubernetes_is_of_the_chosen_version(control_plane: ControlPlane) -> Non
 
 
 def test_another_user_may_do_only_what_rbac_allows(control_plane: ControlPlane) -> None:
-    kubeconfig = control_plane.user_kubeconfig("system:serviceaccount:default:nobody")
+    kubeconfig = control_plane.user_kubeconfig("system:serviceaccount:default:other")
     with pytest.raises(LocalClusterError, match="is forbidden"):
         kubectl(kubeconfig, "get", "secrets")
 
 
-def test_the_api_server_is_checked_against_the_cluster_authority(control_plane: ControlPlane) -> None:
+def test_the_api_servers_certificate_is_verified(control_plane: ControlPlane) -> None:
     config = json.loads(control_plane.kubeconfig.read_text())
     with ControlPlane() as other:
         config["clusters"][0]["cluster"]["server"] = other.server
-        strange = other.kubeconfig.parent / "strange.kubeconfig"
-        strange.write_text(json.dumps(config))
+        mixed = other.kubeconfig.parent / "mixed.kubeconfig"
+        mixed.write_text(json.dumps(config))
         with pytest.raises(LocalClusterError, match="certificate signed by unknown authority"):
-            kubectl(strange, "get", "namespaces")
+            kubectl(mixed, "get", "namespaces")
 
 
 def test_an_unknown_program_is_refused_with_the_known_ones(control_plane: ControlPlane) -> None:
@@ -114,7 +114,7 @@ def test_an_unknown_program_is_refused_with_the_known_ones(control_plane: Contro
         control_plane.kill("kubelet")
 
 
-def test_nothing_outlives_a_test_process_that_is_killed(tmp_path: Path) -> None:
+def test_programs_end_with_a_killed_test_process(tmp_path: Path) -> None:
     script = (
         "import sys, time; from localcluster.control_plane import ControlPlane\n"
         "control_plane = ControlPlane(); print(control_plane.server, flush=True); time.sleep(600)"
@@ -127,11 +127,11 @@ def test_nothing_outlives_a_test_process_that_is_killed(tmp_path: Path) -> None:
         assert process.stdout.readline().startswith("https://")
         assert _programs_in(tmp_path) == {"etcd", "kube-apiserver"}
         process.send_signal(signal.SIGKILL)
-    _wait_until_gone(tmp_path)
+    _wait_until_ended(tmp_path)
 
 
 def _programs_in(folder: Path) -> set[str]:
-    """The names of the running programs that mention a folder in their command line."""
+    """Names of running programs with the folder in their arguments."""
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -143,15 +143,15 @@ def _programs_in(folder: Path) -> set[str]:
     return names
 
 
-def _wait_until_gone(folder: Path) -> None:
-    deadline = time.monotonic() + 30  # the kernel's signal is on its way
-    while left := _programs_in(folder):
+def _wait_until_ended(folder: Path) -> None:
+    deadline = time.monotonic() + 30  # the kernel sends the signal asynchronously
+    while running := _programs_in(folder):
         if time.monotonic() > deadline:
-            pytest.fail(f"still running 30 s after their maker was killed: {left}")
+            pytest.fail(f"still running 30 s after their parent was killed: {running}")
         time.sleep(0.05)
 
 
-def test_what_azurite_has_acknowledged_is_there_after_a_restart() -> None:
+def test_azurite_keeps_acknowledged_messages_over_a_restart() -> None:
     with Azurite() as azurite:
         with QueueServiceClient.from_connection_string(azurite.connection_string) as service:
             queue = service.create_queue("training")
@@ -163,7 +163,7 @@ def test_what_azurite_has_acknowledged_is_there_after_a_restart() -> None:
         assert message.content == "kept"
 
 
-def test_two_azurites_share_nothing() -> None:
+def test_two_azurites_are_independent() -> None:
     with Azurite() as one, Azurite() as other:
         with QueueServiceClient.from_connection_string(one.connection_string) as service:
             service.create_queue("training").close()

@@ -25,7 +25,7 @@ class Entra:
     authority: Authority
     folder: Path
     trusted: set[str] = field(default_factory=lambda: {"the pod's token"})
-    asked: list[dict[str, str]] = field(default_factory=list)
+    requests: list[dict[str, str]] = field(default_factory=list)
     """Forms posted to the token endpoint."""
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Entra:
 
     def answer(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         """Status and body of the response to a form posted to the token endpoint."""
-        self.asked.append(form)
+        self.requests.append(form)
         if form.get("client_assertion") in self.trusted and form.get("client_id") == CLIENT:
             return 200, {"token_type": "Bearer", "expires_in": 3600, "access_token": _token()}
         text = "AADSTS700213: No matching federated identity record found for presented assertion subject."

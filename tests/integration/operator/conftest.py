@@ -1,4 +1,4 @@
-"""One control plane and one Azurite for all tests here; a namespace and a queue for each."""
+"""One control plane and one Azurite for the session; a namespace and a queue for each test."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterator
@@ -30,14 +30,14 @@ def azurite() -> Iterator[Azurite]:
 
 @pytest.fixture
 def harness(request: pytest.FixtureRequest, control_plane: ControlPlane, azurite: Azurite) -> Iterator[OperatorHarness]:
-    """Parametrize indirectly to set chart values."""
+    """Harness of the test; parametrize indirectly to set chart values."""
     with OperatorHarness(control_plane, azurite, f"harness-{next(numbers)}", getattr(request, "param", {})) as harness:
         yield harness
 
 
 @pytest.fixture
 async def cluster(harness: OperatorHarness, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cluster]:
-    """The operator's own client, as the administrator."""
+    """The operator's Kubernetes client, with administrator permissions."""
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
     cluster = await Cluster.connect()
     yield cluster

@@ -1,4 +1,4 @@
-"""Whatever stands on the queue: it becomes a TrainingJob, or is put aside with a reason that its sender can act on."""
+"""Arbitrary message bodies: each becomes a TrainingJob or is dead-lettered with a reason that its sender can act on."""
 
 import asyncio
 import re
@@ -67,7 +67,7 @@ KINDS = {
 
 
 class RecordingQueue(MemoryQueue):
-    """Keeps, by message id, what each message came to."""
+    """Records the outcome of each message."""
 
     def __init__(self, identity: str) -> None:
         super().__init__(lambda: 0.0, identity)
@@ -81,14 +81,14 @@ class RecordingQueue(MemoryQueue):
     async def dead_letter(self, delivery: Delivery, reason: str, message: str) -> None:
         text = f"{reason}: {message}"
         kind = next((kind for kind, pattern in KINDS.items() if re.match(pattern, text)), None)
-        assert kind, f"not a reason that tells its sender what to do: {text!r}, of {delivery.body[:300]!r}"
+        assert kind, f"an unknown reason: {text!r}, of {delivery.body[:300]!r}"
         assert SECRET not in text, text
         self.outcomes[kind] += 1
         await super().complete(delivery)
 
 
 class Bench:
-    """Two queues before one API server: VoTT-web's, with a place for models in its settings, and one without."""
+    """Intakes of two queues: one for VoTT-web's messages, with a default `model`, and one without defaults."""
 
     def __init__(self, harness: OperatorHarness, callback: str) -> None:
         self.app = App(Settings(namespace=harness.name, max_unfinished_jobs=10**9))
@@ -107,7 +107,7 @@ class Bench:
         self.intakes = [self.app.build_intake(queue, item, self.cluster, callbacks) for queue, item in pairs]
 
     async def take(self, bodies: list[bytes]) -> None:
-        """Send these, and take them in to the end."""
+        """Send bodies and process all of them."""
         for number, body in enumerate(bodies):
             self.queues[number % 2].send(body)
         for queue, intake in zip(self.queues, self.intakes, strict=True):
@@ -129,13 +129,19 @@ def runner() -> Iterator[asyncio.Runner]:
         yield runner
 
 
-def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
+def test_every_body_becomes_a_trainingjob_or_is_dead_lettered_with_a_reason(
     harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
     monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
-    away = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
-    statuses = [receiver.url, away, "https://169.254.169.254/?sig=SECRET", "https://127.0.0.1:1/", "ftp://127.0.0.1/"]
+    unreachable = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
+    statuses = [
+        receiver.url,
+        unreachable,
+        "https://169.254.169.254/?sig=SECRET",
+        "https://127.0.0.1:1/",
+        "ftp://127.0.0.1/",
+    ]
     bench = Bench(harness, receiver.url)
     runner.run(bench.open())
 
@@ -151,5 +157,5 @@ def test_every_body_becomes_a_trainingjob_or_is_put_aside_with_a_reason(
     assert runner.run(bench.trainingjobs(harness)) == bench.expected()
     runner.run(bench.stack.aclose())
     assert outcomes.total() >= 10_000
-    assert set(outcomes) == {*KINDS, "accepted"}, "some kinds did not occur: this test has become blind to them"
+    assert set(outcomes) == {*KINDS, "accepted"}, "some kinds did not occur, so this test no longer covers them"
     assert {post["state"] for post in receiver.posts} == {"failed"}

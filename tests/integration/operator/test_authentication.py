@@ -1,4 +1,4 @@
-"""Every way to show a storage queue who one is, over the real client against Azurite."""
+"""Every kind of storage credential, with the real client against Azurite; rotation of Secrets; workload identity."""
 
 import asyncio
 import secrets
@@ -31,7 +31,7 @@ from vott_operator.settings.queue import QueueSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-"""Some are signed when pytest collects the tests: longer than any run of them."""
+"""Lifetime of SAS that are created at collection; longer than any test run."""
 OTHER_KEY = "b3RoZXIga2V5"
 
 
@@ -64,13 +64,13 @@ def queue(azurite: Azurite) -> Iterator[QueueClient]:
 
 
 def source(azurite: Azurite, queue: QueueClient, folder: Path, named: bool = False) -> StorageQueue:
-    """The queue, with the credentials of the folder; `named` where those do not say in which account it is."""
+    """The queue with the folder's credentials; `named` sets its account, for credentials that do not contain it."""
     settings = QueueSettings(name=queue.queue_name, account=azurite.queue_service if named else "")
     return StorageQueue(settings, Credentials(folder))
 
 
 @pytest.mark.parametrize("how", ["connection string", "name and key", "account SAS", "SAS token", "queue SAS"])
-async def test_a_message_is_received_and_settled(
+async def test_a_message_is_received_and_completed_with_each_kind_of_credentials(
     how: str, azurite: Azurite, queue: QueueClient, tmp_path: Path
 ) -> None:
     ways = {
@@ -80,18 +80,20 @@ async def test_a_message_is_received_and_settled(
         "SAS token": {"AZURE_STORAGE_SAS_TOKEN": f"?{account_sas()}"},
         "queue SAS": {"AZURE_STORAGE_CONNECTION_STRING": connection_string(azurite, queue_sas(queue.queue_name))},
     }
-    ours = source(azurite, queue, mount_secret(tmp_path, ways[how]), named="CONNECTION" not in next(iter(ways[how])))
-    assert ours.identity == f"storage://127.0.0.1:{azurite.queue_port}/{ACCOUNT}/{queue.queue_name}"
-    (delivery,) = await ours.receive(1, 0)
+    source_queue = source(
+        azurite, queue, mount_secret(tmp_path, ways[how]), named="CONNECTION" not in next(iter(ways[how]))
+    )
+    assert source_queue.identity == f"storage://127.0.0.1:{azurite.queue_port}/{ACCOUNT}/{queue.queue_name}"
+    (delivery,) = await source_queue.receive(1, 0)
     assert delivery.body == b"hello"
-    await ours.renew_lock(delivery)
-    await ours.complete(delivery)
-    await ours.close()
+    await source_queue.renew_lock(delivery)
+    await source_queue.complete(delivery)
+    await source_queue.close()
     assert queue.get_queue_properties().approximate_message_count == 0
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "remedy"),
     [
         ({"AZURE_STORAGE_KEY": OTHER_KEY}, "the key or SAS in the Secret mounted at"),
         ({"AZURE_STORAGE_SAS_TOKEN": account_sas(-HOUR)}, "is wrong, revoked or expired; replace it"),
@@ -99,98 +101,98 @@ async def test_a_message_is_received_and_settled(
     ],
     ids=["wrong key", "expired SAS", "SAS without permission"],
 )  # fmt: skip
-async def test_refused_credentials_are_said_with_the_remedy(
-    variables: dict[str, str], said: str, azurite: Azurite, queue: QueueClient, tmp_path: Path
+async def test_refused_credentials_are_an_error_with_the_remedy(
+    variables: dict[str, str], remedy: str, azurite: Azurite, queue: QueueClient, tmp_path: Path
 ) -> None:
-    ours = source(azurite, queue, mount_secret(tmp_path, variables), named=True)
+    source_queue = source(azurite, queue, mount_secret(tmp_path, variables), named=True)
     with pytest.raises(SourceUnavailableError) as caught:
-        await ours.receive(1, 0)
-    await ours.close()
-    assert said in str(caught.value)
+        await source_queue.receive(1, 0)
+    await source_queue.close()
+    assert remedy in str(caught.value)
     assert queue.queue_name in str(caught.value)
     assert all(value not in str(caught.value) for value in variables.values())
 
 
-async def test_a_changed_secret_is_used_for_what_is_in_hand_too(
+async def test_a_changed_secret_is_used_for_locked_messages_too(
     azurite: Azurite, queue: QueueClient, tmp_path: Path
 ) -> None:
-    ours = source(azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_KEY": ACCOUNT_KEY}), named=True)
-    (delivery,) = await ours.receive(1, 0)
+    source_queue = source(azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_KEY": ACCOUNT_KEY}), named=True)
+    (delivery,) = await source_queue.receive(1, 0)
     mount_secret(tmp_path, {"AZURE_STORAGE_KEY": OTHER_KEY})
     with pytest.raises(SourceUnavailableError, match="AuthenticationFailed"):
-        await ours.complete(delivery)
+        await source_queue.complete(delivery)
     mount_secret(tmp_path, {"AZURE_STORAGE_SAS_TOKEN": account_sas()})
-    await ours.complete(delivery)
-    await ours.close()
+    await source_queue.complete(delivery)
+    await source_queue.close()
     assert queue.get_queue_properties().approximate_message_count == 0
 
 
-async def test_what_is_under_way_while_a_secret_changes_ends_well(
+async def test_requests_in_flight_succeed_while_a_secret_changes(
     azurite: Azurite, queue: QueueClient, tmp_path: Path
 ) -> None:
     variables = {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string}
-    ours = source(azurite, queue, mount_secret(tmp_path, variables))
+    source_queue = source(azurite, queue, mount_secret(tmp_path, variables))
     for number in range(31):
         queue.send_message(str(number))
-    deliveries = await ours.receive(32, 0)
+    deliveries = await source_queue.receive(32, 0)
     settling = []
     for number, delivery in enumerate(deliveries):
         mount_secret(tmp_path, variables)
-        settling.append(asyncio.create_task(ours.renew_lock(delivery) if number % 2 else ours.complete(delivery)))
+        settling.append(
+            asyncio.create_task(source_queue.renew_lock(delivery) if number % 2 else source_queue.complete(delivery))
+        )
         await asyncio.sleep(0)
     await asyncio.gather(*settling)
-    await asyncio.gather(*(ours.complete(delivery) for delivery in deliveries[1::2]))
-    await ours.close()
+    await asyncio.gather(*(source_queue.complete(delivery) for delivery in deliveries[1::2]))
+    await source_queue.close()
     assert queue.get_queue_properties().approximate_message_count == 0
 
 
-async def test_a_secret_that_is_broken_for_a_while_does_not_end_the_intake(
+async def test_a_temporarily_broken_secret_does_not_stop_the_intake(
     azurite: Azurite, queue: QueueClient, tmp_path: Path
 ) -> None:
-    ours = source(
+    source_queue = source(
         azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
     )
     for broken in ({}, {"AZURE_STORAGE_CONNECTION_STRING": "nonsense"}):
         mount_secret(tmp_path, broken)
         with pytest.raises(SourceUnavailableError, match="AZURE_STORAGE_CONNECTION_STRING"):
-            await ours.receive(1, 0)
+            await source_queue.receive(1, 0)
     mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
-    assert len(await ours.receive(1, 0)) == 1
-    await ours.close()
+    assert len(await source_queue.receive(1, 0)) == 1
+    await source_queue.close()
 
 
-async def test_another_accounts_credentials_are_not_taken_for_the_same_queue(
-    azurite: Azurite, queue: QueueClient, tmp_path: Path
-) -> None:
-    ours = source(
+async def test_credentials_of_another_account_are_refused(azurite: Azurite, queue: QueueClient, tmp_path: Path) -> None:
+    source_queue = source(
         azurite, queue, mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": azurite.connection_string})
     )
-    other = f"AccountName=other;AccountKey={OTHER_KEY}"
-    mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": other})
+    other_account = f"AccountName=other;AccountKey={OTHER_KEY}"
+    mount_secret(tmp_path, {"AZURE_STORAGE_CONNECTION_STRING": other_account})
     with pytest.raises(
         SourceUnavailableError, match="the credentials are now for another account; restart the operator"
     ):
-        await ours.receive(1, 0)
-    await ours.close()
+        await source_queue.receive(1, 0)
+    await source_queue.close()
 
 
 # ---------------------------------------------------------------------------------------------------- the operator
 
 
-def settled(harness: OperatorHarness, count: int) -> None:
+def wait_settled(harness: OperatorHarness, count: int) -> None:
     def probe() -> bool:
         return len(harness.trainingjobs()) == count and harness.waiting_messages() == 0
 
     wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=harness.diagnostics)
 
 
-def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
+def test_a_running_operator_uses_a_new_key_after_the_old_one_is_revoked(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Azurite() as azurite, OperatorHarness(control_plane, azurite, f"rotation-{secrets.token_hex(4)}") as harness:
         operator = harness.operator()
         harness.send(MESSAGE)
-        settled(harness, 1)
+        wait_settled(harness, 1)
 
         monkeypatch.setenv("AZURITE_ACCOUNTS", f"{ACCOUNT}:{OTHER_KEY}")
         azurite.restart()
@@ -198,9 +200,11 @@ def test_a_running_operator_goes_over_to_a_new_key_when_the_old_one_is_revoked(
         new = azurite.connection_string.replace(ACCOUNT_KEY, OTHER_KEY)
         harness.change_secret(f"{RELEASE}-azure", AZURE_STORAGE_CONNECTION_STRING=new)
 
-        outside = QueueClient.from_connection_string(new, harness.name)
-        outside.send_message('{"annotations": "https://host/b.csv", "model": "https://store/models"}')
-        wait_until("the second", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.diagnostics)
+        client = QueueClient.from_connection_string(new, harness.name)
+        client.send_message('{"annotations": "https://host/b.csv", "model": "https://store/models"}')
+        wait_until(
+            "the second TrainingJob", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.diagnostics
+        )
         assert operator.poll() is None
         assert OTHER_KEY not in harness.log.read_text()
 
@@ -211,7 +215,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def identity_values(azurite: Azurite, queue: str) -> dict[str, Any]:
-    """Chart values without any Secret."""
+    """Chart values of a workload identity, without a Secret."""
     return {
         "azure": {"workloadIdentity": {"clientId": CLIENT}},
         "queues": [{"kind": "storage", "name": queue, "account": azurite.queue_service}],
@@ -221,27 +225,27 @@ def identity_values(azurite: Azurite, queue: str) -> dict[str, Any]:
 def test_a_workload_identity_needs_no_secret(control_plane: ControlPlane, authority: Authority, tmp_path: Path) -> None:
     name = f"identity-{secrets.token_hex(4)}"
     with Azurite(authority=authority) as azurite, Entra(authority, tmp_path) as entra:
-        outside = QueueClient.from_connection_string(
+        client = QueueClient.from_connection_string(
             azurite.connection_string, name, connection_verify=str(authority.certificate)
         )
-        outside.create_queue()
-        outside.send_message('{"annotations": "https://host/a.csv", "model": "https://store/models"}')
+        client.create_queue()
+        client.send_message('{"annotations": "https://host/a.csv", "model": "https://store/models"}')
         with OperatorHarness(control_plane, azurite, name, identity_values(azurite, name)) as harness:
             harness.operator(**entra.environment())
             wait_until("a TrainingJob", harness.trainingjobs, seconds=60, dump=harness.diagnostics)
-            empty = lambda: outside.get_queue_properties().approximate_message_count == 0  # noqa: E731
+            empty = lambda: client.get_queue_properties().approximate_message_count == 0  # noqa: E731
             wait_until("an empty queue", empty, dump=harness.diagnostics)
             pod = harness.kubectl.get("deployment", RELEASE)["spec"]["template"]
             account = harness.kubectl.get("serviceaccount", RELEASE)["metadata"]
-    assert entra.asked[0]["client_assertion"] == "the pod's token"
-    assert entra.asked[0]["scope"] == f"{RESOURCE}/.default"
-    assert len(entra.asked) == 1  # the token is kept until it is about to expire
+    assert entra.requests[0]["client_assertion"] == "the pod's token"
+    assert entra.requests[0]["scope"] == f"{RESOURCE}/.default"
+    assert len(entra.requests) == 1  # the token is cached until it is about to expire
     assert pod["metadata"]["labels"]["azure.workload.identity/use"] == "true"
     assert account["annotations"]["azure.workload.identity/client-id"] == CLIENT
     assert not [volume for volume in pod["spec"]["volumes"] if "secret" in volume]
 
 
-def test_an_identity_that_entra_does_not_know_is_said_in_a_sentence(
+def test_an_identity_unknown_to_entra_is_logged_in_one_sentence(
     control_plane: ControlPlane, authority: Authority, tmp_path: Path
 ) -> None:
     name = f"identity-{secrets.token_hex(4)}"
@@ -250,7 +254,7 @@ def test_an_identity_that_entra_does_not_know_is_said_in_a_sentence(
         Entra(authority, tmp_path) as entra,
         OperatorHarness(control_plane, azurite, name, identity_values(azurite, name)) as harness,
     ):
-        harness.operator(**entra.environment("a stranger's token"))
+        harness.operator(**entra.environment("an unknown token"))
         wait_until("the refusal", lambda: "AADSTS700213" in harness.log.read_text(), dump=harness.log.read_text)
         (line, *_) = [line for line in harness.log.read_text().splitlines() if "AADSTS700213" in line]
         assert f"/{name}: no token for the workload identity" in line

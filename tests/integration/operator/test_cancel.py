@@ -1,4 +1,4 @@
-"""A TrainingJob that is deleted before its end: its pods end, its callback hears of it, and nothing of it stays."""
+"""A TrainingJob deleted before its end: its pods stop, its callback gets `cancelled`, and no object remains."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ FINALIZER = "vott.dev/last-word"
 
 
 def send(harness: OperatorHarness, **fields: Any) -> str:
-    """A message, and the name of its TrainingJob once a pod of it is there."""
+    """Send a message, run its pod, and return the name of its running TrainingJob."""
     harness.send(message(**fields))
     harness.run_pod(harness.wait_pod())
     return str(harness.wait_phase("Running")["metadata"]["name"])
@@ -22,31 +22,31 @@ def delete(harness: OperatorHarness, name: str) -> None:
     harness.kubectl("delete", "trainingjob", name, "--wait=false")
 
 
-def wait_gone(harness: OperatorHarness) -> None:
-    def left() -> list[Any]:
+def wait_deleted(harness: OperatorHarness) -> None:
+    def remaining() -> list[Any]:
         return [*harness.trainingjobs(), *harness.kubectl.list("jobs"), *harness.pods(), *secrets(harness)]
 
-    wait_until("nothing left", lambda: not left(), seconds=60, dump=harness.diagnostics)
+    wait_until("the deletion of all objects", lambda: not remaining(), seconds=60, dump=harness.diagnostics)
 
 
 def secrets(harness: OperatorHarness) -> list[Any]:
     return harness.kubectl.list("secrets", "vott.dev/trainingjob")
 
 
-def test_a_cancelled_training_leaves_nothing_but_a_word_to_its_callback(
+def test_a_cancelled_training_leaves_no_objects_and_its_callback_gets_cancelled(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
     name = send(harness, status=receiver.url, model="https://store/models?sig=SECRET")
     assert len(secrets(harness)) == 1
     delete(harness, name)
-    wait_gone(harness)
-    (said,) = receiver.posts
-    assert (said["state"], said["job"]) == ("cancelled", name)
-    assert "deleted before its training ended" in said["message"]
+    wait_deleted(harness)
+    (outcome,) = receiver.posts
+    assert (outcome["state"], outcome["job"]) == ("cancelled", name)
+    assert "deleted before its training ended" in outcome["message"]
 
 
-def test_a_deletion_while_the_operator_is_down_is_told_when_it_is_back(
+def test_a_deletion_while_the_operator_is_down_is_reported_after_its_restart(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     operator = harness.operator()
@@ -56,19 +56,19 @@ def test_a_deletion_while_the_operator_is_down_is_told_when_it_is_back(
     assert len(harness.trainingjobs()) == 1
     assert receiver.posts == []
     harness.operator()
-    wait_gone(harness)
+    wait_deleted(harness)
     assert [post["state"] for post in receiver.posts] == ["cancelled"]
 
 
-def test_without_a_callback_nothing_holds_it(harness: OperatorHarness) -> None:
+def test_a_trainingjob_without_a_callback_has_no_finalizer(harness: OperatorHarness) -> None:
     operator = harness.operator()
     name = send(harness)
     operator.sigkill()
     delete(harness, name)
-    wait_gone(harness)
+    wait_deleted(harness)
 
 
-def test_an_ended_training_whose_callback_was_told_is_held_by_nothing(
+def test_the_finalizer_is_removed_once_the_outcome_is_delivered(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     operator = harness.operator()
@@ -85,11 +85,11 @@ def test_an_ended_training_whose_callback_was_told_is_held_by_nothing(
     wait_until("no finalizer", released, dump=harness.diagnostics)
     operator.sigkill()
     delete(harness, name)
-    wait_gone(harness)
+    wait_deleted(harness)
     assert [post["state"] for post in receiver.posts] == ["failed"]
 
 
-def test_one_made_by_hand_gets_its_finalizer_before_its_job(
+def test_a_trainingjob_without_a_message_gets_its_finalizer_before_its_job(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
@@ -97,5 +97,5 @@ def test_one_made_by_hand_gets_its_finalizer_before_its_job(
     harness.wait_pod()
     assert harness.kubectl.get("trainingjob", "mine")["metadata"]["finalizers"] == [FINALIZER]
     delete(harness, "mine")
-    wait_gone(harness)
+    wait_deleted(harness)
     assert [post["state"] for post in receiver.posts] == ["cancelled"]

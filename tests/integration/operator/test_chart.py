@@ -1,4 +1,4 @@
-"""What Helm makes of the chart's values."""
+"""Manifests that Helm renders from the chart's values."""
 
 import json
 from pathlib import Path
@@ -42,12 +42,12 @@ def settings(manifests: list[Object], tmp_path: Path, monkeypatch: pytest.Monkey
     file = tmp_path / "settings.yaml"
     file.write_text(one("ConfigMap", manifests)["data"]["settings.yaml"])
     monkeypatch.setenv(CONFIG_ENV, str(file))
-    found = load()
-    preflight.check(found)
-    return found
+    loaded = load()
+    preflight.check(loaded)
+    return loaded
 
 
-def test_the_operator_understands_the_settings_that_the_chart_writes(
+def test_the_operator_loads_the_settings_that_the_chart_renders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {"azure": {"existingSecret": "ours"}, "queues": TEAMS, "ttlSecondsAfterFinished": 3600}
@@ -67,9 +67,7 @@ def test_the_operator_understands_the_settings_that_the_chart_writes(
     assert found.plugins_of(dogs).allowed == ["hello-world"]
 
 
-def test_what_trainingjobs_of_messages_get_reaches_the_operator(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_defaults_of_trainingjobs_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "azure": KEYS,
         "queues": TEAMS,
@@ -102,14 +100,14 @@ STORES: list[tuple[Object, str]] = [
 
 
 @pytest.mark.parametrize(("trainer", "secret"), STORES)
-def test_the_trainings_own_stores_are_opened_by_the_secret_that_they_need(
+def test_stores_of_trainings_use_the_right_secret(
     trainer: Object, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = settings(rendered({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
     assert found.model_store.secret_name == secret
 
 
-def test_the_trainings_places_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_volumes_of_trainings_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = {
         "checkpoints": {"persistentVolumeClaim": "checkpoints", "everySeconds": 10_000_000},
         "imageCache": {"hostPath": "/var/images", "sizeLimit": "1Ti"},
@@ -121,7 +119,7 @@ def test_the_trainings_places_reach_the_operator(tmp_path: Path, monkeypatch: py
     assert found.plugins.config_map == "our-plugins"
 
 
-def test_the_trainings_account_stands_for_their_identity_in_every_namespace() -> None:
+def test_the_trainers_service_account_has_the_workload_identity_in_every_namespace() -> None:
     identity = {"workloadIdentity": {"clientId": "abc"}}
     manifests = rendered({"azure": KEYS, "queues": TEAMS, "trainer": identity | {"modelStore": {"secretName": "s"}}})
     accounts = [item["metadata"] for item in manifests if item["kind"] == "ServiceAccount"]
@@ -131,24 +129,24 @@ def test_the_trainings_account_stands_for_their_identity_in_every_namespace() ->
     assert [meta.get("annotations") for meta in accounts if meta["name"] == "vott"] == [None]
 
 
-def test_the_policy_holds_the_trainer_off_every_field_of_the_status_that_is_not_its_own() -> None:
+def test_the_admission_policy_protects_every_status_field_that_the_trainer_does_not_own() -> None:
     policy = json.dumps(one("ValidatingAdmissionPolicy", rendered({"azure": KEYS})))
     trainers = {"progress", "metrics", "model", "checkpoint"}
     for field in TrainingJobStatus.model_fields.values():
         assert (f"object.?status.?{field.alias} ==" in policy) == (field.alias not in trainers), field.alias
 
 
-def test_by_default_trainingjobs_of_messages_get_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trainingjobs_have_no_defaults_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = settings(rendered({"azure": KEYS}), tmp_path, monkeypatch)
     assert (found.training_job.labels, found.training_job.to_spec()) == ({}, {})
 
 
-def test_a_ttl_of_zero_is_not_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ttl_of_zero_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"azure": {"existingSecret": "ours"}, "ttlSecondsAfterFinished": 0}
     assert settings(rendered(values), tmp_path, monkeypatch).ttl_seconds_after_finished == 0
 
 
-def test_every_secret_is_mounted_once_where_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_secret_is_mounted_once_at_its_credentials_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queues = [*TEAMS, {"name": "birds"}]
     manifests = rendered({"azure": {"existingSecret": "ours"}, "queues": queues})
     spec = operator_pod(manifests)
@@ -160,12 +158,12 @@ def test_every_secret_is_mounted_once_where_the_settings_say(tmp_path: Path, mon
         assert mounts[str(queue.credentials_dir)] == queue.credentials_dir.name
 
 
-def test_no_credential_stands_outside_the_secret() -> None:
+def test_credentials_are_only_in_the_secret() -> None:
     manifests = rendered({"azure": {"connectionString": "TOPSECRET", "serviceBusConnectionString": "TOPSECRET"}})
     assert [item["kind"] for item in manifests if "TOPSECRET" in json.dumps(item)] == ["Secret"]
 
 
-def test_other_credentials_need_no_new_pod_and_other_settings_do() -> None:
+def test_changed_settings_restart_the_pod_and_changed_credentials_do_not() -> None:
     first, second, third = (
         one("Deployment", rendered(values))["spec"]["template"]
         for values in (
@@ -178,7 +176,7 @@ def test_other_credentials_need_no_new_pod_and_other_settings_do() -> None:
     assert second != third
 
 
-def test_another_identity_needs_a_new_pod_as_a_pod_gets_its_identity_when_it_is_made() -> None:
+def test_a_changed_workload_identity_restarts_the_pod() -> None:
     first, second = (
         one("Deployment", rendered({"azure": KEYS | {"workloadIdentity": {"clientId": client_id}}}))["spec"]["template"]
         for client_id in ("abc", "def")
@@ -187,7 +185,7 @@ def test_another_identity_needs_a_new_pod_as_a_pod_gets_its_identity_when_it_is_
     assert first != second
 
 
-def test_two_replicas_are_kept_apart_and_replaced_one_at_a_time() -> None:
+def test_two_replicas_are_spread_over_nodes_and_replaced_one_at_a_time() -> None:
     manifests = rendered({"azure": KEYS, "replicas": 2})
     deployment = one("Deployment", manifests)["spec"]
     assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
@@ -219,7 +217,7 @@ def test_the_chart_can_be_linted_without_a_cluster(values: Object) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_an_operator_that_takes_part_in_no_election_has_no_right_to_leases() -> None:
+def test_an_operator_without_leader_election_has_no_permission_on_leases() -> None:
     def roles(enabled: bool) -> str:
         found = rendered({"azure": KEYS, "leaderElection": {"enabled": enabled}})
         return json.dumps([item for item in found if item["kind"] in ("Role", "RoleBinding")])

@@ -1,4 +1,4 @@
-"""Values of the chart that cannot work."""
+"""Invalid values that the chart rejects."""
 
 from typing import Any
 
@@ -29,20 +29,20 @@ LISTS: list[tuple[str, str, Any]] = [
     ("networkPolicy", "trainerEgress", "all"),
 ]
 NOT_MAPS: list[tuple[Object, str]] = [
-    ({"azure": KEYS} | values, f"{place}: must be a map; omit it for the default, and upgrade with --reset")
-    for place, values in SECTIONS.items()
+    ({"azure": KEYS} | values, f"{section}: must be a map; omit it for the default, and upgrade with --reset")
+    for section, values in SECTIONS.items()
 ]
 NOT_LISTS: list[tuple[Object, str]] = [
     (
-        {"azure": KEYS, section: {name: found}},
+        {"azure": KEYS, section: {name: value}},
         f"{section}.{name}: must be a list; with --set write {section}.{name}[0]",
     )
-    for section, name, found in LISTS
+    for section, name, value in LISTS
 ]
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "error"),
     [
         ({}, "queues[0]: has no credentials; set azure.existingSecret, azure.connectionString or azure.workloadIdentity"),
         ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: set either existingSecret or connection strings, not both"),
@@ -123,7 +123,7 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ),
     ],
 )  # fmt: skip
-def test_values_that_cannot_work_are_refused_with_a_sentence(values: Object, said: str) -> None:
+def test_invalid_values_are_rejected_with_a_sentence(values: Object, error: str) -> None:
     result = template(values)
     assert result.returncode != 0
-    assert said in result.stderr
+    assert error in result.stderr

@@ -1,4 +1,4 @@
-"""The Kubernetes client against a real API server."""
+"""The operator's Kubernetes client against a real API server."""
 
 import json
 from datetime import UTC, datetime
@@ -22,22 +22,22 @@ def manifest(harness: OperatorHarness, name: str = "cats", **spec: Any) -> dict[
     return {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": metadata, "spec": SPEC | spec}
 
 
-async def test_each_refusal_has_its_error(harness: OperatorHarness, cluster: Cluster) -> None:
+async def test_each_api_error_has_its_exception(harness: OperatorHarness, cluster: Cluster) -> None:
     await cluster.create_trainingjob(manifest(harness))
     with pytest.raises(AlreadyExistsError):
         await cluster.create_trainingjob(manifest(harness))
     with pytest.raises(InvalidObjectError, match="must be an http"):
         await cluster.create_trainingjob(manifest(harness, "dogs", model={"url": "ftp://h/m"}))
     with pytest.raises(NotFoundError):
-        await cluster.read_trainingjob(Key(harness.name, "nobody"))
+        await cluster.read_trainingjob(Key(harness.name, "nothing"))
     with pytest.raises(NotFoundError):
         await cluster.read_secret(harness.name, "nothing")
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/prefix/id.tgz", "https://h/p?x=y"])
-async def test_a_model_may_go_to_a_bucket(harness: OperatorHarness, cluster: Cluster, url: str) -> None:
-    made = await cluster.create_trainingjob(manifest(harness, model={"url": url}))
-    assert made.spec.model.url == url
+async def test_a_model_url_may_be_a_bucket(harness: OperatorHarness, cluster: Cluster, url: str) -> None:
+    created = await cluster.create_trainingjob(manifest(harness, model={"url": url}))
+    assert created.spec.model.url == url
 
 
 @pytest.mark.parametrize(
@@ -51,9 +51,7 @@ async def test_a_model_may_go_to_a_bucket(harness: OperatorHarness, cluster: Clu
     ],
     ids=["user", "query", "no bucket", "annotations", "callback"],
 )
-async def test_a_url_that_nobody_could_use_is_refused(
-    harness: OperatorHarness, cluster: Cluster, spec: dict[str, Any]
-) -> None:
+async def test_an_unusable_url_is_refused(harness: OperatorHarness, cluster: Cluster, spec: dict[str, Any]) -> None:
     with pytest.raises(InvalidObjectError, match="must be an http"):
         await cluster.create_trainingjob(manifest(harness, **spec))
 
@@ -69,15 +67,13 @@ async def test_a_url_that_nobody_could_use_is_refused(
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_a_spec_does_not_change(harness: OperatorHarness, cluster: Cluster, change: dict[str, Any]) -> None:
+async def test_a_spec_is_immutable(harness: OperatorHarness, cluster: Cluster, change: dict[str, Any]) -> None:
     await cluster.create_trainingjob(manifest(harness, parameters={"epochs": 3}))
     with pytest.raises(KubectlError, match=r"spec\.\w+ can't be changed"):
         harness.kubectl("patch", "trainingjob", "cats", "--type=merge", "--patch", json.dumps({"spec": change}))
 
 
-async def test_a_status_never_goes_to_another_trainingjob_of_the_name(
-    harness: OperatorHarness, cluster: Cluster
-) -> None:
+async def test_a_status_is_not_written_to_a_recreated_trainingjob(harness: OperatorHarness, cluster: Cluster) -> None:
     old = await cluster.create_trainingjob(manifest(harness))
     harness.kubectl("delete", "trainingjob", "cats")
     await cluster.create_trainingjob(manifest(harness))
@@ -86,21 +82,21 @@ async def test_a_status_never_goes_to_another_trainingjob_of_the_name(
     assert (await cluster.read_trainingjob(old.key)).status.phase == "Pending"
 
 
-async def test_what_the_trainer_reported_stays(harness: OperatorHarness, cluster: Cluster) -> None:
-    made = await cluster.create_trainingjob(manifest(harness))
-    await cluster.patch_status(made, {"progress": {"percent": 7}})
-    assert (await cluster.patch_status(made, {"phase": "Running"})).status.progress is not None
+async def test_a_status_patch_keeps_the_trainers_fields(harness: OperatorHarness, cluster: Cluster) -> None:
+    created = await cluster.create_trainingjob(manifest(harness))
+    await cluster.patch_status(created, {"progress": {"percent": 7}})
+    assert (await cluster.patch_status(created, {"phase": "Running"})).status.progress is not None
 
 
 async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Cluster) -> None:
-    made = await cluster.create_trainingjob(manifest(harness))
+    created = await cluster.create_trainingjob(manifest(harness))
     for _ in range(2):
-        await record_event(cluster, made, Event("Warning", "Unschedulable", "No node."), datetime.now(UTC))
+        await record_event(cluster, created, Event("Warning", "Unschedulable", "No node."), datetime.now(UTC))
     events = harness.kubectl.list("events")
     assert [item["message"] for item in events if item["involvedObject"]["name"] == "cats"] == ["No node."]
 
 
-async def test_all_pages_are_listed(
+async def test_listing_reads_all_pages(
     harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vott_operator.cluster.rest.PAGE_SIZE", 2)

@@ -281,7 +281,7 @@ def test_entra_token_is_requested_only_for_listed_destinations(
         for url in (f"{account.url}private", f"{container.url}/../private", f"{other.url}/devstoreaccount1/models"):
             with pytest.raises(UploadRefusedError):
                 resolve(url, access)
-        assert entra.asked == []
+        assert entra.requests == []
         resolve(container.url, access).store.put(archive, "model.tgz")
-        assert len(entra.asked) == 1
+        assert len(entra.requests) == 1
         assert other.requests == []

@@ -203,7 +203,7 @@ def test_workload_identity_takes_the_model_without_a_sas(
         access = StorageAccess(containers=frozenset([container.url]), environment=entra.environment())
         upload(archive, f"{container.url}/cats", access)
     assert stored(container, "cats/model.tgz") == ARCHIVE_CONTENT
-    assert [form["client_assertion"] for form in entra.asked] == ["the pod's token"]
+    assert [form["client_assertion"] for form in entra.requests] == ["the pod's token"]
 
 
 def test_identity_that_entra_does_not_know_is_said(
