@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.kill_during_save import KILL_POINTS_PER_FILE
-from vott_trainer.plugin_api import Reached
+from vott_trainer.plugin_api import TrainingPosition
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 
@@ -25,7 +25,7 @@ SAVE_UNTIL_KILLED = """
 import sys
 from pathlib import Path
 from tests.support.kill_during_save import kill_at
-from vott_trainer.plugin_api import Reached
+from vott_trainer.plugin_api import TrainingPosition
 from vott_trainer.stores.checkpoints import Checkpoints
 from vott_trainer.stores.folder import FolderStore
 checkpoints = Checkpoints(FolderStore(Path(sys.argv[1])), Path(sys.argv[2]), 60.0)
@@ -33,7 +33,7 @@ checkpoints.read_index()
 found = checkpoints.fetch("w")
 kill_at(int(sys.argv[3]))
 for step in range(found[0].step + 1 if found else 1, 99):
-    checkpoints.save(lambda path: path.write_text(f"weights {step} of {sys.argv[2]}"), Reached("w", 1, step, 1.0))
+    checkpoints.save(lambda path: path.write_text(f"weights {step} of {sys.argv[2]}"), TrainingPosition("w", 1, step, 1.0))
 """
 
 
@@ -102,7 +102,7 @@ def _write(path: Path) -> None:
 def test_saved_checkpoint_is_fetched(tmp_path: Path) -> None:
     first = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "first", 60.0)
     for step in range(3):
-        assert first.save(_write, Reached("w", 1, step, 1.0))
+        assert first.save(_write, TrainingPosition("w", 1, step, 1.0))
     second = Checkpoints(FolderStore(tmp_path / "store"), tmp_path / "second", 60.0)
     assert second.read_index() == first.newest
     found = second.fetch("w")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from vott_trainer.learning import distributed
 from vott_trainer.learning.checkpoint_file import read, write
 from vott_trainer.learning.state import TrainingState
-from vott_trainer.plugin_api import Checkpoint, Reached, Run
+from vott_trainer.plugin_api import Checkpoint, Run, TrainingPosition
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Checkpointing:
         if due and is_valid():
             self._last = time.monotonic()
             write_state = functools.partial(write, state.state_dict())
-            self._checkpoints.save_in_background(write_state, self._reached(state))
+            self._checkpoints.save_in_background(write_state, self._position(state))
 
     def save_interrupted(self, state: TrainingState) -> None:
         """Save before the process ends."""
@@ -82,15 +82,15 @@ class Checkpointing:
     def _save(self, state: TrainingState) -> None:
         assert self._checkpoints
         self._checkpoints.wait()
-        self._checkpoints.save(functools.partial(write, state.state_dict()), self._reached(state))
+        self._checkpoints.save(functools.partial(write, state.state_dict()), self._position(state))
         self._report()
 
-    def _reached(self, state: TrainingState) -> Reached:
+    def _position(self, state: TrainingState) -> TrainingPosition:
         """Return the progress; between two epochs that is the end of the first."""
         now = self._run.progress.snapshot
         between_epochs = state.step == 0 and state.epoch > 1
         epoch, step = (state.epoch - 1, now.step_total) if between_epochs else (state.epoch, state.step)
-        return Reached(self._work, epoch, step, now.fraction)
+        return TrainingPosition(self._work, epoch, step, now.fraction)
 
     def _report(self) -> None:
         if self._checkpoints and self._checkpoints.newest is not self._reported:

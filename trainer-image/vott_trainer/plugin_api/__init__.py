@@ -1,6 +1,6 @@
 """What a plugin author imports: interfaces and plain data, none of the trainer's implementations. docs/plugins.md has examples."""
 
-from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, Reached
+from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
 from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction
 from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, LearningParameters
@@ -30,7 +30,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Ranks",
-    "Reached",
     "Run",
     "Trained",
+    "TrainingPosition",
 ]

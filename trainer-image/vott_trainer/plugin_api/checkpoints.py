@@ -9,7 +9,7 @@ from pydantic import Field
 
 
 @dataclass(frozen=True)
-class Reached:
+class TrainingPosition:
     """How far a training has come.
 
     Attributes:
@@ -26,7 +26,7 @@ class Reached:
 
 
 @dataclass(frozen=True)
-class Checkpoint(Reached):
+class Checkpoint(TrainingPosition):
     """A stored and verified checkpoint: its URL, without query, and when it was saved (RFC 3339, UTC)."""
 
     url: str
@@ -48,10 +48,10 @@ class Checkpoints(Protocol):
     def is_saving(self) -> bool:
         """Whether a background save is in progress."""
 
-    def save(self, write: Callable[[Path], None], reached: Reached) -> bool:
+    def save(self, write: Callable[[Path], None], position: TrainingPosition) -> bool:
         """Store the file that `write` writes; False if that failed."""
 
-    def save_in_background(self, write: Callable[[Path], None], reached: Reached) -> None:
+    def save_in_background(self, write: Callable[[Path], None], position: TrainingPosition) -> None:
         """Save in a background thread; does nothing while the previous save is in progress."""
 
     def wait(self) -> None:

@@ -1,4 +1,4 @@
-"""Which curves the report shows: precision-recall, metrics and losses."""
+"""The report's curves: precision-recall, metrics and losses."""
 
 import math
 from collections.abc import Iterable, Sequence

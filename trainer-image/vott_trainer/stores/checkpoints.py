@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vott_guard.timestamps import timestamp
 from vott_trainer.errors import TemporaryFailureError, TrainerError, first_line
-from vott_trainer.plugin_api import Reached
+from vott_trainer.plugin_api import TrainingPosition
 from vott_trainer.stores.checkpoint_index import INDEX, SLOTS, StoredCheckpoint, read_index, write_index
 from vott_trainer.stores.checksums import sha256_of
 from vott_trainer.stores.store import Store
@@ -90,7 +90,7 @@ class Checkpoints:
         log.warning("%s", reason)
         self.restart_reason = reason
 
-    def save(self, write: Callable[[Path], None], reached: Reached) -> bool:
+    def save(self, write: Callable[[Path], None], position: TrainingPosition) -> bool:
         """Store the file that `write` writes; False if that failed."""
         slot = SLOTS[1] if self.newest and self.newest.slot == SLOTS[0] else SLOTS[0]
         path = self._folder / slot
@@ -98,22 +98,22 @@ class Checkpoints:
             write(path)
             stored = self._store.put(path, slot)
             now = timestamp(datetime.now(UTC))
-            checkpoint = StoredCheckpoint(**asdict(reached), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
+            checkpoint = StoredCheckpoint(**asdict(position), url=stored.url, slot=slot, sha256=stored.sha256, time=now)
             self._store_index([checkpoint, *self._indexed[:1]])
         except Exception as error:  # none must end a training; torch raises RuntimeError when the disk is full
             log.warning(
-                "no checkpoint at epoch %d, step %d; training continues: %s", reached.epoch, reached.step, error
+                "no checkpoint at epoch %d, step %d; training continues: %s", position.epoch, position.step, error
             )
             return False
         finally:
             path.unlink(missing_ok=True)
-        log.info("checkpoint at epoch %d, step %d: %s", reached.epoch, reached.step, stored.url)
+        log.info("checkpoint at epoch %d, step %d: %s", position.epoch, position.step, stored.url)
         return True
 
-    def save_in_background(self, write: Callable[[Path], None], reached: Reached) -> None:
+    def save_in_background(self, write: Callable[[Path], None], position: TrainingPosition) -> None:
         """Save in a background thread; do nothing while the previous save is in progress."""
         if not self.is_saving:
-            self._saving = threading.Thread(target=self.save, args=(write, reached), name="checkpoint", daemon=True)
+            self._saving = threading.Thread(target=self.save, args=(write, position), name="checkpoint", daemon=True)
             self._saving.start()
 
     @property
