@@ -69,7 +69,7 @@ def redact(text: str, *, cut: str = "") -> str:
     text = _JSON_STRING.sub(lambda match: _redact_json_string(match[0], cut), _redact_registered(text))
     text = _KEY_EQUALS.sub(r"\1\2", text)  # one word, which is cut or kept as a whole
     text = _WORD.sub(lambda match: _without_query(match[0], cut), text)
-    return _USER_INFO.sub(r"\1", _redact_keys(text))
+    return _redact_keys(_USER_INFO.sub(r"\1", text))
 
 
 def redact_secrets(text: str) -> str:

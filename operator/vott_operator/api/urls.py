@@ -34,7 +34,7 @@ def _check(url: str, kind: URLKind) -> str:
     if len(url) > MAX_LENGTH:
         raise ValueError(f"is longer than {MAX_LENGTH} characters")
     if " " in url or has_unsafe_characters(url):
-        raise ValueError("contains spaces or control characters or backslashes; percent-encode them")
+        raise ValueError("contains spaces, control characters or backslashes; percent-encode them")
     if has_user_info(split_url(url, kind)):
         raise ValueError("carries a user name or password before the host; use a SAS or presigned URL instead")
     return url
@@ -50,6 +50,12 @@ def shows_credential(text: str) -> bool:
     """Whether a text contains a URL that may carry a credential. Linear in the text's length."""
     links = (word.partition("://")[2] for word in text.split() if "://" in word)
     return any("?" in link or "#" in link or "@" in link.partition("/")[0] for link in links)
+
+
+def url_in_spec(url: str) -> str:
+    """The URL as a TrainingJob shows it: redacted, with the scheme in lower case, as the CustomResourceDefinition requires."""
+    scheme, separator, rest = redact_url(url).partition("://")
+    return f"{scheme.lower()}{separator}{rest}"
 
 
 def has_credentials(url: str) -> bool:

@@ -137,7 +137,7 @@ def explain_name_taken(reason: str, kind: str, name: str) -> Explanation:
 
 def explain_suspended(local_queue: str | None, namespace: str) -> Explanation:
     """The training is suspended, by Kueue if a LocalQueue is given."""
-    if local_queue is None:
+    if not local_queue:
         return Explanation(c.JOB_SUSPENDED, "The training is suspended; it resumes when spec.suspend is false.")
     return Explanation(
         c.WAITING_FOR_QUOTA,

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vott_guard.redaction import redact_url
 from vott_operator.api import constants as c
 from vott_operator.api import names
-from vott_operator.api.urls import weights_url
+from vott_operator.api.urls import url_in_spec, weights_url
 from vott_operator.messages.message import TrainMessage
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.url_secret import needs_url_secret, spec_urls
@@ -27,7 +26,7 @@ def trainingjob_manifest(
 ) -> Manifest:
     """The TrainingJob, with URLs without their credentials; the full URLs are in the Secret (`url_secret`)."""
     spec: Manifest = {**defaults.to_spec(), "plugin": plugin, "parameters": _without_credentials(message.parameters)}
-    spec |= {field: {"url": redact_url(url)} for field, url in spec_urls(message).items()}
+    spec |= {field: {"url": url_in_spec(url)} for field, url in spec_urls(message).items()}
     if needs_url_secret(message):
         spec["urlSecretRef"] = {"name": names.url_secret(name)}
     if ttl_seconds is not None:
@@ -46,4 +45,4 @@ def trainingjob_manifest(
 def _without_credentials(parameters: Mapping[str, Any]) -> Manifest:
     """The parameters; initialWeights, if it is a URL, without its credential."""
     weights = weights_url(parameters)
-    return {**parameters, **({c.INITIAL_WEIGHTS: redact_url(weights)} if weights else {})}
+    return {**parameters, **({c.INITIAL_WEIGHTS: url_in_spec(weights)} if weights else {})}

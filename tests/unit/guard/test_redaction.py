@@ -139,6 +139,7 @@ def test_keys_of_a_connection_string_and_signatures_are_never_shown(text: str, r
         (r"https:\/\/me:SECRET@store/models", r"https:\/\/store/models"),
         ("https://me:SEC@RET@store/models", "https://store/models"),
         ("https://me:SEC#RET@store/models", "https://"),
+        ("https://SECRET;sig=x@store/models", "https://store/models"),
         ("(why?) really?! Yes.", "(why?) really?! Yes."),
     ],
 )

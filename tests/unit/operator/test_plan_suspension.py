@@ -75,6 +75,13 @@ def with_queue(spec: Any = None, status: Any = None) -> Any:
 KUEUE = [
     row("Kueue: a TrainingJob with a LocalQueue gets its Job", b.observed(with_queue()), create_job=True),
     row(
+        "Kueue: an empty label names no LocalQueue to wait for",
+        b.observed(b.trainingjob(metadata={"labels": {c.KUEUE_QUEUE_LABEL: ""}}), b.job(suspended=True)),
+        phase="Suspended",
+        reason=c.JOB_SUSPENDED,
+        event="Normal",
+    ),
+    row(
         "Kueue: a Job that Kueue suspends waits for quota and is not resumed",
         b.observed(with_queue(), b.job(suspended=True)),
         phase="Suspended",

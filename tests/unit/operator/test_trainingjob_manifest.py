@@ -47,6 +47,14 @@ def test_without_credentials_there_is_no_secret() -> None:
     assert url_secret_manifest(PLAIN, b.trainingjob()) is None
 
 
+def test_the_scheme_is_lower_case_as_the_custom_resource_definition_requires() -> None:
+    message = TrainMessage(annotations="HTTPS://H/A.csv", model="S3://bucket/Prefix", status="Http://h/S?sig=SECRET")
+    spec = manifest(message)["spec"]
+    assert spec["annotations"]["url"] == "https://H/A.csv"
+    assert spec["model"]["url"] == "s3://bucket/Prefix"
+    assert spec["callback"]["url"] == "http://h/S"
+
+
 def test_the_trainingjob_gets_the_administrators_defaults() -> None:
     defaults = TrainingJobSettings.model_validate(
         {
