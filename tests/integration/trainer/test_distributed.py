@@ -1,9 +1,8 @@
-"""One training by several processes, through the image's entry point: on one node, and on two that meet at 127.0.0.1."""
+"""Distributed training through the image's entry point: several processes on one node, and two nodes that meet at 127.0.0.1."""
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import tarfile
 import time
@@ -18,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load
 
+from localcluster.ports import free_ports
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import Answer, HttpServer
 from tests.support.trainer_process import trainer_command, trainer_environment
@@ -26,7 +26,8 @@ MODEL = "/account/models/model.tgz"
 IMAGES = 12
 TIMEOUT = 300
 
-# Learns as `detection` does, leaves each rank's weights in PROBE, and fails in the last rank as it is told. It can wait before a step.
+# Learns as `detection` does and writes each rank's weights to the folder PROBE. `fault` makes the last rank fail; `waitInStep` makes
+# every rank wait before that step.
 PROBE_PLUGIN = """
 import os
 import time
@@ -46,11 +47,11 @@ class Probe(Detection):
     parameters = ProbeParameters
 
     def data(self, run, parameters):
-        self.run, self.steps, self.place = run, 0, Path(os.environ["PROBE"])
+        self.run, self.steps, self.folder = run, 0, Path(os.environ["PROBE"])
         self.fault = parameters.fault if run.ranks.rank == run.ranks.world_size - 1 else ""
-        self.asked, self.names = parameters, []
+        self.probe_parameters, self.names = parameters, []
         if self.fault == "data":
-            raise BadAnnotationsError("This rank does not like its data.")
+            raise BadAnnotationsError("This rank refuses its data.")
         return super().data(run, parameters)
 
     def model(self, data, parameters):
@@ -67,11 +68,11 @@ class Probe(Detection):
 
     def loss(self, model, batch):
         self.steps += 1
-        (self.place / f"names-{self.run.ranks.rank}-{self.steps}").write_text(self.names[self.steps - 1])
+        (self.folder / f"names-{self.run.ranks.rank}-{self.steps}").write_text(self.names[self.steps - 1])
         self.wait()
-        (self.place / f"pid-{self.run.ranks.rank}").write_text(str(os.getpid()))
-        (self.place / f"steps-{self.run.ranks.rank}").write_text(str(self.steps))
-        torch.save(dict(self.network.named_parameters()), self.place / f"weights-{self.run.ranks.rank}")
+        (self.folder / f"pid-{self.run.ranks.rank}").write_text(str(os.getpid()))
+        (self.folder / f"steps-{self.run.ranks.rank}").write_text(str(self.steps))
+        torch.save(dict(self.network.named_parameters()), self.folder / f"weights-{self.run.ranks.rank}")
         losses = super().loss(model, batch)
         if self.fault == "loss" and self.steps == 2:
             losses["classification"] = losses["classification"] * torch.nan
@@ -79,9 +80,9 @@ class Probe(Detection):
         return losses
 
     def wait(self):
-        if self.steps == self.asked.wait_in_step:
-            (self.place / f"waiting-{self.run.ranks.rank}").touch()
-            while not (self.place / "go").exists():
+        if self.steps == self.probe_parameters.wait_in_step:
+            (self.folder / f"waiting-{self.run.ranks.rank}").touch()
+            while not (self.folder / "go").exists():
                 time.sleep(0.02)
 
     def export(self, model, data, parameters, folder):
@@ -96,37 +97,37 @@ class Probe(Detection):
 
 @dataclass(frozen=True)
 class Pod:
-    """One container that runs the entry point."""
+    """A container that runs the entry point."""
 
     process: subprocess.Popen[bytes]
     folder: Path
 
-    def ended(self) -> int:
-        """The exit code."""
+    def wait(self) -> int:
+        """Wait for its end; return the exit code."""
         return self.process.wait(TIMEOUT)
 
     @property
     def log(self) -> str:
-        """What it printed."""
+        """Its output."""
         return (self.folder / "log").read_text(encoding="utf-8")
 
     @property
     def message(self) -> dict[str, str]:
         """Its termination message."""
-        told: dict[str, str] = json.loads((self.folder / "termination-log").read_text(encoding="utf-8"))
-        return told
+        message: dict[str, str] = json.loads((self.folder / "termination-log").read_text(encoding="utf-8"))
+        return message
 
 
 class Cluster:
-    """Starts the pods of one training."""
+    """Starts the pods of a training."""
 
     def __init__(self, server: HttpServer, folder: Path, *, nodes: int = 1, processes: int = 1) -> None:
         self.server, self.folder = server, folder
         self.nodes, self.processes = nodes, processes
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.stack = ExitStack()
         self.attempt = 1
-        server.answers[MODEL] = [Answer(201), Answer(403)]  # takes the upload, and may not be read
+        server.answers[MODEL] = [Answer(201), Answer(403)]  # accepts the upload, but refuses reading
         self.annotations = serve_annotated(server, IMAGES)
 
     def pod(self, node: int, plugin: str, *, master: str = "127.0.0.1", **parameters: Any) -> Pod:
@@ -146,7 +147,7 @@ class Cluster:
             "PROBE": str(self.folder),
             "OMP_NUM_THREADS": "1",
             "OMP_WAIT_POLICY": "PASSIVE",
-            "PYTHONDONTWRITEBYTECODE": "",  # as in the image, torch comes as byte code from the second time on
+            "PYTHONDONTWRITEBYTECODE": "",  # as in the image: use torch's byte code from the second start on
         }
         variables["PYTHONPATH"] = f"{trainer_environment()['PYTHONPATH']}:{self.folder}"
         with (folder / "log").open("wb") as log:
@@ -164,7 +165,7 @@ class Cluster:
         return [self.pod(node, plugin, **parameters) for node in range(self.nodes)]
 
     def pid(self, rank: int) -> int:
-        """The process of one rank, once it trains."""
+        """The process id of a rank, once it trains."""
         path = self.folder / f"pid-{rank}"
         wait_until(lambda: path.exists() and path.read_text(encoding="utf-8") != "")
         return int(path.read_text(encoding="utf-8"))
@@ -180,23 +181,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     process.wait(60)
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def wait_until(true: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + TIMEOUT
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
+    while not condition():
+        assert time.monotonic() < end, f"not within {TIMEOUT} s"
         time.sleep(0.1)
 
 
 @pytest.fixture
 def cluster(server: HttpServer, tmp_path: Path) -> Callable[..., Any]:
-    """Make the cluster of a test; a package with the probe is installed where its pods find it."""
+    """Makes a cluster, with the probe plugin installed where its pods find it."""
     (tmp_path / "probe.py").write_text(PROBE_PLUGIN, encoding="utf-8")
     package = tmp_path / "probe-1.dist-info"
     package.mkdir()
@@ -204,16 +198,16 @@ def cluster(server: HttpServer, tmp_path: Path) -> Callable[..., Any]:
     (package / "entry_points.txt").write_text("[vott_trainer.plugins]\nprobe = probe:Probe\n", encoding="utf-8")
 
     @contextmanager
-    def made(**layout: int) -> Iterator[Cluster]:
-        made = Cluster(server, tmp_path, **layout)
-        with made.stack:
-            yield made
+    def running(**layout: int) -> Iterator[Cluster]:
+        cluster = Cluster(server, tmp_path, **layout)
+        with cluster.stack:
+            yield cluster
 
-    return made
+    return running
 
 
 def uploaded(server: HttpServer) -> dict[str, bytes]:
-    """The files of the one model that was uploaded."""
+    """The files of the only model that was uploaded."""
     (body,) = (
         request.body for request in server.requests if request.method == "PUT" and request.path.startswith(MODEL)
     )
@@ -221,7 +215,7 @@ def uploaded(server: HttpServer) -> dict[str, bytes]:
         return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
 
 
-def fetched(server: HttpServer) -> int:
+def image_requests(server: HttpServer) -> int:
     return sum(request.path.startswith("/images/") for request in server.requests)
 
 
@@ -230,26 +224,26 @@ def same_weights(folder: Path) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_processes_of_one_node_learn_one_model_from_images_fetched_once(
+def test_processes_of_one_node_train_one_model_and_fetch_each_image_once(
     cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
 ) -> None:
     with cluster(processes=2) as node:
         (pod,) = node.pods("probe")
-        assert pod.ended() == 0, pod.log
+        assert pod.wait() == 0, pod.log
     assert same_weights(tmp_path)
     assert [(tmp_path / f"steps-{rank}").read_text(encoding="utf-8") for rank in (0, 1)] == ["4", "4"]
-    assert fetched(server) == IMAGES
+    assert image_requests(server) == IMAGES
     assert {"probe", "metrics.json", "config.json"} <= set(uploaded(server))
     assert "not-this" not in uploaded(server)
 
 
-def test_processes_of_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(
+def test_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(
     cluster: Callable[..., Any], server: HttpServer
 ) -> None:
     with cluster(nodes=2) as two:
         pods = two.pods("detection", epochs=2, imageSize=64, batchSize=3)
-        assert [pod.ended() for pod in pods] == [0, 0], pods[0].log + pods[1].log
-    assert fetched(server) == 2 * IMAGES
+        assert [pod.wait() for pod in pods] == [0, 0], pods[0].log + pods[1].log
+    assert image_requests(server) == 2 * IMAGES
     metrics = json.loads(uploaded(server)["metrics.json"])
     assert (metrics["processes"], metrics["settings"]["batchSize"]) == (2, 4)
     assert metrics["counts"]["trainingImages"] + metrics["counts"]["heldOutImages"] == IMAGES
@@ -258,52 +252,54 @@ def test_processes_of_two_nodes_train_a_detector_that_rank_0_uploads_and_reports
     assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
 
 
-def test_plugin_that_knows_nothing_of_ranks_runs_once(cluster: Callable[..., Any], server: HttpServer) -> None:
+def test_plugin_without_distributed_training_runs_in_one_process(
+    cluster: Callable[..., Any], server: HttpServer
+) -> None:
     with cluster(nodes=2) as two:
         pods = two.pods("hello-world", stepSeconds=0)
-        assert [pod.ended() for pod in pods] == [0, 0], pods[0].log + pods[1].log
+        assert [pod.wait() for pod in pods] == [0, 0], pods[0].log + pods[1].log
     assert "hello.json" in uploaded(server)
     assert [request.path for request in server.requests].count("/annotations.csv") == 1
 
 
-def test_cause_of_one_process_is_the_end_of_the_container(cluster: Callable[..., Any]) -> None:
+def test_error_of_one_process_is_the_containers_termination_message(cluster: Callable[..., Any]) -> None:
     with cluster(processes=2) as node:
         (pod,) = node.pods("probe", fault="data")
-        assert pod.ended() == 65
-        assert pod.message == {"reason": "BadAnnotations", "message": "This rank does not like its data."}
+        assert pod.wait() == 65
+        assert pod.message == {"reason": "BadAnnotations", "message": "This rank refuses its data."}
 
 
-def test_a_loss_that_is_not_finite_is_blamed_on_the_images_of_its_own_rank(
+def test_non_finite_loss_names_the_images_of_its_rank(
     cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
 ) -> None:
     with cluster(nodes=2) as two:
         pods = two.pods("probe", fault="loss", batchSize=4)
-        assert [pod.ended() for pod in pods] == [65, 65], pods[0].log + pods[1].log
+        assert [pod.wait() for pod in pods] == [65, 65], pods[0].log + pods[1].log
     names = ", ".join((tmp_path / "names-1-2").read_text(encoding="utf-8").splitlines())
-    words = f"The loss became nan at epoch 1, step 2, images {names}. Check"
-    assert all(pod.message["reason"] == "NonFiniteLoss" and words in pod.message["message"] for pod in pods)
+    message = f"The loss became nan at epoch 1, step 2, images {names}. Check"
+    assert all(pod.message["reason"] == "NonFiniteLoss" and message in pod.message["message"] for pod in pods)
     (last,) = [post for post in server.bodies("/status") if post["state"] != "running"]
-    assert words in last["message"]
+    assert message in last["message"]
 
 
-def test_memory_that_runs_out_on_one_rank_in_the_middle_ends_all_with_what_to_lower(
+def test_out_of_memory_on_one_rank_ends_all_and_names_the_parameters_to_change(
     cluster: Callable[..., Any],
 ) -> None:
     with cluster(processes=2) as node:
         (pod,) = node.pods("probe", fault="memory", batchSize=4)
-        assert pod.ended() == 64, pod.log
-    words = "ran out of memory, with up to 2 images in it at once. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1,"
+        assert pod.wait() == 64, pod.log
+    message = "ran out of memory, with up to 2 images in it at once. Lower batchSize or imageSize, or raise gradientAccumulationSteps above 1,"
     assert pod.message["reason"] == "InvalidParameters"
-    assert words in pod.message["message"]
+    assert message in pod.message["message"]
 
 
-def test_loss_of_a_killed_peer_is_told_by_the_others_and_the_signal_by_its_own_pod(
+def test_killed_process_is_a_lost_peer_for_other_pods_and_a_signal_in_its_own(
     cluster: Callable[..., Any], server: HttpServer
 ) -> None:
     with cluster(nodes=2) as two:
         first, second = two.pods("probe", epochs=10_000)
         os.kill(two.pid(1), signal.SIGKILL)
-        assert (first.ended(), second.ended()) == (75, 137), first.log + second.log
+        assert (first.wait(), second.wait()) == (75, 137), first.log + second.log
         assert first.message["reason"] == "PeerLost"
         assert "The cause is in another pod of this Job" in first.message["message"]
         assert "was ended by SIGKILL" in second.message["message"]
@@ -316,12 +312,12 @@ def test_sigterm_stops_every_process_of_the_pod(cluster: Callable[..., Any]) -> 
         (pod,) = node.pods("probe", epochs=10_000)
         pids = [node.pid(rank) for rank in (0, 1)]
         pod.process.send_signal(signal.SIGTERM)
-        assert pod.ended() == 143, pod.log
+        assert pod.wait() == 143, pod.log
         assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
 
 
 @pytest.mark.parametrize("layout", [{"processes": 2}, {"nodes": 2}])
-def test_sigterm_of_one_pod_stops_all_before_the_same_step_and_they_go_on_together(
+def test_sigterm_of_one_pod_stops_all_at_the_same_step_and_they_resume_together(
     layout: dict[str, int], cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
 ) -> None:
     parameters = {"epochs": 6, "batchSize": 4, "waitInStep": 8, "deliver": True}
@@ -331,34 +327,34 @@ def test_sigterm_of_one_pod_stops_all_before_the_same_step_and_they_go_on_togeth
         pods[-1].process.send_signal(signal.SIGTERM)
         wait_until(lambda: "SIGTERM: stopping as soon as nothing is lost" in pods[-1].log)
         (tmp_path / "go").touch()
-        assert [pod.ended() for pod in pods] == [143] * len(pods), pods[0].log + pods[-1].log
+        assert [pod.wait() for pod in pods] == [143] * len(pods), pods[0].log + pods[-1].log
         assert "checkpoint at epoch" in pods[0].log
         first.attempt = 2
         pods = first.pods("probe", **parameters)
-        assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
+        assert [pod.wait() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
     assert "resumed from epoch" in pods[0].log
     resumed = uploaded(server)["model.safetensors"]
     server.requests.clear()
     with cluster(**layout) as whole:
         whole.attempt = 3
         pods = whole.pods("probe", **parameters)
-        assert [pod.ended() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
+        assert [pod.wait() for pod in pods] == [0] * len(pods), pods[0].log + pods[-1].log
     uninterrupted = load(uploaded(server)["model.safetensors"])
     assert all(torch.allclose(one, uninterrupted[name], atol=1e-4) for name, one in load(resumed).items())
 
 
 @pytest.mark.parametrize(
-    ("node", "master", "waits_for"),
+    ("node", "master", "log_line"),
     [
         (0, "127.0.0.1", "waiting for the pods of the other nodes (2 in all)"),
         (1, "no-such-host.invalid", "waiting for node 0: no-such-host.invalid:"),
     ],
 )
-def test_pod_that_waits_for_the_others_says_so_and_hears_sigterm(
-    node: int, master: str, waits_for: str, cluster: Callable[..., Any]
+def test_pod_that_waits_for_other_pods_logs_it_and_ends_on_sigterm(
+    node: int, master: str, log_line: str, cluster: Callable[..., Any]
 ) -> None:
     with cluster(nodes=2) as two:
         pod = two.pod(node, "hello-world", master=master)
-        wait_until(lambda: waits_for in pod.log)
+        wait_until(lambda: log_line in pod.log)
         pod.process.send_signal(signal.SIGTERM)
-        assert pod.ended() == 143, pod.log
+        assert pod.wait() == 143, pod.log

@@ -1,4 +1,4 @@
-"""The trainer as a program: a training from the annotation file to the model in the store, without Kubernetes."""
+"""The trainer as a program without Kubernetes: from the annotation file to the uploaded model."""
 
 import json
 import signal
@@ -16,48 +16,48 @@ from tests.support.azurite_account import AzuriteAccount
 from tests.support.http_server import HttpServer
 from tests.support.trainer_process import CHECKOUT, run_trainer, trainer_command, trainer_environment
 
-SIX_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
+PROGRESS_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 
 
-def arguments(server: HttpServer, link: str, plugin: str, annotations: str, **parameters: object) -> list[str]:
-    urls = ["--annotations", annotations, "--model", link, "--status", f"{server.url}/status"]
+def arguments(server: HttpServer, model_url: str, plugin: str, annotations: str, **parameters: object) -> list[str]:
+    urls = ["--annotations", annotations, "--model", model_url, "--status", f"{server.url}/status"]
     return ["--plugin", plugin, *urls, "--parameters", json.dumps(parameters)]
 
 
-def test_hello_world_ends_with_a_model_and_a_callback_that_says_so(
+def test_hello_world_uploads_a_model_and_reports_success(
     server: HttpServer, account: AzuriteAccount, container: ContainerClient, tmp_path: Path
 ) -> None:
-    link = account.container_sas_url(container)
-    ended = run_trainer(*arguments(server, link, "hello-world", serve_annotated(server, 3), stepSeconds=0.01))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    model_url = account.container_sas_url(container)
+    process = run_trainer(*arguments(server, model_url, "hello-world", serve_annotated(server, 3), stepSeconds=0.01))
+    assert process.returncode == 0, process.stdout + process.stderr
     assert (download_model(container, tmp_path) / "hello.json").exists()
     posts = server.bodies("/status")
-    assert all(set(post) >= SIX_FIELDS for post in posts)
+    assert all(set(post) >= PROGRESS_FIELDS for post in posts)
     assert (posts[-1]["state"], posts[-1]["progress"]) == ("succeeded", 1.0)
     assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
 
 
-def test_hello_world_does_not_wait_for_torch(
+def test_hello_world_does_not_import_torch(
     server: HttpServer, account: AzuriteAccount, container: ContainerClient
 ) -> None:
     program = "import sys; from vott_trainer.__main__ import main; code = main(sys.argv[1:]); sys.exit(code or 'torch' in sys.modules)"
-    link = account.container_sas_url(container)
-    given = arguments(server, link, "hello-world", serve_annotated(server, 1), epochs=1, stepSeconds=0)
-    ended = subprocess.run(
-        [sys.executable, "-c", program, *given], env=trainer_environment(), cwd=CHECKOUT, check=False
+    model_url = account.container_sas_url(container)
+    options = arguments(server, model_url, "hello-world", serve_annotated(server, 1), epochs=1, stepSeconds=0)
+    process = subprocess.run(
+        [sys.executable, "-c", program, *options], env=trainer_environment(), cwd=CHECKOUT, check=False
     )
-    assert ended.returncode == 0
+    assert process.returncode == 0
 
 
-def test_detection_ends_with_a_model_that_predicts(
+def test_detection_uploads_a_model_that_predicts(
     server: HttpServer, account: AzuriteAccount, container: ContainerClient, tmp_path: Path
 ) -> None:
-    link = account.container_sas_url(container)
-    ended = run_trainer(
-        *arguments(server, link, "detection", serve_annotated(server, 24), epochs=12, imageSize=96),
+    model_url = account.container_sas_url(container)
+    process = run_trainer(
+        *arguments(server, model_url, "detection", serve_annotated(server, 24), epochs=12, imageSize=96),
         TMPDIR=str(tmp_path),
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
     model = download_model(container, tmp_path)
     assert {path.name for path in model.iterdir()} == {
         "model.safetensors", "model.onnx", "labels.txt", "metrics.json", "config.json", "sample.jpg", "report.html", "README.md", "tensorboard",
@@ -73,49 +73,49 @@ def test_detection_ends_with_a_model_that_predicts(
 
 def _check_prediction(folder: Path, image: bytes) -> None:
     (folder / "image.png").write_bytes(image)
-    given = ["--model", f"{folder}/model.tgz", "--image", f"{folder}/image.png", "--out", f"{folder}/drawn.jpg"]
-    ended = run_trainer("predict", *given)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    with Image.open(folder / "drawn.jpg") as drawn:
-        assert drawn.size == (160, 120)
+    options = ["--model", f"{folder}/model.tgz", "--image", f"{folder}/image.png", "--out", f"{folder}/drawn.jpg"]
+    process = run_trainer("predict", *options)
+    assert process.returncode == 0, process.stdout + process.stderr
+    with Image.open(folder / "drawn.jpg") as drawing:
+        assert drawing.size == (160, 120)
 
 
-def test_refused_callback_is_said_once_and_stops_no_training(
+def test_refused_callback_is_logged_once_and_does_not_stop_the_training(
     server: HttpServer, account: AzuriteAccount, container: ContainerClient
 ) -> None:
     urls = ["--annotations", serve_annotated(server, 1), "--model", account.container_sas_url(container)]
-    ended = run_trainer("--plugin", "hello-world", *urls, "--status", "http://169.254.169.254/?token=SECRET")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    words = "the callback gets no more reports: 169.254.169.254 is refused: that address is link-local"
-    assert ended.stdout.count(words) == 1
-    assert "SECRET" not in ended.stdout + ended.stderr
+    process = run_trainer("--plugin", "hello-world", *urls, "--status", "http://169.254.169.254/?token=SECRET")
+    assert process.returncode == 0, process.stdout + process.stderr
+    warning = "the callback gets no more reports: 169.254.169.254 is refused: that address is link-local"
+    assert process.stdout.count(warning) == 1
+    assert "SECRET" not in process.stdout + process.stderr
 
 
 def test_output_shows_no_credential(server: HttpServer, account: AzuriteAccount, container: ContainerClient) -> None:
     server.serve("/bad.jpg", b"no image")
     annotations = serve_annotated(server, 2)
-    ended = run_trainer(
+    process = run_trainer(
         *arguments(
             server, account.container_sas_url(container), "hello-world", f"{annotations}?sig=SECRET", stepSeconds=0
         )
     )
-    assert ended.returncode == 0
-    assert "sig=" not in ended.stdout + ended.stderr
-    assert f"model uploaded: {container.url}/model.tgz" in ended.stdout
+    assert process.returncode == 0
+    assert "sig=" not in process.stdout + process.stderr
+    assert f"model uploaded: {container.url}/model.tgz" in process.stdout
 
 
 @pytest.mark.parametrize("plugin", ["hello-world", "detection"])
-def test_sigterm_ends_the_trainer_at_once_with_143(
+def test_sigterm_ends_the_trainer_immediately_with_exit_code_143(
     plugin: str, server: HttpServer, account: AzuriteAccount, container: ContainerClient
 ) -> None:
     endless = {"epochs": 1000, "imageSize": 64} if plugin == "detection" else {"epochs": 1000, "stepSeconds": 60}
-    given = arguments(server, account.container_sas_url(container), plugin, serve_annotated(server, 8), **endless)
+    options = arguments(server, account.container_sas_url(container), plugin, serve_annotated(server, 8), **endless)
     with subprocess.Popen(
-        trainer_command(*given), env=trainer_environment(), stdout=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stdout is not None
-        for line in running.stdout:
+        trainer_command(*options), env=trainer_environment(), stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
             if "annotated images" in line:
                 break
-        running.send_signal(signal.SIGTERM)
-        assert running.wait(60) == 143
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
