@@ -1,4 +1,4 @@
-"""The contract of a QueueSource, the same for every one: memory, Storage Queue (on Azurite), Service Bus (on the test broker)."""
+"""The contract of QueueSource, for all queues: memory, Storage Queue (on Azurite), Service Bus (on the test broker)."""
 
 import asyncio
 import itertools
@@ -27,48 +27,48 @@ from vott_operator.queues.storage.queue import StorageQueue
 from vott_operator.settings.queue import QueueSettings
 
 LOCK_SECONDS = 30
-"""What is in hand stays there for a whole test, however busy the machine is; memory's queue has the same."""
+"""Longer than any test on a busy machine; the same as the in-memory queue's."""
 PATIENCE_SECONDS = 60.0
 GLANCE_SECONDS = 0.3
-"""How long a message that must not come is waited for."""
+"""How long to wait for a message that must not arrive."""
 BODIES = ['{"model": "m"}', "ünï😀\u2028", " a\n\tb ", "<a b='c'>&amp;</a>", "eyJhIjogMX0=", "x" * 60_000]
 
 numbers = itertools.count(1)
 
 
 def lock_of(seconds: int) -> pytest.MarkDecorator:
-    """Another lock for a test that waits for its end. What has to be done before that end needs a longer one."""
+    """Lock duration for a test that waits until the lock expires."""
     return pytest.mark.parametrize("lock_seconds", [seconds], ids=[f"lock of {seconds} s"])
 
 
 @dataclass
 class Bench:
-    """A source, and what a test does from outside."""
+    """A queue under test, and operations of its senders and other receivers."""
 
     source: QueueSource
     other: QueueSource
-    """Of the same queue, as another operator has it."""
+    """The same queue, as a second operator sees it."""
     send: Callable[[str], Awaitable[object]]
     pass_time: Callable[[float], Awaitable[None]]
-    """Let so many lock durations go by."""
+    """Let this many lock durations pass."""
     dead_letters: Callable[[], Awaitable[list[tuple[str, str, str]]]]
-    """Body, reason and message of what was put aside."""
+    """Body, reason and message of each dead letter."""
     count: Callable[[], Awaitable[int]]
-    """Of messages that are not settled, those in somebody's hand included."""
+    """Number of messages that are not settled, locked ones included."""
     patience: float = PATIENCE_SECONDS
-    """How long a message that has to come is waited for."""
+    """How long to wait for a message that must arrive."""
 
     async def receive(self) -> Delivery:
-        """The message that is there."""
+        """Receive one message."""
         (delivery,) = await self.source.receive(1, self.patience)
         return delivery
 
     async def is_empty(self) -> bool:
-        """Whether nobody else would get a message now."""
+        """Whether another receiver gets no message now."""
         return not await self.other.receive(1, GLANCE_SECONDS)
 
-    async def take(self, source: QueueSource, limit: int, received: list[str], total: int) -> None:
-        """Receive and complete until so many were received, by whomever."""
+    async def receive_all(self, source: QueueSource, limit: int, received: list[str], total: int) -> None:
+        """Receive and complete until `total` messages are in `received`, which receivers may share."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while len(received) < total:
                 batch = await source.receive(limit, GLANCE_SECONDS)
@@ -172,42 +172,42 @@ async def bench(
         yield bench
 
 
-async def test_a_message_in_hand_is_nobody_elses(bench: Bench) -> None:
+async def test_a_locked_message_is_not_delivered_to_others(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     assert (delivery.body, delivery.attempt) == (b"a", 1)
     assert await bench.is_empty()
 
 
-async def test_a_message_is_received_with_the_time_that_it_is_ours(bench: Bench) -> None:
+async def test_a_delivery_has_the_duration_of_its_lock(bench: Bench) -> None:
     await bench.send("a")
     assert 0 < (await bench.receive()).lock_seconds <= LOCK_SECONDS
 
 
-async def test_no_more_than_asked_for_is_received(bench: Bench) -> None:
+async def test_no_more_messages_than_the_limit_are_received(bench: Bench) -> None:
     for body in "abc":
         await bench.send(body)
     received = [await bench.source.receive(2, PATIENCE_SECONDS) for _ in range(2)]
     assert all(1 <= len(deliveries) <= 2 for deliveries in received)
 
 
-async def test_all_that_wait_are_received_each_once(bench: Bench) -> None:
+async def test_each_waiting_message_is_received_once(bench: Bench) -> None:
     sent = [str(number) for number in range(40)]
     for body in sent:
         await bench.send(body)
     received: list[str] = []
-    await bench.take(bench.source, 16, received, len(sent))
+    await bench.receive_all(bench.source, 16, received, len(sent))
     assert sorted(received) == sorted(sent)
     assert await bench.count() == 0
 
 
-async def test_two_who_receive_at_once_never_get_the_same_message(bench: Bench) -> None:
+async def test_concurrent_receivers_never_get_the_same_message(bench: Bench) -> None:
     sent = [str(number) for number in range(40)]
     for body in sent:
         await bench.send(body)
 
     received: list[str] = []
-    await asyncio.gather(*(bench.take(source, 4, received, len(sent)) for source in (bench.source, bench.other)))
+    await asyncio.gather(*(bench.receive_all(source, 4, received, len(sent)) for source in (bench.source, bench.other)))
     assert sorted(received) == sorted(sent)
     assert await bench.count() == 0
 
@@ -216,7 +216,7 @@ async def test_nothing_is_received_from_an_empty_queue(bench: Bench) -> None:
     assert not await bench.source.receive(1, 0)
 
 
-async def test_a_message_sent_while_we_wait_is_received(bench: Bench) -> None:
+async def test_a_message_sent_while_receiving_is_received(bench: Bench) -> None:
     waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
     await asyncio.sleep(GLANCE_SECONDS)
     await bench.send("a")
@@ -225,13 +225,13 @@ async def test_a_message_sent_while_we_wait_is_received(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
-async def test_a_body_comes_as_it_was_sent(bench: Bench, body: str) -> None:
+async def test_a_body_is_received_unchanged(bench: Bench, body: str) -> None:
     await bench.send(body)
     assert (await bench.receive()).body.decode() == body
 
 
 @lock_of(2)
-async def test_a_message_that_is_not_settled_comes_back_with_the_same_id(bench: Bench) -> None:
+async def test_a_message_that_is_not_settled_is_redelivered_with_the_same_id(bench: Bench) -> None:
     await bench.send("a")
     first = await bench.receive()
     await bench.pass_time(1.25)
@@ -239,13 +239,13 @@ async def test_a_message_that_is_not_settled_comes_back_with_the_same_id(bench: 
     assert (second.id, second.body, second.attempt) == (first.id, b"a", 2)
 
 
-async def test_a_completed_message_is_gone(bench: Bench) -> None:
+async def test_a_completed_message_is_deleted(bench: Bench) -> None:
     await bench.send("a")
     assert await bench.source.complete(await bench.receive()) is True
     assert await bench.count() == 0
 
 
-async def test_a_message_is_settled_while_we_wait_for_another(bench: Bench) -> None:
+async def test_a_message_is_settled_while_receiving(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
@@ -256,19 +256,19 @@ async def test_a_message_is_settled_while_we_wait_for_another(bench: Bench) -> N
     assert [delivery.body for delivery in await waiting] == [b"b"]
 
 
-async def test_many_are_settled_at_once_while_we_wait_for_another(bench: Bench) -> None:
+async def test_several_messages_are_settled_concurrently_while_receiving(bench: Bench) -> None:
     for body in "abcdefgh":
         await bench.send(body)
-    in_hand = [await bench.receive() for _ in range(8)]
+    deliveries = [await bench.receive() for _ in range(8)]
     waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
-    await asyncio.gather(*(bench.source.complete(delivery) for delivery in in_hand))
+    await asyncio.gather(*(bench.source.complete(delivery) for delivery in deliveries))
     await bench.send("i")
     (last,) = await waiting
     await bench.source.complete(last)
     assert await bench.count() == 0
 
 
-async def test_a_released_message_comes_back_at_once(bench: Bench) -> None:
+async def test_an_abandoned_message_is_redelivered_at_once(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     await bench.source.abandon(delivery)
@@ -276,15 +276,15 @@ async def test_a_released_message_comes_back_at_once(bench: Bench) -> None:
     assert (again.id, again.body) == (delivery.id, b"a")
 
 
-async def test_a_rejected_message_is_kept_aside_with_its_reason(bench: Bench) -> None:
+async def test_a_dead_lettered_message_is_stored_with_its_reason(bench: Bench) -> None:
     await bench.send("a")
-    await bench.source.dead_letter(await bench.receive(), "NotJSON", "Why, in words.")
-    assert await bench.dead_letters() == [("a", "NotJSON", "Why, in words.")]
+    await bench.source.dead_letter(await bench.receive(), "NotJSON", "It is not JSON.")
+    assert await bench.dead_letters() == [("a", "NotJSON", "It is not JSON.")]
     assert await bench.count() == 0
 
 
 @lock_of(5)
-async def test_an_extended_message_stays_ours_beyond_its_first_lock(bench: Bench) -> None:
+async def test_a_renewed_lock_outlasts_the_first(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     for _ in range(2):
@@ -297,7 +297,7 @@ async def test_an_extended_message_stays_ours_beyond_its_first_lock(bench: Bench
 
 
 @lock_of(5)
-async def test_an_extended_message_that_is_not_settled_comes_back(bench: Bench) -> None:
+async def test_a_renewed_lock_expires_too(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     await bench.source.renew_lock(delivery)
@@ -306,7 +306,7 @@ async def test_an_extended_message_that_is_not_settled_comes_back(bench: Bench) 
 
 
 @lock_of(2)
-async def test_what_somebody_else_has_by_now_cannot_be_extended(bench: Bench) -> None:
+async def test_a_lock_can_not_be_renewed_after_redelivery(bench: Bench) -> None:
     await bench.send("a")
     late = await bench.receive()
     await bench.pass_time(1.25)
@@ -315,7 +315,7 @@ async def test_what_somebody_else_has_by_now_cannot_be_extended(bench: Bench) ->
         await bench.source.renew_lock(late)
 
 
-async def test_what_is_settled_cannot_be_extended(bench: Bench) -> None:
+async def test_a_lock_can_not_be_renewed_after_settling(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     await bench.source.complete(delivery)
@@ -324,7 +324,7 @@ async def test_what_is_settled_cannot_be_extended(bench: Bench) -> None:
 
 
 @lock_of(2)
-async def test_settling_what_somebody_else_has_by_now_changes_nothing(bench: Bench) -> None:
+async def test_settling_after_redelivery_has_no_effect(bench: Bench) -> None:
     await bench.send("a")
     late = await bench.receive()
     await bench.pass_time(1.25)
@@ -335,7 +335,7 @@ async def test_settling_what_somebody_else_has_by_now_changes_nothing(bench: Ben
     assert (await bench.receive()).id == current.id
 
 
-async def test_settling_twice_changes_nothing(bench: Bench) -> None:
+async def test_settling_twice_has_no_effect(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     await bench.source.complete(delivery)
@@ -344,7 +344,7 @@ async def test_settling_twice_changes_nothing(bench: Bench) -> None:
     assert await bench.is_empty()
 
 
-async def test_who_pauses_leaves_messages_to_others(bench: Bench) -> None:
+async def test_a_paused_queue_leaves_messages_to_others(bench: Bench) -> None:
     await bench.source.receive(8, GLANCE_SECONDS)
     await bench.source.pause()
     await bench.send("a")
@@ -352,7 +352,7 @@ async def test_who_pauses_leaves_messages_to_others(bench: Bench) -> None:
     assert (delivery.body, delivery.attempt) == (b"a", 1)
 
 
-async def test_what_is_in_hand_is_settled_in_a_pause_too(bench: Bench) -> None:
+async def test_a_locked_message_can_be_settled_during_a_pause(bench: Bench) -> None:
     await bench.send("a")
     delivery = await bench.receive()
     await bench.source.pause()
@@ -360,14 +360,14 @@ async def test_what_is_in_hand_is_settled_in_a_pause_too(bench: Bench) -> None:
     assert await bench.count() == 0
 
 
-async def test_after_a_pause_messages_are_received_again(bench: Bench) -> None:
+async def test_receiving_continues_after_a_pause(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     await bench.source.pause()
     await bench.send("a")
     assert (await bench.receive()).body == b"a"
 
 
-async def test_a_receive_that_is_given_up_takes_no_message_along(bench: Bench) -> None:
+async def test_a_cancelled_receive_takes_no_message(bench: Bench) -> None:
     waiting = asyncio.create_task(bench.source.receive(8, PATIENCE_SECONDS))
     await asyncio.sleep(GLANCE_SECONDS)
     waiting.cancel()
@@ -378,14 +378,14 @@ async def test_a_receive_that_is_given_up_takes_no_message_along(bench: Bench) -
     assert delivery.body == b"a"
 
 
-async def test_closing_again_is_harmless(bench: Bench) -> None:
+async def test_closing_twice_is_allowed(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     await bench.source.close()
     await bench.source.close()
 
 
 class SettlesTooEarly:
-    """A source with the worst fault: a message is gone before there is a TrainingJob."""
+    """A queue with the worst bug: it deletes messages on delivery."""
 
     def __init__(self, source: QueueSource) -> None:
         self._source = source
@@ -403,15 +403,15 @@ class SettlesTooEarly:
 
 
 @lock_of(2)
-async def test_these_tests_notice_a_source_that_settles_too_early(bench: Bench) -> None:
+async def test_this_contract_detects_a_queue_that_settles_too_early(bench: Bench) -> None:
     source = SettlesTooEarly(bench.source)
-    careless = replace(bench, source=cast("QueueSource", source), patience=GLANCE_SECONDS)
+    broken = replace(bench, source=cast("QueueSource", source), patience=GLANCE_SECONDS)
     with pytest.raises(ValueError, match="not enough values"):
-        await test_a_message_that_is_not_settled_comes_back_with_the_same_id(careless)
+        await test_a_message_that_is_not_settled_is_redelivered_with_the_same_id(broken)
     assert source.settled == 1
 
 
-# ------------------------------------------------------------------------------------------------- Storage Queue alone
+# ------------------------------------------------------------------------------------------------ Storage Queue only
 
 
 def storage(folder: Path, connection_string: str, name: str) -> StorageQueue:
@@ -419,14 +419,14 @@ def storage(folder: Path, connection_string: str, name: str) -> StorageQueue:
     return StorageQueue(QueueSettings(kind="storage", name=name), Credentials(folder))
 
 
-async def test_a_missing_storage_queue_is_made(azurite: Azurite, tmp_path: Path) -> None:
+async def test_a_missing_storage_queue_is_created(azurite: Azurite, tmp_path: Path) -> None:
     source = storage(tmp_path, azurite.connection_string, "not-there-yet")
     assert not await source.receive(1, 0)
     assert not await source.receive(1, 0)
     await source.close()
 
 
-async def test_the_identity_of_a_storage_queue_names_account_and_queue_but_no_key(
+async def test_the_identity_of_a_storage_queue_has_account_and_queue_but_no_key(
     azurite: Azurite, tmp_path: Path
 ) -> None:
     source = storage(tmp_path, azurite.connection_string, "cats")
@@ -434,7 +434,7 @@ async def test_the_identity_of_a_storage_queue_names_account_and_queue_but_no_ke
     await source.close()
 
 
-async def test_an_unreachable_account_is_said(tmp_path: Path) -> None:
+async def test_the_error_for_an_unreachable_account_names_the_queue(tmp_path: Path) -> None:
     text = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:1/a"
     source = storage(tmp_path, text, "cats")
     with pytest.raises(SourceUnavailableError, match=r"storage://127\.0\.0\.1:1/a/cats"):
@@ -442,6 +442,6 @@ async def test_an_unreachable_account_is_said(tmp_path: Path) -> None:
     await source.close()
 
 
-def test_a_broken_connection_string_is_said(tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_connection_string_names_the_variable(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="AZURE_STORAGE_CONNECTION_STRING"):
         storage(tmp_path, "nonsense", "cats")

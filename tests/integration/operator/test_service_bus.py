@@ -1,4 +1,4 @@
-"""What only Azure Service Bus has, and what its connections go through. The contract of all sources is in test_queue_sources.py."""
+"""Behaviour specific to Azure Service Bus, and connection recovery; test_queue_sources.py has the contract of all queues."""
 
 import asyncio
 import gc
@@ -39,12 +39,12 @@ numbers = itertools.count(1)
 
 @dataclass
 class Bench:
-    """A broker with one queue, a source of it, and what a test does from outside."""
+    """A broker with one queue, the queue under test, and operations of its senders."""
 
     broker: ServiceBusBroker
     name: str
     folder: Path
-    """The source's credentials."""
+    """Folder of the credentials."""
     source: ServiceBusQueue
 
     async def send(self, *messages: ServiceBusMessage | AmqpAnnotatedMessage) -> None:
@@ -81,7 +81,7 @@ async def bench(broker: ServiceBusBroker, tmp_path: Path) -> AsyncIterator[Bench
     source = service_bus(tmp_path, name)
     yield Bench(broker, name, tmp_path, source)
     await source.close()
-    gc.collect()  # now, while the warnings are ignored
+    gc.collect()  # here, where the warnings are ignored
 
 
 def service_bus(folder: Path, name: str) -> ServiceBusQueue:
@@ -96,19 +96,19 @@ async def test_the_message_id_is_the_senders(bench: Bench) -> None:
     assert (await bench.receive()).id == "job-7"
 
 
-async def test_a_message_without_an_id_has_its_sequence_number_each_time(bench: Bench) -> None:
+async def test_a_message_without_an_id_is_identified_by_sequence_number_and_time(bench: Bench) -> None:
     await bench.send(AmqpAnnotatedMessage(data_body=b"a"))
     first = await bench.receive()
     await bench.source.abandon(first)
     (stored,) = bench.broker.messages(bench.name)
     assert first.id == (await bench.receive()).id
-    assert re.fullmatch(rf"sequence-{stored.sequence_number}-\d{{13}}", first.id)  # and when it was sent, in ms
+    assert re.fullmatch(rf"sequence-{stored.sequence_number}-\d{{13}}", first.id)  # and the enqueue time in ms
 
 
 @pytest.mark.parametrize(
     "body", [b"", bytes(range(256)), b"\xff\xfe{}", b"\x00Su\xa0\x01a\x00", b"{}" * 100_000], ids=range(5)
 )
-async def test_a_body_of_any_bytes_comes_as_it_was_sent(bench: Bench, body: bytes) -> None:
+async def test_a_binary_body_is_received_unchanged(bench: Bench, body: bytes) -> None:
     await bench.send(ServiceBusMessage(body))
     assert (await bench.receive()).body == body
 
@@ -118,7 +118,7 @@ async def test_a_body_in_several_sections_is_joined(bench: Bench) -> None:
     assert (await bench.receive()).body == b'{"model": "m"}'
 
 
-async def test_a_body_that_is_an_amqp_string_comes_as_its_text(bench: Bench) -> None:
+async def test_an_amqp_string_is_received_as_text(bench: Bench) -> None:
     await bench.send(AmqpAnnotatedMessage(value_body='{"model": "ü"}'))
     assert (await bench.receive()).body.decode() == '{"model": "ü"}'
 
@@ -126,18 +126,18 @@ async def test_a_body_that_is_an_amqp_string_comes_as_its_text(bench: Bench) -> 
 @pytest.mark.parametrize(
     "body", [{"value_body": {"model": 1}}, {"value_body": None}, {"sequence_body": [1, "a"]}], ids=str
 )
-async def test_a_body_of_another_kind_comes_as_some_text(bench: Bench, body: dict[str, Any]) -> None:
+async def test_other_amqp_values_are_received_as_some_text(bench: Bench, body: dict[str, Any]) -> None:
     await bench.send(AmqpAnnotatedMessage(**body))
     assert (await bench.receive()).body.decode()
 
 
-async def test_a_session_id_makes_no_difference_in_a_queue_without_sessions(bench: Bench) -> None:
+async def test_a_session_id_is_ignored_in_a_queue_without_sessions(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a", session_id="s"))
     await bench.source.complete(await bench.receive())
     assert bench.counts == Counts(0, 0, 0)
 
 
-async def test_a_queues_name_is_taken_in_any_case(bench: Bench) -> None:
+async def test_a_queue_name_is_case_insensitive(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a"))
     source = service_bus(bench.folder, bench.name.upper())
     assert source.identity == bench.source.identity
@@ -145,14 +145,14 @@ async def test_a_queues_name_is_taken_in_any_case(bench: Bench) -> None:
     await source.close()
 
 
-async def test_the_identity_names_namespace_and_queue_but_no_key(bench: Bench) -> None:
+async def test_the_identity_has_namespace_and_queue_but_no_key(bench: Bench) -> None:
     assert bench.source.identity == f"servicebus://127.0.0.1:{bench.broker.port}/{bench.name}"
 
 
-# The broker's own rules
+# Rules of the service
 
 
-async def test_a_message_sent_twice_under_one_id_is_received_once_where_the_queue_detects_duplicates(
+async def test_duplicate_detection_delivers_an_id_once(
     bench: Bench,
 ) -> None:
     bench.options(QueueOptions(duplicate_detection_seconds=60))
@@ -163,20 +163,20 @@ async def test_a_message_sent_twice_under_one_id_is_received_once_where_the_queu
     assert not await bench.source.receive(1, GLANCE_SECONDS)
 
 
-async def test_each_delivery_in_vain_counts_until_the_broker_puts_the_message_aside(bench: Bench) -> None:
+async def test_failed_deliveries_count_until_the_message_is_dead_lettered(bench: Bench) -> None:
     bench.options(QueueOptions(lock_seconds=1, max_delivery_count=3))
     await bench.send(ServiceBusMessage("a"))
-    attempts = [(await bench.receive()).attempt]  # its lock ends
-    released = await bench.receive()
-    await bench.source.abandon(released)
+    attempts = [(await bench.receive()).attempt]  # its lock expires
+    abandoned = await bench.receive()
+    await bench.source.abandon(abandoned)
     last = await bench.receive()
     await bench.source.abandon(last)
-    assert [*attempts, released.attempt, last.attempt] == [1, 2, 3]
+    assert [*attempts, abandoned.attempt, last.attempt] == [1, 2, 3]
     (dead,) = bench.broker.dead_letters(bench.name)
     assert dead.reason == "MaxDeliveryCountExceeded"
 
 
-async def test_pausing_and_receiving_again_does_not_count_as_a_delivery(bench: Bench) -> None:
+async def test_a_pause_does_not_count_as_a_delivery(bench: Bench) -> None:
     await bench.source.receive(8, GLANCE_SECONDS)
     for _ in range(2):
         await bench.send(ServiceBusMessage("a"))
@@ -186,7 +186,7 @@ async def test_pausing_and_receiving_again_does_not_count_as_a_delivery(bench: B
         await bench.source.complete(delivery)
 
 
-async def test_a_rejected_message_is_a_dead_letter_with_reason_and_description(bench: Bench) -> None:
+async def test_a_dead_letter_has_reason_and_description(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a", message_id="one"))
     await bench.source.dead_letter(await bench.receive(), "NotJSON", "Line 1: ü")
     (dead,) = bench.broker.dead_letters(bench.name)
@@ -194,17 +194,17 @@ async def test_a_rejected_message_is_a_dead_letter_with_reason_and_description(b
     assert bench.counts == Counts(active=0, locked=0, dead_lettered=1)
 
 
-async def test_a_long_description_is_cut_to_what_service_bus_keeps(bench: Bench) -> None:
+async def test_a_long_description_is_truncated(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a"))
     await bench.source.dead_letter(await bench.receive(), "NotJSON", "x" * 5000)
     (dead,) = bench.broker.dead_letters(bench.name)
     assert dead.description == "x" * 4095 + "…"
 
 
-# Connections that break
+# Connection recovery
 
 
-async def test_a_message_is_received_although_the_connection_was_cut_while_we_waited(bench: Bench) -> None:
+async def test_receiving_recovers_from_a_broken_connection(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
     await asyncio.sleep(GLANCE_SECONDS)
@@ -214,30 +214,30 @@ async def test_a_message_is_received_although_the_connection_was_cut_while_we_wa
     assert delivery.body == b"a"
 
 
-@pytest.mark.parametrize("how", ["complete", "abandon", "dead_letter"])
-async def test_a_message_is_settled_although_the_connection_was_cut_since(bench: Bench, how: str) -> None:
+@pytest.mark.parametrize("method", ["complete", "abandon", "dead_letter"])
+async def test_settling_recovers_from_a_broken_connection(bench: Bench, method: str) -> None:
     await bench.send(ServiceBusMessage("a"))
     delivery = await bench.receive()
     bench.broker.cut()
-    arguments = ("NotJSON", "Why.") if how == "dead_letter" else ()
-    await getattr(bench.source, how)(delivery, *arguments)
+    arguments = ("NotJSON", "Why.") if method == "dead_letter" else ()
+    await getattr(bench.source, method)(delivery, *arguments)
     expected = {"complete": Counts(0, 0, 0), "abandon": Counts(1, 0, 0), "dead_letter": Counts(0, 0, 1)}
-    assert bench.counts == expected[how]
+    assert bench.counts == expected[method]
 
 
-async def test_several_are_settled_at_once_although_the_connection_was_cut_while_we_waited(bench: Bench) -> None:
+async def test_concurrent_settling_recovers_from_a_broken_connection(bench: Bench) -> None:
     await bench.send(*(ServiceBusMessage(str(number)) for number in range(5)))
-    in_hand = [await bench.receive() for _ in range(5)]
+    deliveries = [await bench.receive() for _ in range(5)]
     waiting = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
     await asyncio.sleep(GLANCE_SECONDS)
     bench.broker.cut()
-    await asyncio.gather(*(bench.source.complete(delivery) for delivery in in_hand))
+    await asyncio.gather(*(bench.source.complete(delivery) for delivery in deliveries))
     assert bench.counts == Counts(0, 0, 0)
     await bench.send(ServiceBusMessage("last"))
     assert [delivery.body for delivery in await waiting] == [b"last"]
 
 
-async def test_a_message_is_extended_although_the_connection_was_cut_since(bench: Bench) -> None:
+async def test_lock_renewal_recovers_from_a_broken_connection(bench: Bench) -> None:
     lock = 5
     bench.options(QueueOptions(lock_seconds=lock))
     await bench.send(ServiceBusMessage("a"))
@@ -245,40 +245,40 @@ async def test_a_message_is_extended_although_the_connection_was_cut_since(bench
     await asyncio.sleep(lock / 2)
     bench.broker.cut()
     await bench.source.renew_lock(delivery)
-    await asyncio.sleep(0.6 * lock)  # longer than what was left of the first lock
+    await asyncio.sleep(0.6 * lock)  # longer than the rest of the first lock
     assert bench.counts == Counts(active=0, locked=1, dead_lettered=0)
     await asyncio.sleep(0.5 * lock)
     with pytest.raises(LostMessageError, match=delivery.id):
         await bench.source.renew_lock(delivery)
 
 
-async def test_a_dead_broker_is_said_and_its_messages_are_there_when_it_is_back(bench: Bench) -> None:
+async def test_an_unavailable_broker_is_reported_and_its_messages_survive(bench: Bench) -> None:
     await bench.send(*(ServiceBusMessage(str(number)) for number in range(3)))
-    in_hand = await bench.receive()
+    delivery = await bench.receive()
     with bench.broker.dead():
         calls = (
             partial(bench.source.receive, 1, 0),
-            *(partial(use, in_hand) for use in (bench.source.complete, bench.source.renew_lock)),
+            *(partial(method, delivery) for method in (bench.source.complete, bench.source.renew_lock)),
         )
         for call in calls:
             with pytest.raises(SourceUnavailableError) as caught:
                 await call()
             assert str(caught.value).startswith(bench.source.identity)
             assert bench.broker.key not in str(caught.value)
-    await bench.source.renew_lock(in_hand)
-    await bench.source.complete(in_hand)
+    await bench.source.renew_lock(delivery)
+    await bench.source.complete(delivery)
     assert {(await bench.receive()).body for _ in range(2)} == {b"1", b"2"}
     assert bench.counts == Counts(active=0, locked=2, dead_lettered=0)
 
 
-async def test_a_source_is_paused_and_closed_although_the_broker_is_dead(bench: Bench) -> None:
+async def test_pause_and_close_work_without_the_broker(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     with bench.broker.dead():
         await bench.source.pause()
         await bench.source.close()
 
 
-async def test_a_backlog_comes_through_while_connections_break_all_the_time(bench: Bench) -> None:
+async def test_a_backlog_is_processed_while_connections_keep_breaking(bench: Bench) -> None:
     bench.options(QueueOptions(lock_seconds=4))
     await bench.send(*(ServiceBusMessage(str(number)) for number in range(200)))
     other = service_bus(bench.folder, bench.name)
@@ -297,17 +297,17 @@ async def test_a_backlog_comes_through_while_connections_break_all_the_time(benc
                 await source.complete(delivery)
                 return
 
-    async def trouble() -> None:
+    async def break_connections() -> None:
         for _ in range(6):
             await asyncio.sleep(0.4)
             bench.broker.cut()
 
-    await asyncio.gather(take(bench.source), take(other), trouble())
+    await asyncio.gather(take(bench.source), take(other), break_connections())
     await other.close()
     assert received == set(range(200))
 
 
-async def test_a_call_that_is_given_up_half_way_leaves_the_source_usable(bench: Bench) -> None:
+async def test_a_cancelled_call_leaves_the_queue_usable(bench: Bench) -> None:
     await bench.send(*(ServiceBusMessage(str(number)) for number in range(4)))
     for call in (bench.source.complete, bench.source.renew_lock, bench.source.abandon):
         task = asyncio.create_task(call(await bench.receive()))
@@ -318,22 +318,22 @@ async def test_a_call_that_is_given_up_half_way_leaves_the_source_usable(bench: 
     assert bench.counts == Counts(active=1, locked=1, dead_lettered=0)
 
 
-# Who may
+# Authentication
 
 
-async def test_a_changed_key_is_used_without_a_new_start(bench: Bench) -> None:
+async def test_a_changed_key_is_used_without_a_restart(bench: Bench) -> None:
     await bench.send(ServiceBusMessage("a"), ServiceBusMessage("b"))
-    in_hand = await bench.receive()
+    delivery = await bench.receive()
     bench.broker.change_key()
     bench.broker.cut()
     with pytest.raises(SourceUnavailableError, match="access denied"):
         await bench.source.receive(1, GLANCE_SECONDS)
     (bench.folder / CONNECTION_STRING).write_text(bench.broker.connection_string)
-    await bench.source.complete(in_hand)
+    await bench.source.complete(delivery)
     assert (await bench.receive()).body == b"b"
 
 
-async def test_credentials_that_became_unusable_are_said_and_tried_again(bench: Bench) -> None:
+async def test_unusable_credentials_are_reported_and_retried(bench: Bench) -> None:
     await bench.source.receive(1, 0)
     (bench.folder / CONNECTION_STRING).write_text("nonsense")
     with pytest.raises(SourceUnavailableError, match=CONNECTION_STRING):
@@ -342,15 +342,15 @@ async def test_credentials_that_became_unusable_are_said_and_tried_again(bench: 
     assert not await bench.source.receive(1, 0)
 
 
-async def test_credentials_of_another_namespace_are_not_taken_over_while_it_runs(bench: Bench) -> None:
+async def test_credentials_for_another_namespace_are_rejected_while_running(bench: Bench) -> None:
     await bench.source.receive(1, 0)
-    elsewhere = bench.broker.connection_string_at("127.0.0.1:1")
-    (bench.folder / CONNECTION_STRING).write_text(elsewhere)
+    other_namespace = bench.broker.connection_string_at("127.0.0.1:1")
+    (bench.folder / CONNECTION_STRING).write_text(other_namespace)
     with pytest.raises(SourceUnavailableError, match="now for another namespace; restart"):
         await bench.source.receive(1, 0)
 
 
-async def test_a_wrong_key_is_said_with_the_remedy_and_without_the_key(bench: Bench) -> None:
+async def test_the_error_for_a_wrong_key_has_the_remedy_but_not_the_key(bench: Bench) -> None:
     bench.broker.change_key()
     with pytest.raises(SourceUnavailableError, match="Azure Service Bus Data Receiver") as caught:
         await bench.source.receive(1, 0)
@@ -358,14 +358,14 @@ async def test_a_wrong_key_is_said_with_the_remedy_and_without_the_key(bench: Be
     assert old not in str(caught.value)
 
 
-async def test_a_queue_that_is_not_there_is_said_with_the_remedy(bench: Bench) -> None:
+async def test_the_error_for_a_missing_queue_has_the_remedy(bench: Bench) -> None:
     source = service_bus(bench.folder, "nowhere")
     with pytest.raises(SourceUnavailableError, match="no such queue in this namespace; create it"):
         await source.receive(1, 0)
     await source.close()
 
 
-async def test_a_namespace_that_cannot_be_reached_is_said(tmp_path: Path) -> None:
+async def test_the_error_for_an_unreachable_namespace_names_the_queue(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     text = f"Endpoint=sb://127.0.0.1:{port};SharedAccessKeyName=n;SharedAccessKey=a2V5;UseDevelopmentEmulator=true"
     (tmp_path / CONNECTION_STRING).write_text(text)

@@ -1,4 +1,4 @@
-"""What only a storage queue has; the contract of all queues is in test_queue_sources.py."""
+"""Behaviour specific to storage queues; test_queue_sources.py has the contract of all queues."""
 
 import asyncio
 import secrets
@@ -19,12 +19,12 @@ from vott_operator.queues.storage.queue import StorageQueue
 from vott_operator.settings.queue import QueueSettings
 
 LOCK_SECONDS = 1
-NO_XML = "a control character \x01 that XML can't have"
+NOT_XML = "a control character \x01 that XML can't have"
 
 
 @pytest.fixture
 async def outside(azurite: Azurite) -> AsyncIterator[QueueClient]:
-    """The queue as others see it."""
+    """The queue, as senders and administrators see it."""
     async with QueueClient.from_connection_string(azurite.connection_string, f"own-{secrets.token_hex(6)}") as client:
         await client.create_queue()
         yield client
@@ -39,29 +39,27 @@ async def source(azurite: Azurite, outside: QueueClient, tmp_path: Path) -> Asyn
 
 
 async def bodies(source: StorageQueue, count: int) -> set[bytes]:
-    """The next messages, each completed, whatever has to be overcome on the way."""
-    found: set[bytes] = set()
-    while len(found) < count:
+    """Receive and complete `count` messages, despite unreadable ones."""
+    received: set[bytes] = set()
+    while len(received) < count:
         with suppress(UnreadableError):
             for delivery in await source.receive(32, 1):
                 await source.complete(delivery)
-                found.add(delivery.body)
-    return found
+                received.add(delivery.body)
+    return received
 
 
-async def test_a_message_that_can_not_be_read_does_not_hold_up_the_others(
+async def test_an_unreadable_message_does_not_block_the_others(
     source: StorageQueue, outside: QueueClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "VISIBILITY_TIMEOUT_SECONDS", LOCK_SECONDS)
-    for body in (NO_XML, "one", "two", NO_XML, "three"):
+    for body in (NOT_XML, "one", "two", NOT_XML, "three"):
         await outside.send_message(body)
     async with asyncio.timeout(60):
         assert await bodies(source, 3) == {b"one", b"two", b"three"}
 
 
-async def test_a_message_is_settled_with_the_receipt_of_its_last_extension(
-    source: StorageQueue, outside: QueueClient
-) -> None:
+async def test_a_message_is_settled_with_the_newest_pop_receipt(source: StorageQueue, outside: QueueClient) -> None:
     await outside.send_message("one")
     (delivery,) = await source.receive(1, 0)
     first = delivery.handle.pop_receipt
@@ -72,41 +70,39 @@ async def test_a_message_is_settled_with_the_receipt_of_its_last_extension(
     assert (await outside.get_queue_properties()).approximate_message_count == 0
 
 
-async def test_a_message_may_be_settled_while_its_extension_is_on_the_way(
-    source: StorageQueue, outside: QueueClient
-) -> None:
+async def test_a_message_can_be_settled_during_lock_renewal(source: StorageQueue, outside: QueueClient) -> None:
     for turns in range(40):
         await outside.send_message("one")
         (delivery,) = await source.receive(1, 5)
-        extending = asyncio.create_task(source.renew_lock(delivery))
+        renewing = asyncio.create_task(source.renew_lock(delivery))
         for _ in range(turns):
             await asyncio.sleep(0)
-        extending.cancel()  # what keeps it alive is cancelled when it is to be settled
+        renewing.cancel()  # as when intake settles the message
         await source.complete(delivery)
         assert (await outside.get_queue_properties()).approximate_message_count == 0
 
 
-async def test_a_message_that_somebody_else_has_is_not_put_aside(
+async def test_a_message_with_a_lost_lock_is_not_dead_lettered(
     source: StorageQueue, outside: QueueClient, azurite: Azurite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "VISIBILITY_TIMEOUT_SECONDS", LOCK_SECONDS)
     await outside.send_message("one")
     (late,) = await source.receive(1, 0)
     await asyncio.sleep(LOCK_SECONDS + 0.5)
-    monkeypatch.undo()  # this one has to last
+    monkeypatch.undo()  # this lock must not expire
     (current,) = await source.receive(1, 30)
     with pytest.raises(LostMessageError):
         await source.renew_lock(late)
-    await source.dead_letter(late, "NotJSON", "Why, in words.")
+    await source.dead_letter(late, "NotJSON", "It is not JSON.")
     poison = QueueClient.from_connection_string(azurite.connection_string, f"{outside.queue_name}-poison")
     async with poison:
         await poison.create_queue()
         assert not await poison.peek_messages()
-        await source.dead_letter(current, "NotJSON", "Why, in words.")
+        await source.dead_letter(current, "NotJSON", "It is not JSON.")
         assert len(await poison.peek_messages()) == 1
 
 
-async def test_what_is_handed_out_while_receiving_is_cancelled_comes_back_at_once(
+async def test_a_message_delivered_to_a_cancelled_receive_is_available_at_once(
     source: StorageQueue, outside: QueueClient
 ) -> None:
     await outside.send_message("one")
@@ -122,7 +118,7 @@ async def test_what_is_handed_out_while_receiving_is_cancelled_comes_back_at_onc
         assert message.content == "one"
 
 
-async def test_a_queue_that_is_missing_is_made(source: StorageQueue, outside: QueueClient) -> None:
+async def test_a_missing_queue_is_created(source: StorageQueue, outside: QueueClient) -> None:
     await outside.delete_queue()
     assert await source.receive(1, 0) == []
     await outside.send_message("one")
