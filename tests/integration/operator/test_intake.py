@@ -1,4 +1,4 @@
-"""Create, then settle: intake against a real API server, with a queue whose moments can be chosen."""
+"""Intake against a real API server, with an in-memory queue: create the TrainingJob, then complete the message."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ WEB = {"projectId": "p1", "requestId": 7, "url": "https://host/a.csv?sig=S"}
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """A clock that a test sets."""
 
     now = 0.0
 
@@ -43,12 +43,12 @@ class Clock:
 
 
 class KilledError(BaseException):
-    """Stands for the end of the process: nothing catches it."""
+    """Simulates the end of the process; nothing catches it."""
 
 
 @dataclass
 class Bench:
-    """A queue in memory, an intake of it, and the operator that it works for."""
+    """An in-memory queue with its intake and app."""
 
     queue: MemoryQueue
     intake: Intake
@@ -56,17 +56,17 @@ class Bench:
     clock: Clock
 
     async def take(self) -> None:
-        """One round, to its end."""
+        """Receive a batch and process it."""
         await self.intake.receive_batch()
         await self.intake.wait_until_idle()
 
     def is_settled(self, key: Key) -> bool:
-        """Whether the operator knows that TrainingJob's message to be gone."""
-        seen = self.app.store.observed(key)
-        return seen is not None and seen.message_settled
+        """Whether the app knows that the TrainingJob's message is settled."""
+        observed = self.app.store.observed(key)
+        return observed is not None and observed.message_settled
 
-    async def again(self) -> None:
-        """The locks end, and another round follows."""
+    async def retake(self) -> None:
+        """Let the locks expire, then receive and process another batch."""
         self.clock.now += LOCK_SECONDS
         await self.take()
 
@@ -79,13 +79,13 @@ async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.
     monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
-        def make(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
+        def build_bench(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
             source, app = MemoryQueue(clock), App(Settings(namespace=harness.name, **settings))
             intake = app.build_intake(source, QueueSettings(**(queue or {})), cluster, callbacks)
             return Bench(source, intake, app, clock)
 
-        yield make
+        yield build_bench
 
 
 @pytest.fixture
@@ -93,87 +93,87 @@ def bench(build: Build) -> Bench:
     return build()
 
 
-async def test_a_message_is_settled_only_after_the_trainingjob_exists(
+async def test_a_message_is_completed_only_after_its_trainingjob_exists(
     harness: OperatorHarness, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there: list[int] = []
+    counts: list[int] = []
 
     async def complete(_: MemoryQueue, delivery: Delivery) -> bool:  # noqa: ARG001
-        there.append(len(harness.trainingjobs()) + len(harness.kubectl.list("secrets", "vott.dev/trainingjob")))
+        counts.append(len(harness.trainingjobs()) + len(harness.kubectl.list("secrets", "vott.dev/trainingjob")))
         return True
 
     monkeypatch.setattr(MemoryQueue, "complete", complete)
     bench.queue.send(BODY)
     await bench.take()
-    assert there == [2]
+    assert counts == [2]
 
 
-@pytest.mark.parametrize("moment", ["before the TrainingJob", "before the Secret", "before settling"])
-async def test_a_kill_at_any_moment_neither_loses_nor_doubles(
-    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch, moment: str
+@pytest.mark.parametrize("step", ["before the TrainingJob", "before the Secret", "before settling"])
+async def test_a_kill_at_any_step_neither_loses_nor_duplicates_a_message(
+    harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     async def killed(*_: object) -> None:
         raise KilledError
 
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
-        places = {
+        calls = {
             "before the TrainingJob": (cluster, "create_trainingjob"),
             "before the Secret": (cluster, "create_secret"),
             "before settling": (MemoryQueue, "complete"),
         }
-        patch.setattr(*places[moment], killed)
+        patch.setattr(*calls[step], killed)
         await bench.take()
     assert len(bench.queue) == 1
-    await bench.again()
+    await bench.retake()
     secrets = harness.kubectl.list("secrets", "vott.dev/trainingjob")
     assert (len(bench.queue), len(harness.trainingjobs()), len(secrets), bench.queue.dead_letters) == (0, 1, 1, [])
 
 
-async def test_while_the_cluster_is_away_a_message_stays_in_hand(
+async def test_a_message_stays_locked_while_the_api_server_fails(
     harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, failures = cluster.create_trainingjob, iter(range(20))
 
-    async def away(manifest: dict[str, Any]) -> Any:
+    async def unavailable(manifest: dict[str, Any]) -> Any:
         if next(failures, None) is not None:
             raise ClusterError("429 too many requests", 429)
         return await real(manifest)
 
-    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
     await bench.take()
     assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.attempts) == (0, 1, 1)
 
 
-async def test_a_lock_is_kept_while_a_message_waits(
+async def test_a_lock_is_renewed_while_a_message_is_processed(
     cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on, extended = asyncio.Event(), asyncio.Event()
+    proceed, renewed = asyncio.Event(), asyncio.Event()
     real = cluster.create_trainingjob
 
     async def slow(manifest: dict[str, Any]) -> Any:
-        await goes_on.wait()
+        await proceed.wait()
         return await real(manifest)
 
     async def renew_lock(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
-        extended.set()
+        renewed.set()
 
     monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
     monkeypatch.setattr(MemoryQueue, "renew_lock", renew_lock)
     monkeypatch.setattr(cluster, "create_trainingjob", slow)
     bench.queue.send(BODY)
     await bench.intake.receive_batch()
-    await extended.wait()
-    goes_on.set()
+    await renewed.wait()
+    proceed.set()
     await bench.intake.wait_until_idle()
     assert len(bench.queue) == 0
 
 
-async def test_a_message_that_somebody_else_has_by_now_is_let_be(
+async def test_a_message_with_a_lost_lock_is_dropped(
     harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(_: dict[str, Any]) -> Any:
+    async def unavailable(_: dict[str, Any]) -> Any:
         raise ClusterError("the API did not answer")
 
     async def lost(_: MemoryQueue, delivery: Delivery) -> None:
@@ -181,22 +181,22 @@ async def test_a_message_that_somebody_else_has_by_now_is_let_be(
 
     monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
     monkeypatch.setattr(MemoryQueue, "renew_lock", lost)
-    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
-    await bench.take()  # ends, although the cluster stays away
+    await bench.take()  # returns although the API server still fails
     assert (len(bench.queue), harness.trainingjobs()) == (1, [])
 
 
-async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
+async def test_a_message_that_causes_an_internal_error_is_dead_lettered_and_stops_no_others(
     harness: OperatorHarness, cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def stumble(*_: object) -> None:
+    async def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(intake_module, "INTERNAL_ERROR_SECONDS", 0.05)
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "create_trainingjob", stumble)
+        patch.setattr(cluster, "create_trainingjob", fail)
         await bench.take()
     assert [reason for _, reason, _ in bench.queue.dead_letters] == ["InternalError"]
     bench.queue.send(BODY)
@@ -204,27 +204,25 @@ async def test_a_fault_of_ours_stops_nobody_and_is_put_aside_in_the_end(
     assert len(harness.trainingjobs()) == 1
 
 
-async def test_a_stop_lets_go_of_what_is_in_hand(
-    cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(_: dict[str, Any]) -> Any:
+async def test_a_stop_abandons_locked_messages(cluster: Cluster, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unavailable(_: dict[str, Any]) -> Any:
         raise ClusterError("the API did not answer")
 
-    monkeypatch.setattr(cluster, "create_trainingjob", away)
+    monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
     await bench.intake.receive_batch()
     await bench.intake.stop(0.05)
-    assert len(await bench.queue.receive(1, 0)) == 1  # at once, not when the lock ends
+    assert len(await bench.queue.receive(1, 0)) == 1  # at once, not when the lock expires
 
 
-async def test_a_stop_finishes_what_can_be_finished(harness: OperatorHarness, bench: Bench) -> None:
+async def test_a_stop_completes_messages_within_its_time(harness: OperatorHarness, bench: Bench) -> None:
     bench.queue.send(BODY)
     await bench.intake.receive_batch()
     await bench.intake.stop(30)
     assert (len(bench.queue), len(harness.trainingjobs())) == (0, 1)
 
 
-async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_capacity_nothing_is_received(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake_module, "FULL_SECONDS", 0.01)
     bench = build(max_unfinished_jobs=3)
     for _ in range(5):
@@ -238,7 +236,7 @@ async def test_a_full_house_receives_nothing(build: Build, monkeypatch: pytest.M
     assert len(bench.queue) == 1
 
 
-async def test_no_queue_starves_beside_an_idle_one(build: Build) -> None:
+async def test_an_idle_queue_does_not_starve_another(build: Build) -> None:
     idle, busy = build(max_unfinished_jobs=1), build(max_unfinished_jobs=1)
     idle.intake._capacity = busy.intake._capacity = Capacity(idle.app.store, 1, queues=2)
     running = [asyncio.create_task(bench.intake.run()) for bench in (idle, busy)]
@@ -249,12 +247,12 @@ async def test_no_queue_starves_beside_an_idle_one(build: Build) -> None:
         task.cancel()
 
 
-async def _until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110 - of somebody else's making
+async def _until(is_true: Callable[[], bool]) -> None:
+    while not is_true():  # noqa: ASYNC110 - there is no event to wait for
         await asyncio.sleep(0.05)
 
 
-async def test_a_message_that_was_no_longer_ours_to_remove_is_not_taken_for_gone(
+async def test_a_message_that_could_not_be_completed_is_not_settled(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def lost(_: MemoryQueue, delivery: Delivery) -> bool:  # noqa: ARG001
@@ -266,11 +264,11 @@ async def test_a_message_that_was_no_longer_ours_to_remove_is_not_taken_for_gone
         await bench.take()
     (key,) = bench.app.store.trainingjobs()
     assert not bench.is_settled(key)
-    await bench.again()
+    await bench.retake()
     assert bench.is_settled(key)
 
 
-async def test_a_duplicate_does_not_tell_that_the_first_message_is_gone(
+async def test_completing_a_duplicate_does_not_settle_the_first_message(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench = build({"duplicate_window_seconds": 3600})
@@ -287,23 +285,21 @@ async def test_a_duplicate_does_not_tell_that_the_first_message_is_gone(
     assert not bench.is_settled(key)
 
 
-async def test_a_queue_that_is_away_for_a_moment_costs_no_delivery(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_short_outage_of_the_queue_costs_no_delivery(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real, failures = MemoryQueue.complete, iter(range(3))
 
-    async def away(queue: MemoryQueue, delivery: Delivery) -> bool:
+    async def unavailable(queue: MemoryQueue, delivery: Delivery) -> bool:
         if next(failures, None) is not None:
             raise SourceUnavailableError("no route")
         return await real(queue, delivery)
 
-    monkeypatch.setattr(MemoryQueue, "complete", away)
+    monkeypatch.setattr(MemoryQueue, "complete", unavailable)
     bench.queue.send(BODY)
     await bench.take()
     assert (len(bench.queue), bench.queue.attempts) == (0, 1)
 
 
-async def test_a_rejection_does_not_hold_up_the_queue(
+async def test_a_rejected_message_does_not_block_the_queue(
     harness: OperatorHarness, build: Build, receiver: CallbackReceiver
 ) -> None:
     bench = build(max_unfinished_jobs=1)
@@ -315,14 +311,14 @@ async def test_a_rejection_does_not_hold_up_the_queue(
     assert [item["state"] for item in receiver.posts] == ["failed"]
 
 
-async def test_an_unheard_callback_of_a_rejected_message_is_let_be_in_the_end(bench: Bench) -> None:
+async def test_a_rejected_message_is_dead_lettered_although_its_callback_fails(bench: Bench) -> None:
     (port,) = free_ports(1)
     bench.queue.send(f'{{"status": "https://127.0.0.1:{port}/s"}}')
     await bench.take()
     assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
-async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
+async def test_a_rejected_message_waits_only_a_limited_time_for_a_silent_callback(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def silent(*_: object) -> None:
@@ -335,17 +331,19 @@ async def test_a_callback_that_is_silent_holds_a_rejected_message_only_so_long(
     assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
-async def test_a_queue_that_is_away_is_said(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def away(*_: object) -> list[Delivery]:
+async def test_an_unavailable_queue_is_an_error_and_reserves_no_capacity(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: object) -> list[Delivery]:
         raise SourceUnavailableError("storage://x: no route")
 
-    monkeypatch.setattr(MemoryQueue, "receive", away)
+    monkeypatch.setattr(MemoryQueue, "receive", unavailable)
     with pytest.raises(SourceUnavailableError):
         await bench.intake.receive_batch()
-    assert bench.app.capacity.available == 1000  # no reservation is left
+    assert bench.app.capacity.available == 1000  # no reservation remains
 
 
-async def test_an_id_that_comes_again_with_other_content_is_rejected(
+async def test_a_reused_id_with_other_content_is_rejected(
     harness: OperatorHarness, bench: Bench, receiver: CallbackReceiver
 ) -> None:
     bench.queue.send(BODY, "one")
@@ -355,10 +353,12 @@ async def test_an_id_that_comes_again_with_other_content_is_rejected(
     ((_, reason, text),) = bench.queue.dead_letters
     assert (reason, len(harness.trainingjobs())) == ("MessageIdReused", 1)
     assert "'one' but other content came before" in text
-    assert receiver.posts == []  # the callback may be that of the training that goes on
+    assert receiver.posts == []  # the callback may belong to the running training
 
 
-async def test_the_same_content_within_the_window_is_a_duplicate(harness: OperatorHarness, build: Build) -> None:
+async def test_the_same_content_within_the_duplicate_window_is_a_duplicate(
+    harness: OperatorHarness, build: Build
+) -> None:
     bench = build({"duplicate_window_seconds": 3600})
     for body in (BODY, BODY.replace(", ", ",\n"), BODY.replace("a.csv", "b.csv")):
         bench.queue.send(body)
@@ -367,14 +367,16 @@ async def test_the_same_content_within_the_window_is_a_duplicate(harness: Operat
     assert "has the same content" in harness.kubectl("get", "events")
 
 
-async def test_the_same_content_without_a_window_is_another_training(harness: OperatorHarness, bench: Bench) -> None:
+async def test_the_same_content_without_a_duplicate_window_is_another_training(
+    harness: OperatorHarness, bench: Bench
+) -> None:
     for _ in range(2):
         bench.queue.send(BODY)
     await bench.take()
     assert len(harness.trainingjobs()) == 2
 
 
-async def test_vott_webs_message_gets_the_queues_places(harness: OperatorHarness, build: Build) -> None:
+async def test_vott_webs_message_gets_the_queues_defaults(harness: OperatorHarness, build: Build) -> None:
     bench = build(
         {
             "model": "https://store/models/{projectId}/{requestId}.tgz",
@@ -385,8 +387,8 @@ async def test_vott_webs_message_gets_the_queues_places(harness: OperatorHarness
     )
     bench.queue.send(json.dumps(WEB))
     await bench.take()
-    (made,) = harness.trainingjobs()
-    assert made["spec"]["annotations"]["url"] == "https://host/a.csv"
-    assert made["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"
-    assert made["spec"]["callback"]["url"] == "https://web/api/p1"
-    assert (made["spec"]["parameters"], made["spec"]["ttlSecondsAfterFinished"]) == ({"epochs": 3}, 60)
+    (trainingjob,) = harness.trainingjobs()
+    assert trainingjob["spec"]["annotations"]["url"] == "https://host/a.csv"
+    assert trainingjob["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"
+    assert trainingjob["spec"]["callback"]["url"] == "https://web/api/p1"
+    assert (trainingjob["spec"]["parameters"], trainingjob["spec"]["ttlSecondsAfterFinished"]) == ({"epochs": 3}, 60)

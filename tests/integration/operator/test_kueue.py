@@ -1,7 +1,7 @@
-"""Kueue's observable behaviour, on the real API server and Job controller: what it sets of a Job is its own.
+"""Integration with Kueue: the operator respects the fields that Kueue sets on a Job, on a real API server with a Job controller.
 
-In the part of Kueue (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/): its webhook suspends a new Job that names a LocalQueue,
-and its controller starts it with the node labels of the flavor that has quota, or suspends it again for another.
+The tests simulate Kueue (https://kueue.sigs.k8s.io/docs/tasks/run/jobs/): its webhook suspends a new Job that names a LocalQueue, and
+its controller starts the Job with the node labels of a flavor that has quota, or suspends it again for another one.
 """
 
 import json
@@ -19,7 +19,7 @@ GROUP = "admissionregistration.k8s.io"
 
 
 class Kueue:
-    """Does to Jobs what Kueue does."""
+    """Simulates Kueue's webhook and controller."""
 
     def __init__(self, harness: OperatorHarness) -> None:
         self._harness = harness
@@ -28,11 +28,11 @@ class Kueue:
         self._served = next((line.split()[-3] for line in versions if "mutatingadmissionpolicies " in line), None)
 
     def install(self) -> None:
-        """Its webhook, as a policy of the API server where it serves them."""
+        """Install the webhook, as a MutatingAdmissionPolicy if the API server serves them."""
         if self._served is None:
             return
         rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}
-        here = {"matchLabels": {"kubernetes.io/metadata.name": self._harness.name}}
+        selector = {"matchLabels": {"kubernetes.io/metadata.name": self._harness.name}}
         mutation = {
             "patchType": "ApplyConfiguration",
             "applyConfiguration": {"expression": "Object{spec: Object.spec{suspend: true}}"},
@@ -40,7 +40,7 @@ class Kueue:
         policy = {
             "matchConstraints": {
                 "resourceRules": [rule],
-                "namespaceSelector": here,
+                "namespaceSelector": selector,
                 "objectSelector": {"matchExpressions": [{"key": QUEUE, "operator": "Exists"}]},
             },
             "reinvocationPolicy": "Never",
@@ -49,55 +49,55 @@ class Kueue:
         }
         self._apply("MutatingAdmissionPolicy", policy)
         self._apply("MutatingAdmissionPolicyBinding", {"policyName": self._name})
-        self._wait_for_the_policy()
+        self._wait_for_policy()
 
     def _apply(self, kind: str, spec: dict[str, Any]) -> None:
         self._harness.kubectl.apply(
             {"apiVersion": self._served, "kind": kind, "metadata": {"name": self._name}, "spec": spec}
         )
 
-    def _wait_for_the_policy(self) -> None:
-        """It takes a moment from its creation until the API server heeds it."""
+    def _wait_for_policy(self) -> None:
+        """Wait until the API server applies the policy."""
         template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}
         labels = {QUEUE: "probe"}
         probe = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "probe", "labels": labels}}
 
-        def held() -> bool:
+        def is_applied() -> bool:
             text = json.dumps(probe | {"spec": {"template": template}})
-            made = json.loads(
+            created = json.loads(
                 self._harness.kubectl("create", "--dry-run=server", "--output=json", "--filename=-", stdin=text)
             )
-            return bool(made["spec"].get("suspend"))
+            return bool(created["spec"].get("suspend"))
 
-        wait_until("the policy", held, seconds=60)
+        wait_until("the policy", is_applied, seconds=60)
 
-    def hold(self, known: str = "") -> Any:
-        """The Job, new since that uid, once it is held for want of quota."""
+    def wait_suspended(self, previous_uid: str = "") -> Any:
+        """Wait for a Job other than `previous_uid`, suspended for lack of quota; return it."""
 
-        def found() -> Any:
+        def new_job() -> Any:
             jobs = self._harness.kubectl.list("jobs", "vott.dev/trainingjob")
-            return next((job for job in jobs if job["metadata"]["uid"] != known), None)
+            return next((job for job in jobs if job["metadata"]["uid"] != previous_uid), None)
 
-        job = wait_until("a Job", found, seconds=60, dump=self._harness.diagnostics)
-        if self._served is None:  # the API server can't, so its controller does it a moment later
+        job = wait_until("a Job", new_job, seconds=60, dump=self._harness.diagnostics)
+        if self._served is None:  # without policies, suspend it after its creation
             self.preempt(job["metadata"]["name"])
         return job
 
     def admit(self, name: str) -> None:
-        """There is quota, on nodes of a flavor."""
+        """Start the Job on the nodes of a flavor, as Kueue does once there is quota."""
         self._change(name, {"suspend": False, "template": {"spec": {"nodeSelector": FLAVOR}}})
 
     def preempt(self, name: str) -> None:
-        """Another one needs the quota. Its start is taken back, so that it may go to other nodes next time."""
+        """Suspend the Job for another one, and reset its start time, so that it may get other nodes next time."""
         self._change(name, {"suspend": True})
 
-        def noted() -> bool:
+        def is_suspended() -> bool:
             status = self._harness.kubectl.get("job", name).get("status") or {}
             return any(
                 item["type"] == "Suspended" and item["status"] == "True" for item in status.get("conditions", ())
             )
 
-        wait_until("a suspended Job", noted, seconds=60, dump=self._harness.diagnostics)
+        wait_until("a suspended Job", is_suspended, seconds=60, dump=self._harness.diagnostics)
         patch = '{"status": {"startTime": null}}'
         self._harness.kubectl("patch", "job", name, "--subresource=status", "--type=merge", "--patch", patch)
 
@@ -105,7 +105,7 @@ class Kueue:
         self._harness.kubectl("patch", "job", name, "--type=merge", "--patch", json.dumps({"spec": spec}))
 
     def uninstall(self) -> None:
-        """Take the policy away; it holds for the whole cluster."""
+        """Remove the policy, because it is cluster-wide."""
         if self._served is not None:
             for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
                 self._harness.kubectl("delete", kind, self._name)
@@ -119,8 +119,8 @@ def kueue(harness: OperatorHarness) -> Iterator[Kueue]:
     kueue.uninstall()
 
 
-def queue_up(harness: OperatorHarness, **spec: Any) -> None:
-    """A TrainingJob for a LocalQueue, as a user makes it."""
+def create_queued(harness: OperatorHarness, **spec: Any) -> None:
+    """Create TrainingJob `cats` with a LocalQueue, as a user does."""
     harness.kubectl.apply(
         {
             "apiVersion": "vott.dev/v1alpha1",
@@ -132,22 +132,22 @@ def queue_up(harness: OperatorHarness, **spec: Any) -> None:
 
 
 def wait_reason(harness: OperatorHarness, reason: str) -> Any:
-    def found() -> Any:
+    def with_reason() -> Any:
         trainingjob = harness.kubectl.get("trainingjob", "cats")
         return trainingjob if trainingjob["status"].get("reason") == reason else None
 
-    return wait_until(f"the reason {reason}", found, seconds=60, dump=harness.diagnostics)
+    return wait_until(f"the reason {reason}", with_reason, seconds=60, dump=harness.diagnostics)
 
 
-def suspend(harness: OperatorHarness, held: bool) -> None:
-    patch = json.dumps({"spec": {"suspend": held}})
+def suspend(harness: OperatorHarness, value: bool) -> None:
+    patch = json.dumps({"spec": {"suspend": value}})
     harness.kubectl("patch", "trainingjob", "cats", "--type=merge", "--patch", patch)
 
 
-def test_a_training_waits_for_quota_and_runs_where_kueue_says(harness: OperatorHarness, kueue: Kueue) -> None:
+def test_a_training_waits_for_quota_and_runs_on_the_flavors_nodes(harness: OperatorHarness, kueue: Kueue) -> None:
     harness.operator()
-    queue_up(harness)
-    labels = kueue.hold()["metadata"]["labels"]
+    create_queued(harness)
+    labels = kueue.wait_suspended()["metadata"]["labels"]
     assert (labels[QUEUE], labels[PRIORITY]) == ("team-a", "low")
     assert "other.example/label" not in labels
     waiting = wait_reason(harness, "WaitingForQuota")
@@ -164,12 +164,10 @@ def test_a_training_waits_for_quota_and_runs_where_kueue_says(harness: OperatorH
     assert (job["suspend"], job["template"]["spec"]["nodeSelector"]) == (False, FLAVOR)
 
 
-def test_a_training_that_kueue_preempts_waits_for_quota_and_is_no_restart(
-    harness: OperatorHarness, kueue: Kueue
-) -> None:
+def test_a_preempted_training_waits_for_quota_and_counts_no_restart(harness: OperatorHarness, kueue: Kueue) -> None:
     harness.operator()
-    queue_up(harness)
-    kueue.hold()
+    create_queued(harness)
+    kueue.wait_suspended()
     wait_reason(harness, "WaitingForQuota")
     kueue.admit("cats")
     harness.run_pod(harness.wait_pod())
@@ -185,12 +183,12 @@ def test_a_training_that_kueue_preempts_waits_for_quota_and_is_no_restart(
     assert "Interrupted" not in harness.kubectl("get", "events")
 
 
-def test_a_training_that_its_user_holds_back_gives_up_its_place_and_queues_up_again(
+def test_a_training_suspended_by_its_user_leaves_the_queue_and_joins_it_again(
     harness: OperatorHarness, kueue: Kueue
 ) -> None:
     harness.operator()
-    queue_up(harness)
-    first = kueue.hold()["metadata"]["uid"]
+    create_queued(harness)
+    first = kueue.wait_suspended()["metadata"]["uid"]
     kueue.admit("cats")
     harness.run_pod(harness.wait_pod())
     harness.wait_phase("Running")
@@ -199,18 +197,18 @@ def test_a_training_that_its_user_holds_back_gives_up_its_place_and_queues_up_ag
     wait_until("no Job", lambda: not harness.kubectl.list("jobs"), seconds=60, dump=harness.diagnostics)
     wait_until("no pod", lambda: not harness.pods(), seconds=60, dump=harness.diagnostics)
     suspend(harness, False)
-    assert kueue.hold(first)["metadata"]["uid"] != first
+    assert kueue.wait_suspended(first)["metadata"]["uid"] != first
     wait_reason(harness, "WaitingForQuota")
     kueue.admit("cats")
     harness.run_pod(harness.wait_pod())
     assert harness.wait_phase("Running")["status"]["restarts"] == 0
 
 
-def test_a_training_that_is_held_back_from_the_start_does_not_queue_up(harness: OperatorHarness, kueue: Kueue) -> None:
+def test_a_training_suspended_from_the_start_does_not_join_the_queue(harness: OperatorHarness, kueue: Kueue) -> None:
     harness.operator()
-    queue_up(harness, suspend=True)
+    create_queued(harness, suspend=True)
     wait_reason(harness, "Suspended")
     assert harness.kubectl.list("jobs") == []
     suspend(harness, False)
-    kueue.hold()
+    kueue.wait_suspended()
     wait_reason(harness, "WaitingForQuota")

@@ -1,4 +1,4 @@
-"""The election against a real API server: one leads, the others wait, and somebody always leads in the end."""
+"""Leader election against a real API server: one operator leads, the others wait and take over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,9 +13,9 @@ from vott_operator.cluster.leader_election import Leadership
 from vott_operator.errors import ClusterError
 
 SECONDS = 1.0
-"""Of a lease whose end is waited for."""
+"""Duration of a lease that is to expire in the test."""
 LONG_SECONDS = 5.0
-"""Of a lease that must not end. Its holder gives up after two thirds of this without a renewal, as on a machine that has no time for it."""
+"""Duration of a lease that must not expire. Its holder gives up after two thirds of this without a renewal, as on an overloaded machine."""
 PATIENCE_SECONDS = 60.0
 
 Candidate = Callable[[float], Leadership]
@@ -27,12 +27,12 @@ def candidate(harness: OperatorHarness, cluster: Cluster) -> Candidate:
 
 
 def lease(harness: OperatorHarness) -> dict[str, Any]:
-    found: dict[str, Any] = harness.kubectl.get("lease", "vott-train")["spec"]
-    return found
+    spec: dict[str, Any] = harness.kubectl.get("lease", "vott-train")["spec"]
+    return spec
 
 
-async def ends(waiting: Awaitable[None]) -> bool:
-    """Whether it ends within a time that is long for it."""
+async def returns(waiting: Awaitable[None]) -> bool:
+    """Whether it returns within a generous time."""
     try:
         await asyncio.wait_for(waiting, PATIENCE_SECONDS)
     except TimeoutError:
@@ -40,7 +40,7 @@ async def ends(waiting: Awaitable[None]) -> bool:
     return True
 
 
-async def test_the_first_leads_and_the_second_waits(harness: OperatorHarness, candidate: Candidate) -> None:
+async def test_the_first_candidate_leads_and_the_second_waits(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     holding = asyncio.create_task(first.hold())
@@ -52,16 +52,18 @@ async def test_the_first_leads_and_the_second_waits(harness: OperatorHarness, ca
         task.cancel()
 
 
-async def test_the_second_takes_over_from_a_dead_first(harness: OperatorHarness, candidate: Candidate) -> None:
+async def test_the_second_candidate_takes_over_from_a_dead_leader(
+    harness: OperatorHarness, candidate: Candidate
+) -> None:
     first, second = candidate(SECONDS), candidate(SECONDS)
     await first.acquire()
-    assert await ends(second.acquire())
+    assert await returns(second.acquire())
     assert lease(harness)["holderIdentity"] == second.identity
     assert lease(harness)["leaseTransitions"] == 1
-    assert await ends(first.hold())  # it comes back to life and sees that it leads no more
+    assert await returns(first.hold())  # the old leader notices that it no longer leads
 
 
-async def test_a_released_lease_is_free_at_once(harness: OperatorHarness, candidate: Candidate) -> None:
+async def test_a_released_lease_can_be_acquired_at_once(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     await first.release()
@@ -69,7 +71,7 @@ async def test_a_released_lease_is_free_at_once(harness: OperatorHarness, candid
     await asyncio.wait_for(second.acquire(), LONG_SECONDS / 2)
 
 
-async def test_only_the_holder_releases(harness: OperatorHarness, candidate: Candidate) -> None:
+async def test_only_the_holder_can_release_a_lease(harness: OperatorHarness, candidate: Candidate) -> None:
     first, second = candidate(LONG_SECONDS), candidate(LONG_SECONDS)
     await first.acquire()
     await second.release()
@@ -77,15 +79,15 @@ async def test_only_the_holder_releases(harness: OperatorHarness, candidate: Can
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
-async def test_who_can_not_renew_gives_up(
+async def test_a_leader_that_can_not_renew_its_lease_gives_up(
     cluster: Cluster, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
-    async def away(_: object) -> None:
+    async def unavailable(_: object) -> None:
         if hangs:
             await asyncio.sleep(3600)
         raise ClusterError("the API did not answer")
 
     leader = candidate(SECONDS)
     await leader.acquire()
-    monkeypatch.setattr(cluster, "replace_lease", away)
-    assert await ends(leader.hold())
+    monkeypatch.setattr(cluster, "replace_lease", unavailable)
+    assert await returns(leader.hold())

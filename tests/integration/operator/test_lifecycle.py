@@ -1,4 +1,4 @@
-"""From a message to its last word: the operator as a process, on a real API server, with the Job controller and Azurite."""
+"""From a message to its outcome callback: the operator as a process, with a real API server, Job controller and Azurite."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ SECRET = "sig=TOPSECRET"
 
 
 class BusyReceiver(CallbackReceiver):
-    """Answers 503 while it is busy."""
+    """Responds with 503 while it is busy."""
 
     busy = True
 
@@ -32,13 +32,13 @@ def last_post(receiver: CallbackReceiver) -> dict[str, Any]:
     return wait_until("a callback", lambda: receiver.posts[-1] if receiver.posts else None, seconds=60)
 
 
-def wait_job(harness: OperatorHarness, ended: str) -> None:
-    """Wait until the Job controller has said of the only Job that it ended so."""
+def wait_job(harness: OperatorHarness, type_: str) -> None:
+    """Wait until the only Job has this terminal condition."""
 
     def probe() -> bool:
-        return any(condition(job, ended) for job in harness.kubectl.list("jobs"))
+        return any(condition(job, type_) for job in harness.kubectl.list("jobs"))
 
-    wait_until(f"a Job that is {ended}", probe, seconds=60, dump=harness.diagnostics)
+    wait_until(f"a Job that is {type_}", probe, seconds=60, dump=harness.diagnostics)
 
 
 @pytest.mark.parametrize("encode", [str, lambda text: base64.b64encode(text.encode()).decode()], ids=["raw", "base64"])
@@ -61,7 +61,7 @@ def test_a_message_becomes_a_trainingjob_a_secret_and_a_job_and_is_settled(
     assert "TOPSECRET" not in harness.log.read_text()
 
 
-def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
+def test_a_training_is_followed_to_its_model_and_its_outcome_callback(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
@@ -76,8 +76,13 @@ def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
     assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": REPORTED_MODEL}).ok
     harness.end_pod(pod, 0)
     complete = harness.wait_phase("Complete")
-    said = last_post(receiver)
-    assert (said["state"], said["progress"], said["job"], said["epoch_current"]) == ("succeeded", 1.0, name, 1)
+    outcome = last_post(receiver)
+    assert (outcome["state"], outcome["progress"], outcome["job"], outcome["epoch_current"]) == (
+        "succeeded",
+        1.0,
+        name,
+        1,
+    )
     harness.wait_condition("CallbackDelivered")
     assert REPORTED_MODEL["url"] in (condition(complete, "Complete") or {})["message"]
     assert "TrainingSucceeded" in harness.kubectl("describe", "trainingjob", name)
@@ -85,7 +90,7 @@ def test_a_training_is_followed_to_its_model_and_the_callback_has_the_last_word(
     assert "Retrying" not in harness.kubectl("get", "events")
 
 
-def test_complete_waits_for_the_models_report(harness: OperatorHarness) -> None:
+def test_a_training_is_complete_only_after_its_model_is_reported(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(message())
     pod = harness.wait_pod()
@@ -97,7 +102,7 @@ def test_complete_waits_for_the_models_report(harness: OperatorHarness) -> None:
     harness.wait_phase("Complete")
 
 
-def test_a_permanent_failure_is_told_in_the_trainers_words_and_not_tried_again(
+def test_a_permanent_failure_has_the_trainers_message_and_is_not_retried(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
@@ -109,7 +114,7 @@ def test_a_permanent_failure_is_told_in_the_trainers_words_and_not_tried_again(
     assert len(harness.pods()) == 1
 
 
-def test_a_fault_is_tried_again_and_said(harness: OperatorHarness) -> None:
+def test_a_temporary_failure_is_retried_with_a_condition(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(message())
     harness.end_pod(harness.wait_pod(), 1)
@@ -128,7 +133,7 @@ def test_a_fault_is_tried_again_and_said(harness: OperatorHarness) -> None:
         (json.dumps(message(plugin="rm")), "PluginNotAllowed", "choose one of detection, classification, hello-world"),
     ],
 )
-def test_a_bad_message_is_put_aside_with_its_reason(
+def test_an_invalid_message_is_dead_lettered_with_its_reason(
     harness: OperatorHarness, body: str, reason: str, sentence: str
 ) -> None:
     harness.operator()
@@ -145,15 +150,17 @@ def test_a_bad_message_is_put_aside_with_its_reason(
     assert harness.trainingjobs() == []
 
 
-def test_a_rejected_message_tells_its_callback(harness: OperatorHarness, receiver: CallbackReceiver) -> None:
+def test_the_callback_of_a_rejected_message_gets_the_reason(
+    harness: OperatorHarness, receiver: CallbackReceiver
+) -> None:
     harness.operator()
     harness.send({"status": receiver.url})
-    said = last_post(receiver)
-    assert said["state"] == "failed"
-    assert 'Field "model" is missing' in said["message"]
+    outcome = last_post(receiver)
+    assert outcome["state"] == "failed"
+    assert 'Field "model" is missing' in outcome["message"]
 
 
-def test_the_last_word_survives_a_restart_of_the_operator(harness: OperatorHarness) -> None:
+def test_an_undelivered_outcome_survives_a_restart_of_the_operator(harness: OperatorHarness) -> None:
     operator = harness.operator()
     with BusyReceiver("127.0.0.1") as receiver:
         harness.send(message(status=receiver.url))
@@ -169,7 +176,7 @@ def test_the_last_word_survives_a_restart_of_the_operator(harness: OperatorHarne
         assert harness.wait_condition("CallbackDelivered")["reason"] == "Delivered"
 
 
-def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(harness: OperatorHarness) -> None:
+def test_a_failure_while_the_operator_is_down_has_the_trainers_message(harness: OperatorHarness) -> None:
     operator = harness.operator()
     harness.send(message())
     pod = harness.wait_pod()
@@ -181,7 +188,7 @@ def test_a_failure_while_the_operator_is_down_is_told_in_the_trainers_words(harn
     assert (condition(harness.wait_phase("Failed"), "Failed") or {})["message"] == BAD_ANNOTATIONS["message"]
 
 
-def test_a_restart_of_the_operator_leaves_a_running_training_alone(harness: OperatorHarness) -> None:
+def test_a_restart_of_the_operator_does_not_change_a_running_training(harness: OperatorHarness) -> None:
     operator = harness.operator()
     harness.send(message())
     harness.run_pod(harness.wait_pod())
@@ -196,7 +203,7 @@ def test_a_restart_of_the_operator_leaves_a_running_training_alone(harness: Oper
     assert "Retrying" not in harness.kubectl("get", "events")
 
 
-def test_a_job_of_somebody_else_is_said(harness: OperatorHarness) -> None:
+def test_a_job_of_another_owner_fails_the_training(harness: OperatorHarness) -> None:
     harness.operator()
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "x", "image": "x"}]}}
     spec = {"suspend": True, "template": template}
@@ -205,25 +212,25 @@ def test_a_job_of_somebody_else_is_said(harness: OperatorHarness) -> None:
     assert harness.wait_phase("Failed")["status"]["reason"] == "JobNameTaken"
 
 
-def test_a_missing_secret_is_said(harness: OperatorHarness) -> None:
+def test_a_missing_secret_is_a_condition(harness: OperatorHarness) -> None:
     harness.operator()
     harness.create_trainingjob("mine", urlSecretRef={"name": "forgotten"})
-    said = harness.wait_condition("Running", "False", seconds=60)
-    assert said["reason"] == "ContainerConfigError"
-    assert "Secret forgotten" in said["message"]
+    running = harness.wait_condition("Running", "False", seconds=60)
+    assert running["reason"] == "ContainerConfigError"
+    assert "Secret forgotten" in running["message"]
 
 
-def test_no_message_stops_the_others(harness: OperatorHarness) -> None:
+def test_malformed_messages_do_not_stop_the_intake(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send({"status": "https://a..b/"})
     harness.send(message(parameters=json.loads('{"a":' * 500 + "1" + "}" * 500)))
-    wait_until("both put aside", lambda: len(harness.poison()) == 2, dump=harness.diagnostics)
+    wait_until("both in the poison queue", lambda: len(harness.poison()) == 2, dump=harness.diagnostics)
     harness.send(message(annotations="https://host/@scope/a@1.0.csv"))
     harness.wait_pod()
 
 
 @pytest.mark.parametrize("harness", [{"maxUnfinishedJobs": 1}], indirect=True)
-def test_the_queue_is_the_buffer_while_enough_is_unfinished(harness: OperatorHarness) -> None:
+def test_messages_stay_in_the_queue_without_capacity(harness: OperatorHarness) -> None:
     harness.operator()
     for _ in range(3):
         harness.send(message())
@@ -234,7 +241,9 @@ def test_the_queue_is_the_buffer_while_enough_is_unfinished(harness: OperatorHar
     wait_until("the next one", lambda: len(harness.trainingjobs()) == 2, dump=harness.diagnostics)
 
 
-def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: OperatorHarness) -> None:
+def test_a_trainingjob_without_a_message_trains_and_its_dependents_are_deleted_with_it(
+    harness: OperatorHarness,
+) -> None:
     harness.operator()
     harness.create_trainingjob("mine")
     harness.wait_pod()
@@ -242,7 +251,7 @@ def test_a_trainingjob_by_hand_trains_and_takes_its_children_along(harness: Oper
     wait_until("no Job", lambda: not harness.kubectl.list("jobs"), dump=harness.diagnostics)
 
 
-def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: OperatorHarness) -> None:
+def test_trainingjobs_on_all_pages_of_a_list_are_handled(harness: OperatorHarness) -> None:
     names = [f"t-{number}" for number in range(PAGE_SIZE + 10)]
     harness.create_trainingjob(*names, suspend=True)
     harness.operator()
@@ -251,7 +260,7 @@ def test_more_trainingjobs_than_a_page_of_a_list_holds_are_all_found(harness: Op
     )
 
 
-def test_suspend_stops_it_and_resume_starts_it_again(harness: OperatorHarness) -> None:
+def test_suspending_stops_the_training_and_resuming_restarts_it(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(message())
     harness.wait_pod()
@@ -264,26 +273,26 @@ def test_suspend_stops_it_and_resume_starts_it_again(harness: OperatorHarness) -
     assert (condition(harness.wait_phase("Running"), "Suspended") or {})["status"] == "False"
 
 
-def test_an_api_server_that_is_away_loses_and_poisons_nothing(harness: OperatorHarness) -> None:
+def test_an_outage_of_the_api_server_loses_and_dead_letters_no_message(harness: OperatorHarness) -> None:
     harness.operator()
     harness.control_plane.kill("kube-apiserver")
     try:
         harness.send(message())
         wait_until("an attempt", lambda: "did not answer" in harness.log.read_text(), dump=harness.log.read_text)
-    finally:  # the other tests need it, however this one ends
+    finally:  # the other tests need it
         harness.control_plane.restart("kube-apiserver")
     harness.wait_pod()
     assert len(harness.trainingjobs()) == 1
     assert harness.poison() == []
 
 
-def test_an_operator_that_is_stopped_ends_well(harness: OperatorHarness) -> None:
+def test_a_terminated_operator_exits_with_0(harness: OperatorHarness) -> None:
     operator = harness.operator()
     operator.terminate()
     assert operator.wait(60) == 0
 
 
-def test_wrong_settings_end_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
+def test_invalid_settings_stop_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
     with pytest.raises(
         AssertionError, match="AZURE_STORAGE_CONNECTION_STRING is not a storage account's connection string"
     ):

@@ -1,4 +1,4 @@
-"""What the rules for outgoing requests do to messages, with the operator as a process on a real API server."""
+"""The rules for outgoing requests, applied to messages and callbacks: the operator as a process, with a real API server."""
 
 import json
 import socket
@@ -26,25 +26,25 @@ METADATA = "https://169.254.169.254/latest/meta-data"
     ],
     ids=["annotations", "model", "weights", "images"],
 )
-def test_a_message_with_a_refused_address_fails_without_a_pod_and_its_callback_hears_why(
+def test_a_message_with_a_refused_address_fails_without_a_pod_and_its_callback_gets_the_reason(
     harness: OperatorHarness, receiver: CallbackReceiver, fields: dict[str, Any]
 ) -> None:
     harness.operator()
     harness.send(message(status=receiver.url, **fields))
     failed = harness.wait_phase("Failed")
-    said = condition(failed, "Failed") or {}
-    assert said["reason"] == "AddressRefused"
-    assert "169.254.169.254 is refused: that address is link-local" in said["message"]
+    failure = condition(failed, "Failed") or {}
+    assert failure["reason"] == "AddressRefused"
+    assert "169.254.169.254 is refused: that address is link-local" in failure["message"]
     harness.wait_condition("CallbackDelivered")
     ((state, text),) = [(post["state"], post["message"]) for post in receiver.posts]
-    assert (state, text) == ("failed", said["message"])
+    assert (state, text) == ("failed", failure["message"])
     assert (harness.kubectl.list("jobs"), harness.pods()) == ([], [])
     assert "AddressRefused" in harness.kubectl("get", "events")
     assert "TOPSECRET" not in json.dumps(failed) + harness.log.read_text() + harness.kubectl("get", "events")
 
 
 @pytest.mark.parametrize("harness", [{"callbacks": {"timeoutSeconds": 3600}}], ids=["patient"], indirect=True)
-def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(
+def test_silent_callbacks_of_rejected_messages_delay_no_outcome(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
@@ -61,7 +61,7 @@ def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(
 
 
 @pytest.mark.parametrize(
-    ("status", "says"),
+    ("status", "error"),
     [
         ("https://169.254.169.254/?token=TOPSECRET", "169.254.169.254 is refused: that address is link-local"),
         ("https://localhost:6443/?token=TOPSECRET", "localhost (127.0.0.1) is refused: that address is loopback"),
@@ -69,15 +69,15 @@ def test_silent_callbacks_of_rejected_messages_hold_up_no_outcome(
     ],
 )
 @pytest.mark.parametrize("harness", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
-def test_a_refused_callback_stops_no_training_and_the_condition_names_address_and_rule(
-    harness: OperatorHarness, status: str, says: str
+def test_a_refused_callback_does_not_stop_the_training_and_its_condition_has_address_and_rule(
+    harness: OperatorHarness, status: str, error: str
 ) -> None:
     harness.operator()
     harness.send(message(status=status))
     harness.end_pod(harness.wait_pod(), 65, json.dumps(BAD_ANNOTATIONS))
     refused = harness.wait_condition("CallbackDelivered", "False")
     assert refused["reason"] == "Refused"
-    assert says in refused["message"]
+    assert error in refused["message"]
     assert refused["message"].endswith("It will not be tried again.")
     assert condition(harness.wait_phase("Failed"), "Failed") == condition(harness.trainingjobs()[0], "Failed")
     assert "CallbackGivenUp" in harness.kubectl("get", "events")
@@ -85,12 +85,12 @@ def test_a_refused_callback_stops_no_training_and_the_condition_names_address_an
 
 
 @pytest.mark.parametrize("harness", [{"outgoing": {}}], ids=["the chart's defaults"], indirect=True)
-def test_a_rejected_message_does_not_make_the_operator_ask_inside(
+def test_a_rejected_messages_callback_to_an_internal_address_is_refused(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
     harness.operator()
     harness.send({"status": receiver.url})
-    wait_until("the message put aside", harness.poison, dump=harness.diagnostics)
+    wait_until("a poison message", harness.poison, dump=harness.diagnostics)
     assert receiver.posts == []
     assert "callback not delivered" in harness.log.read_text()
 
@@ -105,22 +105,22 @@ def test_a_rejected_message_does_not_make_the_operator_ask_inside(
     ],
     indirect=True,
 )
-def test_the_pods_are_told_the_same_rules_and_the_log_names_them(harness: OperatorHarness) -> None:
+def test_the_pods_get_the_same_rules_and_the_log_shows_them(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(
         message(model="http://10.0.0.9:10000/account/own")
-    )  # as the trainer alone can tell, the administrator's own
+    )  # a listed container, which only the trainer can know
     harness.wait_pod()
     (pod,) = harness.pods()
-    told = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
-    assert told["VOTT_ALLOW_HTTP"] == "true"
-    assert told["VOTT_PUBLIC_ADDRESSES"] == "true"
-    assert told["VOTT_ALLOWED_HOSTS"] == "minio.store"
-    assert told["VOTT_ALLOWED_NETWORKS"] == "127.0.0.0/8"
+    variables = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
+    assert variables["VOTT_ALLOW_HTTP"] == "true"
+    assert variables["VOTT_PUBLIC_ADDRESSES"] == "true"
+    assert variables["VOTT_ALLOWED_HOSTS"] == "minio.store"
+    assert variables["VOTT_ALLOWED_NETWORKS"] == "127.0.0.0/8"
     assert "http and https, to public addresses, minio.store, 127.0.0.0/8" in harness.log.read_text()
 
 
-def test_wrong_rules_end_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
+def test_invalid_rules_stop_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
     harness.install({"outgoing": {"hosts": ["http://minio.store:9000"]}})
     with pytest.raises(AssertionError, match=r"outgoing\.hosts\[0\] 'http://minio\.store:9000' is no host: write"):
         harness.operator()
@@ -128,7 +128,7 @@ def test_wrong_rules_end_the_operator_with_a_sentence(harness: OperatorHarness) 
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "error"),
     [
         ({"callbacks": {"allowHttp": True}}, r"callbacks\.allowHttp: was replaced by outgoing\.allowHttp"),
         ({"callbacks": {"signing": {"secret": "keys"}}}, r"callbacks\.signing\.secret: is not a value of this chart"),
@@ -139,8 +139,6 @@ def test_wrong_rules_end_the_operator_with_a_sentence(harness: OperatorHarness) 
         ({"outgoing": {"networks": "10.0.0.0/8"}}, r"outgoing\.networks: must be a list"),
     ],
 )
-def test_values_that_are_no_such_are_refused_by_the_chart(
-    harness: OperatorHarness, values: dict[str, Any], says: str
-) -> None:
-    with pytest.raises(AssertionError, match=says):
+def test_unknown_values_are_rejected_by_the_chart(harness: OperatorHarness, values: dict[str, Any], error: str) -> None:
+    with pytest.raises(AssertionError, match=error):
         harness.install(values)

@@ -1,6 +1,6 @@
-"""No credential is seen anywhere but in the Secrets: each URL carries a marker, trainings end in every way, and all that was written is searched.
+"""Only Secrets contain credentials: every URL has a marker, trainings end in every way, and everything that was written is searched.
 
-The operator and the trainer are processes, on a real API server with etcd; tests/e2e/test_secret_leaks.py does the same on a real node.
+Operator and trainer are local processes, with a real API server and etcd; tests/e2e/test_secret_leaks.py does the same on a real node.
 """
 
 import json
@@ -34,7 +34,7 @@ from vott_trainer.plugin_api import Parameters
 class Plugin:
     parameters = Parameters
     def train(self, run, parameters):
-        print("given:", run.links.annotations, run.links.model, run.links.status)
+        print("arguments:", run.links.annotations, run.links.model, run.links.status)
         raise RuntimeError(f"no luck with {run.links.annotations} and {run.links.model}")
     def predict(self, model_dir, image):
         return []
@@ -60,21 +60,21 @@ QUICK = {"stepSeconds": 0}
 
 @dataclass
 class Scene:
-    """Where messages come from and lead to. Each message's callback is a path of the server, `/NAME`."""
+    """Creates messages. Each message's callback is path `/NAME` of the server."""
 
     harness: OperatorHarness
     server: HttpServer
     storage: Storage
-    nobody: str
-    """Where nobody listens."""
+    unused_url: str
+    """A URL where no server listens."""
     markers: SecretMarkers = field(default_factory=SecretMarkers)
 
     def signed(self, name: str, url: str, parameter: str = "sig") -> str:
-        """The URL with a marker of that name in its query."""
+        """The URL with a new marker in its query."""
         return f"{url}?{parameter}={self.markers.new(name)}&se=2030"
 
     def message(self, name: str, images: int = 2, **fields: Any) -> Object:
-        """A good message whose URLs are all signed; `fields` replace its parts."""
+        """A valid message with markers in all its URLs; `fields` replace its fields."""
         urls = {
             "annotations": (self.server.serve(f"/{name}.csv", self.lines(name, images)), "sig"),
             "model": (f"{self.server.url}/{name}.tgz", "X-Amz-Signature"),
@@ -84,57 +84,57 @@ class Scene:
         return signed | {"plugin": "hello-world"} | fields
 
     def lines(self, name: str, images: int = 2, suffix: str = "") -> bytes:
-        """Annotations of images, the URL of each with a marker; some images are missing, broken, refused or there twice."""
-        found = []
+        """Annotations with a marker in each image URL; some images are missing, broken, refused or duplicate."""
+        annotated = []
         for number in range(images):
             content, shapes = image_with_shapes(number)
             url = self.server.serve(f"/{name}-{number}.png", content)
-            found += [(url, shape) for shape in shapes]
+            annotated += [(url, shape) for shape in shapes]
         broken = self.server.serve(f"/{name}-broken.png", b"no image")
-        shape = found[0][1]
-        others = [f"{self.server.url}/missing.png", broken, f"{METADATA}/{name}.png", f"{self.nobody}/{name}.png"]
-        found += [(url, shape) for url in (found[0][0], *others)]
-        signed = [(self.signed(f"{name}: image {number}", url), s) for number, (url, s) in enumerate(found)]
+        shape = annotated[0][1]
+        others = [f"{self.server.url}/missing.png", broken, f"{METADATA}/{name}.png", f"{self.unused_url}/{name}.png"]
+        annotated += [(url, shape) for url in (annotated[0][0], *others)]
+        signed = [(self.signed(f"{name}: image {number}", url), s) for number, (url, s) in enumerate(annotated)]
         return "\n".join(f"{url},{s.x},{s.y},{s.side}{suffix},{s.side},{s.label}" for url, s in signed).encode()
 
 
 Messages = dict[str, tuple[Object | str, str]]
-"""Each by its name, with the reason that it fails for; empty for none."""
+"""Messages by name, each with the reason that it must fail for, or ""."""
 
 
 def _messages(scene: Scene) -> Messages:
-    return _good(scene) | _bad_for_the_operator(scene) | _bad_for_the_trainer(scene)
+    return _valid(scene) | _invalid_for_operator(scene) | _invalid_for_trainer(scene)
 
 
-def _good(scene: Scene) -> Messages:
+def _valid(scene: Scene) -> Messages:
     scene.storage.create_container("markers")
     container = scene.storage.container_url("markers")
     scene.markers.add("container: SAS", parse_qs(urlsplit(container).query)["sig"][0])
-    gone = scene.signed("unheard: callback", f"{scene.nobody}/gone", "token")
+    unreachable = scene.signed("unreachable callback: callback", f"{scene.unused_url}/callback", "token")
     refused = scene.signed("refused callback: callback", METADATA, "token")
     detection = {"plugin": "detection", "parameters": {"epochs": 1, "imageSize": 64, "initialWeights": "none"}}
     return {
         "trained": (scene.message("trained", images=24, **detection), ""),
         "container": (scene.message("container", model=container, parameters=QUICK), ""),
-        "unheard": (scene.message("unheard", parameters=QUICK, status=gone), ""),
+        "unreachable-callback": (scene.message("unreachable-callback", parameters=QUICK, status=unreachable), ""),
         "refused-callback": (scene.message("refused-callback", parameters=QUICK, status=refused), ""),
     }
 
 
-def _bad_for_the_operator(scene: Scene) -> Messages:
-    named = f"https://user:{scene.markers.new('user: annotations')}@images.example/a.csv"
+def _invalid_for_operator(scene: Scene) -> Messages:
+    with_user = f"https://user:{scene.markers.new('user: annotations')}@images.example/a.csv"
     ftp = scene.signed("ftp: model", "ftp://store.example/m")
-    cut_off = json.dumps(scene.message("cut-off"))[:-5]
+    truncated = json.dumps(scene.message("truncated"))[:-5]
     url = scene.signed("parameter: images", "https://images.example/folder/")
     metadata = scene.signed("metadata: annotations", METADATA)
     return {
-        "user": (scene.message("user", annotations=named), "InvalidMessage"),
+        "user": (scene.message("user", annotations=with_user), "InvalidMessage"),
         "ftp": (scene.message("ftp", model=ftp), "InvalidMessage"),
-        "cut-off": (cut_off, "NotJSON"),
+        "truncated": (truncated, "NotJSON"),
         "parameter": (scene.message("parameter", parameters={"imagesUrl": url}), "InvalidMessage"),
         **{
-            f"parameter-{number}": (scene.message(f"parameter-{number}", parameters=given), "InvalidMessage")
-            for number, given in enumerate(
+            f"parameter-{number}": (scene.message(f"parameter-{number}", parameters=parameters), "InvalidMessage")
+            for number, parameters in enumerate(
                 [
                     {"datasetUrl": scene.signed("parameter: own", "https://images.example/set")},
                     {"initial_weights": scene.signed("parameter: misspelt", "https://images.example/w")},
@@ -148,12 +148,12 @@ def _bad_for_the_operator(scene: Scene) -> Messages:
     }
 
 
-def _bad_for_the_trainer(scene: Scene) -> Messages:
+def _invalid_for_trainer(scene: Scene) -> Messages:
     message, server = scene.message, scene.server
     missing = scene.signed("missing: annotations", f"{server.url}/nothing.csv") + f"#{scene.markers.new('fragment')}"
-    nobody = scene.signed("nobody: annotations", f"{scene.nobody}/a.csv")
-    elsewhere = Answer(302, headers={"Location": scene.signed("redirect", "http://localhost:1/x")})
-    server.always["/elsewhere.csv"] = elsewhere
+    unreachable = scene.signed("unreachable: annotations", f"{scene.unused_url}/a.csv")
+    redirect = Answer(302, headers={"Location": scene.signed("redirect", "http://localhost:1/x")})
+    server.always["/redirect.csv"] = redirect
     broken = server.serve(
         "/bad-lines.csv", b"image,xmin,ymin,xmax,ymax,label\n" + scene.lines("broken lines", suffix="oops")
     )
@@ -161,8 +161,8 @@ def _bad_for_the_trainer(scene: Scene) -> Messages:
     detection = {"epochs": 1, "imageSize": 64}
     messages: Messages = {
         "missing": (message("missing", annotations=missing), "AnnotationsUnreachable"),
-        "nobody": (message("nobody", annotations=nobody), "TemporaryFailure"),
-        "elsewhere": (message("elsewhere", annotations=f"{server.url}/elsewhere.csv"), "AddressRefused"),
+        "unreachable": (message("unreachable", annotations=unreachable), "TemporaryFailure"),
+        "redirect": (message("redirect", annotations=f"{server.url}/redirect.csv"), "AddressRefused"),
         "broken": (message("broken", annotations=broken), "BadAnnotations"),
         "weights": (
             message("weights", images=24, plugin="detection", parameters=detection | {"initialWeights": weights}),
@@ -173,7 +173,7 @@ def _bad_for_the_trainer(scene: Scene) -> Messages:
         "echo": (message("echo", plugin="echo"), "TrainerError"),
         "upload": (message("upload", parameters=QUICK), "UploadRefused"),
     }
-    # As S3 does it: the answer shows the signature again.
+    # S3 repeats the signature in its error response.
     signature = parse_qs(urlsplit(messages["upload"][0]["model"]).query)["X-Amz-Signature"][0]  # type: ignore[index]
     body = f"<Error><Code>SignatureDoesNotMatch</Code><SignatureProvided>{signature}</SignatureProvided></Error>"
     server.always["/upload.tgz"] = Answer(403, body.encode())
@@ -181,21 +181,22 @@ def _bad_for_the_trainer(scene: Scene) -> Messages:
 
 
 @dataclass(frozen=True)
-class Aftermath:
-    """All that the system has written: by place, the contents."""
+class WrittenData:
+    """Everything that the system has written, and the outcomes of the messages."""
 
     markers: SecretMarkers
-    written: dict[str, list[bytes]]
+    contents: dict[str, list[bytes]]
+    """Written contents by location."""
     secrets: list[bytes]
-    said: dict[str, str]
-    """How each message ended: a reason, or nothing for a good end."""
-    meant: dict[str, str]
+    outcomes: dict[str, str]
+    """Reason that each message failed for, or ""."""
+    expected_outcomes: dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def aftermath(
+def written_data(
     control_plane: ControlPlane, azurite: Azurite, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Aftermath]:
+) -> Iterator[WrittenData]:
     with HttpServer() as server, OperatorHarness(control_plane, azurite, "markers", SETTINGS) as harness:
         (closed,) = free_ports(1)
         scene = Scene(harness, server, Storage(azurite.connection_string), f"http://127.0.0.1:{closed}")
@@ -207,30 +208,30 @@ def aftermath(
         sent = {name: harness.send(message) for name, (message, _) in messages.items()}
         ended = _run_pods(harness, tmp_path_factory.mktemp("pods"), len(messages))
         etcd = control_plane._parts.etcd().address
-        said = _outcomes(harness, sent)
-        meant = {name: reason for name, (_, reason) in messages.items()}
-        yield Aftermath(scene.markers, _written(scene, ended, operator, etcd), _secrets(etcd), said, meant)
+        outcomes = _outcomes(harness, sent)
+        expected = {name: reason for name, (_, reason) in messages.items()}
+        yield WrittenData(scene.markers, _contents(scene, ended, operator, etcd), _secrets(etcd), outcomes, expected)
 
 
 def _run_pods(harness: OperatorHarness, folder: Path, messages: int) -> list[PodResult]:
-    """Run all pods as they come, until each message has a TrainingJob that ended or is rejected."""
-    known: dict[str, Any] = {}
+    """Run all pods as they appear, until each message is rejected or its TrainingJob has ended."""
+    runs: dict[str, Any] = {}
     with ThreadPoolExecutor(3) as pool:
 
         def probe() -> bool:
             for pod in harness.pods():
-                if (name := pod["metadata"]["name"]) not in known:
-                    (place := folder / name).mkdir()
-                    known[name] = pool.submit(run_pod, harness, name, place)
+                if (name := pod["metadata"]["name"]) not in runs:
+                    (pod_folder := folder / name).mkdir()
+                    runs[name] = pool.submit(run_pod, harness, name, pod_folder)
             phases = [job["status"].get("phase") for job in harness.trainingjobs() if "status" in job]
             return sum(phase in ("Complete", "Failed") for phase in phases) + len(harness.poison()) >= messages
 
         wait_until("the end of all messages", probe, seconds=600, dump=harness.diagnostics)
-        return [run.result() for run in known.values()]
+        return [run.result() for run in runs.values()]
 
 
 def _outcomes(harness: OperatorHarness, sent: dict[str, str]) -> dict[str, str]:
-    """Why each message failed; those whose callback is still being tried count as well."""
+    """Reason that each message failed for, or ""; its callback need not be delivered yet."""
     reasons = {item["messageId"]: item["reason"] for item in harness.poison()}
     for job in harness.trainingjobs():
         failed = condition(job, "Failed")
@@ -241,7 +242,7 @@ def _outcomes(harness: OperatorHarness, sent: dict[str, str]) -> dict[str, str]:
 # ------------------------------------------------------------------------------------------------ what was written
 
 
-def _written(scene: Scene, ended: list[PodResult], operator: OperatorProcess, etcd: str) -> dict[str, list[bytes]]:
+def _contents(scene: Scene, ended: list[PodResult], operator: OperatorProcess, etcd: str) -> dict[str, list[bytes]]:
     harness, server = scene.harness, scene.server
     poison = [{key: value for key, value in item.items() if key != "body"} for item in harness.poison()]
     model = scene.storage.download("markers", "model.tgz")
@@ -265,7 +266,7 @@ def _is_secret(key: str) -> bool:
     return key.startswith("/registry/secrets/")
 
 
-PLACES = [
+LOCATIONS = [
     "etcd outside of Secrets",
     "the operator's log",
     "the trainers' output",
@@ -277,22 +278,22 @@ PLACES = [
 ]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_no_credential_is_found_in(place: str, aftermath: Aftermath) -> None:
-    written = aftermath.written[place]
-    assert any(written), "nothing was written there, so nothing is shown"
-    assert aftermath.markers.found_in(*written) == []
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_no_credential_is_in(location: str, written_data: WrittenData) -> None:
+    contents = written_data.contents[location]
+    assert any(contents), "nothing was written there, so the search proves nothing"
+    assert written_data.markers.found_in(*contents) == []
 
 
-def test_everything_that_was_written_is_searched(aftermath: Aftermath) -> None:
-    assert list(aftermath.written) == PLACES
+def test_every_location_is_searched(written_data: WrittenData) -> None:
+    assert list(written_data.contents) == LOCATIONS
 
 
-def test_the_search_finds_the_credentials_where_they_may_be(aftermath: Aftermath) -> None:
-    found = set(aftermath.markers.found_in(*aftermath.secrets))
+def test_the_search_finds_the_credentials_in_secrets(written_data: WrittenData) -> None:
+    found = set(written_data.markers.found_in(*written_data.secrets))
     assert {"trained: annotations", "trained: model", "trained: status", "container: SAS"} <= found
     assert {"weights: initialWeights", "missing: annotations", "fragment"} <= found
 
 
-def test_every_message_ended_as_it_was_meant_to(aftermath: Aftermath) -> None:
-    assert aftermath.said == aftermath.meant
+def test_every_message_has_the_expected_outcome(written_data: WrittenData) -> None:
+    assert written_data.outcomes == written_data.expected_outcomes
