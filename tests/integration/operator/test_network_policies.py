@@ -44,8 +44,8 @@ def test_policies_select_the_pods_of_operator_and_trainings() -> None:
 
 def labels_of(nodes: int) -> dict[str, str]:
     """Labels of the pods of a training on this number of nodes."""
-    made = pod.template(trainingjob({"trainer": {"nodes": nodes}}), settings().pod_settings)
-    labels: dict[str, str] = made["metadata"]["labels"]
+    pod_template = pod.template(trainingjob({"trainer": {"nodes": nodes}}), settings().pod_settings)
+    labels: dict[str, str] = pod_template["metadata"]["labels"]
     return labels
 
 

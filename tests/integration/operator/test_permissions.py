@@ -1,4 +1,4 @@
-"""What the chart allows the operator and the trainer, asked of a real API server."""
+"""Permissions that the chart grants to operator and trainer, checked on a real API server against docs/security.md."""
 
 import json
 import re
@@ -23,18 +23,18 @@ SELF_REVIEWS = ("selfsubject", "[/")
 with_a_team = pytest.mark.parametrize("harness", [{"queues": [TEAM_QUEUE]}], indirect=True, ids=["a team"])
 
 
-def documented(account: str, *places: str) -> Permissions:
-    """What docs/security.md says that an account may do in a namespace of these kinds: resource, with the object's name, to verbs."""
+def documented(account: str, *namespace_kinds: str) -> Permissions:
+    """Documented verbs of an account by resource (with object name), in namespaces of these kinds."""
     rows = re.findall(r"^\| `(\S+)` \| (.+?) \| `(.+?)` \| (.+?) \|$", PAGE.read_text(), re.MULTILINE)
     return {
         resource.replace("RELEASE", RELEASE): set(verbs.split(", "))
         for who, where, resource, verbs in rows
-        if who.replace("RELEASE", RELEASE) == account and where in places
+        if who.replace("RELEASE", RELEASE) == account and where in namespace_kinds
     }
 
 
 def allowed_in(harness: OperatorHarness) -> dict[tuple[str, str], Permissions]:
-    """The same for the accounts of a release with a team, as NAMESPACE:NAME, and all namespaces where there is something."""
+    """Documented permissions of a release with a team, by account (NAMESPACE:NAME) and namespace."""
     own, trainings = documented(RELEASE, RELEASES, TRAININGS), documented(RELEASE, TRAININGS)
     trainer = documented(TRAINER, ITS_OWN)
     assert own
@@ -49,7 +49,7 @@ def allowed_in(harness: OperatorHarness) -> dict[tuple[str, str], Permissions]:
 
 
 def permissions(harness: OperatorHarness, account: str, namespace: str) -> Permissions:
-    """What an account may do in a namespace: resource, with the object's name where it is held to one, and verbs."""
+    """Verbs of an account in a namespace by resource (with object name), according to `kubectl auth can-i`."""
     who = f"--as=system:serviceaccount:{account}"
     table = harness.kubectl("auth", "can-i", "--list", who, "--no-headers", f"--namespace={namespace}")
     rows = re.findall(r"^(\S+)\s+\[.*?\]\s+\[(.*?)\]\s+\[(.*?)\]", table, re.MULTILINE)
@@ -61,7 +61,7 @@ def permissions(harness: OperatorHarness, account: str, namespace: str) -> Permi
 
 
 @with_a_team
-def test_the_service_accounts_may_do_what_the_page_says_and_nothing_else(harness: OperatorHarness) -> None:
+def test_the_service_accounts_have_exactly_the_documented_permissions(harness: OperatorHarness) -> None:
     accounts = [f"{space}:{name}" for space, name in product((harness.name, TEAM), (RELEASE, TRAINER, "default"))]
     allowed = allowed_in(harness)
     for account, where in product(accounts, (harness.name, TEAM, "default", "kube-system")):
@@ -69,7 +69,7 @@ def test_the_service_accounts_may_do_what_the_page_says_and_nothing_else(harness
 
 
 @with_a_team
-def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(harness: OperatorHarness) -> None:
+def test_every_undocumented_verb_on_every_resource_is_refused(harness: OperatorHarness) -> None:
     namespaces = (harness.name, TEAM, "default", "kube-system", "kube-public", "kube-node-lease")
     allowed = allowed_in(harness)
     for account in dict.fromkeys(account for account, _ in allowed):
@@ -78,7 +78,7 @@ def test_every_verb_on_every_resource_is_refused_but_for_those_of_the_page(harne
 
 
 @with_a_team
-def test_no_account_may_act_as_another_or_look_into_the_api_server(harness: OperatorHarness) -> None:
+def test_no_account_may_impersonate_others_or_read_the_api_servers_internals(harness: OperatorHarness) -> None:
     for account in dict.fromkeys(account for account, _ in allowed_in(harness)):
         api = ApiClient(harness, account_token(harness, account))
         for path in ("metrics", "logs", "debug/pprof/", "configz"):
@@ -91,7 +91,7 @@ def test_no_account_may_act_as_another_or_look_into_the_api_server(harness: Oper
 
 
 @with_a_team
-def test_the_accounts_hand_their_token_to_no_pod_that_does_not_ask_for_it(harness: OperatorHarness) -> None:
+def test_the_accounts_do_not_mount_their_token_automatically(harness: OperatorHarness) -> None:
     for kubectl in (harness.kubectl, Kubectl(harness.kubectl.kubeconfig, TEAM)):
         accounts = {item["metadata"]["name"]: item for item in kubectl.list("serviceaccounts")}
         own = [accounts[name] for name in (RELEASE, TRAINER) if name in accounts]
@@ -104,7 +104,7 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 
 @pytest.fixture
 def trainings(harness: OperatorHarness) -> tuple[OperatorHarness, Pods]:
-    """Two TrainingJobs, one's name the beginning of the other's, with two nodes each; and the pod of each node."""
+    """Two TrainingJobs with two nodes each, one's name a prefix of the other's; with the pod of each index."""
     harness.operator()
     for name in ("cats", "cats-0"):
         harness.create_trainingjob(name, trainer={"nodes": 2})
@@ -115,7 +115,7 @@ def trainings(harness: OperatorHarness) -> tuple[OperatorHarness, Pods]:
     return harness, {(label["vott.dev/trainingjob"], label[INDEX]): name for label, name in labels}
 
 
-def test_the_first_pod_of_a_training_reports_to_its_own_trainingjob_only(
+def test_only_the_first_pod_of_a_training_reports_and_only_to_its_own_trainingjob(
     trainings: tuple[OperatorHarness, Pods],
 ) -> None:
     harness, pods = trainings
@@ -129,7 +129,9 @@ def test_the_first_pod_of_a_training_reports_to_its_own_trainingjob_only(
 
 
 @with_a_team
-def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_only(harness: OperatorHarness) -> None:
+def test_a_teams_queue_trains_in_its_namespace_and_its_pods_report_only_to_their_own_trainingjob(
+    harness: OperatorHarness,
+) -> None:
     team = Kubectl(harness.kubectl.kubeconfig, TEAM)
     harness.operator()
     for name in ("a", "b"):
@@ -144,7 +146,7 @@ def test_a_teams_queue_trains_in_its_namespace_and_its_trainers_report_there_onl
     assert harness.trainingjobs() == []
 
 
-def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[OperatorHarness, Pods]) -> None:
+def test_a_trainer_may_write_all_its_status_fields(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, pods = trainings
     status = {
         "progress": {"percent": 42, "gpuMemoryMiB": 71_000, "gpuUtilizationPercent": 97},
@@ -154,8 +156,8 @@ def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[OperatorHarness,
     }
     answer = harness.report(pods["cats", "0"], "cats", status)
     assert answer.ok, answer.text
-    known = harness.kubectl.get("trainingjob", "cats")["status"]
-    assert {name: known[name] for name in status} == status
+    stored = harness.kubectl.get("trainingjob", "cats")["status"]
+    assert {name: stored[name] for name in status} == status
 
 
 @pytest.mark.parametrize(
@@ -180,31 +182,33 @@ def test_a_trainer_writes_all_that_it_may_know(trainings: tuple[OperatorHarness,
     ],
     ids=lambda status: next(iter(status)),
 )
-def test_a_trainer_writes_its_own_fields_only(trainings: tuple[OperatorHarness, Pods], status: dict[str, Any]) -> None:
+def test_a_trainer_may_not_write_other_status_fields(
+    trainings: tuple[OperatorHarness, Pods], status: dict[str, Any]
+) -> None:
     harness, pods = trainings
     answer = harness.report(pods["cats", "0"], "cats", status)
     assert answer.status_code == 422, answer.text
     assert "the trainer owns status.progress" in answer.text
 
 
-def test_a_trainers_token_changes_nothing_but_the_status(trainings: tuple[OperatorHarness, Pods]) -> None:
+def test_a_trainers_token_can_change_only_the_status(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, pods = trainings
     own = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats"
     api = ApiClient(harness, harness.pod_token(pods["cats", "0"]))
     before = harness.kubectl.get("trainingjob", "cats")
     for change in ({"spec": {"suspend": True}}, {"metadata": {"labels": {"own": "yes"}}}):
         assert api.send("PATCH", own, change).status_code == 403
-    elsewhere = {"labels": {"own": "yes"}, "ownerReferences": [], "finalizers": ["vott.dev/own"]}
-    smuggled = {"metadata": elsewhere, "spec": {"suspend": True}, "status": {"progress": {"percent": 3}}}
-    assert api.send("PATCH", f"{own}/status", smuggled).ok
+    metadata = {"labels": {"own": "yes"}, "ownerReferences": [], "finalizers": ["vott.dev/own"]}
+    patch = {"metadata": metadata, "spec": {"suspend": True}, "status": {"progress": {"percent": 3}}}
+    assert api.send("PATCH", f"{own}/status", patch).ok
     after = harness.kubectl.get("trainingjob", "cats")
     assert after["status"]["progress"] == {"percent": 3}
     assert after["spec"] == before["spec"]
-    for field in elsewhere:
+    for field in metadata:
         assert after["metadata"].get(field) == before["metadata"].get(field), field
 
 
-def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[OperatorHarness, Pods]) -> None:
+def test_a_token_without_a_pod_may_not_report(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, _ = trainings
     path = f"apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs/cats/status"
     answer = ApiClient(harness, account_token(harness, f"{harness.name}:{TRAINER}")).send(
@@ -213,7 +217,7 @@ def test_the_account_alone_may_not_report_without_a_pod(trainings: tuple[Operato
     assert 'pod "" may not report to TrainingJob "cats"' in answer.json()["message"]
 
 
-def test_a_pods_token_is_worth_nothing_once_the_pod_is_gone(trainings: tuple[OperatorHarness, Pods]) -> None:
+def test_a_pods_token_is_invalid_once_the_pod_is_deleted(trainings: tuple[OperatorHarness, Pods]) -> None:
     harness, pods = trainings
     pod = pods["cats", "0"]
     api = ApiClient(harness, harness.pod_token(pod))
@@ -241,11 +245,11 @@ IDENTITY: dict[str, Any] = {"image": "trainer:1", "workloadIdentity": {"clientId
 
 @pytest.mark.parametrize(
     "harness",
-    [{}, *({"trainer": places} for places in (CLAIMS, STORES, IDENTITY))],
+    [{}, *({"trainer": trainer} for trainer in (CLAIMS, STORES, IDENTITY))],
     indirect=True,
     ids=["defaults", "claims", "stores", "identity"],
 )
-def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enforced(harness: OperatorHarness) -> None:
+def test_every_pod_of_the_operator_is_admitted_under_pod_security_restricted(harness: OperatorHarness) -> None:
     harness.kubectl("label", "namespace", harness.name, RESTRICTED)
     harness.operator()
     harness.create_trainingjob("one")
@@ -267,7 +271,9 @@ def test_every_pod_that_the_operator_makes_is_admitted_where_restricted_is_enfor
     indirect=True,
     ids=["hostPath"],
 )
-def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(harness: OperatorHarness) -> None:
+def test_a_host_path_is_refused_under_pod_security_restricted_and_the_trainingjob_shows_it(
+    harness: OperatorHarness,
+) -> None:
     harness.kubectl("label", "namespace", harness.name, RESTRICTED)
     harness.operator()
     harness.create_trainingjob("one")
@@ -275,10 +281,10 @@ def test_a_folder_of_the_node_is_refused_there_and_the_trainingjob_says_so(harne
     def refused() -> bool:
         return any("hostPath" in json.dumps(item["status"]) for item in harness.trainingjobs() if "status" in item)
 
-    wait_until("a sentence about hostPath", refused, seconds=60, dump=harness.diagnostics)
+    wait_until("a status about hostPath", refused, seconds=60, dump=harness.diagnostics)
 
 
-def test_the_operator_runs_as_restricted_as_the_namespace_asks(harness: OperatorHarness) -> None:
+def test_the_operators_pod_is_admitted_under_pod_security_restricted(harness: OperatorHarness) -> None:
     deployment = harness.kubectl.get("deployment", RELEASE)
     harness.kubectl("label", "namespace", harness.name, RESTRICTED)
     pod = {

@@ -1,4 +1,4 @@
-"""What the administrator and the user add to a training's pods, up to the Job on a real API server."""
+"""Pod templates of administrators and users, up to the Job on a real API server."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DATASET = {
     "volumes": [{"name": "dataset", "persistentVolumeClaim": {"claimName": "datasets"}}],
     "containers": [{"name": "trainer", "volumeMounts": [{"name": "dataset", "mountPath": "/data"}]}],
 }
-ADMINISTRATORS = {
+ADMINISTRATOR_DEFAULTS = {
     "labels": {"team": "cats"},
     "trainer": {"gpus": 2},
     "podTemplate": {"metadata": {"annotations": {"note": "ours"}}, "spec": DATASET},
@@ -20,8 +20,8 @@ ADMINISTRATORS = {
 }
 
 
-@pytest.mark.parametrize("harness", [{"trainingJob": ADMINISTRATORS}], indirect=True, ids=["of the administrator"])
-def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorHarness) -> None:
+@pytest.mark.parametrize("harness", [{"trainingJob": ADMINISTRATOR_DEFAULTS}], indirect=True, ids=["administrator"])
+def test_a_messages_training_gets_the_administrators_defaults(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(MESSAGE)
     (pod,) = wait_until("a pod", harness.pods, dump=harness.diagnostics, seconds=60)
@@ -35,7 +35,7 @@ def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorH
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "error"),
     [
         ({"restartPolicy": "Always"}, "spec.podTemplate.spec.restartPolicy is set by the operator to 'Never'"),
         ({"containers": [{"nane": "trainer"}]}, "spec.podTemplate.spec.containers[0] has no name"),
@@ -44,12 +44,12 @@ def test_a_messages_training_gets_what_the_administrator_says(harness: OperatorH
     ],
     ids=["a contradiction", "no name", "a typo", "a typo within"],
 )
-def test_a_template_that_cannot_be_used_ends_the_training_with_a_sentence(
-    harness: OperatorHarness, spec: dict[str, Any], said: str
+def test_an_invalid_template_fails_the_training_with_a_sentence(
+    harness: OperatorHarness, spec: dict[str, Any], error: str
 ) -> None:
     harness.operator()
     harness.create_trainingjob("cats", podTemplate={"spec": spec})
     failed = condition(harness.wait_phase("Failed"), "Failed")
     assert failed is not None
     assert failed["reason"] == "InvalidSpec"
-    assert said in failed["message"]
+    assert error in failed["message"]

@@ -46,8 +46,8 @@ def service_bus(broker: ServiceBusBroker) -> BrokerQueue:
 
 @pytest.fixture(params=["storage", "service_bus"])
 def queue(request: pytest.FixtureRequest) -> AzureQueue:
-    requested: AzureQueue = request.getfixturevalue(request.param)
-    return requested
+    selected: AzureQueue = request.getfixturevalue(request.param)
+    return selected
 
 
 @pytest.fixture

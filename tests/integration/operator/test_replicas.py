@@ -1,4 +1,4 @@
-"""Two operators for one queue: one works, the other stands by; and whatever happens to them, a message trains once."""
+"""Two operators on one queue: a leader and a standby; each message trains once, even if operators crash or hang."""
 
 import signal
 import subprocess
@@ -14,17 +14,17 @@ from tests.support.waiting import wait_until
 Process = subprocess.Popen[bytes]
 
 WATCH_SECONDS = 3
-"""An operator that receives looks at an idle queue once a second."""
+"""Several polls: an operator polls an idle queue once a second."""
 
 
 def with_lease(seconds: int) -> pytest.MarkDecorator:
-    """Short where the end of the lease is waited for, and longer where it must not come."""
+    """Set the lease duration: short if the lease is to expire in the test, else longer."""
     lease = {"leaderElection": {"leaseDurationSeconds": seconds}}
     return pytest.mark.parametrize("harness", [lease], indirect=True, ids=[f"lease of {seconds} s"])
 
 
 def holder(harness: OperatorHarness) -> str:
-    """Who leads; empty while nobody does."""
+    """Identity of the leader, or ""."""
     leases = [item for item in harness.kubectl.list("leases") if item["metadata"]["name"] == "vott-train"]
     return str(leases[0]["spec"].get("holderIdentity") or "") if leases else ""
 
@@ -36,14 +36,14 @@ def wait_leader(harness: OperatorHarness, other_than: str = "") -> str:
 
 
 def pair(harness: OperatorHarness) -> tuple[Process, Process, str]:
-    """The leader, the standby and the leader's name."""
+    """Start two operators; return the leader, the standby and the leader's identity."""
     first = harness.operator()
     name = wait_leader(harness)
     return first, harness.operator(), name
 
 
 def wait_trained(harness: OperatorHarness, count: int) -> None:
-    """So many TrainingJobs with a Job each, exactly, and nothing left in the queue."""
+    """Wait until exactly `count` TrainingJobs have a Job each and the queue is empty."""
 
     def probe() -> bool:
         return len(harness.kubectl.list("jobs")) >= count and harness.waiting_messages() == 0
@@ -65,7 +65,7 @@ def test_the_standby_takes_over_from_a_killed_leader(harness: OperatorHarness) -
 
 
 @with_lease(15)
-def test_the_standby_takes_over_at_once_from_a_leader_that_ends_well(harness: OperatorHarness) -> None:
+def test_the_standby_takes_over_at_once_from_a_terminated_leader(harness: OperatorHarness) -> None:
     leader, _, name = pair(harness)
     for _ in range(20):
         harness.send(MESSAGE)
@@ -77,7 +77,7 @@ def test_the_standby_takes_over_at_once_from_a_leader_that_ends_well(harness: Op
 
 
 @with_lease(5)
-def test_a_leader_that_was_asleep_ends_and_doubles_nothing(harness: OperatorHarness) -> None:
+def test_a_leader_that_hung_exits_and_duplicates_nothing(harness: OperatorHarness) -> None:
     leader, _, name = pair(harness)
     harness.send(MESSAGE)
     wait_trained(harness, 1)
@@ -85,14 +85,14 @@ def test_a_leader_that_was_asleep_ends_and_doubles_nothing(harness: OperatorHarn
     wait_leader(harness, name)
     for _ in range(20):
         harness.send(MESSAGE)
-    leader.send_signal(signal.SIGCONT)  # now both believe to lead
+    leader.send_signal(signal.SIGCONT)  # now both believe that they lead
     assert leader.wait(timeout=60) == 1
     assert "could not be renewed" in harness.log.read_text()
     wait_trained(harness, 21)
 
 
 @pytest.mark.parametrize("harness", [{"leaderElection": {"enabled": False}}], indirect=True, ids=["no election"])
-def test_two_that_both_lead_all_the_time_make_no_double(harness: OperatorHarness) -> None:
+def test_two_operators_without_leader_election_duplicate_nothing(harness: OperatorHarness) -> None:
     harness.operator()
     harness.operator()
     for _ in range(30):
@@ -101,17 +101,17 @@ def test_two_that_both_lead_all_the_time_make_no_double(harness: OperatorHarness
 
 
 @with_lease(15)
-def test_a_standby_acts_on_nothing(harness: OperatorHarness) -> None:
+def test_a_standby_receives_no_messages(harness: OperatorHarness) -> None:
     leader, _, name = pair(harness)
     leader.send_signal(signal.SIGSTOP)
     try:
         harness.send(MESSAGE)
         watched_until = time.monotonic() + WATCH_SECONDS
         while time.monotonic() < watched_until:
-            untouched = [item.dequeue_count for item in harness.queue().peek_messages()]
-            made: list[Any] = harness.trainingjobs()
-            # Asked last: what was seen before is of a time in which the other one led.
-            assert (untouched, made, holder(harness)) == ([0], [], name)
+            dequeue_counts = [item.dequeue_count for item in harness.queue().peek_messages()]
+            trainingjobs: list[Any] = harness.trainingjobs()
+            # The holder is read last, so the other values are from a time when the other operator led.
+            assert (dequeue_counts, trainingjobs, holder(harness)) == ([0], [], name)
     finally:
         leader.kill()
         leader.send_signal(signal.SIGCONT)

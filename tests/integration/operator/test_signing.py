@@ -1,4 +1,4 @@
-"""Signed callbacks, from the Secret to a receiver that checks them with the Standard Webhooks' own library."""
+"""Signed callbacks, from the Secret with the keys to a receiver that verifies them with the Standard Webhooks library."""
 
 import base64
 import json
@@ -23,13 +23,13 @@ def progress(percent: int, **fields: Any) -> dict[str, Any]:
     return {"progress": {"percent": percent, "epochCurrent": 1, "epochTotal": 2, "classificationLoss": 0.25} | fields}
 
 
-def keys(harness: OperatorHarness, **names: str) -> None:
-    """What is in the Secret: `current="older"` is the older key as the current one."""
+def set_keys(harness: OperatorHarness, **names: str) -> None:
+    """Write keys to the Secret; `current="older"` makes the older key the current one."""
     harness.change_secret(SECRET, **{file: KEYS[name] for file, name in names.items()})
 
 
 def train(harness: OperatorHarness, url: str) -> tuple[str, str]:
-    """A training that runs: its pod and name. The callback's and the model's URLs carry a credential."""
+    """Start a training with credentials in its callback and model URLs; return its pod and name."""
     harness.send({"annotations": "https://host/a.csv", "model": "https://store/m?sig=S", "status": f"{url}?token=T"})
     pod = harness.wait_pod()
     harness.run_pod(pod)
@@ -37,16 +37,16 @@ def train(harness: OperatorHarness, url: str) -> tuple[str, str]:
 
 
 @signed
-def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_operator_alone(
+def test_with_signing_the_operator_posts_all_callbacks_from_progress_to_outcome(
     harness: OperatorHarness,
 ) -> None:
-    keys(harness, current="older")
+    set_keys(harness, current="older")
     harness.operator()
     with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
-        (made,) = harness.pods()
-        assert "--status" not in made["spec"]["containers"][0]["args"]
-        (urls,) = [volume["secret"] for volume in made["spec"]["volumes"] if volume["name"] == "urls"]
+        (training_pod,) = harness.pods()
+        assert "--status" not in training_pod["spec"]["containers"][0]["args"]
+        (urls,) = [volume["secret"] for volume in training_pod["spec"]["volumes"] if volume["name"] == "urls"]
         assert [item["key"] for item in urls["items"]] == ["annotations", "model"]
         assert harness.report(pod, name, progress(50)).ok
         wait_until("a report", lambda: receiver.posts, dump=harness.diagnostics)
@@ -57,10 +57,10 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
         harness.wait_condition("CallbackDelivered")
         webhook = Webhook(KEYS["older"])
         bodies = [webhook.verify(body, headers) for headers, body in receiver.received]
-    said = [(body["state"], body["progress"], body["epoch_current"], body["job"]) for body in bodies]
-    assert said[:2] == [("running", 0.5, 1, name), ("running", 0.9, 2, name)]
-    assert said[-1] == ("succeeded", 1.0, 1, name)
-    assert {state for state, *_ in said[:-1]} == {"running"}
+    posted = [(body["state"], body["progress"], body["epoch_current"], body["job"]) for body in bodies]
+    assert posted[:2] == [("running", 0.5, 1, name), ("running", 0.9, 2, name)]
+    assert posted[-1] == ("succeeded", 1.0, 1, name)
+    assert {state for state, *_ in posted[:-1]} == {"running"}
     ids = [headers["webhook-id"] for headers, _ in receiver.received]
     assert len(set(ids)) == len(ids)
     text = harness.log.read_text()
@@ -69,53 +69,53 @@ def test_a_signed_training_is_told_from_its_first_report_to_its_end_by_the_opera
 
 
 @signed
-def test_a_key_is_changed_while_the_operator_runs_and_no_receiver_is_left_behind(harness: OperatorHarness) -> None:
-    keys(harness, current="older")
+def test_during_a_key_rotation_callbacks_are_signed_with_both_keys(harness: OperatorHarness) -> None:
+    set_keys(harness, current="older")
     harness.operator()
     with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
         assert harness.report(pod, name, progress(10)).ok
         wait_until("a report", lambda: receiver.posts, dump=harness.diagnostics)
-        keys(harness, current="newer", previous="older")
+        set_keys(harness, current="newer", previous="older")
         assert harness.report(pod, name, progress(20)).ok
         wait_until("the next report", lambda: len(receiver.posts) == 2, dump=harness.diagnostics)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
         harness.wait_condition("CallbackDelivered")
-        (old, old_body), *both = receiver.received
-    assert Webhook(KEYS["older"]).verify(old_body, old)["progress"] == 0.1
+        (old_headers, old_body), *later_posts = receiver.received
+    assert Webhook(KEYS["older"]).verify(old_body, old_headers)["progress"] == 0.1
     with pytest.raises(WebhookVerificationError):
-        Webhook(KEYS["newer"]).verify(old_body, old)
-    for headers, body in both:
+        Webhook(KEYS["newer"]).verify(old_body, old_headers)
+    for headers, body in later_posts:
         assert Webhook(KEYS["older"]).verify(body, headers) == Webhook(KEYS["newer"]).verify(body, headers)
-    assert json.loads(both[-1][1])["state"] == "failed"
+    assert json.loads(later_posts[-1][1])["state"] == "failed"
     with pytest.raises(WebhookVerificationError):
-        Webhook(KEYS["other"]).verify(old_body, old)
+        Webhook(KEYS["other"]).verify(old_body, old_headers)
 
 
 @signed
-def test_a_body_or_time_that_somebody_changed_is_not_taken_for_ours(harness: OperatorHarness) -> None:
-    keys(harness, current="older")
+def test_a_changed_body_time_or_id_fails_verification(harness: OperatorHarness) -> None:
+    set_keys(harness, current="older")
     harness.operator()
     with RawCallbackReceiver("127.0.0.1") as receiver:
-        harness.send({"status": receiver.url})  # a rejected message's callback is signed, too
+        harness.send({"status": receiver.url})  # the callback of a rejected message is signed too
         wait_until("a callback", lambda: receiver.posts, dump=harness.diagnostics)
         ((headers, body),) = receiver.received
     webhook = Webhook(KEYS["older"])
     assert webhook.verify(body, headers)["state"] == "failed"
     stale = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) - 3600)}
     later = headers | {"webhook-timestamp": str(int(headers["webhook-timestamp"]) + 1)}
-    another = headers | {"webhook-id": "another"}
-    for wrong, what in [
+    other_id = headers | {"webhook-id": "another"}
+    for changed_headers, changed_body in [
         (headers, body.replace(b"failed", b"succeeded")),
         (stale, body),
         (later, body),
-        (another, body),
+        (other_id, body),
     ]:
         with pytest.raises(WebhookVerificationError):
-            webhook.verify(what, wrong)
+            webhook.verify(changed_body, changed_headers)
 
 
-def test_without_keys_the_trainer_tells_its_progress_itself(harness: OperatorHarness) -> None:
+def test_without_keys_the_trainer_posts_its_progress(harness: OperatorHarness) -> None:
     harness.operator()
     with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, name = train(harness, receiver.url)
@@ -128,16 +128,16 @@ def test_without_keys_the_trainer_tells_its_progress_itself(harness: OperatorHar
 
 
 @signed
-def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(harness: OperatorHarness) -> None:
+def test_an_invalid_key_at_startup_blocks_only_callbacks_until_it_is_fixed(harness: OperatorHarness) -> None:
     harness.change_secret(SECRET, current="whsec_TOPSECRET")
     harness.operator()
     with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, _ = train(harness, receiver.url)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
-        said = harness.wait_condition("CallbackDelivered", "False")
-        assert "callbacks.signing: key 1 is no signing key" in said["message"]
+        delivered = harness.wait_condition("CallbackDelivered", "False")
+        assert "callbacks.signing: key 1 is no signing key" in delivered["message"]
         assert receiver.posts == []
-        keys(harness, current="older")
+        set_keys(harness, current="older")
         harness.wait_condition("CallbackDelivered", seconds=60)
         for headers, body in receiver.received:
             assert Webhook(KEYS["older"]).verify(body, headers)["state"] == "failed"
@@ -148,17 +148,17 @@ def test_a_wrong_key_at_the_start_holds_up_callbacks_alone_until_it_is_mended(ha
 
 
 @signed
-def test_a_secret_without_a_url_that_the_pod_needs_is_said(harness: OperatorHarness) -> None:
-    keys(harness, current="older")
+def test_a_secret_without_a_required_url_is_a_condition(harness: OperatorHarness) -> None:
+    set_keys(harness, current="older")
     harness.operator()
-    made = {
+    secret = {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": "mine"},
         "stringData": {"callback": "https://h/s"},
     }
-    harness.kubectl.apply(made)
+    harness.kubectl.apply(secret)
     harness.create_trainingjob("mine", urlSecretRef={"name": "mine"}, callback={"url": "https://h/s"})
-    said = harness.wait_condition("Running", "False", seconds=60)
-    assert said["reason"] == "ContainerConfigError"
-    assert "Secret mine (spec.urlSecretRef) lacks annotations, model" in said["message"]
+    running = harness.wait_condition("Running", "False", seconds=60)
+    assert running["reason"] == "ContainerConfigError"
+    assert "Secret mine (spec.urlSecretRef) lacks annotations, model" in running["message"]

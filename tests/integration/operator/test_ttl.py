@@ -1,4 +1,4 @@
-"""A TrainingJob that is deleted by its TTL does not reopen the door to the message that brought it."""
+"""A TrainingJob deleted by its TTL is not recreated by its message."""
 
 import time
 
@@ -15,7 +15,7 @@ with_ttl = pytest.mark.parametrize("harness", [TTL], indirect=True, ids=["ttl of
 
 
 def train(harness: OperatorHarness) -> str:
-    """Play the one training to its good end; its name."""
+    """Run the only training to success; return its name."""
     pod = harness.wait_pod()
     harness.run_pod(pod)
     name = str(harness.wait_phase("Running")["metadata"]["name"])
@@ -25,18 +25,18 @@ def train(harness: OperatorHarness) -> str:
 
 
 @with_ttl
-def test_a_finished_trainingjob_goes_with_all_that_it_made(harness: OperatorHarness) -> None:
+def test_a_finished_trainingjob_and_its_dependents_are_deleted_after_the_ttl(harness: OperatorHarness) -> None:
     harness.operator()
     harness.send(MESSAGE)
     name = train(harness)
     wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.diagnostics)
     owned = ("jobs", "pods", "secrets")
-    wait_until("nothing of it", lambda: not any(harness.kubectl.list(kind, "vott.dev/trainingjob") for kind in owned))
+    wait_until("no dependents", lambda: not any(harness.kubectl.list(kind, "vott.dev/trainingjob") for kind in owned))
     assert f"{name}: deleted" in harness.log.read_text()
 
 
 @with_ttl
-def test_it_stays_until_its_message_is_gone(harness: OperatorHarness) -> None:
+def test_a_finished_trainingjob_is_kept_until_its_message_is_settled(harness: OperatorHarness) -> None:
     queue_service = f"http://127.0.0.1:{harness.azurite.queue_port}/devstoreaccount1"
     harness.queue()
     with QueueProxy("127.0.0.1", queue_service) as proxy:
@@ -50,7 +50,7 @@ def test_it_stays_until_its_message_is_gone(harness: OperatorHarness) -> None:
             first.sigkill()
         assert condition(complete, "MessageSettled") is None
         assert len(harness.trainingjobs()) == 1
-        # The message comes back to the next operator, finds its TrainingJob and goes; only then the TrainingJob goes, too.
+        # The next operator receives the message again, finds its TrainingJob and settles it; only then is the TrainingJob deleted.
         harness.operator(AZURE_STORAGE_CONNECTION_STRING=proxied)
         wait_until("an empty queue", lambda: harness.waiting_messages() == 0, seconds=60, dump=harness.diagnostics)
         wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.diagnostics)
