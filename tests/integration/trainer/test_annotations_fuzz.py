@@ -1,4 +1,4 @@
-"""Random annotation files: each is read into valid annotations, or refused with file and place."""
+"""Fuzzing of the annotation reader: random files give valid annotations, or an error with file and position."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from vott_trainer.errors import BadAnnotationsError
 
 FILES = 10_000
 QUERY = "?sv=1&sig=SECRET"
-PLACE = re.compile(
+POSITION = re.compile(
     r"line \d+|byte \d+|(asset|image|annotation|category) ('|\d|number \d)|region \d+ of asset"
     r"|has no annotated object|expected JSON|expected \w+ to be a list|is JSON, but neither|is a VoTT project without"
     r"|expected unique names|expected a VoTT export|expected assets to be|is a web page or XML|is text in UTF-16|is a ZIP archive"
@@ -23,14 +23,15 @@ PLACE = re.compile(
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_no_file_raises_anything_but_an_error_with_its_place(part: int, tmp_path: Path) -> None:
+def test_random_file_is_read_or_refused_with_its_position(part: int, tmp_path: Path) -> None:
     refused = 0
     for number in range(part * FILES // 4, (part + 1) * FILES // 4):
         refused += is_refused(Random(number), tmp_path / "file")
-    assert FILES / 4 * 0.1 < refused < FILES / 4 * 0.9  # many of both
+    assert FILES / 4 * 0.1 < refused < FILES / 4 * 0.9  # many are read, many refused
 
 
 def is_refused(rng: Random, path: Path) -> bool:
+    """Whether a random file is refused; check the error, or else the annotations."""
     kind, content = damaged(rng) if rng.random() < 0.8 else well_formed(rng)
     path.write_bytes(content)
     annotation_format = rng.choice(["auto", "auto", kind, kind, *get_args(Format)])
@@ -42,16 +43,16 @@ def is_refused(rng: Random, path: Path) -> bool:
     except BadAnnotationsError as error:
         text = str(error)
         assert text.startswith("a.file "), text
-        assert PLACE.search(text), text
+        assert POSITION.search(text), text
         assert QUERY not in text
         assert len(text) < 3000
         text.encode()
         return True
-    check(annotations)
+    check_valid(annotations)
     return False
 
 
-def check(annotations: Annotations) -> None:
+def check_valid(annotations: Annotations) -> None:
     assert annotations.labels == sorted(set(annotations.labels))
     assert len({image.url for image in annotations.images}) == len(annotations.images)
     for image in annotations.images:
@@ -65,7 +66,7 @@ def check(annotations: Annotations) -> None:
     assert QUERY not in str(annotations.findings)
 
 
-def test_format_of_valid_files_is_detected(tmp_path: Path) -> None:
+def test_format_of_a_valid_file_is_detected(tmp_path: Path) -> None:
     for number in range(500):
         kind, content = well_formed(Random(number))
         path = tmp_path / "file"
@@ -73,6 +74,6 @@ def test_format_of_valid_files_is_detected(tmp_path: Path) -> None:
         try:
             annotations = read(path, "a.file", annotations_url="https://store/f")
         except BadAnnotationsError as error:
-            assert "has no annotated object" in str(error), (kind, error)  # noqa: PT017 - empty files are fine, too
+            assert "has no annotated object" in str(error), (kind, error)  # noqa: PT017 - a random file may be empty
         else:
             assert annotations.findings == [], kind

@@ -1,4 +1,4 @@
-"""The model's way into S3: every form of URL, permissions that are really checked, and links that were really signed."""
+"""Upload of the model to S3: every form of URL, IAM permissions, presigned URLs, own certificates and web identities."""
 
 import base64
 import hashlib
@@ -35,8 +35,8 @@ def s3_server() -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def s3_server_with_permissions(s3_server: S3Server) -> Iterator[S3Server]:
-    """The same, but it looks at signatures and permissions during the test."""
+def permission_server(s3_server: S3Server) -> Iterator[S3Server]:
+    """The same server; the test may turn on its checks of signatures and permissions."""
     yield s3_server
     s3_server.check_permissions(on=False)
 
@@ -66,7 +66,7 @@ def upload(archive: Path, to: Destination) -> StoredObject:
 
 @pytest.mark.parametrize("form", ["s3://models/{0}", "{1}/models/{0}"])
 @pytest.mark.parametrize(("path", "key"), [("cats", "cats/model.tgz"), ("a%20b/%C3%BC.tgz", "a b/ü.tgz")])
-def test_bucket_takes_the_model(form: str, path: str, key: str, s3_server: S3Server, archive: Path) -> None:
+def test_model_is_uploaded_to_a_bucket(form: str, path: str, key: str, s3_server: S3Server, archive: Path) -> None:
     url = form.format(path, s3_server.url)
     stored = upload(archive, destination(s3_server, url))
     assert s3_server.content(BUCKET, key) == ARCHIVE_CONTENT
@@ -74,76 +74,76 @@ def test_bucket_takes_the_model(form: str, path: str, key: str, s3_server: S3Ser
     assert (stored.sha256, stored.size_bytes) == (hashlib.sha256(ARCHIVE_CONTENT).hexdigest(), len(ARCHIVE_CONTENT))
 
 
-def test_bucket_may_stand_in_the_hosts_name(
+def test_bucket_in_the_host_name_is_supported(
     s3_server: S3Server, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("http_proxy", s3_server.url)  # the name need not resolve: the server is asked as a proxy
+    monkeypatch.setenv("http_proxy", s3_server.url)  # the host need not resolve: the server acts as a proxy
     to = destination(s3_server, "http://models.s3.amazonaws.com/host", AWS_ENDPOINT_URL="http://s3.amazonaws.com")
     upload(archive, to)
     assert s3_server.content(BUCKET, "host/model.tgz") == ARCHIVE_CONTENT
 
 
-def test_prefix_takes_the_report_beside_the_model(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
+def test_report_is_uploaded_beside_the_model(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
     s3_server.bucket("beside")
     destination(s3_server, "s3://beside/cats").deliver(model, tmp_path)
     assert s3_server.keys_in("beside") == ["cats/model.tgz", "cats/report.html"]
     assert s3_server.headers("beside", "cats/report.html")["content-type"] == "text/html; charset=utf-8"
 
 
-def test_prefix_that_ends_with_a_slash_takes_single_files(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
+def test_single_files_are_uploaded_to_a_prefix_that_ends_with_a_slash(
+    s3_server: S3Server, model: Path, tmp_path: Path
+) -> None:
     s3_server.bucket("single")
     uploaded = destination(s3_server, "s3://single/cats/").deliver(model, tmp_path)
     assert s3_server.keys_in("single") == ["cats/labels.txt", "cats/manifest.json", "cats/report.html"]
     assert uploaded.url == "s3://single/cats/manifest.json"
 
 
-def test_large_model_arrives_whole_in_parts(s3_server: S3Server, archive: Path) -> None:
+def test_large_model_is_uploaded_in_parts(s3_server: S3Server, archive: Path) -> None:
     content = bytes(range(256)) * (40 << 12)  # 40 MiB
     archive.write_bytes(content)
     s3_server.bucket("large")
     stored = upload(archive, destination(s3_server, "s3://large"))
     assert hashlib.sha256(s3_server.content("large", "model.tgz")).hexdigest() == stored.sha256
-    assert s3_server.headers("large", "model.tgz")["ETag"].strip('"').endswith("-3")  # S3's way to say how many parts
+    assert s3_server.headers("large", "model.tgz")["ETag"].strip('"').endswith("-3")  # in S3, the number of parts
     assert s3_server.unfinished_uploads("large") == []
 
 
-def test_checksum_goes_with_the_model_and_the_size_is_compared(server: HttpServer, archive: Path) -> None:
-    stamps = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
-    to = on_a_server_that_answers(server, Answer(headers=stamps))  # which keeps nothing
+def test_upload_sends_a_checksum_and_compares_the_size(server: HttpServer, archive: Path) -> None:
+    headers = {"ETag": '"x"', "Last-Modified": "Thu, 01 Jan 2026 00:00:00 GMT"}
+    to = bucket_that_answers(server, Answer(headers=headers))  # it stores nothing
     with pytest.raises(TemporaryFailureError, match="does not hold what was sent"):
         upload(archive, to)
-    sent = {name.lower(): value for name, value in server.requests[0].headers.items()}
-    assert base64.b64decode(sent["x-amz-checksum-sha256"]) == hashlib.sha256(ARCHIVE_CONTENT).digest()
+    sent_headers = {name.lower(): value for name, value in server.requests[0].headers.items()}
+    assert base64.b64decode(sent_headers["x-amz-checksum-sha256"]) == hashlib.sha256(ARCHIVE_CONTENT).digest()
 
 
-def test_uploaded_model_is_found_again(s3_server: S3Server, archive: Path, tmp_path: Path) -> None:
+def test_uploaded_model_is_found(s3_server: S3Server, archive: Path, tmp_path: Path) -> None:
     s3_server.bucket("look")
     to = destination(s3_server, "s3://look")
     assert to.find(tmp_path) is None
     assert to.version() is None
-    sent = upload(archive, to)
+    uploaded = upload(archive, to)
     assert to.version() == to.version() != ""
     found = to.find(tmp_path)
     assert found is not None
-    assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
+    assert (found.url, found.sha256, found.size_bytes) == (uploaded.url, uploaded.sha256, uploaded.size_bytes)
 
 
-def test_identity_that_may_only_write_is_enough_for_a_model(
-    s3_server_with_permissions: S3Server, archive: Path
+def test_model_is_uploaded_with_write_permission_only(permission_server: S3Server, archive: Path) -> None:
+    keys = permission_server.user("writer", allow=["s3:PutObject"])
+    permission_server.check_permissions(on=True)
+    upload(archive, destination(permission_server, "s3://models/written", keys))
+    permission_server.check_permissions(on=False)
+    assert permission_server.content(BUCKET, "written/model.tgz") == ARCHIVE_CONTENT
+
+
+def test_objects_are_stored_without_permission_to_list(
+    permission_server: S3Server, archive: Path, tmp_path: Path
 ) -> None:
-    keys = s3_server_with_permissions.user("writer", allow=["s3:PutObject"])
-    s3_server_with_permissions.check_permissions(on=True)
-    upload(archive, destination(s3_server_with_permissions, "s3://models/written", keys))
-    s3_server_with_permissions.check_permissions(on=False)
-    assert s3_server_with_permissions.content(BUCKET, "written/model.tgz") == ARCHIVE_CONTENT
-
-
-def test_identity_that_may_not_list_keeps_objects(
-    s3_server_with_permissions: S3Server, archive: Path, tmp_path: Path
-) -> None:
-    keys = s3_server_with_permissions.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
-    s3_server_with_permissions.check_permissions(on=True)
-    store = destination(s3_server_with_permissions, "s3://models/kept", keys).store
+    keys = permission_server.user("keeper", allow=["s3:PutObject", "s3:GetObject", "s3:DeleteObject"])
+    permission_server.check_permissions(on=True)
+    store = destination(permission_server, "s3://models/kept", keys).store
     copy = tmp_path / "copy"
     assert not store.get("a", copy)
     store.put(archive, "a")
@@ -153,33 +153,31 @@ def test_identity_that_may_not_list_keeps_objects(
     assert not store.get("a", copy)
 
 
-def on_a_server_that_answers(server: HttpServer, answer: Answer) -> Destination:
-    """A bucket of a server that says what moto does not say."""
+def bucket_that_answers(server: HttpServer, answer: Answer) -> Destination:
+    """A bucket on a server with a response that moto does not give."""
     server.always["/models/model.tgz"] = answer
     environment = {"AWS_ENDPOINT_URL": server.url, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET"}
     return resolve("s3://models", StorageAccess(buckets=frozenset([BUCKET]), environment=environment))
 
 
-def test_missing_object_is_not_told_from_a_forbidden_one_without_the_right_to_list(
-    server: HttpServer, tmp_path: Path
-) -> None:
-    to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
+def test_forbidden_object_counts_as_missing_without_permission_to_list(server: HttpServer, tmp_path: Path) -> None:
+    to = bucket_that_answers(server, Answer(403, b"<Error><Code>AccessDenied</Code></Error>"))
     assert to.find(tmp_path) is None
 
 
-def test_key_that_is_not_valid_is_no_missing_object(server: HttpServer, tmp_path: Path) -> None:
-    to = on_a_server_that_answers(server, Answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
+def test_invalid_key_is_an_error_and_not_a_missing_object(server: HttpServer, tmp_path: Path) -> None:
+    to = bucket_that_answers(server, Answer(403, b"<Error><Code>ExpiredToken</Code></Error>"))
     with pytest.raises(UploadRefusedError, match=r"Reading s3://models/model\.tgz was refused: HTTP 403 ExpiredToken"):
         to.find(tmp_path)
     with pytest.raises(UploadRefusedError, match="ExpiredToken"):
         to.version()
 
 
-def test_missing_right_to_delete_is_said(s3_server_with_permissions: S3Server) -> None:
-    keys = s3_server_with_permissions.user("adder", allow=["s3:PutObject"])
-    s3_server_with_permissions.check_permissions(on=True)
+def test_missing_delete_permission_is_reported(permission_server: S3Server) -> None:
+    keys = permission_server.user("adder", allow=["s3:PutObject"])
+    permission_server.check_permissions(on=True)
     with pytest.raises(UploadRefusedError, match=r"Deleting s3://models/x/a was refused: HTTP 403 AccessDenied"):
-        destination(s3_server_with_permissions, "s3://models/x", keys).store.delete("a")
+        destination(permission_server, "s3://models/x", keys).store.delete("a")
 
 
 def refusal(archive: Path, to: Destination) -> str:
@@ -188,58 +186,56 @@ def refusal(archive: Path, to: Destination) -> str:
     return str(error.value)
 
 
-def test_missing_permission_is_said(s3_server_with_permissions: S3Server, archive: Path) -> None:
-    keys = s3_server_with_permissions.user("reader", allow=["s3:GetObject"])
-    s3_server_with_permissions.check_permissions(on=True)
-    assert refusal(archive, destination(s3_server_with_permissions, "s3://models/x", keys)) == (
+def test_missing_permission_is_reported(permission_server: S3Server, archive: Path) -> None:
+    keys = permission_server.user("reader", allow=["s3:GetObject"])
+    permission_server.check_permissions(on=True)
+    assert refusal(archive, destination(permission_server, "s3://models/x", keys)) == (
         "The upload to s3://models/x/model.tgz was refused: HTTP 403 AccessDenied. "
         "The trainer's own identity has no permission for it. "
         "Correct the URL, or ask the administrator to let the trainer's own identity read and write there."
     )
 
 
-def test_wrong_key_is_said_and_not_shown(s3_server_with_permissions: S3Server, archive: Path) -> None:
-    keys = s3_server_with_permissions.user("mistaken", allow=["s3:*"])
-    s3_server_with_permissions.check_permissions(on=True)
-    said = refusal(
-        archive, destination(s3_server_with_permissions, "s3://models/x", Keys(keys.access_key_id, "another's"))
-    )
-    assert "HTTP 403 SignatureDoesNotMatch" in said
-    assert keys.access_key_id not in said
+def test_wrong_key_is_reported_without_the_key(permission_server: S3Server, archive: Path) -> None:
+    keys = permission_server.user("mistaken", allow=["s3:*"])
+    permission_server.check_permissions(on=True)
+    error = refusal(archive, destination(permission_server, "s3://models/x", Keys(keys.access_key_id, "another's")))
+    assert "HTTP 403 SignatureDoesNotMatch" in error
+    assert keys.access_key_id not in error
 
 
-def test_missing_bucket_is_said(s3_server: S3Server, archive: Path) -> None:
+def test_missing_bucket_is_reported(s3_server: S3Server, archive: Path) -> None:
     assert "HTTP 404 NoSuchBucket. The container or bucket does not exist." in refusal(
         archive, destination(s3_server, "s3://nowhere")
     )
 
 
-def test_bucket_of_another_region_is_said(server: HttpServer, archive: Path) -> None:
-    to = on_a_server_that_answers(server, Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>"))
+def test_bucket_in_another_region_is_reported(server: HttpServer, archive: Path) -> None:
+    to = bucket_that_answers(server, Answer(301, b"<Error><Code>PermanentRedirect</Code></Error>"))
     assert "The bucket is in another region than AWS_REGION or the URL names" in refusal(archive, to)
 
 
-def test_server_that_does_not_answer_is_a_passing_fault(unused_url: str, archive: Path) -> None:
+def test_unreachable_server_is_a_temporary_failure(unused_url: str, archive: Path) -> None:
     environment = {"AWS_ENDPOINT_URL": unused_url, "AWS_ACCESS_KEY_ID": "i", "AWS_SECRET_ACCESS_KEY": "s"}
     access = StorageAccess(buckets=frozenset([BUCKET]), environment=environment)
     with pytest.raises(TemporaryFailureError, match=r"s3://models/model.tgz failed: no answer"):
         upload(archive, resolve("s3://models", access))
 
 
-def test_program_puts_its_model_into_a_listed_bucket(s3_server: S3Server, server: HttpServer) -> None:
+def test_trainer_uploads_its_model_to_a_listed_bucket(s3_server: S3Server, server: HttpServer) -> None:
     s3_server.bucket("program")
-    done = run_trainer(
+    process = run_trainer(
         *("--plugin", "hello-world", "--annotations", serve_annotated(server, 1), "--model", "s3://program/cats/"),
         VOTT_MODEL_BUCKETS="program",
         **s3_server.environment(),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "model uploaded: s3://program/cats/manifest.json" in done.stdout + done.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "model uploaded: s3://program/cats/manifest.json" in process.stdout + process.stderr
     assert {"cats/manifest.json", "cats/metrics.json"} <= set(s3_server.keys_in("program"))
 
 
-def signed(s3_server: S3Server, key: str) -> str:
-    """A link, signed by somebody else's client."""
+def presigned_url(s3_server: S3Server, key: str) -> str:
+    """A presigned URL of another client."""
     client = Client(
         BUCKET,
         endpoint=s3_server.url,
@@ -251,9 +247,11 @@ def signed(s3_server: S3Server, key: str) -> str:
     return str(obstore.sign(client, "PUT", key, timedelta(hours=1)))
 
 
-def test_presigned_link_takes_the_model_without_any_identity(s3_server: S3Server, model: Path, tmp_path: Path) -> None:
-    """The server does not check the signature of a link; tests/unit/trainer/test_stores_presigned_put.py sees that nothing else is sent."""
-    uploaded = resolve(signed(s3_server, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
+def test_model_is_uploaded_to_a_presigned_url_without_an_identity(
+    s3_server: S3Server, model: Path, tmp_path: Path
+) -> None:
+    """moto does not check the signature; tests/unit/trainer/test_stores_presigned_put.py tests that nothing else is sent."""
+    uploaded = resolve(presigned_url(s3_server, "signed/id.tgz"), StorageAccess()).deliver(model, tmp_path)
     assert hashlib.sha256(s3_server.content(BUCKET, "signed/id.tgz")).hexdigest() == uploaded.sha256
     assert uploaded.url == f"{s3_server.url}/models/signed/id.tgz"
     assert not [key for key in s3_server.keys_in(BUCKET) if key.startswith("signed/") and key != "signed/id.tgz"]
@@ -266,13 +264,13 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def https_s3_server(authority: Authority) -> Iterator[S3Server]:
-    """A server with a certificate of its own authority."""
+    """A server whose certificate is from `authority`."""
     with S3Server(authority) as running:
         running.bucket(BUCKET)
         yield running
 
 
-def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(
+def test_server_certificate_is_trusted_through_aws_ca_bundle(
     https_s3_server: S3Server, authority: Authority, archive: Path
 ) -> None:
     upload(archive, destination(https_s3_server, "s3://models", AWS_CA_BUNDLE=str(authority.certificate)))
@@ -282,7 +280,7 @@ def test_server_with_a_certificate_of_ones_own_is_trusted_when_told(
 
 
 class TokenService(HttpServer):
-    """As much of STS as a web identity needs, over https: moto does not know its unsigned requests."""
+    """The part of STS that web identities need, over https; moto does not support its unsigned requests."""
 
     def __init__(self, authority: Authority) -> None:
         super().__init__()
@@ -302,7 +300,7 @@ class TokenService(HttpServer):
         return super().url.replace("http:", "https:")
 
 
-def test_role_of_a_web_identity_takes_the_model(
+def test_model_is_uploaded_with_the_role_of_a_web_identity(
     https_s3_server: S3Server, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"

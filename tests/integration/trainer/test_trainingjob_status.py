@@ -1,4 +1,4 @@
-"""Reports to a real API server: what lands in the TrainingJob's status, and what is refused."""
+"""Progress reports to a real API server: the TrainingJob's status, field ownership, and reports that are refused."""
 
 import base64
 import json
@@ -27,7 +27,7 @@ RUNNING = Snapshot(0.425, 3, 10, 7, 25, 0.25, 9.8, {"mAP50": 0.91})
 
 @dataclass(frozen=True)
 class Cluster:
-    """An API server that knows TrainingJobs, and a folder with a pod's credentials."""
+    """An API server with the TrainingJob CRD, and a folder with a pod's credentials."""
 
     server: str
     kubeconfig: Path
@@ -38,7 +38,7 @@ class Cluster:
         return kubectl(self.kubeconfig, *arguments)
 
     def create_job(self, name: str) -> TrainingJobStatus:
-        """Create a TrainingJob and return the trainer's way to report to it."""
+        """Create a TrainingJob; return the trainer's receiver for its status."""
         manifest = self.credentials / f"{name}.yaml"
         spec = {"plugin": "detection", "annotations": {"url": "https://h/a.csv"}, "model": {"url": "https://h/m"}}
         job = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
@@ -47,24 +47,24 @@ class Cluster:
         return TrainingJobStatus("default", name, self.job(name)["metadata"]["uid"], self.server, self.credentials)
 
     def job(self, name: str) -> dict[str, Any]:
-        """The TrainingJob as it is stored."""
-        found: dict[str, Any] = json.loads(
+        """Get a TrainingJob."""
+        job: dict[str, Any] = json.loads(
             self.kubectl("get", "trainingjob", name, "-o", "json", "--show-managed-fields")
         )
-        return found
+        return job
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    with ControlPlane() as running:
-        made = Cluster(running.server, running.kubeconfig, tmp_path_factory.mktemp("credentials"))
-        install_crd(running.kubeconfig)
-        made.kubectl("create", "serviceaccount", "trainer")
-        made.kubectl(*ROLE)
-        made.kubectl("create", "rolebinding", "trainer", "--role=trainer", "--serviceaccount=default:trainer")
-        (made.credentials / "token").write_text(made.kubectl("create", "token", "trainer"), encoding="ascii")
-        (made.credentials / "ca.crt").write_bytes(_ca(running.kubeconfig))
-        yield made
+    with ControlPlane() as control_plane:
+        cluster = Cluster(control_plane.server, control_plane.kubeconfig, tmp_path_factory.mktemp("credentials"))
+        install_crd(control_plane.kubeconfig)
+        cluster.kubectl("create", "serviceaccount", "trainer")
+        cluster.kubectl(*ROLE)
+        cluster.kubectl("create", "rolebinding", "trainer", "--role=trainer", "--serviceaccount=default:trainer")
+        (cluster.credentials / "token").write_text(cluster.kubectl("create", "token", "trainer"), encoding="ascii")
+        (cluster.credentials / "ca.crt").write_bytes(_ca(control_plane.kubeconfig))
+        yield cluster
 
 
 def _ca(kubeconfig: Path) -> bytes:
@@ -74,7 +74,7 @@ def _ca(kubeconfig: Path) -> bytes:
     return Path(cluster["certificate-authority"]).read_bytes()
 
 
-def test_reports_land_in_the_status_and_the_last_one_names_the_model(cluster: Cluster) -> None:
+def test_status_shows_reports_and_the_last_one_has_the_model(cluster: Cluster) -> None:
     job = cluster.create_job("cats")
     job.send(RUNNING)
     status = cluster.job("cats")["status"]
@@ -87,7 +87,7 @@ def test_reports_land_in_the_status_and_the_last_one_names_the_model(cluster: Cl
     assert status["model"] == {"url": MODEL.url, "sha256": MODEL.sha256, "sizeBytes": 123}
 
 
-def test_trainer_owns_its_fields_and_no_others(cluster: Cluster) -> None:
+def test_trainer_owns_only_its_fields(cluster: Cluster) -> None:
     job = cluster.create_job("owned")
     cluster.kubectl(
         "patch",
@@ -99,14 +99,14 @@ def test_trainer_owns_its_fields_and_no_others(cluster: Cluster) -> None:
         '{"status": {"phase": "Running"}}',
     )
     job.send(Snapshot(1.0, metrics={"mAP50": 0.95}, model=MODEL))
-    found = cluster.job("owned")
-    assert found["status"]["phase"] == "Running"
-    (owned,) = (entry for entry in found["metadata"]["managedFields"] if entry["manager"] == "vott-trainer")
+    owned_job = cluster.job("owned")
+    assert owned_job["status"]["phase"] == "Running"
+    (owned,) = (entry for entry in owned_job["metadata"]["managedFields"] if entry["manager"] == "vott-trainer")
     assert (owned["operation"], owned["subresource"]) == ("Apply", "status")
     assert set(owned["fieldsV1"]["f:status"]) == {"f:progress", "f:metrics", "f:model"}
 
 
-def test_reports_end_once_another_trainingjob_has_the_name(cluster: Cluster) -> None:
+def test_reports_end_when_another_trainingjob_has_the_name(cluster: Cluster) -> None:
     old = cluster.create_job("again")
     cluster.kubectl("delete", "trainingjob", "again")
     cluster.create_job("again")
@@ -116,7 +116,7 @@ def test_reports_end_once_another_trainingjob_has_the_name(cluster: Cluster) -> 
         old.send_until_accepted(RUNNING, RetryPolicy(attempts=1))
 
 
-def test_deleted_trainingjob_is_not_brought_back(cluster: Cluster) -> None:
+def test_report_does_not_recreate_a_deleted_trainingjob(cluster: Cluster) -> None:
     job = cluster.create_job("gone")
     cluster.kubectl("delete", "trainingjob", "gone")
     with pytest.raises(TemporaryFailureError, match="HTTP 404 Not Found"):

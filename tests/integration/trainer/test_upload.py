@@ -1,4 +1,4 @@
-"""The model's way into a real Azure store: every kind of link, and what is said of those that do not work."""
+"""Upload of the model to Azure Blob Storage: SAS URLs, account key and workload identity, and the errors of each."""
 
 import hashlib
 from pathlib import Path
@@ -29,27 +29,27 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def upload(archive: Path, link: str, access: StorageAccess | None = None) -> StoredObject:
-    destination = resolve(link, access or StorageAccess())
+def upload(archive: Path, url: str, access: StorageAccess | None = None) -> StoredObject:
+    destination = resolve(url, access or StorageAccess())
     return destination.store.put(archive, destination.name)
 
 
-def stored(container: ContainerClient, name: str) -> bytes:
+def content_of(container: ContainerClient, name: str) -> bytes:
     return container.download_blob(name).readall()
 
 
 @pytest.mark.parametrize(("prefix", "name"), [("", "model.tgz"), ("/cats/1", "cats/1/model.tgz"), ("/7.tgz", "7.tgz")])
-def test_container_link_takes_the_model(
+def test_model_is_uploaded_with_a_container_sas(
     prefix: str, name: str, account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
     model = upload(archive, account.container_sas_url(container, prefix))
-    assert stored(container, name) == ARCHIVE_CONTENT
+    assert content_of(container, name) == ARCHIVE_CONTENT
     assert model == StoredObject(
         f"{container.url}/{name}", hashlib.sha256(ARCHIVE_CONTENT).hexdigest(), len(ARCHIVE_CONTENT)
     )
 
 
-def test_container_link_takes_the_report_too_for_a_browser_to_show(
+def test_report_is_uploaded_beside_the_model_as_html(
     account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
     resolve(account.container_sas_url(container, "/cats"), StorageAccess()).deliver(model, tmp_path)
@@ -58,17 +58,17 @@ def test_container_link_takes_the_report_too_for_a_browser_to_show(
     assert report.content_settings.content_type == "text/html; charset=utf-8"
 
 
-def test_link_that_ends_with_a_slash_takes_single_files(
+def test_single_files_are_uploaded_to_a_prefix_that_ends_with_a_slash(
     account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
     destination = resolve(account.container_sas_url(container, "/cats/"), StorageAccess())
     uploaded = destination.deliver(model, tmp_path)
     assert blob_names(container) == ["cats/manifest.json", "cats/report.html", "cats/tensorboard/events"]
     assert uploaded.url == f"{container.url}/cats/manifest.json"
-    assert uploaded.sha256 == hashlib.sha256(stored(container, "cats/manifest.json")).hexdigest()
+    assert uploaded.sha256 == hashlib.sha256(content_of(container, "cats/manifest.json")).hexdigest()
 
 
-def test_report_that_is_refused_costs_no_model(
+def test_model_is_uploaded_even_if_the_report_is_refused(
     account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     container.upload_blob("report.html", b"an older one")
@@ -77,62 +77,60 @@ def test_report_that_is_refused_costs_no_model(
     assert "the report could not be put beside the model" in caplog.text
 
 
-def test_write_only_blob_link_takes_the_model_exactly_there(
+def test_model_is_uploaded_with_a_write_only_blob_sas(
     account: AzuriteAccount, container: ContainerClient, model: Path, tmp_path: Path
 ) -> None:
     resolve(account.blob_sas_url(container, "id.tgz", permissions="w"), StorageAccess()).deliver(model, tmp_path)
     assert blob_names(container) == ["id.tgz"]
 
 
-def test_blob_link_needs_no_ending(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+def test_blob_sas_needs_no_file_extension(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
     upload(archive, account.blob_sas_url(container, "my model"))
-    assert stored(container, "my model") == ARCHIVE_CONTENT
+    assert content_of(container, "my model") == ARCHIVE_CONTENT
 
 
-def test_second_attempt_replaces_the_first_ones_model(
+def test_second_attempt_replaces_the_model_of_the_first(
     account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
     upload(archive, account.container_sas_url(container))
     archive.write_bytes(b"better")
     upload(archive, account.container_sas_url(container))
-    assert stored(container, "model.tgz") == b"better"
+    assert content_of(container, "model.tgz") == b"better"
 
 
-def test_administrators_account_takes_the_model_without_a_sas(
+def test_model_is_uploaded_with_the_account_key(
     account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
     access = StorageAccess(account.connection_string, frozenset([container.container_name]))
     model = upload(archive, f"{container.url}/my%20cats", access)
-    assert stored(container, "my cats/model.tgz") == ARCHIVE_CONTENT
+    assert content_of(container, "my cats/model.tgz") == ARCHIVE_CONTENT
     assert model.url == f"{container.url}/my%20cats/model.tgz"
 
 
-def test_model_larger_than_one_request_arrives_whole(
-    account: AzuriteAccount, container: ContainerClient, archive: Path
-) -> None:
+def test_large_model_is_uploaded_in_blocks(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
     content = bytes(range(256)) * (70 << 12)  # 70 MiB: the client sends blocks above 64 MiB
     archive.write_bytes(content)
     model = upload(archive, account.container_sas_url(container))
-    assert hashlib.sha256(stored(container, "model.tgz")).hexdigest() == model.sha256
+    assert hashlib.sha256(content_of(container, "model.tgz")).hexdigest() == model.sha256
 
 
-def test_uploaded_model_is_found_where_the_link_may_read(
+def test_uploaded_model_is_found_with_read_permission(
     account: AzuriteAccount, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
     destination = resolve(account.container_sas_url(container), StorageAccess())
     assert destination.find(tmp_path) is None
     assert destination.version() is None
-    sent = upload(archive, account.container_sas_url(container))
+    uploaded = upload(archive, account.container_sas_url(container))
     first = destination.version()
     assert first
     upload(archive, account.container_sas_url(container))
-    assert destination.version() != first  # of the same content
+    assert destination.version() != first  # although the content is the same
     found = destination.find(tmp_path)
     assert found is not None
-    assert (found.url, found.sha256, found.size_bytes) == (sent.url, sent.sha256, sent.size_bytes)
+    assert (found.url, found.sha256, found.size_bytes) == (uploaded.url, uploaded.sha256, uploaded.size_bytes)
 
 
-def test_link_that_may_not_read_says_so_when_the_model_is_looked_for(
+def test_finding_the_model_without_read_permission_is_an_error(
     account: AzuriteAccount, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
     link = account.blob_sas_url(container, "id.tgz")
@@ -143,27 +141,27 @@ def test_link_that_may_not_read_says_so_when_the_model_is_looked_for(
         resolve(link, StorageAccess()).find(tmp_path)
 
 
-def refusal(link: str, archive: Path) -> str:
+def refusal(url: str, archive: Path) -> str:
     with pytest.raises(UploadRefusedError) as error:
-        upload(archive, link)
+        upload(archive, url)
     return str(error.value)
 
 
-def test_missing_container_is_said(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+def test_missing_container_is_reported(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
     link = account.container_sas_url(container)
     container.delete_container()
-    said = refusal(link, archive)
-    assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in said
-    assert "sig=" not in said
+    error = refusal(link, archive)
+    assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in error
+    assert "sig=" not in error
 
 
-def test_wrong_signature_is_said(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
-    said = refusal(account.container_sas_url(container) + "AAAA", archive)
-    assert "HTTP 403" in said
-    assert "Make a new link with write permission and send the message again." in said
+def test_wrong_signature_is_reported(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
+    error = refusal(account.container_sas_url(container) + "AAAA", archive)
+    assert "HTTP 403" in error
+    assert "Make a new link with write permission and send the message again." in error
 
 
-def test_link_that_may_only_create_does_not_replace_a_model(
+def test_model_is_not_replaced_with_create_permission_only(
     account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
     link = account.blob_sas_url(container, "id.tgz", permissions="c")
@@ -171,7 +169,7 @@ def test_link_that_may_only_create_does_not_replace_a_model(
     assert "may not replace a blob that exists" in refusal(link, archive)
 
 
-def test_store_that_does_not_answer_is_a_passing_fault(
+def test_unreachable_store_is_a_temporary_failure(
     unused_url: str, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("azure.core.pipeline.transport.RequestsTransport.sleep", lambda *_: None)
@@ -179,7 +177,7 @@ def test_store_that_does_not_answer_is_a_passing_fault(
         upload(archive, f"{unused_url}/account/models?sp=w&sig=x")
 
 
-def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trust_it(
+def test_server_certificate_is_trusted_through_requests_ca_bundle(
     https_azurite: Azurite, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = AzuriteAccount(https_azurite.connection_string)
@@ -194,7 +192,7 @@ def test_link_to_a_server_with_a_certificate_of_ones_own_works_when_told_to_trus
         download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
 
 
-def test_workload_identity_takes_the_model_without_a_sas(
+def test_model_is_uploaded_with_workload_identity(
     https_azurite: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     account = BlobServiceClient.from_connection_string(https_azurite.connection_string)
@@ -202,11 +200,11 @@ def test_workload_identity_takes_the_model_without_a_sas(
     with Entra(authority, tmp_path) as entra:
         access = StorageAccess(containers=frozenset([container.url]), environment=entra.environment())
         upload(archive, f"{container.url}/cats", access)
-    assert stored(container, "cats/model.tgz") == ARCHIVE_CONTENT
+    assert content_of(container, "cats/model.tgz") == ARCHIVE_CONTENT
     assert [form["client_assertion"] for form in entra.requests] == ["the pod's token"]
 
 
-def test_identity_that_entra_does_not_know_is_said(
+def test_identity_unknown_to_entra_is_reported(
     https_azurite: Azurite, authority: Authority, archive: Path, tmp_path: Path
 ) -> None:
     container = BlobServiceClient.from_connection_string(https_azurite.connection_string).create_container("models")
