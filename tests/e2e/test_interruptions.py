@@ -57,7 +57,7 @@ def test_operator_killed_between_receive_and_settle_creates_one_trainingjob_and_
 
 
 def completes_in_another_pod(training: HeldTraining, first: Manifest) -> None:
-    """Let it train, and check that another pod than the first completes it. With backoffLimit 0, the interruption did not count as a failure."""
+    """Let it train, and check that another pod completes it. With backoffLimit 0, this shows that the interruption was no failure."""
     training.harness.wait("the pod's SIGTERM", lambda: training.has_flag("stopped"))
     training.release()
     training.wait_status("Complete", "TrainingSucceeded")

@@ -10,8 +10,8 @@ from tests.support.cluster_harness import IMAGES, ClusterHarness, Submission
 @pytest.mark.parametrize("submission", [message_cases.detection_as_json], indirect=True)
 def test_second_training_takes_all_images_from_the_cache(submission: Submission) -> None:
     submission.wait_completed()
-    again = submission.harness.send(parameters={"epochs": 1})
-    name = again.wait_completed()["metadata"]["name"]
+    second = submission.harness.send(parameters={"epochs": 1})
+    name = second.wait_completed()["metadata"]["name"]
     assert f"{IMAGES} of them from the cache" in submission.harness.kubectl.logs(name)
 
 

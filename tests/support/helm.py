@@ -31,14 +31,14 @@ def _helm(*arguments: str, values: Object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, input=json.dumps(values), capture_output=True, text=True)
 
 
-def rendered(values: Object) -> list[Object]:
-    """The rendered manifests; rejected values fail the test."""
+def render(values: Object) -> list[Object]:
+    """Render the manifests; rejected values fail the test."""
     result = template(values)
     assert result.returncode == 0, result.stderr
     return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
 
 
-def one(kind: str, manifests: list[Object]) -> Object:
+def manifest_of_kind(kind: str, manifests: list[Object]) -> Object:
     """The only manifest of that kind."""
     (found,) = [item for item in manifests if item["kind"] == kind]
     return found

@@ -1,6 +1,7 @@
-"""Runs a step in the pod before (or instead of) the trainer. Passed as an environment variable, so it is one file that needs only Python.
+"""Run a step in the pod before, or instead of, the trainer.
 
-The pod and the test communicate by flags: blobs in a container whose SAS URL is in FLAGS_URL.
+Its source is passed as an environment variable, so it is one file that needs only Python. The pod and the test communicate by flags:
+blobs in a container whose SAS URL is in FLAGS_URL.
 """
 
 import os

@@ -29,7 +29,7 @@ def status(method: str, path: str, body: object = None) -> int:
         return error.code
 
 
-here = f"api/v1/namespaces/{namespace}"
+core_api = f"api/v1/namespaces/{namespace}"
 jobs = f"apis/vott.dev/v1alpha1/namespaces/{namespace}/trainingjobs"
 own, other = (f"{jobs}/{os.environ[name]}" for name in ("OWN", "OTHER"))
 progress = {"status": {"progress": {"percent": 1}}}
@@ -45,9 +45,9 @@ print(
             "read own": status("GET", own),
             "delete own": status("DELETE", own),
             "list": status("GET", jobs),
-            "secrets": status("GET", f"{here}/secrets"),
-            "pods": status("GET", f"{here}/pods"),
-            "own token": status("POST", f"{here}/serviceaccounts/default/token", {}),
+            "secrets": status("GET", f"{core_api}/secrets"),
+            "pods": status("GET", f"{core_api}/pods"),
+            "own token": status("POST", f"{core_api}/serviceaccounts/default/token", {}),
             "nodes": status("GET", "api/v1/nodes"),
         }
     ),

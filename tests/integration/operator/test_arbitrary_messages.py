@@ -106,7 +106,7 @@ class Bench:
         pairs = zip(self.queues, self.settings, strict=True)
         self.intakes = [self.app.build_intake(queue, item, self.cluster, callbacks) for queue, item in pairs]
 
-    async def take(self, bodies: list[bytes]) -> None:
+    async def process(self, bodies: list[bytes]) -> None:
         """Send bodies and process all of them."""
         for number, body in enumerate(bodies):
             self.queues[number % 2].send(body)
@@ -148,7 +148,7 @@ def test_every_body_becomes_a_trainingjob_or_is_dead_lettered_with_a_reason(
     @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(anything(statuses), min_size=BODIES, max_size=BODIES))
     def take(bodies: list[bytes]) -> None:
-        runner.run(bench.take(bodies))
+        runner.run(bench.process(bodies))
 
     take()
     outcomes = bench.queues[0].outcomes + bench.queues[1].outcomes

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helm import KEYS, Object, lint, one, rendered
+from tests.support.helm import KEYS, Object, lint, manifest_of_kind, render
 from vott_operator.api.status import TrainingJobStatus
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
@@ -34,13 +34,13 @@ CACHE: Object = {
 
 
 def operator_pod(manifests: list[Object]) -> Object:
-    spec: Object = one("Deployment", manifests)["spec"]["template"]["spec"]
+    spec: Object = manifest_of_kind("Deployment", manifests)["spec"]["template"]["spec"]
     return spec
 
 
 def settings(manifests: list[Object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     file = tmp_path / "settings.yaml"
-    file.write_text(one("ConfigMap", manifests)["data"]["settings.yaml"])
+    file.write_text(manifest_of_kind("ConfigMap", manifests)["data"]["settings.yaml"])
     monkeypatch.setenv(CONFIG_ENV, str(file))
     loaded = load()
     preflight.check(loaded)
@@ -51,7 +51,7 @@ def test_the_operator_loads_the_settings_that_the_chart_renders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = {"azure": {"existingSecret": "ours"}, "queues": TEAMS, "ttlSecondsAfterFinished": 3600}
-    found = settings(rendered(values), tmp_path, monkeypatch)
+    found = settings(render(values), tmp_path, monkeypatch)
     cats, dogs = found.queues
     assert found.namespaces == ["team-a", "team-b", "train"]
     assert (found.ttl_seconds_after_finished, found.leader_election.lease_name) == (3600, "vott")
@@ -74,7 +74,7 @@ def test_defaults_of_trainingjobs_reach_the_operator(tmp_path: Path, monkeypatch
         "trainer": {"tolerateSpot": False, "stalledAfterSeconds": 0},
         "trainingJob": {"labels": {"kueue.x-k8s.io/queue-name": "gpu"}, "podTemplate": CACHE, "backoffLimit": 0},
     }
-    found = settings(rendered(values), tmp_path, monkeypatch)
+    found = settings(render(values), tmp_path, monkeypatch)
     cats, dogs = (found.trainingjob_settings_of(queue) for queue in found.queues)
     assert (found.trainer.tolerate_spot, found.trainer.stalled_after_seconds) == (False, 0)
     assert cats.labels == {"kueue.x-k8s.io/queue-name": "gpu"}
@@ -103,7 +103,7 @@ STORES: list[tuple[Object, str]] = [
 def test_stores_of_trainings_use_the_right_secret(
     trainer: Object, secret: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = settings(rendered({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
+    found = settings(render({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
     assert found.model_store.secret_name == secret
 
 
@@ -113,7 +113,7 @@ def test_volumes_of_trainings_reach_the_operator(tmp_path: Path, monkeypatch: py
         "imageCache": {"hostPath": "/var/images", "sizeLimit": "1Ti"},
         "plugins": {"configMap": "our-plugins"},
     }
-    found = settings(rendered({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
+    found = settings(render({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
     assert (found.checkpoints.persistent_volume_claim, found.checkpoints.every_seconds) == ("checkpoints", 10_000_000)
     assert (found.image_cache.host_path, found.image_cache.size_bytes) == ("/var/images", 2**40)
     assert found.plugins.config_map == "our-plugins"
@@ -121,7 +121,7 @@ def test_volumes_of_trainings_reach_the_operator(tmp_path: Path, monkeypatch: py
 
 def test_the_trainers_service_account_has_the_workload_identity_in_every_namespace() -> None:
     identity = {"workloadIdentity": {"clientId": "abc"}}
-    manifests = rendered({"azure": KEYS, "queues": TEAMS, "trainer": identity | {"modelStore": {"secretName": "s"}}})
+    manifests = render({"azure": KEYS, "queues": TEAMS, "trainer": identity | {"modelStore": {"secretName": "s"}}})
     accounts = [item["metadata"] for item in manifests if item["kind"] == "ServiceAccount"]
     trainers = {meta["namespace"]: meta.get("annotations") for meta in accounts if meta["name"] == "vott-trainer"}
     annotation = {"azure.workload.identity/client-id": "abc"}
@@ -130,25 +130,25 @@ def test_the_trainers_service_account_has_the_workload_identity_in_every_namespa
 
 
 def test_the_admission_policy_protects_every_status_field_that_the_trainer_does_not_own() -> None:
-    policy = json.dumps(one("ValidatingAdmissionPolicy", rendered({"azure": KEYS})))
+    policy = json.dumps(manifest_of_kind("ValidatingAdmissionPolicy", render({"azure": KEYS})))
     trainers = {"progress", "metrics", "model", "checkpoint"}
     for field in TrainingJobStatus.model_fields.values():
         assert (f"object.?status.?{field.alias} ==" in policy) == (field.alias not in trainers), field.alias
 
 
 def test_trainingjobs_have_no_defaults_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = settings(rendered({"azure": KEYS}), tmp_path, monkeypatch)
+    found = settings(render({"azure": KEYS}), tmp_path, monkeypatch)
     assert (found.training_job.labels, found.training_job.to_spec()) == ({}, {})
 
 
 def test_a_ttl_of_zero_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"azure": {"existingSecret": "ours"}, "ttlSecondsAfterFinished": 0}
-    assert settings(rendered(values), tmp_path, monkeypatch).ttl_seconds_after_finished == 0
+    assert settings(render(values), tmp_path, monkeypatch).ttl_seconds_after_finished == 0
 
 
 def test_every_secret_is_mounted_once_at_its_credentials_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queues = [*TEAMS, {"name": "birds"}]
-    manifests = rendered({"azure": {"existingSecret": "ours"}, "queues": queues})
+    manifests = render({"azure": {"existingSecret": "ours"}, "queues": queues})
     spec = operator_pod(manifests)
     volumes = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in spec["volumes"]}
     mounts = {mount["mountPath"]: volumes[mount["name"]] for mount in spec["containers"][0]["volumeMounts"]}
@@ -159,13 +159,13 @@ def test_every_secret_is_mounted_once_at_its_credentials_dir(tmp_path: Path, mon
 
 
 def test_credentials_are_only_in_the_secret() -> None:
-    manifests = rendered({"azure": {"connectionString": "TOPSECRET", "serviceBusConnectionString": "TOPSECRET"}})
+    manifests = render({"azure": {"connectionString": "TOPSECRET", "serviceBusConnectionString": "TOPSECRET"}})
     assert [item["kind"] for item in manifests if "TOPSECRET" in json.dumps(item)] == ["Secret"]
 
 
 def test_changed_settings_restart_the_pod_and_changed_credentials_do_not() -> None:
     first, second, third = (
-        one("Deployment", rendered(values))["spec"]["template"]
+        manifest_of_kind("Deployment", render(values))["spec"]["template"]
         for values in (
             {"azure": {"connectionString": "one"}},
             {"azure": {"connectionString": "two"}},
@@ -178,7 +178,9 @@ def test_changed_settings_restart_the_pod_and_changed_credentials_do_not() -> No
 
 def test_a_changed_workload_identity_restarts_the_pod() -> None:
     first, second = (
-        one("Deployment", rendered({"azure": KEYS | {"workloadIdentity": {"clientId": client_id}}}))["spec"]["template"]
+        manifest_of_kind("Deployment", render({"azure": KEYS | {"workloadIdentity": {"clientId": client_id}}}))["spec"][
+            "template"
+        ]
         for client_id in ("abc", "def")
     )
     assert first["metadata"]["annotations"].keys() == second["metadata"]["annotations"].keys()
@@ -186,17 +188,17 @@ def test_a_changed_workload_identity_restarts_the_pod() -> None:
 
 
 def test_two_replicas_are_spread_over_nodes_and_replaced_one_at_a_time() -> None:
-    manifests = rendered({"azure": KEYS, "replicas": 2})
-    deployment = one("Deployment", manifests)["spec"]
+    manifests = render({"azure": KEYS, "replicas": 2})
+    deployment = manifest_of_kind("Deployment", manifests)["spec"]
     assert (deployment["replicas"], deployment["strategy"]["type"]) == (2, "RollingUpdate")
     assert operator_pod(manifests)["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
-    budget = one("PodDisruptionBudget", manifests)["spec"]
+    budget = manifest_of_kind("PodDisruptionBudget", manifests)["spec"]
     assert (budget["maxUnavailable"], budget["selector"]) == (1, deployment["selector"])
-    assert "PodDisruptionBudget" not in {item["kind"] for item in rendered({"azure": KEYS})}
+    assert "PodDisruptionBudget" not in {item["kind"] for item in render({"azure": KEYS})}
 
 
 def test_a_workload_identity_needs_no_secret() -> None:
-    manifests = rendered(
+    manifests = render(
         {
             "azure": {"workloadIdentity": {"clientId": "abc"}},
             "queues": [
@@ -206,7 +208,7 @@ def test_a_workload_identity_needs_no_secret() -> None:
         }
     )
     assert "Secret" not in {item["kind"] for item in manifests}
-    assert "credentialsDir" not in one("ConfigMap", manifests)["data"]["settings.yaml"]
+    assert "credentialsDir" not in manifest_of_kind("ConfigMap", manifests)["data"]["settings.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_the_chart_can_be_linted_without_a_cluster(values: Object) -> None:
 
 def test_an_operator_without_leader_election_has_no_permission_on_leases() -> None:
     def roles(enabled: bool) -> str:
-        found = rendered({"azure": KEYS, "leaderElection": {"enabled": enabled}})
+        found = render({"azure": KEYS, "leaderElection": {"enabled": enabled}})
         return json.dumps([item for item in found if item["kind"] in ("Role", "RoleBinding")])
 
     assert "leases" in roles(True)

@@ -55,7 +55,7 @@ class Bench:
     app: App
     clock: Clock
 
-    async def take(self) -> None:
+    async def process_batch(self) -> None:
         """Receive a batch and process it."""
         await self.intake.receive_batch()
         await self.intake.wait_until_idle()
@@ -65,10 +65,10 @@ class Bench:
         observed = self.app.store.observed(key)
         return observed is not None and observed.message_settled
 
-    async def retake(self) -> None:
+    async def process_redelivered(self) -> None:
         """Let the locks expire, then receive and process another batch."""
         self.clock.now += LOCK_SECONDS
-        await self.take()
+        await self.process_batch()
 
 
 Build = Callable[..., Bench]
@@ -104,7 +104,7 @@ async def test_a_message_is_completed_only_after_its_trainingjob_exists(
 
     monkeypatch.setattr(MemoryQueue, "complete", complete)
     bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert counts == [2]
 
 
@@ -123,9 +123,9 @@ async def test_a_kill_at_any_step_neither_loses_nor_duplicates_a_message(
             "before settling": (MemoryQueue, "complete"),
         }
         patch.setattr(*calls[step], killed)
-        await bench.take()
+        await bench.process_batch()
     assert len(bench.queue) == 1
-    await bench.retake()
+    await bench.process_redelivered()
     secrets = harness.kubectl.list("secrets", "vott.dev/trainingjob")
     assert (len(bench.queue), len(harness.trainingjobs()), len(secrets), bench.queue.dead_letters) == (0, 1, 1, [])
 
@@ -142,7 +142,7 @@ async def test_a_message_stays_locked_while_the_api_server_fails(
 
     monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.attempts) == (0, 1, 1)
 
 
@@ -183,7 +183,7 @@ async def test_a_message_with_a_lost_lock_is_dropped(
     monkeypatch.setattr(MemoryQueue, "renew_lock", lost)
     monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
-    await bench.take()  # returns although the API server still fails
+    await bench.process_batch()  # returns although the API server still fails
     assert (len(bench.queue), harness.trainingjobs()) == (1, [])
 
 
@@ -197,10 +197,10 @@ async def test_a_message_that_causes_an_internal_error_is_dead_lettered_and_stop
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", fail)
-        await bench.take()
+        await bench.process_batch()
     assert [reason for _, reason, _ in bench.queue.dead_letters] == ["InternalError"]
     bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert len(harness.trainingjobs()) == 1
 
 
@@ -227,12 +227,12 @@ async def test_without_capacity_nothing_is_received(build: Build, monkeypatch: p
     bench = build(max_unfinished_jobs=3)
     for _ in range(5):
         bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert len(bench.queue) == 2
-    await bench.take()
+    await bench.process_batch()
     assert len(bench.queue) == 2
     bench.app.store.drop_trainingjob(next(iter(bench.app.store.trainingjobs())))
-    await bench.take()
+    await bench.process_batch()
     assert len(bench.queue) == 1
 
 
@@ -261,10 +261,10 @@ async def test_a_message_that_could_not_be_completed_is_not_settled(
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(MemoryQueue, "complete", lost)
-        await bench.take()
+        await bench.process_batch()
     (key,) = bench.app.store.trainingjobs()
     assert not bench.is_settled(key)
-    await bench.retake()
+    await bench.process_redelivered()
     assert bench.is_settled(key)
 
 
@@ -280,7 +280,7 @@ async def test_completing_a_duplicate_does_not_settle_the_first_message(
     monkeypatch.setattr(MemoryQueue, "complete", only_the_second)
     for message_id in ("first", "second"):
         bench.queue.send(BODY, message_id)
-        await bench.take()
+        await bench.process_batch()
     (key,) = bench.app.store.trainingjobs()
     assert not bench.is_settled(key)
 
@@ -295,7 +295,7 @@ async def test_a_short_outage_of_the_queue_costs_no_delivery(bench: Bench, monke
 
     monkeypatch.setattr(MemoryQueue, "complete", unavailable)
     bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert (len(bench.queue), bench.queue.attempts) == (0, 1)
 
 
@@ -304,9 +304,9 @@ async def test_a_rejected_message_does_not_block_the_queue(
 ) -> None:
     bench = build(max_unfinished_jobs=1)
     bench.queue.send(json.dumps({"status": receiver.url}))
-    await bench.take()
+    await bench.process_batch()
     bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert (len(bench.queue), len(harness.trainingjobs()), len(bench.queue.dead_letters)) == (0, 1, 1)
     assert [item["state"] for item in receiver.posts] == ["failed"]
 
@@ -314,7 +314,7 @@ async def test_a_rejected_message_does_not_block_the_queue(
 async def test_a_rejected_message_is_dead_lettered_although_its_callback_fails(bench: Bench) -> None:
     (port,) = free_ports(1)
     bench.queue.send(f'{{"status": "https://127.0.0.1:{port}/s"}}')
-    await bench.take()
+    await bench.process_batch()
     assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
@@ -327,7 +327,7 @@ async def test_a_rejected_message_waits_only_a_limited_time_for_a_silent_callbac
     monkeypatch.setattr(CallbackSender, "send", silent)
     monkeypatch.setattr(rejection, "CALLBACK_SECONDS", 0.05)
     bench.queue.send('{"status": "https://host/s"}')
-    await asyncio.wait_for(bench.take(), 30)
+    await asyncio.wait_for(bench.process_batch(), 30)
     assert (len(bench.queue), len(bench.queue.dead_letters)) == (0, 1)
 
 
@@ -347,9 +347,9 @@ async def test_a_reused_id_with_other_content_is_rejected(
     harness: OperatorHarness, bench: Bench, receiver: CallbackReceiver
 ) -> None:
     bench.queue.send(BODY, "one")
-    await bench.take()
+    await bench.process_batch()
     bench.queue.send(BODY.replace("a.csv", "b.csv").replace("}", f', "status": "{receiver.url}"}}'), "one")
-    await bench.take()
+    await bench.process_batch()
     ((_, reason, text),) = bench.queue.dead_letters
     assert (reason, len(harness.trainingjobs())) == ("MessageIdReused", 1)
     assert "'one' but other content came before" in text
@@ -362,7 +362,7 @@ async def test_the_same_content_within_the_duplicate_window_is_a_duplicate(
     bench = build({"duplicate_window_seconds": 3600})
     for body in (BODY, BODY.replace(", ", ",\n"), BODY.replace("a.csv", "b.csv")):
         bench.queue.send(body)
-    await bench.take()
+    await bench.process_batch()
     assert (len(bench.queue), len(harness.trainingjobs()), bench.queue.dead_letters) == (0, 2, [])
     assert "has the same content" in harness.kubectl("get", "events")
 
@@ -372,7 +372,7 @@ async def test_the_same_content_without_a_duplicate_window_is_another_training(
 ) -> None:
     for _ in range(2):
         bench.queue.send(BODY)
-    await bench.take()
+    await bench.process_batch()
     assert len(harness.trainingjobs()) == 2
 
 
@@ -386,7 +386,7 @@ async def test_vott_webs_message_gets_the_queues_defaults(harness: OperatorHarne
         ttl_seconds_after_finished=60,
     )
     bench.queue.send(json.dumps(WEB))
-    await bench.take()
+    await bench.process_batch()
     (trainingjob,) = harness.trainingjobs()
     assert trainingjob["spec"]["annotations"]["url"] == "https://host/a.csv"
     assert trainingjob["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"

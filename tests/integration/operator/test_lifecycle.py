@@ -197,7 +197,7 @@ def test_a_restart_of_the_operator_does_not_change_a_running_training(harness: O
     operator.wait()
     harness.operator()
     harness.create_trainingjob("later")
-    wait_until("the later one's Job", lambda: len(harness.kubectl.list("jobs")) == 2, dump=harness.diagnostics)
+    wait_until("the Job of `later`", lambda: len(harness.kubectl.list("jobs")) == 2, dump=harness.diagnostics)
     after = harness.kubectl.get("trainingjob", before["metadata"]["name"])
     assert after["status"] == before["status"]
     assert "Retrying" not in harness.kubectl("get", "events")
@@ -238,7 +238,7 @@ def test_messages_stay_in_the_queue_without_capacity(harness: OperatorHarness) -
     wait_until("the first message settled", lambda: harness.waiting_messages() < 3, dump=harness.diagnostics)
     assert (len(harness.trainingjobs()), harness.waiting_messages()) == (1, 2)
     harness.end_pod(pod, 64)
-    wait_until("the next one", lambda: len(harness.trainingjobs()) == 2, dump=harness.diagnostics)
+    wait_until("the next TrainingJob", lambda: len(harness.trainingjobs()) == 2, dump=harness.diagnostics)
 
 
 def test_a_trainingjob_without_a_message_trains_and_its_dependents_are_deleted_with_it(

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from localcluster.network_policy_rules import selects
-from tests.support.helm import KEYS, NO_CLUSTER, Object, one, rendered, template
+from tests.support.helm import KEYS, NO_CLUSTER, Object, manifest_of_kind, render, template
 from tests.support.observed_state import settings, trainingjob
 from vott_guard import addresses
 from vott_guard.addresses import IPNetwork
@@ -17,7 +17,7 @@ TEAMS: list[Object] = [{"name": "cats", "targetNamespace": "team-a"}, {"name": "
 
 def policies(values: Object) -> dict[tuple[str, str], Object]:
     """Specs of the policies by namespace and name."""
-    rendered_policies = [item for item in rendered({"azure": KEYS} | values) if item["kind"] == "NetworkPolicy"]
+    rendered_policies = [item for item in render({"azure": KEYS} | values) if item["kind"] == "NetworkPolicy"]
     return {
         (item["metadata"].get("namespace", "train"), item["metadata"]["name"]): item["spec"]
         for item in rendered_policies
@@ -33,8 +33,8 @@ def test_operator_and_trainings_have_policies_in_every_namespace_by_default() ->
 
 
 def test_policies_select_the_pods_of_operator_and_trainings() -> None:
-    manifests = rendered({"azure": KEYS})
-    labels = one("Deployment", manifests)["spec"]["template"]["metadata"]["labels"]
+    manifests = render({"azure": KEYS})
+    labels = manifest_of_kind("Deployment", manifests)["spec"]["template"]["metadata"]["labels"]
     assert selects(policies({})["train", "vott"]["podSelector"], labels)
     assert not selects(policies({})["train", "vott-trainer"]["podSelector"], labels)
     for training_labels in (labels_of(nodes=1), labels_of(nodes=2)):

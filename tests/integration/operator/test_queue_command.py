@@ -24,7 +24,7 @@ from vott_operator.settings.queue import QueueSettings
 ROOT = Path(__file__).parents[3]
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"
 HALF_OF_A_REQUEUE = 12_000
-"""Bytes of the 20,000 or so that the command sends to send 100 messages again."""
+"""Bytes to forward before the kill; a requeue of 100 messages sends about 20,000."""
 BODY = json.dumps({"annotations": "https://host/a.csv", "model": SAS_URL})
 
 
@@ -52,7 +52,7 @@ def queue(request: pytest.FixtureRequest) -> AzureQueue:
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The settings file. It names no trainer image, because nothing trains here."""
+    """The settings file, without a trainer image, because the command needs none."""
     file = tmp_path / "settings.yaml"
     monkeypatch.setenv("VOTT_TRAIN_CONFIG", str(file))
     for name in [name for name in os.environ if name.startswith("AZURE_")]:
