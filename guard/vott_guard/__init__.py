@@ -1,1 +1,1 @@
-"""What the operator and the trainer share: the HTTP client with its address rules, URLs, redaction, retries and callbacks."""
+"""Shared by the operator and the trainer: the guarded HTTP client, address rules, URLs, redaction, retries and callbacks."""

@@ -25,7 +25,7 @@ from vott_guard.rules import RefusedError, Rules
 
 CHUNK = 1 << 16
 REDIRECTS = 5
-MAX_ADDRESSES = 8  # of one name that are tried; all are checked
+MAX_ADDRESSES = 8  # tried for one name; all are checked
 ENCODINGS = ("", "identity", "gzip", "deflate")
 
 

@@ -38,14 +38,14 @@ _secrets: set[str] = set()  # of this process
 
 
 def register_secrets(*secrets: str) -> None:
-    """Make `redact` replace these texts wherever they stand."""
+    """Make `redact` replace these texts anywhere."""
     _secrets.update(
         form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in (secret, quote(secret, safe=""))
     )
 
 
 def register_url_credentials(url: str) -> None:
-    """Make `redact` replace the credentials of `url` wherever they stand: its query, and each signature or token in it."""
+    """Make `redact` replace the credentials of `url` anywhere: its query, and each signature or token in it."""
     query = url.partition("#")[0].partition("?")[2]
     fields = parse_qsl(query)
     raw = [field.partition("=")[2] for field in query.split("&")]  # in the sender's own encoding
@@ -54,7 +54,7 @@ def register_url_credentials(url: str) -> None:
 
 
 def register_connection_string(text: str) -> None:
-    """Make `redact` replace the keys of a connection string of Azure wherever they stand."""
+    """Make `redact` replace the keys of an Azure connection string anywhere."""
     for field in text.split(";"):
         name, _, value = field.partition("=")
         if re.fullmatch(_KEYS, name.strip(), re.IGNORECASE):
@@ -101,7 +101,7 @@ def _redact_keys(text: str) -> str:
 
 
 def _redact_json_string(literal: str, cut: str) -> str:
-    """Decode first: escapes may hide a URL, and the string's end is known whatever characters it holds."""
+    """Redact the decoded string: escapes may hide a URL, and the closing quote shows where a URL with spaces ends."""
     try:
         value = _LENIENT_JSON.decode(literal)
     except ValueError:

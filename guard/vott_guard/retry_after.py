@@ -10,7 +10,7 @@ def retry_after_seconds(header: str | None, longest: float, clock: Callable[[], 
 
     Args:
         header: a number of seconds, or a date.
-        longest: the maximum, because the server may be anyone's.
+        longest: the maximum, because the server is not trusted.
         clock: returns seconds since 1970.
     """
     if header is None:

@@ -40,11 +40,11 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Rules:
-    """Where URLs of messages may lead. The lists allow more than the public addresses.
+    """Where URLs of messages may lead: public addresses, and the hosts and networks in the lists.
 
     Attributes:
         allow_http: whether plain http is allowed.
-        public_addresses: False allows the lists only.
+        public_addresses: whether public addresses are allowed; else only the lists.
         hosts: names, or `*.example.com` for all subdomains, with any address except those that are never allowed.
         networks: further addresses.
     """
@@ -107,14 +107,14 @@ class Rules:
         """
         found = parse(address.partition("%")[0])  # without the IPv6 zone
         if found is None:
-            raise RefusedError(f"{host} ({address})", "that is no IP address", ASK)
+            raise RefusedError(f"{host} ({address})", "that is not an IP address", ASK)
         self._check(host, found)
 
     def _check_name(self, host: str) -> None:
         if not HOST.fullmatch(host):
             raise RefusedError(
                 repr(host)[:100],
-                "that is no host name in ASCII",
+                "that is not an ASCII host name",
                 "Write it with letters, digits, dots and dashes (xn--…).",
             )
         name = host.rstrip(".")
@@ -152,7 +152,9 @@ def host_pattern(text: str) -> str:
     """Parse an entry of `hosts`. Raises ValueError with cause and remedy."""
     name = text.strip().lower().removeprefix("*.")
     if not HOST.fullmatch(name) or parse(name) is not None or name.endswith("."):
-        raise ValueError(f"{text!r} is no host: write store.example.com or *.example.com; addresses belong in networks")
+        raise ValueError(
+            f"{text!r} is not a host name: use store.example.com or *.example.com; addresses belong in networks"
+        )
     return text.strip().lower()
 
 
@@ -161,7 +163,7 @@ def network(text: str) -> IPNetwork:
     try:
         found = ipaddress.ip_network(text.strip())
     except ValueError as error:
-        raise ValueError(f"{text!r} is no network ({error}): write 10.1.2.0/24 or one address, 10.1.2.3") from None
+        raise ValueError(f"{text!r} is not a network ({error}): use 10.1.2.0/24, or 10.1.2.3 for one address") from None
     if kind := why_never_all(found):
         raise ValueError(f"{text!r} can't be allowed: its addresses are {kind}")
     return found
@@ -182,7 +184,7 @@ def _split(url: str) -> SplitResult:
 def _check_port(host: str, port: int | None) -> None:
     if port is None or port in WEB_PORTS or port >= FIRST_FREE_PORT:
         return
-    raise RefusedError(f"{host}:{port}", "that port is another service's", "Use 443, or one from 1024 on.")
+    raise RefusedError(f"{host}:{port}", "that port belongs to another service", "Use 443, or a port from 1024.")
 
 
 def _flag(environment: Mapping[str, str], name: str, *, default: bool) -> bool:

@@ -20,7 +20,7 @@ HTTP_OR_S3 = URLKind((*HTTP.schemes, "s3"), "an http(s) or s3 URL", f"{HTTP.exam
 class URLError(ValueError):
     """A text is not a usable URL. The message is a predicate with the remedy: "names no host; use https://host/path".
 
-    Of the URL it shows the scheme only, because a text that is no URL may be a credential.
+    It shows only the scheme of the URL, because a text that is not a URL may be a credential.
     """
 
 

@@ -49,6 +49,6 @@ def _key(word: str, number: int) -> bytes:
         key = b""
     if not word.startswith(PREFIX) or len(key) not in KEY_BYTES:
         raise ValueError(
-            f"key {number} is no signing key: write {PREFIX} and the base64 of {KEY_BYTES[0]} to {KEY_BYTES[-1]} random bytes"
+            f"key {number} is not a signing key: use {PREFIX} and the base64 of {KEY_BYTES[0]} to {KEY_BYTES[-1]} random bytes"
         )
     return key

@@ -13,8 +13,8 @@ class MessageRejectedError(VottOperatorError):
     """A queue message can never become a TrainingJob.
 
     Attributes:
-        reason: One CamelCase word; `str(error)` is a sentence for the sender.
-        status_url: The message's callback, if it could be read.
+        reason: one CamelCase word; `str(error)` is a sentence for the sender.
+        status_url: the message's callback, if it could be read.
     """
 
     def __init__(self, reason: str, message: str, status_url: str | None = None) -> None:
@@ -31,8 +31,8 @@ class ClusterError(VottOperatorError):
     """The Kubernetes API refused or failed a request.
 
     Attributes:
-        status: The HTTP status; 0 without a response.
-        answer: The API server's own message.
+        status: the HTTP status; 0 without a response.
+        answer: the API server's own message.
     """
 
     def __init__(self, message: str, status: int = 0, answer: str = "") -> None:
@@ -61,8 +61,8 @@ class CallbackError(VottOperatorError):
     """A callback was not delivered.
 
     Attributes:
-        permanent: A retry can't help.
-        retry_after: Seconds to wait before a retry, if the receiver asked for that.
+        permanent: a retry can't help.
+        retry_after: seconds to wait before a retry, if the receiver asked for that.
     """
 
     def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:

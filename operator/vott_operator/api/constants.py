@@ -1,4 +1,4 @@
-"""Constants of the API: group, labels, annotations, phases, condition types, reasons and exit codes.
+"""Constants of the API: group, labels, annotations, phases, condition types and reasons.
 
 Reasons are API, because tools match on them: never rename one.
 """
@@ -80,7 +80,7 @@ PROGRESS_RESUMED: Final = "ProgressResumed"
 TRAINING_SUCCEEDED: Final = "TrainingSucceeded"
 UPLOAD_VERIFIED: Final = "UploadVerified"
 
-# Reasons of Failed that the operator itself gives; the trainer's own are listed in docs/trainer-contract.md.
+# Reasons of Failed that the operator sets; the trainer's are in docs/trainer-contract.md.
 INVALID_SPEC: Final = "InvalidSpec"
 ADDRESS_REFUSED: Final = "AddressRefused"
 OOM_KILLED: Final = "OOMKilled"
@@ -102,7 +102,7 @@ PEER_LOST: Final = "PeerLost"
 # Reasons of MessageSettled.
 REMOVED_FROM_QUEUE: Final = "RemovedFromQueue"
 
-# Reasons of Events that are no condition's.
+# Reasons of Events without a condition.
 DUPLICATE_MESSAGE: Final = "DuplicateMessage"
 CALLBACK_GIVEN_UP: Final = "CallbackGivenUp"
 

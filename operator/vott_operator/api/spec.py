@@ -127,7 +127,7 @@ class TrainingJobSpec(ApiModel):
     )
     pod_template: PodTemplate | None = Field(
         None,
-        description="Merged under what the operator sets of the pods, with lists merged by name as in Kubernetes' strategic merge patch."
+        description="Additions to the pods that the operator creates. Lists are merged by name, as in Kubernetes' strategic merge patch."
         " A value that contradicts the operator's is an error.",
     )
     suspend: bool = Field(

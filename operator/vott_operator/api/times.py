@@ -1,4 +1,4 @@
-"""Times of the API (RFC 3339), which others may have written."""
+"""Parse timestamps of the API (RFC 3339), which the API server or any trainer may have written."""
 
 from datetime import datetime
 

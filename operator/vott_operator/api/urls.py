@@ -26,7 +26,7 @@ def check_model_url(url: str) -> str:
     _check(url, HTTP_OR_S3)
     parts = urlsplit(url)
     if parts.scheme == "s3" and (parts.query or parts.fragment or not BUCKET.fullmatch(parts.netloc)):
-        raise ValueError("is no bucket's URL; use s3://bucket/prefix, with nothing behind the prefix")
+        raise ValueError("is not a bucket URL; use s3://bucket/prefix, without query or fragment")
     return url
 
 

@@ -21,7 +21,7 @@ class _Attempts(NamedTuple):
 
 
 class RetrySchedule:
-    """The next attempt of each TrainingJob. It holds however often events and resyncs enqueue the TrainingJob."""
+    """The next attempt of each TrainingJob. Events and resyncs that enqueue it do not make it earlier."""
 
     def __init__(self, backoff: Backoff = BACKOFF) -> None:
         self._backoff = backoff

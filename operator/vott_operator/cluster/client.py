@@ -1,4 +1,4 @@
-"""What the operator does with the Kubernetes API, one method for each operation: TrainingJobs, Jobs, pods, Secrets, Leases."""
+"""The operator's Kubernetes API calls, one method for each: TrainingJobs, Jobs, pods, Secrets, Events, Leases."""
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -51,8 +51,8 @@ class Cluster:
         """Set these fields of the status.
 
         Raises:
-            NotFoundError: It was deleted, perhaps replaced by another of its name.
-            ConflictError: Its phase is no longer that of `trainingjob`, or it changed after its end: an end is final.
+            NotFoundError: it was deleted, perhaps replaced by another of its name.
+            ConflictError: its phase is no longer that of `trainingjob`, or it changed after its end: an end is final.
         """
         # While it runs the trainer patches the status too, so only an ended TrainingJob can be required to be unchanged.
         tests = {"/status/phase": trainingjob.status.phase}
@@ -97,12 +97,12 @@ class Cluster:
         """Create a batch/v1 Job.
 
         Args:
-            manifest: The Job.
-            strict: Refuse unknown fields. Costs a fifth of the throughput, so only for manifests with a user's podTemplate.
+            manifest: the Job.
+            strict: refuse unknown fields. Costs a fifth of the throughput, so only for manifests with a user's podTemplate.
 
         Raises:
-            AlreadyExistsError: A Job of this name exists.
-            InvalidObjectError: The API server will never accept the manifest.
+            AlreadyExistsError: a Job of this name exists.
+            InvalidObjectError: the API server will never accept the manifest.
         """
         path = f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs"
         return await self._rest.send("POST", path, manifest, query="&fieldValidation=Strict" if strict else "")
@@ -146,8 +146,8 @@ class Cluster:
         """Create a Secret; one with the same owner is success.
 
         Raises:
-            AlreadyExistsError: One of this name has an owner that is no TrainingJob, or none.
-            ClusterError: An earlier TrainingJob owns it, and garbage collection will delete it; try again.
+            AlreadyExistsError: one of this name belongs to no TrainingJob.
+            ClusterError: an earlier TrainingJob owns it, and garbage collection will delete it; try again.
         """
         await self._create_owned("secrets", manifest)
 

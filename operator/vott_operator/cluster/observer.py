@@ -1,4 +1,4 @@
-"""The observed state of one TrainingJob: from the Store, read live where a decision must not rest on a late watch."""
+"""The observed state of one TrainingJob: from the Store, read live where a decision must not depend on a late watch."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +47,7 @@ class Observer:
         self._store.put_trainingjob(await self._cluster.read_trainingjob(key))
 
     async def reread_after_not_found(self, key: Key) -> bool:
-        """Drop what was deleted, the Job or the TrainingJob too. Returns whether the TrainingJob still exists."""
+        """Drop the Job, and the TrainingJob if it was deleted. Returns whether the TrainingJob still exists."""
         self._store.drop_job(key)
         try:
             await self.reread(key)

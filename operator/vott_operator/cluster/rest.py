@@ -98,7 +98,7 @@ class RestClient:
 
 
 def error_from_status(request: str, status: int, data: bytes) -> ClusterError:
-    """The error for a response that is no success. `data` is its body, a metav1.Status as a rule."""
+    """The error for a response without success. `data` is its body, usually a metav1.Status."""
     try:
         answer = json.loads(data)
         text, reason = str(answer.get("message", "")), str(answer.get("reason", ""))

@@ -1,4 +1,4 @@
-"""Lists of the whole cluster: the first one before messages are taken, and the periodic resync."""
+"""Lists of the whole cluster: the first one before messages are received, and the periodic resync."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Phase of a training whose Job succeeded: Complete, once the trainer's report of the model is there. Pure."""
+"""Phase of a training whose Job succeeded: Complete, once the trainer has reported the model. Pure."""
 
 from datetime import datetime, timedelta
 

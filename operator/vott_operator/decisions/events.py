@@ -8,8 +8,8 @@ from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase_result import PhaseResult
 
-NORMAL_WHILE_PENDING = (c.RESUMED, c.WAITING_FOR_PODS, c.POD_STARTING, c.CANCELLED)
-"""Reasons that are no problem, although the phase is Pending or Failed."""
+NORMAL_REASONS = (c.RESUMED, c.WAITING_FOR_PODS, c.POD_STARTING, c.CANCELLED)
+"""Reasons that are not a problem, although the phase is Pending or Failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,9 @@ class Event:
 def transition_events(
     observed: Observed, result: PhaseResult | None, more: tuple[ConditionUpdate, ...] = ()
 ) -> tuple[Event, ...]:
-    """One Event for each change worth a look.
+    """An Event for each unusual change.
 
-    The usual course (the first Running, and Complete) shows in the status alone: each Event costs a write.
+    The usual ones (the first Running, and Complete) show in the status only, because each Event costs a write.
     """
     if result is None:
         return ()
@@ -35,7 +35,7 @@ def transition_events(
     usual = result.phase == c.COMPLETE or (result.phase == c.RUNNING and not status.reason)
     if result.conditions and status.reason != result.reason and not usual:
         first = result.conditions[0]
-        is_warning = result.phase in (c.PENDING, c.FAILED) and first.reason not in NORMAL_WHILE_PENDING
+        is_warning = result.phase in (c.PENDING, c.FAILED) and first.reason not in NORMAL_REASONS
         events.append(Event("Warning" if is_warning else "Normal", first.reason, first.message))
     return tuple(event for event in events if event is not None)
 

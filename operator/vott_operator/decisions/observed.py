@@ -48,7 +48,7 @@ class PodState:
 
     @property
     def deleting(self) -> bool:
-        """Whether it was deleted and has not gone yet."""
+        """Whether it was deleted, but still exists."""
         return bool(self.ends_by)
 
     @property

@@ -48,6 +48,7 @@ class Plan:
     delete: bool = False
     """Delete the TrainingJob, and with it everything that it owns."""
     callback: Outcome | None = None
+    """The outcome that is still to be posted, by `OutcomeCallbacks`."""
     requeue_seconds: float | None = None
 
 

@@ -23,7 +23,7 @@ def is_lost(pod: PodState, now: datetime) -> bool:
 
 
 def starting_since(observed: Observed, now: datetime) -> datetime | None:
-    """Since when a pod has not been running without a known cause; None if the operator need not look again."""
+    """Since when a pod has been starting, or missing, for no known reason; None if none is."""
     job = observed.job
     if job is None or job.finished or job.suspended:
         return None

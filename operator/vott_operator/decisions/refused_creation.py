@@ -19,7 +19,7 @@ FORBIDDEN_RETRY_SECONDS = 30.0
 
 
 def plan_after_refusal(trainingjob: TrainingJob, error: ClusterError, now: datetime) -> Plan | None:
-    """Report a refusal that a retry at once can't change; None for other errors."""
+    """Report a refusal that an immediate retry can't change; None for other errors."""
     if isinstance(error, AlreadyExistsError):
         name = names.service(trainingjob.metadata.name)
         return _report(trainingjob, failed(explain_name_taken(c.SERVICE_NAME_TAKEN, "Service", name)), now)

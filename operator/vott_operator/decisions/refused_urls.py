@@ -1,6 +1,6 @@
 """URLs that the administrator's rules refuse before any connection: the training fails without a Job. Pure.
 
-An address behind a host name shows only on connecting; the trainer applies the same rules then.
+The addresses of a host name are known only when connecting: the trainer applies the same rules then.
 """
 
 from collections.abc import Iterable, Iterator

@@ -17,9 +17,9 @@ def count(observed: Observed, failures: int, *, failed: bool) -> int:
     """The restarts so far.
 
     Args:
-        observed: The observed state.
-        failures: With several nodes, the failures counted so far.
-        failed: Whether the training fails now: no restart follows its last failure.
+        observed: the observed state.
+        failures: with several nodes, the failures counted so far.
+        failed: whether the training fails now: no restart follows its last failure.
     """
     trainingjob, pod = observed.trainingjob, training_pod(observed)
     recorded, previous_pod = trainingjob.status.restarts or 0, trainingjob.status.pod_name

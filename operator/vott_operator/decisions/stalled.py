@@ -26,7 +26,7 @@ def stalled_time(observed: Observed, result: PhaseResult, seconds: int, now: dat
 def stalled_condition(
     observed: Observed, result: PhaseResult, seconds: int, now: datetime
 ) -> tuple[ConditionUpdate, ...]:
-    """The update of the condition Stalled; empty if it is neither True nor was."""
+    """The update of the condition Stalled; empty if the training is not stalled and was not."""
     trainingjob = observed.trainingjob
     time = stalled_time(observed, result, seconds, now)
     if time is not None and now >= time:

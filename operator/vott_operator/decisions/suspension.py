@@ -10,7 +10,7 @@ from vott_operator.objects import kueue
 
 
 def suspended(trainingjob: TrainingJob) -> PhaseResult:
-    """The phase of a training whose Job is suspended, or withheld."""
+    """The phase of a training whose Job is suspended, or not created."""
     queue = None if trainingjob.spec.suspend else kueue.local_queue(trainingjob)
     reason, message = explain_suspended(queue, trainingjob.metadata.namespace)
     conditions = (

@@ -55,8 +55,8 @@ class Converter:
         """Create the TrainingJob of this message, or find the one that exists.
 
         Raises:
-            MessageRejectedError: It can never become a TrainingJob.
-            ClusterError: The API server failed; try again.
+            MessageRejectedError: it can never become a TrainingJob.
+            ClusterError: the API server failed; try again.
         """
         message = parse_message(delivery.body, self._message_defaults)
         if not self._duplicates.is_enabled:
@@ -126,6 +126,6 @@ def _check_same_content(trainingjob: TrainingJob, message_id: str, message: Trai
         # No status_url: it may be the callback of that other training, which goes on.
         text = (
             f"A message with the id {message_id!r} but other content came before and is TrainingJob {trainingjob.key}. "
-            "Give each message an id of its own, or none."
+            "Give each message a unique id, or none."
         )
         raise MessageRejectedError(c.MESSAGE_ID_REUSED, text)

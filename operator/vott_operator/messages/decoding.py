@@ -77,7 +77,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _decode_base64(text: str) -> str | None:
-    """The text in base64, as Azure Functions' tools send it; None if it is none."""
+    """Decode base64, as Azure Functions' tools send it; None if the text is not base64."""
     try:
         return base64.b64decode(text.strip(), validate=True).decode("utf-8-sig") or None
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""The digest of a message's content, by which duplicates are recognized."""
+"""Digest of a message's content, for duplicate detection."""
 
 import hashlib
 import json

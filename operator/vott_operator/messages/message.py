@@ -44,7 +44,7 @@ def parse_message(body: bytes, defaults: MessageDefaults = NO_DEFAULTS) -> Train
     """Parse a queue message: UTF-8 JSON, plain or in base64.
 
     Raises:
-        MessageRejectedError: It can't become a TrainingJob; the text names every wrong field.
+        MessageRejectedError: it can't become a TrainingJob; the text names every wrong field.
     """
     fields = read_object(body)
     try:

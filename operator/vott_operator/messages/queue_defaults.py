@@ -42,7 +42,7 @@ def with_defaults(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[
 
 
 def rejection_callback(fields: dict[str, Any], defaults: MessageDefaults) -> str | None:
-    """The callback URL of a rejected message; None if it is in doubt."""
+    """The callback URL of a rejected message; None if the message leaves it ambiguous or invalid."""
     status = fields.get("status")
     needed = {"status"} if status is not None else {"status", *placeholders_in(defaults.callback)}
     if isinstance(fields, AmbiguousObject) and fields.repeated & needed:

@@ -37,8 +37,8 @@ class Merger:
     """Merges templates under the operator's own.
 
     Args:
-        remedies: Path below the template's root -> what to do instead of setting it; the longest match applies.
-        defaults: Paths that the template may override.
+        remedies: path below the template's root -> what to do instead of setting it; the longest match applies.
+        defaults: paths that the template may override.
     """
 
     def __init__(self, remedies: Mapping[str, str], defaults: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Checks at start that a TrainingJob made from the settings can get its Job and pods."""
+"""Check at startup that TrainingJobs with these settings can get their pods."""
 
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.errors import PodTemplateError, SettingsError
@@ -10,7 +10,7 @@ from vott_operator.settings.training_job import TrainingJobSettings
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError for a setting that would fail every training."""
+    """Raise SettingsError for a setting that would make every training fail."""
     if not settings.trainer.image:
         raise SettingsError(
             "trainer.image is not set: name the image that trains, in the settings or in VOTT_TRAIN_TRAINER__IMAGE"
@@ -27,7 +27,7 @@ def check(settings: Settings) -> None:
 
 
 def _check_pod_template(defaults: TrainingJobSettings, settings: PodSettings) -> None:
-    """Raise PodTemplateError if `defaults` contradict what the operator sets of every pod."""
+    """Raise PodTemplateError if `defaults` contradict what the operator sets in every pod."""
     placeholder = {"url": "https://host/path"}
     spec = {"annotations": placeholder, "model": placeholder, **defaults.to_spec()}
     metadata = {"name": "any", "namespace": "any"}

@@ -11,7 +11,7 @@ class Credentials:
     """Variables that are read on each access, so that a changed Secret needs no restart.
 
     Args:
-        folder: A mounted Secret with one file for each variable; the environment is then ignored. None: the environment.
+        folder: a mounted Secret with one file for each variable; the environment is then ignored. None: the environment.
     """
 
     def __init__(self, folder: Path | None) -> None:

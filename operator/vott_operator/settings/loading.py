@@ -19,7 +19,7 @@ def load() -> Settings:
     """Load the settings. `objects.preflight` checks what only trainings need.
 
     Raises:
-        SettingsError: Something is wrong; the text names every wrong setting.
+        SettingsError: something is wrong; the text names every wrong setting.
     """
     file = os.environ.get(CONFIG_ENV)
     if file and not Path(file).is_file():

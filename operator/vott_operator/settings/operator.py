@@ -119,7 +119,7 @@ class Settings(BaseSettings):
             if ttl is not None and ttl < queue.duplicate_window_seconds:
                 raise ValueError(
                     f"ttlSecondsAfterFinished is {ttl}, but queues[{number}].duplicateWindowSeconds is"
-                    f" {queue.duplicate_window_seconds}; raise it: only an existing TrainingJob shows a duplicate"
+                    f" {queue.duplicate_window_seconds}; raise the TTL, because duplicates are detected by their TrainingJob"
                 )
         return self
 

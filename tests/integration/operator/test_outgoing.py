@@ -122,7 +122,9 @@ def test_the_pods_get_the_same_rules_and_the_log_shows_them(harness: OperatorHar
 
 def test_invalid_rules_stop_the_operator_with_a_sentence(harness: OperatorHarness) -> None:
     harness.install({"outgoing": {"hosts": ["http://minio.store:9000"]}})
-    with pytest.raises(AssertionError, match=r"outgoing\.hosts\[0\] 'http://minio\.store:9000' is no host: write"):
+    with pytest.raises(
+        AssertionError, match=r"outgoing\.hosts\[0\] 'http://minio\.store:9000' is not a host name: use"
+    ):
         harness.operator()
     assert "Traceback" not in harness.log.read_text()
 

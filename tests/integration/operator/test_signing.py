@@ -135,7 +135,7 @@ def test_an_invalid_key_at_startup_blocks_only_callbacks_until_it_is_fixed(harne
         pod, _ = train(harness, receiver.url)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
         delivered = harness.wait_condition("CallbackDelivered", "False")
-        assert "callbacks.signing: key 1 is no signing key" in delivered["message"]
+        assert "callbacks.signing: key 1 is not a signing key" in delivered["message"]
         assert receiver.posts == []
         set_keys(harness, current="older")
         harness.wait_condition("CallbackDelivered", seconds=60)

@@ -22,7 +22,7 @@ def documented_modules(package: str) -> list[str]:
 
 def enforced_modules(package: str) -> list[str]:
     """The same from import-linter's contract."""
-    (layers,) = (contract["layers"] for contract in CONTRACTS if contract["name"] == f"The {package}'s tiers")
+    (layers,) = (contract["layers"] for contract in CONTRACTS if contract["name"] == f"Layers of the {package}")
     return [module for layer in layers for module in layer.split(" | ")]
 
 

@@ -16,10 +16,10 @@ SECTIONS = {
     "Stalled": "Stalled",
     "Suspended": "Suspended",
     "Complete and ModelUploaded": "Complete and ModelUploaded",
-    "Failed": "Failed that the operator itself gives",
+    "Failed": "Failed that the operator sets",
     "CallbackDelivered": "CallbackDelivered",
     "MessageSettled": "MessageSettled",
-    "Events": "Events that are no condition's",
+    "Events": "Events without a condition",
     "Rejected messages": "a rejected message",
 }
 """Sections of the page, and the text after "# Reasons of" in constants.py."""

@@ -75,7 +75,7 @@ def test_connections_are_reused() -> None:
     [
         ("http://127.0.0.1:{port}/", "only https"),
         ("https://user:pass@127.0.0.1:{port}/", "user name or password"),
-        ("https://127.0.0.1:22/", "another service's"),
+        ("https://127.0.0.1:22/", "belongs to another service"),
     ],
 )
 def test_a_url_is_checked_before_anything_is_sent(url: str, rule: str) -> None:

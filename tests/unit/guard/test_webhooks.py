@@ -52,7 +52,7 @@ def test_without_a_key_there_is_no_signature() -> None:
     "text", ["secret", "whsec_", "whsec_!!!!", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
 )
 def test_an_invalid_key_is_named_by_its_number_and_not_shown(text: str) -> None:
-    with pytest.raises(ValueError, match=r"key 2 is no signing key") as error:
+    with pytest.raises(ValueError, match=r"key 2 is not a signing key") as error:
         Keys.parse(f"{key()} {text}")
     assert text not in str(error.value).replace("whsec_ and", "")
 

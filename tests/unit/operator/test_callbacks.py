@@ -294,8 +294,8 @@ async def test_a_post_is_signed_with_the_current_keys(tmp_path: Path) -> None:
     [
         ({}, "there is no key in"),
         ({"current": " "}, "there is no key in"),
-        ({"current": "SECRET"}, "key 1 is no signing key: write whsec_"),
-        ({"current": KEY, "previous": "whsec_SECRET"}, "key 2 is no signing key"),
+        ({"current": "SECRET"}, "key 1 is not a signing key: use whsec_"),
+        ({"current": KEY, "previous": "whsec_SECRET"}, "key 2 is not a signing key"),
     ],
 )
 async def test_without_a_usable_key_nothing_is_sent(

@@ -183,7 +183,7 @@ def test_annotations_on_an_invalid_host_end_with_64(termination_log: Path) -> No
     urls = ["--annotations", "https://images..example/a.csv", "--model", "https://h/c?sp=w&sig=x"]
     assert main(["--plugin", "hello-world", *urls], termination_log) == 64
     assert termination_message(termination_log)["reason"] == "AddressRefused"
-    assert "that is no host name" in termination_message(termination_log)["message"]
+    assert "that is not an ASCII host name" in termination_message(termination_log)["message"]
 
 
 def test_invalid_rules_are_named_and_nothing_is_requested(
@@ -192,7 +192,7 @@ def test_invalid_rules_are_named_and_nothing_is_requested(
     monkeypatch.setenv("VOTT_ALLOWED_NETWORKS", "10.0.0.1/8")
     assert run(server, termination_log) == 64
     assert termination_message(termination_log)["reason"] == "InvalidParameters"
-    assert "VOTT_ALLOWED_NETWORKS: '10.0.0.1/8' is no network" in termination_message(termination_log)["message"]
+    assert "VOTT_ALLOWED_NETWORKS: '10.0.0.1/8' is not a network" in termination_message(termination_log)["message"]
     assert server.requests == []
 
 

@@ -82,7 +82,7 @@ def test_too_large_file_is_refused_and_deleted(server: HttpServer, tmp_path: Pat
 
 @pytest.mark.parametrize("host", ["images..example", f"{'a' * 64}.example"], ids=["empty label", "long label"])
 def test_impossible_host_name_is_refused_at_once(host: str, tmp_path: Path, naps: Naps) -> None:
-    with pytest.raises(NotAllowedError, match="that is no host name") as error:
+    with pytest.raises(NotAllowedError, match="that is not an ASCII host name") as error:
         fetch(f"https://{host}/a.jpg", tmp_path / "a", naps)
     assert not error.value.transient
     assert naps.seconds == []

@@ -24,7 +24,7 @@ from vott_operator.queues.service_bus.message import body_bytes, message_id
 from vott_operator.settings.queue import QueueSettings
 
 MAX_COUNTED = 1000
-"""Counts stop here: reading the real count takes the Manage right, so messages are counted by browsing."""
+"""Counts stop here: reading the real count needs the Manage right, so messages are counted by browsing."""
 MAX_BATCH = 100
 WAIT_SECONDS = 5
 """How long to wait for a message that exists but may be locked by another receiver."""
@@ -166,7 +166,7 @@ def _copy(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
 
 
 def _requeued_id(message: ServiceBusReceivedMessage) -> str:
-    """Differs from the old id, else duplicate detection drops the message; the same each time this message is requeued."""
+    """A new id, because duplicate detection drops a known one; the same id for each requeue of this message."""
     suffix = f"-requeued-{_id(message)}"
     original = REQUEUED.sub("", message_id(message))
     return original[: MAX_MESSAGE_ID - len(suffix)] + suffix

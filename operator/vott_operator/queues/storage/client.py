@@ -1,4 +1,4 @@
-"""Create the Azure Storage Queue client from whichever credentials are configured.
+"""Create the Azure Storage Queue client from the configured credentials.
 
 Error texts name the queue and the variable, never a value.
 """
