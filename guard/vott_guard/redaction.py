@@ -6,6 +6,7 @@ everything that looks like a query is cut, in a URL or not: too much rather than
 
 import json
 import re
+from collections.abc import Set
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 REDACTED = "***"
@@ -14,6 +15,8 @@ UNREADABLE = "(unreadable URL)"
 # Linear in the text's length: each pattern starts at few positions and consumes what it has scanned.
 # A string without a closing quote ends with the text; else each quote in it would start another scan of the rest.
 _JSON_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
+_LAYOUT = {r"\n": "\n", r"\r": "\r", r"\t": "\t"}
 _LENIENT_JSON = json.JSONDecoder(strict=False)  # accepts control characters in a string
 _URL = re.compile(r"\s*[a-z][a-z0-9+.-]*:/[\t\r\n]*/", re.IGNORECASE)
 _WORD = re.compile(r'[^\s"<>]+')
@@ -108,7 +111,16 @@ def _redact_json_string(literal: str, cut: str) -> str:
         return literal
     is_url, has_query = _URL.match(value), re.search("[?#]", value)
     redacted = redact(redact_url(value)) + (cut if has_query else "") if is_url else redact(value, cut=cut)
-    return literal if redacted == value else json.dumps(redacted, ensure_ascii=not redacted.isprintable())
+    if redacted == value:
+        return literal
+    return _json_string(redacted, {char for char in _LAYOUT.values() if char in literal})
+
+
+def _json_string(text: str, raw: Set[str]) -> str:
+    """Encode a string; characters of `raw` stay unescaped: a single quotation mark in free text starts a string of many lines."""
+    printable = all(char.isprintable() or char in raw for char in text)
+    encoded = json.dumps(text, ensure_ascii=not printable)
+    return _ESCAPE.sub(lambda match: char if (char := _LAYOUT.get(match[0], "")) in raw else match[0], encoded)
 
 
 def _without_query(word: str, cut: str) -> str:

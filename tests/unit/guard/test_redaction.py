@@ -169,6 +169,18 @@ def test_half_a_surrogate_pair_in_json_can_still_be_printed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ('5" disk\nGET https://store/m?SECRET\nthe "end"', '5" disk\nGET https://store/m\nthe "end"'),
+        ('5" disk\r\n\tGrößen: m?SECRET\nthe "end"', '5" disk\r\n\tGrößen: m\nthe "end"'),
+        ('5" at C:\\\\new\nm?SECRET\nthe "end"', '5" at C:\\\\new\nm\nthe "end"'),
+    ],
+)
+def test_a_single_quotation_mark_does_not_join_lines(text: str, redacted: str) -> None:
+    assert redact(text) == redacted
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"annotations": "https://host/a.csv", "parameters": {"epochs": 3, "rate": 1e-3}, "a": 1, "a": 2}',
