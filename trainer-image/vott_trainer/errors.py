@@ -127,5 +127,6 @@ def describe(error: Exception) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's text, at most 300 characters, without a full stop; else its class name."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")[:300]
+    """Return the first line of an error's text, or its class name: redacted, without a full stop, at most 300 characters."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return redact(line).rstrip(".")[:300]  # in this order: a part of a credential is not recognized

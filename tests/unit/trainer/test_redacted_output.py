@@ -2,10 +2,13 @@
 
 import io
 import logging
+from collections.abc import Callable
 
 import pytest
 
-from vott_trainer.errors import InvalidParametersError, describe
+from vott_guard.redaction import register_secrets
+from vott_trainer import report
+from vott_trainer.errors import InvalidParametersError, describe, first_line
 from vott_trainer.logs import RedactingStream, UTCFormatter
 
 TEXTS = [
@@ -47,3 +50,10 @@ def test_the_error_of_a_training_shows_no_key_of_a_connection_string(text: str, 
     explained = describe(kind(f"The store refused {text}"))
     assert "The store refused" in explained
     assert "SECRET" not in explained
+
+
+@pytest.mark.parametrize("shortened", [first_line, lambda error: report.not_written("report.html", error)])
+@pytest.mark.parametrize("length", range(0, 310, 10))
+def test_no_part_of_a_secret_is_left_by_shortening(shortened: Callable[[Exception], str], length: int) -> None:
+    register_secrets("half-of-a-secret-is-too-much")
+    assert "half" not in shortened(OSError(f"{'x' * length} half-of-a-secret-is-too-much"))

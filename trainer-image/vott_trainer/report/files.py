@@ -49,8 +49,8 @@ def not_written(what: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         raise error
     log.error("%s could not be written; the model is delivered without it", what, exc_info=error)
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return f"{what} could not be written and is missing ({redact(reason)})."
+    reason = redact(" ".join(f"{type(error).__name__}: {error}".split()))[:200]  # in this order: see first_line
+    return f"{what} could not be written and is missing ({reason})."
 
 
 def _write_each(folder: Path, result: Result, writers: Mapping[str, Writer]) -> dict[str, str]:
