@@ -401,7 +401,7 @@ def test_a_training_that_begins_with_an_earlier_model_needs_fewer_epochs(server:
         return trained.metrics["mAP50"]
 
     annotations = serve_annotated(server, 24)
-    map50("earlier", annotations, epochs=10)
+    map50("earlier", annotations, epochs=16)  # learned on every CPU: after 10 some reach mAP50 0.35 only
     model = server.serve("/model.safetensors", (tmp_path / "earlier/model/model.safetensors").read_bytes())
     anew = map50("anew", annotations, epochs=1, initialWeights="none")
     went_on = map50("went on", annotations, epochs=1, initialWeights=model)
