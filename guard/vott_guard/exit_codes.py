@@ -11,7 +11,7 @@ SOFTWARE = 70
 CANNOT_CREATE = 73
 TEMPORARY_FAILURE = 75
 SIGTERM = 143
-"""The pod was stopped, by no fault of the training."""
+"""The pod was stopped; the training did not fail."""
 
 PERMANENT = (USAGE, DATA, NO_INPUT, CANNOT_CREATE)
 """A retry can't help."""

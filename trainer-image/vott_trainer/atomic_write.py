@@ -11,7 +11,8 @@ def partial_path(file: Path, *, unique: bool = False) -> Path:
     """Return where a file is written until it is complete.
 
     Args:
-        unique: for a file that several pods may write at once. Otherwise the name is known, so that the rest of a killed writer can be deleted.
+        unique: whether several pods may write the file at once. Otherwise the path is predictable, so that a partial file of a killed
+            process can be deleted.
     """
     infix = f".{secrets.token_hex(4)}" if unique else ""
     return file.with_name(f"{file.name}{infix}.partial")

@@ -19,7 +19,7 @@ class UTCFormatter(RedactingFormatter):
 
 
 class RedactingStream:
-    """Redacts whole lines, or at a flush what there is of a line; otherwise the wrapped stream."""
+    """Redacts whole lines, or the line so far at a flush; passes everything else to the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -56,7 +56,10 @@ def redact_output() -> None:
 
 
 def configure(ranks: Ranks = Ranks(), level: int = logging.INFO) -> None:  # noqa: B008 - frozen
-    """Log to stdout: this program from `level` on, libraries and all but the first process of a container from warnings on."""
+    """Log to stdout: libraries from warnings, this program from `level`.
+
+    Of several processes in a container, only the first one logs below warnings.
+    """
     rank = "" if ranks.alone else f"[rank {ranks.rank}] "
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(UTCFormatter(f"%(asctime)s %(levelname)-7s {rank}%(message)s", "%Y-%m-%dT%H:%M:%SZ"))

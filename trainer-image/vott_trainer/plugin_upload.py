@@ -1,4 +1,4 @@
-"""Models that a plugin uploads itself: see beforehand that this can be verified, and find the model afterwards."""
+"""Models that a plugin uploads itself: check beforehand that the upload can be verified, and find the model afterwards."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ def version_before(destination: Destination) -> str | None:
     """Return the version of an earlier model at the destination, None if there is none.
 
     Raises:
-        UploadRefusedError: the link does not permit reading, so that the upload could not be verified after hours of training.
+        UploadRefusedError: the link does not permit reading, and so the upload could not be verified after the training.
     """
     log.info("this plugin uploads its model itself, to %s", destination.url)
     try:

@@ -15,9 +15,9 @@ MAX_BYTES = 4096  # the kubelet reads no more
 
 
 def write_termination_message(reason: str, message: str, path: Path) -> None:
-    """Write reason and message, cut to the kubelet's limit. Without the file, outside of a container, do nothing.
+    """Write reason and message, cut to the kubelet's limit; do nothing if the file does not exist, as outside a container.
 
-    Of several processes in one container the first counts, but any other reason replaces a lost peer.
+    Of several processes in a container the first one's message stays, unless it only lost a peer.
     """
     if not path.exists():
         return

@@ -25,7 +25,7 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
     """Do this process's part of a training; rank 0 also delivers the model and reports.
 
     Raises:
-        TrainerError: the training failed; without a TrainingJob the callback has been informed.
+        TrainerError: the training failed; without a TrainingJob the outcome has been posted to the callback.
     """
     with translated(ranks):
         peers = join(ranks)

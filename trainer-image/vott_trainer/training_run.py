@@ -40,7 +40,7 @@ MAX_LABELS_LOGGED = 50
 
 @dataclass(frozen=True)
 class _NodeImages:
-    """Images that one node fetched: the indexes of those it could not, why, and how many came from its cache."""
+    """One node's image downloads: indexes of the missing images, the reasons, and how many images its cache served."""
 
     missing: list[int]
     dropped: list[Finding]

@@ -182,8 +182,8 @@ def test_second_class_of_an_image_is_an_error(tmp_path: Path) -> None:
     [
         ("https://store/a.jpg,1,2,3", "expected 6 fields (url,x,y,width,height,class), found 4"),
         ("<!DOCTYPE html>", "expected 6 fields (url,x,y,width,height,class), found 1: '<!DOCTYPE html>'"),
-        ("a.jpg,1,2,3,4,cat", "expected url to begin with http:// or https://, found 'a.jpg'"),
-        ("ftp://store/a.jpg,1,2,3,4,cat", "expected url to begin with http:// or https://, found 'ftp://store/a.jpg'"),
+        ("a.jpg,1,2,3,4,cat", "expected url to start with http:// or https://, found 'a.jpg'"),
+        ("ftp://store/a.jpg,1,2,3,4,cat", "expected url to start with http:// or https://, found 'ftp://store/a.jpg'"),
         ("https://store/a.jpg,left,2,3,4,cat", "expected x to be a number of pixels, found 'left'"),
         ("https://store/a.jpg,1,nan,3,4,cat", "expected y to be a number of pixels, found 'nan'"),
         ("https://store/a.jpg,1,2,inf,4,cat", "expected width to be a number of pixels, found 'inf'"),

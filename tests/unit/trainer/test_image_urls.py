@@ -89,7 +89,7 @@ def test_relative_path_needs_a_folder(tmp_path: Path) -> None:
     assert (
         read(tmp_path / "file", "a.csv", annotations_url=FILE).images[0].url.startswith("https://store/data/set/a.jpg?")
     )
-    with pytest.raises(BadAnnotationsError, match=r"expected url to begin with http:// or https://, found 'a\.jpg'"):
+    with pytest.raises(BadAnnotationsError, match=r"expected url to start with http:// or https://, found 'a\.jpg'"):
         read(tmp_path / "file", "a.csv")
 
 

@@ -38,7 +38,7 @@ def test_argument_names_a_file_that_holds_the_url(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", ["ftp://host/a", "a.csv", "https://", "http://host:x/", "", "https://[::1/a"])
 def test_argument_that_is_not_an_http_url_is_refused(value: str) -> None:
-    with pytest.raises(InvalidURLError, match=r"--model: expected a URL that begins with http:// or https://"):
+    with pytest.raises(InvalidURLError, match=r"--model: expected a URL that starts with http:// or https://"):
         read_argument("model", value)
 
 

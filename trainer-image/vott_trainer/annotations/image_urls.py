@@ -45,7 +45,7 @@ class ImageUrls:
         """Return the URL of an image.
 
         Raises:
-            FormatError: `path` is neither a http(s) URL nor a path relative to the folder.
+            FormatError: `path` is neither an http(s) URL nor a path relative to the folder.
         """
         path = path.strip()
         if not path or len(path) > MAX_URL_LENGTH or not is_single_line(path):
@@ -58,7 +58,7 @@ class ImageUrls:
         if _LOCAL.match(path):
             return self._name(path)
         if not self.folder or _SCHEME.match(path) or _NOT_IN_PATHS.search(path):
-            raise FormatError(f"expected url to begin with http:// or https://, found {excerpt(path)}")
+            raise FormatError(f"expected url to start with http:// or https://, found {excerpt(path)}")
         return path.replace("\\", "/")
 
     def _name(self, path: str) -> str:

@@ -49,7 +49,7 @@ def read_argument(
     name: str,
     value: str,
     is_valid: Callable[[str], bool] = is_url,
-    expected: str = "a URL that begins with http:// or https://",
+    expected: str = "a URL that starts with http:// or https://",
 ) -> str:
     """Return the URL of argument `name`; `@/path` names a file that holds it (docs/trainer-contract.md).
 

@@ -1,4 +1,4 @@
-"""Number of CPUs this container may use: its cgroup's limit, not the node's CPUs, which torch counts."""
+"""Number of CPUs that this container may use: the cgroup's limit. torch counts the node's CPUs instead."""
 
 import math
 import os

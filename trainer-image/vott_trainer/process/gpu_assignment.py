@@ -6,7 +6,7 @@ UUID_PREFIXES = ("GPU-", "MIG-")
 
 
 def has_assigned_gpus() -> bool:
-    """Whether the device plugin assigned GPUs to this container, whether or not they work."""
+    """Whether the device plugin assigned GPUs to this container, working or not."""
     return os.environ.get("NVIDIA_VISIBLE_DEVICES", "").startswith(UUID_PREFIXES)
 
 

@@ -26,8 +26,8 @@ from vott_trainer.process.work_dir import shared_work_dir
 
 log = logging.getLogger(__name__)
 
-CAUSE_FIRST_SECONDS = 10.0  # a pod that only lost its peers ends this much later than the pod that failed
-SPARE_SECONDS = 2.0  # from the agent's SIGKILL to the kubelet's; the processes themselves spare more
+CAUSE_FIRST_SECONDS = 10.0  # a pod that only lost its peers waits this long before it ends
+SPARE_SECONDS = 2.0  # between the agent's SIGKILL and the kubelet's; the processes themselves leave more
 
 
 class WorkerKilledError(TrainerError):
@@ -60,7 +60,7 @@ def launch(argv: Sequence[str], layout: Layout) -> int:
 
 
 def _let_the_cause_end_first() -> None:
-    """Wait: a Job of several nodes fails with its first failed pod, which should be the one that reports the cause."""
+    """Wait, so that the pod that reports the cause fails first: the Job of several nodes fails with that pod."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(exit_codes.SIGTERM))
     time.sleep(CAUSE_FIRST_SECONDS)
 
@@ -83,7 +83,7 @@ def exit_code_of(failures: Iterable[ProcessFailure]) -> int:
 
 
 def _cause_order(code: int) -> int:
-    """Return 0 for a cause, 1 for what may be a consequence, 2 for what is certainly one."""
+    """Return 0 for a cause, 1 for a possible consequence, 2 for a certain one."""
     if code in (-signal.SIGTERM, exit_codes.SIGTERM):
         return 2
     return 1 if code == PeerLostError.exit_code else 0

@@ -1,4 +1,4 @@
-"""How many nodes and processes per container, and where they rendezvous: torchrun's PET_ variables.
+"""Number of nodes, processes per node, and the rendezvous address, from torchrun's PET_ variables.
 
 https://docs.pytorch.org/docs/stable/elastic/run.html
 """
@@ -15,9 +15,14 @@ DEFAULT_PORT = 29500  # torchrun's
 
 @dataclass(frozen=True)
 class Layout:
-    """Processes of a training: `processes` in the container of each of `nodes` nodes.
+    """The nodes and processes of a training.
 
-    `node` is the number of this container's node, from 0; node 0 listens at `master` and `port`.
+    Attributes:
+        nodes: number of nodes, one container each.
+        processes: number of processes in each container.
+        node: number of this container's node, from 0.
+        master: host that node 0 listens at.
+        port: its port.
     """
 
     nodes: int

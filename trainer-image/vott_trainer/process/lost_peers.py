@@ -1,4 +1,4 @@
-"""Recognize errors that another process of the training has ended."""
+"""Recognize errors caused by the end of another process of the training."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the processes of a training send each other: JSON text, validated on receipt.
+"""Messages between the processes of a training: JSON text, validated on receipt.
 
 Not pickle, which torch.distributed's object collectives use: unpickling runs code.
 """
@@ -15,9 +15,8 @@ T = TypeVar("T")
 
 def encode(message: Any, kind: type) -> str:
     """Encode a message, such as a dataclass, as JSON text."""
-    return json.dumps(
-        TypeAdapter(kind).dump_python(message, mode="json")
-    )  # not dump_json: NaN and lone surrogates pass
+    value = TypeAdapter(kind).dump_python(message, mode="json")  # not dump_json: NaN and lone surrogates pass
+    return json.dumps(value)
 
 
 def decode(text: str, kind: type[T]) -> T:

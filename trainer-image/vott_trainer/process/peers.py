@@ -1,4 +1,4 @@
-"""Cooperation of the training's processes outside of the training loop; a single process is alone."""
+"""Cooperation of the training's processes outside the training loop; `Alone` for a single process."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar

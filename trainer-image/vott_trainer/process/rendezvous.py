@@ -78,7 +78,7 @@ def _connection_problem(layout: Layout) -> str:
 
 @contextlib.contextmanager
 def _signals_handled(message: str) -> Iterator[None]:
-    """Log `message` repeatedly, and exit at a signal: inside of torch's C++ Python runs no signal handler."""
+    """Log `message` repeatedly, and exit at a signal: Python runs no signal handlers inside torch's C++ code."""
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     previous = signal.set_wakeup_fd(writer.fileno())

@@ -1,6 +1,6 @@
 """SIGTERM handling: end at once while nothing would be lost, otherwise let the training save first.
 
-A thread receives the signal: inside of torch, where a step may take seconds, Python runs no signal handler.
+A thread receives the signal: Python runs no signal handlers inside torch, where a step may take seconds.
 """
 
 import os
@@ -13,7 +13,7 @@ from vott_guard import exit_codes
 from vott_trainer.errors import InterruptedTrainingError
 
 DEFAULT_GRACE_SECONDS = 30.0  # Kubernetes' default
-SPARE_SECONDS = 5.0  # from the end of this process to the kubelet's SIGKILL
+SPARE_SECONDS = 5.0  # between the end of this process and the kubelet's SIGKILL
 
 
 def grace_seconds(environment: Mapping[str, str] = os.environ) -> float:
@@ -79,7 +79,7 @@ class Interruption:
 
 
 PROCESS = Interruption()
-"""That of this process."""
+"""This process's interruption."""
 
 
 def _print(text: str) -> None:

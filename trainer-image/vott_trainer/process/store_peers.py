@@ -24,14 +24,16 @@ T = TypeVar("T")
 # Longer than torch's ten minutes: a collective may wait while rank 0 evaluates. A process that dies is noticed at once anyway.
 COLLECTIVE_TIMEOUT = timedelta(hours=1)
 POLL_SECONDS = 0.5
-LEAVE_SECONDS = 2.0  # rank 0 ends this much later: when its pod succeeds, the Job terminates the other pods
+LEAVE_SECONDS = (
+    2.0  # rank 0 ends this much later than the others: when its pod succeeds, the Job terminates the other pods
+)
 REMIND_SECONDS = 60.0
 
 
 class StorePeers:
     """Peers that share the store of torchrun's agent on node 0.
 
-    Waiting is done by polling, not inside of torch: signals are handled, and no timeout ends a slow training.
+    Waits by polling, not inside torch: signals are handled, and no timeout ends a slow training.
     """
 
     def __init__(self, ranks: Ranks, store: Store) -> None:
@@ -39,7 +41,7 @@ class StorePeers:
         self._store = PrefixStore("vott", store)
         self._shared = 0
         if self._store.add(f"joined/{ranks.rank}", 1) > 1:
-            # The other processes are further on than a new one, and know the old one's state.
+            # The other processes have progressed with the old one; a new one can't join them midway.
             raise PeerLostError(
                 f"Another process was rank {ranks.rank} before this one. All processes have to restart."
             )
@@ -61,7 +63,7 @@ class StorePeers:
         if self.ranks.leads_node:
             self._store.set(keys[self.ranks.node], encode(work(), kind))
         for node, key in enumerate(keys):
-            self._wait_for(key, f"node {node}, which still fetches")
+            self._wait_for(key, f"node {node}, which is still downloading")
         return [decode(self._store.get(key).decode(), kind) for key in keys]
 
     def start_group(self) -> None:

@@ -27,7 +27,7 @@ FIELD_MANAGER = "vott-trainer"
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
 # 401 and 403 included: while a control plane restarts or is upgraded, it refuses valid tokens and permitted requests.
 RETRIED_STATUS = frozenset({401, 403, 408, 409, 425, 429})
-# About ten minutes, little compared to a lost training; hence not more jitter.
+# About ten minutes, little compared to a lost training; more jitter would shorten it.
 LAST_REPORT = RetryPolicy(attempts=25, backoff=Backoff(first=1.0, longest=30.0, jitter=0.25))
 
 
