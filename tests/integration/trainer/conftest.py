@@ -1,11 +1,9 @@
 """Fixtures of the trainer's integration tests: Azurite, a model archive, address rules and DNS."""
 
-import importlib.util
 import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from azure.storage.blob import ContainerClient
@@ -18,8 +16,11 @@ from tests.integration.trainer.outgoing_requests import WITHOUT_DELAY
 from tests.support.azurite_account import AzuriteAccount
 from tests.support.server_fixtures import server as server
 from tests.support.server_fixtures import unused_url as unused_url
-from tests.support.trainer_process import CHECKOUT, local_servers_allowed
+from tests.support.trainer_process import local_servers_allowed
 from vott_guard.rules import Rules
+from vott_trainer.plugin_api import Links
+from vott_trainer.progress.progress import Progress
+from vott_trainer.training_run import TrainingRun
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -64,15 +65,10 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def bake() -> ModuleType:
-    """The program that stores weights in the image while it is built."""
-    spec = importlib.util.spec_from_file_location("bake_weights", CHECKOUT / "trainer-image/bake_weights.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def run(tmp_path: Path) -> TrainingRun:
+    """A training run without URLs."""
+    return TrainingRun(Links("", "", None), tmp_path / "work", Progress())
 
 
 @pytest.fixture
