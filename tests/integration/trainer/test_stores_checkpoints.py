@@ -167,6 +167,9 @@ def test_location_that_refuses_is_reported_and_not_used(
 
 @pytest.mark.parametrize("location", ["checkpoints", "gs://bucket", "s3:", "ftp://host/x?sig=SECRET"])
 def test_invalid_location_is_an_error(location: str, write_only: Destination, key: str) -> None:
-    with pytest.raises(InvalidParametersError, match=r"VOTT_CHECKPOINTS is '.*', which is no container's URL") as error:
+    with pytest.raises(
+        InvalidParametersError,
+        match=r"VOTT_CHECKPOINTS is '.*', which is neither a container's URL nor s3://bucket/prefix nor an absolute path",
+    ) as error:
         checkpoint_store(location, write_only, NO_ACCESS, key)
     assert "SECRET" not in str(error.value)

@@ -13,7 +13,7 @@ MAX_SHOWN = 5  # invalid entries in an error's text
 
 
 def max_invalid(total: int) -> int:
-    """Return how many of `total` entries may be left out: a tenth, none of fewer than ten."""
+    """Return how many of `total` entries may be left out: a tenth, rounded down."""
     return int(total * limits.MAX_INVALID_FRACTION)
 
 

@@ -16,7 +16,7 @@ _FILE_NAME = re.compile(r"[^<>{}]+\.\w+")
 
 
 def detect(lines: Iterable[bytes]) -> tuple[str, str]:
-    """Return format and separator by the first line that shows them; `corners` looks like `vott-web`, and is taken for it."""
+    """Return format and separator from the first line that shows them. `corners` looks like `vott-web`, and is taken for it."""
     return next(filter(None, map(_detect, itertools.islice(lines, _MAX_LINES))), ("vott-web", SEPARATORS[0]))
 
 

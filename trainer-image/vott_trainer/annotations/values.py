@@ -18,7 +18,7 @@ def number(name: str, value: Any) -> float:
     """Parse a number of pixels from text or JSON.
 
     Raises:
-        FormatError: `value` is no number, or out of range.
+        FormatError: `value` is not a number, or out of range.
     """
     try:
         pixels = float(value) if _may_be_number(value) else math.nan

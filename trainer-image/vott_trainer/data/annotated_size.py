@@ -1,4 +1,4 @@
-"""Boxes annotated on a copy of the image with another size: scaled if the shape is the same, else the image is left out."""
+"""Boxes annotated on a copy of another size: scaled if the shape is the same, else the image is left out."""
 
 from vott_trainer.annotations.model import Box
 

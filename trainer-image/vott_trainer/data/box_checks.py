@@ -10,7 +10,7 @@ from vott_trainer.errors import BadAnnotationsError
 MIN_SIDE = 1.0  # pixels of a box inside its image
 EPSILON = 1e-6  # pixels: error of floating-point sums
 ROUNDING = 1.0  # pixels that a box may extend beyond its image without a finding
-FAR = 0.1  # of the image's side: a box that extends further was hardly drawn on this image
+FAR = 0.1  # of the image's side: a box that extends further was probably drawn on another image
 MAX_FAR = 0.5  # of all boxes; more belong to other images, or to another format
 MAX_FAR_OF_CORNERS = 0.1  # where every box could be two corners
 
@@ -18,18 +18,14 @@ Size = tuple[float, float]
 
 
 class BoxChecks:
-    """Checks the boxes of all images, and adds to `findings`.
-
-    `far` are boxes far beyond their image, `fractions` those that look like fractions of their image's sides; `may_be_corners` while
-    every box is also valid as two corners.
-    """
+    """Checks the boxes of all images, and adds to `findings`."""
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._total = 0
-        self._far = Findings()
-        self._fractions = Findings()
-        self._may_be_corners = True
+        self._far = Findings()  # boxes far beyond their image
+        self._fractions = Findings()  # boxes that look like fractions of their image's sides
+        self._may_be_corners = True  # while every box is also valid as two corners
 
     def inspect(self, boxes: Sequence[Box], where: str) -> None:
         """Collect signs of another format, from boxes as they were annotated."""

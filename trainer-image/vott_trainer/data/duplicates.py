@@ -21,7 +21,7 @@ def unique_boxes(image: LabelledImage, findings: Findings) -> list[Box]:
 
 
 def merge_identical_images(images: Sequence[LabelledImage], findings: Findings) -> list[LabelledImage]:
-    """Merge images with the same bytes: one in training and its copy held out would flatter the model."""
+    """Merge images with the same bytes: one in training and its copy held out would inflate the metrics."""
     merged = {image.url: image for image in images}
     for first, *others in _identical(images):
         for other in others:

@@ -24,7 +24,7 @@ class PixelBudget:
 
     @property
     def total(self) -> int:
-        """Pixels decoded concurrently, at most."""
+        """The most pixels decoded concurrently."""
         return self._total
 
     @property

@@ -25,7 +25,7 @@ T = TypeVar("T", bound=ClassifiedImage)
 def split_images(
     images: Sequence[LabelledImage], held_out_fraction: float
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Split images with and without boxes separately; of two with boxes, one is on either side."""
+    """Split images with and without boxes separately. Each side gets at least one image with boxes if there are two."""
     training, held_out = [], []
     for group in ([i for i in images if i.boxes], [i for i in images if not i.boxes]):
         ranked = sorted(group, key=lambda image: file_digest(image.path))
@@ -37,7 +37,7 @@ def split_images(
 
 
 def split_by_class(items: Sequence[T], held_out_fraction: float) -> tuple[list[T], list[T]]:
-    """Split each class separately; of two images of a class, one is on either side.
+    """Split each class separately. Each side gets at least one image of a class if there are two.
 
     All items of one image with the same class are on the same side.
     """

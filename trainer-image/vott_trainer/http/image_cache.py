@@ -64,7 +64,7 @@ class ImageCache:
         """Return the administrator's cache: VOTT_IMAGE_CACHE names the folder, VOTT_IMAGE_CACHE_BYTES its limit.
 
         Raises:
-            InvalidParametersError: the limit is no number of bytes.
+            InvalidParametersError: the limit is not a number of bytes.
         """
         if not (folder := environment.get("VOTT_IMAGE_CACHE")):
             return None

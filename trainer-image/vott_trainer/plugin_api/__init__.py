@@ -1,4 +1,4 @@
-"""What a plugin author imports: interfaces and plain data, none of the trainer's implementations. docs/plugins.md has examples."""
+"""The API for plugin authors: interfaces and plain data, without the trainer's implementations. docs/plugins.md has examples."""
 
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage

@@ -19,7 +19,7 @@ class Links:
 
 
 class Ranks(Protocol):
-    """This process among all processes of the training, in torchrun's terms; every node runs equally many."""
+    """This process among all processes of the training, in torchrun's terms; every node runs equally many processes."""
 
     @property
     def rank(self) -> int:

@@ -1,6 +1,6 @@
 """The checkpoint index, `index.json`: which slot holds which checkpoint, newest first.
 
-Anyone who may write to the store may have written it: it is validated, and gives no file names.
+Anyone with write access to the store may have changed it, so it is validated, and file names in it must be those of the slots.
 """
 
 import json

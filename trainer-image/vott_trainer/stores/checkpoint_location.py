@@ -59,7 +59,7 @@ def _open(location: str, access: StorageAccess) -> Store:
         return FolderStore(Path(location))
     if not is_url(location, HTTP_OR_S3):
         raise InvalidParametersError(
-            f"VOTT_CHECKPOINTS is {redact_url(location)!r}, which is no container's URL, no s3://bucket/prefix and no absolute path. "
+            f"VOTT_CHECKPOINTS is {redact_url(location)!r}, which is neither a container's URL nor s3://bucket/prefix nor an absolute path. "
             "Correct it in the chart's values."
         )
     parts = urlsplit(location)
@@ -78,7 +78,7 @@ def _probe(store: Store) -> None:
         probe.write_bytes(b"VoTT Train tests whether checkpoints can be kept here.\n")
         store.put(probe, PROBE)
         if not store.get(PROBE, copy) or copy.read_bytes() != probe.read_bytes():
-            raise UploadRefusedError(f"What is written to {store.location} can't be read back.")
+            raise UploadRefusedError(f"An object written to {store.location} can't be read back.")
     try:
         store.delete(PROBE)
     except UploadRefusedError as error:

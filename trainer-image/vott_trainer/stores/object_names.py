@@ -1,4 +1,4 @@
-"""Names of objects: what must not become part of a request."""
+"""Validation of object names before they become part of a request."""
 
 import re
 
@@ -8,7 +8,7 @@ from vott_trainer.errors import InvalidURLError
 def is_plain_path(path: str) -> bool:
     """Whether no part of a percent-decoded path is empty, `.` or `..`, and none has control characters.
 
-    Clients and servers resolve the dots, after the path was checked. S3's client refuses control characters. Azure treats a backslash as a slash.
+    Clients and servers resolve dots after the path was checked. S3's client refuses control characters. Azure treats a backslash as a slash.
     """
     return not {"", ".", ".."} & set(re.split(r"[/\\]", path)) and not re.search(r"[\x00-\x1f\x7f]", path)
 

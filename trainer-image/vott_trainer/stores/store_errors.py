@@ -23,7 +23,7 @@ _OTHER_REGION = "The bucket is in another region than AWS_REGION or the URL name
 _REASONS_BY_CODE = {
     "PermanentRedirect": _OTHER_REGION,
     "AuthorizationHeaderMalformed": _OTHER_REGION,
-    "EntityTooLarge": "The model is larger than a link takes",
+    "EntityTooLarge": "The model is larger than a presigned link accepts",
 }
 _NEW_LINK_TO_READ = "Make a new link with read and write permission and send the message again."
 

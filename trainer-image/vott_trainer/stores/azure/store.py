@@ -137,7 +137,7 @@ def _verify(blob: BlobClient, url: str, size: int, md5: bytes) -> None:
         stored = blob.get_blob_properties()
     except HttpResponseError as error:
         if isinstance(error, ClientAuthenticationError) or error.status_code in (401, 403):
-            log.info("the link may not read; the store itself compared the checksum of what was sent")
+            log.info("the link does not permit reading; Azure compared the checksum of the upload")
             return
         raise
     if stored.size != size or bytes(stored.content_settings.content_md5 or md5) != md5:

@@ -62,7 +62,7 @@ class S3Store:
         return StoredObject(url, sha256, size)
 
     def get(self, name: str, file: Path) -> bool:
-        """Download an object; False if there is none, or if S3 does not distinguish: without the right to list, both are 403."""
+        """Download an object; False if there is none, or if it may not be read: without the right to list, S3 answers 403 to both."""
         with self._translated_errors("Reading", self.url_of(name)):
             found = self._open(name)
             if not found:
@@ -113,7 +113,7 @@ class S3Store:
         try:
             return obstore.head(self.client, self._key(name))["size"]
         except PermissionDeniedError:
-            log.info("the identity may not read; the bucket itself compared the checksum of what was sent")
+            log.info("the identity may not read; S3 compared the checksum of the upload")
             return None
 
     @contextlib.contextmanager
@@ -123,7 +123,7 @@ class S3Store:
         try:
             yield
         except (BaseError, FileNotFoundError) as error:
-            raise _translate(action, url, error) from None  # its text holds what was signed
+            raise _translate(action, url, error) from None  # its text contains the signed request
 
 
 def _translate(action: str, url: str, error: Exception) -> TrainerError:

@@ -35,7 +35,7 @@ class S3Location:
 def parse_s3_url(url: str, environment: Mapping[str, str]) -> S3Location | None:
     """Parse an `s3://` or http(s) URL without query; None if it is not of the administrator's S3.
 
-    AWS_ENDPOINT_URL replaces Amazon's servers: there, anyone may own a bucket of the same name.
+    AWS_ENDPOINT_URL replaces Amazon's servers, where a bucket of the same name may belong to anyone.
     """
     parts = urlsplit(url)
     endpoint = (environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or "").rstrip("/")
