@@ -125,6 +125,7 @@ def _with_hidden_scans() -> dict[str, bytes]:
         "after an end of tables only": start + END + many,
         "after comments of invalid length": head + tail.replace(marker, b"\xff\xfe\0\0\xff\xfe\0\1" + marker),
         "after a comment that ends like a marker": head + segment(0xFE, b"\xff\xff") + tail,
+        "after empty comments": head + tail.replace(marker, segment(0xFE, b"") + marker),
         "after fill bytes": head + tail.replace(marker, b"\xff" * 9 + marker),
         "after escaped bytes": head + tail.replace(marker, b"\xff\0\xff\0" + marker),
         "after restarts": head + tail.replace(marker, b"\xff\xd0\xff\x01" + marker),

@@ -158,6 +158,11 @@ def test_corners_are_read_only_if_the_message_names_the_format(tmp_path: Path) -
     assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
 
 
+def test_corners_of_a_box_without_area_are_refused(tmp_path: Path) -> None:
+    error = message(f"{IMAGE},10,20,40,20,cat\n".encode(), tmp_path, annotation_format="corners")
+    assert "line 1: expected the second y to be greater than the first, found 20 and 20" in error
+
+
 def test_sizes_read_as_corners_are_refused_with_the_axis(tmp_path: Path) -> None:
     error = message(f"{IMAGE},100,20,40,60,cat\n".encode(), tmp_path, annotation_format="corners")
     assert "line 1: expected the second x to be greater than the first, found 100 and 40" in error

@@ -137,6 +137,26 @@ def test_polygons_stand_in_for_a_missing_box(tmp_path: Path) -> None:
     assert annotations.images[0].boxes == [Box(10, 20, 20, 40, "cat")]
 
 
+def test_two_points_are_the_least_of_a_polygon(tmp_path: Path) -> None:
+    found = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": [[10, 20, 30, 25]]}]), tmp_path)
+    assert found.images[0].boxes == [Box(10, 20, 20, 5, "cat")]
+    points = [{"x": 5, "y": 9}, {"x": 11, "y": 2}]
+    region = {"tags": ["cat"], "type": "POLYGON"}
+    found = parsed(vott(asset(regions=[region | {"points": points}])), tmp_path)
+    assert found.images[0].boxes == [Box(5, 2, 6, 7, "cat")]
+    assert "expected at least 2 points, found 1" in message(
+        vott(asset(regions=[region | {"points": points[:1]}])), tmp_path
+    )
+
+
+@pytest.mark.parametrize("segmentation", [[[10, 20]], [[10, 20, 30, 25, 40]], {"counts": "abc", "size": [9, 9]}])
+def test_segmentation_without_polygons_does_not_replace_a_missing_box(segmentation: Any, tmp_path: Path) -> None:
+    annotation = {"id": 1, "image_id": 7, "category_id": 1, "segmentation": segmentation}
+    assert "annotation '1': expected bbox to be [x, y, width, height]" in message(
+        coco(annotations=[annotation]), tmp_path
+    )
+
+
 def test_full_url_of_a_coco_image_precedes_its_file_name_unless_the_message_has_images_url(
     tmp_path: Path,
 ) -> None:

@@ -169,3 +169,51 @@ def test_endless_line_is_read_in_bounded_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert "line 2: expected a line of at most 65,536 bytes, found a longer one" in error
     assert peak < 4 << 20
+
+
+def line(url: str = "https://store/a.jpg", x: float = 1, label: str = "cat") -> bytes:
+    return f"{url},{x},2,3,4,{label}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("at_limit", "beyond"),
+    [
+        (line(x=limits.MAX_COORDINATE), line(x=limits.MAX_COORDINATE + 1)),
+        (line(x=-limits.MAX_COORDINATE), line(x=-limits.MAX_COORDINATE - 1)),
+        (line(label="c" * limits.MAX_LABEL_LENGTH), line(label="c" * (limits.MAX_LABEL_LENGTH + 1))),
+        (line("https://store/".ljust(limits.MAX_URL_LENGTH, "a")), line("https://store/".ljust(limits.MAX_URL_LENGTH + 1, "a"))),
+        (line()[:-1].ljust(limits.MAX_LINE_BYTES - 1) + b"\n", line()[:-1].ljust(limits.MAX_LINE_BYTES) + b"\n"),
+    ],
+    ids=["coordinate", "negative coordinate", "class name", "URL", "line"],
+)  # fmt: skip
+def test_limit_of_a_value_is_exact(at_limit: bytes, beyond: bytes, tmp_path: Path) -> None:
+    assert len(parsed(at_limit, tmp_path).images) == 1
+    assert "line 1: expected " in refusal(beyond, tmp_path)
+
+
+@pytest.mark.usefixtures("few")
+def test_limit_of_classes_is_exact(tmp_path: Path) -> None:
+    lines = [line(f"https://store/{number}.jpg", label=f"class {number}") for number in range(101)]
+    assert len(parsed(b"".join(lines[:100]), tmp_path).labels) == 100
+    assert "more than 100 classes" in refusal(b"".join(lines), tmp_path)
+
+
+def test_limit_of_json_is_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = json.dumps(vott()).encode()
+    monkeypatch.setattr(limits, "MAX_JSON_BYTES", len(content))
+    monkeypatch.setattr(limits, "MAX_JSON_PARTS", sum(map(content.count, (b"{", b"[", b":"))))
+    assert len(parsed(content, tmp_path).images) == 1
+    assert "is larger than" in refusal(content + b" ", tmp_path)
+    monkeypatch.setattr(limits, "MAX_JSON_PARTS", limits.MAX_JSON_PARTS - 1)
+    assert "objects, lists and names" in refusal(content, tmp_path)
+
+
+@pytest.mark.parametrize("key", [limits.MAX_ID, -limits.MAX_ID])
+def test_limit_of_an_id_is_exact(key: int, tmp_path: Path) -> None:
+    def document(image_id: int) -> bytes:
+        image, category = {"id": image_id, "file_name": "https://store/a.jpg"}, {"id": 1, "name": "cat"}
+        annotation = {"image_id": image_id, "category_id": 1, "bbox": [1, 2, 3, 4]}
+        return json.dumps({"images": [image], "categories": [category], "annotations": [annotation]}).encode()
+
+    assert len(parsed(document(key), tmp_path).images) == 1
+    assert "expected id to be at most" in refusal(document(key + (1 if key > 0 else -1)), tmp_path)

@@ -29,3 +29,11 @@ def test_class_of_a_classifier_may_be_called_background() -> None:
     assert evaluation.metrics["accuracy"] == 1
     assert set(evaluation.per_class) == {"a", "background"}
     assert all(example.is_correct for example in evaluation.examples)
+
+
+def test_curve_has_a_point_for_each_hundredth_of_recall() -> None:
+    scores = np.linspace(0.5, 1, 400)
+    shown = [Shown(Path("0.jpg"), "0.jpg")] * 400
+    curve = evaluate_classes([0, 1] * 200, np.stack((scores, 1 - scores), axis=1), ["cat", "dog"], shown).curves["cat"]
+    assert [point.recall for point in curve] == pytest.approx([number / 100 for number in range(101)], abs=0.006)
+    assert [point.score for point in curve] == sorted((point.score for point in curve), reverse=True)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from vott_trainer.annotations import Box
 from vott_trainer.annotations.findings import MAX_LISTED, Finding, Findings
+from vott_trainer.data import annotated_size
 from vott_trainer.data.checks import clean, labels_of
 from vott_trainer.errors import BadAnnotationsError
 from vott_trainer.plugin_api import LabelledImage
@@ -149,6 +150,39 @@ def test_centred_objects_that_are_no_corners_stay(factory: ImageFactory) -> None
 def test_a_few_boxes_far_beyond_their_images_are_clipped_if_others_can_not_be_corners(factory: ImageFactory) -> None:
     images = [*factory.good(8), *(factory.image(Box(70, 30, 75, 60, "cat")) for _ in range(4))]
     assert [len(image.boxes) for image in clean(images)[0]] == [2] * 8 + [1] * 4
+
+
+FAR, NOT_FAR = Box(70, 30, 75, 60, "cat"), Box(90, 10, 19, 9, "cat")  # beyond the image by more and less than a tenth
+
+
+def test_half_of_the_boxes_may_be_far_beyond_their_images(factory: ImageFactory) -> None:
+    images = [factory.image(FAR, CAT) for _ in range(4)]
+    assert len(clean([*images, factory.image(NOT_FAR)])[0]) == 5
+    with pytest.raises(BadAnnotationsError, match="5 of 9 boxes do not fit"):
+        clean([*images, factory.image(FAR)])
+
+
+def test_tenth_of_boxes_that_may_be_corners_may_be_far_beyond_their_images(factory: ImageFactory) -> None:
+    inside, beyond = Box(10, 5, 20, 10, "cat"), Box(60, 20, 75, 55, "cat")
+    images = [factory.image(inside) for _ in range(18)] + [factory.image(beyond) for _ in range(2)]
+    assert len(clean(images)[0]) == 20
+    with pytest.raises(BadAnnotationsError, match="3 of 20 boxes do not fit"):
+        clean([*images[1:], factory.image(beyond)])
+
+
+def test_single_box_may_be_far_beyond_its_image(factory: ImageFactory) -> None:
+    assert len(clean([factory.image(FAR)])[0][0].boxes) == 1
+
+
+@pytest.mark.parametrize(
+    ("annotated", "scale"), [((1000, 603), (0.4, 240 / 603)), ((1000, 606.1), None), ((994, 600), (400 / 994, 0.4))]
+)
+def test_shapes_may_differ_by_a_hundredth(annotated: tuple[float, float], scale: tuple[float, float] | None) -> None:
+    assert annotated_size.scale_between(annotated, (400, 240)) == scale
+
+
+def test_box_is_scaled_by_the_factor_of_each_axis() -> None:
+    assert annotated_size.scaled(Box(10, 20, 30, 40, "cat"), (2, 0.5)) == Box(20, 10, 60, 20, "cat")
 
 
 def test_image_of_another_size_than_annotated_has_its_boxes_scaled(factory: ImageFactory) -> None:

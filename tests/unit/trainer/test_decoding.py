@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from vott_trainer.data.decoding import open_rgb
+from vott_trainer.data.errors import UnsupportedImageError
 from vott_trainer.data.exif_rotation import size_of
 
 
@@ -38,3 +39,10 @@ def test_transparent_pixels_are_shown_over_white(mode: str, tmp_path: Path) -> N
     image.putpixel((1, 0), (0, 0, 0, 255))
     image.convert(mode).save(path := tmp_path / "transparent.png")
     assert np.asarray(open_rgb(path)).tolist() == [[[255] * 3, [0] * 3]]
+
+
+def test_limit_of_pixels_is_exact(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 20)).save(path := tmp_path / "image.png")
+    assert open_rgb(path, 800).size == (40, 20)
+    with pytest.raises(UnsupportedImageError, match="more than 799 pixels"):
+        open_rgb(path, 799)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from tests.support.annotated_images import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api import Evaluation, LabelledImage
+from vott_trainer.plugin_api import Evaluation, LabelledImage, Point
 from vott_trainer.vision import matching
+from vott_trainer.vision.average_precision import best_score
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.detector_samples import Samples
 
@@ -179,3 +180,14 @@ def test_background_and_empty_boxes_are_dropped() -> None:
     model = FakeDetector([some])
     shown = predictions(detect(model, torch.zeros(3, 10, 10, dtype=torch.uint8), CPU), LABELS, scale=0.5)
     assert [(one.label, one.box) for one in shown] == [("square", Box(0, 0, 8, 8, "square"))]
+
+
+def test_predictions_at_the_minimum_score_are_shown() -> None:
+    found = detections((1, 0.5, (0, 0, 5, 5)), (2, 0.49, (0, 0, 5, 5)))
+    assert [one.score for one in predictions(found, LABELS, 1.0, 0.5)] == [0.5]
+
+
+def test_best_score_is_that_of_the_highest_f1() -> None:
+    curve = [Point(0.1, 1.0, 0.9), Point(0.6, 0.8, 0.7), Point(1.0, 0.4, 0.2)]
+    assert best_score(curve) == {"bestScore": 0.7}
+    assert best_score([]) == {}

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
-from vott_trainer.learning import learn
+from vott_trainer.learning import evaluation, learn
 from vott_trainer.plugin_api import Data, Evaluation
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
@@ -37,3 +38,29 @@ def test_without_early_stopping_the_last_model_is_exported(tmp_path: Path) -> No
     trained = learn(plugin, run, PARAMETERS)
     assert trained.metrics == {"metric": 0.6}
     assert equal_weights(trained_weights(run), plugin.evaluated[-1])
+
+
+def test_best_model_of_the_last_epoch_is_not_evaluated_again(tmp_path: Path) -> None:
+    plugin = FixedMetrics(0.5, 0.6, 0.7, 0.8)
+    learn(plugin, toy_run(tmp_path), PARAMETERS.model_copy(update={"early_stopping": 2}))
+    assert len(plugin.evaluated) == 4
+
+
+def test_equal_metric_is_no_improvement(tmp_path: Path) -> None:
+    plugin, run = FixedMetrics(0.5, 0.5, 0.5, 0.5), toy_run(tmp_path)
+    trained = learn(plugin, run, PARAMETERS.model_copy(update={"early_stopping": 2}))
+    assert len(trained.history) == 3
+    assert equal_weights(trained_weights(run), plugin.evaluated[0])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "stops_early", "due"),
+    [
+        (8, False, [1, 2, 3, 4, 5, 6, 7, 8]),
+        (100, False, [13, 26, 39, 52, 65, 78, 91, 100]),
+        (50, True, list(range(1, 51))),
+        (199, True, [*range(4, 197, 4), 199]),
+    ],
+)
+def test_evaluations_are_few_and_the_last_epoch_has_one(epochs: int, stops_early: bool, due: list[int]) -> None:
+    assert [e for e in range(1, epochs + 1) if evaluation.is_due(e, epochs, stops_early=stops_early)] == due

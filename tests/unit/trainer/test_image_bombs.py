@@ -21,6 +21,7 @@ from vott_trainer.data import decoding, pixel_limits
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.data.exif_rotation import size_of
 from vott_trainer.data.image_download import ImageLimits, _Download, download_images
+from vott_trainer.data.jpeg import MAX_SCANS, why_refused
 from vott_trainer.data.pixel_limits import BUDGET, PixelBudget
 from vott_trainer.http.fetch import FetchError
 
@@ -58,6 +59,14 @@ def test_bomb_is_left_out_with_its_reason(name: str, server: HttpServer, tmp_pat
 def test_image_with_much_other_content_is_decoded(name: str, tmp_path: Path) -> None:
     (path := tmp_path / "image").write_bytes(hostile_images.ACCEPTED[name])
     assert open_rgb(path).size == size_of(path)
+
+
+def test_limit_of_scans_is_exact(tmp_path: Path) -> None:
+    path = tmp_path / "image"
+    others = hostile_images.jpeg_with_scans(0).count(b"\xff\xda")
+    for scans, reason in ((MAX_SCANS, ""), (MAX_SCANS + 1, hostile_images.TOO_MANY_SCANS)):
+        path.write_bytes(hostile_images.jpeg_with_scans(scans - others))
+        assert why_refused(path) == reason
 
 
 def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:

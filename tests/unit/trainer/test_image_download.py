@@ -79,6 +79,11 @@ def test_too_many_bad_images_are_an_error_that_names_the_first_few(server: HttpS
     assert "SECRET" not in text
 
 
+def test_single_bad_image_of_one_is_an_error(server: HttpServer, tmp_path: Path) -> None:
+    with pytest.raises(NoUsableImagesError, match="1 of 1 images can't be used"):
+        download([f"{server.url}/missing.png"], tmp_path)
+
+
 def test_store_that_is_down_is_a_temporary_failure(server: HttpServer, tmp_path: Path) -> None:
     for name in ("/a.png", "/b.png"):
         server.always[name] = Answer(503)

@@ -52,6 +52,25 @@ def test_second_box_of_a_found_object_is_a_duplicate_and_not_wrong(
     assert confusion.counts[0][0] == 1
 
 
+def tall(height: float, score: float = 1.0) -> Prediction:
+    return Prediction("circle", score, Box(0, 0, 10, height, "circle"))
+
+
+@pytest.mark.parametrize(("height", "is_match"), [(20, True), (20.1, False)])
+def test_objects_match_from_an_iou_of_one_half(height: float, is_match: bool) -> None:
+    (first, *_) = matching.match([tall(10)], [tall(height, 0.9)])
+    assert (first[0] is not None) == is_match
+
+
+@pytest.mark.parametrize(("height", "is_duplicate"), [(33, True), (34, False)])
+def test_second_box_with_its_centre_outside_is_a_duplicate_from_an_iou_of_0_3(
+    height: float, is_duplicate: bool
+) -> None:
+    second = tall(height, 0.6)
+    example = matching.example(Path("a"), "a", [tall(10)], [tall(10, 0.9), second])
+    assert (example.duplicates, example.wrong) == (([second], []) if is_duplicate else ([], [second]))
+
+
 def test_duplicate_lowers_precision_as_a_wrong_prediction_does() -> None:
     twice = [prediction("circle", 0, 10, 0.9), prediction("circle", 2, 10, 0.6)]
     confusion = confusion_matrix(["circle"], [matching.example(Path("a"), "a", [prediction("circle", 0, 10)], twice)])

@@ -19,7 +19,7 @@ from vott_trainer.learning import distributed as processes
 from vott_trainer.learning import learn, out_of_memory
 from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.loop import Loop, LoopSettings
-from vott_trainer.learning.out_of_memory import fit_to_memory
+from vott_trainer.learning.out_of_memory import double_parts, fit_to_memory
 from vott_trainer.learning.state import TrainingState
 from vott_trainer.plugin_api import Data, Evaluation
 from vott_trainer.process.ranks import Ranks
@@ -60,10 +60,12 @@ def test_memory_too_small_for_one_image_is_an_error_with_the_remedy(tmp_path: Pa
         learn(SmallMemory(0), toy_run(tmp_path), PARAMETERS)
 
 
-def test_gradient_accumulation_gives_what_the_whole_batch_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch_size", [6, 5], ids=["equal parts", "unequal parts"])
+def test_gradient_accumulation_gives_what_the_whole_batch_gives(batch_size: int, tmp_path: Path) -> None:
     runs = [toy_run(tmp_path / name) for name in ("whole", "parts")]
-    learn(SmallMemory(6), runs[0], PARAMETERS)
-    learn(SmallMemory(2), runs[1], PARAMETERS.model_copy(update={"gradient_accumulation_steps": 3}))
+    parameters = PARAMETERS.model_copy(update={"batch_size": batch_size})
+    learn(SmallMemory(6), runs[0], parameters)
+    learn(SmallMemory(2), runs[1], parameters.model_copy(update={"gradient_accumulation_steps": 3}))
     assert close(trained_weights(runs[0]), trained_weights(runs[1]))
     assert not any("memory" in note for note in runs[1].notes)
 
@@ -128,6 +130,13 @@ def test_memory_too_small_in_any_process_is_an_error_before_the_first_step(
     monkeypatch.setattr(processes, "any_process", lambda *flags: [True for _ in flags])
     with pytest.raises(torch.OutOfMemoryError):
         fitting.parts()
+
+
+def test_step_built_before_the_last_doubling_does_not_double_again(tmp_path: Path) -> None:
+    fitting = Fitting(ToyLearner(), tmp_path)
+    (step, *_) = fitting.batches.epoch(1)
+    assert [double_parts(step, fitting.batches, fitting.state) for _ in range(2)] == [True, True]
+    assert fitting.batches.parts == fitting.state.parts == 2
 
 
 def test_memory_of_the_optimizer_must_fit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

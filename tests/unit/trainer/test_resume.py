@@ -213,6 +213,16 @@ def test_state_with_losses_that_are_not_finite_is_not_saved(is_valid: bool, tmp_
     assert (run.checkpoints.newest is not None) == is_valid
 
 
+@pytest.mark.parametrize(("seconds", "is_saved"), [(59.9, False), (60.0, True)])
+def test_finished_training_is_saved_if_it_took_a_minute(seconds: float, is_saved: bool, tmp_path: Path) -> None:
+    run = toy_run(tmp_path, store=tmp_path / "store")
+    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=9, ema_decay=0.0)
+    state.history.add_seconds("training", seconds)
+    Checkpointing(run, "work").save_finished(state)
+    assert run.checkpoints
+    assert (run.checkpoints.newest is not None) == is_saved
+
+
 def test_training_that_stopped_early_does_not_continue_when_its_export_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

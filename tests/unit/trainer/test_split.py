@@ -46,14 +46,17 @@ def test_images_without_objects_are_split_by_the_fraction_alone(
     assert len(training) + len(measuring) == len(images)
 
 
-def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fraction", [0.01, 0.2, 0.99])
+def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(fraction: float, tmp_path: Path) -> None:
     views = []
     for number in range(20):
         path = tmp_path / f"{number}.png"
         path.write_bytes(bytes([number]))
         image = LabelledImage("", path, [])
         views += [View(image, "rare" if number < 2 else "common")] * 2
-    training, held_out = split_by_class(views, 0.2)
+    training, held_out = split_by_class(views, fraction)
     assert {view.label for view in training} == {view.label for view in held_out} == {"rare", "common"}
     assert not {view.image.path for view in training} & {view.image.path for view in held_out}
-    assert {view.image.path for view in split_by_class(views[::-1], 0.2)[1]} == {view.image.path for view in held_out}
+    assert {view.image.path for view in split_by_class(views[::-1], fraction)[1]} == {
+        view.image.path for view in held_out
+    }
