@@ -90,7 +90,7 @@ def _cached(file: str) -> Path:
 
 
 def _checked(name: str, path: Path, digest: str, digits: str = "") -> str:
-    """Check a file against its SHA-256, or the first digits of it, and print which; end the build if it differs or neither is known."""
+    """Check a file against its SHA-256 or the first digits of it, and print which. End the build if it differs, or if neither is known."""
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     pinned = f"{name}@sha256:{sha256}"

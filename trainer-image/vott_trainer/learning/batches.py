@@ -88,7 +88,7 @@ class Batches:
         return self._step([self._items[number] for number in chosen], self._item_seeds(1, chosen))
 
     def divided(self, step: Step) -> Step:
-        """Return the same step in the present number of parts."""
+        """Return the same step, divided into the current number of parts."""
         return self._step(step.items, step.seeds)
 
     def _chunks(self, epoch: int, count: int | None = None) -> list[list[int]]:

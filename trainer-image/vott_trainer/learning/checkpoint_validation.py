@@ -95,10 +95,10 @@ def check_optimizer(saved: Any, optimizer: AdamW) -> None:
 
 
 def check_compatible(saved: Any, own: Any, where: str) -> None:
-    """Check a saved part against the present one, along whose structure it walks: a saved one may be nested without end.
+    """Check a saved part against the current one. Walks along the current structure, because a saved one may be nested without end.
 
     Raises:
-        ValueError: a value has another type, shape or length, or is not finite although the present one is.
+        ValueError: a value has another type, shape or length, or is not finite although the current one is.
     """
     if isinstance(own, Tensor):
         compatible = isinstance(saved, Tensor) and _form(saved) == _form(own) and (_finite(saved) or not _finite(own))

@@ -71,7 +71,7 @@ class Checkpointing:
             self._save(state)
         elif distributed.leads():
             log.warning("no checkpoint saved: there is no location for checkpoints. The next attempt starts over.")
-        with contextlib.suppress(RuntimeError):  # a process that ends early would take the saving one with it
+        with contextlib.suppress(RuntimeError):  # if this process ended now, the one that saves would fail
             distributed.barrier()
 
     def save_finished(self, state: TrainingState) -> None:

@@ -11,7 +11,7 @@ from vott_trainer.process.gpu_assignment import has_assigned_gpus
 
 
 def prepare(ranks: Ranks) -> torch.device:
-    """Return this process' GPU if there are any, else the CPU with its share of threads.
+    """Return this process's GPU if there are any, else the CPU with its share of threads.
 
     Raises:
         GPUError: the container has fewer GPUs than processes.

@@ -10,7 +10,7 @@ def should_stop(history: History, patience: int) -> bool:
 
 
 def use_best_model(state: TrainingState, patience: int) -> bool:
-    """With early stopping, go back to the best weights; whether they are not those of the last epoch."""
+    """With early stopping, go back to the best weights. Return False if those are of the last epoch, or without early stopping."""
     if not patience or state.history.best_epoch == state.epoch - 1:
         return False
     state.use_best()

@@ -19,7 +19,7 @@ class ExponentialMovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Average in the present weights."""
+        """Update the average with the current weights."""
         share = 1 - min(self._decay, (1 + self._count) / (10 + self._count)) if self._count else 1.0
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), share)
         for average, buffer in zip(self.model.buffers(), model.buffers(), strict=True):

@@ -62,7 +62,7 @@ class History:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def add_evaluation(self, metrics: dict[str, float], epoch: int) -> bool:
-        """Record an evaluation; whether its first metric is the best so far."""
+        """Record an evaluation; return whether its first metric is the best so far."""
         self.metrics = dict(metrics)
         first = next(iter(metrics.values()), 0.0)
         is_best = self.best is None or first > self.best

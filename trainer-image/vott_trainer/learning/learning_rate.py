@@ -14,7 +14,7 @@ def warm_up_and_cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
 
 
 def factor(step: int, steps: int) -> float:
-    """Return the fraction of the peak learning rate at `step`, from 0."""
+    """Return the fraction of the peak learning rate at `step`, counted from 0."""
     rise = max(1, round(steps * WARM_UP))
     if step < rise:
         return (step + 1) / rise

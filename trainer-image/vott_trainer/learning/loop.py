@@ -38,7 +38,7 @@ class Loop:
     """Trains `state.model` in place.
 
     With torch.distributed, all processes train one model together: each on its own share of the items, with equally many steps. Only
-    rank 0 evaluates; losses are those of the process' own share.
+    rank 0 evaluates; losses are those of the process's own share.
 
     Args:
         evaluate: measures a model on the held-out items.
@@ -148,7 +148,7 @@ class Loop:
         return distributed.world_size() * self._state.means.images_per_second
 
     def _end_epoch(self) -> bool:
-        """Evaluate if due, and begin the next epoch; whether to stop early."""
+        """Evaluate if due and start the next epoch; return whether to stop early."""
         state, means, settings = self._state, self._state.means, self._settings
         row: dict[str, float] = {
             "epoch": state.epoch,
@@ -172,7 +172,7 @@ class Loop:
         return stop
 
     def _evaluated(self) -> dict[str, float] | None:
-        """Return the metrics of the present model, None if SIGTERM arrives meanwhile."""
+        """Return the metrics of the current model; None if SIGTERM arrives meanwhile."""
         state, start = self._state, time.monotonic()
         try:
             self.evaluation = evaluation.interruptible(state.final_model, self._evaluate, self._run.interruption)

@@ -1,7 +1,7 @@
 """GPU memory that does not hold a whole batch: steps are divided into twice as many parts until they fit.
 
-A single process finds out while it trains. Several processes can't repeat a step whose gradients the others already wait for: they find
-the number of parts before the first step.
+A single process doubles the parts while it trains. Several processes can't repeat a step, because the others already wait for its
+gradients: they find the number of parts before the first step.
 """
 
 import logging
@@ -22,7 +22,7 @@ SPARE = 10  # one part in ten of a GPU's memory
 
 
 def double_parts(step: Step, batches: Batches, state: TrainingState) -> bool:
-    """Divide batches into twice as many parts as this step's; whether that is possible."""
+    """Divide batches into twice as many parts as this step's; False if they can't be divided further."""
     if len(step.parts) == len(step.items):
         return False
     if step.max_parts == batches.parts:  # else the step was built before the last doubling
@@ -50,7 +50,7 @@ def fit_to_memory(plugin: Learner, batches: Batches, state: TrainingState) -> No
 
 
 def error(batches: Batches) -> InvalidParametersError:
-    """Return the error for the message's sender. Other parameters are other work: no checkpoint fits it."""
+    """Return the error for the sender. After a change of parameters no checkpoint fits, so the training starts over."""
     if batches.part_size == 1:
         return InvalidParametersError(
             "The GPU's memory does not hold a single image with these parameters. Lower imageSize, "
@@ -78,7 +78,7 @@ def ballast(device: torch.device) -> Tensor | None:
 
 
 def _divided_to_fit(plugin: Learner, batches: Batches, state: TrainingState, step: Step) -> bool:
-    """Divide the step until it fits with memory to spare, or can't be divided; whether it fits."""
+    """Divide the step until it fits with memory to spare, or can't be divided; return whether it fits."""
     while not _fits(plugin, state, step, spare=True):
         if not double_parts(step, batches, state):
             return _fits(plugin, state, step, spare=False)

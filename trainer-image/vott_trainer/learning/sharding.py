@@ -15,7 +15,7 @@ def shard(count: int, ranks: Ranks) -> list[int]:
 def chunked(order: Sequence[int], size: int) -> list[list[int]]:
     """Divide item numbers into batches of `size`.
 
-    A single last item gets the first one as company, which is then shown twice: batch normalization can't train on one image.
+    A single item at the end is joined by the first item, which is then shown twice: batch normalization can't train on one image.
     """
     chunks = [list(order[at : at + size]) for at in range(0, len(order), size)]
     if size > 1 and len(chunks) > 1 and len(chunks[-1]) == 1:

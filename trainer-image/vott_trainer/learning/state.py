@@ -82,7 +82,7 @@ class TrainingState:
             check(saved["best"], self.final_model.state_dict(), "best")
 
     def keep_best(self) -> None:
-        """Remember the present weights."""
+        """Remember the current weights."""
         self.best = _copied(self.final_model.state_dict())
 
     def use_best(self) -> None:

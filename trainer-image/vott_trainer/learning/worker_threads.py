@@ -5,5 +5,5 @@ from vott_trainer.process.cpu_count import usable_cpus
 
 
 def worker_threads(ranks: Ranks) -> int:
-    """Return this process' share of the container's CPUs, at least 1."""
+    """Return this process's share of the container's CPUs, at least 1."""
     return max(1, usable_cpus() // ranks.local_world_size)

@@ -45,7 +45,7 @@ class Mistake:
 
 
 def matrix(confusion: Confusion | None) -> Table | None:
-    """Lay the matrix out; a cell's share is of its row. None if there is no matrix, or too large a one."""
+    """Tabulate the matrix; a cell's share is relative to its row. None if there is no matrix, or if it is too large."""
     if not confusion or len(confusion.labels) > MOST_CLASSES:
         return None
     columns = [(label, "predicted as") for label in confusion.labels]

@@ -85,7 +85,7 @@ def _value(name: str, value: float) -> str:
 
 
 def classes(evaluation: Evaluation | None) -> Table | None:
-    """Table the metrics of each class, the weakest class first."""
+    """Tabulate the metrics of each class, the weakest class first."""
     if not evaluation or not evaluation.per_class:
         return None
     names = [name for name in COLUMNS if any(name in metrics for metrics in evaluation.per_class.values())]
@@ -104,7 +104,7 @@ def _cell(name: str, value: float | None) -> Cell:
 
 
 def data(counts: dict[str, Any]) -> Table | None:
-    """Table the numbers of images, and of objects of each class; a share is relative to the most frequent class."""
+    """Tabulate the numbers of images, and of objects of each class; a share is relative to the most frequent class."""
     rows = [row for name, value in counts.items() for row in _count_rows(COUNTS.get(name, name), value)]
     return Table([("", "")], rows) if rows else None
 

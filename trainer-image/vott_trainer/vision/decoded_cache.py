@@ -35,7 +35,7 @@ class CacheMemory:
         return self._free
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes; whether they were free."""
+        """Take `size` bytes; False if they are not free."""
         with self._changing:
             fits = size <= self._free
             self._free -= size if fits else 0
@@ -49,7 +49,7 @@ class CacheMemory:
 
 @functools.cache
 def shared_memory() -> CacheMemory:
-    """Return this process' share of CACHE_BYTES, for training and held-out images together."""
+    """Return this process's share of CACHE_BYTES, for training and held-out images together."""
     return CacheMemory(CACHE_BYTES // Ranks.from_environment().local_world_size)
 
 

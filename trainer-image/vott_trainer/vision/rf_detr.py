@@ -55,9 +55,8 @@ def rf_detr(
 
 def _packages() -> tuple[Any, Any]:
     try:
-        importlib.import_module(
-            "scipy"
-        )  # transformers imports it only in the first step, to match predictions and objects
+        # transformers imports it only in the first step, to match predictions and objects
+        importlib.import_module("scipy")
         from transformers import RfDetrConfig, RfDetrForObjectDetection
     except ImportError as error:
         raise InvalidParametersError(
