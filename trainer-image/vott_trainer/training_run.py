@@ -184,7 +184,7 @@ class TrainingRun:
             digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
             if len(set(digests)) > 1:
                 raise TemporaryFailureError(
-                    f"The annotations at {redact_url(url)} changed while the nodes fetched them. Leave them as they are."
+                    f"The annotations at {redact_url(url)} changed while the nodes downloaded them. Do not change them during a training."
                 )
             found = annotations.read(
                 path,

@@ -185,7 +185,7 @@ def test_url_without_a_container_is_refused(path: str) -> None:
 
 
 def test_single_files_below_a_link_for_one_blob_are_refused() -> None:
-    with pytest.raises(InvalidURLError, match=r"models/cats/ ends in a slash, .* \(sr=b\)"):
+    with pytest.raises(InvalidURLError, match=r"models/cats/ ends with a slash, .* \(sr=b\)"):
         resolve(f"{ACCOUNT}/models/cats/?sr=b&{SAS}", StorageAccess(), NOW)
 
 

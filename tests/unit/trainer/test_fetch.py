@@ -91,4 +91,4 @@ def test_impossible_host_name_is_refused_at_once(host: str, tmp_path: Path, naps
 def test_unreachable_server_is_said_without_the_url(unused_url: str, tmp_path: Path, naps: Naps) -> None:
     with pytest.raises(FetchError) as error:
         fetch(f"{unused_url}/a?sig=SECRET", tmp_path / "a", naps)
-    assert str(error.value) == "the server can't be reached or broke off"
+    assert str(error.value) == "the server can't be reached or closed the connection"

@@ -162,7 +162,7 @@ def test_checkpoint_of_other_parameters_is_not_resumed(tmp_path: Path) -> None:
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
     trained = learn(ToyLearner(), run, PARAMETERS.model_copy(update={"epochs": 5}))
     assert len(trained.history) == 5
-    assert any("is of other images or parameters. The training started over" in note for note in run.notes)
+    assert any("is for other images or parameters. The training started over" in note for note in run.notes)
 
 
 @pytest.mark.parametrize(

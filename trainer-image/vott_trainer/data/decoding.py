@@ -21,7 +21,7 @@ def open_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
 
     Raises:
         OSError: the file is not an image.
-        UnsupportedImageError: it has more than `max_pixels`, 32 bits a channel, or exceeds a JPEG limit.
+        UnsupportedImageError: it has more than `max_pixels`, 32 bits per channel, or exceeds a JPEG limit.
     """
     with opened(path, max_pixels) as image, pixel_limits.BUDGET.reserved(decoded_pixels(path, image)):
         return _rgb(image)
@@ -59,6 +59,6 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _with_8_bits(image: Image.Image) -> Image.Image:
     """Keep the upper 8 of 16 bits; Pillow's own conversion clips at 255."""
     if image.mode in ("I", "F"):
-        raise UnsupportedImageError("32 bits a channel: save the image with 8 or 16 bits")
+        raise UnsupportedImageError("32 bits per channel: save the image with 8 or 16 bits")
     image.load()
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)) if image.mode.startswith("I;16") else image

@@ -30,7 +30,7 @@ _CAUSES: tuple[tuple[tuple[type[Exception], ...], str, bool], ...] = (
     ((requests.Timeout,), f"no answer within {TIMEOUT[1]:.0f} seconds", True),
     ((*INVALID_URL, requests.TooManyRedirects), "the URL is not valid or redirects without end", False),
     ((requests.exceptions.SSLError,), "the server's certificate is not trusted", False),
-    ((requests.exceptions.ContentDecodingError,), "the answer's compression is broken or unusual", False),
+    ((requests.exceptions.ContentDecodingError,), "the response's content encoding is invalid or unusual", False),
 )
 """Error types, the cause they stand for, and whether it is transient."""
 
@@ -116,7 +116,7 @@ def _fetch_error(error: Exception) -> FetchError:
     for types, cause, transient in _CAUSES:
         if isinstance(error, types):
             return FetchError(cause, transient=transient)
-    return FetchError("the server can't be reached or broke off", transient=True)
+    return FetchError("the server can't be reached or closed the connection", transient=True)
 
 
 def _check_status(response: requests.Response) -> None:

@@ -68,7 +68,7 @@ class Checkpoints:
         """
         for number, checkpoint in enumerate(self._indexed):
             if checkpoint.work != work:
-                self._reject(f"The checkpoint of {checkpoint.time} is of other images or parameters.")
+                self._reject(f"The checkpoint of {checkpoint.time} is for other images or parameters.")
             elif path := self._fetch(checkpoint):
                 self._indexed = self._indexed[number:]
                 return checkpoint, path

@@ -83,7 +83,7 @@ def _by_sas(url: str, sas: dict[str, str], now: datetime) -> Destination:
         raise _leads_out(url)
     if one_blob and not name:
         raise InvalidURLError(
-            f"--model: {redact_url(url)} ends in a slash, which asks for single files, but its link is for one blob (sr=b). "
+            f"--model: {redact_url(url)} ends with a slash, which requests single files, but its SAS is for one blob (sr=b). "
             "Leave out the slash, or make a link for the container."
         )
     store = container_by_sas(base, urlsplit(url).query)
@@ -131,5 +131,5 @@ def _split(url: str, *, one_blob: bool = False) -> tuple[str, str]:
 def _leads_out(url: str) -> InvalidURLError:
     return InvalidURLError(
         f"--model: {redact_url(url)} has empty parts, dots or control characters in its path, percent-encoded or not. "
-        "Name the place itself and send the message again."
+        "Correct the URL and send the message again."
     )
