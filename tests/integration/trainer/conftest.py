@@ -1,4 +1,4 @@
-"""Fixtures of the trainer's integration tests: Azurite, a model archive, address rules and DNS."""
+"""Fixtures of the trainer's integration tests: Azurite, a model archive, an empty run, address rules and DNS."""
 
 import socket
 import uuid

@@ -1,6 +1,6 @@
-"""Classification: real trainings on small images, and its parts.
+"""Classification: training on small images, and its parts.
 
-The first one is the trainer's command; what it delivered is loaded anew and measured, by another library, on images that it never saw.
+The first tests load the model that the trainer uploaded and measure it on unseen images with another library.
 """
 
 import json
@@ -52,74 +52,74 @@ def train(annotations: str, folder: Path, **parameters: object) -> tuple[Trained
 
 
 @dataclass(frozen=True)
-class Delivered:
+class UploadedModel:
     """An unpacked model, and the CPU minutes of its training."""
 
     folder: Path
     minutes: float
 
-    def told(self, name: str) -> dict[str, Any]:
-        """What one of its JSON files says."""
+    def read_json(self, name: str) -> dict[str, Any]:
+        """One of its JSON files."""
         content: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
         return content
 
 
 @pytest.fixture(scope="module")
-def delivered(account: AzuriteAccount, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
-    """What the trainer's command made of its default parameters, which several tests look at."""
+def uploaded(account: AzuriteAccount, tmp_path_factory: pytest.TempPathFactory) -> UploadedModel:
+    """The model of a training with default parameters."""
     container = account.create_container(f"models-{uuid.uuid4().hex}")
-    before = cpu_budget.children_cpu_minutes()
+    minutes_before = cpu_budget.children_cpu_minutes()
     with HttpServer() as server:
         urls = ["--annotations", serve_classified(server, 150), "--model", account.container_sas_url(container)]
-        ended = run_trainer("--plugin", "classification", *urls)
-    taken = cpu_budget.children_cpu_minutes() - before
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return Delivered(download_model(container, tmp_path_factory.mktemp("delivered")), taken)
+        process = run_trainer("--plugin", "classification", *urls)
+    minutes = cpu_budget.children_cpu_minutes() - minutes_before
+    assert process.returncode == 0, process.stdout + process.stderr
+    return UploadedModel(download_model(container, tmp_path_factory.mktemp("uploaded")), minutes)
 
 
-def test_three_shapes_are_told_apart(delivered: Delivered) -> None:
-    assert delivered.told("metrics.json")["metrics"]["accuracy"] >= 0.95
+def test_three_shapes_are_classified(uploaded: UploadedModel) -> None:
+    assert uploaded.read_json("metrics.json")["metrics"]["accuracy"] >= 0.95
 
 
-def test_the_delivered_model_is_as_good_on_images_it_never_saw(
-    delivered: Delivered, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_uploaded_model_is_accurate_on_unseen_images(
+    uploaded: UploadedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, config = load(delivered.folder)
+    model, config = load(uploaded.folder)
     with capsys.disabled():
-        print(cpu_budget.compare_with_budget(config["architecture"], delivered.minutes))
-    measured = MulticlassAccuracy(num_classes=len(config["labels"]), average="micro")
+        print(cpu_budget.compare_with_budget(config["architecture"], uploaded.minutes))
+    metric = MulticlassAccuracy(num_classes=len(config["labels"]), average="micro")
     for seed in range(1000, 1100):
         content, label = one_shape(seed)
         (tmp_path / "image.png").write_bytes(content)
         pixels = load_square(tmp_path / "image.png", config["imageSize"])
-        measured.update(scores(model, pixels[None], CPU), torch.tensor([config["labels"].index(label)]))
-    assert float(measured.compute()) >= 0.95
+        metric.update(scores(model, pixels[None], CPU), torch.tensor([config["labels"].index(label)]))
+    assert float(metric.compute()) >= 0.95
 
 
-def test_a_prediction_is_every_class_with_the_likeliest_first(delivered: Delivered, tmp_path: Path) -> None:
-    right, plugin = 0, Classification()
+def test_prediction_lists_all_classes_by_probability(uploaded: UploadedModel, tmp_path: Path) -> None:
+    correct, plugin = 0, Classification()
     for seed in range(1000, 1020):
         content, label = one_shape(seed)
         (tmp_path / "image.png").write_bytes(content)
-        best, *others = plugin.predict(delivered.folder, tmp_path / "image.png")
-        right += best.label == label
+        best, *others = plugin.predict(uploaded.folder, tmp_path / "image.png")
+        correct += best.label == label
         assert len(others) == 2
         assert best.box is None
         assert best.score + sum(other.score for other in others) == pytest.approx(1)
-    assert right >= 18
+    assert correct >= 18
 
 
-def test_the_models_files_tell_what_it_is(delivered: Delivered) -> None:
-    assert (delivered.folder / "labels.txt").read_text() == "circle\nsquare\ntriangle\n"
-    config = delivered.told("config.json")
+def test_files_of_the_model_describe_it(uploaded: UploadedModel) -> None:
+    assert (uploaded.folder / "labels.txt").read_text() == "circle\nsquare\ntriangle\n"
+    config = uploaded.read_json("config.json")
     assert config["architecture"] == "resnet_tiny"
-    assert isinstance(load(delivered.folder)[0], Classifier)
+    assert isinstance(load(uploaded.folder)[0], Classifier)
     assert config["onnx"]["file"] == "model.onnx"
-    assert (delivered.folder / "model.onnx").exists()
+    assert (uploaded.folder / "model.onnx").exists()
 
 
-def test_the_report_counts_images_of_each_class(delivered: Delivered) -> None:
-    counts = delivered.told("metrics.json")["counts"]
+def test_metrics_count_the_images_of_each_class(uploaded: UploadedModel) -> None:
+    counts = uploaded.read_json("metrics.json")["counts"]
     assert counts == {
         "trainingImages": 120,
         "heldOutImages": 30,
@@ -127,7 +127,7 @@ def test_the_report_counts_images_of_each_class(delivered: Delivered) -> None:
     }
 
 
-def test_boxes_are_classified_where_images_have_no_class(server: HttpServer, tmp_path: Path) -> None:
+def test_boxes_are_classified_if_images_have_no_class(server: HttpServer, tmp_path: Path) -> None:
     result, _ = train(serve_annotated(server, 30), tmp_path, epochs=12, imageSize=48)
     assert result.details["counts"]["trainingImages"] + result.details["counts"]["heldOutImages"] == 60
     assert result.metrics["accuracy"] > 0.8
@@ -135,14 +135,14 @@ def test_boxes_are_classified_where_images_have_no_class(server: HttpServer, tmp
     assert all(example.truth[0].box for example in result.evaluation.examples)
 
 
-@pytest.mark.parametrize("what", ["boxes", "images"])
-def test_a_kind_that_is_not_annotated_is_refused(what: str, server: HttpServer, tmp_path: Path) -> None:
-    url = serve_classified(server, 4) if what == "boxes" else serve_annotated(server, 4)
+@pytest.mark.parametrize("kind", ["boxes", "images"])
+def test_kind_without_annotations_is_refused(kind: str, server: HttpServer, tmp_path: Path) -> None:
+    url = serve_classified(server, 4) if kind == "boxes" else serve_annotated(server, 4)
     with pytest.raises(BadAnnotationsError, match=r"No (box|image) has a class"):
-        train(url, tmp_path, classify=what)
+        train(url, tmp_path, classify=kind)
 
 
-def test_a_single_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
+def test_single_class_is_refused(server: HttpServer, tmp_path: Path) -> None:
     lines = [f"{server.serve(f'/{n}.png', one_shape(n)[0])},thing" for n in range(3)]
     with pytest.raises(BadAnnotationsError, match="All images have the class 'thing'"):
         train(server.serve("/annotations.csv", "\n".join(lines).encode()), tmp_path)
@@ -153,14 +153,19 @@ def test_one_image_of_each_class_is_refused(server: HttpServer, tmp_path: Path) 
         train(serve_classified(server, 3), tmp_path)
 
 
-def test_an_unknown_architecture_lists_those_that_exist() -> None:
+def test_error_for_an_unknown_architecture_lists_all() -> None:
     with pytest.raises(InvalidParametersError, match=r"resnet_tiny.*efficientnet_b0"):
         validate(ClassificationParameters, {"architecture": "vgg"})
 
 
-def test_defaults_follow_device_and_number_of_images() -> None:
-    chosen = ClassificationParameters().resolved(60, CPU)
-    assert (chosen.architecture, chosen.epochs, chosen.batch_size, chosen.image_size) == ("resnet_tiny", 67, 16, 64)
+def test_defaults_depend_on_device_and_number_of_images() -> None:
+    resolved = ClassificationParameters().resolved(60, CPU)
+    assert (resolved.architecture, resolved.epochs, resolved.batch_size, resolved.image_size) == (
+        "resnet_tiny",
+        67,
+        16,
+        64,
+    )
     assert ClassificationParameters().resolved(10, torch.device("cuda")).architecture == "resnet50"
     assert ClassificationParameters().resolved(100_000, CPU).epochs == 8
 
@@ -168,39 +173,39 @@ def test_defaults_follow_device_and_number_of_images() -> None:
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_architecture_scores_every_class(name: str) -> None:
     model = build(name, 5)
-    found = scores(model, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), CPU)
-    assert found.shape == (2, 5)
-    assert found.sum(dim=1).tolist() == pytest.approx([1, 1])
+    probabilities = scores(model, torch.zeros(2, 3, 64, 64, dtype=torch.uint8), CPU)
+    assert probabilities.shape == (2, 5)
+    assert probabilities.sum(dim=1).tolist() == pytest.approx([1, 1])
     heads = CLASSIFIERS[name].heads
     assert {tensor.shape[0] for key, tensor in model.state_dict().items() if key.startswith(heads[0].prefix)} == {5}
 
 
 class SmallMemory(torch.nn.Module):
-    """Scores images by their brightness, with room for so many at once."""
+    """Scores images by their brightness; more than `max_images` at once raise OutOfMemoryError."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, max_images: int) -> None:
         super().__init__()
-        self.room = room
+        self.max_images = max_images
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if len(images) > self.room:
+        if len(images) > self.max_images:
             raise torch.OutOfMemoryError
         bright = images.mean(dim=(1, 2, 3))
         return torch.stack((bright, 1 - bright), dim=1)
 
 
-def test_full_gpu_gets_fewer_images_at_once_and_scores_them_alike() -> None:
+def test_batch_is_split_when_gpu_memory_runs_out_with_the_same_scores() -> None:
     images = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8)
     assert torch.equal(scores(SmallMemory(2), images, CPU), scores(SmallMemory(7), images, CPU))
     with pytest.raises(torch.OutOfMemoryError):
         scores(SmallMemory(0), images, CPU)
 
 
-class Fresh(Sequence[Crop]):
-    """Crops that are made when asked for, and counted as long as anybody holds their pixels."""
+class CountedCrops(Sequence[Crop]):
+    """Crops that are created on access and counted while their pixels are in memory."""
 
     def __init__(self, length: int) -> None:
-        self.length, self.held, self.most = length, 0, 0
+        self.length, self.in_memory, self.peak = length, 0, 0
         self.threads = set[int]()
         self.lock = threading.Lock()
 
@@ -213,21 +218,21 @@ class Fresh(Sequence[Crop]):
         pixels = torch.full((3, 8, 8), index % 256, dtype=torch.uint8)
         with self.lock:
             self.threads.add(threading.get_ident())
-            self.held += 1
-            self.most = max(self.most, self.held)
-        weakref.finalize(pixels, self.let_go)
+            self.in_memory += 1
+            self.peak = max(self.peak, self.in_memory)
+        weakref.finalize(pixels, self.released)
         return Crop(View(LabelledImage(f"https://store/{index}.png", Path(f"{index}.png"), []), "a"), pixels, index % 2)
 
-    def let_go(self) -> None:
+    def released(self) -> None:
         with self.lock:
-            self.held -= 1
+            self.in_memory -= 1
 
 
-def test_held_out_images_are_decoded_beside_and_never_all_held_at_once() -> None:
-    fresh = Fresh(10 * EVALUATION_BATCH + 1)
-    data = InitialData(fresh, fresh, ["a", "b"], {})
-    told = Classification().evaluate(SmallMemory(EVALUATION_BATCH), data, CPU)
-    assert told.confusion
-    assert sum(map(sum, told.confusion.counts)) == len(fresh)
-    assert fresh.most <= 3 * EVALUATION_BATCH
-    assert threading.get_ident() not in fresh.threads
+def test_held_out_images_are_decoded_in_threads_and_never_all_in_memory() -> None:
+    crops = CountedCrops(10 * EVALUATION_BATCH + 1)
+    data = InitialData(crops, crops, ["a", "b"], {})
+    evaluation = Classification().evaluate(SmallMemory(EVALUATION_BATCH), data, CPU)
+    assert evaluation.confusion
+    assert sum(map(sum, evaluation.confusion.counts)) == len(crops)
+    assert crops.peak <= 3 * EVALUATION_BATCH
+    assert threading.get_ident() not in crops.threads

@@ -247,7 +247,7 @@ def test_training_from_an_earlier_model_needs_fewer_epochs(server: HttpServer, t
         return trained.metrics["mAP50"]
 
     annotations = serve_annotated(server, 24)
-    map50("earlier", annotations, epochs=16)  # learned on every CPU: after 10 some reach mAP50 0.35 only
+    map50("earlier", annotations, epochs=16)  # enough on any CPU: after 10 epochs, some reach only mAP50 0.35
     model = server.serve("/model.safetensors", (tmp_path / "earlier/model/model.safetensors").read_bytes())
     from_random = map50("from random", annotations, epochs=1, initialWeights="none")
     from_earlier = map50("from earlier", annotations, epochs=1, initialWeights=model)
