@@ -30,9 +30,9 @@ def test_one_process_or_a_process_of_torchrun_has_no_layout(environment: dict[st
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"PET_NPROC_PER_NODE": "auto"}, "PET_NPROC_PER_NODE: expected a whole number from 1 on, found 'auto'"),
+        ({"PET_NPROC_PER_NODE": "auto"}, "PET_NPROC_PER_NODE: expected a whole number of at least 1, found 'auto'"),
         ({"PET_NNODES": "1:2"}, "PET_NNODES: expected a whole number"),
-        ({"PET_NNODES": "0"}, "PET_NNODES: expected a whole number from 1 on"),
+        ({"PET_NNODES": "0"}, "PET_NNODES: expected a whole number of at least 1"),
         ({"PET_NODE_RANK": "2"}, "PET_NODE_RANK is 2, but PET_NNODES is 2"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The batches of each epoch, and their division into parts; the same for the same seed, from any step on."""
+"""The batches of each epoch, and their division into parts: reproducible from the seed, starting at any step."""
 
 import itertools
 import math

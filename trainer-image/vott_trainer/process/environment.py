@@ -13,5 +13,5 @@ def whole_number(environment: Mapping[str, str], name: str, default: int, *, min
     """
     text = environment.get(name) or str(default)
     if not text.isdecimal() or int(text) < minimum:
-        raise InvalidParametersError(f"{name}: expected a whole number from {minimum} on, found {text[:30]!r}.")
+        raise InvalidParametersError(f"{name}: expected a whole number of at least {minimum}, found {text[:30]!r}.")
     return int(text)
