@@ -28,6 +28,7 @@ NEVER = [
     "240.0.0.1",
     "255.255.255.255",
     "::",
+    "::2",  # 0.0.0.2, IPv4-compatible
     "fe80::1",
     "fe80::a9fe:a9fe",
     "ff02::1",
@@ -166,6 +167,7 @@ def test_loopback_is_recognized_in_every_notation(host: str) -> None:
         ("https://store.test:99999/", "can't be read"),
         ("https://store.test:x/", "can't be read"),
         ("https://[::1/", "can't be read"),
+        ("https://store.test:1023/", "belongs to another service"),
         ("https://store.test:22/", "belongs to another service"),
         ("https://store.test:25/", "belongs to another service"),
         ("https://store.test:0/", "belongs to another service"),
@@ -180,6 +182,11 @@ def test_loopback_is_recognized_in_every_notation(host: str) -> None:
 )
 def test_a_suspicious_url_is_refused_with_the_reason(url: str, rule: str) -> None:
     assert rule in refusal(DEFAULT, url)
+
+
+@pytest.mark.parametrize("port", [80, 443, 1024, 65535])
+def test_web_ports_and_unprivileged_ports_are_allowed(port: int) -> None:
+    DEFAULT.check_url(f"https://store.test:{port}/")
 
 
 def test_a_path_may_contain_spaces() -> None:

@@ -56,6 +56,10 @@ def test_base64_is_decoded(wrap: Any) -> None:
     assert parse_message(wrap(base64.b64encode(wrap(json.dumps(GOOD).encode())))) == parse(GOOD)
 
 
+def test_a_message_of_the_largest_size_is_accepted() -> None:
+    assert parse_message(json.dumps(GOOD).encode().ljust(MAX_BYTES)) == parse(GOOD)
+
+
 def test_a_byte_order_mark_is_ignored() -> None:
     assert parse_message(b"\xef\xbb\xbf" + json.dumps(GOOD).encode()) == parse(GOOD)
 
@@ -119,6 +123,12 @@ def test_the_queues_parameters_apply_to_its_default_plugin_only(plugin: dict[str
 @pytest.mark.parametrize("field", ["projectId", "requestId"])
 def test_an_id_that_does_not_fit_into_a_url_is_rejected(field: str, value: object) -> None:
     assert str(rejection(VOTT_WEB | {field: value})).startswith(f'Field "{field}" is not a usable id: send 1 to 128')
+
+
+@pytest.mark.parametrize(("value", "type_"), [(True, "a boolean"), (1.5, "a number"), ([1], "a list")])
+def test_an_id_is_a_string_or_an_integer(value: object, type_: str) -> None:
+    text = str(rejection(VOTT_WEB | {"requestId": value}))
+    assert text == f'Field "requestId" is {type_}; send a string or an integer.'
 
 
 @pytest.mark.parametrize("value", ["../../etc", "a?b#c", "..%2f..", "{requestId}", "%00", "h\u00e9", "\u202e"])

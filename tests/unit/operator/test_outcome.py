@@ -73,11 +73,11 @@ class Harness:
     ) -> None:
         self.cluster = FakeCluster()
         self._key = trainingjob().key
-        store, now = Store(NOW), datetime(2026, 1, 1, 12, tzinfo=UTC)
-        store.put_trainingjob(trainingjob(spec, status, metadata))
+        self.store, now = Store(NOW), datetime(2026, 1, 1, 12, tzinfo=UTC)
+        self.store.put_trainingjob(trainingjob(spec, status, metadata))
         self._outcomes = OutcomeCallbacks(
             cast("Cluster", self.cluster),
-            store,
+            self.store,
             receiver,
             settings().callbacks,
             lambda: now,
@@ -124,6 +124,18 @@ async def test_a_refused_callback_is_not_retried() -> None:
 async def test_a_trainingjob_that_is_being_deleted_is_retried_soon() -> None:
     harness = Harness(Receiver(busy(retry_after=600)), metadata={"deletionTimestamp": "2026-01-01T11:59:00Z"})
     assert await harness.send() == 30
+
+
+async def test_a_deletion_shortens_the_wait_for_the_next_attempt() -> None:
+    receiver = Receiver(busy(retry_after=600), None)
+    harness = Harness(receiver)
+    assert await harness.send() == 600
+    harness.store.put_trainingjob(trainingjob(SPEC, ENDED, {"deletionTimestamp": "2026-01-01T11:59:00Z"}))
+    await asyncio.sleep(20)
+    assert await harness.send() == pytest.approx(10)
+    await asyncio.sleep(10)
+    assert await harness.send() is None
+    assert len(receiver.urls) == 2
 
 
 async def test_a_callback_delays_a_deletion_for_ten_minutes_at_most() -> None:

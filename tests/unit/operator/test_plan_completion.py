@@ -38,7 +38,7 @@ COMPLETE = [
     ),
     row(
         "a training without a reported model fails",
-        b.observed(b.trainingjob(status=b.running_status()), b.job(complete=True, finished_at="2026-01-01T11:58:59Z")),
+        b.observed(b.trainingjob(status=b.running_status()), b.job(complete=True, finished_at="2026-01-01T11:59:00Z")),
         phase="Failed",
         reason=c.MODEL_NOT_REPORTED,
         message=("status.model", "docs/trainer-contract.md"),

@@ -110,6 +110,16 @@ TOGETHER = [
         fields={"failures": 2},
     ),
     row(
+        "backoffLimit allows as many retries as it says",
+        several(COUNTED, b.failed_pod("cats-1-first"), failures=2, restarts=2),
+        phase="Pending",
+        reason=c.RETRYING,
+        message=("Attempt 4 of 4",),
+        event="Warning",
+        delete_job=True,
+        fields={"failures": 3},
+    ),
+    row(
         "a failure above backoffLimit is final",
         several(COUNTED, b.failed_pod("cats-1-first"), failures=3, restarts=3),
         phase="Failed",
@@ -143,6 +153,19 @@ TOGETHER = [
         ),
         phase="Failed",
         reason=c.DEADLINE_EXCEEDED,
+        event="Warning",
+    ),
+    row(
+        "a lost node shows while the other pod still runs",
+        b.observed(
+            b.trainingjob(TWO, b.running_status()),
+            b.job(),
+            b.running_pod(),
+            b.running_pod("cats-1-abcde", ends_by=b.HOUR_AGO),
+        ),
+        phase="Pending",
+        reason=c.NODE_LOST,
+        message=("1 of 2 pods run", "node n1"),
         event="Warning",
     ),
     row(

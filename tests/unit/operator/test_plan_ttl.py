@@ -32,6 +32,11 @@ DELETION = [
         requeue=540.0,
     ),
     row(
+        "the requeue is not immediate, even just before the end",
+        b.observed(b.trainingjob(TTL, b.complete_status(completionTime="2026-01-01T11:50:00.500Z"))),
+        requeue=1.0,
+    ),
+    row(
         "a deleted TrainingJob is not deleted again",
         b.observed(b.deleted(b.complete_status(), "other.dev/x", spec=TTL)),
     ),

@@ -57,6 +57,12 @@ def test_the_url_of_a_signed_callback_is_not_mounted(parameters: dict[str, Any],
     assert secret["items"] == [{"key": key, "path": key} for key in keys]
 
 
+def test_the_whole_secret_is_mounted_where_callbacks_are_not_signed() -> None:
+    spec = pod_spec(WITH_CALLBACK | {"urlSecretRef": {"name": "x"}})
+    (secret,) = [volume["secret"] for volume in spec["volumes"] if volume["name"] == "urls"]
+    assert secret == {"secretName": "x", "defaultMode": 0o440}
+
+
 def test_initial_weights_with_a_secret_are_passed_as_a_file() -> None:
     parameters = {"epochs": 3, "initialWeights": "https://s/old.tgz"}
     arguments = container({"parameters": parameters, "urlSecretRef": {"name": "x"}})["args"]

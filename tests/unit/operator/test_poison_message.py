@@ -42,6 +42,12 @@ def test_a_body_too_large_for_the_reason_is_stored_alone(body: str) -> None:
     assert format_poison_message(PoisonMessage(body, "NotJSON", "It is not JSON.")) == body
 
 
+def test_a_message_of_the_largest_size_keeps_its_reason() -> None:
+    overhead = len(format_poison_message(PoisonMessage("", "NotJSON")))
+    largest = PoisonMessage("x" * (MAX_MESSAGE_BYTES - overhead), "NotJSON")
+    assert parse_poison_message(format_poison_message(largest)) == largest
+
+
 @pytest.mark.parametrize(
     "text",
     [

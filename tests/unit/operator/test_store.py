@@ -1,6 +1,11 @@
 """The watch cache: what it finds, replaces and drops."""
 
+from datetime import timedelta
+
+import pytest
+
 from tests.support.observed_state import NOW, UID, trainingjob
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.store import Store
@@ -36,6 +41,25 @@ def test_a_successor_of_the_same_name_inherits_neither_content_nor_settled_messa
     observed = store.observed(second.key)
     assert observed is not None
     assert not observed.message_settled
+
+
+def test_an_older_version_does_not_replace_a_newer_one() -> None:
+    store = Store(NOW)
+    assert store.put_trainingjob(trainingjob(metadata={"resourceVersion": "10"}))
+    assert store.put_trainingjob(trainingjob(metadata={"resourceVersion": "10"}))
+    assert not store.put_trainingjob(trainingjob(metadata={"resourceVersion": "9"}))
+    assert store.trainingjobs()[trainingjob().key].metadata.resource_version == "10"
+
+
+@pytest.mark.parametrize(("seconds", "may_have_had_job"), [(-1, True), (0, True), (1, False)])
+def test_only_a_trainingjob_from_before_the_start_may_have_had_an_unseen_job(
+    seconds: int, may_have_had_job: bool
+) -> None:
+    store, created = Store(NOW), timestamp(NOW + timedelta(seconds=seconds))
+    store.put_trainingjob(trainingjob(metadata={"creationTimestamp": created}))
+    observed = store.observed(trainingjob().key)
+    assert observed is not None
+    assert observed.may_have_had_job == may_have_had_job
 
 
 def test_a_list_drops_pods_whose_deletion_the_watch_missed() -> None:

@@ -85,6 +85,23 @@ async def test_a_key_that_keeps_failing_is_retried_ever_more_seldom_but_never_gi
     assert BACKOFF.longest / 2 <= pauses[-1] <= BACKOFF.longest + 1e-6
 
 
+async def test_the_backoff_starts_over_after_a_success() -> None:
+    attempts: list[float] = []
+
+    async def work(_: str) -> None:
+        attempts.append(asyncio.get_running_loop().time())
+        if len(attempts) not in (10, 20):
+            raise OSError("no network")
+
+    async with running(work) as queue:
+        queue.add("a")
+        await asyncio.sleep(10 * BACKOFF.longest)
+        queue.add("a")
+        await asyncio.sleep(10 * BACKOFF.longest)
+    assert len(attempts) == 20
+    assert attempts[11] - attempts[10] <= BACKOFF.first + 1e-6
+
+
 async def test_a_requested_delay_is_kept() -> None:
     passes: list[float] = []
 

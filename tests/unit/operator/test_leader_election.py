@@ -1,0 +1,112 @@
+"""When a leader gives up and a candidate takes over, on a virtual clock, with a fake API server."""
+
+import asyncio
+from copy import deepcopy
+from typing import Any, cast
+
+import pytest
+
+from vott_operator.api.names import Key
+from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.leader_election import Leadership
+from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
+
+pytestmark = pytest.mark.looptime
+SECONDS = 15.0
+LEASE = Key("training", "vott-train")
+
+
+class FakeCluster:
+    """Holds one Lease, unless it is unreachable or does not answer."""
+
+    def __init__(self) -> None:
+        self.lease: dict[str, Any] | None = None
+        self.renewals: list[float] = []
+        """Times of each write, in the event loop's time."""
+        self.error: ClusterError | None = None
+        self.delay = 0.0
+
+    async def read_lease(self, _: Key) -> dict[str, Any]:
+        await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        if self.lease is None:
+            raise NotFoundError("no such Lease", 404)
+        return deepcopy(self.lease)
+
+    async def create_lease(self, lease: dict[str, Any]) -> None:
+        if self.lease is not None:
+            raise AlreadyExistsError("there is one", 409)
+        self._write(lease)
+
+    async def replace_lease(self, lease: dict[str, Any]) -> None:
+        self._write(lease)
+
+    def _write(self, lease: dict[str, Any]) -> None:
+        now = asyncio.get_running_loop().time()
+        self.renewals.append(now)
+        self.lease = deepcopy(lease) | {"metadata": lease["metadata"] | {"resourceVersion": str(len(self.renewals))}}
+
+
+def candidate(cluster: FakeCluster) -> Leadership:
+    return Leadership(cast("Cluster", cluster), LEASE, SECONDS)
+
+
+async def seconds_until_lost(leader: Leadership) -> float:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await leader.hold()
+    return loop.time() - started
+
+
+async def test_a_leader_renews_the_lease_in_time() -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    await asyncio.sleep(10 * SECONDS)
+    assert not holding.done()
+    holding.cancel()
+    pauses = [later - earlier for earlier, later in zip(cluster.renewals, cluster.renewals[1:], strict=False)]
+    assert max(pauses) <= SECONDS / 5 + 1e-6
+
+
+@pytest.mark.parametrize("is_answering", [True, False], ids=["an API server that fails", "one that does not answer"])
+async def test_a_leader_gives_up_before_another_may_take_over(is_answering: bool) -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    if is_answering:
+        cluster.error = ClusterError("unavailable", 503)
+    else:
+        cluster.delay = 10 * SECONDS
+    assert SECONDS / 2 < await seconds_until_lost(leader) < SECONDS
+
+
+async def test_a_leader_gives_up_at_once_when_another_holds_the_lease() -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    assert cluster.lease is not None
+    cluster.lease["spec"]["holderIdentity"] = "another"
+    assert await seconds_until_lost(leader) == 0
+
+
+async def test_a_candidate_takes_over_only_after_the_lease_has_expired() -> None:
+    cluster, loop = FakeCluster(), asyncio.get_running_loop()
+    await candidate(cluster).acquire()
+    started = loop.time()
+    await candidate(cluster).acquire()
+    assert SECONDS <= loop.time() - started <= SECONDS * 1.2 + 1e-6
+
+
+async def test_a_candidate_takes_over_a_released_lease_soon() -> None:
+    cluster, loop = FakeCluster(), asyncio.get_running_loop()
+    leader = candidate(cluster)
+    await leader.acquire()
+    waiting = asyncio.create_task(candidate(cluster).acquire())
+    await asyncio.sleep(1)
+    await leader.release()
+    released = loop.time()
+    await waiting
+    assert loop.time() - released <= SECONDS / 5 + 1e-6
