@@ -7,6 +7,7 @@ import pytest
 from tests.support.cpu_limit import call_with_repeated_input
 from vott_guard.redaction import (
     redact,
+    redact_secrets,
     redact_url,
     register_connection_string,
     register_secrets,
@@ -84,6 +85,11 @@ def test_the_keys_of_a_connection_string_are_known_without_it() -> None:
 def test_a_malformed_url_may_have_credentials_too() -> None:
     register_url_credentials("https://[::1/a?sig=MALFORMED0123")
     assert redact("got MALFORMED0123") == "got ***"
+
+
+def test_a_secret_within_another_leaves_nothing_of_the_longer_one() -> None:
+    register_secrets("inner-credential", "inner-credential&and-more")
+    assert redact_secrets("x inner-credential&and-more inner-credential") == "x *** ***"
 
 
 def test_short_texts_are_not_secrets() -> None:

@@ -83,6 +83,14 @@ async def test_a_leader_gives_up_before_another_may_take_over(is_answering: bool
     assert SECONDS / 2 < await seconds_until_lost(leader) < SECONDS
 
 
+async def test_a_slow_renewal_counts_from_its_start() -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    cluster.delay = SECONDS * 0.6
+    assert await seconds_until_lost(leader) < SECONDS
+
+
 async def test_a_leader_gives_up_at_once_when_another_holds_the_lease() -> None:
     cluster = FakeCluster()
     leader = candidate(cluster)

@@ -10,13 +10,14 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
+from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome import OutcomeCallbacks
 from vott_operator.callbacks.retry import BACKOFF
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError, NotFoundError
+from vott_operator.errors import CallbackError, ConflictError, NotFoundError
 from vott_operator.settings.callbacks import CallbackSettings
 
 pytestmark = pytest.mark.looptime
@@ -33,6 +34,8 @@ class FakeCluster:
         self.reasons: list[str] = []
         """Of each Event and of the last condition of each status."""
         self.secrets: dict[str, dict[str, str]] = {}
+        self.successor: TrainingJob | None = None
+        """Another TrainingJob of the same name, with which every patch conflicts."""
 
     async def read_secret(self, namespace: str, name: str) -> dict[str, str]:  # noqa: ARG002
         if name not in self.secrets:
@@ -40,8 +43,14 @@ class FakeCluster:
         return self.secrets[name]
 
     async def patch_status(self, tj: TrainingJob, status: Mapping[str, Any]) -> TrainingJob:
+        if self.successor is not None:
+            raise ConflictError("changed meanwhile", 422)
         self.reasons.append(status["conditions"][-1]["reason"])
         return tj.model_copy(update={"status": tj.status.model_validate({**tj.status.to_api(), **status})})
+
+    async def read_trainingjob(self, _: Key) -> TrainingJob:
+        assert self.successor is not None
+        return self.successor
 
     async def create_event(self, manifest: Mapping[str, Any]) -> None:
         self.reasons.append(manifest["reason"])
@@ -111,6 +120,14 @@ async def test_the_backoff_grows() -> None:
         delays.append(await harness.send())
         await asyncio.sleep(delays[-1] or 0)
     assert delays == [2.0, 4.0, 8.0]
+
+
+async def test_a_successor_of_the_same_name_does_not_get_the_outcome_of_its_predecessor() -> None:
+    harness = Harness(Receiver(None))
+    harness.cluster.successor = trainingjob(SPEC, metadata={"uid": "another-uid"})
+    assert await harness.send() is None
+    assert harness.cluster.reasons == []
+    assert harness.store.trainingjobs()[trainingjob().key].metadata.uid == "another-uid"
 
 
 async def test_a_refused_callback_is_not_retried() -> None:

@@ -373,6 +373,10 @@ def test_there_are_documented_examples() -> None:
     assert len([text for text in EXAMPLES if text.startswith("trainingJob:")]) > 2
 
 
+def test_trainingjobs_may_be_deleted_at_the_end_of_the_duplicate_window() -> None:
+    Settings(queues=[QueueSettings(duplicate_window_seconds=600)], ttl_seconds_after_finished=600)
+
+
 def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOTT_TRAIN_TRAINER__IMAGE")
     with pytest.raises(SettingsError, match=r"trainer\.image is not set"):
