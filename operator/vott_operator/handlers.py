@@ -1,6 +1,6 @@
 """kopf's handlers: each stores the object of its event and enqueues the TrainingJob for the reconciler.
 
-They are raw-event handlers, because kopf's own progress bookkeeping costs two writes an object; the WorkQueue retries, delays
+They are raw-event handlers, because kopf's own progress bookkeeping costs two writes per object; the WorkQueue retries, delays
 and merges instead. They are coroutines, because kopf runs plain functions in threads, and neither the Store nor the WorkQueue
 is thread-safe.
 """

@@ -33,7 +33,7 @@ class Duplicates:
         """The TrainingJob of another message with this content, unless it failed or was deleted."""
         for trainingjob in self._store.find_by_content(self._queue, digest):
             age = self._clock() - datetime.fromisoformat(trainingjob.metadata.creation_timestamp)
-            retryable = trainingjob.failed or trainingjob.deleting
-            if age.total_seconds() <= self._window_seconds and not retryable and not trainingjob.is_from(message_id):
+            may_retry = trainingjob.failed or trainingjob.deleting
+            if age.total_seconds() <= self._window_seconds and not may_retry and not trainingjob.is_from(message_id):
                 return trainingjob
         return None
