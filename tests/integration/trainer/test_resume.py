@@ -94,8 +94,8 @@ def new_training(
     server, url = annotations
 
     def make(model: str = "", checkpoints: str = "") -> Training:
-        link = model or account.container_sas_url(container, permissions="rcwld")
-        return Training(server, link, tmp_path, checkpoints, url)
+        model_url = model or account.container_sas_url(container, permissions="rcwld")
+        return Training(server, model_url, tmp_path, checkpoints, url)
 
     return make
 

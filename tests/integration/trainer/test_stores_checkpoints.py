@@ -91,9 +91,9 @@ def test_no_checkpoints_with_a_write_only_url(write_only: Destination, key: str)
 def test_missing_read_permission_of_a_stored_access_policy_is_detected(
     account: AzuriteAccount, container: ContainerClient, key: str
 ) -> None:
-    link = account.container_sas_url(container, permissions="cw")
+    url = account.container_sas_url(container, permissions="cw")
     model = Destination(
-        resolve(link, NO_ACCESS).store, "model.tgz", is_prefix=True, readable=True
+        resolve(url, NO_ACCESS).store, "model.tgz", is_prefix=True, readable=True
     )  # a URL with a stored access policy does not list its permissions
     store, sentence = checkpoint_store("", model, NO_ACCESS, key)
     assert store is None

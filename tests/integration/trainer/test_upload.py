@@ -133,12 +133,12 @@ def test_uploaded_model_is_found_with_read_permission(
 def test_finding_the_model_without_read_permission_is_an_error(
     account: AzuriteAccount, container: ContainerClient, archive: Path, tmp_path: Path
 ) -> None:
-    link = account.blob_sas_url(container, "id.tgz")
-    upload(archive, link)
+    url = account.blob_sas_url(container, "id.tgz")
+    upload(archive, url)
     with pytest.raises(
         UploadRefusedError, match=r"Reading .*/id.tgz was refused: HTTP 403 \w+\. The link has expired or does not"
     ):
-        resolve(link, StorageAccess()).find(tmp_path)
+        resolve(url, StorageAccess()).find(tmp_path)
 
 
 def refusal(url: str, archive: Path) -> str:
@@ -148,9 +148,9 @@ def refusal(url: str, archive: Path) -> str:
 
 
 def test_missing_container_is_reported(account: AzuriteAccount, container: ContainerClient, archive: Path) -> None:
-    link = account.container_sas_url(container)
+    url = account.container_sas_url(container)
     container.delete_container()
-    error = refusal(link, archive)
+    error = refusal(url, archive)
     assert "HTTP 404 ContainerNotFound. The container or bucket does not exist." in error
     assert "sig=" not in error
 
@@ -164,9 +164,9 @@ def test_wrong_signature_is_reported(account: AzuriteAccount, container: Contain
 def test_model_is_not_replaced_with_create_permission_only(
     account: AzuriteAccount, container: ContainerClient, archive: Path
 ) -> None:
-    link = account.blob_sas_url(container, "id.tgz", permissions="c")
-    upload(archive, link)
-    assert "may not replace a blob that exists" in refusal(link, archive)
+    url = account.blob_sas_url(container, "id.tgz", permissions="c")
+    upload(archive, url)
+    assert "may not replace a blob that exists" in refusal(url, archive)
 
 
 def test_unreachable_store_is_a_temporary_failure(
@@ -183,13 +183,13 @@ def test_server_certificate_is_trusted_through_requests_ca_bundle(
     account = AzuriteAccount(https_azurite.connection_string)
     container, copy = account.create_container("models"), tmp_path / "copy"
     upload(archive, account.container_sas_url(container))
-    link = account.blob_sas_url(container, "model.tgz", permissions="r")
+    url = account.blob_sas_url(container, "model.tgz", permissions="r")
     with Session(10.0) as session:
-        download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
+        download(session, url, copy, limit=10**6, policy=RetryPolicy(1))
         assert copy.read_bytes() == ARCHIVE_CONTENT
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
     with Session(10.0) as session, pytest.raises(FetchError, match="the server's certificate is not trusted"):
-        download(session, link, copy, limit=10**6, policy=RetryPolicy(1))
+        download(session, url, copy, limit=10**6, policy=RetryPolicy(1))
 
 
 def test_model_is_uploaded_with_workload_identity(
