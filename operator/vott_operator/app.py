@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import OutcomeCallbacks
-from vott_operator.callbacks.progress import ProgressCallbacks
+from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
+from vott_operator.callbacks.progress_callback import ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.signing_keys import read_signing_keys
 from vott_operator.cluster.applier import PlanApplier

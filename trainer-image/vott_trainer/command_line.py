@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http.urls import read_argument
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
+from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.settings import DEFAULT_PLUGIN, PredictSettings, TrainSettings, train_settings
 
 
@@ -106,7 +106,7 @@ def _predict_parser() -> argparse.ArgumentParser:
         "--score",
         metavar="SCORE",
         type=_score,
-        help=f"the lowest score shown, 0 to 1 (default: {LOWEST_SCORE_SHOWN} for objects; all classes of a whole image)",
+        help=f"the lowest score shown, 0 to 1 (default: {MIN_SCORE_SHOWN} for objects; all classes of a whole image)",
     )
     return parser
 

@@ -12,7 +12,7 @@ from vott_trainer import plugins
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.errors import UsageError
 from vott_trainer.plugin_api import Prediction
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
+from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.settings import PredictSettings
 from vott_trainer.stores import model_archive
 from vott_trainer.vision.drawing import draw
@@ -61,7 +61,7 @@ def _lowest_score(prediction: Prediction, setting: float | None) -> float:
     """Return the lowest score shown; by default all classes of a whole image are."""
     if setting is not None:
         return setting
-    return LOWEST_SCORE_SHOWN if prediction.box else 0.0
+    return MIN_SCORE_SHOWN if prediction.box else 0.0
 
 
 def _line(prediction: Prediction) -> str:

@@ -36,8 +36,6 @@ URLS_DIR: Final = "/var/run/vott/urls"
 INITIAL_WEIGHTS: Final = "initialWeights"
 """The only parameter that may be a URL with a credential; also its key in the Secret with the URLs."""
 IMAGES_URL: Final = "imagesUrl"
-RENDEZVOUS_PORT: Final = 29500
-"""PyTorch's default."""
 
 # Phases.
 PENDING: Final = "Pending"

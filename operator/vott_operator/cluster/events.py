@@ -10,7 +10,7 @@ from vott_operator.api import names
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
-from vott_operator.decisions.events import Event
+from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import ClusterError
 
 logger = logging.getLogger(__name__)

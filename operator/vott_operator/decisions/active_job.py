@@ -7,7 +7,7 @@ from vott_operator.api.conditions import ConditionUpdate, Explanation
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions import retries, suspension
-from vott_operator.decisions.explanations import (
+from vott_operator.decisions.condition_messages import (
     explain_ending_pod,
     explain_lost_node,
     explain_starting_pod,

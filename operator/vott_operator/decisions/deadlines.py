@@ -5,7 +5,7 @@ from typing import Any
 
 from vott_operator.api import constants as c
 from vott_operator.api.times import parse_timestamp
-from vott_operator.decisions.explanations import explain_pending_deadline
+from vott_operator.decisions.failure_messages import explain_pending_deadline
 from vott_operator.decisions.observed import JobState, Observed
 from vott_operator.decisions.phase_result import PhaseResult, failed
 from vott_operator.decisions.pod_timing import missing_pod_since

@@ -7,8 +7,8 @@ a training has ended, must rest on a live read.
 from datetime import datetime
 
 from vott_operator.api.times import parse_timestamp
-from vott_operator.decisions.explanations import explain_waiting_pod
-from vott_operator.decisions.failures import DEADLINE_REASON, last_failed
+from vott_operator.decisions.condition_messages import explain_waiting_pod
+from vott_operator.decisions.failure_kind import DEADLINE_REASON, last_failed
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.pod_timing import START_GRACE, is_missing_pod
 

@@ -1,19 +1,16 @@
 """The outcome: the last post to the callback URL, once the training has ended. Pure."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from vott_operator.api import constants as c
-from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.decisions.callback_deadline import callback_deadline
 from vott_operator.decisions.status_patch import outcome_message
 from vott_operator.settings.callbacks import CallbackSettings
 
 OutcomeState = Literal["succeeded", "failed", "cancelled"]
-
-MAX_DELETION_DELAY = timedelta(minutes=10)
-"""How long a deleted TrainingJob waits for its callback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +31,8 @@ def pending_outcome(trainingjob: TrainingJob, settings: CallbackSettings, now: d
         delivery.status == "True" or delivery.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)
     ):
         return None
-    until = parse_timestamp(trainingjob.status.completion_time, now) + timedelta(seconds=settings.give_up_after_seconds)
-    if trainingjob.deleting:
-        until = min(until, parse_timestamp(trainingjob.metadata.deletion_timestamp, now) + MAX_DELETION_DELAY)
     # The first attempt is always made.
-    give_up = delivery is not None and now > until
+    give_up = delivery is not None and now > callback_deadline(trainingjob, settings, now)
     return Outcome(_state(trainingjob), outcome_message(trainingjob), give_up)
 
 

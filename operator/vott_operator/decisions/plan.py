@@ -11,8 +11,8 @@ from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.decisions import deadlines, retries, stalled, suspension, ttl
 from vott_operator.decisions.active_job import ending_pods
-from vott_operator.decisions.events import Event, transition_events
-from vott_operator.decisions.explanations import explain_cancelled, explain_name_taken, explain_old_job
+from vott_operator.decisions.condition_messages import explain_name_taken, explain_old_job
+from vott_operator.decisions.failure_messages import explain_cancelled
 from vott_operator.decisions.observed import JobState, Observed
 from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.phase import derive_phase
@@ -20,6 +20,7 @@ from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 from vott_operator.decisions.pod_timing import end_deadline, is_lost, starting_since
 from vott_operator.decisions.refused_urls import explain_refused_url
 from vott_operator.decisions.status_patch import condition_patch, status_patch
+from vott_operator.decisions.transition_events import Event, transition_events
 from vott_operator.errors import PodTemplateError
 from vott_operator.objects import kueue
 from vott_operator.objects.job import job_manifest

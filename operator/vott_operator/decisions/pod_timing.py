@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from vott_operator.api.times import parse_timestamp
-from vott_operator.decisions.explanations import explain_waiting_pod
+from vott_operator.decisions.condition_messages import explain_waiting_pod
 from vott_operator.decisions.observed import Observed, PodState
 
 START_GRACE = timedelta(seconds=15)

@@ -6,12 +6,12 @@ from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.decisions.events import transition_events
-from vott_operator.decisions.explanations import explain_name_taken, explain_refused_job
+from vott_operator.decisions.condition_messages import explain_name_taken, explain_refused_job
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.status_patch import status_patch
+from vott_operator.decisions.transition_events import transition_events
 from vott_operator.errors import AlreadyExistsError, ClusterError, InvalidObjectError
 
 FORBIDDEN = 403

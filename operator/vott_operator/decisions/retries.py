@@ -11,13 +11,15 @@ from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.times import parse_timestamp
 from vott_operator.decisions import suspension
-from vott_operator.decisions.explanations import (
-    explain_failed_pod,
-    explain_failure,
-    explain_interruption,
-    explain_retry,
+from vott_operator.decisions.condition_messages import explain_interruption, explain_retry
+from vott_operator.decisions.failure_kind import (
+    DEADLINE_REASON,
+    first_failed,
+    is_interruption,
+    is_permanent,
+    last_failed,
 )
-from vott_operator.decisions.failures import DEADLINE_REASON, first_failed, is_interruption, is_permanent, last_failed
+from vott_operator.decisions.failure_messages import explain_failed_pod, explain_failure
 from vott_operator.decisions.observed import JobState, Observed
 from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 

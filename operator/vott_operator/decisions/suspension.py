@@ -3,7 +3,7 @@
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.decisions.explanations import explain_suspended
+from vott_operator.decisions.condition_messages import explain_suspended
 from vott_operator.decisions.observed import JobState, Observed
 from vott_operator.decisions.phase_result import PhaseResult
 from vott_operator.objects import kueue

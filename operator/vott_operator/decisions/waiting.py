@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from vott_operator.api.conditions import Explanation
-from vott_operator.decisions.explanations import (
+from vott_operator.decisions.condition_messages import (
     explain_missing_keys,
     explain_missing_secret,
     explain_no_pod,

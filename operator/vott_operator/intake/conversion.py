@@ -11,7 +11,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.events import Event
+from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
 from vott_operator.intake.duplicates import Duplicates
 from vott_operator.messages.message import TrainMessage, parse_message

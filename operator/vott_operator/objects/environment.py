@@ -6,6 +6,7 @@ from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects.metadata import Manifest
+from vott_operator.objects.service import RENDEZVOUS_PORT
 from vott_operator.objects.volumes import CACHE_DIR, CHECKPOINTS_DIR, PLUGINS_DIR, TEMP_DIR, WORK_DIR
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.trainer import TrainerSettings
@@ -71,7 +72,7 @@ def _torchrun(trainingjob: TrainingJob) -> list[Manifest]:
     return [
         *_literal({"PET_NNODES": str(trainer.nodes), "PET_NPROC_PER_NODE": str(max(1, trainer.gpus))}),
         {"name": "PET_NODE_RANK", "valueFrom": rank},
-        *_literal({"PET_MASTER_ADDR": address, "PET_MASTER_PORT": str(c.RENDEZVOUS_PORT)}),
+        *_literal({"PET_MASTER_ADDR": address, "PET_MASTER_PORT": str(RENDEZVOUS_PORT)}),
     ]
 
 

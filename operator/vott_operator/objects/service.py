@@ -5,6 +5,9 @@ from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects.metadata import Manifest, child_metadata
 
+RENDEZVOUS_PORT = 29500
+"""PyTorch's default."""
+
 
 def service_manifest(trainingjob: TrainingJob) -> Manifest | None:
     """The headless Service that gives the pods host names; None for one node."""
@@ -19,6 +22,6 @@ def service_manifest(trainingjob: TrainingJob) -> Manifest | None:
             # The pods look for each other before any of them is ready.
             "publishNotReadyAddresses": True,
             "selector": {c.LABEL_TRAININGJOB: trainingjob.metadata.name},
-            "ports": [{"name": "rendezvous", "port": c.RENDEZVOUS_PORT}],
+            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
         },
     }

@@ -1,7 +1,7 @@
 """Open the queue, or its dead letters, that the settings describe."""
 
 from vott_operator.queues.base import DeadLetters, QueueSource
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.dead_letters import ServiceBusDeadLetters
 from vott_operator.queues.service_bus.queue import ServiceBusQueue
 from vott_operator.queues.storage.poison_queue import StoragePoisonQueue

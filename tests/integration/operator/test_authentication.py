@@ -25,7 +25,7 @@ from tests.support.operator_harness import RELEASE, OperatorHarness
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
 from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.storage.queue import StorageQueue
 from vott_operator.settings.queue import QueueSettings
 

@@ -11,7 +11,7 @@ from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
-from vott_operator.decisions.events import Event
+from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
 
 SPEC = {"annotations": {"url": "https://h/a"}, "model": {"url": "https://h/m"}}

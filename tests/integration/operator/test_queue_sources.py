@@ -19,7 +19,7 @@ from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
 from vott_operator.queues import memory
 from vott_operator.queues.base import Delivery, QueueSource
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.memory import MemoryQueue
 from vott_operator.queues.service_bus.queue import ServiceBusQueue
 from vott_operator.queues.storage import queue

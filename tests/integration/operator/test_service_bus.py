@@ -20,7 +20,7 @@ from localcluster.ports import free_ports
 from tests.support.service_bus_broker import Counts, QueueOptions, ServiceBusBroker
 from vott_operator.errors import LostMessageError, SourceUnavailableError
 from vott_operator.queues.base import Delivery
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.queue import ServiceBusQueue
 from vott_operator.settings.queue import QueueSettings
 

@@ -12,7 +12,7 @@ from azure.storage.queue.aio import QueueClient
 from localcluster.azurite import Azurite
 from tests.support.secret_mount import mount_secret
 from vott_operator.errors import LostMessageError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.storage import queue
 from vott_operator.queues.storage.errors import UnreadableError
 from vott_operator.queues.storage.queue import StorageQueue

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vott_operator.queues.service_bus import client as service_bus_client
-from vott_operator.queues.storage import client as storage_client
+from vott_operator.queues.service_bus import authentication as service_bus_client
+from vott_operator.queues.storage import authentication as storage_client
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import QueueSettings
 

@@ -10,7 +10,7 @@ from tests.support.observed_state import settings
 from tests.unit.operator.simulator import NAMESPACE, START, ApiServer, Body, Killed, SimulatedCluster
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import OutcomeCallbacks
+from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.observer import Observer

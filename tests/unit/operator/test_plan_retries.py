@@ -7,7 +7,7 @@ import pytest
 from tests.support import observed_state as b
 from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
-from vott_operator.decisions.explanations import DISRUPTIONS
+from vott_operator.decisions.condition_messages import DISRUPTIONS
 from vott_operator.decisions.observed import Observed
 
 LATER = "2026-01-01T11:30:00Z"

@@ -7,9 +7,9 @@ import pytest
 
 from tests.support.secret_mount import mount_secret
 from vott_operator.errors import SettingsError
-from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.service_bus.client import service_bus_client, service_bus_host
-from vott_operator.queues.storage.client import storage_client
+from vott_operator.queues.credential_variables import Credentials
+from vott_operator.queues.service_bus.authentication import service_bus_client, service_bus_host
+from vott_operator.queues.storage.authentication import storage_client
 from vott_operator.queues.workload_identity import WorkloadIdentity
 from vott_operator.settings.queue import QueueSettings
 

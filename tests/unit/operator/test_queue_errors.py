@@ -4,7 +4,7 @@ import pytest
 from azure.servicebus.exceptions import ServiceBusAuthenticationError, ServiceBusAuthorizationError, ServiceBusError
 
 from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.errors import service_bus_errors
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tests.unit.trainer.toy_learner import Point, ToyLearner
-from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.batch_parts import Step
+from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.prefetch import prefetched
 from vott_trainer.learning.sharding import chunked, shard
 from vott_trainer.learning.tensors import to_device

@@ -18,7 +18,7 @@ from vott_trainer.learning import learn
 from vott_trainer.parameters import names, validate
 from vott_trainer.plugin_api import DataParameters, LearningParameters, Links
 from vott_trainer.plugins import sandbox
-from vott_trainer.plugins.script import PASSED_VARIABLES
+from vott_trainer.plugins.script_environment import PASSED_VARIABLES, TRAINER_PREFIXES
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import Architecture
@@ -45,7 +45,7 @@ def table(title: str) -> set[str]:
 def test_variables_and_folders_of_the_sandbox_are_on_the_page() -> None:
     text = PAGE.partition("\n### What a script may do\n")[2].partition("\n## ")[0]
     names = (
-        *sandbox.TRAINER_PREFIXES,
+        *TRAINER_PREFIXES,
         *PASSED_VARIABLES,
         *map(str, sandbox.CREDENTIAL_FOLDERS),
         sandbox.OPT_OUT_VARIABLE,

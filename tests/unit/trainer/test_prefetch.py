@@ -11,7 +11,8 @@ import torch
 
 from tests.unit.trainer.toy_learner import Point, ToyLearner
 from vott_trainer.learning import prefetch
-from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.batch_parts import Step
+from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.prefetch import AHEAD
 from vott_trainer.process.ranks import Ranks
 

@@ -18,7 +18,7 @@ from tests.support.training_results import detection_result
 from vott_trainer import report
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Prediction
-from vott_trainer.plugin_api.evaluation import LOWEST_SCORE_SHOWN
+from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
@@ -128,7 +128,7 @@ def test_both_commands_have_the_same_arguments() -> None:
 
 def above_threshold(predictions: list[Prediction]) -> list[Prediction]:
     """Return the predictions that are shown by default."""
-    return [prediction for prediction in predictions if prediction.score >= LOWEST_SCORE_SHOWN]
+    return [prediction for prediction in predictions if prediction.score >= MIN_SCORE_SHOWN]
 
 
 def test_page_lists_the_files_that_the_report_lists() -> None:

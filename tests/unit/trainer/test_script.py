@@ -17,6 +17,7 @@ from vott_trainer.parameters import validate
 from vott_trainer.plugin_api import Links
 from vott_trainer.plugins import sandbox
 from vott_trainer.plugins.script import Script, ScriptError
+from vott_trainer.plugins.script_environment import TRAINER_PREFIXES
 from vott_trainer.process.sigterm import Interruption
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
@@ -81,7 +82,7 @@ def test_trainer_s_variables_are_removed(script: Write, tmp_path: Path, monkeypa
     run(script(f"import json, os\njson.dump([*os.environ], open({str(output)!r}, 'w'))\n"), tmp_path)
     names = set(json.loads(output.read_text()))
     assert {"PATH", "VOTT_PARAMETERS", "VOTT_WEIGHTS", "WANDB_API_KEY"} <= names
-    assert {name for name in names if name.startswith(sandbox.TRAINER_PREFIXES)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
+    assert {name for name in names if name.startswith(TRAINER_PREFIXES)} == {"VOTT_PARAMETERS", "VOTT_WEIGHTS"}
 
 
 @pytest.fixture

@@ -1,35 +1,20 @@
-"""The batches of each epoch, and their division into parts: reproducible from the seed, starting at any step."""
+"""The batches of each epoch: reproducible from the seed, starting at any step."""
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from vott_trainer.learning import seeding
+from vott_trainer.learning.batch_parts import Step, divide, part_size
 from vott_trainer.learning.prefetch import decoded_ahead, prefetched
 from vott_trainer.learning.sharding import chunked, shard
 from vott_trainer.learning.tensors import map_tensors, pinned
 from vott_trainer.plugin_api import Batch, Item, Learner, Ranks
 
 MAX_MEASURED = 1000  # items, to find the largest
-
-
-@dataclass
-class Step:
-    """The batch of one step: the decoded items with a seed each, and the parts they make, each with its size, on the CPU."""
-
-    items: list[Item]
-    seeds: list[str]
-    parts: list[tuple[Batch, int]]
-    max_parts: int
-
-    @property
-    def names(self) -> list[str]:
-        """The items' names, for messages."""
-        return [item.name for item in self.items]
 
 
 class Batches:
@@ -64,8 +49,7 @@ class Batches:
     @property
     def part_size(self) -> int:
         """The number of items that go through the network together, at most."""
-        largest = min(self._batch_size, len(self._numbers))
-        return math.ceil(largest / min(self.parts, largest))
+        return part_size(min(self._batch_size, len(self._numbers)), self.parts)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Step]:
         """Yield the steps of one epoch from number `start` on; the next ones are prepared meanwhile."""
@@ -117,10 +101,8 @@ class Batches:
         return decoded_ahead(self._items, chunks, workers=self._workers, batch_size=self._batch_size)
 
     def _step(self, items: list[Item], seeds: list[str]) -> Step:
-        parts = self.parts
-        size = math.ceil(len(items) / min(parts, len(items)))
-        starts = range(0, len(items), size)
-        return Step(items, seeds, [self._part(items[at : at + size], seeds[at : at + size]) for at in starts], parts)
+        parts = [self._part(items[part], seeds[part]) for part in divide(len(items), self.parts)]
+        return Step(items, seeds, parts, self.parts)
 
     def _part(self, items: Sequence[Item], seeds: Sequence[str]) -> tuple[Batch, int]:
         batch = self._plugin.batch(items, [seeding.generator(seed) for seed in seeds])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vott_trainer.learning import distributed
-from vott_trainer.learning.batches import Step
+from vott_trainer.learning.batch_parts import Step
 from vott_trainer.learning.mixed_precision import autocast
 from vott_trainer.learning.tensors import to_device
 from vott_trainer.plugin_api import Batch, Learner

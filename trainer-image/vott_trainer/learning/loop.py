@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.learning import distributed, early_stopping, evaluation, seeding
-from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.batch_parts import Step
+from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.gradient_accumulation import backward_parts
 from vott_trainer.learning.non_finite import LossCheck
 from vott_trainer.learning.optimizer import clip_gradients

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import distributed
-from vott_trainer.learning.batches import Batches, Step
+from vott_trainer.learning.batch_parts import Step
+from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.gradient_accumulation import backward_parts
 from vott_trainer.learning.state import TrainingState
 from vott_trainer.plugin_api import Learner

@@ -3,8 +3,8 @@
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
 from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction
-from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, LearningParameters
-from vott_trainer.plugin_api.parameters import DataParameters, Parameters
+from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner
+from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
 from vott_trainer.plugin_api.run import Interruption, Links, Progress, Ranks, Run
 

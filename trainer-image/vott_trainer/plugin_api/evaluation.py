@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from vott_trainer.annotations.model import Box
 
-LOWEST_SCORE_SHOWN = 0.5  # lower predictions count only in curves and average precision
 BACKGROUND = "background"  # a detector's last label in the confusion matrix: no object
 
 

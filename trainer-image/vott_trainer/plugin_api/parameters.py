@@ -1,10 +1,17 @@
-"""Base classes for the parameters that a message may set."""
+"""The common parameters that a message may set, with their defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from vott_trainer.annotations.image_urls import is_folder
 from vott_trainer.annotations.model import Annotations, Format
+
+if TYPE_CHECKING:  # plugins that need no torch import this module, too
+    import torch
 
 
 class Parameters(BaseModel):
@@ -42,3 +49,48 @@ class DataParameters(Parameters):
                 "(images on the annotations' host are fetched with the query of the annotations' URL)"
             )
         return url
+
+
+class LearningParameters(DataParameters):
+    """Parameters of every learner."""
+
+    epochs: int | None = Field(default=20, ge=1, le=10_000, description="Passes over the training images.")
+    batch_size: int | None = Field(
+        default=8, ge=1, le=4096, description="Images per step over all GPUs, rounded up to a multiple of their number."
+    )
+    learning_rate: float | None = Field(default=1e-3, gt=0, le=1, description="The peak learning rate.")
+    holdout_fraction: float = Field(
+        default=0.2, gt=0, lt=1, description="Share of the images held out to measure the model."
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed and data give the same model.")
+    initial_weights: str | None = Field(
+        default=None,
+        description="What training starts from: `baked` (the image's weights for the architecture), `none` (random weights), or"
+        " the URL of an earlier model of this trainer (model.tgz or model.safetensors). Default: baked if the image has some, else none.",
+    )
+    early_stopping: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Stop after this many evaluations without improvement and deliver the best model instead of the last. Evaluates"
+        " after each epoch, or 50 times if there are more than 50 epochs. Default: never.",
+    )
+    ema_decay: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the weights, which becomes the model; 0 delivers the last weights.",
+    )
+    gradient_accumulation_steps: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Split each batch into this many parts to save memory. Doubled automatically when a GPU runs out of memory.",
+    )
+
+    def resolved(self, _items: int, _device: torch.device) -> Self:
+        """Return a copy without None, chosen for the number of images and the device.
+
+        Called again with the number of items that `data` returns, to choose the epochs: an image may have several boxes.
+        """
+        return self

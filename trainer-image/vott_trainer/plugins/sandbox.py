@@ -22,8 +22,6 @@ CREDENTIAL_FOLDERS = (Path("/run/secrets"), Path("/var/run/secrets"))
 SHARED_FOLDER_VARIABLES = ("VOTT_IMAGE_CACHE", "VOTT_CHECKPOINTS")
 """Variables that may name a folder with other trainings' images or checkpoints."""
 OPT_OUT_VARIABLE = "VOTT_SCRIPTS_WITHOUT_SANDBOX"
-TRAINER_PREFIXES = ("AWS_", "AZURE_", "KUBERNETES_", "TRAININGJOB_", "VOTT_")
-"""Prefixes of the variables with the trainer's credentials and settings."""
 
 # The same numbers on every architecture that has these system calls (linux/landlock.h, linux/prctl.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -83,11 +81,6 @@ def main(arguments: Sequence[str]) -> None:
         os.execv(command[0], [*command])  # noqa: S606 # nosec B606 # the script
     except OSError as error:
         sys.exit(f"The script was not started: {error}")
-
-
-def without_trainer_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that don't configure the trainer."""
-    return {name: value for name, value in environment.items() if not name.startswith(TRAINER_PREFIXES)}
 
 
 def _denied_folders(environment: Mapping[str, str]) -> list[Path]:

@@ -5,7 +5,6 @@ VOTT_PARAMETERS holds the message's parameters as a JSON object. The script gets
 """
 
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -15,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from typing import IO, Any
+from typing import IO
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,6 +23,7 @@ from vott_guard.redaction import redact
 from vott_trainer.errors import TrainerError, UsageError
 from vott_trainer.plugin_api import Interruption, Links, Prediction, Run, Trained
 from vott_trainer.plugins import sandbox
+from vott_trainer.plugins.script_environment import script_environment
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,6 @@ LAST_LINES = 10  # of standard error, for the error message
 POLL_SECONDS = 0.2
 LONGEST_LINE = 1 << 20  # characters, searched for credentials
 LONGEST_SHOWN = 10_000  # characters of a line
-PASSED_VARIABLES = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")  # of the trainer's
 
 
 class ScriptParameters(BaseModel):
@@ -67,7 +66,7 @@ class Script:
             InterruptedTrainingError: SIGTERM arrived and was forwarded, and the script has exited.
         """
         log.info("%s", self.note)
-        command, environment = self._command(run.links), _environment(parameters)
+        command, environment = self._command(run.links), script_environment(parameters.model_dump(mode="json"))
         code, last_lines = _run(command, run.model_dir, environment, run.interruption)
         run.interruption.check()
         if code:
@@ -82,14 +81,6 @@ class Script:
         urls = {"annotations": links.annotations, "model": links.model, "status": links.status}
         arguments = [text for name, url in urls.items() if url for text in (f"--{name}", url)]
         return [sys.executable, "-u", str(self._path), *arguments]
-
-
-def _environment(parameters: ScriptParameters) -> dict[str, str]:
-    values: dict[str, Any] = parameters.model_dump(mode="json")
-    environment = sandbox.without_trainer_variables(os.environ)
-    environment.pop("PYTHONSAFEPATH", None)  # would hide the modules beside the script
-    passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-    return environment | passed | {"VOTT_PARAMETERS": json.dumps(values)}
 
 
 def _run(command: list[str], folder: Path, environment: dict[str, str], interruption: Interruption) -> tuple[int, str]:

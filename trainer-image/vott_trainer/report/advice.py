@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from vott_trainer.plugin_api import Evaluation
-from vott_trainer.report.confusion_matrix import Totals, mistakes
+from vott_trainer.report.confusion_table import Totals, mistakes
 from vott_trainer.report.formatting import count
 from vott_trainer.report.result import Result
 from vott_trainer.report.tables import is_per_class

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from vott_trainer.report import confusion_matrix, formatting, tables, wording
+from vott_trainer.report import confusion_table, formatting, tables, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.grades import grade
 from vott_trainer.report.pictures import pictures
@@ -69,9 +69,9 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "doubtful": any(picture.doubtful for picture in wrong),
         "has_boxes": any(picture.marks for picture in (*wrong, *correct)),
         "classes": tables.classes(evaluation),
-        "matrix": confusion_matrix.matrix(confusion),
-        "duplicates": confusion_matrix.duplicates(confusion),
-        "mistakes": confusion_matrix.mistakes(confusion)[:MOST_MISTAKES],
+        "matrix": confusion_table.matrix(confusion),
+        "duplicates": confusion_table.duplicates(confusion),
+        "mistakes": confusion_table.mistakes(confusion)[:MOST_MISTAKES],
         "charts": _charts(result),
         "data": tables.data(result.counts),
         "findings": tables.findings(result.findings),

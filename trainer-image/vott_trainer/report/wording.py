@@ -1,7 +1,7 @@
 """The report's sentences about a model: heading, summary and caveat."""
 
 from vott_trainer.plugin_api import Evaluation
-from vott_trainer.report.confusion_matrix import Totals
+from vott_trainer.report.confusion_table import Totals
 from vott_trainer.report.formatting import count
 from vott_trainer.report.result import Result
 

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Evaluation, Example, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
+from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
-from vott_trainer.vision.thresholds import MIN_SCORE_SHOWN
 
 BATCH = 8  # images of one size
 

@@ -14,10 +14,10 @@ from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import FrozenBatchNorm2d
 
 from vott_trainer.learning.initial_weights import Head
+from vott_trainer.plugin_api.thresholds import MIN_SCORE
 from vott_trainer.vision.architectures import Architecture, Build
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr
-from vott_trainer.vision.thresholds import MIN_SCORE
 from vott_trainer.vision.tiny_backbone import TinyBackbone
 
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")

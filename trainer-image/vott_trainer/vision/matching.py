@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Example, Prediction
-from vott_trainer.vision.thresholds import MIN_IOU, MIN_IOU_OF_DUPLICATE
+from vott_trainer.plugin_api.thresholds import MIN_IOU, MIN_IOU_OF_DUPLICATE
 
 Pair = tuple[Prediction | None, Prediction | None]  # a ground truth object and its prediction
 

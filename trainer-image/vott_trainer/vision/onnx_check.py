@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vott_trainer.vision.thresholds import MIN_SCORE
+from vott_trainer.plugin_api.thresholds import MIN_SCORE
 
 TOLERANCE = 1e-3  # of scores, and of boxes in fractions of the image's longer side
 MAX_COMPARED = 20  # best detections of an image

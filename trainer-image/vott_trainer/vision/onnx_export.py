@@ -32,7 +32,8 @@ from vott_trainer.vision.onnx_check import (
 
 log = logging.getLogger(__name__)
 
-onnx_operators.register()
+OPSET = 18  # the oldest with resizing with antialias
+onnx_operators.register(OPSET)
 
 FILE = "model.onnx"
 MAX_IMAGES = 5  # to compare; each takes a second or so of a large network
@@ -140,7 +141,7 @@ class _Export:
                 input_names=list(self._input_axes),
                 output_names=list(self._output_axes),
                 dynamic_axes={name: dict(variable) for name, variable in axes.items() if variable},
-                opset_version=onnx_operators.OPSET,
+                opset_version=OPSET,
                 dynamo=False,  # the other exporter does not support torchvision's detectors
             )
         checked = self._checked(path)

@@ -10,15 +10,14 @@ import torch
 from torch.onnx import symbolic_helper
 from torch.onnx.utils import register_custom_op_symbolic
 
-OPSET = 18  # the ONNX opset of exported models
 _CUBIC = {"mode_s": "cubic", "cubic_coeff_a_f": -0.5}  # PyTorch's coefficient with antialias
 _LINEAR = {"mode_s": "linear"}
 
 
-def register() -> None:
-    """Register the operators with the exporter, from OPSET on."""
-    register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize(_CUBIC), OPSET)
-    register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize(_LINEAR), OPSET)
+def register(opset: int) -> None:
+    """Register the operators with the exporter, from `opset` on."""
+    register_custom_op_symbolic("aten::_upsample_bicubic2d_aa", _resize(_CUBIC), opset)
+    register_custom_op_symbolic("aten::_upsample_bilinear2d_aa", _resize(_LINEAR), opset)
 
 
 def _resize(mode: dict[str, Any]) -> Callable[..., Any]:

@@ -16,8 +16,8 @@ from azure.servicebus.exceptions import MessageAlreadySettled, MessageLockLostEr
 from vott_operator.errors import SettingsError, SourceUnavailableError
 from vott_operator.queues.cancellation import run_to_completion
 from vott_operator.queues.connection import Connection
-from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.service_bus.client import service_bus_client, service_bus_host
+from vott_operator.queues.credential_variables import Credentials
+from vott_operator.queues.service_bus.authentication import service_bus_client, service_bus_host
 from vott_operator.queues.service_bus.errors import service_bus_errors
 from vott_operator.settings.queue import QueueSettings
 

@@ -17,8 +17,8 @@ from azure.servicebus.exceptions import ServiceBusError
 
 from vott_operator.queues.base import DeadLetter
 from vott_operator.queues.connection import Connection
-from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.service_bus.client import service_bus_client
+from vott_operator.queues.credential_variables import Credentials
+from vott_operator.queues.service_bus.authentication import service_bus_client
 from vott_operator.queues.service_bus.errors import service_bus_errors
 from vott_operator.queues.service_bus.message import body_bytes, message_id
 from vott_operator.settings.queue import QueueSettings

@@ -12,7 +12,7 @@ from azure.servicebus.exceptions import (
 )
 
 from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 
 SECRET = re.compile(r"(sig|SharedAccessKey|SharedAccessSignature)=[^&;\s]+", re.IGNORECASE)
 MANAGEMENT_REFUSED = re.compile(r"management operation error|failed to open mgmt link", re.IGNORECASE)

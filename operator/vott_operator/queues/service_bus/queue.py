@@ -16,7 +16,7 @@ from azure.servicebus.aio import ServiceBusReceiver
 
 from vott_operator.errors import LostMessageError
 from vott_operator.queues.base import Delivery
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
 from vott_operator.queues.service_bus.message import body_bytes, message_id
 from vott_operator.settings.queue import QueueSettings

@@ -12,7 +12,7 @@ from azure.core.exceptions import (
 )
 
 from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 
 LOST = ("MessageNotFound", "PopReceiptMismatch")
 """The service's error codes for a message that was deleted, or received again since."""

@@ -15,8 +15,8 @@ from azure.storage.queue.aio import QueueClient
 from vott_operator.errors import LostMessageError
 from vott_operator.queues.base import DeadLetter
 from vott_operator.queues.connection import Connection
-from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.storage.client import storage_client
+from vott_operator.queues.credential_variables import Credentials
+from vott_operator.queues.storage.authentication import storage_client
 from vott_operator.queues.storage.errors import NoQueueError, storage_errors
 from vott_operator.queues.storage.poison_message import POISON_SUFFIX, parse_poison_message
 from vott_operator.settings.queue import QueueSettings

@@ -20,8 +20,8 @@ from azure.storage.queue.aio import QueueClient
 from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.cancellation import run_to_completion
-from vott_operator.queues.credentials import Credentials
-from vott_operator.queues.storage.client import storage_client
+from vott_operator.queues.credential_variables import Credentials
+from vott_operator.queues.storage.authentication import storage_client
 from vott_operator.queues.storage.connection import StorageConnection
 from vott_operator.queues.storage.errors import NoQueueError, UnreadableError, storage_errors
 from vott_operator.queues.storage.poison_message import POISON_SUFFIX, PoisonMessage, format_poison_message

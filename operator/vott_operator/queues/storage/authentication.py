@@ -13,7 +13,7 @@ from azure.core.credentials import AzureSasCredential
 from azure.storage.queue.aio import QueueClient
 
 from vott_operator.errors import SettingsError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.workload_identity import WorkloadIdentity
 from vott_operator.settings.queue import QueueSettings
 

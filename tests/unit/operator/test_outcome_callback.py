@@ -12,8 +12,8 @@ from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import OutcomeCallbacks
-from vott_operator.callbacks.retry import BACKOFF
+from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
+from vott_operator.callbacks.retry_backoff import BACKOFF
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store

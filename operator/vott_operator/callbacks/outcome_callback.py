@@ -11,15 +11,15 @@ from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.payload import payload
-from vott_operator.callbacks.retry import BACKOFF, RetrySchedule
+from vott_operator.callbacks.retry_backoff import BACKOFF, RetrySchedule
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.events import Event
 from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
+from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import CallbackError, ConflictError, NotFoundError
 from vott_operator.settings.callbacks import CallbackSettings
 

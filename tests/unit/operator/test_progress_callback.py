@@ -10,8 +10,8 @@ import pytest
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.outcome import POSTING_SECONDS, OutcomeCallbacks
-from vott_operator.callbacks.progress import BACKOFF, INTERVAL_SECONDS, ProgressCallbacks
+from vott_operator.callbacks.outcome_callback import POSTING_SECONDS, OutcomeCallbacks
+from vott_operator.callbacks.progress_callback import BACKOFF, INTERVAL_SECONDS, ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store

@@ -1,12 +1,13 @@
-"""Reason and message of each condition: why a training waits, was interrupted or failed, and the remedy. Pure."""
+"""Reasons and messages of a training that waits, was interrupted or is retried, with the remedy. Pure.
+
+Those of a training that ended are in failure_messages.py and completion.py.
+"""
 
 import re
-from collections.abc import Iterable
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
-from vott_operator.api.status import Checkpoint, Metric, ModelArtifact
-from vott_operator.decisions.failures import DEADLINE_REASON, first_failed, last_failed, parse_termination_message
+from vott_operator.api.status import Checkpoint
 from vott_operator.decisions.observed import JobState, PodState
 
 QUOTA_PATTERN = re.compile(r"exceeded quota: (?P<name>[^,]+)")
@@ -170,79 +171,3 @@ def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) ->
 def explain_retry(attempt: int, backoff_limit: int, cause: str) -> Explanation:
     """The training failed, and attempt number `attempt` follows."""
     return Explanation(c.RETRYING, f"Attempt {attempt} of {backoff_limit + 1} follows. Last failure: {cause}")
-
-
-# -------------------------------------------------------------------------------------------------------------- the end
-
-
-def explain_failure(job: JobState, pods: tuple[PodState, ...], nodes: int, namespace: str) -> Explanation:
-    """Why the Job failed."""
-    if job.failed_reason == DEADLINE_REASON:
-        return Explanation(
-            c.DEADLINE_EXCEEDED,
-            "The training did not finish within spec.activeDeadlineSeconds. Raise it, or lower the number of epochs.",
-        )
-    culprit = first_failed(pods) if nodes > 1 else last_failed(pods)
-    if culprit is None:
-        return Explanation(
-            job.failed_reason or c.TRAINER_FAILED,
-            f"The Job failed: {job.failed_message or 'no reason given'}. Its pods are gone; "
-            f"see `kubectl describe job -n {namespace} {job.name}`.",
-        )
-    cause = explain_failed_pod(culprit, namespace)
-    attempts = job.failures + 1 if nodes > 1 else job.failed_pods
-    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or attempts < 2:
-        return cause
-    return Explanation(cause.reason, f"{cause.message} Tried {attempts} times (spec.backoffLimit).")
-
-
-def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
-    """Why one pod failed."""
-    if pod.terminated_reason == c.OOM_KILLED:
-        return Explanation(
-            c.OOM_KILLED,
-            "The trainer exceeded its memory limit. Raise spec.trainer.resources.limits.memory, or lower batchSize.",
-        )
-    if pod.reason == c.EVICTED:
-        return Explanation(
-            c.EVICTED,
-            f"The node evicted the pod: {pod.message or 'no reason given.'} "
-            "If it used too much disk, raise the operator's setting trainer.workVolume.",
-        )
-    reported = parse_termination_message(pod.termination_message)
-    if reported is not None:
-        return reported
-    if pod.exit_code is None and pod.reason:
-        return Explanation(
-            c.POD_REJECTED,
-            f"Node {pod.node or '(unnamed)'} rejected the pod ({pod.reason}: {pod.message or 'no reason given'}). "
-            "See `kubectl describe node`; its device plugin may be faulty.",
-        )
-    code = "for an unknown reason" if pod.exit_code is None else f"with exit code {pod.exit_code}"
-    return Explanation(c.TRAINER_FAILED, f"The trainer ended {code}; see `kubectl logs -n {namespace} {pod.name}`.")
-
-
-def explain_pending_deadline(seconds: int | None, cause: Explanation | None) -> Explanation:
-    """The training waited too long for a node."""
-    text = f"The training got no node within {seconds} s (spec.pendingDeadlineSeconds)."
-    return Explanation(c.PENDING_DEADLINE_EXCEEDED, f"{text} {cause.message}" if cause else text)
-
-
-def explain_cancelled() -> Explanation:
-    """The TrainingJob was deleted before its training ended."""
-    return Explanation(c.CANCELLED, "The TrainingJob was deleted before its training ended.")
-
-
-def explain_missing_model() -> Explanation:
-    """The trainer succeeded and reported no model."""
-    return Explanation(
-        c.MODEL_NOT_REPORTED,
-        "The trainer exited with 0 but reported no verified model in status.model. "
-        "A custom trainer image must report it before it exits (docs/trainer-contract.md).",
-    )
-
-
-def describe_model(model: ModelArtifact, metrics: Iterable[Metric]) -> str:
-    """Message of the condition Complete: the model's URL and size, and its metrics."""
-    values = ", ".join(f"{metric.name} {metric.value:.4g}" for metric in metrics)
-    return f"The model is at {model.url} ({model.size_bytes:,} bytes){f'; {values}' if values else ''}."

@@ -11,7 +11,7 @@ from azure.servicebus import ServiceBusConnectionStringProperties, parse_connect
 from azure.servicebus.aio import ServiceBusClient
 
 from vott_operator.errors import SettingsError
-from vott_operator.queues.credentials import Credentials
+from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.workload_identity import WorkloadIdentity
 from vott_operator.settings.queue import QueueSettings
 

@@ -1,0 +1,19 @@
+"""How long the outcome callback is retried, and how long it may delay a deletion. Pure."""
+
+from datetime import datetime, timedelta
+
+from vott_operator.api.times import parse_timestamp
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.settings.callbacks import CallbackSettings
+
+MAX_DELETION_DELAY = timedelta(minutes=10)
+"""How long a deleted TrainingJob waits for its callback."""
+
+
+def callback_deadline(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> datetime:
+    """When to give up the outcome callback of a finished TrainingJob."""
+    status, metadata = trainingjob.status, trainingjob.metadata
+    deadline = parse_timestamp(status.completion_time, now) + timedelta(seconds=settings.give_up_after_seconds)
+    if trainingjob.deleting:
+        deadline = min(deadline, parse_timestamp(metadata.deletion_timestamp, now) + MAX_DELETION_DELAY)
+    return deadline
