@@ -12,8 +12,8 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.events import Event
 from vott_operator.decisions.plan import Plan
+from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, ClusterError
 
 MANIFEST: dict[str, Any] = {"metadata": {"name": "cats", "namespace": "training"}, "spec": {}}
