@@ -36,9 +36,10 @@ unit: $(VENV)/all ## Run the unit tests (minutes, no network); prints the covera
 integration: $(VENV)/all ## Run the integration tests (a real API server, Azurite, AMQP) and a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
 
-# In parallel, because the operator's tests mostly wait; each half starts its own servers. The chaos test runs with the shorter half.
+# In parallel, because the operator's tests mostly wait, which is why two processes share them, too; each process starts its own servers.
+# The chaos test runs with the shorter half.
 integration-operator: $(VENV)/all
-	$(PYTEST) tests/integration --ignore=tests/integration/trainer
+	$(PYTEST) --numprocesses=2 --dist=loadfile tests/integration --ignore=tests/integration/trainer
 
 integration-trainer: $(VENV)/all
 	$(PYTEST) tests/integration/trainer tests/chaos
