@@ -13,7 +13,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import ProgressCallbacks
 from vott_operator.callbacks.sender import CallbackSender
-from vott_operator.callbacks.signing_keys import read_signing_keys
+from vott_operator.callbacks.signing_key_files import read_signing_keys
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership

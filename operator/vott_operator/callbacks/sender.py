@@ -15,7 +15,7 @@ from vott_guard.redaction import redact_url
 from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError, Rules
 from vott_operator.callbacks.daemon_threads import DaemonThreads
-from vott_operator.callbacks.signing_keys import read_signing_keys
+from vott_operator.callbacks.signing_key_files import read_signing_keys
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.callbacks import CallbackSettings
 

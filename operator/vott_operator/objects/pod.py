@@ -9,27 +9,13 @@ from vott_operator.objects import security_context
 from vott_operator.objects.arguments import arguments
 from vott_operator.objects.environment import environment
 from vott_operator.objects.metadata import Manifest, labels
-from vott_operator.objects.pod_template_merge import Merger
+from vott_operator.objects.pod_template_rules import MERGER
 from vott_operator.objects.tolerations import tolerations
 from vott_operator.objects.volumes import mounted_volumes
 from vott_operator.settings.pod import PodSettings
 
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 """AKS gives pods with this label an identity (https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html)."""
-
-_TRAINER = f".spec.containers[{c.TRAINER_CONTAINER}]"
-REMEDIES = {
-    f"{_TRAINER}.image": "use spec.trainer.image",
-    f"{_TRAINER}.args": "use spec.plugin and spec.parameters",
-    f"{_TRAINER}.resources": "use spec.trainer.resources",
-    f"{_TRAINER}.resources.limits": "use spec.trainer.resources, and for GPUs spec.trainer.gpus",
-    f"{_TRAINER}.volumeMounts": "mount it elsewhere",
-    ".spec.volumes": "give your volume another name",
-    ".spec.serviceAccountName": "leave it out: the chart's ServiceAccount may only report progress",
-}
-DEFAULTS = (".spec.nodeSelector", ".spec.terminationGracePeriodSeconds", f"{_TRAINER}.imagePullPolicy")
-"""The administrator's defaults, which spec.podTemplate may override."""
-MERGER = Merger(REMEDIES, DEFAULTS)
 
 
 def template(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:

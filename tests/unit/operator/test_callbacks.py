@@ -21,7 +21,7 @@ from vott_guard.rules import Rules
 from vott_operator.api.status import Progress
 from vott_operator.callbacks.payload import payload
 from vott_operator.callbacks.sender import CallbackSender
-from vott_operator.callbacks.signing_keys import read_signing_keys
+from vott_operator.callbacks.signing_key_files import read_signing_keys
 from vott_operator.errors import CallbackError, SettingsError
 from vott_operator.settings.callbacks import CallbackSettings
 

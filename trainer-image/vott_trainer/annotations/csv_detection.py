@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from vott_guard.urls import is_url
 from vott_trainer.annotations import csv_lines
 from vott_trainer.annotations.csv_header import ALL_NAMES, WITH_HEADER, is_header, normalized
-from vott_trainer.annotations.csv_lines import SEPARATORS
 from vott_trainer.annotations.model import FormatError
 from vott_trainer.annotations.values import is_number
 
+SEPARATORS = ",;\t"
 _MAX_LINES = 100
 _FILE_NAME = re.compile(r"[^<>{}]+\.\w+")
 

@@ -7,8 +7,6 @@ from typing import BinaryIO
 from vott_trainer.annotations.limits import MAX_LINE_BYTES
 from vott_trainer.annotations.model import FormatError
 
-SEPARATORS = ",;\t"
-
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
     """Yield the lines, each cut just above MAX_LINE_BYTES."""
