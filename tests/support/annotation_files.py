@@ -102,8 +102,8 @@ def _cut(content: bytes, rng: Random) -> bytes:
 
 def _with_tokens(content: bytes, rng: Random) -> bytes:
     for _ in range(rng.randint(1, 5)):
-        place = rng.randrange(len(content) + 1)
-        content = content[:place] + rng.choice(TOKENS) + content[place:]
+        offset = rng.randrange(len(content) + 1)
+        content = content[:offset] + rng.choice(TOKENS) + content[offset:]
     return content
 
 
