@@ -5,11 +5,10 @@ import os
 import click
 
 from benchmarks import backlog, latency, scale, training, training_phases
-from demo.kubectl import Kubectl
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
-from tests.support.operator_harness import ROOT
 from tests.support.trainer_process import ALLOWED
+from tests.support.waiting import install_crd
 
 PARTS = ("backlog", "latency", "scale", "training")
 
@@ -31,8 +30,7 @@ def main(messages: int, trainingjobs: int, only: tuple[str, ...]) -> None:
 
 def _measure_operator(parts: tuple[str, ...], messages: int, trainingjobs: int) -> None:
     with ControlPlane() as control_plane, Azurite() as azurite:
-        crd = ["apply", "--server-side", "-f", str(ROOT / "manifests" / "crd.yaml")]
-        Kubectl(str(control_plane.kubeconfig), "default")(*crd)
+        install_crd(control_plane.kubeconfig)
         if "backlog" in parts:
             click.echo(backlog.measure(control_plane, azurite, messages))
         if "latency" in parts:
