@@ -54,7 +54,7 @@ class ModelStore(Section):
         return [container for container in self.containers if "://" not in container]
 
 
-class WorkloadIdentity(Section):
+class WorkloadIdentitySettings(Section):
     """A managed identity that is federated with the trainer's ServiceAccount."""
 
     client_id: str = Field("", description="Client id of the identity; it opens containers without a Secret.")

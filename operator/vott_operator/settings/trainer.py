@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from vott_operator.settings.plugins import PluginFolder
 from vott_operator.settings.section import Section
-from vott_operator.settings.storage import Checkpoints, ImageCache, ModelStore, WorkloadIdentity
+from vott_operator.settings.storage import Checkpoints, ImageCache, ModelStore, WorkloadIdentitySettings
 from vott_operator.settings.training_job import StrictResources
 
 
@@ -38,8 +38,8 @@ class TrainerSettings(Section):
     model_store: ModelStore = Field(
         default_factory=ModelStore, description="Storage for models with a URL that carries no credential."
     )
-    workload_identity: WorkloadIdentity = Field(
-        default_factory=WorkloadIdentity, description="The trainer pods' identity in Azure."
+    workload_identity: WorkloadIdentitySettings = Field(
+        default_factory=WorkloadIdentitySettings, description="The trainer pods' identity in Azure."
     )
     checkpoints: Checkpoints = Field(default_factory=Checkpoints, description="Where trainings save checkpoints.")
     image_cache: ImageCache = Field(default_factory=ImageCache, description="A cache of downloaded images.")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vott_trainer.progress.eta import MIN_SECONDS, Mark, seconds_left
+from vott_trainer.progress.eta import MIN_SECONDS, ProgressPoint, seconds_left
 from vott_trainer.progress.progress import Progress
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.stores.store import StoredObject
@@ -21,18 +21,18 @@ class Clock:
 @pytest.mark.parametrize(
     ("start", "now", "left"),
     [
-        (Mark(0, 0), Mark(60, 0.25), 180),
-        (Mark(0, 0.5), Mark(60, 0.75), 60),  # resumed in the middle
-        (Mark(100, 0.01), Mark(160, 1.0), 0),
+        (ProgressPoint(0, 0), ProgressPoint(60, 0.25), 180),
+        (ProgressPoint(0, 0.5), ProgressPoint(60, 0.75), 60),  # resumed in the middle
+        (ProgressPoint(100, 0.01), ProgressPoint(160, 1.0), 0),
     ],
 )
-def test_seconds_left_follow_from_the_mean_speed(start: Mark, now: Mark, left: float) -> None:
+def test_seconds_left_follow_from_the_mean_speed(start: ProgressPoint, now: ProgressPoint, left: float) -> None:
     assert seconds_left(start, now) == pytest.approx(left)
 
 
-@pytest.mark.parametrize("now", [Mark(0, 0.1), Mark(MIN_SECONDS - 0.1, 0.5), Mark(60, 0.1)])
-def test_seconds_left_are_unknown_without_a_speed(now: Mark) -> None:
-    assert seconds_left(Mark(0, 0.1), now) is None
+@pytest.mark.parametrize("now", [ProgressPoint(0, 0.1), ProgressPoint(MIN_SECONDS - 0.1, 0.5), ProgressPoint(60, 0.1)])
+def test_seconds_left_are_unknown_without_a_speed(now: ProgressPoint) -> None:
+    assert seconds_left(ProgressPoint(0, 0.1), now) is None
 
 
 def test_fetching_and_a_slow_first_step_do_not_count() -> None:

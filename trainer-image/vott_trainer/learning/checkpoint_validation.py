@@ -46,7 +46,7 @@ class _History(BaseModel):
     seconds: dict[str, _Number]
 
 
-class Progress(BaseModel):
+class SavedProgress(BaseModel):
     """The plain values of a checkpoint: progress and metrics."""
 
     model_config = ConfigDict(strict=True)
@@ -57,14 +57,14 @@ class Progress(BaseModel):
     history: _History
 
 
-def progress(saved: dict[str, Any]) -> Progress:
+def progress(saved: dict[str, Any]) -> SavedProgress:
     """Return the plain values.
 
     Raises:
         ValueError: one is missing or invalid.
     """
     try:
-        valid = Progress.model_validate(saved)
+        valid = SavedProgress.model_validate(saved)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"][:2]))  # deeper names are an attacker's choice

@@ -6,14 +6,14 @@ MIN_SECONDS = 5.0  # over a shorter time the speed is mostly noise
 
 
 @dataclass(frozen=True)
-class Mark:
+class ProgressPoint:
     """A time (monotonic seconds) and the share of the training that was complete by then, 0 to 1."""
 
     seconds: float
     share: float
 
 
-def seconds_left(start: Mark, now: Mark) -> float | None:
+def seconds_left(start: ProgressPoint, now: ProgressPoint) -> float | None:
     """Return the remaining seconds; None while they are unknown.
 
     The mean speed since `start` is steady, and includes the pauses for evaluation. `start` is the end of the first step, which is

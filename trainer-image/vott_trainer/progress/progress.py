@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vott_trainer.plugin_api import Checkpoint
-from vott_trainer.progress.eta import Mark, seconds_left
+from vott_trainer.progress.eta import ProgressPoint, seconds_left
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.stores.store import StoredObject
 
@@ -26,7 +26,7 @@ class Progress:
         self.snapshot = Snapshot()
         self._listener = listener
         self._clock = clock
-        self._first_step: Mark | None = None
+        self._first_step: ProgressPoint | None = None
         self._resumed_fraction = 0.0
 
     def resume(self, checkpoint: Checkpoint) -> None:
@@ -59,7 +59,7 @@ class Progress:
         """Complete a step; epochs and steps count from 1."""
         current = self.snapshot
         share = (epoch - 1 + step / current.step_total) / current.epoch_total
-        mark = Mark(self._clock(), share)
+        mark = ProgressPoint(self._clock(), share)
         self._first_step = self._first_step or mark
         self._change(
             fraction=TRAINING_STARTS + (TRAINING_ENDS - TRAINING_STARTS) * share,

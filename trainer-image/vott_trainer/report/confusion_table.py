@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vott_trainer.plugin_api import Confusion
-from vott_trainer.report.tables import Cell, Row, Table
+from vott_trainer.report.tables import Cell, Table, TableRow
 
 MOST_CLASSES = 30  # a larger matrix is unreadable
 
@@ -52,7 +52,9 @@ def matrix(confusion: Confusion | None) -> Table | None:
     rows = list(confusion.labels)
     if confusion.with_background:
         columns[-1], rows[-1] = ("missed", "in the image, but not found"), "no object"
-    return Table(columns, [Row(label, _shares(counts)) for label, counts in zip(rows, confusion.counts, strict=True)])
+    return Table(
+        columns, [TableRow(label, _shares(counts)) for label, counts in zip(rows, confusion.counts, strict=True)]
+    )
 
 
 def duplicates(confusion: Confusion | None) -> list[tuple[str, int]]:

@@ -60,7 +60,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A labelled row."""
 
     label: str
@@ -72,7 +72,7 @@ class Table:
     """Rows of cells; `columns` are (name, meaning)."""
 
     columns: list[tuple[str, str]]
-    rows: list[Row]
+    rows: list[TableRow]
 
 
 def headline(metrics: dict[str, float]) -> list[Metric]:
@@ -91,7 +91,7 @@ def classes(evaluation: Evaluation | None) -> Table | None:
     names = [name for name in COLUMNS if any(name in metrics for metrics in evaluation.per_class.values())]
     primary = names[1] if len(names) > 1 else names[0]
     ranked = sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get(primary, 2.0))
-    rows = [Row(label, [_cell(name, metrics.get(name)) for name in names]) for label, metrics in ranked]
+    rows = [TableRow(label, [_cell(name, metrics.get(name)) for name in names]) for label, metrics in ranked]
     return Table([COLUMNS[name] for name in names], rows)
 
 
@@ -109,11 +109,13 @@ def data(counts: dict[str, Any]) -> Table | None:
     return Table([("", "")], rows) if rows else None
 
 
-def _count_rows(name: str, value: Any) -> list[Row]:
+def _count_rows(name: str, value: Any) -> list[TableRow]:
     if not is_per_class(value):
-        return [Row(name, [Cell(shown(value))])]
+        return [TableRow(name, [Cell(shown(value))])]
     most = max([1, *value.values()])
-    return [Row(f"{name}: {label}", [Cell(shown(number), number / most)]) for label, number in sorted(value.items())]
+    return [
+        TableRow(f"{name}: {label}", [Cell(shown(number), number / most)]) for label, number in sorted(value.items())
+    ]
 
 
 def is_per_class(counts: Any) -> bool:
