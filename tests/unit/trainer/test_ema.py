@@ -14,7 +14,7 @@ def averages(decay: float, values: list[float]) -> list[float]:
     for value in values:
         nn.init.constant_(model.weight, value)
         ema.update(model)
-        averaged.append(float(ema.model.weight))  # type: ignore[arg-type]
+        averaged.append(ema.model.weight.item())  # type: ignore[operator]
     return averaged
 
 
