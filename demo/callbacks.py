@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 64 * 1024
 class CallbackReceiver:
     """Receives callbacks while the `with` block runs.
 
-    The path is random, so that other requests are not counted.
+    The path is random, so that requests of other programs are not recorded.
 
     Args:
         host: Address of this host for pods.

@@ -41,7 +41,7 @@ def remove_everything() -> None:
     if is_ours:
         shutil.rmtree(DEVICE_PLUGINS, ignore_errors=True)
     _remove_foreign_files()
-    shutil.rmtree(STATE, ignore_errors=True)  # last, so that a repeated `down` still knows that the rest is ours
+    shutil.rmtree(STATE, ignore_errors=True)  # last, so that a repeated `down` still recognizes this cluster's parts
 
 
 def _kill(processes: list[Process]) -> None:

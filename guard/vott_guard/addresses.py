@@ -95,7 +95,7 @@ def why_never_all(network: IPNetwork) -> str | None:
 
 def why_not_public(address: IPAddress) -> str | None:
     """Return why an address is not public; None if it is."""
-    if inner := _same_as(address):
+    if inner := _equivalent_ipv4(address):
         return why_not_public(inner)
     if kind := why_never(address) or _kind(address, _NOT_PUBLIC):
         return kind
@@ -103,8 +103,8 @@ def why_not_public(address: IPAddress) -> str | None:
 
 
 def is_in(address: IPAddress, networks: tuple[IPNetwork, ...]) -> bool:
-    """Whether an address, or the IPv4 address it stands for, is in one of the networks."""
-    return any(one in network for one in (address, _same_as(address)) if one for network in networks)
+    """Whether an address, or the IPv4 address that it is equivalent to, is in one of the networks."""
+    return any(one in network for one in (address, _equivalent_ipv4(address)) if one for network in networks)
 
 
 def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
@@ -112,7 +112,7 @@ def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
     if isinstance(address, ipaddress.IPv4Address):
         return
     number = int(address)
-    if inner := _same_as(address):
+    if inner := _equivalent_ipv4(address):
         yield inner
     if address.sixtofour:
         yield address.sixtofour
@@ -122,7 +122,7 @@ def embedded(address: IPAddress) -> Iterator[ipaddress.IPv4Address]:
         yield ipaddress.IPv4Address(number & 0xFFFFFFFF)
 
 
-def _same_as(address: IPAddress) -> ipaddress.IPv4Address | None:
+def _equivalent_ipv4(address: IPAddress) -> ipaddress.IPv4Address | None:
     """Return the IPv4 address that receives the packets to an IPv6 address; None if there is none."""
     if isinstance(address, ipaddress.IPv4Address) or int(address) <= 1:
         return None

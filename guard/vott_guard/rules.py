@@ -20,7 +20,7 @@ ALLOWED_NETWORKS = "VOTT_ALLOWED_NETWORKS"
 # As strict as DNS in practice: parsers disagree about everything else.
 HOST = re.compile(r"(?=.{1,253}\.?$)([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.?")
 WEB_PORTS = (80, 443)
-FIRST_FREE_PORT = 1024
+FIRST_UNPRIVILEGED_PORT = 1024
 LISTS = "outgoing.hosts (VOTT_ALLOWED_HOSTS)", "outgoing.networks (VOTT_ALLOWED_NETWORKS)"
 ASK = f"Send a link to a public https address, or ask the administrator to allow it in {LISTS[0]} or {LISTS[1]}."
 ASK_TO_LIST = f"Ask the administrator to list it in {LISTS[0]}."
@@ -44,9 +44,9 @@ class Rules:
 
     Attributes:
         allow_http: whether plain http is allowed.
-        public_addresses: whether public addresses are allowed; else only the lists.
-        hosts: names, or `*.example.com` for all subdomains, with any address except those that are never allowed.
-        networks: further addresses.
+        public_addresses: whether all public addresses are allowed; else only those in the lists.
+        hosts: names, or `*.example.com` for all subdomains; their addresses may be private, but not those that are never allowed.
+        networks: addresses to allow in addition, such as private networks.
     """
 
     allow_http: bool = False
@@ -120,7 +120,7 @@ class Rules:
         name = host.rstrip(".")
         if name == "localhost" or name.endswith(".localhost"):
             self._check(host, ipaddress.IPv4Address("127.0.0.1"))
-        if not (self.public_addresses or self.networks or self._lists(host)):
+        if not (self.public_addresses or self.networks or self._is_listed(host)):
             raise RefusedError(host, "only listed hosts are allowed here", ASK_TO_LIST)
 
     def _check(self, host: str, address: IPAddress) -> None:
@@ -129,7 +129,7 @@ class Rules:
             raise RefusedError(
                 where, f"that address is {kind}", "Nothing can allow it: send a link to another address."
             )
-        if self._lists(host) or is_in(address, self.networks):
+        if self._is_listed(host) or is_in(address, self.networks):
             return
         if kind := why_not_public(address):
             raise RefusedError(where, f"that address is {kind}", ASK)
@@ -140,7 +140,7 @@ class Rules:
                 ASK_TO_LIST,
             )
 
-    def _lists(self, host: str) -> bool:
+    def _is_listed(self, host: str) -> bool:
         name = host.lower().rstrip(".")
         return any(
             name.endswith(entry[1:]) if entry.startswith("*.") else name == entry
@@ -182,7 +182,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _check_port(host: str, port: int | None) -> None:
-    if port is None or port in WEB_PORTS or port >= FIRST_FREE_PORT:
+    if port is None or port in WEB_PORTS or port >= FIRST_UNPRIVILEGED_PORT:
         return
     raise RefusedError(f"{host}:{port}", "that port belongs to another service", "Use 443, or a port from 1024.")
 

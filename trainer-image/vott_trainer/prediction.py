@@ -58,7 +58,7 @@ def _plugin_name(model_dir: Path, model: Path) -> str:
 
 
 def _lowest_score(prediction: Prediction, setting: float | None) -> float:
-    """Return the lowest score shown; by default all classes of a whole image are."""
+    """Return the lowest score shown; by default every class of a whole image is shown, whatever its score."""
     if setting is not None:
         return setting
     return MIN_SCORE_SHOWN if prediction.box else 0.0

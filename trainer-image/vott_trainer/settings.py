@@ -35,7 +35,7 @@ class TrainSettings:
         trainingjob_uid: its uid; may be empty.
         work_dir: None for a temporary folder.
         storage: the administrator's identities.
-        checkpoints: the administrator's location for checkpoints; empty for beside the model.
+        checkpoints: the administrator's location for checkpoints; empty: next to the model.
         checkpoint_seconds: interval between two checkpoints.
     """
 

@@ -88,7 +88,7 @@ class PlanApplier:
             self._store.put_job(key, await self._cluster.create_job(manifest, strict=strict))
             logger.info("%s: Job created", key)
         except AlreadyExistsError:
-            # Either the watch is late, or the Job is not ours and the watch, which selects by label, does not report it.
+            # Either the watch is late, or another program made the Job, which the watch does not report because it selects by label.
             self._store.put_job(key, await self._cluster.read_job(key))
 
     async def _patch_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:

@@ -159,7 +159,7 @@ def explain_lost_node(pod: PodState) -> Explanation:
 
 
 def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) -> Explanation:
-    """A pod stopped by no fault of the training; `pod` is None if it left no trace."""
+    """A pod stopped, but not by an error of the training; `pod` is None if it left no trace."""
     disruption = DISRUPTIONS.get(pod.disruption, pod.disruption or "stopped") if pod else ""
     cause = f"Pod {pod.name} was {disruption}" if pod else "The pod was deleted or lost"
     resume = f" and resumes from epoch {checkpoint.epoch}" if checkpoint else ""

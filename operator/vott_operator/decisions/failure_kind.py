@@ -1,4 +1,4 @@
-"""Classify failures: interruption or fault, permanent or not, and which pod explains them. Pure."""
+"""Classify failures: interruption or error, permanent or not, and which pod explains them. Pure."""
 
 import json
 import re
@@ -28,7 +28,7 @@ def first_failed(pods: tuple[PodState, ...]) -> PodState | None:
 
 
 def is_interruption(job: JobState, pods: tuple[PodState, ...]) -> bool:
-    """Several nodes: whether the Job failed because a pod was taken away, and not by a fault of the training."""
+    """Several nodes: whether the Job failed because a pod was taken away, and not by an error of the training."""
     if any(pod.disruption for pod in pods):
         return True
     failed = [pod for pod in pods if pod.phase == "Failed"]

@@ -64,7 +64,7 @@ class PodState:
 
     @property
     def interrupted(self) -> bool:
-        """Whether it ended, or is ending, by no fault of its own: disrupted, deleted or stopped by SIGTERM."""
+        """Whether it ended, or is ending, without an error of its own: disrupted, deleted or stopped by SIGTERM."""
         if self.exit_code == 0:
             return False
         return bool(self.disruption) or self.deleting or self.exit_code == exit_codes.SIGTERM

@@ -9,8 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from vott_operator.errors import SettingsError
+from vott_operator.settings.legacy_environment import legacy_plugins, legacy_queue
 from vott_operator.settings.operator import CONFIG_ENV, Settings
-from vott_operator.settings.seed_environment import seed_plugins, seed_queue
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -34,9 +34,9 @@ def load() -> Settings:
         raise SettingsError(f"settings ({source()}) can't be read: {text}") from None
     return settings.model_copy(
         update={
-            "queues": settings.queues or [seed_queue()],
+            "queues": settings.queues or [legacy_queue()],
             "namespace": settings.namespace or _own_namespace(),
-            "plugins": seed_plugins(settings.plugins),
+            "plugins": legacy_plugins(settings.plugins),
         }
     )
 

@@ -1,6 +1,6 @@
 """All settings of the operator, from a YAML file (`VOTT_TRAIN_CONFIG`, the chart's ConfigMap) and the environment.
 
-Credentials are not settings: see `queues/credentials.py`.
+Credentials are not settings: see `queues/credential_variables.py`.
 """
 
 import os

@@ -26,8 +26,8 @@ def policies(values: Object) -> dict[tuple[str, str], Object]:
 
 def test_operator_and_trainings_have_policies_in_every_namespace_by_default() -> None:
     found = policies({"queues": TEAMS, "azure": KEYS})
-    spaces, of_trainings = ("train", "team-a", "team-b"), ("vott-trainer", "vott-trainer-nodes")
-    assert set(found) == {("train", "vott"), *((space, name) for space in spaces for name in of_trainings)}
+    namespaces, of_trainings = ("train", "team-a", "team-b"), ("vott-trainer", "vott-trainer-nodes")
+    assert set(found) == {("train", "vott"), *((namespace, name) for namespace in namespaces for name in of_trainings)}
     assert {tuple(spec["policyTypes"]) for spec in found.values()} == {("Ingress", "Egress")}
     assert policies({"networkPolicy": {"enabled": False}}) == {}
 

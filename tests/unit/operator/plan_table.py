@@ -51,7 +51,7 @@ class Expected:
     """Seconds until the next pass: True for some, False for none, None for either."""
 
     def check(self, observed: Observed, result: Plan) -> None:
-        """Compare. Raises AssertionError."""
+        """Compare a plan with the expected one. Raises AssertionError."""
         steps = {
             "create_job": result.create_job is not None,
             "create_service": result.create_service is not None,

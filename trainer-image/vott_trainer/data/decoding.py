@@ -31,7 +31,7 @@ def open_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> Image.Image:
 def opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
     """Open an image by its header, without decoding it.
 
-    Pillow checks the size again for formats that state it twice.
+    The file may state its size a second time; Pillow checks that when it decodes.
     """
     if reason := jpeg.why_refused(path):
         raise UnsupportedImageError(reason)

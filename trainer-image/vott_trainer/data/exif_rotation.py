@@ -11,7 +11,7 @@ from vott_trainer.data.decoding import opened
 from vott_trainer.data.pixel_limits import MAX_PIXELS, decoded_pixels
 
 SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
-PNG_ORIENTATION = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")  # chunks that may state one
+PNG_ORIENTATION = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")  # PNG chunks
 
 
 def size_of(path: Path) -> tuple[int, int]:

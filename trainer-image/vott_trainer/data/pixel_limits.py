@@ -51,7 +51,7 @@ BUDGET = PixelBudget(2 * MAX_PIXELS)
 
 
 def decoded_pixels(path: Path, image: Image.Image) -> int:
-    """Return the number of pixels to decode; a TIFF's tiles are decoded whole, however little of them it shows."""
+    """Return the number of pixels to decode; a TIFF's tiles are decoded whole, even if the image covers only a part of them."""
     sides = tiff.tile_size(path) if image.format == "TIFF" else (1, 1)
     width, height = (-(-shown // side) * side for shown, side in zip(image.size, sides, strict=True))
     return width * height

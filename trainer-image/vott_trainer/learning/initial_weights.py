@@ -22,7 +22,7 @@ from vott_trainer.stores import model_archive
 
 BAKED, NONE = "baked", "none"
 FOLDER = Path("/opt/weights")
-MAX_DIMENSIONS = 10  # spelled out in an error
+MAX_DIMENSIONS = 10  # of a shape that an error lists
 REMEDY = "Name another model in initialWeights, or leave it out, and send the message again."
 
 

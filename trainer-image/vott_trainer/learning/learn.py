@@ -33,7 +33,7 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
     device = devices.prepare(run.ranks)
     if run.ranks.leads and not run.checkpoints:
         run.note("No checkpoints were kept: after an interruption the training would have started over.")
-    run.dataset()  # fetched now: the run measures those seconds itself
+    run.dataset()  # before `start`: the run measures the time of fetching itself
     start = time.monotonic()
     parameters, data = _resolved(plugin, parameters, run, device)
     prepared = time.monotonic() - start

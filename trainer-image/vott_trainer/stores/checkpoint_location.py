@@ -1,4 +1,4 @@
-"""Where checkpoints go: the administrator's location, else beside the model, else nowhere."""
+"""Where checkpoints go: the administrator's location, else next to the model, else none."""
 
 import logging
 import tempfile
@@ -32,7 +32,7 @@ def checkpoint_store(
 
     Args:
         location: the administrator's, from VOTT_CHECKPOINTS: a container's URL (with or without SAS), `s3://bucket/prefix`,
-            or a folder's absolute path; empty for beside the model.
+            or a folder's absolute path; empty: next to the model.
         model: destination of the model.
         access: the administrator's identities.
         key: unique to the training: the TrainingJob's uid.

@@ -64,7 +64,7 @@ class Destination:
         return self.store.put(archive, self.name)
 
     def version(self) -> str | None:
-        """Return what changes with each upload of a model: empty if the store does not report it, None without a model.
+        """Return a version that changes with each upload: empty if the store does not report one, None without a model.
 
         Raises:
             UploadRefusedError: the link does not permit reading.

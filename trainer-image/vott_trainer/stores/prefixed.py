@@ -31,7 +31,7 @@ class PrefixedStore:
         return self.store.get(f"{self.prefix}/{name}", file)
 
     def version(self, name: str) -> str | None:
-        """Return what changes with each write of an object; None without an object."""
+        """Return a version that changes with each write of an object; None without an object."""
         return self.store.version(f"{self.prefix}/{name}")
 
     def delete(self, name: str) -> None:

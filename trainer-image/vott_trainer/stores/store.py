@@ -37,7 +37,7 @@ class Store(Protocol):
         """Write an object to `file` atomically; False if there is none."""
 
     def version(self, name: str) -> str | None:
-        """Return what changes with each write of an object: empty if the store does not report it, None without an object."""
+        """Return a version that changes with each write: empty if the store does not report one, None without an object."""
 
     def delete(self, name: str) -> None:
         """Delete an object; not found is success."""

@@ -75,8 +75,8 @@ def export_detector(model: nn.Module, images: Iterable[Tensor], folder: Path, la
         labels: the classes, from number 1; stored in the file.
 
     Returns:
-        `file`, its `inputs`, `outputs`, the largest `difference` to PyTorch and the number of detections `compared`; None, 0 and `why`
-        where there was nothing to compare. If the export fails, `file` None and `why`.
+        `file`, its `inputs` and `outputs`, the largest `difference` from PyTorch, and the number of detections `compared`. If there was
+        nothing to compare, `difference` is None, `compared` is 0, and `why` says so. If the export fails, `file` is None and `why` says why.
     """
     first, *others = [pixels.cpu().float() / 255 for pixels in itertools.islice(images, MAX_IMAGES)]
     transposed, side = first.transpose(1, 2).contiguous(), max(first.shape[-2:])

@@ -10,14 +10,14 @@ from vott_trainer.data.decoding import FORMATS, open_rgb
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-REDUCING_GAP = 2.0  # Pillow: images more than twice as large are first reduced by a whole factor, which is quick
+REDUCING_GAP = 2.0  # Pillow first reduces images of more than twice the size by a whole factor, which is fast
 
 
 def load_resized(path: Path, image_size: int) -> tuple[Image.Image, float]:
     """Decode an image that `image_download` has accepted, and scale its longer side to `image_size`.
 
     Returns:
-        The image, otherwise as from `open_rgb`, and the scale (its pixels for each pixel of the file).
+        The image as `open_rgb` returns it, but scaled, and the scale: the number of its pixels for each pixel of the file.
     """
     return _from_large_jpeg(path, image_size) or _from_any(path, image_size)
 
@@ -25,8 +25,8 @@ def load_resized(path: Path, image_size: int) -> tuple[Image.Image, float]:
 def _from_large_jpeg(path: Path, image_size: int) -> tuple[Image.Image, float] | None:
     """Decode at a half, a quarter or an eighth of both sides, as JPEG's cosine transform allows; None if not possible.
 
-    Where a side is no multiple of the fraction, the last row or column stands for less than a pixel, so only `box` is scaled.
-    It is in the file's orientation, so the rotation comes last.
+    If a side is not divisible, only a part of the last decoded row or column belongs to the image: `box` excludes the rest.
+    The box refers to the image before its EXIF rotation, so the rotation is applied last.
     """
     with contextlib.suppress(*TOO_LARGE), Image.open(path, formats=FORMATS) as image:
         whole = image.size
@@ -35,7 +35,7 @@ def _from_large_jpeg(path: Path, image_size: int) -> tuple[Image.Image, float] |
         pixels = whole[0] * whole[1]
         if not drafted or image.size == whole or pixels > MAX_PIXELS:
             return None
-        with pixel_limits.BUDGET.reserved(pixels):  # a progressive JPEG is held whole, whatever the fraction
+        with pixel_limits.BUDGET.reserved(pixels):  # a progressive JPEG is held in memory at full size
             small = image.resize(size, Image.Resampling.BILINEAR, box=drafted[1], reducing_gap=REDUCING_GAP)
         ImageOps.exif_transpose(small, in_place=True)
         return small.convert("RGB"), scale
@@ -49,6 +49,6 @@ def _from_any(path: Path, image_size: int) -> tuple[Image.Image, float]:
 
 
 def _scaled(size: tuple[int, int], image_size: int) -> tuple[float, tuple[int, int]]:
-    """Return the scale, and width and height after it."""
+    """Return the scale, and the scaled width and height."""
     scale = image_size / max(size)
     return scale, (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))

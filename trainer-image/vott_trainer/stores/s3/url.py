@@ -19,7 +19,7 @@ class S3Location:
         url: without query.
         bucket: its name.
         prefix: may be empty.
-        endpoint: the server; empty for Amazon's of the region.
+        endpoint: the server; empty: Amazon's server of the region.
         region: of the bucket.
         virtual_hosted: whether the host name holds the bucket (virtual-hosted style), not the path (path style).
     """

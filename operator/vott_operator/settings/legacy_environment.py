@@ -9,7 +9,7 @@ from vott_operator.settings.plugins import PluginSettings
 from vott_operator.settings.queue import QueueSettings
 
 
-def seed_queue() -> QueueSettings:
+def legacy_queue() -> QueueSettings:
     """The one queue of the first VoTT-train: Service Bus if its variables are set and no storage account's are."""
     service_bus = _is_any_set("AZURE_SERVICE_BUS_NAMESPACE", "AZURE_SERVICE_BUS_CONNECTION_STRING")
     storage = _is_any_set("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_CONNECTION_STRING")
@@ -24,7 +24,7 @@ def seed_queue() -> QueueSettings:
         raise SettingsError(f"{variable} {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
 
 
-def seed_plugins(plugins: PluginSettings) -> PluginSettings:
+def legacy_plugins(plugins: PluginSettings) -> PluginSettings:
     """The plugins, with VOTT_TRAIN_PLUGIN as the default if it is set."""
     default = os.environ.get("VOTT_TRAIN_PLUGIN")
     if not default:
