@@ -4,7 +4,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from threading import Thread
 from typing import Any
 
@@ -79,12 +78,16 @@ class InvariantWatcher:
             Thread(target=self._follow, args=(api, plural, version, check), daemon=True).start()
 
     def _follow(self, api: AdminClient, plural: str, version: str, check: Callable[[str, Object], None]) -> None:
-        with suppress(requests.RequestException):
+        cause: object = "without an error"
+        try:
             for event in api.watch(plural, version):
                 if event["type"] == "ERROR":  # such as a watch that the API server ends
-                    self.violations.append(f"{plural}: the watch ended: {event['object']}")
-                    return
+                    cause = event["object"]
+                    break
                 check(event["type"], event["object"])
+        except requests.RequestException as error:
+            cause = error
+        self.violations.append(f"{plural}: the watch ended: {cause}")  # from here on nothing is checked
 
     def _check_trainingjob(self, _: str, body: Object) -> None:
         metadata, outcome = body["metadata"], terminal_conditions(body)
