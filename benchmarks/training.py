@@ -107,7 +107,9 @@ def workbench(folder: Path, image_set: ImageSet = WARM, count: int = IMAGES) -> 
     device = devices.prepare(Ranks())
     name = ON_GPU if device.type == "cuda" else ON_CPU
     memory = None if image_set.is_cached else CacheMemory(0)
-    samples = Samples(images(folder, image_set, count), LABELS, DETECTORS[name].image_size, memory)
+    detector = DETECTORS[name]
+    annotated = images(folder, image_set, count)
+    samples = Samples(annotated, LABELS, detector.image_size, memory, square=detector.square)
     for sample in samples:
         assert len(sample.boxes)
     return Workbench(folder, samples, device, name)

@@ -62,8 +62,9 @@ def _download(bench: Workbench) -> float:
 
 
 def _decode(bench: Workbench) -> None:
+    detector = DETECTORS[bench.name]
     for image in bench.samples.images:
-        load_sample(image, LABELS, DETECTORS[bench.name].image_size)
+        load_sample(image, LABELS, detector.image_size, square=detector.square)
 
 
 def _steps(bench: Workbench) -> dict[str, float]:

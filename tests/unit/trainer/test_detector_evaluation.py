@@ -178,13 +178,13 @@ def test_class_without_held_out_objects_has_no_average_precision(samples: Sample
 def test_background_and_empty_boxes_are_dropped() -> None:
     some = detections((0, 0.9, (0, 0, 5, 5)), (1, 0.9, (3, 3, 3, 9)), (2, 0.8, (0, 0, 4, 4)))
     model = FakeDetector([some])
-    shown = predictions(detect(model, torch.zeros(3, 10, 10, dtype=torch.uint8), CPU), LABELS, scale=0.5)
-    assert [(one.label, one.box) for one in shown] == [("square", Box(0, 0, 8, 8, "square"))]
+    shown = predictions(detect(model, torch.zeros(3, 10, 10, dtype=torch.uint8), CPU), LABELS, (0.5, 0.25))
+    assert [(one.label, one.box) for one in shown] == [("square", Box(0, 0, 8, 16, "square"))]
 
 
 def test_predictions_at_the_minimum_score_are_shown() -> None:
     found = detections((1, 0.5, (0, 0, 5, 5)), (2, 0.49, (0, 0, 5, 5)))
-    assert [one.score for one in predictions(found, LABELS, 1.0, 0.5)] == [0.5]
+    assert [one.score for one in predictions(found, LABELS, (1.0, 1.0), 0.5)] == [0.5]
 
 
 def test_best_score_is_that_of_the_highest_f1() -> None:

@@ -31,3 +31,12 @@ def test_every_checked_box_remains_in_a_smaller_image(size: tuple[int, int], tmp
     assert len(sample.boxes) == len(sample.labels) == len(image.boxes) == 3
     assert (sample.boxes[:, 2:] > sample.boxes[:, :2]).all()
     assert (sample.boxes[:, 2:] <= torch.tensor(sample.pixels.shape[:0:-1])).all()
+
+
+def test_box_is_stretched_with_its_image_into_a_square(tmp_path: Path) -> None:
+    Image.new("RGB", (160, 90)).save(path := tmp_path / "a.png")
+    image = LabelledImage("https://store/a.png", path, [Box(40, 45, 80, 45, "a")])
+    sample = load_sample(image, ["a"], image_size=320, square=True)
+    assert sample.pixels.shape == (3, 320, 320)
+    assert sample.scale == (2, 320 / 90)
+    assert sample.boxes.tolist() == [[80, 160, 240, 320]]

@@ -14,6 +14,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 from vott_trainer.annotations import Box
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.data.errors import UnsupportedImageError
+from vott_trainer.data.exif_rotation import SIDEWAYS
 from vott_trainer.data.pixel_limits import BUDGET
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision import resize
@@ -41,11 +42,11 @@ def saved(path: Path, image: Image.Image, orientation: int = 1, **options: Any) 
     return path
 
 
-def whole(path: Path, size: int) -> NDArray[np.float64]:
+def whole(path: Path, size: int, *, square: bool = False) -> NDArray[np.float64]:
     """The image resized after decoding it at its full size."""
     image = open_rgb(path)
     scale = size / max(image.size)
-    sides = (round(image.width * scale), round(image.height * scale))
+    sides = (size, size) if square else (round(image.width * scale), round(image.height * scale))
     return np.asarray(image.resize(sides, Image.Resampling.BILINEAR), float).transpose(2, 0, 1)
 
 
@@ -79,7 +80,7 @@ def test_large_jpeg_is_decoded_at_a_fraction_of_its_size_and_looks_as_before(
     decoded.clear()
     pixels, scale = load_pixels(path, 100)
     assert set(decoded) == {(251, 190)}
-    assert scale == 100 / 1003
+    assert scale == ((75 / 757, 100 / 1003) if orientation in SIDEWAYS else (100 / 1003, 75 / 757))
     assert pixels.shape == expected.shape
     assert np.abs(pixels.numpy() - expected).mean() < 1.5
 
@@ -97,9 +98,28 @@ def test_object_stays_in_its_box(orientation: int, tmp_path: Path) -> None:
     mask = np.asarray(open_rgb(path)).min(axis=2) > 200
     (top, bottom), (left, right) = ((where.min(), where.max() + 1) for where in mask.nonzero())
     box = Box(float(left), float(top), float(right - left), float(bottom - top), "a")
-    sample = load_sample(LabelledImage("https://store/a.jpg", path, [box]), ["a"], 100)
-    assert sample.boxes[0].tolist() == pytest.approx([x / 10.03 for x in (left, top, right, bottom)], abs=1e-4)
+    image = LabelledImage("https://store/a.jpg", path, [box])
+    sample = load_sample(image, ["a"], 100)
     assert centre(sample.pixels.numpy().astype(float)) == pytest.approx(centre(whole(path, 100)), abs=0.02)
+    square = load_sample(image, ["a"], 100, square=True)
+    assert centre(square.pixels.numpy().astype(float)) == pytest.approx(centre(whole(path, 100, square=True)), abs=0.02)
+    for one in (sample, square):
+        across, down = one.scale
+        scaled = (left * across, top * down, right * across, bottom * down)
+        assert one.boxes[0].tolist() == pytest.approx(scaled, abs=1e-4)
+        assert one.pixels.shape[1:] == tuple(
+            round(side * scale) for side, scale in zip(mask.shape, (down, across), strict=True)
+        )
+
+
+def test_wide_photo_keeps_its_rows_in_a_square(tmp_path: Path) -> None:
+    """Stripes of 3 of 1080 rows: 512 rows show them; 288 rows, as in a picture of 512 x 288, can't."""
+    stripes = np.broadcast_to(np.arange(1080)[:, None, None] // 3 % 2 * np.uint8(255), (1080, 1920, 3))
+    Image.fromarray(stripes.astype(np.uint8)).save(path := tmp_path / "a.jpg", quality=95)
+    pixels, scale = load_pixels(path, 512, square=True)
+    assert (pixels.shape, scale) == ((3, 512, 512), (512 / 1920, 512 / 1080))
+    assert pixels.float().std(dim=1).mean() > 40
+    assert load_pixels(path, 512)[0].float().std(dim=1).mean() < 20
 
 
 def test_jpeg_of_several_frames_is_decoded_at_a_fraction_too(tmp_path: Path) -> None:
@@ -113,7 +133,7 @@ def test_jpeg_of_several_frames_is_decoded_at_a_fraction_too(tmp_path: Path) -> 
 @pytest.mark.parametrize(("suffix", "size"), [("jpg", 500), ("jpg", 2000), ("png", 100), ("webp", 100)])
 def test_other_images_are_decoded_whole(suffix: str, size: int, tmp_path: Path) -> None:
     picture().save(path := tmp_path / f"a.{suffix}")
-    assert resize._from_large_jpeg(path, size) is None
+    assert resize._from_large_jpeg(path, size, square=False) is None
     assert np.abs(load_pixels(path, size)[0].numpy() - whole(path, size)).mean() < 1.5
 
 

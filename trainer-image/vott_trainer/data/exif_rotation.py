@@ -17,14 +17,19 @@ PNG_ORIENTATION = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")
 def size_of(path: Path) -> tuple[int, int]:
     """Return width and height of an image as a browser shows it."""
     with opened(path, MAX_PIXELS) as image:
-        return (image.height, image.width) if _is_sideways(path, image) else image.size
+        return (image.height, image.width) if _is_shown_sideways(path, image) else image.size
 
 
-def _is_sideways(path: Path, image: Image.Image) -> bool:
+def is_sideways(image: Image.Image) -> bool:
+    """Return whether `ImageOps.exif_transpose` would swap its width and height."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+
+
+def _is_shown_sideways(path: Path, image: Image.Image) -> bool:
     if image.format == "PNG" and not _contains(PNG_ORIENTATION, path):
         return False  # Pillow would decode the image, to read chunks after the pixels
     with pixel_limits.BUDGET.reserved(decoded_pixels(path, image)):
-        return image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
+        return is_sideways(image)
 
 
 def _contains(pattern: re.Pattern[bytes], path: Path) -> bool:

@@ -34,7 +34,10 @@ class DetectionParameters(ArchitectureParameters):
         default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
     )
     image_size: int | None = Field(
-        default=None, ge=64, le=4096, description="Length in pixels that the longer side of each image is scaled to."
+        default=None,
+        ge=64,
+        le=4096,
+        description="Length in pixels that the longer side of each image is scaled to; both sides for RF-DETR.",
     )
 
     def check(self, annotations: Annotations) -> None:
@@ -75,9 +78,10 @@ class Detection:
             for label in dataset.labels
         }
         name = parameters.architecture or ON_CPU
+        square = DETECTORS[name].square
         return InitialData(
-            Samples(training, dataset.labels, size),
-            Samples(held_out, dataset.labels, size),
+            Samples(training, dataset.labels, size, square=square),
+            Samples(held_out, dataset.labels, size, square=square),
             dataset.labels,
             {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
             initial_weights.find(run, parameters.initial_weights, name, dataset.labels, known=DETECTORS),
@@ -123,7 +127,8 @@ class Detection:
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Detect objects, best first, with boxes in pixels of the image."""
         model, config = load(model_dir)
-        pixels, scale = load_pixels(image, config["imageSize"])
+        square = DETECTORS[config["architecture"]].square
+        pixels, scale = load_pixels(image, config["imageSize"], square=square)
         return predictions(detect(model, pixels, torch.device("cpu")), config["labels"], scale)
 
 

@@ -15,7 +15,8 @@ class Architecture:
     """A network and the settings that suit it.
 
     `images_shown` is the number of images that a default training shows to the network; `heads` are its parameters that depend on the
-    classes. With `keeps_statistics`, batch normalization keeps the statistics of the initial weights.
+    classes. With `keeps_statistics`, batch normalization keeps the statistics of the initial weights. With `square`, it takes squares,
+    into which images of any shape are stretched.
     """
 
     build: Build
@@ -25,3 +26,4 @@ class Architecture:
     images_shown: int
     heads: tuple[Head, ...] = ()
     keeps_statistics: bool = False
+    square: bool = False

@@ -17,6 +17,7 @@ from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
+from vott_trainer.vision.resize import Scale
 
 BATCH = 8  # images of one size
 
@@ -70,10 +71,14 @@ def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device)
 
 
 def predictions(
-    detections: Detections, labels: Sequence[str], scale: float, min_score: float = 0.0
+    detections: Detections, labels: Sequence[str], scale: Scale, min_score: float = 0.0
 ) -> list[Prediction]:
     """Return the detections with at least `min_score`, best first, in pixels of the file; `scale` is the sample's."""
-    boxes, numbers, scores = (detections["boxes"] / scale).tolist(), detections["labels"], detections["scores"]
+    boxes, numbers, scores = (
+        (detections["boxes"] / torch.tensor(scale * 2)).tolist(),
+        detections["labels"],
+        detections["scores"],
+    )
     found = [
         Prediction(label := labels[number - 1], score, Box(left, top, right - left, bottom - top, label))
         for (left, top, right, bottom), number, score in zip(boxes, numbers.tolist(), scores.tolist(), strict=True)

@@ -12,21 +12,21 @@ from vott_guard.redaction import redact_url
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import CacheMemory, DecodedCache, shared_memory
-from vott_trainer.vision.resize import load_resized
+from vott_trainer.vision.resize import Scale, load_resized
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """A decoded image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1.
 
-    `scale` is the number of its pixels for each pixel of the file.
+    `scale` is the number of its pixels for each pixel of the file, across and down.
     """
 
     image: LabelledImage
     pixels: Tensor
     boxes: Tensor
     labels: Tensor
-    scale: float
+    scale: Scale
 
     @property
     def name(self) -> str:
@@ -34,21 +34,19 @@ class Sample:
         return redact_url(self.image.url)
 
 
-def load_pixels(path: Path, image_size: int) -> tuple[Tensor, float]:
-    """Decode an image and scale its longer side to `image_size`.
-
-    Returns:
-        uint8 [3, H, W], and the scale (its pixels for each pixel of the file).
-    """
-    image, scale = load_resized(path, image_size)
+def load_pixels(path: Path, image_size: int, *, square: bool = False) -> tuple[Tensor, Scale]:
+    """Decode an image and resize it as `load_resized` does; return uint8 [3, H, W] and the scale."""
+    image, scale = load_resized(path, image_size, square=square)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), scale
 
 
-def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int) -> Sample:
+def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int, *, square: bool = False) -> Sample:
     """Decode an annotated image with all its boxes; `data.checks` has clipped them."""
-    pixels, scale = load_pixels(image.path, image_size)
+    pixels, scale = load_pixels(image.path, image_size, square=square)
     numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
-    return Sample(image, pixels, _clipped(_corners(image.boxes) * scale, pixels, scale), numbers, scale)
+    return Sample(
+        image, pixels, _clipped(_corners(image.boxes) * torch.tensor(scale * 2), pixels, scale), numbers, scale
+    )
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
@@ -56,10 +54,10 @@ def _corners(boxes: Sequence[Box]) -> Tensor:
     return torch.tensor(corners, dtype=torch.float32).reshape(-1, 4)
 
 
-def _clipped(boxes: Tensor, pixels: Tensor, scale: float) -> Tensor:
-    """Clip to the image, whose sides are rounded to whole pixels; at least one pixel of the file remains of each box."""
+def _clipped(boxes: Tensor, pixels: Tensor, scale: Scale) -> Tensor:
+    """Clip to the image; at least one pixel of the file remains of each box."""
     edge = torch.tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
-    upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - min(1.0, scale))
+    upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - torch.tensor(scale).clamp(max=1))
     lower_right = torch.minimum(boxes[:, 2:], edge)
     return torch.cat((upper_left, lower_right), dim=1)
 
@@ -68,14 +66,23 @@ class Samples(Sequence[Sample]):
     """Annotated images as samples, decoded on first access and cached.
 
     Args:
+        image_size: pixels of the longer side; with `square`, of both sides.
         memory: the cache's; by default shared by all datasets of this process.
     """
 
     def __init__(
-        self, images: Sequence[LabelledImage], labels: Sequence[str], image_size: int, memory: CacheMemory | None = None
+        self,
+        images: Sequence[LabelledImage],
+        labels: Sequence[str],
+        image_size: int,
+        memory: CacheMemory | None = None,
+        *,
+        square: bool = False,
     ) -> None:
         self.images = images
-        self._cache = DecodedCache(lambda i: load_sample(images[i], labels, image_size), memory or shared_memory())
+        self._cache = DecodedCache(
+            lambda i: load_sample(images[i], labels, image_size, square=square), memory or shared_memory()
+        )
 
     def __len__(self) -> int:
         return len(self.images)

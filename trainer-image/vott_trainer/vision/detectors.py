@@ -72,7 +72,7 @@ def _torchvision(model: Build, **fixed: Any) -> Build:
 def _rf_detr(layers: int, size: int) -> Architecture:
     heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
     return Architecture(
-        partial(rf_detr, layers=layers, native_size=size), size, 8, 1e-4, images_shown=12_000, heads=heads
+        partial(rf_detr, layers=layers, native_size=size), size, 8, 1e-4, images_shown=12_000, heads=heads, square=True
     )
 
 
