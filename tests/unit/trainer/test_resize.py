@@ -113,8 +113,8 @@ def test_object_stays_in_its_box(orientation: int, tmp_path: Path) -> None:
 
 
 def test_wide_photo_keeps_its_rows_in_a_square(tmp_path: Path) -> None:
-    """Stripes of 3 of 1080 rows: 512 rows show them; 288 rows, as in a picture of 512 x 288, can't."""
-    stripes = np.broadcast_to(np.arange(1080)[:, None, None] // 3 % 2 * np.uint8(255), (1080, 1920, 3))
+    """Stripes of 2 of 1080 rows: 512 rows show them; 288 rows, as in a picture of 512 x 288, can't."""
+    stripes = np.broadcast_to(np.arange(1080)[:, None, None] // 2 % 2 * np.uint8(255), (1080, 1920, 3))
     Image.fromarray(stripes.astype(np.uint8)).save(path := tmp_path / "a.jpg", quality=95)
     pixels, scale = load_pixels(path, 512, square=True)
     assert (pixels.shape, scale) == ((3, 512, 512), (512 / 1920, 512 / 1080))
