@@ -214,7 +214,7 @@ class TrainingRun:
         ]
         with self._timed("checkingData"):
             sizes = {image.url: image.size for image in found.images if image.size}
-            clean, problems = checks.clean(usable, sizes)
+            clean, problems = checks.clean(usable, sizes, outlines=self._parameters.outlines)
         log.info(
             "%d images fetched in %.1f s, %d of them from the cache, %d left out",
             len(usable), self.seconds["images"], nodes[self.ranks.node].cached, len(urls) - len(usable),

@@ -73,7 +73,7 @@ def test_region_with_several_tags_is_a_box_for_each(tmp_path: Path) -> None:
 def test_polygon_without_bounds_becomes_the_box_around_it(tmp_path: Path) -> None:
     points = [{"x": 5, "y": 9}, {"x": 11, "y": 2}, {"x": 8, "y": 20}]
     annotations = parsed(vott(asset(regions=[{"tags": ["cat"], "type": "POLYGON", "points": points}])), tmp_path)
-    assert annotations.images[0].boxes == [Box(5, 2, 6, 18, "cat")]
+    assert annotations.images[0].boxes == [Box(5, 2, 6, 18, "cat", (((5, 9, 11, 2, 8, 20),),))]
 
 
 def test_visited_asset_without_regions_is_an_empty_image_and_one_not_visited_is_skipped(tmp_path: Path) -> None:
@@ -134,16 +134,17 @@ def test_crowds_are_skipped(tmp_path: Path) -> None:
 def test_polygons_stand_in_for_a_missing_box(tmp_path: Path) -> None:
     polygons = [[10, 20, 30, 20, 30, 25], [12, 20, 14, 60]]
     annotations = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": polygons}]), tmp_path)
-    assert annotations.images[0].boxes == [Box(10, 20, 20, 40, "cat")]
+    outline = (((10, 20, 30, 20, 30, 25),), ((12, 20, 14, 60),))
+    assert annotations.images[0].boxes == [Box(10, 20, 20, 40, "cat", outline)]
 
 
 def test_two_points_are_the_least_of_a_polygon(tmp_path: Path) -> None:
     found = parsed(coco(annotations=[{"image_id": 7, "category_id": 1, "segmentation": [[10, 20, 30, 25]]}]), tmp_path)
-    assert found.images[0].boxes == [Box(10, 20, 20, 5, "cat")]
+    assert found.images[0].boxes == [Box(10, 20, 20, 5, "cat", (((10, 20, 30, 25),),))]
     points = [{"x": 5, "y": 9}, {"x": 11, "y": 2}]
     region = {"tags": ["cat"], "type": "POLYGON"}
     found = parsed(vott(asset(regions=[region | {"points": points}])), tmp_path)
-    assert found.images[0].boxes == [Box(5, 2, 6, 7, "cat")]
+    assert found.images[0].boxes == [Box(5, 2, 6, 7, "cat", (((5, 9, 11, 2),),))]
     assert "expected at least 2 points, found 1" in message(
         vott(asset(regions=[region | {"points": points[:1]}])), tmp_path
     )

@@ -22,6 +22,7 @@ PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="u
 LIMITS = PAGE.partition("\n## Limits\n")[2].partition("\n## ")[0]
 EXAMPLES: dict[str, str] = dict(re.findall(r"```(?:csv|json) (\S+)\n(.*?)```", PAGE, re.DOTALL))
 CAT = Box(48, 240, 195, 371, "cat")
+TRIANGLE = (((8, 12, 360, 40, 90, 410),),)
 
 
 def example(kind: str, tmp_path: Path, annotation_format: Format = "auto") -> Annotations:
@@ -48,8 +49,9 @@ def test_examples_give_the_boxes_on_the_page(tmp_path: Path) -> None:
     assert example("corners", tmp_path, "corners").images[0].boxes == [CAT]
     assert [image.boxes[0] for image in example("vott-csv", tmp_path).images] == [CAT, Box(8, 12, 352, 498, "dog")]
     assert [image.label for image in example("classes", tmp_path).images] == ["tabby", "black and white"]
-    assert example("vott-json", tmp_path).images[0].boxes[1] == Box(8, 12, 352, 398, "dog")
-    assert example("coco", tmp_path).images[0].boxes == [Box(48, 240, 195, 200, "cat")]
+    assert example("vott-json", tmp_path).images[0].boxes[1] == Box(8, 12, 352, 398, "dog", TRIANGLE)
+    square = (((48, 240, 243, 240, 243, 440, 48, 440),),)
+    assert example("coco", tmp_path).images[0].boxes == [Box(48, 240, 195, 200, "cat", square)]
 
 
 def test_error_on_the_page_is_the_one_reported(tmp_path: Path) -> None:
@@ -69,7 +71,13 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert f"at most {limits.MAX_JSON_BYTES >> 20} MiB" in PAGE
     assert f"by default {DEFAULT_LIMIT} " in PAGE
     numbers = [limits.MAX_ENTRIES, limits.MAX_CLASSES, limits.MAX_BOXES, limits.MAX_JSON_PARTS, limits.MAX_LINE_BYTES]
-    numbers += [limits.MAX_LABEL_LENGTH, limits.MAX_URL_LENGTH, int(limits.MAX_COORDINATE), limits.MAX_ID]
+    numbers += [
+        limits.MAX_LABEL_LENGTH,
+        limits.MAX_URL_LENGTH,
+        int(limits.MAX_COORDINATE),
+        limits.MAX_ID,
+        limits.MAX_POINTS,
+    ]
     numbers += [MAX_PIXELS, MAX_SCANS, MAX_SEGMENTS, MAX_FILL_BYTES, BUDGET.total, model_archive.MAX_FILES]
     assert [number for number in numbers if f"{number:,}" not in LIMITS] == []
     assert f"{model_archive.MAX_BYTES >> 30} GiB packed and unpacked" in LIMITS

@@ -1,4 +1,4 @@
-"""COCO's JSON for object detection: images, categories, and annotations with `bbox` or `segmentation` polygons.
+"""COCO's JSON for object detection: images, categories, and annotations with `bbox`, and `segmentation` as polygons or a run-length mask.
 
 Crowds (`iscrowd`) are not single objects and are skipped, as in COCO's own evaluation.
 """
@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from vott_guard.urls import is_url
-from vott_trainer.annotations import json_file
+from vott_trainer.annotations import json_file, outlines, run_lengths
 from vott_trainer.annotations.image_urls import ImageUrls
 from vott_trainer.annotations.limits import MAX_ID
-from vott_trainer.annotations.model import Box, Entries, FormatError, Row
+from vott_trainer.annotations.model import Box, Entries, FormatError, Outline, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
 
 
@@ -88,23 +88,23 @@ def _url(image: Any, urls: ImageUrls) -> str:
 
 
 def _box(item: dict[str, Any], name: str) -> Box:
-    bounds = item.get("bbox")
+    bounds, outline = item.get("bbox"), _outline(item.get("segmentation"))
     if isinstance(bounds, list) and len(bounds) == 4:
         x, y, width, height = (
             number(side, value) for side, value in zip(("x", "y", "width", "height"), bounds, strict=True)
         )
-        return box(x, y, width, height, name)
-    return box(*json_file.bounding_box(_points(item)), name)
+        return box(x, y, width, height, name, outline)
+    if not outline:
+        raise FormatError(f"expected bbox to be [x, y, width, height], found {excerpt(bounds)}")
+    return box(*outlines.bounding_box(outline), name, outline)
 
 
-def _points(item: dict[str, Any]) -> list[tuple[float, float]]:
-    coordinates = [value for polygon in _polygons(item.get("segmentation")) for value in polygon]
-    if len(coordinates) < 4:
-        raise FormatError(f"expected bbox to be [x, y, width, height], found {excerpt(item.get('bbox'))}")
-    pairs = zip(coordinates[::2], coordinates[1::2], strict=False)
-    return [(number("x", x), number("y", y)) for x, y in pairs]
-
-
-def _polygons(value: Any) -> list[list[Any]]:
-    flat = isinstance(value, list) and all(isinstance(polygon, list) and len(polygon) % 2 == 0 for polygon in value)
-    return value if flat else []  # a run-length mask
+def _outline(segmentation: Any) -> Outline | None:
+    if not segmentation:
+        return None
+    if isinstance(segmentation, dict):
+        return run_lengths.outline(segmentation)
+    if not isinstance(segmentation, list):
+        return ()
+    rings = [ring for ring in segmentation if ring != []]
+    return outlines.of_rings(rings) if rings else None

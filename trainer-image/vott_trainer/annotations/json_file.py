@@ -77,9 +77,3 @@ def size_of(value: Any) -> tuple[float, float] | None:
     except (FormatError, KeyError, TypeError):
         return None
     return (width, height) if width > 0 and height > 0 else None
-
-
-def bounding_box(points: list[tuple[float, float]]) -> tuple[float, float, float, float]:
-    """Return x, y, width and height of the box around a polygon."""
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)

@@ -1,8 +1,9 @@
-"""Limits of annotation files: entries, boxes, classes, line and file sizes, text lengths, coordinates, ids."""
+"""Limits of annotation files: entries, boxes, points, classes, line and file sizes, text lengths, coordinates, ids."""
 
 MAX_ENTRIES = 5_000_000  # lines of CSV, blank ones too; assets, regions, images and annotations of JSON
 MAX_INVALID_FRACTION = 0.1  # of the entries
 MAX_BOXES = 10_000  # on an image
+MAX_POINTS = 100_000  # of an object's outline; also runs of its mask
 MAX_CLASSES = 10_000
 
 MAX_LINE_BYTES = 1 << 16  # of CSV

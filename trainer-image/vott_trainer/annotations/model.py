@@ -1,4 +1,4 @@
-"""Formats, boxes, annotated images, and the rows and errors that a format's reader yields."""
+"""Formats, boxes, outlines, annotated images, and the rows and errors that a format's reader yields."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,16 +8,29 @@ from vott_trainer.annotations.findings import Finding
 
 Format = Literal["auto", "vott-web", "corners", "classes", "vott-csv", "vott-json", "coco"]
 
+Ring = tuple[float, ...]
+"""x1, y1, x2, y2, … of a closed line."""
+
+Polygon = tuple[Ring, ...]
+"""The area inside an odd number of rings, so that inner rings are holes (the even-odd rule)."""
+
+Outline = tuple[Polygon, ...]
+"""The union of polygons: the visible parts of one object."""
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One labelled object, in pixels from the upper left of the image as a browser shows it (EXIF rotation applied)."""
+    """One labelled object, in pixels from the upper left of the image as a browser shows it (EXIF rotation applied).
+
+    `outline` is None for an object with a box alone, and empty if the file has an outline that can't be read.
+    """
 
     x: float
     y: float
     width: float
     height: float
     label: str
+    outline: Outline | None = None
 
 
 @dataclass(frozen=True, slots=True)

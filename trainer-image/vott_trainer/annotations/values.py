@@ -7,7 +7,7 @@ from typing import Any
 
 from vott_guard.redaction import redact_url
 from vott_trainer.annotations.limits import MAX_COORDINATE, MAX_LABEL_LENGTH
-from vott_trainer.annotations.model import Box, FormatError
+from vott_trainer.annotations.model import Box, FormatError, Outline
 
 _NOT_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})  # control characters, lone surrogates, line separators
 # They change the direction of the text after them: https://www.unicode.org/reports/tr36/#Bidirectional_Text_Spoofing
@@ -68,7 +68,7 @@ def is_single_line(value: str) -> bool:
     )
 
 
-def box(x: float, y: float, width: float, height: float, name: str) -> Box:
+def box(x: float, y: float, width: float, height: float, name: str, outline: Outline | None = None) -> Box:
     """Make a box from its upper left corner and its size.
 
     Raises:
@@ -77,7 +77,7 @@ def box(x: float, y: float, width: float, height: float, name: str) -> Box:
     for side, pixels in (("width", width), ("height", height)):
         if pixels <= 0:
             raise FormatError(f"expected {side} to be greater than 0, found {pixels:g}")
-    return Box(x, y, width, height, name)
+    return Box(x, y, width, height, name, outline)
 
 
 def box_of_corners(x1: float, y1: float, x2: float, y2: float, name: str) -> Box:

@@ -1,18 +1,19 @@
 """VoTT 2's JSON: a project's export, the project itself where it has regions, or the file of one asset.
 
 An asset not visited yet is skipped; a visited one without regions is an image without objects.
-A region with several tags is one box for each tag, as in VoTT's own CSV export.
+A region with several tags is one box for each tag, as in VoTT's own CSV export. A polygon also has an outline.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from vott_trainer.annotations import json_file
+from vott_trainer.annotations import json_file, outlines
 from vott_trainer.annotations.image_urls import ImageUrls
-from vott_trainer.annotations.model import Box, Entries, FormatError, Row
+from vott_trainer.annotations.model import Box, Entries, FormatError, Outline, Row
 from vott_trainer.annotations.values import box, excerpt, label, number
 
 NOT_VISITED = 0
+POLYGON = "POLYGON"  # value of a region's `type`
 VIDEOS = {2: "a video", 3: "a frame of a video"}  # values of `type`
 
 
@@ -83,11 +84,12 @@ def _boxes(region: Any) -> list[Box]:
     tags = json_file.member(region, "tags", list, "a list of tags")
     if not tags:
         raise FormatError("expected at least one tag, found none")
-    x, y, width, height = _rectangle(region)
-    return [box(x, y, width, height, tag) for tag in dict.fromkeys(map(label, tags))]
+    outline = _outline(region)
+    x, y, width, height = _rectangle(region, outline)
+    return [box(x, y, width, height, tag, outline) for tag in dict.fromkeys(map(label, tags))]
 
 
-def _rectangle(region: dict[str, Any]) -> tuple[float, float, float, float]:
+def _rectangle(region: dict[str, Any], outline: Outline | None) -> tuple[float, float, float, float]:
     bounds = region.get("boundingBox")
     if isinstance(bounds, dict):
         left, top, width, height = (number(name, bounds.get(name)) for name in ("left", "top", "width", "height"))
@@ -95,8 +97,18 @@ def _rectangle(region: dict[str, Any]) -> tuple[float, float, float, float]:
     points = json_file.member(region, "points", list, "the corners of a polygon, where there is no boundingBox")
     if len(points) < 2:
         raise FormatError(f"expected at least 2 points, found {len(points)}")
-    return json_file.bounding_box([(_coordinate(point, "x"), _coordinate(point, "y")) for point in points])
+    corners = outline or outlines.of_rings([_coordinates(points)])
+    if not corners:
+        raise FormatError("expected points to be numbers x and y in pixels, where there is no boundingBox")
+    return outlines.bounding_box(corners)
 
 
-def _coordinate(point: Any, axis: str) -> float:
-    return number(axis, point.get(axis) if isinstance(point, dict) else point)
+def _outline(region: dict[str, Any]) -> Outline | None:
+    points = region.get("points")
+    if region.get("type", POLYGON) != POLYGON or not isinstance(points, list):
+        return None
+    return outlines.of_rings([_coordinates(points)])
+
+
+def _coordinates(points: list[Any]) -> list[Any]:
+    return [point.get(axis) if isinstance(point, dict) else None for point in points for axis in ("x", "y")]

@@ -1,5 +1,8 @@
 """Boxes annotated on a copy of another size: scaled if the shape is the same, else the image is left out."""
 
+from dataclasses import replace
+
+from vott_trainer.annotations import outlines
 from vott_trainer.annotations.model import Box
 
 SAME_SHAPE = 0.01  # relative difference of the aspect ratios
@@ -16,9 +19,10 @@ def scale_between(annotated: Size, size: Size) -> Scale | None:
 
 
 def scaled(box: Box, scale: Scale) -> Box:
-    """Multiply all coordinates of a box."""
+    """Multiply all coordinates of a box and its outline."""
     x, y = scale
-    return Box(box.x * x, box.y * y, box.width * x, box.height * y, box.label)
+    outline = outlines.scaled(box.outline, x, y) if box.outline else box.outline
+    return replace(box, x=box.x * x, y=box.y * y, width=box.width * x, height=box.height * y, outline=outline)
 
 
 def problem(annotated: Size, size: Size, scale: Scale | None) -> str:

@@ -1,6 +1,7 @@
 """Clip boxes to their images; detect boxes in fractions, of other images, or in the wrong annotation format."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 from vott_trainer.annotations.findings import Finding, Findings
@@ -32,7 +33,7 @@ class BoxChecks:
         self._total += len(boxes)
         self._may_be_corners = self._may_be_corners and all(box.width > box.x and box.height > box.y for box in boxes)
         for box in filter(_is_fraction, boxes):
-            self._fractions.add(Finding("box", where, _describe(box)))
+            self._fractions.add(Finding("box", where, describe(box)))
 
     def clipped(self, boxes: Sequence[Box], size: Size, where: str) -> list[Box]:
         """Return the boxes clipped to their image, without those of which less than a pixel remains."""
@@ -68,10 +69,10 @@ class BoxChecks:
 
 
 def clip(box: Box, size: Size) -> Box:
-    """Return the part of a box inside an image of `size`; its sides may be zero or negative."""
+    """Return the part of a box inside an image of `size`; its sides may be zero or negative. Its outline stays whole."""
     left, top = max(0.0, box.x), max(0.0, box.y)
     right, bottom = min(size[0], box.x + box.width), min(size[1], box.y + box.height)
-    return Box(left, top, right - left, bottom - top, box.label)
+    return replace(box, x=left, y=top, width=right - left, height=bottom - top)
 
 
 def _is_fraction(box: Box) -> bool:
@@ -80,7 +81,7 @@ def _is_fraction(box: Box) -> bool:
 
 
 def _problem(box: Box, size: Size, *, left_out: bool) -> str:
-    described, image = _describe(box), f"the image of {size[0]:g} x {size[1]:g}"
+    described, image = describe(box), f"the image of {size[0]:g} x {size[1]:g}"
     if min(box.width, box.height) <= 0:
         return f"{described} has no area: left out"
     if min(box.width, box.height) < MIN_SIDE:
@@ -88,7 +89,8 @@ def _problem(box: Box, size: Size, *, left_out: bool) -> str:
     return f"{described} lies outside {image}: left out" if left_out else f"{described} extends beyond {image}: clipped"
 
 
-def _describe(box: Box) -> str:
+def describe(box: Box) -> str:
+    """Name a box in a finding."""
     return f"box of {box.label} at x {box.x:g}, y {box.y:g}, {box.width:g} x {box.height:g} pixels"
 
 

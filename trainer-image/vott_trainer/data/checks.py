@@ -1,6 +1,7 @@
 """Validate and repair the dataset before training (docs/annotations.md).
 
-In this order: images of another size than annotated, boxes beyond their image, duplicate boxes and images, classes with too few examples.
+In this order: images of another size than annotated, boxes beyond their image, outlines, duplicate boxes and images, classes with too
+few examples.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from vott_trainer.data import annotated_size
 from vott_trainer.data.box_checks import BoxChecks, Size
 from vott_trainer.data.duplicates import merge_identical_images, unique_boxes
 from vott_trainer.data.exif_rotation import size_of
+from vott_trainer.data.outline_checks import OutlineChecks
 from vott_trainer.plugin_api import LabelledImage
 
 WORKERS = 8
@@ -21,22 +23,27 @@ AHEAD = 1000  # images with pending sizes
 
 
 def clean(
-    images: Sequence[LabelledImage], annotated_sizes: Mapping[str, Size] | None = None
+    images: Sequence[LabelledImage], annotated_sizes: Mapping[str, Size] | None = None, *, outlines: bool = False
 ) -> tuple[list[LabelledImage], list[Finding]]:
     """Return the usable images in the same order, repaired, and the findings.
 
     Args:
         annotated_sizes: width and height by URL, where the annotations have them.
+        outlines: whether the training learns outlines; otherwise they are removed.
 
     Raises:
         BadAnnotationsError: many boxes do not fit their images, or most are fractions; with the first of them.
     """
     annotated_sizes, findings = annotated_sizes or {}, Findings()
-    checks = BoxChecks(findings)
+    checks, outline_checks = BoxChecks(findings), OutlineChecks(findings, used=outlines)
     with ThreadPoolExecutor(WORKERS, "checks") as pool:
         pairs = zip(images, _sizes(pool, images), strict=True)
-        checked = [_checked(image, size, annotated_sizes.get(image.url), checks, findings) for image, size in pairs]
+        checked = [
+            _checked(image, size, annotated_sizes.get(image.url), checks, outline_checks, findings)
+            for image, size in pairs
+        ]
     checks.raise_for_mismatch()
+    outline_checks.summarize()
     cleaned = merge_identical_images([image for image in checked if image], findings)
     _check_classes(images, cleaned, findings)
     return cleaned, findings.listed()
@@ -54,7 +61,12 @@ def _sizes(pool: ThreadPoolExecutor, images: Sequence[LabelledImage]) -> Iterato
 
 
 def _checked(
-    image: LabelledImage, size: Size, annotated: Size | None, checks: BoxChecks, findings: Findings
+    image: LabelledImage,
+    size: Size,
+    annotated: Size | None,
+    checks: BoxChecks,
+    outline_checks: OutlineChecks,
+    findings: Findings,
 ) -> LabelledImage | None:
     """Return the image with usable boxes; None if another image was annotated."""
     where, boxes = redact_url(image.url), unique_boxes(image, findings)
@@ -65,7 +77,7 @@ def _checked(
         if scale is None:
             return None
         boxes = [annotated_size.scaled(box, scale) for box in boxes]
-    return replace(image, boxes=checks.clipped(boxes, size, where))
+    return replace(image, boxes=outline_checks.checked(checks.clipped(boxes, size, where), where))
 
 
 def _check_classes(before: Iterable[LabelledImage], after: Iterable[LabelledImage], findings: Findings) -> None:

@@ -13,7 +13,7 @@ from vott_trainer.plugin_api import LabelledImage
 
 def unique_boxes(image: LabelledImage, findings: Findings) -> list[Box]:
     """Return the image's boxes in their order, each once."""
-    boxes = list(dict.fromkeys(image.boxes))
+    boxes = _unique(image.boxes)
     if duplicates := len(image.boxes) - len(boxes):
         plural = "" if duplicates == 1 else "es"
         findings.add(Finding("duplicate", redact_url(image.url), f"{duplicates} duplicate box{plural} removed"))
@@ -30,10 +30,20 @@ def merge_identical_images(images: Sequence[LabelledImage], findings: Findings) 
             if kept.label and other.label and kept.label != other.label:
                 problem += f"; its class {kept.label} is kept, {other.label} dropped"
             findings.add(Finding("duplicate", redact_url(other.url), problem))
-            boxes = list(dict.fromkeys([*kept.boxes, *other.boxes]))
+            boxes = _unique([*kept.boxes, *other.boxes])
             merged[first.url] = replace(kept, boxes=boxes, label=kept.label or other.label)
             del merged[other.url]
     return list(merged.values())
+
+
+def _unique(boxes: Iterable[Box]) -> list[Box]:
+    """Keep one of several boxes at the same place with the same class: the first one with an outline, if any has one."""
+    unique: dict[Box, Box] = {}
+    for box in boxes:
+        place = replace(box, outline=None)
+        if place not in unique or (box.outline and not unique[place].outline):
+            unique[place] = box
+    return list(unique.values())
 
 
 def _identical(images: Iterable[LabelledImage]) -> Iterator[list[LabelledImage]]:

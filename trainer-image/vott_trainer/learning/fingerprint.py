@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import astuple
 from typing import Any
 
 from vott_guard.redaction import redact_url
@@ -18,7 +18,8 @@ def fingerprint(plugin: Learner, run: Run, parameters: LearningParameters) -> st
         "plugin": f"{type(plugin).__module__}.{type(plugin).__qualname__}",
         "parameters": shown(parameters),
         "images": [
-            (redact_url(image.url), image.label, [asdict(box) for box in image.boxes]) for image in run.dataset().images
+            (redact_url(image.url), image.label, [astuple(box) for box in image.boxes])
+            for image in run.dataset().images
         ],
         "processes": run.ranks.world_size,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
@@ -21,7 +21,12 @@ class Parameters(BaseModel):
 
 
 class DataParameters(Parameters):
-    """Parameters of every plugin that reads annotations."""
+    """Parameters of every plugin that reads annotations.
+
+    A plugin that learns outlines sets `outlines`: otherwise objects have only their boxes, and the report says so.
+    """
+
+    outlines: ClassVar[bool] = False
 
     annotation_format: Format = Field(
         default="auto", description="The format of the annotation file; `auto` detects all but `corners`."
