@@ -11,7 +11,7 @@ PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer s
 export PYTHONPATH := operator:trainer-image:guard:.
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench clean
+.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench bench-quality clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -91,6 +91,10 @@ sbom: $(VENV)/tools ## Write both images' bills of materials (CycloneDX) into di
 
 bench: $(VENV)/all ## Measure performance, as ratios within one run
 	$(BIN)/python -m benchmarks
+
+# The variables reach the program through the environment, because JSON would need quoting.
+bench-quality: $(VENV)/all ## Show how good the models are: DATA=folder…; SEEDS=3 PARAMETERS= VARIANTS= PLUGIN= OUT= JOBS=1
+	@$(BIN)/python -m benchmarks.quality
 
 clean: ## Remove all generated files from this folder (run `make down` first)
 	rm -rf $(VENV) dist .local .coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,16 +1,14 @@
 """Duration of each phase of a training: download, decode, forward, backward, step, evaluate, upload."""
 
-import functools
 import tempfile
 import time
 from collections.abc import Callable
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import torch
 from azure.storage.blob import BlobServiceClient
 
+from benchmarks.file_server import served
 from benchmarks.training import IMAGES, LABELS, Workbench, forward, preloaded, workbench
 from localcluster.azurite import Azurite
 from vott_trainer.data.image_download import download_images
@@ -22,13 +20,6 @@ from vott_trainer.vision.detector_samples import load_sample
 from vott_trainer.vision.detectors import DETECTORS
 
 CONTAINER = "bench"
-
-
-class _FileHandler(SimpleHTTPRequestHandler):
-    """Serves files without logging."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Log nothing."""
 
 
 def measure() -> str:
@@ -51,14 +42,9 @@ def _timed(work: Callable[[], object]) -> float:
 
 def _download(bench: Workbench) -> float:
     """Download from this machine, so that only the trainer's share is measured."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_FileHandler, directory=str(bench.folder)))
-    Thread(target=server.serve_forever, daemon=True).start()
-    urls = [f"http://127.0.0.1:{server.server_port}/{image.path.name}" for image in bench.samples.images]
-    try:
+    with served(bench.folder) as url:
+        urls = [url + image.path.name for image in bench.samples.images]
         return _timed(lambda: download_images(urls, bench.folder / "fetched"))
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _decode(bench: Workbench) -> None:
