@@ -93,7 +93,7 @@ bench: $(VENV)/all ## Measure performance, as ratios within one run
 	$(BIN)/python -m benchmarks
 
 # The variables reach the program through the environment, because JSON would need quoting.
-bench-quality: $(VENV)/all ## Show how good the models are: DATA=folder…; SEEDS=3 PARAMETERS= VARIANTS= PLUGIN= OUT= JOBS=1
+bench-quality: $(VENV)/all ## Train on your images in DATA=folder…, and show how good the models are
 	@$(BIN)/python -m benchmarks.quality
 
 clean: ## Remove all generated files from this folder (run `make down` first)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_NAME = re.compile(r"\s*([^={}\"/]+?)\s*=\s*")
+_NAME = re.compile(r"\s*(\w[^={}\"/]*?)\s*=\s*")
 _SEPARATOR = re.compile(r"\s*;?")
 EXAMPLE = 'default={}; long={"epochs": 40}'
 
