@@ -20,6 +20,7 @@ from safetensors.torch import load
 from localcluster.ports import free_ports
 from tests.support.annotated_images import serve_annotated
 from tests.support.http_server import Answer, HttpServer
+from tests.support.step_gradients import StepResult, crowded_images, save_step_of_rank, step_result
 from tests.support.trainer_process import trainer_command, trainer_environment
 
 MODEL = "/account/models/model.tgz"
@@ -75,7 +76,7 @@ class Probe(Detection):
         torch.save(dict(self.network.named_parameters()), self.folder / f"weights-{self.run.ranks.rank}")
         losses = super().loss(model, batch)
         if self.fault == "loss" and self.steps == 2:
-            losses["classification"] = losses["classification"] * torch.nan
+            losses.terms["classification"] = losses.terms["classification"] * torch.nan
         self.too_large = self.fault == "memory" and self.steps > 1 and len(batch.images) > 1
         return losses
 
@@ -235,6 +236,14 @@ def test_processes_of_one_node_train_one_model_and_fetch_each_image_once(
     assert image_requests(server) == IMAGES
     assert {"probe", "metrics.json", "config.json"} <= set(uploaded(server))
     assert "not-this" not in uploaded(server)
+
+
+def test_two_processes_learn_what_one_does_however_unevenly_the_objects_are_distributed(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(save_step_of_rank, (2, tmp_path), nprocs=2)  # type: ignore[attr-defined, no-untyped-call]
+    whole = step_result(crowded_images())
+    ranks = [StepResult(*torch.load(tmp_path / f"step-{rank}", weights_only=True)) for rank in (0, 1)]
+    assert all(rank.is_close(whole) for rank in ranks)
+    assert torch.allclose(torch.stack([rank.losses for rank in ranks]).mean(dim=0), whole.losses, rtol=1e-4)
 
 
 def test_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vott_trainer.process.peer_messages import decode, encode
@@ -38,6 +38,14 @@ def maximum(value: int) -> int:
     reduced = torch.tensor(value)
     distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
     return int(reduced)
+
+
+def summed(value: Tensor) -> Tensor:
+    """Return the sum over all processes, on the same device and without waiting for a GPU; every process must call this."""
+    reduced = value.clone()
+    if distributed.is_initialized():
+        distributed.all_reduce(reduced)
+    return reduced
 
 
 def barrier() -> None:

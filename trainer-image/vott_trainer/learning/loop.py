@@ -1,6 +1,5 @@
 """The training loop: epochs of steps, each with forward pass, backward pass and optimizer step."""
 
-import functools
 import logging
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.learning import distributed, early_stopping, evaluation, seeding
 from vott_trainer.learning.batch_parts import Step
 from vott_trainer.learning.batches import Batches
-from vott_trainer.learning.gradient_accumulation import backward_parts
+from vott_trainer.learning.gradient_accumulation import backward_parts, normalize
 from vott_trainer.learning.non_finite import LossCheck
 from vott_trainer.learning.optimizer import clip_gradients
 from vott_trainer.learning.out_of_memory import double_parts
@@ -105,8 +104,9 @@ class Loop:
 
     def _step(self, step: Step) -> None:
         state = self._state
-        losses = self._forward_backward(step)
+        sums = self._forward_backward(step)
         state.scaler.unscale_(state.optimizer)
+        losses = normalize(state.model, sums, len(step.items))
         norm = clip_gradients(state.model)
         state.scaler.step(state.optimizer)
         state.scaler.update()
@@ -121,15 +121,13 @@ class Loop:
             self._losses.check()
 
     def _forward_backward(self, step: Step) -> Tensor:
-        """Compute the gradients of the whole step; return its total loss and its classification loss, [2]."""
+        """Compute the gradients of the whole step; return what `backward_parts` does."""
         state = self._state
         while True:
             seeding.seed_step(self._settings.seed, self._run.ranks.rank, state.epoch, state.step)
             state.optimizer.zero_grad(set_to_none=True)
             try:
-                return functools.reduce(
-                    torch.add, backward_parts(self._plugin, self._model, state.scaler, step, state.device)
-                )
+                return backward_parts(self._plugin, self._model, state.scaler, step, state.device)
             except torch.OutOfMemoryError:
                 if distributed.world_size() > 1 or not double_parts(step, self._batches, state):
                     raise

@@ -92,8 +92,7 @@ def _fits(plugin: Learner, state: TrainingState, step: Step, *, spare: bool) -> 
     torch.cuda.empty_cache()
     try:
         occupied = [_optimizer_memory(state), ballast(state.device) if spare else None]
-        for _ in backward_parts(plugin, state.model, state.scaler, step, state.device):
-            pass
+        backward_parts(plugin, state.model, state.scaler, step, state.device)
     except torch.OutOfMemoryError:
         return False
     del occupied

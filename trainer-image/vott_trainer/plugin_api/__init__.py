@@ -3,7 +3,7 @@
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
 from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction
-from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner
+from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SummedLosses
 from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
 from vott_trainer.plugin_api.run import Interruption, Links, Progress, Ranks, Run
@@ -31,6 +31,7 @@ __all__ = [
     "Progress",
     "Ranks",
     "Run",
+    "SummedLosses",
     "Trained",
     "TrainingPosition",
 ]

@@ -46,6 +46,22 @@ Batch = Any
 """Tensors in lists, tuples, dicts or dataclasses, as `loss` takes them. Made on the CPU; the trainer moves them to the device."""
 
 
+@dataclass(frozen=True)
+class SummedLosses:
+    """Losses that are not means over the items, such as sums over the locations of all objects.
+
+    A step may consist of several batches, because its batch is divided into parts and there may be several processes. The trainer divides
+    the sums of all of them by the sum of their weights, or by 1 if that is less, so that the division changes nothing.
+
+    Attributes:
+        terms: the sums over the batch: scalars.
+        weight: what they are to be divided by, such as the number of these locations: a scalar on the same device.
+    """
+
+    terms: Mapping[str, Tensor]
+    weight: Tensor
+
+
 class Learner(Protocol):
     """A plugin that learns with torch. Instantiated without arguments, once per process; each GPU has its own process."""
 
@@ -62,8 +78,12 @@ class Learner(Protocol):
     def batch(self, items: Sequence[Any], rngs: Sequence[random.Random]) -> Batch:
         """Build one batch, augmenting each item with its own random numbers; called in a background thread."""
 
-    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Compute the losses: scalars, whose sum is minimized. The one named `classification` is also reported separately."""
+    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor] | SummedLosses:
+        """Compute the losses: scalars, whose sum is minimized. The one named `classification` is also reported separately.
+
+        A mapping has means over the items of the batch. With several processes, `loss` must not communicate with the others: while the
+        trainer looks for the number of parts that fits the memory, one may run out of it.
+        """
 
     def evaluate(self, model: nn.Module, data: Any, device: torch.device) -> Evaluation:
         """Measure the model on the held-out items; called on rank 0 only."""

@@ -15,7 +15,7 @@ from vott_trainer.annotations import Annotations
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
-from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run
+from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run, SummedLosses
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
 from vott_trainer.vision.augmentation import FLIPPED, flipped, random_tone, toned
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
@@ -106,10 +106,12 @@ class Detection:
             [random_tone(rng) for rng in rngs],
         )
 
-    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
+    def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor] | SummedLosses:
         """Return the detector's losses."""
         images = [toned(pixels, *tone) for pixels, tone in zip(batch.images, batch.tones, strict=True)]
-        losses: dict[str, Tensor] = model(images, batch.targets)
+        losses: Mapping[str, Tensor] | SummedLosses = model(images, batch.targets)
+        if isinstance(losses, SummedLosses):
+            return losses
         return {"classification" if name in CLASSIFICATION_LOSSES else name: loss for name, loss in losses.items()}
 
     def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:

@@ -1,24 +1,21 @@
 """The detectors by name, with random weights: nothing is downloaded.
 
 All follow torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
-pixels, labels: [N] from 1}; in training `forward` returns a dict of losses, else a list of {boxes, labels, scores}.
+pixels, labels: [N] from 1}; in training `forward` returns the losses, else a list of {boxes, labels, scores}.
 """
 
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 from torchvision.models import detection
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.fcos import FCOS, FCOSHead
 from torchvision.ops import FrozenBatchNorm2d
 
 from vott_trainer.learning.initial_weights import Head
-from vott_trainer.plugin_api.thresholds import MIN_SCORE
 from vott_trainer.vision.architectures import Architecture, Build
+from vott_trainer.vision.fcos import fcos_resnet50_fpn, fcos_tiny
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr
-from vott_trainer.vision.tiny_backbone import TinyBackbone
 
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
 
@@ -55,18 +52,8 @@ def _with_frozen_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def fcos_tiny(num_classes: int, **options: Any) -> nn.Module:
-    """Build FCOS (Tian et al., 2019, arXiv:1904.01355) on the small backbone."""
-    anchors = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
-    head = FCOSHead(TinyBackbone.out_channels, num_anchors=1, num_classes=num_classes, num_convs=1)
-    model: nn.Module = FCOS(
-        TinyBackbone(), num_classes, anchor_generator=anchors, head=head, score_thresh=MIN_SCORE, **options
-    )
-    return model
-
-
-def _torchvision(model: Build, **fixed: Any) -> Build:
-    return lambda **options: model(weights=None, weights_backbone=None, **fixed, **options)
+def _torchvision(model: Build) -> Build:
+    return partial(model, weights=None, weights_backbone=None)
 
 
 def _rf_detr(layers: int, size: int) -> Architecture:
@@ -83,9 +70,7 @@ _REGIONS = (
 )
 DETECTORS = {
     "fcos_tiny": Architecture(fcos_tiny, 160, 8, 2e-3, images_shown=1500, heads=_SCORES),
-    "fcos_resnet50_fpn": Architecture(
-        _torchvision(detection.fcos_resnet50_fpn, score_thresh=MIN_SCORE), 800, 8, 2e-4, 12_000, _SCORES, True
-    ),
+    "fcos_resnet50_fpn": Architecture(fcos_resnet50_fpn, 800, 8, 2e-4, 12_000, _SCORES, True),
     "retinanet_resnet50_fpn_v2": Architecture(
         _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _SCORES
     ),
