@@ -14,6 +14,7 @@ from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.report import Result
 from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
+from vott_trainer.vision.score_thresholds import score_thresholds
 
 SECRET = "sv=2024&sig=SECRET"
 SCALE = 4
@@ -27,13 +28,15 @@ def detection_result(
     precision = average_precision.average_precision([_measured(example, labels) for example in examples], labels)
     confusion = confusion_matrix(labels, examples)
     per_class = class_metrics(confusion, labels)
+    thresholds = score_thresholds(precision.outcomes, labels)
     metrics = {"mAP50": precision.map50, "mAP": precision.map}
     evaluation = Evaluation(
         metrics,
-        {label: precision.per_class.get(label, {}) | per_class[label] for label in labels},
+        {label: precision.per_class[label] | per_class[label] | {"threshold": thresholds[label]} for label in labels},
         precision.curves,
         confusion,
         choose_examples(examples),
+        thresholds,
     )
     history = [{"epoch": n, "loss": 2 / n, "classificationLoss": 1 / n, "learningRate": 1e-3} for n in range(1, 11)]
     return Result(

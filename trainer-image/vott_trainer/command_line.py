@@ -106,7 +106,8 @@ def _predict_parser() -> argparse.ArgumentParser:
         "--score",
         metavar="SCORE",
         type=_score,
-        help=f"the lowest score shown, 0 to 1 (default: {MIN_SCORE_SHOWN} for objects; all classes of a whole image)",
+        help="the lowest score shown, 0 to 1 (default: for objects the threshold of their class in the model's config.json, "
+        f"or {MIN_SCORE_SHOWN} if it has none; all classes of a whole image)",
     )
     return parser
 

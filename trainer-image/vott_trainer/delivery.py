@@ -17,6 +17,8 @@ from vott_trainer.stores.store import StoredObject
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.version import VERSION
 
+WITH_LABELS = ("labels", "thresholds")  # entries of config.json
+
 
 def deliver(
     settings: TrainSettings,
@@ -33,7 +35,11 @@ def deliver(
         TemporaryFailureError: the store can't be reached.
     """
     shown_parameters = shown(parameters)
+    thresholds = trained.evaluation.thresholds if trained.evaluation else {}
     config = {"plugin": settings.plugin, "parameters": shown_parameters, **trained.config}
+    if thresholds:
+        config.setdefault("thresholds", thresholds)
+        _write_thresholds(run, thresholds)
     _write_config(run.model_dir / "config.json", config)
     _write_report(settings, shown_parameters, run, trained)
     run.progress.uploading(trained.metrics)
@@ -73,8 +79,20 @@ def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRu
 
 def _write_config(path: Path, config: dict[str, Any]) -> None:
     """Write what `predict` reads, without URLs' queries. Labels stay unchanged: they identify the network's classes."""
-    redacted = {name: value if name == "labels" else redact_json(value) for name, value in config.items()}
+    redacted = {name: value if name in WITH_LABELS else redact_json(value) for name, value in config.items()}
     path.write_text(json.dumps(redacted, indent=2, default=_to_json) + "\n", encoding="utf-8")
+
+
+def _write_thresholds(run: TrainingRun, thresholds: dict[str, float]) -> None:
+    """Add the thresholds to `model.onnx`, if the plugin has written one; a failure must not lose the model."""
+    if not (file := run.model_dir / "model.onnx").exists():
+        return
+    try:
+        from vott_trainer.vision.onnx_metadata import add_metadata  # imports onnx, which not every plugin needs
+
+        add_metadata(file, thresholds=thresholds)
+    except Exception as error:  # a plugin may write anything
+        run.note(report.not_written("The metadata with the score thresholds in model.onnx", error))
 
 
 def _to_json(value: Any) -> Any:

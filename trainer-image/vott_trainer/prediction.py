@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -26,8 +27,9 @@ def predict(settings: PredictSettings) -> list[Prediction]:
     """
     image = _open(settings.image)
     with _unpacked(settings.model) as model_dir:
-        found = plugins.load(_plugin_name(model_dir, settings.model)).predict(model_dir, settings.image)
-    predictions = [one for one in found if one.score >= _lowest_score(one, settings.score)]
+        config = _config(model_dir, settings.model)
+        found = plugins.load(str(config["plugin"])).predict(model_dir, settings.image)
+    predictions = [one for one in found if one.score >= _lowest_score(one, settings.score, config.get("thresholds"))]
     for prediction in predictions:
         print(_line(prediction))
     if not predictions:
@@ -48,20 +50,28 @@ def _unpacked(model: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _plugin_name(model_dir: Path, model: Path) -> str:
+def _config(model_dir: Path, model: Path) -> dict[str, Any]:
+    """Read the model's `config.json`, which has at least the key `plugin`."""
     try:
-        return str(json.loads((model_dir / "config.json").read_text(encoding="utf-8"))["plugin"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UsageError(
-            f"{model} is not a model of this trainer: it has no config.json that names its plugin."
-        ) from error
+        config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = None
+    if not isinstance(config, dict) or "plugin" not in config:
+        raise UsageError(f"{model} is not a model of this trainer: it has no config.json that names its plugin.")
+    return config
 
 
-def _lowest_score(prediction: Prediction, setting: float | None) -> float:
-    """Return the lowest score shown; by default every class of a whole image is shown, whatever its score."""
+def _lowest_score(prediction: Prediction, setting: float | None, thresholds: Any) -> float:
+    """Return the lowest score shown: of an object the threshold of its class; every class of a whole image is shown.
+
+    Earlier models and some plugins have no `thresholds`.
+    """
     if setting is not None:
         return setting
-    return MIN_SCORE_SHOWN if prediction.box else 0.0
+    if not prediction.box:
+        return 0.0
+    threshold = thresholds.get(prediction.label) if isinstance(thresholds, dict) else None
+    return threshold if isinstance(threshold, int | float) else MIN_SCORE_SHOWN
 
 
 def _line(prediction: Prediction) -> str:

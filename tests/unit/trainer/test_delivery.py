@@ -2,17 +2,19 @@
 
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from vott_trainer import delivery
 from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.parameters import shown, validate
-from vott_trainer.plugin_api import DataParameters, Links, Trained
+from vott_trainer.plugin_api import DataParameters, Evaluation, Links, Trained
 from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.progress.progress import Progress
 from vott_trainer.report import files
@@ -26,11 +28,15 @@ LABEL = 'size?x="L" 5'
 ARGUMENTS = ["--plugin", "mine", "--annotations", "https://store/a.csv", "--model", "https://store/models?sp=w&sig=x"]
 
 
-def delivered_config(folder: Path, trained: Trained, parameters: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Deliver a model; return the `config.json` in its archive."""
+def delivered_config(
+    folder: Path, trained: Trained, parameters: dict[str, Any] | None = None, onnx_file: bytes = b""
+) -> dict[str, Any]:
+    """Deliver a model, with an ONNX file if given; return the `config.json` in its archive."""
     settings = parse(ARGUMENTS, {})
     assert isinstance(settings, TrainSettings)
     run = TrainingRun(Links("", "", None), folder / "work", Progress())
+    if onnx_file:
+        (run.model_dir / "model.onnx").write_bytes(onnx_file)
     model = Destination(FolderStore(folder / "store"), "model.tgz")
     delivery.deliver(settings, validate(ScriptParameters, parameters or {}), run, trained, model, folder)
     model_archive.unpack(folder / "store/model.tgz", folder / "unpacked")
@@ -64,6 +70,38 @@ def test_parameter_errors_have_no_prefix_of_pydantics() -> None:
 def test_values_that_are_not_json_do_not_lose_the_model(tmp_path: Path) -> None:
     found = delivered_config(tmp_path, Trained({}, config={"threshold": np.float32(0.5), "base": Path("a/b")}))
     assert (found["threshold"], found["base"]) == (0.5, "a/b")
+
+
+THRESHOLDS = {"cat": 0.31, LABEL: 0.5}
+WITH_THRESHOLDS = Trained({}, evaluation=Evaluation({"mAP50": 1.0}, thresholds=THRESHOLDS))
+
+
+def test_thresholds_are_in_the_config_under_unchanged_labels(tmp_path: Path) -> None:
+    assert delivered_config(tmp_path / "a", WITH_THRESHOLDS)["thresholds"] == THRESHOLDS
+    assert "thresholds" not in delivered_config(tmp_path / "b", Trained({}, evaluation=Evaluation({"mAP50": 1.0})))
+
+
+def test_thresholds_that_the_plugin_has_chosen_itself_are_kept(tmp_path: Path) -> None:
+    chosen = replace(WITH_THRESHOLDS, config={"thresholds": {"cat": 0.9}})
+    assert delivered_config(tmp_path, chosen)["thresholds"] == {"cat": 0.9}
+
+
+def test_thresholds_are_in_the_onnx_file_beside_its_own_metadata(tmp_path: Path) -> None:
+    model = onnx.ModelProto(ir_version=8, producer_name="a plugin")
+    onnx.helper.set_model_props(model, {"labels": '["cat"]'})
+    delivered_config(tmp_path, WITH_THRESHOLDS, onnx_file=model.SerializeToString())
+    found = onnx.load(tmp_path / "unpacked/model.onnx")
+    metadata = {entry.key: json.loads(entry.value) for entry in found.metadata_props}
+    assert metadata == {"labels": ["cat"], "thresholds": THRESHOLDS}
+    assert found.producer_name == "a plugin"
+
+
+def test_onnx_file_that_can_t_be_read_does_not_lose_the_model(tmp_path: Path) -> None:
+    delivered_config(tmp_path, WITH_THRESHOLDS, onnx_file=b"something else")
+    assert (tmp_path / "unpacked/model.onnx").read_bytes() == b"something else"
+    assert [note.partition(" (")[0] for note in notes(tmp_path)] == [
+        "The metadata with the score thresholds in model.onnx could not be written and is missing"
+    ]
 
 
 @pytest.mark.parametrize("details", [{"seconds": "many"}, {"seconds": 3}])

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from tests.support.annotated_images import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api import Evaluation, LabelledImage, Point
+from vott_trainer.plugin_api import Evaluation, LabelledImage
 from vott_trainer.vision import matching
-from vott_trainer.vision.average_precision import best_score
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.detector_samples import Samples
 
@@ -70,7 +69,7 @@ def test_perfect_detector_has_an_average_precision_of_one(samples: Samples) -> N
     assert next(iter(evaluation.metrics)) == "mAP50"
     for label in LABELS:
         assert evaluation.per_class[label] == pytest.approx(
-            {"AP": 1, "AP50": 1, "precision": 1, "recall": 1, "count": 4, "bestScore": 0.9}
+            {"AP": 1, "AP50": 1, "precision": 1, "recall": 1, "count": 4, "threshold": evaluation.thresholds[label]}
         )
         assert {(point.precision, point.score) for point in evaluation.curves[label]} == {(1.0, 0.9)}
     assert all(example.is_correct for example in evaluation.examples)
@@ -81,7 +80,9 @@ def test_perfect_detector_has_an_average_precision_of_one(samples: Samples) -> N
 def test_detector_without_detections_has_an_average_precision_of_zero(samples: Samples) -> None:
     evaluation = measure([detections()] * 6, samples)
     assert evaluation.metrics == {"mAP50": 0.0, "mAP": 0.0}
-    assert evaluation.per_class["circle"] == {"AP": 0.0, "AP50": 0.0, "precision": 0.0, "recall": 0.0, "count": 4.0}
+    assert evaluation.per_class["circle"] == {
+        "AP": 0.0, "AP50": 0.0, "precision": 0.0, "recall": 0.0, "count": 4.0, "threshold": 0.5,
+    }  # fmt: skip
     assert evaluation.curves == {}
     assert [len(example.missed) for example in evaluation.examples] == [2] * 6
 
@@ -130,12 +131,23 @@ def test_examples_are_in_pixels_of_the_file_not_of_the_sample(samples: Samples) 
     assert max(box.x + box.width for one in evaluation.examples if (box := one.predictions[-1].box)) > SIZE
 
 
-def test_predictions_with_low_scores_count_in_curves_but_are_not_shown(samples: Samples) -> None:
+def test_correct_predictions_are_shown_even_if_all_scores_are_low(samples: Samples) -> None:
     evaluation = measure(truth(samples, score=0.3), samples)
-    assert evaluation.metrics["mAP50"] == pytest.approx(1)
-    assert evaluation.per_class["circle"]["recall"] == 0
-    assert evaluation.per_class["circle"]["bestScore"] == pytest.approx(0.3)
-    assert not any(example.predictions for example in evaluation.examples)
+    assert evaluation.per_class["circle"]["recall"] == 1
+    assert all(example.is_correct for example in evaluation.examples)
+    assert max(evaluation.thresholds.values()) <= 0.3
+
+
+def test_predictions_below_the_threshold_count_in_curves_but_are_not_shown(samples: Samples) -> None:
+    found = truth(samples)
+    for image in found:
+        low = detections(*[(label, 0.1, (0, 0, 8 + n, 8)) for label in (1, 2, 3) for n in range(9)])
+        image.update({name: torch.cat((values, low[name])) for name, values in image.items()})
+    evaluation = measure(found, samples)
+    assert 0.1 < evaluation.thresholds["circle"] < 0.9
+    assert evaluation.per_class["circle"]["precision"] == 1
+    assert all(example.is_correct for example in evaluation.examples)
+    assert evaluation.curves["circle"][0].precision == 1
 
 
 def test_images_of_one_size_are_batched_without_padding(samples: Samples) -> None:
@@ -170,7 +182,9 @@ def test_memory_too_small_for_one_image_is_an_error(samples: Samples) -> None:
 
 def test_class_without_held_out_objects_has_no_average_precision(samples: Samples) -> None:
     evaluation = evaluate(FakeDetector(truth(samples)), samples, [*LABELS, "unicorn"], CPU)
-    assert evaluation.per_class["unicorn"] == {"precision": 0.0, "recall": 0.0, "count": 0.0}
+    assert evaluation.per_class["unicorn"] == {
+        "precision": 0.0, "recall": 0.0, "count": 0.0, "threshold": evaluation.thresholds["unicorn"],
+    }  # fmt: skip
     assert "unicorn" not in evaluation.curves
     assert evaluation.metrics["mAP50"] == pytest.approx(1)
 
@@ -182,12 +196,7 @@ def test_background_and_empty_boxes_are_dropped() -> None:
     assert [(one.label, one.box) for one in shown] == [("square", Box(0, 0, 8, 16, "square"))]
 
 
-def test_predictions_at_the_minimum_score_are_shown() -> None:
-    found = detections((1, 0.5, (0, 0, 5, 5)), (2, 0.49, (0, 0, 5, 5)))
-    assert [one.score for one in predictions(found, LABELS, (1.0, 1.0), 0.5)] == [0.5]
-
-
-def test_best_score_is_that_of_the_highest_f1() -> None:
-    curve = [Point(0.1, 1.0, 0.9), Point(0.6, 0.8, 0.7), Point(1.0, 0.4, 0.2)]
-    assert best_score(curve) == {"bestScore": 0.7}
-    assert best_score([]) == {}
+def test_predictions_are_shown_from_the_threshold_of_their_class_on() -> None:
+    found = detections(*[(label, score, (0, 0, 5, 5)) for label in (1, 2) for score in (0.25, 0.5, 0.75)])
+    shown = predictions(found, LABELS, (1.0, 1.0), {"circle": 0.5, "square": 0.75})
+    assert [(one.label, one.score) for one in shown] == [("circle", 0.75), ("square", 0.75), ("circle", 0.5)]

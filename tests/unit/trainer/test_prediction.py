@@ -37,9 +37,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path[:])  # loading adds to it
 
 
-def model(folder: Path, predictions: list[object]) -> Path:
+def model(folder: Path, predictions: list[object], **config: object) -> Path:
     folder.mkdir()
-    (folder / "config.json").write_text('{"plugin": "known"}')
+    (folder / "config.json").write_text(json.dumps({"plugin": "known", **config}))
     (folder / "predictions.json").write_text(json.dumps(predictions))
     return folder
 
@@ -87,6 +87,26 @@ def test_objects_from_half_a_score_on_are_shown_by_default(
     predictions: list[object] = [["cat", 0.91, box], ["dog", 0.3, box], ["bird", 0.2, None], ["fish", 0.1, None]]
     settings = settings_for(tmp_path, model(tmp_path / "model", predictions))
     assert [one.label for one in predict(dataclasses.replace(settings, score=score))] == shown
+
+
+@pytest.mark.parametrize(("score", "shown"), [(None, ["cat", "fish"]), (0.5, ["cat", "dog"])])
+def test_objects_from_the_model_s_threshold_of_their_class_on_are_shown(
+    tmp_path: Path, score: float | None, shown: list[str]
+) -> None:
+    box = [10, 20, 30, 40]
+    predictions: list[object] = [["cat", 0.91, box], ["dog", 0.7, box], ["bird", 0.29, box], ["fish", 0.3, box]]
+    folder = model(tmp_path / "model", predictions, thresholds={"dog": 0.71, "bird": 0.3, "fish": 0.3})
+    settings = dataclasses.replace(settings_for(tmp_path, folder), score=score)
+    assert [one.label for one in predict(settings)] == shown
+
+
+@pytest.mark.parametrize("thresholds", [None, [0.1], "low", {"cat": None}, {"cat": "low"}, {}])
+def test_model_whose_thresholds_can_t_be_used_shows_objects_from_half_a_score_on(
+    tmp_path: Path, thresholds: object
+) -> None:
+    box = [10, 20, 30, 40]
+    folder = model(tmp_path / "model", [["cat", 0.5, box], ["cat", 0.49, box]], thresholds=thresholds)
+    assert [one.score for one in predict(settings_for(tmp_path, folder))] == [0.5]
 
 
 @pytest.mark.parametrize(

@@ -18,19 +18,20 @@ from tests.support.training_results import detection_result
 from vott_trainer import report
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Prediction
-from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
 from vott_trainer.stores import model_archive
 from vott_trainer.vision import classifiers, detectors
 from vott_trainer.vision.onnx_export import export_classifier, export_detector
+from vott_trainer.vision.onnx_metadata import add_metadata
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/results.md").read_text(encoding="utf-8")
 DETECTOR, CLASSIFIER, PYTORCH = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 IN_DOCKER, IN_CLONE = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
 LABELS = ["circle", "square", "triangle"]
+THRESHOLDS = {"circle": 0.9, "square": 0.45, "triangle": 0.6}
 
 
 def run(example: str) -> list[str]:
@@ -59,7 +60,9 @@ def detector(folder: Path) -> Path:
     torch.nn.init.constant_(model.get_parameter("head.regression_head.bbox_reg.bias"), 2.0)
     weights.save(model, folder, "fcos_tiny", LABELS)
     onnx = export_detector(model, [torch.zeros(3, 72, 96, dtype=torch.uint8)], folder, LABELS)
+    add_metadata(folder / "model.onnx", thresholds=THRESHOLDS)
     config = {"plugin": "detection", "architecture": "fcos_tiny", "imageSize": 96, "labels": LABELS, "onnx": onnx}
+    config["thresholds"] = THRESHOLDS
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -128,7 +131,7 @@ def test_both_commands_have_the_same_arguments() -> None:
 
 def above_threshold(predictions: list[Prediction]) -> list[Prediction]:
     """Return the predictions that are shown by default."""
-    return [prediction for prediction in predictions if prediction.score >= MIN_SCORE_SHOWN]
+    return [prediction for prediction in predictions if prediction.score >= THRESHOLDS[prediction.label]]
 
 
 def test_page_lists_the_files_that_the_report_lists() -> None:

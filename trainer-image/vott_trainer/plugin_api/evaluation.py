@@ -77,6 +77,8 @@ class Evaluation:
         per_class: metrics by label and name.
         curves: precision-recall curves by label.
         examples: a few images, the worst mistakes first, then the correct ones with the most objects.
+        thresholds: the score from which predictions are shown, by label; `confusion` and `examples` have no others. Goes into
+            `config.json`, for `predict`, and into `model.onnx`.
     """
 
     metrics: dict[str, float]
@@ -84,6 +86,7 @@ class Evaluation:
     curves: dict[str, list[Point]] = field(default_factory=dict)
     confusion: Confusion | None = None
     examples: list[Example] = field(default_factory=list)
+    thresholds: dict[str, float] = field(default_factory=dict)
 
 
 EXAMPLES = 6  # wrong ones, and as many correct ones

@@ -57,7 +57,7 @@ def _duplicates(evaluation: Evaluation) -> Iterator[str]:
     if totals.duplicates >= 2 and totals.duplicates >= OFTEN_DUPLICATE * totals.predicted:
         yield (
             f"{totals.duplicates} of {totals.predicted} boxes are duplicates of another box on the same object. Train longer "
-            "(parameter epochs), or use a higher score threshold: see the best score of each class."
+            "(parameter epochs), or predict with a higher score threshold (--score)."
         )
 
 

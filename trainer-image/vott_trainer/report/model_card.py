@@ -45,7 +45,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "classes": tables.classes(result.evaluation),
         "data": tables.data(result.counts),
         "settings": tables.settings(result),
-        "boxes": wording.measures_boxes(result.evaluation),
+        "thresholds": bool(result.evaluation and result.evaluation.thresholds),
         "onnx": (path.parent / "model.onnx").exists(),
         "predicts": result.evaluation is not None,
     }

@@ -77,6 +77,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "findings": tables.findings(result.findings),
         "settings": tables.settings(result),
         "boxes": wording.measures_boxes(evaluation),
+        "thresholds": bool(evaluation and evaluation.thresholds),
         "onnx": result.details.get("onnx"),
         "files": _files(path),
     }

@@ -25,7 +25,11 @@ COLUMNS = {
     "f1": ("F1", "balance of precision and recall"),
     "recall": ("Recall", "share of the objects that the model finds"),
     "precision": ("Precision", "share of the predictions that are correct"),
-    "bestScore": ("Best score", "the score threshold with the best balance of recall and precision"),
+    "threshold": (
+        "Threshold",
+        "the score from which its predictions are shown and counted: the best balance of recall and precision. "
+        "With few objects it leans on the other classes",
+    ),
 }
 FINDINGS = {
     "line": "Lines of the annotation file",
@@ -100,7 +104,7 @@ def _cell(name: str, value: float | None) -> Cell:
         return Cell("-")
     if name == "count":
         return Cell(shown(value))
-    return Cell(f"{value:.2f}") if name == "bestScore" else Cell(percent(value), value)
+    return Cell(f"{value:.2f}") if name == "threshold" else Cell(percent(value), value)
 
 
 def data(counts: dict[str, Any]) -> Table | None:

@@ -1,7 +1,7 @@
 """COCO's average precision (AP) and precision-recall curves, by faster-coco-eval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,20 +33,35 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Predictions of one class: their scores [N], whether each is correct [N], and the number of objects."""
+
+    scores: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    objects: int
+
+
+@dataclass(frozen=True, slots=True)
 class AveragePrecision:
-    """All from 0 to 1; `per_class` holds AP, AP50 and `bestScore` of the classes in the ground truth."""
+    """Measurements of a detector.
+
+    Attributes:
+        map: mean over IoU 0.50 to 0.95 and all classes, 0 to 1.
+        map50: mean over all classes at IoU 0.50, 0 to 1.
+        per_class: AP and AP50 of the classes in the ground truth, 0 to 1.
+        curves: precision-recall curves at IoU 0.50.
+        outcomes: of each class at IoU 0.50; empty without predictions.
+    """
 
     map: float
     map50: float
     per_class: dict[str, dict[str, float]]
     curves: dict[str, list[Point]]
+    outcomes: dict[str, Outcomes] = field(default_factory=dict)
 
 
 def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
-    """Compute AP as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95.
-
-    `bestScore` is the score threshold with the best F1 at IoU 0.50; curves are at IoU 0.50.
-    """
+    """Compute AP as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95."""
     results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.predictions)]
     if not results:
         zeros = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
@@ -54,7 +69,8 @@ def average_precision(images: Sequence[Image], labels: Sequence[str]) -> Average
     truth = COCO(_ground_truth(images, labels))
     evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
     evaluation.run()
-    return _summary(evaluation, _present(images, labels), labels)
+    summary = _summary(evaluation, _present(images, labels), labels)
+    return replace(summary, outcomes=_outcomes(evaluation, labels))
 
 
 def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> AveragePrecision:
@@ -67,7 +83,7 @@ def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> Aver
         per_class[label] = {
             "AP": float(precision[:, :, number].mean()),
             "AP50": float(precision[_IOU_50, :, number].mean()),
-        } | best_score(curve)
+        }
         if curve:
             curves[label] = curve
     total, at_50 = (max(0.0, float(value)) for value in evaluation.stats[:2])
@@ -82,12 +98,21 @@ def _curve(precision: NDArray[np.float64], scores: NDArray[np.float64], recall: 
     ]
 
 
-def best_score(curve: Sequence[Point]) -> dict[str, float]:
-    """Return the score with the highest F1 as `bestScore`; nothing for an empty curve."""
-    if not curve:
-        return {}
-    best = max(curve, key=lambda point: point.recall * point.precision / (point.recall + point.precision))
-    return {"bestScore": best.score}
+def _outcomes(evaluation: Any, labels: Sequence[str]) -> dict[str, Outcomes]:
+    """Match at IoU 0.50 alone: with several IoU thresholds, COCOeval lists what matches at any of them."""
+    at_50 = COCOeval_faster(evaluation.cocoGt, evaluation.cocoDt, evaluation.params.iouType, print_function=_silent)
+    at_50.params.iouThrs, at_50.params.maxDets = evaluation.params.iouThrs[:1], evaluation.params.maxDets
+    at_50.params.areaRng, at_50.params.areaRngLbl = evaluation.params.areaRng[:1], evaluation.params.areaRngLbl[:1]
+    at_50.evaluate()
+    matched = {int(pair.partition("_")[0]) for pair in at_50.eval["matched"]}  # "prediction_object", numbers from 1
+    predictions = evaluation.cocoDt.anns
+    outcomes = {}
+    for category, label in enumerate(labels, start=1):
+        numbers = evaluation.cocoDt.getAnnIds(catIds=[category])
+        scores = np.array([predictions[number]["score"] for number in numbers], np.float64)
+        correct = np.array([number in matched for number in numbers], np.bool_)
+        outcomes[label] = Outcomes(scores, correct, len(evaluation.cocoGt.getAnnIds(catIds=[category])))
+    return outcomes
 
 
 def _present(images: Sequence[Image], labels: Sequence[str]) -> list[str]:

@@ -1,51 +1,68 @@
 """Detector evaluation: COCO AP and a confusion matrix.
 
-AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion matrix at the score from which predictions are shown.
+AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion matrix from the score thresholds of the classes on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api import Evaluation, Example, Prediction
+from vott_trainer.plugin_api import Evaluation, Example, LabelledImage, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
-from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.resize import Scale
+from vott_trainer.vision.score_thresholds import score_thresholds
 
 BATCH = 8  # images of one size
 
 Detections = dict[str, Tensor]  # boxes [N, 4] as x1, y1, x2, y2; labels [N] from 1; scores [N]
+ALL: Mapping[str, float] = {}  # thresholds for every prediction
+
+
+class _Detected(NamedTuple):
+    """A held-out image with its detections, without its pixels: all images are in memory at once."""
+
+    image: LabelledImage
+    name: str
+    scale: Scale
+    detections: Detections
 
 
 def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str], device: torch.device) -> Evaluation:
     """Evaluate a detector.
 
     `mAP50` (IoU 0.50) and `mAP` (mean over IoU 0.50 to 0.95) are 0 to 1. Precision, recall, the confusion matrix and the examples count
-    predictions with a score of 0.5 or more, and an object as found at an IoU of 0.50 or more.
+    predictions from the score `threshold` of their class on, and an object as found at an IoU of 0.50 or more.
     """
     images: list[average_precision.Image] = []
-    examples: list[Example] = []
+    detected: list[_Detected] = []
     for batch in _batches(samples):
         all_detections = detect_all(model, [sample.pixels for sample in batch], device)
         for sample, detections in zip(batch, all_detections, strict=True):
             images.append(_coco_image(sample, detections))
-            examples.append(_example(sample, detections, labels))
+            detected.append(_Detected(sample.image, sample.name, sample.scale, detections))
     precision = average_precision.average_precision(images, labels)
+    thresholds = score_thresholds(precision.outcomes, labels)
+    examples = [_example(one, labels, thresholds) for one in detected]
     confusion = confusion_matrix(labels, examples)
     per_class = class_metrics(confusion, labels)
     return Evaluation(
         metrics={"mAP50": precision.map50, "mAP": precision.map},
-        per_class={label: precision.per_class.get(label, {}) | per_class[label] for label in labels},
+        per_class={
+            label: precision.per_class.get(label, {}) | per_class[label] | {"threshold": thresholds[label]}
+            for label in labels
+        },
         curves=precision.curves,
         confusion=confusion,
         examples=choose_examples(examples),
+        thresholds=thresholds,
     )
 
 
@@ -71,9 +88,9 @@ def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device)
 
 
 def predictions(
-    detections: Detections, labels: Sequence[str], scale: Scale, min_score: float = 0.0
+    detections: Detections, labels: Sequence[str], scale: Scale, thresholds: Mapping[str, float] = ALL
 ) -> list[Prediction]:
-    """Return the detections with at least `min_score`, best first, in pixels of the file; `scale` is the sample's."""
+    """Return the detections from the thresholds of their classes on, best first, in pixels of the file; `scale` is the sample's."""
     boxes, numbers, scores = (
         (detections["boxes"] / torch.tensor(scale * 2)).tolist(),
         detections["labels"],
@@ -82,7 +99,7 @@ def predictions(
     found = [
         Prediction(label := labels[number - 1], score, Box(left, top, right - left, bottom - top, label))
         for (left, top, right, bottom), number, score in zip(boxes, numbers.tolist(), scores.tolist(), strict=True)
-        if score >= min_score
+        if score >= thresholds.get(labels[number - 1], 0.0)
     ]
     return sorted(found, key=lambda prediction: -prediction.score)
 
@@ -113,7 +130,7 @@ def _xywh(boxes: Tensor) -> list[list[float]]:
     return corners
 
 
-def _example(sample: Sample, detections: Detections, labels: Sequence[str]) -> Example:
-    truth = [Prediction(box.label, 1.0, box) for box in sample.image.boxes]
-    shown = predictions(detections, labels, sample.scale, MIN_SCORE_SHOWN)
-    return matching.example(sample.image.path, sample.name, truth, shown)
+def _example(detected: _Detected, labels: Sequence[str], thresholds: Mapping[str, float]) -> Example:
+    truth = [Prediction(box.label, 1.0, box) for box in detected.image.boxes]
+    shown = predictions(detected.detections, labels, detected.scale, thresholds)
+    return matching.example(detected.image.path, detected.name, truth, shown)

@@ -1,4 +1,4 @@
-"""Match predictions to ground truth objects: correct, wrong, missed and duplicate, at the score from which predictions are shown."""
+"""Match predictions to ground truth objects: correct, wrong, missed and duplicate."""
 
 from collections.abc import Sequence
 from pathlib import Path

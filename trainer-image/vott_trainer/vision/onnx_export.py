@@ -5,14 +5,12 @@ docs/results.md describes inputs and outputs.
 
 import copy
 import itertools
-import json
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from onnxruntime import InferenceSession
 from torch import Tensor, nn
@@ -29,6 +27,7 @@ from vott_trainer.vision.onnx_check import (
     compare_detections,
     compare_scores,
 )
+from vott_trainer.vision.onnx_metadata import add_metadata
 
 log = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ class _Export:
                 dynamo=False,  # the other exporter does not support torchvision's detectors
             )
         checked = self._checked(path)
-        _add_labels(path, labels)
+        add_metadata(path, labels=list(labels))
         return {"file": path.name, "inputs": self._input_shapes(), "outputs": list(self._output_axes), **checked}
 
     def _checked(self, path: Path) -> dict[str, Any]:
@@ -194,10 +193,3 @@ def _not_compared() -> dict[str, Any]:
 
 def _square(image: Tensor, side: int) -> Tensor:
     return functional.interpolate(image[None], (side, side), mode="bilinear")[0]
-
-
-def _add_labels(path: Path, labels: Sequence[str]) -> None:
-    model = onnx.load(path)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = "labels", json.dumps(list(labels), ensure_ascii=False)
-    onnx.save(model, path)
