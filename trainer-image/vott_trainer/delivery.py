@@ -17,8 +17,6 @@ from vott_trainer.stores.store import StoredObject
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.version import VERSION
 
-WITH_LABELS = ("labels", "thresholds")  # entries of config.json
-
 
 def deliver(
     settings: TrainSettings,
@@ -79,7 +77,7 @@ def _result(settings: TrainSettings, parameters: dict[str, Any], run: TrainingRu
 
 def _write_config(path: Path, config: dict[str, Any]) -> None:
     """Write what `predict` reads, without URLs' queries. Labels stay unchanged: they identify the network's classes."""
-    redacted = {name: value if name in WITH_LABELS else redact_json(value) for name, value in config.items()}
+    redacted = {name: value if name == "labels" else redact_json(value) for name, value in config.items()}
     path.write_text(json.dumps(redacted, indent=2, default=_to_json) + "\n", encoding="utf-8")
 
 

@@ -59,6 +59,12 @@ def test_without_a_correct_prediction_every_class_has_the_usual_threshold(found:
     assert score_thresholds(found, ["cat", "dog"]) == {"cat": MIN_SCORE_SHOWN, "dog": MIN_SCORE_SHOWN}
 
 
+def test_threshold_keeps_away_from_scores_just_above_which_all_is_lost() -> None:
+    """F1 is 0.87 below 0.8, 1 at 0.8 and 0 above: on other images 0.8 would miss half of the objects."""
+    found = score_thresholds({"cat": outcomes([0.8] * 100, [0.795] * 30, 100)}, ["cat"])
+    assert 0.5 < found["cat"] < 0.75
+
+
 def test_margin_is_equal_on_both_sides_if_no_prediction_is_wrong() -> None:
     found = score_thresholds({"cat": outcomes([0.9] * 50, [], 50)}, ["cat"])
     assert 0.3 < found["cat"] < 0.6
