@@ -103,6 +103,9 @@ def _predict_parser() -> argparse.ArgumentParser:
         "--out", metavar="OUT.jpg", type=Path, help="where to write the image with boxes and labels (default: nowhere)"
     )
     parser.add_argument(
+        "--json", metavar="OUT.json", type=Path, help="where to write the predictions as COCO's JSON (default: nowhere)"
+    )
+    parser.add_argument(
         "--score",
         metavar="SCORE",
         type=_score,

@@ -16,11 +16,12 @@ from vott_trainer.plugin_api import Prediction
 from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
 from vott_trainer.settings import PredictSettings
 from vott_trainer.stores import model_archive
+from vott_trainer.vision.coco_predictions import coco_document
 from vott_trainer.vision.drawing import draw
 
 
 def predict(settings: PredictSettings) -> list[Prediction]:
-    """Print one line per object, or per class of the whole image, best first; with `settings.out` also draw them.
+    """Print one line per object, or per class of the whole image, best first; also draw and write them, if `settings` ask for it.
 
     Raises:
         UsageError: the model or the image can't be read, or the result can't be written.
@@ -36,6 +37,8 @@ def predict(settings: PredictSettings) -> list[Prediction]:
         print("nothing found")
     if settings.out:
         _save(draw(image, predictions), settings.out)
+    if settings.json:
+        _write(coco_document(settings.image.name, image.size, predictions), settings.json)
     return predictions
 
 
@@ -90,4 +93,11 @@ def _save(image: Image.Image, path: Path) -> None:
     try:
         image.save(path)
     except (OSError, ValueError) as error:
+        raise UsageError(f"{path} can't be written: {error}.") from error
+
+
+def _write(document: dict[str, Any], path: Path) -> None:
+    try:
+        path.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
         raise UsageError(f"{path} can't be written: {error}.") from error

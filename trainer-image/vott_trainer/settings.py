@@ -70,12 +70,14 @@ class PredictSettings:
         image: the image.
         out: where the image is written with the predictions drawn, if anywhere.
         score: the lowest score shown; None for the default.
+        json: where the predictions are written as COCO's JSON, if anywhere.
     """
 
     model: Path
     image: Path
     out: Path | None = None
     score: float | None = None
+    json: Path | None = None
 
 
 def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]) -> TrainSettings:

@@ -73,8 +73,8 @@ def test_usage_error_ends_with_64_and_names_the_problem(
 def test_prediction_requires_a_model_and_an_image() -> None:
     required = ["predict", "--model", "m", "--image", "i"]
     assert parse(required) == PredictSettings(Path("m"), Path("i"))
-    assert parse([*required, "--out", "o.jpg", "--score", "0.25"]) == PredictSettings(
-        Path("m"), Path("i"), Path("o.jpg"), 0.25
+    assert parse([*required, "--out", "o.jpg", "--score", "0.25", "--json", "j.json"]) == PredictSettings(
+        Path("m"), Path("i"), Path("o.jpg"), 0.25, Path("j.json")
     )
 
 

@@ -77,6 +77,26 @@ def test_without_out_no_image_is_drawn(tmp_path: Path, capsys: pytest.CaptureFix
     assert [path.name for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".png")] == ["image.png"]
 
 
+def test_shown_predictions_are_written_as_coco_s_json(tmp_path: Path) -> None:
+    found: list[object] = [["cat", 0.91, [10, 20, 30, 40]], ["dog", 0.2, [1, 2, 3, 4]], ["bird", 0.2, None]]
+    settings = settings_for(tmp_path, model(tmp_path / "model", found))
+    predict(dataclasses.replace(settings, json=tmp_path / "found.json"))
+    document = json.loads((tmp_path / "found.json").read_text())
+    assert document["images"] == [{"id": 1, "file_name": "image.png", "width": 100, "height": 80}]
+    cat = {
+        "id": 1,
+        "image_id": 1,
+        "category_id": 2,
+        "score": 0.91,
+        "bbox": [10, 20, 30, 40],
+        "area": 1200,
+        "iscrowd": 0,
+    }
+    assert document["annotations"] == [cat, {"id": 2, "image_id": 1, "category_id": 1, "score": 0.2}]
+    with pytest.raises(UsageError, match=r"nowhere/found\.json can't be written"):
+        predict(dataclasses.replace(settings, json=tmp_path / "nowhere/found.json"))
+
+
 @pytest.mark.parametrize(
     ("score", "shown"), [(None, ["cat", "bird", "fish"]), (0.3, ["cat", "dog"]), (0.95, []), (0.0, NAMES)]
 )

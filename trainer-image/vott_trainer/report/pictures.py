@@ -3,14 +3,17 @@
 import base64
 import io
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
+from vott_trainer.annotations import Outline
+from vott_trainer.annotations.model import Ring
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.plugin_api import Example, Prediction
 from vott_trainer.report.formatting import count
@@ -30,7 +33,7 @@ Kind = Literal["correct", "wrong", "missed"]
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A box with its text, in the picture's pixels; `kind` decides the colour."""
+    """A box with its text, in the picture's pixels; `kind` decides the colour. `outlines` are SVG paths instead of the box."""
 
     kind: Kind
     text: str
@@ -41,6 +44,7 @@ class Mark:
     text_x: float
     text_y: float
     anchor: Literal["start", "end"]
+    outlines: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,23 @@ def _mark(pair: Pair, duplicates: Sequence[Prediction], scale: float, width: int
     fits_right = x + 0.6 * letters * len(text) <= width
     text_x = x if fits_right else min(x + w, width)
     text_y = y - 0.35 * letters if fits_above else max(0.0, y) + letters
-    return Mark(kind, text, x, y, w, h, text_x, text_y, "start" if fits_right else "end")
+    anchor: Literal["start", "end"] = "start" if fits_right else "end"
+    return Mark(kind, text, x, y, w, h, text_x, text_y, anchor, _paths(marked.box.outline or (), scale))
+
+
+def _paths(outline: Outline, scale: float) -> list[str]:
+    """Return an SVG path for each polygon, to be filled by the rule `evenodd`."""
+    return [" ".join(_closed(ring, scale) for ring in polygon) for polygon in outline]
+
+
+def _closed(ring: Ring, scale: float) -> str:
+    """Return SVG path data, without points nearer than a pixel to the one before."""
+    points: list[tuple[float, float]] = []
+    for x, y in zip(ring[::2], ring[1::2], strict=True):
+        point = (x * scale, y * scale)
+        if not points or math.dist(point, points[-1]) >= 1:
+            points.append(point)
+    return "M" + " ".join(f"{x:.1f} {y:.1f}" for x, y in points) + "Z"
 
 
 def _kind_and_text(truth: Prediction | None, predicted: Prediction | None) -> tuple[Kind, str]:

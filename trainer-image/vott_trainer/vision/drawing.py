@@ -6,24 +6,38 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vott_trainer.annotations import Box
+from vott_trainer.annotations import Box, Outline
 from vott_trainer.plugin_api import Prediction
+from vott_trainer.vision.rasterization import rasterized
+
+OPACITY = 90  # of 255, of an area inside an outline
 
 _FONT = Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")  # has more scripts than Pillow's own
 
 
 def draw(image: Image.Image, predictions: Iterable[Prediction]) -> Image.Image:
-    """Return a copy of an RGB image with the box, label and score of each prediction; each label has its own colour.
+    """Return a copy of an RGB image with the box or outline, label and score of each prediction; each label has its own colour.
 
     Predictions of the whole image are listed in its upper left corner.
     """
+    predictions = list(predictions)
     drawn = image.copy()
+    for prediction in predictions:
+        if prediction.box and prediction.box.outline:
+            _fill(drawn, prediction.box.outline, _colour(prediction.label))
     pen = _Pen(drawn)
     for prediction in predictions:
         pen.box(prediction, prediction.box) if prediction.box else pen.line(prediction)
     return drawn
+
+
+def _fill(image: Image.Image, outline: Outline, colour: tuple[int, int, int]) -> None:
+    """Fill the area inside an outline with a translucent colour."""
+    inside = rasterized(outline, (image.height, image.width))
+    image.paste(colour, mask=Image.fromarray(inside * np.uint8(OPACITY)))
 
 
 class _Pen:
@@ -36,8 +50,12 @@ class _Pen:
         self._next_line = 0.0
 
     def box(self, prediction: Prediction, box: Box) -> None:
-        corners = (box.x, box.y, box.x + box.width, box.y + box.height)
-        self._canvas.rectangle(corners, outline=_colour(prediction.label), width=self._width)
+        colour = _colour(prediction.label)
+        for ring in (ring for polygon in box.outline or () for ring in polygon):
+            self._canvas.line((*ring, *ring[:4]), fill=colour, width=self._width, joint="curve")
+        if not box.outline:
+            corners = (box.x, box.y, box.x + box.width, box.y + box.height)
+            self._canvas.rectangle(corners, outline=colour, width=self._width)
         self._text(prediction, box.x, box.y)
 
     def line(self, prediction: Prediction) -> None:

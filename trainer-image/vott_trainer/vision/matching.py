@@ -6,15 +6,18 @@ from pathlib import Path
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Example, Prediction
 from vott_trainer.plugin_api.thresholds import MIN_IOU, MIN_IOU_OF_DUPLICATE
+from vott_trainer.vision import rasterization
 
 Pair = tuple[Prediction | None, Prediction | None]  # a ground truth object and its prediction
 
 
 def iou(first: Box, second: Box) -> float:
-    """Return intersection over union, 0 to 1."""
+    """Return intersection over union, 0 to 1: of the areas inside the outlines if there are any, else of the boxes."""
     width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
     height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     intersection = max(0.0, width) * max(0.0, height)
+    if intersection and (first.outline or second.outline):
+        return rasterization.iou(first, second)
     union = first.width * first.height + second.width * second.height - intersection
     return intersection / union if union > 0 else 0.0
 

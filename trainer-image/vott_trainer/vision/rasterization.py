@@ -1,11 +1,48 @@
-"""Outlines to masks: a pixel belongs to an object if its centre lies inside."""
+"""Outlines to masks, and how much they overlap: a pixel belongs to an object if its centre lies inside."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vott_trainer.annotations.model import Outline, Polygon
+from vott_trainer.annotations import outlines
+from vott_trainer.annotations.model import Box, Outline, Polygon, Ring
+
+COMPARED = 200  # samples along the longer side of two objects
 
 Mask = NDArray[np.bool_]
+
+
+def outline_of(box: Box) -> Outline:
+    """Return an object's outline; of a box alone its corners."""
+    if box.outline:
+        return box.outline
+    right, bottom = box.x + box.width, box.y + box.height
+    return (((box.x, box.y, right, box.y, right, bottom, box.x, bottom),),)
+
+
+def iou(first: Box, second: Box) -> float:
+    """Return intersection over union of two objects' areas, 0 to 1."""
+    left, top, right, bottom = (
+        pick(one, other)
+        for pick, one, other in zip((min, min, max, max), _corners(first), _corners(second), strict=True)
+    )
+    scale = COMPARED / max(right - left, bottom - top)
+    size = (max(1, round((bottom - top) * scale)), max(1, round((right - left) * scale)))
+    one, other = (rasterized(_moved(outline_of(box), left, top, scale), size) for box in (first, second))
+    union = int((one | other).sum())
+    return int((one & other).sum()) / union if union else 0.0
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    x, y, width, height = outlines.bounding_box(outline_of(box))
+    return x, y, x + width, y + height
+
+
+def _moved(outline: Outline, left: float, top: float, scale: float) -> Outline:
+    def moved(ring: Ring) -> Ring:
+        points = np.reshape(ring, (-1, 2))
+        return tuple(((points - (left, top)) * scale).ravel().tolist())
+
+    return tuple(tuple(map(moved, polygon)) for polygon in outline)
 
 
 def rasterized(outline: Outline, size: tuple[int, int]) -> Mask:
