@@ -5,7 +5,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from vott_trainer.annotations import Annotations
 from vott_trainer.annotations.findings import Finding, shortened
 from vott_trainer.data import checks
 from vott_trainer.data.image_download import download_images, path_of
+from vott_trainer.data.scenes import Scenes, find_scenes
 from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
 from vott_trainer.file_download import MAX_ANNOTATIONS_BYTES, MAX_FILE_BYTES, download_file
 from vott_trainer.http.image_cache import ImageCache
@@ -215,11 +216,14 @@ class TrainingRun:
         with self._timed("checkingData"):
             sizes = {image.url: image.size for image in found.images if image.size}
             clean, problems = checks.clean(usable, sizes, outlines=self._parameters.outlines)
+            scenes = self._peers.once_per_node(lambda: find_scenes(clean), Scenes)[0]  # equal on all nodes
         log.info(
             "%d images fetched in %.1f s, %d of them from the cache, %d left out",
             len(usable), self.seconds["images"], nodes[self.ranks.node].cached, len(urls) - len(usable),
         )  # fmt: skip
-        return Dataset(clean, checks.labels_of(clean), [*found.findings, *shortened(dropped), *problems])
+        images = [replace(image, scene=scene) for image, scene in zip(clean, scenes.of_images, strict=True)]
+        findings = [*found.findings, *shortened(dropped), *problems, *scenes.findings]
+        return Dataset(images, checks.labels_of(images), findings)
 
     def _fetch_annotations(self, path: Path) -> str:
         """Fetch the annotation file; return its digest."""

@@ -1,33 +1,37 @@
-"""Split into training and held-out images: by content, with every class on both sides."""
+"""Split into training and held-out images: by scene and content, every class on both sides, and hardly changed when images are added."""
 
+import random
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vott_trainer.annotations import Box
 from vott_trainer.data.split import split_by_class, split_images
+from vott_trainer.data.stratification import held_out
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.classifier_samples import View
 
-BOX = Box(1, 2, 3, 4, "cat")
+Labelled = dict[bytes, Counter[str | None]]
+
+
+def labelled_image(folder: Path, number: int, *labels: str, scene: int | None = None) -> LabelledImage:
+    path = folder / f"{number}.png"
+    path.write_bytes(number.to_bytes(2))
+    return LabelledImage(f"https://store/{number}", path, [Box(1, 2, 3, 4, label) for label in labels], scene=scene)
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> list[LabelledImage]:
     """Ten images with a box and ten without one, all of different content."""
-    paths = [tmp_path / str(number) for number in range(20)]
-    for number, path in enumerate(paths):
-        path.write_bytes(bytes([number]))
-    return [LabelledImage(f"https://store/{path.name}", path, [BOX] * (n < 10)) for n, path in enumerate(paths)]
+    return [labelled_image(tmp_path, number, *["cat"] * (number < 10)) for number in range(20)]
 
 
 def test_split_does_not_depend_on_order_or_names(images: list[LabelledImage]) -> None:
-    renamed = [
-        LabelledImage(f"https://other/{i}", image.path, image.boxes) for i, image in enumerate(reversed(images[:10]))
-    ]
-    images = images[:10]
-    first, second = split_images(images, 0.3), split_images(renamed, 0.3)
-    assert [image.path for image in first[1]] == [image.path for image in second[1]]
+    renamed = [replace(image, url=f"https://other/{i}") for i, image in enumerate(reversed(images[:10]))]
+    first, second = split_images(images[:10], 0.3), split_images(renamed, 0.3)
+    assert {image.path for image in first[1]} == {image.path for image in second[1]}
     assert (len(first[0]), len(first[1])) == (7, 3)
 
 
@@ -46,17 +50,73 @@ def test_images_without_objects_are_split_by_the_fraction_alone(
     assert len(training) + len(measuring) == len(images)
 
 
+def test_images_of_a_scene_are_on_one_side(tmp_path: Path) -> None:
+    images = [labelled_image(tmp_path, number, "cat", scene=number // 4) for number in range(100)]
+    training, held_out = split_images(images, 0.2)
+    assert not {image.scene for image in training} & {image.scene for image in held_out}
+    assert len(held_out) == pytest.approx(20, abs=5)
+
+
+def test_two_scenes_are_one_on_each_side_even_if_one_is_much_larger(tmp_path: Path) -> None:
+    images = [labelled_image(tmp_path, number, "cat", scene=min(1, number)) for number in range(20)]
+    training, held_out = split_images(images, 0.2)
+    assert {len({image.scene for image in side}) for side in (training, held_out)} == {1}
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.2, 0.99])
 def test_each_class_is_on_both_sides_of_the_split_and_each_image_on_one(fraction: float, tmp_path: Path) -> None:
-    views = []
-    for number in range(20):
-        path = tmp_path / f"{number}.png"
-        path.write_bytes(bytes([number]))
-        image = LabelledImage("", path, [])
-        views += [View(image, "rare" if number < 2 else "common")] * 2
+    images = [labelled_image(tmp_path, number) for number in range(20)]
+    views = [View(image, "rare" if number < 2 else "common") for number, image in enumerate(images) for _ in range(2)]
     training, held_out = split_by_class(views, fraction)
     assert {view.label for view in training} == {view.label for view in held_out} == {"rare", "common"}
     assert not {view.image.path for view in training} & {view.image.path for view in held_out}
     assert {view.image.path for view in split_by_class(views[::-1], fraction)[1]} == {
         view.image.path for view in held_out
     }
+
+
+def test_crops_of_one_image_are_on_one_side_even_with_different_classes(tmp_path: Path) -> None:
+    images = [labelled_image(tmp_path, number, "cat", "dog") for number in range(20)]
+    views = [View(image, box.label, box) for image in images for box in image.boxes]
+    training, held_out = split_by_class(views, 0.2)
+    assert len(held_out) == pytest.approx(8, abs=2)
+    assert not {view.image.path for view in training} & {view.image.path for view in held_out}
+
+
+def test_class_of_a_single_scene_is_trained_on(tmp_path: Path) -> None:
+    for number in range(10):  # of different content, so that some would be held out by their hash
+        images = [labelled_image(tmp_path, 10 * number + i, "once" if i == number else "cat") for i in range(10)]
+        assert all(box.label == "cat" for image in split_images(images, 0.5)[1] for box in image.boxes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_class_is_measured_with_nearly_its_share(seed: int) -> None:
+    scenes = random_scenes(300, classes=12, rng=random.Random(seed))
+    chosen = held_out(scenes, 0.2)
+    for label, items in total(scenes).items():
+        measured = sum(scenes[key][label] for key in chosen)
+        several = sum(label in counts for counts in scenes.values()) > 1
+        assert 0 < measured < items or not several
+        assert items < 30 or measured / items == pytest.approx(0.2, abs=0.08), label
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_scenes_change_sides_when_a_tenth_is_added(seed: int) -> None:
+    rng = random.Random(seed)
+    scenes = random_scenes(200, classes=6, rng=rng)
+    before, after = held_out(scenes, 0.2), held_out(scenes | random_scenes(20, classes=6, rng=rng), 0.2)
+    assert len((before ^ after) & scenes.keys()) <= 14  # 4 on average; a split drawn anew moves 64
+
+
+def random_scenes(number: int, *, classes: int, rng: random.Random) -> Labelled:
+    """Scenes of one or five images with several classes, of which the last are rare; some images have none."""
+    scenes: Labelled = {}
+    for _ in range(number):
+        counts = scenes[rng.randbytes(32)] = Counter[str | None]()
+        for _ in range(rng.choice([1, 1, 1, 1, 5])):
+            counts.update([str(c) for c in range(classes) if rng.random() < 0.7 / (c + 1) ** 1.3] or [None])
+    return scenes
+
+
+def total(scenes: Labelled) -> Counter[str | None]:
+    return sum(scenes.values(), Counter[str | None]())

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["line", "image", "box", "class", "duplicate"]
+Kind = Literal["line", "image", "box", "class", "duplicate", "scene"]
 
 MAX_LISTED = 20  # of a kind
 

@@ -1,9 +1,11 @@
-"""Split into training and held-out (validation) images, by the images' bytes alone: the same in every run."""
+"""Split into training and held-out (validation) items: by scene, every class on both sides, and the same in every run."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from vott_trainer.data.file_digest import file_digest
+from vott_trainer.data.stratification import held_out
 from vott_trainer.plugin_api import LabelledImage
 
 
@@ -25,30 +27,48 @@ T = TypeVar("T", bound=ClassifiedImage)
 def split_images(
     images: Sequence[LabelledImage], held_out_fraction: float
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Split images with and without boxes separately. Each side gets at least one image with boxes if there are two."""
-    training, held_out = [], []
-    for group in ([i for i in images if i.boxes], [i for i in images if not i.boxes]):
-        ranked = sorted(group, key=lambda image: file_digest(image.path))
-        count = round(len(ranked) * held_out_fraction)
-        count = min(max(1, count), len(ranked) - 1) if ranked and ranked[0].boxes else count
-        held_out += ranked[:count]
-        training += ranked[count:]
-    return training, held_out
+    """Split images with boxes, or with none, into training and held-out ones.
+
+    All images of a scene are on one side. Each class with two or more scenes is on both sides where possible, and the held-out share of
+    each class is near the fraction. Images keep their side when others are added, but for a few that balance the classes.
+    """
+    classes = [Counter[str | None]({box.label for box in image.boxes} or [None]) for image in images]
+    sides = _are_held_out(images, classes, held_out_fraction)
+    return _divided(images, sides)
 
 
 def split_by_class(items: Sequence[T], held_out_fraction: float) -> tuple[list[T], list[T]]:
-    """Split each class separately. Each side gets at least one image of a class if there are two.
+    """Split classified images, or parts of images, as `split_images` does: all parts of an image are on one side."""
+    classes = [Counter[str | None]({item.label}) for item in items]
+    sides = _are_held_out([item.image for item in items], classes, held_out_fraction)
+    return _divided(items, sides)
 
-    All items of one image with the same class are on the same side.
-    """
-    training: list[T] = []
-    held_out: list[T] = []
-    digests = {item.image.path: file_digest(item.image.path) for item in items}
-    for label in sorted({item.label for item in items}):
-        group = [item for item in items if item.label == label]
-        ranked = sorted({digests[item.image.path] for item in group})
-        count = min(max(1, round(len(ranked) * held_out_fraction)), len(ranked) - 1)
-        held_out_digests = set(ranked[:count])
-        for item in group:
-            (held_out if digests[item.image.path] in held_out_digests else training).append(item)
-    return training, held_out
+
+def _are_held_out(
+    images: Sequence[LabelledImage], classes: Sequence[Counter[str | None]], fraction: float
+) -> list[bool]:
+    keys = _scene_keys(images)
+    scenes: defaultdict[bytes, Counter[str | None]] = defaultdict(Counter)
+    for key, counts in zip(keys, classes, strict=True):
+        scenes[key].update(counts)
+    chosen = held_out(scenes, fraction)
+    return [key in chosen for key in keys]
+
+
+def _scene_keys(images: Sequence[LabelledImage]) -> list[bytes]:
+    """Return the smallest digest of each image's scene: it changes with the content alone, and rarely when the scene grows."""
+    digests = {path: file_digest(path) for path in {image.path for image in images}}
+    smallest: dict[int, bytes] = {}
+    for image in images:
+        if image.scene is not None:
+            digest = digests[image.path]
+            smallest[image.scene] = min(digest, smallest.get(image.scene, digest))
+    return [digests[image.path] if image.scene is None else smallest[image.scene] for image in images]
+
+
+S = TypeVar("S")
+
+
+def _divided(items: Sequence[S], are_held_out: Sequence[bool]) -> tuple[list[S], list[S]]:
+    pairs = list(zip(items, are_held_out, strict=True))
+    return [item for item, measured in pairs if not measured], [item for item, measured in pairs if measured]

@@ -9,12 +9,16 @@ from vott_trainer.annotations.model import Box
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """A decodable image on disk, with its boxes or with the class of the whole image."""
+    """A decodable image on disk, with its boxes or with the class of the whole image.
+
+    Images with the same `scene` are nearly alike: never train on one and measure on another. None: a scene of its own.
+    """
 
     url: str
     path: Path
     boxes: list[Box]
     label: str | None = None
+    scene: int | None = None
 
 
 @dataclass(frozen=True)

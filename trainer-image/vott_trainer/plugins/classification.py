@@ -74,7 +74,7 @@ class Classification:
                 f"All images have the class {labels[0]!r}. Annotate images of at least one other class and send the message again."
             )
         training, held_out = split_by_class(views, parameters.holdout_fraction)
-        if not held_out:
+        if not {view.label for view in training} & {view.label for view in held_out}:
             raise NoUsableImagesError(
                 "There is only one image of each class, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."

@@ -37,6 +37,7 @@ FINDINGS = {
     "box": "Boxes",
     "class": "Classes",
     "duplicate": "Duplicates",
+    "scene": "Scenes",
 }
 COUNTS = {
     "trainingImages": "Training images",
