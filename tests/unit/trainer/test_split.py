@@ -114,7 +114,8 @@ def random_scenes(number: int, *, classes: int, rng: random.Random) -> Labelled:
     for _ in range(number):
         counts = scenes[rng.randbytes(32)] = Counter[str | None]()
         for _ in range(rng.choice([1, 1, 1, 1, 5])):
-            counts.update([str(c) for c in range(classes) if rng.random() < 0.7 / (c + 1) ** 1.3] or [None])
+            labels: list[str | None] = [str(c) for c in range(classes) if rng.random() < 0.7 / (c + 1) ** 1.3]
+            counts.update(labels or [None])
     return scenes
 
 
