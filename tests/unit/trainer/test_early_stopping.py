@@ -1,5 +1,6 @@
 """Early stopping: the best model with it, the last without."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
 from vott_trainer.learning import evaluation, learn
-from vott_trainer.plugin_api import Data, Evaluation
+from vott_trainer.plugin_api import Data, Evaluation, Interval, Intervals
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
 
@@ -31,6 +32,38 @@ def test_early_stopping_exports_the_best_model(tmp_path: Path) -> None:
     assert len(trained.history) == 4
     assert equal_weights(trained_weights(run), plugin.evaluated[1])
     assert trained.metrics == {"metric": 0.8}, "evaluated again, as exported"
+
+
+def test_early_stopping_follows_the_metric_that_the_evaluation_selects(tmp_path: Path) -> None:
+    class Selects(FixedMetrics):
+        def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
+            evaluation = super().evaluate(model, data, device)
+            return Evaluation({"rises": float(len(self.evaluated)), **evaluation.metrics}, selection="metric")
+
+    plugin, run = Selects(0.5, 0.8, 0.7, 0.6, 0.8), toy_run(tmp_path)
+    trained = learn(plugin, run, PARAMETERS.model_copy(update={"epochs": 8, "early_stopping": 2}))
+    assert equal_weights(trained_weights(run), plugin.evaluated[1])
+    assert list(trained.metrics) == ["rises", "metric"]
+
+
+def test_intervals_are_computed_for_the_finished_model_alone(tmp_path: Path) -> None:
+    computed: list[float] = []
+
+    class Uncertain(FixedMetrics):
+        def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
+            evaluation = super().evaluate(model, data, device)
+            value = evaluation.metrics["metric"]
+
+            def compute() -> Intervals:
+                computed.append(value)
+                return Intervals({"metric": Interval(value - 0.1, value + 0.1)})
+
+            return replace(evaluation, compute_intervals=compute)
+
+    trained = learn(Uncertain(0.5, 0.8, 0.7, 0.6), toy_run(tmp_path), PARAMETERS)
+    assert computed == [0.6]
+    assert trained.evaluation
+    assert trained.evaluation.intervals.metrics["metric"] == Interval(0.5, 0.7)
 
 
 def test_without_early_stopping_the_last_model_is_exported(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tensorboardX.proto.event_pb2 import Event
 from tests.support.trainer_process import PYTHONPATH
 from tests.support.training_results import box, detection_result, measured
 from vott_trainer import report
-from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
+from vott_trainer.plugin_api import Confusion, Evaluation, Interval, Intervals, Prediction
 from vott_trainer.report import Result, files
 from vott_trainer.vision import matching
 
@@ -200,6 +200,25 @@ def test_model_card_describes_the_model_and_its_use(folder: Path, tmp_path: Path
     assert card.startswith("# Model card: detection, fcos\\_tiny")
     assert "vott_trainer predict --model model.tgz" in card
     assert "| circle | 8 |" in card
+
+
+def test_intervals_are_beside_the_metrics(folder: Path, tmp_path: Path) -> None:
+    result = detection_result(tmp_path)
+    assert result.evaluation
+    intervals = Intervals({"mAP50": Interval(0.784, 0.91)}, {"circle": {"AP50": Interval(0.7, 0.955)}})
+    measured = dataclasses.replace(result, evaluation=dataclasses.replace(result.evaluation, intervals=intervals))
+    text = page(folder, measured).text
+    assert "78 to 91 % (95 % confidence)" in text
+    assert "70 to 96 %" in text
+    assert "expect mAP50 between 78 and 91 %" in text
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert "(78 to 91 %)" in card
+    assert "(70 to 96 %)" in card
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["intervals"] == {
+        "confidence": 0.95,
+        "metrics": {"mAP50": [0.784, 0.91]},
+        "perClass": {"circle": {"AP50": [0.7, 0.955]}},
+    }
 
 
 def test_classifier_s_report_says_how_often_it_is_correct(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.training_results import box
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api import Confusion, Evaluation, Prediction
+from vott_trainer.plugin_api import Confusion, Evaluation, Interval, Intervals, Prediction
 from vott_trainer.report import Result, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.grades import grade
@@ -37,11 +37,64 @@ def test_longer_training_is_advised_if_the_model_was_still_improving(last: float
     assert any("Train longer" in sentence for sentence in advice(improving)) is advised
 
 
+def test_longer_training_is_advised_against_if_a_weak_model_stopped_improving() -> None:
+    rows = [{"epoch": number, "mAP50": value} for number, value in enumerate((0.1, 0.3, 0.4, 0.4, 0.4))]
+    weak = dataclasses.replace(result(None), metrics={"mAP50": 0.4}, history=rows)
+    assert any("longer training won't help" in sentence for sentence in advice(weak))
+    assert weak.evaluation
+    unknown = dataclasses.replace(weak.evaluation, intervals=Intervals({"mAP50": Interval(0.2, 0.9)}))
+    assert advice(dataclasses.replace(weak, evaluation=unknown)) == []
+
+
+def test_advice_follows_the_metric_that_decides_which_model_is_better() -> None:
+    rows = [{"epoch": n, "mAP50": 0.5, "mAP": value} for n, value in enumerate((0.1, 0.2, 0.2, 0.2, 0.4))]
+    both = Evaluation({"mAP50": 0.5, "mAP": 0.4}, selection="mAP")
+    improving = dataclasses.replace(result(None), evaluation=both, metrics=both.metrics, history=rows)
+    assert any("Train longer" in sentence for sentence in advice(improving))
+
+
+def test_class_that_may_be_missed_by_chance_gets_no_advice() -> None:
+    confusion = Confusion(["cat", "dog", "background"], [[1, 0, 1], [0, 9, 1], [0, 0, 0]], with_background=True)
+    few = result(confusion)
+    assert any("“cat” is often missed" in sentence for sentence in advice(few))
+    assert few.evaluation
+    intervals = Intervals(per_class={"cat": {"recall": Interval(0.0, 1.0)}})
+    measured = dataclasses.replace(few.evaluation, intervals=intervals)
+    assert advice(dataclasses.replace(few, evaluation=measured)) == []
+
+
 def test_few_measured_objects_give_a_caveat() -> None:
     few = Confusion(["cat"], [[9]])
     caveat = wording.caveat(Evaluation({"accuracy": 1.0}, confusion=few))
     assert caveat.startswith("These numbers are rough: they rest on only 9 examples.")
     assert wording.caveat(Evaluation({"accuracy": 1.0}, confusion=Confusion(["cat"], [[90]]))) == ""
+
+
+@pytest.mark.parametrize(("low", "rough"), [(0.6, True), (0.8, False)])
+def test_wide_interval_gives_a_caveat(low: float, rough: bool) -> None:
+    many = Confusion(["cat"], [[90]])
+    evaluation = Evaluation({"accuracy": 0.85}, confusion=many, intervals=Intervals({"accuracy": Interval(low, 0.9)}))
+    assert (wording.caveat(evaluation) != "") is rough
+
+
+def test_summary_says_what_to_expect_on_other_images() -> None:
+    interval = Intervals({"accuracy": Interval(0.784, 0.91)})
+    evaluation = Evaluation({"accuracy": 0.85}, confusion=Confusion(["cat"], [[85]]), intervals=interval)
+    text = wording.summary(Result("classification", evaluation.metrics, evaluation=evaluation))
+    assert text.endswith("On others like these, expect accuracy between 78 and 91 %.")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.91, 0.97, "Very good"),
+        (0.78, 0.91, "Good to very good"),
+        (0.3, 0.6, "Not good yet to usable with care"),
+        (0.6, 0.95, "Measured on too few images to say how good"),
+    ],
+)
+def test_grade_has_both_ends_of_the_interval(low: float, high: float, expected: str) -> None:
+    assert grade(Evaluation({"mAP50": 0.5}, intervals=Intervals({"mAP50": Interval(low, high)}))) == expected
 
 
 @pytest.mark.parametrize(

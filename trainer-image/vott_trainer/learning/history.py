@@ -42,7 +42,7 @@ class History:
     Attributes:
         epochs: a row for each completed epoch.
         metrics: those of the latest evaluation.
-        best: the best value of their first entry.
+        best: the best value of the metric that decides which model is better.
         best_epoch: its epoch.
         without_improvement: evaluations since then.
         notes: sentences for the report.
@@ -61,13 +61,13 @@ class History:
         """Add to the time of a phase."""
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
-    def add_evaluation(self, metrics: dict[str, float], epoch: int) -> bool:
-        """Record an evaluation; return whether its first metric is the best so far."""
+    def add_evaluation(self, metrics: dict[str, float], epoch: int, selection: str) -> bool:
+        """Record an evaluation; return whether its metric `selection` is the best so far."""
         self.metrics = dict(metrics)
-        first = next(iter(metrics.values()), 0.0)
-        is_best = self.best is None or first > self.best
+        value = metrics.get(selection, 0.0)
+        is_best = self.best is None or value > self.best
         if is_best:
-            self.best, self.best_epoch, self.without_improvement = first, epoch, 0
+            self.best, self.best_epoch, self.without_improvement = value, epoch, 0
         else:
             self.without_improvement += 1
         return is_best

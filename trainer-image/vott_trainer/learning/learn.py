@@ -129,6 +129,7 @@ def _trained(
     evaluation: Evaluation,
     device: torch.device,
 ) -> Trained:
+    evaluation = evaluation.with_intervals()
     config = plugin.export(state.final_model, data, parameters, run.model_dir)
     details = {
         "settings": shown(parameters),

@@ -179,7 +179,7 @@ class Loop:
             return None
         state.history.add_seconds("evaluation", time.monotonic() - start)
         metrics = plain_metrics(self.evaluation.metrics)
-        if state.history.add_evaluation(metrics, state.epoch) and self._settings.patience:
+        if state.history.add_evaluation(metrics, state.epoch, self.evaluation.selected) and self._settings.patience:
             state.keep_best()
         return metrics
 

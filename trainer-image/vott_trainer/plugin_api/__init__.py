@@ -2,7 +2,7 @@
 
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
-from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Point, Prediction
+from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Interval, Intervals, Point, Prediction
 from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SummedLosses
 from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
@@ -19,6 +19,8 @@ __all__ = [
     "Evaluation",
     "Example",
     "Interruption",
+    "Interval",
+    "Intervals",
     "Item",
     "LabelledImage",
     "Learner",

@@ -1,5 +1,6 @@
 """The annotated images of a training: fetched, checked and on disk."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,11 @@ class LabelledImage:
     boxes: list[Box]
     label: str | None = None
     scene: int | None = None
+
+    @property
+    def scene_key(self) -> Hashable:
+        """What identifies the image's scene among all images."""
+        return self.path if self.scene is None else self.scene
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A model measured on held-out images: metrics, curves, confusion matrix and examples."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,16 +70,34 @@ class Example:
         return len(self.missed) + sum(prediction.score for prediction in self.wrong)
 
 
+class Interval(NamedTuple):
+    """Where a metric lies with 95 % confidence, measured on other images of the same kind."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Confidence intervals of an evaluation's metrics, by name, and of those of its classes, by label and name."""
+
+    metrics: dict[str, Interval] = field(default_factory=dict)
+    per_class: dict[str, dict[str, Interval]] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """Measurements of a model. Only `metrics` is required: its first entry decides which model is better, and higher is better.
+    """Measurements of a model. Only `metrics` is required; the first is the most important one, and higher is better.
 
     Attributes:
+        selection: the metric that decides which model is better; the first by default.
         per_class: metrics by label and name.
         curves: precision-recall curves by label.
         examples: a few images, the worst mistakes first, then the correct ones with the most objects.
         thresholds: the score from which predictions are shown, by label; `confusion` and `examples` have no others. Goes into
             `config.json`, for `predict`, and into `model.onnx`.
+        intervals: of the metrics.
+        compute_intervals: computes them; called for the finished model only, because it takes a while.
     """
 
     metrics: dict[str, float]
@@ -87,6 +106,20 @@ class Evaluation:
     confusion: Confusion | None = None
     examples: list[Example] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
+    selection: str = ""
+    intervals: Intervals = field(default_factory=Intervals)
+    compute_intervals: Callable[[], Intervals] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def selected(self) -> str:
+        """The name of the metric that decides which model is better."""
+        return self.selection or next(iter(self.metrics), "")
+
+    def with_intervals(self) -> "Evaluation":
+        """Return the evaluation with its intervals computed."""
+        if not self.compute_intervals:
+            return self
+        return replace(self, intervals=self.compute_intervals(), compute_intervals=None)
 
 
 EXAMPLES = 6  # wrong ones, and as many correct ones

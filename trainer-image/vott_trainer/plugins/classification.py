@@ -121,7 +121,7 @@ class Classification:
         for crops in decoded_batches(data.held_out, EVALUATION_BATCH):
             predicted.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
             truth += [crop.label for crop in crops]
-            shown += [Shown(crop.view.image.path, crop.name, crop.view.box) for crop in crops]
+            shown += [Shown(crop.view.image.path, crop.name, crop.view.box, crop.view.image.scene) for crop in crops]
         return evaluate_classes(truth, torch.cat(predicted).numpy(), data.labels, shown)
 
     def export(

@@ -5,14 +5,17 @@ from collections.abc import Iterator
 from vott_trainer.plugin_api import Evaluation
 from vott_trainer.report.confusion_table import Totals, mistakes
 from vott_trainer.report.formatting import count
+from vott_trainer.report.grades import is_weak
 from vott_trainer.report.result import Result
 from vott_trainer.report.tables import is_per_class
 
 FEW_EXAMPLES = 20  # of a class
 OFTEN_CONFUSED = 0.1  # of a class's objects
 OFTEN_MISSED = 0.7  # recall below this
+OFTEN_FOUND = 0.9  # a recall whose interval reaches this may be low by chance
 OFTEN_DUPLICATE = 0.1  # of the boxes
-STILL_IMPROVING = 0.03  # gain of the primary metric in the last quarter of the evaluations
+STILL_IMPROVING = 0.03  # gain in the last quarter of the evaluations, of the metric that decides which model is better
+NO_GAIN = 0.01
 MOST = 6  # sentences
 
 
@@ -24,7 +27,7 @@ def advice(result: Result) -> list[str]:
         *_confused(result.evaluation),
         *_missed(result.evaluation),
         *_duplicates(result.evaluation),
-        *_still_improving(result),
+        *_longer(result),
         *_rare(result),
     ]
     return found[:MOST]
@@ -43,7 +46,9 @@ def _confused(evaluation: Evaluation) -> Iterator[str]:
 def _missed(evaluation: Evaluation) -> Iterator[str]:
     for label, metrics in sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get("recall", 1.0)):
         total = int(metrics.get("count", 0))
-        if total and metrics.get("recall", 1.0) < OFTEN_MISSED:
+        recall = evaluation.intervals.per_class.get(label, {}).get("recall")
+        by_chance = recall is not None and recall.high > OFTEN_FOUND
+        if total and metrics.get("recall", 1.0) < OFTEN_MISSED and not by_chance:
             found = round(metrics["recall"] * total)
             yield f"“{label}” is often missed: {found} of {total} found. Annotate more images with it."
         elif not total:
@@ -70,13 +75,17 @@ def _rare(result: Result) -> Iterator[str]:
             yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
 
 
-def _still_improving(result: Result) -> Iterator[str]:
-    """If the last evaluation is clearly the best one, the model would have gone on improving."""
-    name = next(iter(result.metrics), "")
+def _longer(result: Result) -> Iterator[str]:
+    """Say whether longer training would help: if the last evaluation is clearly the best, the model would have gone on improving."""
+    name = result.evaluation.selected if result.evaluation else ""
     values = [row[name] for row in result.history if isinstance(row.get(name), int | float)]
-    if (
-        len(values) >= 4
-        and values[-1] == max(values)
-        and values[-1] - max(values[: -len(values) // 4]) > STILL_IMPROVING
-    ):
+    if len(values) < 4:
+        return
+    gain = max(values) - max(values[: -len(values) // 4])
+    if gain > STILL_IMPROVING and values[-1] == max(values):
         yield "The model was still improving when training ended. Train longer (parameter epochs)."
+    elif gain < NO_GAIN and result.evaluation and is_weak(result.evaluation):
+        yield (
+            "The model no longer improved at the end, so longer training won't help. Annotate more images, "
+            "above all of scenes that differ from those you have."
+        )

@@ -12,6 +12,11 @@ def percent(share: float) -> str:
     return f"{rounded} %"
 
 
+def percent_range(low: float, high: float, between: str = "to") -> str:
+    """Format an interval of shares in percent: "78 to 91 %"."""
+    return f"{round(low * 100)} {between} {round(high * 100)} %"
+
+
 def shown(value: Any) -> str:
     """Format any JSON value."""
     if isinstance(value, bool):

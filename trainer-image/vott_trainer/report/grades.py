@@ -1,6 +1,6 @@
-"""Grade a model by its primary metric."""
+"""Grade a model by its primary metric, as far as the held-out images can tell."""
 
-from vott_trainer.plugin_api import Evaluation
+from vott_trainer.plugin_api import Evaluation, Interval
 
 GRADES = {
     "mAP50": ((0.9, "Very good"), (0.75, "Good"), (0.5, "Usable with care"), (0.0, "Not good yet")),
@@ -8,8 +8,34 @@ GRADES = {
 }
 """Lowest score and grade, by the primary metric."""
 
+UNCERTAIN = "Measured on too few images to say how good"
+
+
+GOOD = 2  # the first grades
+
+
+def is_weak(evaluation: Evaluation) -> bool:
+    """Whether even the best that the held-out images allow is not good."""
+    ends = _ends(evaluation)
+    return ends is not None and ends[1] >= GOOD
+
 
 def grade(evaluation: Evaluation) -> str:
-    """Grade the model; "" if its primary metric has no grades."""
+    """Grade the model, with the grades of both ends of its interval; "" if its primary metric has no grades."""
+    ends = _ends(evaluation)
+    if not ends:
+        return ""
+    worst, best = (GRADES[next(iter(evaluation.metrics))][number][1] for number in ends)
+    if ends[0] - ends[1] > 1:
+        return UNCERTAIN
+    return best if best == worst else f"{worst} to {best.lower()}"
+
+
+def _ends(evaluation: Evaluation) -> tuple[int, int] | None:
+    """Return the numbers of the worst and the best grade in the interval of the primary metric; None if it has no grades."""
     name, value = next(iter(evaluation.metrics.items()))
-    return next((text for lowest, text in GRADES.get(name, ()) if value >= lowest), "")
+    if name not in GRADES:
+        return None
+    interval = evaluation.intervals.metrics.get(name, Interval(value, value))
+    worst, best = (next(n for n, (lowest, _) in enumerate(GRADES[name]) if end >= lowest) for end in interval)
+    return worst, best

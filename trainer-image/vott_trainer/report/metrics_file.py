@@ -38,7 +38,9 @@ def _content(result: Result) -> dict[str, Any]:
 def _evaluation(evaluation: Evaluation | None) -> dict[str, Any]:
     if not evaluation:
         return {}
+    intervals = evaluation.intervals
     return {
+        "intervals": {"confidence": 0.95, "metrics": intervals.metrics, "perClass": intervals.per_class},
         "perClass": evaluation.per_class,
         "curves": {label: [point._asdict() for point in curve] for label, curve in evaluation.curves.items()},
         "confusion": asdict(evaluation.confusion) if evaluation.confusion else None,

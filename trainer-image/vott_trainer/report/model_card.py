@@ -41,7 +41,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "heading": wording.heading(result),
         "summary": wording.summary(result),
         "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
-        "headline": tables.headline(result.metrics),
+        "headline": tables.headline(result),
         "classes": tables.classes(result.evaluation),
         "data": tables.data(result.counts),
         "settings": tables.settings(result),

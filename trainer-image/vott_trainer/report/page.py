@@ -62,7 +62,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "grade": grade(evaluation) if evaluation else "",
         "summary": wording.summary(result),
         "caveat": wording.caveat(evaluation) if evaluation else "",
-        "headline": tables.headline(result.metrics),
+        "headline": tables.headline(result),
         "advice": advice(result),
         "wrong": wrong,
         "correct": correct,

@@ -7,8 +7,8 @@ from typing import Any
 
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.http.json_redaction import redact_json
-from vott_trainer.plugin_api import Evaluation
-from vott_trainer.report.formatting import percent, shown
+from vott_trainer.plugin_api import Evaluation, Interval
+from vott_trainer.report.formatting import percent, percent_range, shown
 from vott_trainer.report.result import Result
 
 MEANINGS = {
@@ -49,19 +49,21 @@ COUNTS = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A headline metric; `text` is its formatted value."""
+    """A headline metric; `text` is its formatted value, `interval` its confidence interval, if known."""
 
     name: str
     text: str
     meaning: str
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A table cell; `share` (0 to 1) is drawn as a bar, None draws none."""
+    """A table cell; `share` (0 to 1) is drawn as a bar, None draws none; `interval` is its confidence interval, if known."""
 
     text: str
     share: float | None = None
+    interval: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,17 @@ class Table:
     rows: list[TableRow]
 
 
-def headline(metrics: dict[str, float]) -> list[Metric]:
-    """List the metrics with their meanings, the primary one first."""
-    return [Metric(name, _value(name, value), MEANINGS.get(name, "")) for name, value in metrics.items()]
+def headline(result: Result) -> list[Metric]:
+    """List the metrics with their meanings and intervals, the primary one first."""
+    intervals = result.evaluation.intervals.metrics if result.evaluation else {}
+    return [
+        Metric(name, _value(name, value), MEANINGS.get(name, ""), _range(intervals.get(name)))
+        for name, value in result.metrics.items()
+    ]
+
+
+def _range(interval: Interval | None) -> str:
+    return percent_range(*interval) if interval else ""
 
 
 def _value(name: str, value: float) -> str:
@@ -96,16 +106,20 @@ def classes(evaluation: Evaluation | None) -> Table | None:
     names = [name for name in COLUMNS if any(name in metrics for metrics in evaluation.per_class.values())]
     primary = names[1] if len(names) > 1 else names[0]
     ranked = sorted(evaluation.per_class.items(), key=lambda entry: entry[1].get(primary, 2.0))
-    rows = [TableRow(label, [_cell(name, metrics.get(name)) for name in names]) for label, metrics in ranked]
+    intervals = evaluation.intervals.per_class
+    rows = [
+        TableRow(label, [_cell(name, metrics.get(name), intervals.get(label, {}).get(name)) for name in names])
+        for label, metrics in ranked
+    ]
     return Table([COLUMNS[name] for name in names], rows)
 
 
-def _cell(name: str, value: float | None) -> Cell:
+def _cell(name: str, value: float | None, interval: Interval | None) -> Cell:
     if value is None:
         return Cell("-")
     if name == "count":
         return Cell(shown(value))
-    return Cell(f"{value:.2f}") if name == "threshold" else Cell(percent(value), value)
+    return Cell(f"{value:.2f}") if name == "threshold" else Cell(percent(value), value, _range(interval))
 
 
 def data(counts: dict[str, Any]) -> Table | None:

@@ -1,11 +1,12 @@
 """The report's sentences about a model: heading, summary and caveat."""
 
-from vott_trainer.plugin_api import Evaluation
+from vott_trainer.plugin_api import Evaluation, Interval
 from vott_trainer.report.confusion_table import Totals
-from vott_trainer.report.formatting import count
+from vott_trainer.report.formatting import count, percent_range
 from vott_trainer.report.result import Result
 
 FEW_MEASURED = 30  # objects; with fewer, a single object shifts the metrics by several percent
+WIDE = 0.15  # of an interval: the metric may be a grade better or worse
 
 
 def heading(result: Result) -> str:
@@ -21,12 +22,28 @@ def summary(result: Result) -> str:
         return "This plugin does not measure its models on held-out images."
     number = result.counts.get("heldOutImages")
     images = f"{count(number, 'image')} it had never seen" if number else "images it had never seen"
+    return f"{_measured(evaluation, images)}{_expected(evaluation)}"
+
+
+def _measured(evaluation: Evaluation, images: str) -> str:
     if not evaluation.confusion:
         return f"The model was measured on {images}."
     totals = Totals.of(evaluation.confusion)
     if not evaluation.confusion.with_background:
         return f"On {images}, the model classified {totals.correct} of {totals.truth} correctly."
     return f"On {images}, the model found {totals.correct} of {count(totals.truth, 'object')}{_wrong_boxes(totals)}."
+
+
+def _expected(evaluation: Evaluation) -> str:
+    """Say what the primary metric would be on other images."""
+    name, interval = primary_interval(evaluation)
+    return f" On others like these, expect {name} between {percent_range(*interval, 'and')}." if interval else ""
+
+
+def primary_interval(evaluation: Evaluation) -> tuple[str, Interval | None]:
+    """Return the name of the primary metric and its interval, None if it is unknown."""
+    name = next(iter(evaluation.metrics), "")
+    return name, evaluation.intervals.metrics.get(name)
 
 
 def _wrong_boxes(totals: Totals) -> str:
@@ -43,11 +60,16 @@ def _were(number: int, singular: str, plural: str) -> str:
 
 
 def caveat(evaluation: Evaluation) -> str:
-    """Warn if the model was measured on few objects, else ""."""
+    """Warn if the primary metric is uncertain, or the model was measured on few objects, else ""."""
     measured = Totals.of(evaluation.confusion).truth if evaluation.confusion else 0
-    if not evaluation.confusion or measured >= FEW_MEASURED:
+    _, interval = primary_interval(evaluation)
+    is_wide = interval is not None and interval.high - interval.low > WIDE
+    if not is_wide and (not evaluation.confusion or measured >= FEW_MEASURED):
         return ""
-    return f"These numbers are rough: they rest on only {count(measured, 'example')}. More annotated images improve both the numbers and the model."
+    examples = f" on only {count(measured, 'example')}" if evaluation.confusion else " on few images"
+    return (
+        f"These numbers are rough: they rest{examples}. More annotated images improve both the numbers and the model."
+    )
 
 
 def measures_boxes(evaluation: Evaluation | None) -> bool:

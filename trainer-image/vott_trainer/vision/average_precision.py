@@ -51,6 +51,7 @@ class AveragePrecision:
         per_class: AP and AP50 of the classes in the ground truth, 0 to 1.
         curves: precision-recall curves at IoU 0.50.
         outcomes: of each class at IoU 0.50; empty without predictions.
+        coco: the COCOeval_faster, for `resampled_precision`; None without predictions.
     """
 
     map: float
@@ -58,6 +59,7 @@ class AveragePrecision:
     per_class: dict[str, dict[str, float]]
     curves: dict[str, list[Point]]
     outcomes: dict[str, Outcomes] = field(default_factory=dict)
+    coco: Any = None
 
 
 def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
@@ -70,7 +72,7 @@ def average_precision(images: Sequence[Image], labels: Sequence[str]) -> Average
     evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
     evaluation.run()
     summary = _summary(evaluation, _present(images, labels), labels)
-    return replace(summary, outcomes=_outcomes(evaluation, labels))
+    return replace(summary, outcomes=_outcomes(evaluation, labels), coco=evaluation)
 
 
 def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> AveragePrecision:

@@ -1,6 +1,7 @@
 """Classifier evaluation: accuracy, F1, precision-recall curves and a confusion matrix, from the scores."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,16 +13,18 @@ from vott_trainer.plugin_api import Confusion, Evaluation, Example, Point, Predi
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import matching
 from vott_trainer.vision.confusion_matrix import class_metrics
+from vott_trainer.vision.intervals import classifier_intervals
 
 Scores = NDArray[np.floating]
 
 
 class Shown(NamedTuple):
-    """The picture of an item in the report's examples: an image, or one box of it."""
+    """The picture of an item in the report's examples: an image, or one box of it; and the image's scene."""
 
     image: Path
     name: str
     box: Box | None = None
+    scene: int | None = None
 
 
 def evaluate_classes(truth: Sequence[int], scores: Scores, labels: Sequence[str], shown: Sequence[Shown]) -> Evaluation:
@@ -49,7 +52,9 @@ def evaluate_classes(truth: Sequence[int], scores: Scores, labels: Sequence[str]
     metrics = {"accuracy": float((true == predicted).mean()), "f1": float(np.mean(present))}
     rows = zip(shown, true.tolist(), predicted.tolist(), scores.max(axis=1).tolist(), strict=True)
     examples = [_example(picture, labels[one], labels[other], score) for picture, one, other, score in rows]
-    return Evaluation(metrics, per_class, curves, confusion, choose_examples(examples))
+    evaluation = Evaluation(metrics, per_class, curves, confusion, choose_examples(examples))
+    scenes = [one.image if one.scene is None else one.scene for one in shown]
+    return replace(evaluation, compute_intervals=lambda: classifier_intervals(evaluation, examples, scenes, labels))
 
 
 def _with_f1(metrics: dict[str, float]) -> dict[str, float]:

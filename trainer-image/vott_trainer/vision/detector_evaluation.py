@@ -4,6 +4,7 @@ AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion m
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
+from vott_trainer.vision.intervals import detector_intervals
 from vott_trainer.vision.resize import Scale
 from vott_trainer.vision.score_thresholds import score_thresholds
 
@@ -53,8 +55,9 @@ def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str],
     examples = [_example(one, labels, thresholds) for one in detected]
     confusion = confusion_matrix(labels, examples)
     per_class = class_metrics(confusion, labels)
-    return Evaluation(
+    evaluation = Evaluation(
         metrics={"mAP50": precision.map50, "mAP": precision.map},
+        selection="mAP",  # mAP50 alone rises before the boxes fit
         per_class={
             label: precision.per_class.get(label, {}) | per_class[label] | {"threshold": thresholds[label]}
             for label in labels
@@ -63,6 +66,10 @@ def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str],
         confusion=confusion,
         examples=choose_examples(examples),
         thresholds=thresholds,
+    )
+    scenes = [one.image.scene_key for one in detected]
+    return replace(
+        evaluation, compute_intervals=lambda: detector_intervals(evaluation, examples, scenes, labels, precision)
     )
 
 
