@@ -65,8 +65,8 @@ def test_ap_of_a_resample_is_that_of_the_images_it_draws() -> None:
 
 
 def test_predictions_beyond_coco_s_limit_do_not_count() -> None:
-    right = Objects([[0, 0, 10, 10]], [1])
-    many = Objects([[50, 50, 10, 10]] * 100 + [[0, 0, 10, 10]], [1] * 101, [0.9] * 100 + [0.5])
+    right = Objects([[0.0, 0.0, 10.0, 10.0]], [1])
+    many = Objects([[50.0, 50.0, 10.0, 10.0]] * 100 + [[0.0, 0.0, 10.0, 10.0]], [1] * 101, [0.9] * 100 + [0.5])
     precision = average_precision([Image(100, 100, right, many)], LABELS)
     assert precision.map == ap(precision, np.ones((1, 1), np.float32))[0].mean() == 0
 
@@ -124,7 +124,7 @@ def example(image: Image) -> Example:
 
 def objects(found: Objects) -> list[Prediction]:
     return [
-        Prediction(LABELS[label - 1], score, Box(*box, LABELS[label - 1]))
+        Prediction(LABELS[label - 1], score, Box(box[0], box[1], box[2], box[3], LABELS[label - 1]))
         for box, label, score in zip(found.boxes, found.labels, found.scores or [1.0] * len(found.labels), strict=True)
     ]
 
