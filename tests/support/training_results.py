@@ -13,6 +13,7 @@ from vott_trainer.plugin_api import Evaluation, Example, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.report import Result
 from vott_trainer.vision import average_precision, matching
+from vott_trainer.vision.calibration import detector_reliability
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.score_thresholds import score_thresholds
 
@@ -37,6 +38,7 @@ def detection_result(
         confusion,
         choose_examples(examples),
         thresholds,
+        detector_reliability(precision.outcomes, thresholds),
     )
     history = [{"epoch": n, "loss": 2 / n, "classificationLoss": 1 / n, "learningRate": 1e-3} for n in range(1, 11)]
     return Result(

@@ -21,6 +21,7 @@ def test_classifier_predicts_the_class_with_the_highest_score() -> None:
     assert not evaluation.confusion.with_background
     assert (evaluation.examples[0].name, evaluation.examples[0].is_correct) == ("https://store/1.jpg", False)
     assert evaluation.curves["dog"][0].precision == 1
+    assert [(point.count, point.correct) for point in evaluation.reliability] == [(1, 0.0), (1, 1.0), (2, 1.0)]
 
 
 def test_class_of_a_classifier_may_be_called_background() -> None:

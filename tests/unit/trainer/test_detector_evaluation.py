@@ -73,6 +73,7 @@ def test_perfect_detector_has_an_average_precision_of_one(samples: Samples) -> N
         )
         assert {(point.precision, point.score) for point in evaluation.curves[label]} == {(1.0, 0.9)}
     assert all(example.is_correct for example in evaluation.examples)
+    assert [(point.count, point.correct) for point in evaluation.reliability] == [(12, 1.0)]
     assert evaluation.confusion
     assert evaluation.confusion.counts == [[4, 0, 0, 0], [0, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 0]]
 

@@ -63,7 +63,15 @@ def test_report_sums_up_the_model_in_a_sentence(folder: Path, tmp_path: Path) ->
     assert (
         "On 12 images it had never seen, the model found 18 of 24 objects; 2 of its 20 boxes were wrong." in shown.text
     )
-    for heading in ("mAP50", "How to improve the model", "Worst mistakes", "Classes", "Confusion matrix", "Curves"):
+    for heading in (
+        "mAP50",
+        "How to improve the model",
+        "Worst mistakes",
+        "Classes",
+        "Confusion matrix",
+        "Curves",
+        "What a score means",
+    ):
         assert heading in shown.text
 
 
@@ -143,6 +151,8 @@ def test_metrics_file_holds_all_metrics(folder: Path, tmp_path: Path) -> None:
     assert content["confusion"]["labels"][-1] == "background"
     assert set(content["curves"]["circle"][0]) == {"recall", "precision", "score"}
     assert content["onnx"]["file"] is None
+    assert set(content["calibration"]) == {"expectedCalibrationError", "points"}
+    assert sum(point["count"] for point in content["calibration"]["points"]) == 20
 
 
 def test_numbers_that_json_can_t_hold_become_null(folder: Path) -> None:

@@ -2,7 +2,16 @@
 
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints, TrainingPosition
 from vott_trainer.plugin_api.dataset import Dataset, LabelledImage
-from vott_trainer.plugin_api.evaluation import Confusion, Evaluation, Example, Interval, Intervals, Point, Prediction
+from vott_trainer.plugin_api.evaluation import (
+    Confusion,
+    Evaluation,
+    Example,
+    Interval,
+    Intervals,
+    Point,
+    Prediction,
+    ReliabilityPoint,
+)
 from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SummedLosses
 from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
@@ -32,6 +41,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Ranks",
+    "ReliabilityPoint",
     "Run",
     "SummedLosses",
     "Trained",

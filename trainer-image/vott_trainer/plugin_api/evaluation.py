@@ -27,6 +27,14 @@ class Point(NamedTuple):
     score: float
 
 
+class ReliabilityPoint(NamedTuple):
+    """Predictions with similar scores: their mean score, the share of correct ones, and their number."""
+
+    score: float
+    correct: float
+    count: int
+
+
 @dataclass(frozen=True, slots=True)
 class Confusion:
     """A confusion matrix: `counts[row][column]` is how often `labels[row]` was predicted as `labels[column]`.
@@ -96,6 +104,7 @@ class Evaluation:
         examples: a few images, the worst mistakes first, then the correct ones with the most objects.
         thresholds: the score from which predictions are shown, by label; `confusion` and `examples` have no others. Goes into
             `config.json`, for `predict`, and into `model.onnx`.
+        reliability: how often the shown predictions are correct, by rising score.
         intervals: of the metrics.
         compute_intervals: computes them; called for the finished model only, because it takes a while.
     """
@@ -106,6 +115,7 @@ class Evaluation:
     confusion: Confusion | None = None
     examples: list[Example] = field(default_factory=list)
     thresholds: dict[str, float] = field(default_factory=dict)
+    reliability: list[ReliabilityPoint] = field(default_factory=list)
     selection: str = ""
     intervals: Intervals = field(default_factory=Intervals)
     compute_intervals: Callable[[], Intervals] | None = field(default=None, repr=False, compare=False)

@@ -15,6 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from vott_trainer.plugin_api import ReliabilityPoint
+
 COLOURS = (
     "#0b7fc4",
     "#d9480f",
@@ -25,6 +27,7 @@ COLOURS = (
     "#0c8599",
     "#c92a2a",
 )  # legible on light and dark
+EQUAL = "#868e96"
 DASH = 2.5  # line widths
 _TEXT = "#010203"  # a placeholder, replaced by the page's colour
 _STYLE: Any = {
@@ -85,6 +88,21 @@ def precision_recall(title: str, meaning: str, lines: list[Line]) -> Chart:
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
     return Chart(title, meaning, _svg(figure, title), lines)
+
+
+def reliability(title: str, meaning: str, points: Sequence[ReliabilityPoint]) -> Chart:
+    """Draw the share of correct predictions over their score, with the number of predictions, and where both are equal."""
+    equal = Line("score and share are equal", [(0.0, 0.0), (1.0, 1.0)], EQUAL)
+    model = Line("this model", [(point.score, point.correct) for point in points])
+    figure, axes = _figure("score", "share of correct predictions", [model])
+    axes.plot((0, 1), (0, 1), color=equal.colour, linestyle="dashed", zorder=1)
+    axes.plot(*zip(*model.points, strict=True), "o", color=model.colour)
+    with mpl.rc_context(_STYLE):
+        for point in points:
+            axes.annotate(f"{point.count:,}", point[:2], (0, 7), textcoords="offset points", ha="center", fontsize=9)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.12)
+    return Chart(title, meaning, _svg(figure, title), [model, equal])
 
 
 def _figure(x: str, y: str, lines: list[Line]) -> tuple[Figure, Axes]:

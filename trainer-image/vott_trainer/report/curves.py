@@ -1,10 +1,11 @@
-"""The report's curves: precision-recall, metrics and losses."""
+"""The report's curves: precision-recall, calibration, metrics and losses."""
 
 import math
 from collections.abc import Iterable, Sequence
 
 from vott_trainer.plugin_api import Evaluation, Point
 from vott_trainer.report import charts
+from vott_trainer.report.calibration import calibration_error, meaning_of_scores
 from vott_trainer.report.charts import Chart, Line
 from vott_trainer.report.result import Result
 
@@ -12,8 +13,13 @@ MOST_LINES = 8  # of a chart
 
 
 def curves(result: Result) -> list[Chart]:
-    """Draw precision-recall curves, and metrics and losses over the epochs, as far as they were measured."""
-    return [*_precision_recall(result.evaluation), *_metrics(result), *_losses(result)]
+    """Draw precision-recall curves, calibration, and metrics and losses over the epochs, as far as they were measured."""
+    return [
+        *_precision_recall(result.evaluation),
+        *_reliability(result.evaluation),
+        *_metrics(result),
+        *_losses(result),
+    ]
 
 
 def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
@@ -31,6 +37,18 @@ def _precision_recall(evaluation: Evaluation | None) -> list[Chart]:
 
 def _area(curve: list[Point]) -> float:
     return sum(point.precision for point in curve) / 101
+
+
+def _reliability(evaluation: Evaluation | None) -> list[Chart]:
+    if not evaluation or not evaluation.reliability:
+        return []
+    points = evaluation.reliability
+    meaning = (
+        f"{meaning_of_scores(points)} On the dashed line, a score of 0.7 is right in 70 % of cases; below it, the model is too sure. "
+        "The number at a dot says how many predictions it stands for. "
+        f"Scores differ from the share of correct predictions by {calibration_error(points):.2f} on average (expected calibration error)."
+    )
+    return [charts.reliability("What a score means", meaning, points)]
 
 
 def _metrics(result: Result) -> list[Chart]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vott_trainer.http.json_redaction import redact_json
-from vott_trainer.plugin_api import Evaluation
+from vott_trainer.plugin_api import Evaluation, ReliabilityPoint
+from vott_trainer.report.calibration import calibration_error
 from vott_trainer.report.result import Result
 
 
@@ -44,4 +45,11 @@ def _evaluation(evaluation: Evaluation | None) -> dict[str, Any]:
         "perClass": evaluation.per_class,
         "curves": {label: [point._asdict() for point in curve] for label, curve in evaluation.curves.items()},
         "confusion": asdict(evaluation.confusion) if evaluation.confusion else None,
+        "calibration": _calibration(evaluation.reliability),
     }
+
+
+def _calibration(points: list[ReliabilityPoint]) -> dict[str, Any] | None:
+    if not points:
+        return None
+    return {"expectedCalibrationError": calibration_error(points), "points": [point._asdict() for point in points]}

@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from vott_trainer.report import formatting, tables, wording
+from vott_trainer.report.calibration import meaning_of_scores
 from vott_trainer.report.result import Result
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~&])")
@@ -47,5 +48,6 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "settings": tables.settings(result),
         "thresholds": bool(result.evaluation and result.evaluation.thresholds),
         "onnx": (path.parent / "model.onnx").exists(),
+        "scores": meaning_of_scores(result.evaluation.reliability) if result.evaluation else "",
         "predicts": result.evaluation is not None,
     }

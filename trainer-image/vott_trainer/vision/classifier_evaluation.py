@@ -12,6 +12,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Confusion, Evaluation, Example, Point, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import matching
+from vott_trainer.vision.calibration import reliability
 from vott_trainer.vision.confusion_matrix import class_metrics
 from vott_trainer.vision.intervals import classifier_intervals
 
@@ -52,7 +53,14 @@ def evaluate_classes(truth: Sequence[int], scores: Scores, labels: Sequence[str]
     metrics = {"accuracy": float((true == predicted).mean()), "f1": float(np.mean(present))}
     rows = zip(shown, true.tolist(), predicted.tolist(), scores.max(axis=1).tolist(), strict=True)
     examples = [_example(picture, labels[one], labels[other], score) for picture, one, other, score in rows]
-    evaluation = Evaluation(metrics, per_class, curves, confusion, choose_examples(examples))
+    evaluation = Evaluation(
+        metrics,
+        per_class,
+        curves,
+        confusion,
+        choose_examples(examples),
+        reliability=reliability(scores.max(axis=1), true == predicted),
+    )
     scenes = [one.image if one.scene is None else one.scene for one in shown]
     return replace(evaluation, compute_intervals=lambda: classifier_intervals(evaluation, examples, scenes, labels))
 

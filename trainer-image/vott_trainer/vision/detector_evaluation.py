@@ -15,6 +15,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Evaluation, Example, LabelledImage, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import average_precision, matching
+from vott_trainer.vision.calibration import detector_reliability
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
@@ -66,6 +67,7 @@ def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str],
         confusion=confusion,
         examples=choose_examples(examples),
         thresholds=thresholds,
+        reliability=detector_reliability(precision.outcomes, thresholds),
     )
     scenes = [one.image.scene_key for one in detected]
     return replace(
