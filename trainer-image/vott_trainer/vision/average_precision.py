@@ -1,5 +1,6 @@
 """COCO's average precision (AP) and precision-recall curves, by faster-coco-eval."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -107,14 +108,18 @@ def _outcomes(evaluation: Any, labels: Sequence[str]) -> dict[str, Outcomes]:
     at_50.params.areaRng, at_50.params.areaRngLbl = evaluation.params.areaRng[:1], evaluation.params.areaRngLbl[:1]
     at_50.evaluate()
     matched = {int(pair.partition("_")[0]) for pair in at_50.eval["matched"]}  # "prediction_object", numbers from 1
-    predictions = evaluation.cocoDt.anns
-    outcomes = {}
-    for category, label in enumerate(labels, start=1):
-        numbers = evaluation.cocoDt.getAnnIds(catIds=[category])
-        scores = np.array([predictions[number]["score"] for number in numbers], np.float64)
-        correct = np.array([number in matched for number in numbers], np.bool_)
-        outcomes[label] = Outcomes(scores, correct, len(evaluation.cocoGt.getAnnIds(catIds=[category])))
-    return outcomes
+    predictions: defaultdict[int, list[tuple[float, bool]]] = defaultdict(list)
+    for number, prediction in evaluation.cocoDt.anns.items():
+        predictions[prediction["category_id"]].append((prediction["score"], number in matched))
+    objects = Counter(truth["category_id"] for truth in evaluation.cocoGt.anns.values())
+    return {
+        label: Outcomes(
+            np.array([score for score, _ in predictions[category]], np.float64),
+            np.array([is_correct for _, is_correct in predictions[category]], np.bool_),
+            objects[category],
+        )
+        for category, label in enumerate(labels, start=1)
+    }
 
 
 def _present(images: Sequence[Image], labels: Sequence[str]) -> list[str]:
