@@ -27,7 +27,8 @@ class Point(NamedTuple):
     score: float
 
 
-class ReliabilityPoint(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReliabilityPoint:
     """Predictions with similar scores: their mean score, the share of correct ones, and their number."""
 
     score: float

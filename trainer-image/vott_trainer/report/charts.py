@@ -99,7 +99,14 @@ def reliability(title: str, meaning: str, points: Sequence[ReliabilityPoint]) ->
     axes.plot(*zip(*model.points, strict=True), "o", color=model.colour)
     with mpl.rc_context(_STYLE):
         for point in points:
-            axes.annotate(f"{point.count:,}", point[:2], (0, 7), textcoords="offset points", ha="center", fontsize=9)
+            axes.annotate(
+                f"{point.count:,}",
+                (point.score, point.correct),
+                (0, 7),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.12)
     return Chart(title, meaning, _svg(figure, title), [model, equal])

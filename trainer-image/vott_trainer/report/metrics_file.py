@@ -52,4 +52,4 @@ def _evaluation(evaluation: Evaluation | None) -> dict[str, Any]:
 def _calibration(points: list[ReliabilityPoint]) -> dict[str, Any] | None:
     if not points:
         return None
-    return {"expectedCalibrationError": calibration_error(points), "points": [point._asdict() for point in points]}
+    return {"expectedCalibrationError": calibration_error(points), "points": [asdict(point) for point in points]}
