@@ -1,26 +1,66 @@
 """Put pretrained weights into the image at build time: `python bake_weights.py FOLDER [NAME[@sha256:DIGEST] ...]`.
 
 NAME is an architecture (docs/plugins.md). Each becomes NAME.safetensors, as `vott_trainer.learning.initial_weights` reads it, so that nothing is
-fetched at run time. A file, downloaded or cached, must have the given SHA-256. Without one, torchvision's files are checked by the first
-8 hex digits in their names; other files are refused. The output says what was checked.
+fetched at run time. A file, downloaded or cached, must have the given SHA-256. Without one, files of RF-DETR and D-FINE must have the
+one below, and torchvision's are checked by the first 8 hex digits in their names; other files are refused. The output says what was checked.
 
 `NAME@untrained` bakes a classifier with random weights, for tests without internet.
 """
 
+import argparse
 import hashlib
 import json
 import re
 import sys
+import types
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision import models
 
-PUBLISHED = {name: f"Roboflow/{name.replace('_', '-')}" for name in ("rf_detr_nano", "rf_detr_small", "rf_detr_medium")}
+from vott_trainer.vision.detr_configurations import D_FINE, RF_DETR
+
+
+class Published(NamedTuple):
+    """A file of trained weights."""
+
+    url: str
+    sha256: str
+
+
+# The authors publish the MD5 of RF-DETR's files (rfdetr/assets/model_weights.py), several users both digests.
+_ROBOFLOW = "https://storage.googleapis.com/rfdetr"
+_D_FINE = "https://huggingface.co/ustc-community/dfine"
+DETRS = {
+    "rf_detr_nano": Published(
+        f"{_ROBOFLOW}/nano_coco/checkpoint_best_regular.pth",
+        "d8d6b9ee57d4d0ed2b1f305163624712a0532cb7bce0c747317984fc5457440d",
+    ),
+    "rf_detr_small": Published(
+        f"{_ROBOFLOW}/small_coco/checkpoint_best_regular.pth",
+        "d81979a9213a2109345158ce9232668df4c1ae52e9b8db3f2ec0a8cbad959b33",
+    ),
+    "rf_detr_medium": Published(
+        f"{_ROBOFLOW}/medium_coco/checkpoint_best_regular.pth",
+        "749ff6071828aaffac63e204c4f4135ed3d6cdae4d702e086c360edc3b5768c8",
+    ),
+    "rf_detr_large": Published(
+        f"{_ROBOFLOW}/rf-detr-large-2026.pth", "0f4e20e19a99c0f8a62b5685f57f6c8b5c371c59081feda6752a0561a79ccf38"
+    ),
+    "d_fine_nano": Published(
+        f"{_D_FINE}-nano-coco/resolve/066438d3d8f0da137a37b38fdf3368fd4afceced/model.safetensors",
+        "19e06bdc873da819920a8d373b879721a5b9759d822f8213220bb09abbdab58b",
+    ),
+    "d_fine_small": Published(
+        f"{_D_FINE}-small-coco/resolve/f79e65b5fbb33ceb9d3ebba042955d7410c608f8/model.safetensors",
+        "a144baff3a27bfd538fe37b11fa8d4fca5744b8c054b5301e7c699a1379cd18f",
+    ),
+}
 BACKGROUND = "__background__"  # class 0 of torchvision's COCO labels
 SPECIFICATION = re.compile(r"(?P<name>\w+)(@sha256:(?P<digest>[0-9a-f]{64})|@(?P<untrained>untrained))?")
 DIGEST_IN_NAME = re.compile(r"-(?P<digits>[0-9a-f]{8,})\.pth")
@@ -33,8 +73,8 @@ def main(folder: Path, names: Sequence[str]) -> None:
         if not (found := SPECIFICATION.fullmatch(specification)):
             sys.exit(f"{specification}: expected NAME or NAME@sha256:DIGEST with 64 lower-case hex digits")
         name, digest = found["name"], found["digest"] or ""
-        if name in PUBLISHED:
-            bake_transformers(name, PUBLISHED[name], digest, folder)
+        if name in DETRS:
+            bake_detr(name, digest, folder)
         elif found["untrained"]:
             bake_untrained(name, folder)
         else:
@@ -67,19 +107,48 @@ def bake_untrained(name: str, folder: Path) -> None:
     bake_torchvision(name, f"untrained/{path.name}", categories, "", folder)
 
 
-def bake_transformers(name: str, source: str, digest: str, folder: Path) -> None:
-    """Bake a published model of Hugging Face, whose classes have COCO's numbers; `source` may also be a folder."""
-    from transformers import RfDetrForObjectDetection
-    from transformers.utils import cached_file
+def bake_detr(name: str, digest: str, folder: Path) -> None:
+    """Bake a published RF-DETR or D-FINE."""
+    url, sha256 = DETRS[name]
+    path = _cached(f"{name}{Path(url).suffix}")
+    if not path.exists():
+        torch.hub.download_url_to_file(url, str(path), progress=False)
+    sha256 = _checked(name, path, digest or sha256)
+    tensors, info = _converted(name, _state(path))
+    if (
+        wrong := [key for key in info["missing_keys"] if not key.endswith("num_batches_tracked")]
+        or info["mismatched_keys"]
+    ):
+        sys.exit(f"{name}: the file does not fit this network: {wrong[0]} and {len(wrong) - 1} others")
+    categories = models.get_model_weights("fcos_resnet50_fpn").DEFAULT.meta[
+        "categories"
+    ]  # RF-DETR's classes are COCO's numbers
+    labels = categories if name in RF_DETR else [one for one in categories if one not in (BACKGROUND, "N/A")]
+    _save(name, {f"network.{key}": tensor for key, tensor in tensors.items()}, labels, url, sha256, folder)
 
-    cached_file(source, "config.json")
-    path = Path(cached_file(source, "model.safetensors") or "")
-    sha256 = _checked(name, path, digest)
-    # Load the checked file's folder: the published one may have changed.
-    state = RfDetrForObjectDetection.from_pretrained(path.parent, use_safetensors=True).state_dict()  # nosec B615
-    tensors = {f"network.{key}": tensor for key, tensor in state.items()}
-    categories = models.get_model_weights("fcos_resnet50_fpn").DEFAULT.meta["categories"]
-    _save(name, tensors, categories, source, sha256, folder)
+
+def _state(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    # A checkpoint of the authors' training also holds its arguments.
+    with torch.serialization.safe_globals([argparse.Namespace, types.SimpleNamespace]):
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    return state
+
+
+def _converted(name: str, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the authors' tensors under the names that `transformers` gives them, and what did not fit."""
+    import transformers
+
+    if name in RF_DETR:
+        network, config = (
+            transformers.RfDetrForObjectDetection,
+            transformers.RfDetrConfig(**RF_DETR[name], num_labels=91),
+        )
+    else:
+        network, config = transformers.DFineForObjectDetection, transformers.DFineConfig(**D_FINE[name], num_labels=80)
+    model, info = network.from_pretrained(None, config=config, state_dict=state, output_loading_info=True)
+    return model.state_dict(), info
 
 
 def _cached(file: str) -> Path:

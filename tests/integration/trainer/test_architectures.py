@@ -1,21 +1,16 @@
 """Detector architectures: each follows torchvision's convention for inputs, losses and detections, and learns."""
 
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tests.integration.trainer.small_models import tiny_detr
-from vott_trainer.errors import InvalidParametersError
+from tests.support.tiny_detrs import NAMES, tiny_detr
 from vott_trainer.learning import weights
 from vott_trainer.plugin_api import SummedLosses
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, DetectorName, build
-from vott_trainer.vision.rf_detr import Detr
 
 LABELS = 2
 
@@ -23,8 +18,8 @@ LABELS = 2
 def detector(name: str) -> nn.Module:
     """The detector with that name, as small as possible."""
     torch.manual_seed(0)
-    if name == "rf_detr_nano":
-        return tiny_detr(LABELS)
+    if name in NAMES:
+        return tiny_detr(name, LABELS)  # type: ignore[no-any-return]
     return build(name, LABELS, 96)
 
 
@@ -53,7 +48,7 @@ def total_loss(model: nn.Module) -> Tensor:
     return torch.stack(list(losses_of(model, images(), targets()).values())).sum()
 
 
-REPRESENTATIVES = ["fcos_tiny", "rf_detr_nano"]
+REPRESENTATIVES = ["fcos_tiny"]  # tests/unit/trainer/test_detr.py has those of `transformers`
 
 
 def test_every_detector_can_be_named_in_a_message() -> None:
@@ -82,7 +77,7 @@ def test_every_parameter_gets_a_gradient_as_distributed_training_requires(name: 
     ] == []
 
 
-@pytest.mark.parametrize("name", REPRESENTATIVES)
+@pytest.mark.parametrize("name", [*REPRESENTATIVES, *NAMES])
 def test_detections_are_within_the_image_and_have_known_labels(name: str) -> None:
     model = detector(name).eval()
     for image, found in zip(images(), model(images()), strict=True):
@@ -100,58 +95,9 @@ def test_saved_model_gives_the_same_output(name: str, tmp_path: Path) -> None:
     total_loss(model.train())  # changes the running means
     weights.save(model, tmp_path, name, ["a", "b"])
     torch.manual_seed(3)
-    loaded = weights.load(tiny_detr(LABELS) if name == "rf_detr_nano" else build(name, LABELS, 96), tmp_path)
+    loaded = weights.load(build(name, LABELS, 96), tmp_path)
     for one, other in zip(model.eval()(images()), loaded(images()), strict=True):
         assert all(torch.equal(one[key], other[key]) for key in ("boxes", "labels", "scores"))
-
-
-class Echo(nn.Module):
-    """A network that predicts the targets of its last training step."""
-
-    config = SimpleNamespace(class_loss_coefficient=2.0)
-    loss_function = staticmethod(len)
-
-    def forward(self, pixels: Tensor, labels: list[dict[str, Tensor]] | None = None) -> SimpleNamespace:
-        if labels:
-            self.targets = labels
-            zero = pixels.sum() * 0
-            parts = {"loss_ce": zero + 1, "loss_ce_0": zero + 2, "loss_bbox": zero + 4, "cardinality_error": zero + 8}
-            return SimpleNamespace(loss=zero + 20, loss_dict=parts)
-        logits = [functional.one_hot(image["class_labels"], LABELS) * 8.0 - 4.0 for image in self.targets]
-        return SimpleNamespace(logits=torch.stack(logits), pred_boxes=torch.stack([i["boxes"] for i in self.targets]))
-
-
-def test_boxes_are_converted_from_pixels_to_fractions_of_the_resized_image_and_back() -> None:
-    model = Detr(Echo(), 288)
-    truths = [
-        targets()[0],
-        {"boxes": torch.tensor([[0.0, 0, 80, 96], [10, 20, 30, 90]]), "labels": torch.tensor([2, 1])},
-    ]
-    losses = model.train()(images(), truths)
-    assert {name: loss.item() for name, loss in losses.items()} == {"classification": 6.0, "boxes": 14.0}
-    for found, truth in zip(model.eval()(images()), truths, strict=True):
-        for label in (1, 2):
-            best = found["boxes"][(found["labels"] == label).nonzero()[0, 0]]
-            assert best.tolist() == pytest.approx(truth["boxes"][(truth["labels"] == label)][0].tolist(), abs=1e-3)
-
-
-@pytest.mark.parametrize(("image_size", "side"), [(64, 288), (384, 384), (500, 512), (800, 800)])
-def test_rf_detr_resizes_images_to_squares_that_its_windows_divide(image_size: int, side: int) -> None:
-    assert Detr(Echo(), image_size).side == side
-
-
-def test_missing_package_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    with pytest.raises(InvalidParametersError, match=r"scipy.*pip install 'vott-trainer\[detr\]'"):
-        build("rf_detr_nano", LABELS, 384)
-
-
-def test_losses_are_float32_under_autocast() -> None:
-    model = tiny_detr(LABELS).train()
-    with torch.autocast("cpu", torch.bfloat16):
-        torch.manual_seed(2)
-        losses = model(images(), targets())
-    assert {loss.dtype for loss in losses.values()} == {torch.float32}
 
 
 def test_batch_statistics_of_pretrained_networks_are_frozen() -> None:

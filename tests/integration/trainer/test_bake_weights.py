@@ -1,22 +1,27 @@
 """bake_weights.py, which stores pretrained weights in the image: digests, and weights that the trainer then finds."""
 
+import argparse
 import hashlib
 import importlib.util
 import json
 import re
 import stat
 from pathlib import Path
+from pickle import UnpicklingError
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
+from transformers import DFineConfig, DFineForObjectDetection, RfDetrConfig, RfDetrForObjectDetection
 
-from tests.integration.trainer.small_models import HEADS, equal_weights, tiny_detr, tiny_fcos
+from tests.integration.trainer.small_models import HEADS, equal_weights, tiny_fcos
 from tests.support.http_server import HttpServer
+from tests.support.tiny_detrs import tiny_configuration, tiny_detr, tiny_detrs
 from tests.support.trainer_process import CHECKOUT
 from vott_trainer.learning import initial_weights
 from vott_trainer.training_run import TrainingRun
@@ -77,29 +82,87 @@ def test_weights_are_baked_for_a_classifier(
     assert torch.equal(initialized.state_dict()["network.fc.weight"], model.state_dict()["network.fc.weight"].flip(0))
 
 
-def test_rf_detr_weights_are_baked_with_cocos_classes(bake: ModuleType, run: TrainingRun, tmp_path: Path) -> None:
-    source_model = tiny_detr(91)
-    source_model.network.save_pretrained(tmp_path / "published")
-    digest = hashlib.sha256((tmp_path / "published/model.safetensors").read_bytes()).hexdigest()
-    bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), digest, tmp_path)
-    found = initial_weights.find(run, "baked", "rf_detr_nano", ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
-    target_model = tiny_detr(2)
-    initial_weights.initialize(target_model, found, ["person", "gnome"], detectors.DETECTORS["rf_detr_nano"].heads)
-    source, target = (model.state_dict()["network.class_embed.weight"] for model in (source_model, target_model))
-    assert torch.equal(target[0], source[1])  # person is COCO's number 1
-    assert not any(torch.equal(target[1], row) for row in source)
+def publish_detr(
+    name: str, bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Tensor]:
+    """Serve a tiny network as its authors do, with names of their own; return its weights under the trainer's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    is_rf_detr = name.startswith("rf_detr")
+    options = {**tiny_configuration(name), "num_labels": 91 if is_rf_detr else 80}
+    if is_rf_detr:
+        network: Any = RfDetrForObjectDetection(RfDetrConfig(**options))
+    else:
+        network = DFineForObjectDetection(DFineConfig(**options))
+    network.save_pretrained(tmp_path / "published")  # under the authors' names
+    file = tmp_path / "published/model.safetensors"
+    if is_rf_detr:
+        arguments = argparse.Namespace(pretrain_weights="none")
+        torch.save({"model": load_file(file), "args": arguments}, file := tmp_path / "checkpoint.pth")
+    url = server.serve(f"/{file.name}", content := file.read_bytes())
+    published = bake.Published(url, hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(bake.DETRS, name, published)
+    return {f"network.{key}": tensor for key, tensor in network.state_dict().items()}
 
 
 @pytest.mark.parametrize(
-    ("digest", "reason"), [("", "If you trust it, write rf_detr_nano@sha256:"), ("0" * 64, "not 000")]
+    ("name", "person", "head"),
+    [("rf_detr_nano", 1, "network.class_embed"), ("d_fine_nano", 0, "network.model.decoder.class_embed.1")],
 )
-def test_rf_detr_weights_are_baked_only_with_their_digest(
-    digest: str, reason: str, bake: ModuleType, tmp_path: Path
+def test_detrs_are_baked_with_cocos_classes_and_all_weights(
+    name: str,
+    person: int,
+    head: str,
+    bake: ModuleType,
+    server: HttpServer,
+    run: TrainingRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tiny_detr(91).network.save_pretrained(tmp_path / "published")
-    with pytest.raises(SystemExit, match=reason):
-        bake.bake_transformers("rf_detr_nano", str(tmp_path / "published"), digest, tmp_path)
-    assert not (tmp_path / "rf_detr_nano.safetensors").exists()
+    with tiny_detrs():
+        source = publish_detr(name, bake, server, tmp_path, monkeypatch)
+        bake.main(tmp_path, [name])
+        model = tiny_detr(name, 2)
+    found = initial_weights.find(run, "baked", name, ["person", "gnome"], {"VOTT_WEIGHTS": str(tmp_path)})
+    initial_weights.initialize(model, found, ["person", "gnome"], detectors.DETECTORS[name].heads)
+    for key, tensor in model.state_dict().items():
+        if not any(key.startswith(one.prefix) for one in detectors.DETECTORS[name].heads):
+            assert key.endswith("num_batches_tracked") or torch.equal(tensor, source[key]), key
+    rows, other = model.state_dict()[f"{head}.weight"], source[f"{head}.weight"]
+    assert torch.equal(rows[0], other[person])
+    assert not any(torch.equal(rows[1], row) for row in other)
+
+
+@pytest.mark.parametrize("name", ["rf_detr_nano", "d_fine_nano"])
+def test_detr_with_another_digest_than_its_authors_or_the_given_one_fails_the_build(
+    name: str, bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tiny_detrs():
+        publish_detr(name, bake, server, tmp_path, monkeypatch)
+        with pytest.raises(SystemExit, match=f"not {'0' * 64}"):
+            bake.main(tmp_path, [f"{name}@sha256:{'0' * 64}"])
+        changed = bake.DETRS[name]._replace(sha256="1" * 64)
+        monkeypatch.setitem(bake.DETRS, name, changed)
+        with pytest.raises(SystemExit, match=f"not {'1' * 64}"):
+            bake.main(tmp_path, [name])
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_detr_of_another_size_fails_the_build(
+    bake: ModuleType, server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tiny_detrs():
+        publish_detr("rf_detr_nano", bake, server, tmp_path, monkeypatch)
+    with (
+        tiny_detrs(decoder_layers=3),
+        pytest.raises(SystemExit, match=r"does not fit this network: model\.decoder\.layers\.2"),
+    ):
+        bake.main(tmp_path, ["rf_detr_nano"])
+
+
+def test_checkpoint_that_would_run_code_fails_the_build(bake: ModuleType, tmp_path: Path) -> None:
+    torch.save({"model": {}, "args": Path("/")}, tmp_path / "checkpoint.pth")
+    with pytest.raises(UnpicklingError):
+        bake._state(tmp_path / "checkpoint.pth")
 
 
 @pytest.mark.parametrize("source", ["download", "cache"])
@@ -169,8 +232,9 @@ def test_default_weights_of_the_image_are_pinned_to_those_of_this_torchvision(ba
     default = re.search(r'^ARG WEIGHTS="([^"]*)"', DOCKERFILE.read_text(), re.MULTILINE)
     assert default
     specifications = [bake.SPECIFICATION.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
-    assert [one["name"] for one in specifications] == [detectors.ON_GPU, classifiers.ON_GPU]
-    for one in specifications:
+    assert [one["name"] for one in specifications] == ["rf_detr_small", "fcos_resnet50_fpn", classifiers.ON_GPU]
+    assert specifications[0]["digest"] == bake.DETRS["rf_detr_small"].sha256
+    for one in specifications[1:]:
         in_name = bake.DIGEST_IN_NAME.search(models.get_model_weights(one["name"]).DEFAULT.url)
         assert one["digest"].startswith(in_name["digits"])
 

@@ -115,7 +115,7 @@ def test_known_classes_keep_their_weights(run: TrainingRun, tmp_path: Path) -> N
 
 
 ARCHITECTURES = [
-    *((name, detectors.build, detectors.DETECTORS[name].heads) for name in DETECTORS if "rf_detr" not in name),
+    *((name, detectors.build, detectors.DETECTORS[name].heads) for name in DETECTORS if not DETECTORS[name].square),
     *(
         (name, lambda name, labels, _size: classifiers.build(name, labels), one.heads)
         for name, one in classifiers.CLASSIFIERS.items()

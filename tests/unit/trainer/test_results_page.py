@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 
 from tests.support.annotated_images import image_with_shapes
+from tests.support.tiny_detrs import randomized, tiny_detr, tiny_detrs
 from tests.support.training_results import detection_result
 from vott_trainer import report
 from vott_trainer.learning import weights
@@ -23,6 +25,7 @@ from vott_trainer.plugins.detection import Detection
 from vott_trainer.report import page
 from vott_trainer.stores import model_archive
 from vott_trainer.vision import classifiers, detectors
+from vott_trainer.vision.detector_samples import load_pixels
 from vott_trainer.vision.onnx_export import export_classifier, export_detector
 from vott_trainer.vision.onnx_metadata import add_metadata
 
@@ -68,6 +71,27 @@ def detector(folder: Path) -> Path:
 
 
 @pytest.fixture
+def square_detector(folder: Path) -> Iterator[Path]:
+    """Files of an untrained detector that takes squares."""
+    with tiny_detrs():
+        model = randomized(tiny_detr("rf_detr_nano", len(LABELS)))
+        weights.save(model, folder, "rf_detr_nano", LABELS)
+        photo, _ = load_pixels(folder / "photo.jpg", 288, square=True)
+        onnx = export_detector(model.eval(), [photo], folder, LABELS, square=True)
+        thresholds = dict.fromkeys(LABELS, 0.0)
+        add_metadata(folder / "model.onnx", thresholds=thresholds)
+        config = {
+            "plugin": "detection",
+            "architecture": "rf_detr_nano",
+            "imageSize": 288,
+            "labels": LABELS,
+            "onnx": onnx,
+        }
+        (folder / "config.json").write_text(json.dumps(config | {"thresholds": thresholds}))
+        yield folder
+
+
+@pytest.fixture
 def classifier(folder: Path) -> Path:
     """Files of an untrained classifier."""
     torch.manual_seed(3)
@@ -90,14 +114,27 @@ def test_detector_s_onnx_example_prints_what_predict_returns(detector: Path) -> 
     assert expected
     printed = run(DETECTOR)
     assert len(printed) == len(expected)
-    for line, prediction in zip(printed, expected, strict=True):
-        label, score, position = line.split("\t")
-        assert label == prediction.label
-        assert float(score) == pytest.approx(prediction.score, abs=0.002)
-        assert prediction.box
-        numbers = [float(number) for number in re.findall(r"-?\d+", position)]
-        box = prediction.box
-        assert numbers == pytest.approx([box.x, box.y, box.width, box.height], abs=1)
+    assert all(matches(line, prediction) for line, prediction in zip(printed, expected, strict=True))
+
+
+def test_example_stretches_a_photo_for_a_detector_that_takes_squares(square_detector: Path) -> None:
+    expected = Detection().predict(square_detector, square_detector / "photo.jpg")
+    printed = run(DETECTOR)
+    assert len(printed) == len(expected) == 300
+    assert all(any(matches(line, prediction) for prediction in expected) for line in printed)
+
+
+def matches(line: str, prediction: Prediction) -> bool:
+    """Whether a printed line says what is predicted."""
+    label, score, position = line.split("\t")
+    box = prediction.box
+    assert box
+    numbers = [float(number) for number in re.findall(r"-?\d+", position)]
+    return (
+        label == prediction.label
+        and float(score) == pytest.approx(prediction.score, abs=0.002)
+        and numbers == pytest.approx([box.x, box.y, box.width, box.height], abs=1)
+    )
 
 
 def test_classifier_s_onnx_example_prints_what_predict_returns(classifier: Path) -> None:

@@ -30,12 +30,13 @@ REMEDY = "Name another model in initialWeights, or leave it out, and send the me
 class Head:
     """Parameters whose first dimension covers the classes; their names start with `prefix`.
 
-    That dimension is [..., classes, rows]; the first `extra` classes are not labels (1: the background).
+    That dimension is [..., classes, rows]; the first `extra` classes are not labels (1: the background), with `extra_last` the last.
     """
 
     prefix: str
     extra: int = 0
     rows: int = 1
+    extra_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,8 +183,10 @@ def _copy_classes(tensor: Tensor, source: Tensor | None, head: Head, old: Sequen
         return
     if len(source) % ((len(old) + head.extra) * head.rows or 1):
         return
-    pairs = [(number, number) for number in range(head.extra)] if old else []
-    pairs += [(old.index(label) + head.extra, number + head.extra) for number, label in enumerate(new) if label in old]
+    first = 0 if head.extra_last else head.extra  # label
+    first_extra = (len(old), len(new)) if head.extra_last else (0, 0)
+    pairs = [(first_extra[0] + number, first_extra[1] + number) for number in range(head.extra)] if old else []
+    pairs += [(old.index(label) + first, number + first) for number, label in enumerate(new) if label in old]
     if not pairs:
         return
     old_rows = source.reshape(-1, len(old) + head.extra, head.rows, *source.shape[1:])

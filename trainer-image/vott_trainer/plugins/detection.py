@@ -37,7 +37,7 @@ class DetectionParameters(ArchitectureParameters):
         default=None,
         ge=64,
         le=4096,
-        description="Length in pixels that the longer side of each image is scaled to; both sides for RF-DETR.",
+        description="Length in pixels that the longer side of each image is scaled to; both sides for RF-DETR and D-FINE.",
     )
 
     def check(self, annotations: Annotations) -> None:
@@ -123,7 +123,8 @@ class Detection:
     ) -> dict[str, Any]:
         """Write weights and labels, and ONNX if the architecture can be exported."""
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
-        onnx = export_detector(model, (sample.pixels for sample in data.held_out), folder, data.labels)
+        images = (sample.pixels for sample in data.held_out)
+        onnx = export_detector(model, images, folder, data.labels, square=DETECTORS[name].square)
         return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:

@@ -13,6 +13,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from vott_trainer.learning.initial_weights import Head
 from vott_trainer.vision.architectures import Architecture, Build
+from vott_trainer.vision.d_fine import d_fine
 from vott_trainer.vision.fcos import fcos_resnet50_fpn, fcos_tiny
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr
@@ -27,6 +28,9 @@ DetectorName = Literal[
     "rf_detr_nano",
     "rf_detr_small",
     "rf_detr_medium",
+    "rf_detr_large",
+    "d_fine_nano",
+    "d_fine_small",
 ]
 
 
@@ -56,11 +60,18 @@ def _torchvision(model: Build) -> Build:
     return partial(model, weights=None, weights_backbone=None)
 
 
-def _rf_detr(layers: int, size: int) -> Architecture:
+def _rf_detr(name: str, size: int) -> Architecture:
     heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
-    return Architecture(
-        partial(rf_detr, layers=layers, native_size=size), size, 8, 1e-4, images_shown=12_000, heads=heads, square=True
+    return Architecture(partial(rf_detr, name), size, 8, 1e-4, images_shown=12_000, heads=heads, square=True)
+
+
+def _d_fine(name: str, learning_rate: float) -> Architecture:
+    heads = (
+        Head("network.model.decoder.class_embed."),
+        Head("network.model.enc_score_head."),
+        Head("network.model.denoising_class_embed.", extra=1, extra_last=True),
     )
+    return Architecture(partial(d_fine, name), 640, 8, learning_rate, 12_000, heads, keeps_statistics=True, square=True)
 
 
 _SCORES = (Head("head.classification_head.cls_logits.", extra=1),)
@@ -77,8 +88,12 @@ DETECTORS = {
     "fasterrcnn_resnet50_fpn_v2": Architecture(
         _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _REGIONS
     ),
-    "rf_detr_nano": _rf_detr(layers=2, size=384),
-    "rf_detr_small": _rf_detr(layers=3, size=512),
-    "rf_detr_medium": _rf_detr(layers=4, size=576),
+    "rf_detr_nano": _rf_detr("rf_detr_nano", 384),
+    "rf_detr_small": _rf_detr("rf_detr_small", 512),
+    "rf_detr_medium": _rf_detr("rf_detr_medium", 576),
+    "rf_detr_large": _rf_detr("rf_detr_large", 704),
+    # The authors' 8e-4 for 128 images a step and 2e-4 for 32, by the square root of the batch size.
+    "d_fine_nano": _d_fine("d_fine_nano", 2e-4),
+    "d_fine_small": _d_fine("d_fine_small", 1e-4),
 }
 ON_CPU, ON_GPU = "fcos_tiny", "fcos_resnet50_fpn"

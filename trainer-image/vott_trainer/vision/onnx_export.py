@@ -63,15 +63,18 @@ class _Classifier(nn.Module):
         return scores
 
 
-def export_detector(model: nn.Module, images: Iterable[Tensor], folder: Path, labels: Sequence[str]) -> dict[str, Any]:
+def export_detector(
+    model: nn.Module, images: Iterable[Tensor], folder: Path, labels: Sequence[str], *, square: bool = False
+) -> dict[str, Any]:
     """Export a detector with torchvision's convention as `model.onnx`.
 
-    The exported model takes images of any size if the architecture does, else images resized to a square.
+    The exported model takes images of any size if the architecture does, else squares of one size.
 
     Args:
         images: held-out images, uint8 [3, H, W], to compare the outputs on; at most MAX_IMAGES are used.
         folder: the file's folder.
         labels: the classes, from number 1; stored in the file.
+        square: whether the network takes squares only.
 
     Returns:
         `file`, its `inputs` and `outputs`, the largest `difference` from PyTorch, and the number of detections `compared`. If there was
@@ -84,7 +87,7 @@ def export_detector(model: nn.Module, images: Iterable[Tensor], folder: Path, la
     any_size = _Export(detector, [first, transposed, *others], {"image": HEIGHT_AND_WIDTH}, outputs, compare_detections)
     squares = [_square(image, side) for image in (first, *others)]
     one_size = _Export(detector, squares, {"image": {}}, outputs, compare_detections)
-    return _first_successful([any_size, one_size], folder / FILE, labels)
+    return _first_successful([one_size] if square else [any_size, one_size], folder / FILE, labels)
 
 
 def export_classifier(model: nn.Module, images: Tensor, folder: Path, labels: Sequence[str]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def in_float32(loss: Callable[..., Any]) -> Callable[..., Any]:
 
     def wrapped(logits: Tensor, *rest: Any, **named: Any) -> Any:
         with torch.autocast(logits.device.type, enabled=False):
-            return loss(*(_float(value) for value in (logits, *rest)), **named)
+            floats = {name: _float(value) for name, value in named.items()}
+            return loss(*(_float(value) for value in (logits, *rest)), **floats)
 
     return wrapped
 
