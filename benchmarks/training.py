@@ -20,16 +20,17 @@ from vott_trainer.learning.mixed_precision import autocast
 from vott_trainer.learning.state import TrainingState
 from vott_trainer.learning.tensors import to_device
 from vott_trainer.learning.worker_threads import worker_threads
-from vott_trainer.plugin_api import Evaluation, LabelledImage, Links
+from vott_trainer.plugin_api import Evaluation, LabelledImage, Links, SummedLosses
 from vott_trainer.plugins.detection import Batch, Detection
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.augmentation import toned
+from vott_trainer.vision.colors import recolored
 from vott_trainer.vision.decoded_cache import CacheMemory
 from vott_trainer.vision.detector_samples import Samples
-from vott_trainer.vision.detectors import DETECTORS, ON_CPU, ON_GPU, build
+from vott_trainer.vision.detectors import DETECTORS, ON_CPU, build
 
+ON_GPU = "fcos_resnet50_fpn"  # needs no weights, which no build without internet has
 BUDGETS = {"cpu": 0.95, "cuda": 0.90}
 IMAGES = 64
 EPOCHS = 3
@@ -75,7 +76,10 @@ class Workbench:
     def model(self) -> nn.Module:
         """A new network with the same weights each time."""
         torch.manual_seed(0)
-        model = build(self.name, len(LABELS), DETECTORS[self.name].image_size).to(self.device)
+        detector = DETECTORS[self.name]
+        model = build(self.name, len(LABELS), detector.image_size).to(self.device)
+        if detector.packaged:
+            model.load_state_dict(detector.packaged(), strict=False)
         return model.to(memory_format=torch.channels_last)
 
     def synchronize(self) -> None:
@@ -141,7 +145,7 @@ def _trainer(bench: Workbench) -> float:
     """Images per second of the trainer's loop, without evaluation."""
     batches = bench.batches()
     rate = DETECTORS[bench.name].learning_rate
-    state = TrainingState(bench.model(), peak_learning_rate=rate, steps=EPOCHS * len(batches), ema_decay=EMA_DECAY)
+    state = TrainingState(bench.model(), peak_learning_rate=rate, ema_decay=EMA_DECAY)
     run = TrainingRun(Links("", "", None), bench.folder / "work", Progress())
     loop = Loop(Detection(), state, batches, LoopSettings(EPOCHS, 0), run, lambda _model: Evaluation({"none": 0.0}))
     start = time.monotonic()
@@ -169,13 +173,12 @@ def _bare(bench: Workbench) -> float:
 def preloaded(bench: Workbench, epoch: int) -> list[Batch]:
     """The batches of one epoch on the device, as float images."""
     batches = [to_device(part, bench.device) for step in bench.batches().epoch(epoch) for part, _ in step.parts]
-    return [
-        Batch([toned(p, *t) for p, t in zip(batch.images, batch.tones, strict=True)], batch.targets, [])
-        for batch in batches
-    ]
+    return [Batch(recolored(batch.images, batch.colors), batch.targets, batch.colors) for batch in batches]
 
 
 def forward(model: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
     """The loss of one batch."""
     with autocast(device):
-        return torch.stack(list(model(batch.images, batch.targets).values())).sum()
+        losses = model(list(batch.images), batch.targets)
+        terms = losses.terms if isinstance(losses, SummedLosses) else losses
+        return torch.stack(list(terms.values())).sum()

@@ -12,6 +12,7 @@ from benchmarks.file_server import served
 from benchmarks.training import IMAGES, LABELS, Workbench, forward, preloaded, workbench
 from localcluster.azurite import Azurite
 from vott_trainer.data.image_download import download_images
+from vott_trainer.plugin_api import Dataset
 from vott_trainer.plugins.detection import Detection, DetectionParameters
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve
@@ -89,7 +90,7 @@ def _upload(bench: Workbench) -> float:
     """Pack and upload a model to Azurite on this machine, with verification."""
     folder = bench.folder / "model"
     folder.mkdir()
-    parameters = DetectionParameters().resolved(IMAGES, bench.device)
+    parameters = DetectionParameters().resolved(Dataset(list(bench.samples.images), LABELS), bench.device)
     Detection().export(bench.model(), InitialData(bench.samples, bench.samples, LABELS), parameters, folder)
     with Azurite() as azurite:
         service = BlobServiceClient.from_connection_string(azurite.connection_string)

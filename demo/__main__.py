@@ -13,11 +13,18 @@ from demo.run import Demo, Options
 from localcluster.errors import LocalClusterError, MissingPrerequisiteError
 
 INTERRUPTED = 130
+LEARNERS = (None, "detection", "classification")  # plugins that have a budget; None is the operator's default
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--images", default=48, type=click.IntRange(8, 2000), help="Number of images to generate and train on.")
-@click.option("--epochs", type=click.IntRange(1, 1000), help="Number of epochs.  [default: the trainer's]")
+@click.option("--epochs", type=click.IntRange(1, 1000), help="Number of epochs, instead of a time limit.")
+@click.option(
+    "--minutes",
+    default=0.75,
+    type=click.FloatRange(0.1, 1000),
+    help="Minutes of training: the parameter budgetMinutes. Drawn shapes are learned quickly.",
+)
 @click.option("--plugin", help="Training plugin, for example hello-world.  [default: the operator's]")
 @click.option("--time-limit", default=900, type=click.IntRange(1), metavar="SECONDS", help="Maximum duration.")
 @click.option(
@@ -28,7 +35,9 @@ INTERRUPTED = 130
     help="Folder for the model and the predicted image.",
 )
 @click.option("--keep", is_flag=True, help="Keep images and model in the storage account.")
-def main(images: int, epochs: int | None, plugin: str | None, time_limit: int, output: Path, keep: bool) -> None:
+def main(
+    images: int, epochs: int | None, minutes: float, plugin: str | None, time_limit: int, output: Path, keep: bool
+) -> None:
     """Train a detector on a Kubernetes cluster, from a queue message to a model in a container, and show the progress.
 
     Without KUBECONFIG, the demo starts a cluster on this machine (Linux, root). With KUBECONFIG, it installs the chart
@@ -38,7 +47,8 @@ def main(images: int, epochs: int | None, plugin: str | None, time_limit: int, o
     Exit codes: 0 TrainingJob Complete, model downloaded and verified, last callback "succeeded"; 1 failure; 2 missing
     prerequisite; 130 interrupted.
     """
-    parameters = {"epochs": epochs} if epochs else {}
+    budget = {"budgetMinutes": minutes} if plugin in LEARNERS else {}
+    parameters = {"epochs": epochs} if epochs else budget
     try:
         Demo(find_site(), Options(images, plugin, parameters, time_limit, output, keep)).run()
     except MissingPrerequisiteError as error:

@@ -17,4 +17,4 @@ def compare_with_budget(architecture: str, minutes: float) -> str:
     """A line with a training's CPU minutes and the documented budget of its architecture."""
     row = re.search(rf"^\| `{architecture}` \|.*?budget: (\d+) CPU minutes?", PAGE.read_text(), re.MULTILINE)
     assert row, f"{PAGE} states no budget for {architecture}"
-    return f"\n{architecture} with its defaults: {minutes:.2f} CPU minutes (budget: {row[1]})"
+    return f"\n{architecture}: {minutes:.2f} CPU minutes (budget: {row[1]})"

@@ -8,13 +8,20 @@ from pydantic_core import ErrorDetails
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http.json_redaction import redact_json
 
+BUDGET = "budgetMinutes"
 
-def validate(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
+
+def validate(model: type[BaseModel], values: dict[str, Any], budget_minutes: float | None = None) -> BaseModel:
     """Return `values` as an instance of `model`.
+
+    Args:
+        budget_minutes: the administrator's default of this parameter, for plugins that have it.
 
     Raises:
         InvalidParametersError: names each invalid parameter with its problem, and all parameters there are.
     """
+    if budget_minutes and BUDGET in names(model):
+        values = {BUDGET: budget_minutes, **values}
     try:
         return model.model_validate(values, by_alias=True, by_name=False)
     except ValidationError as error:

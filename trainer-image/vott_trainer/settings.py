@@ -37,6 +37,7 @@ class TrainSettings:
         storage: the administrator's identities.
         checkpoints: the administrator's location for checkpoints; empty: next to the model.
         checkpoint_seconds: interval between two checkpoints.
+        budget_minutes: the administrator's default of the parameter budgetMinutes.
     """
 
     plugin: str
@@ -50,6 +51,7 @@ class TrainSettings:
     storage: StorageAccess
     checkpoints: str = field(default="", repr=False)
     checkpoint_seconds: float = DEFAULT_CHECKPOINT_SECONDS
+    budget_minutes: float | None = None
 
     @property
     def checkpoint_key(self) -> str:
@@ -99,7 +101,8 @@ def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]
         work_dir=Path(work_dir) if work_dir else None,
         storage=StorageAccess.from_environment(environment),
         checkpoints=environment.get("VOTT_CHECKPOINTS", ""),
-        checkpoint_seconds=_seconds(environment, "VOTT_CHECKPOINT_SECONDS", DEFAULT_CHECKPOINT_SECONDS),
+        checkpoint_seconds=_number(environment, "VOTT_CHECKPOINT_SECONDS", "seconds", DEFAULT_CHECKPOINT_SECONDS),
+        budget_minutes=_number(environment, "VOTT_BUDGET_MINUTES", "minutes", 0.0) or None,
     )
     _register_credentials(settings, environment)
     _check_addresses(settings, environment)
@@ -145,14 +148,14 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, Any]:
     return parameters
 
 
-def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:
+def _number(environment: Mapping[str, str], name: str, unit: str, default: float) -> float:
     text = environment.get(name) or str(default)
     try:
         value = float(text)
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise InvalidParametersError(f"{name}: expected a number of seconds, found {text[:30]!r}.")
+        raise InvalidParametersError(f"{name}: expected a number of {unit}, found {text[:30]!r}.")
     return value
 
 

@@ -41,7 +41,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     with reporting.failures_reported(), translated(peers.ranks):
         plugin = plugins.load(settings.plugin)
         progress = reporting.start(to_callback=not uploads_itself(plugin))
-        parameters = validate(plugin.parameters, settings.parameters)
+        parameters = validate(plugin.parameters, settings.parameters, settings.budget_minutes)
         destination = resolve(settings.model, settings.storage)  # before hours of training, not after
         destination.check_address()
         log.info("plugin %s, parameters %s", settings.plugin, json.dumps(shown(parameters)))
@@ -66,7 +66,7 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
 def _assist(settings: TrainSettings, peers: Peers) -> None:
     """Train with rank 0 if the plugin trains in all processes, and end once rank 0 has ended."""
     plugin = plugins.load(settings.plugin)
-    parameters = validate(plugin.parameters, settings.parameters)
+    parameters = validate(plugin.parameters, settings.parameters, settings.budget_minutes)
     if trains_in_all_processes(plugin):
         peers.start_group()
         destination = resolve(settings.model, settings.storage)

@@ -232,7 +232,7 @@ def test_default_weights_of_the_image_are_pinned_to_those_of_this_torchvision(ba
     default = re.search(r'^ARG WEIGHTS="([^"]*)"', DOCKERFILE.read_text(), re.MULTILINE)
     assert default
     specifications = [bake.SPECIFICATION.fullmatch(one) for one in default[1].replace("\\\n", "").split()]
-    assert [one["name"] for one in specifications] == ["rf_detr_small", "fcos_resnet50_fpn", classifiers.ON_GPU]
+    assert [one["name"] for one in specifications] == [*detectors.ON_GPU, *classifiers.ON_GPU]
     assert specifications[0]["digest"] == bake.DETRS["rf_detr_small"].sha256
     for one in specifications[1:]:
         in_name = bake.DIGEST_IN_NAME.search(models.get_model_weights(one["name"]).DEFAULT.url)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,32 @@ def test_network_without_initial_weights_is_random(
     assert equal_weights(model, same)
 
 
+def test_large_network_never_starts_from_random_weights_unasked(run: TrainingRun, tmp_path: Path) -> None:
+    empty = {"VOTT_WEIGHTS": str(tmp_path)}
+    with pytest.raises(
+        InvalidParametersError, match="Leave out architecture, or set initialWeights to a model or to `none`"
+    ):
+        initial_weights.find(run, None, "rf_detr_small", ["dog"], empty, is_large=True)
+    assert initial_weights.find(run, "none", "rf_detr_small", ["dog"], empty, is_large=True) is None
+    assert "random weights: expect a poor model" in run.notes[0]
+
+
+def test_backbone_starts_from_the_weights_that_are_installed(run: TrainingRun, tmp_path: Path) -> None:
+    default = DETECTORS["efficientnet_lite0_fpn"]
+    found = initial_weights.find(
+        run, None, "efficientnet_lite0_fpn", ["dog"], {"VOTT_WEIGHTS": str(tmp_path)}, packaged=default.packaged
+    )
+    assert found
+    model, same = (detectors.build("efficientnet_lite0_fpn", 1, 320) for _ in range(2))
+    same.load_state_dict(model.state_dict())
+    initial_weights.initialize(model, found, ["dog"], default.heads)
+    changed = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, same.state_dict()[name])}
+    assert changed == {name for name in model.state_dict() if name.startswith("backbone.")}
+    assert run.notes == [
+        "The training started from ImageNet weights for the backbone of efficientnet_lite0_fpn (all classes are new)."
+    ]
+
+
 def test_requested_weights_of_the_image_must_exist(run: TrainingRun, tmp_path: Path) -> None:
     with pytest.raises(InvalidParametersError, match=r"no weights for resnet18 \(available: fcos_tiny\)"):
         initial_weights.find(run, "baked", "resnet18", ["dog"], bake(tmp_path / "weights"))
@@ -132,7 +159,7 @@ def test_weights_are_unchanged_after_reordering_classes_twice(
     previous, previous_labels = first, orders[0]
     for model, labels in zip(others, orders[1:], strict=True):
         weights.save(previous, tmp_path, name, previous_labels)
-        found = initial_weights.Weights(tmp_path / "model.safetensors", "", name, previous_labels)
+        found = initial_weights.Weights(partial(load_file, tmp_path / "model.safetensors"), "", name, previous_labels)
         initial_weights.initialize(model, found, labels, heads)
         previous, previous_labels = model, labels
     assert equal_weights(first, previous)

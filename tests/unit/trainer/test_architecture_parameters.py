@@ -1,29 +1,118 @@
-"""Defaults of the parameters by device, architecture and number of images."""
+"""Defaults that follow from the images and the device."""
+
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from vott_trainer.annotations import Box
+from vott_trainer.learning import initial_weights
+from vott_trainer.plugin_api import Dataset, LabelledImage
 from vott_trainer.plugins.classification import ClassificationParameters
 from vott_trainer.plugins.detection import DetectionParameters
+from vott_trainer.vision import architecture_parameters
+from vott_trainer.vision.architecture_parameters import directed_classes
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
-@pytest.mark.parametrize(
-    ("images", "epochs"), [(0, 200), (7, 200), (8, 188), (48, 32), (187, 9), (188, 8), (100_000, 8)]
-)
-def test_default_epochs_are_fewer_for_more_images_within_bounds(images: int, epochs: int) -> None:
-    assert DetectionParameters().resolved(images, CPU).epochs == epochs
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.new("RGB", (1000, 500)).save(path := tmp_path / "photo.jpg")
+    return path
 
 
-def test_default_architecture_follows_the_device_and_brings_its_settings() -> None:
-    on_cpu, on_gpu = (DetectionParameters().resolved(10, device) for device in (CPU, GPU))
-    assert (on_cpu.architecture, on_cpu.image_size, on_cpu.batch_size) == ("fcos_tiny", 160, 8)
-    assert (on_gpu.architecture, on_gpu.image_size, on_gpu.learning_rate) == ("fcos_resnet50_fpn", 800, 2e-4)
-    assert ClassificationParameters().resolved(10, CPU).architecture == "resnet_tiny"
-    assert ClassificationParameters().resolved(10, GPU).architecture == "resnet50"
+def dataset(photo: Path, count: int, side: float = 300, labels: tuple[str, ...] = ("cat", "dog")) -> Dataset:
+    boxes = [Box(0, 0, side, side, label) for label in labels]
+    return Dataset(
+        [LabelledImage(f"https://store/{n}.jpg", photo, boxes, labels[0]) for n in range(count)], list(labels)
+    )
 
 
-def test_parameters_of_the_message_are_kept() -> None:
-    message = ClassificationParameters(architecture="resnet18", epochs=3, batchSize=5, learningRate=0.1, imageSize=100)
-    assert message.resolved(10, CPU) == message
+class GPUMemory:
+    total_memory = 80 << 30
+
+
+@pytest.fixture(autouse=True)
+def large_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _device: GPUMemory)
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(1, 200), (40, 200), (160, 50), (399, 21), (400, 20), (2000, 20)])
+def test_default_epochs_are_fewer_for_more_images_within_bounds(images: int, epochs: int, photo: Path) -> None:
+    assert DetectionParameters().resolved(dataset(photo, images), CPU).epochs == epochs
+
+
+@pytest.mark.parametrize(("images", "minutes"), [(10, 12), (500, 12), (1000, 24)])
+def test_more_images_get_a_larger_budget(images: int, minutes: float, photo: Path) -> None:
+    assert DetectionParameters().resolved(dataset(photo, images), CPU).budget_minutes == minutes
+
+
+@pytest.mark.parametrize(("side", "size"), [(500, 320), (88, 320), (70, 416), (20, 512)])
+def test_images_are_larger_if_objects_are_small(side: float, size: int, photo: Path) -> None:
+    resolved = DetectionParameters().resolved(dataset(photo, 3, side), CPU)
+    assert resolved.image_size == size
+    assert any(str(size) in reason for reason in resolved.reasons) == (size > 320)
+
+
+def test_default_on_a_gpu_is_the_best_architecture_with_weights(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOTT_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(initial_weights, "FOLDER", tmp_path)
+    images = dataset(photo, 10)
+    without = DetectionParameters().resolved(images, GPU)
+    assert without.architecture == "efficientnet_lite0_fpn"
+    assert "has no weights for rf_detr_small" in without.reasons[0]
+    (tmp_path / "fcos_resnet50_fpn.safetensors").touch()
+    assert DetectionParameters().resolved(images, GPU).architecture == "fcos_resnet50_fpn"
+    (tmp_path / "rf_detr_small.safetensors").touch()
+    best = DetectionParameters().resolved(images, GPU)
+    assert (best.architecture, best.image_size, best.learning_rate, best.reasons) == ("rf_detr_small", 512, 1e-4, [])
+    (tmp_path / "resnet50.safetensors").touch()
+    assert ClassificationParameters().resolved(images, GPU).architecture == "resnet50"
+
+
+def test_small_gpu_gets_the_architecture_of_the_cpu(photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(GPUMemory, "total_memory", 4 << 30)
+    resolved = DetectionParameters().resolved(dataset(photo, 10), GPU)
+    assert resolved.architecture == "efficientnet_lite0_fpn"
+    assert "GPU's memory is small" in resolved.reasons[0]
+
+
+def test_parameters_of_the_message_are_kept(photo: Path) -> None:
+    message = ClassificationParameters(
+        architecture="resnet18",
+        epochs=3,
+        batchSize=5,
+        learningRate=0.1,
+        imageSize=100,
+        mirror=True,
+        earlyStopping=0,
+        budgetMinutes=0.5,
+    )
+    assert message.resolved(dataset(photo, 10), CPU) == message
+
+
+def test_classifier_of_boxes_counts_boxes(photo: Path) -> None:
+    images = dataset(photo, 1000)
+    assert ClassificationParameters(classify="images").resolved(images, CPU).budget_minutes == 24
+    assert ClassificationParameters(classify="boxes").resolved(images, CPU).budget_minutes == 48
+
+
+@pytest.mark.parametrize(("label", "is_directed"), [
+    ("left", True), ("Left", True), ("turn right", True), ("arrow-left", True), ("hand_right", True), ("handLeft", True), ("LEFT ARROW", True),
+    ("bright", False), ("leftover", False), ("copyright", False), ("cat", False),
+])  # fmt: skip
+def test_classes_called_left_or_right_switch_mirroring_off(label: str, is_directed: bool, photo: Path) -> None:
+    assert directed_classes([label]) == ([label] if is_directed else [])
+    resolved = DetectionParameters().resolved(dataset(photo, 2, labels=("cat", label)), CPU)
+    assert resolved.mirror is not is_directed
+    assert any(label in reason for reason in resolved.reasons) == is_directed
+
+
+def test_mirroring_on_request_is_reported_if_classes_have_a_direction(photo: Path) -> None:
+    (reason,) = DetectionParameters(mirror=True).resolved(dataset(photo, 2, labels=("left", "right")), CPU).reasons
+    assert reason.endswith("can't be told from its mirror image. Set mirror to false.")
+    assert architecture_parameters.MAX_EPOCHS == 200

@@ -65,7 +65,7 @@ def test_largest_step_has_the_largest_items_of_each_dimension_first() -> None:
         def batch(self, items: Sequence[Point], rngs: Sequence[random.Random]) -> Any:  # noqa: ARG002
             numbers = [int(item.name.split()[1]) for item in items]
             images = [torch.empty(3, 9 if n == 8 else 4, 9 if n == 3 else 4) for n in numbers]
-            return Batch(images, [{"boxes": torch.empty(7 if n == 5 else 1, 4)} for n in numbers], [(1.0, 0.0)])
+            return images, [{"boxes": torch.empty(7 if n == 5 else 1, 4)} for n in numbers]
 
     steps = Batches(Sized(), POINTS, batch_size=4, seed=3, ranks=Ranks(), workers=2)
     largest = steps.largest()
@@ -121,9 +121,11 @@ def test_every_rank_gets_equally_many_items_and_every_item_is_used(items: int, p
 
 
 def test_batch_of_any_structure_is_moved() -> None:
-    batch = Batch([torch.zeros(3, 2, 2)], [{"boxes": torch.zeros(1, 4), "labels": torch.ones(1)}], [(1.0, 0.5)])
+    batch = Batch(
+        torch.zeros(1, 3, 2, 2), [{"boxes": torch.zeros(1, 4), "labels": torch.ones(1)}], torch.zeros(1, 3, 4)
+    )
     on_device = to_device({"batch": batch, "more": (torch.zeros(1), "text")}, torch.device("meta"))
-    tensors = [on_device["batch"].images[0], *on_device["batch"].targets[0].values(), on_device["more"][0]]
+    moved = on_device["batch"]
+    tensors = [moved.images, moved.colors, *moved.targets[0].values(), on_device["more"][0]]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
-    assert on_device["batch"].tones == [(1.0, 0.5)]
     assert on_device["more"][1] == "text"

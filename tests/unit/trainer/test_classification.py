@@ -17,8 +17,8 @@ from vott_trainer.learning import weights
 from vott_trainer.plugin_api import Dataset, LabelledImage
 from vott_trainer.plugins.classification import Batch, Classification, ClassificationParameters
 from vott_trainer.vision.architecture_parameters import InitialData
-from vott_trainer.vision.augmentation import toned
 from vott_trainer.vision.classifiers import build
+from vott_trainer.vision.colors import random_colors, recolored
 
 PARAMETERS = ClassificationParameters(architecture="resnet_tiny", imageSize=40, initialWeights="none")
 
@@ -72,10 +72,10 @@ def test_each_item_is_augmented_with_its_own_random_numbers(images: list[Labelle
     (alone,) = (Classification().batch(items[2:3], [random.Random(2)]),)
     assert whole.labels.tolist() == [item.label for item in items]
     assert torch.equal(whole.images[2], alone.images[0])
-    assert torch.equal(whole.tones[2], alone.tones[0])
+    assert torch.equal(whole.colors[2], alone.colors[0])
 
 
-def test_loss_applies_contrast_and_brightness_of_each_image() -> None:
+def test_loss_applies_the_colors_of_each_image() -> None:
     seen: list[Tensor] = []
 
     class Network(nn.Module):
@@ -84,11 +84,9 @@ def test_loss_applies_contrast_and_brightness_of_each_image() -> None:
             return torch.zeros(len(images), 2)
 
     images = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
-    tones = [(0.5, 0.1), (1.2, -0.1)]
-    losses = Classification().loss(Network(), Batch(images, torch.tensor([0, 1]), torch.tensor(tones)))
-    assert torch.allclose(
-        seen[0], torch.stack([toned(image, *tone) for image, tone in zip(images, tones, strict=True)])
-    )
+    colors = torch.stack([random_colors(random.Random(seed)) for seed in range(2)])
+    losses = Classification().loss(Network(), Batch(images, torch.tensor([0, 1]), colors))
+    assert torch.allclose(seen[0], recolored(images, colors))
     assert float(losses["classification"]) == pytest.approx(float(torch.tensor(2.0).log()))
 
 

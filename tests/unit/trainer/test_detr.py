@@ -1,6 +1,7 @@
 """RF-DETR and D-FINE: losses, detections, class transfer and ONNX, with tiny networks of the same classes."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from onnxruntime import InferenceSession
 from PIL import Image
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
@@ -217,7 +219,7 @@ def test_class_keeps_what_was_learned_under_its_name(name: str, tmp_path: Path) 
     weights.save(model, tmp_path, name, ["cat", "dog", "fox"])
     source, target_model = model.state_dict(), randomized(tiny_detr(name, 2))
     fresh = {key: tensor.clone() for key, tensor in target_model.state_dict().items()}
-    found = initial_weights.Weights(tmp_path / "model.safetensors", "", name, ["cat", "dog", "fox"])
+    found = initial_weights.Weights(partial(load_file, tmp_path / "model.safetensors"), "", name, ["cat", "dog", "fox"])
     initial_weights.initialize(target_model, found, ["fox", "owl"], DETECTORS[name].heads)
     for key, tensor in target_model.state_dict().items():
         head = next((head for head in DETECTORS[name].heads if key.startswith(head.prefix)), None)

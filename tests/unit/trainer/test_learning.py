@@ -1,4 +1,4 @@
-"""Trainings of a learner: seed, default number of epochs, moving average."""
+"""Trainings of a learner: seed, moving average."""
 
 from pathlib import Path
 
@@ -19,25 +19,7 @@ def close(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
 
 
-class Crops(ToyParameters):
-    """By default, fewer epochs for more items."""
-
-    epochs: int | None = None
-
-    def resolved(self, items: int, _device: torch.device) -> "Crops":
-        return self.model_copy(update={"epochs": self.epochs or max(1, 48 // max(1, items))})
-
-
-@pytest.mark.parametrize(("requested", "epochs"), [(None, 2), (3, 3)])
-def test_default_epochs_follow_from_the_items_not_from_the_images(
-    requested: int | None, epochs: int, tmp_path: Path
-) -> None:
-    trained = learn(ToyLearner(), toy_run(tmp_path), Crops(epochs=requested, batchSize=6))  # 24 points, no image
-    assert len(trained.history) == epochs
-    assert trained.details["settings"]["epochs"] == epochs
-
-
-@pytest.mark.parametrize("name", ["resnet_tiny", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["resnet_tiny", "efficientnet_lite0", "mobilenet_v3_small"])
 def test_classifier_trains_on_a_single_image_of_the_minimum_size(name: str) -> None:
     with pytest.raises(ValidationError, match="greater than or equal to 40"):
         ClassificationParameters(imageSize=39)

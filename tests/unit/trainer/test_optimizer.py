@@ -7,13 +7,22 @@ from torch import nn
 from vott_trainer.learning.optimizer import adamw, clip_gradients
 
 
-def test_weights_decay_by_a_hundredth_of_the_learning_rate() -> None:
-    model = nn.Linear(1, 1)
-    nn.init.constant_(model.weight, 1.0)
+def test_weights_decay_but_not_biases_and_normalization() -> None:
+    linear = nn.Linear(1, 1)
+    model = nn.Sequential(linear, nn.BatchNorm1d(1))
     for parameter in model.parameters():
+        nn.init.constant_(parameter, 1.0)
         parameter.grad = torch.zeros_like(parameter)
     adamw(model, 0.5).step()
-    assert float(model.weight.detach()) == pytest.approx(1 - 0.5 * 0.01)
+    decayed = {name for name, parameter in model.named_parameters() if float(parameter.detach()) < 1}
+    assert decayed == {"0.weight"}
+    assert float(linear.weight.detach()) == pytest.approx(1 - 0.5 * 0.05)
+
+
+def test_frozen_parameters_are_left_out() -> None:
+    model = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    model[0].requires_grad_(requires_grad=False)
+    assert sum(len(group["params"]) for group in adamw(model, 0.5).param_groups) == 2
 
 
 @pytest.mark.parametrize(("norm", "clipped"), [(9.0, 9.0), (40.0, 10.0)])

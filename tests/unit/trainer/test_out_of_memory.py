@@ -94,7 +94,7 @@ class Fitting:
         self.plugin = plugin
         self.batches = Batches(plugin, data.training, batch_size=batch_size, seed=0, ranks=Ranks(), workers=1)
         torch.manual_seed(1)
-        self.state = TrainingState(plugin.model(data, PARAMETERS), peak_learning_rate=0.1, steps=9, ema_decay=0.0)
+        self.state = TrainingState(plugin.model(data, PARAMETERS), peak_learning_rate=0.1, ema_decay=0.0)
         self.loop = Loop(plugin, self.state, self.batches, LoopSettings(3, 0), run, lambda _model: Evaluation({}))
 
     def parts(self) -> int:

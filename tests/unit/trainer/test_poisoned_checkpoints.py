@@ -97,8 +97,7 @@ POISON: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no optimizer": (put(3, "optimizer"), "optimizer: not the state of AdamW"),
     "learning rate of text": (put("x", "optimizer", "param_groups", 0, "lr"), "optimizer.0.lr does not fit"),
     "learning rate beyond all numbers": (put(10**400, "optimizer", "param_groups", 0, "lr"), "OverflowError"),
-    "schedule of text": (put("x", "schedule", "last_epoch"), "schedule.last_epoch does not fit"),
-    "schedule with more": (put(3, "schedule", "step"), "schedule does not fit"),
+    "peak of text": (put("x", "optimizer", "param_groups", 0, "peak_lr"), "optimizer.0.peak_lr does not fit"),
 }
 
 

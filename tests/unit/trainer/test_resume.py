@@ -206,7 +206,7 @@ def test_training_with_divided_steps_resumes_with_as_many_parts(
 @pytest.mark.parametrize("is_valid", [True, False])
 def test_state_with_losses_that_are_not_finite_is_not_saved(is_valid: bool, tmp_path: Path) -> None:
     run = toy_run(tmp_path, store=tmp_path / "store", every_seconds=0)
-    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=9, ema_decay=0.0)
+    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, ema_decay=0.0)
     Checkpointing(run, "work").save_if_due(state, lambda: is_valid)
     assert run.checkpoints
     run.checkpoints.wait()
@@ -216,7 +216,7 @@ def test_state_with_losses_that_are_not_finite_is_not_saved(is_valid: bool, tmp_
 @pytest.mark.parametrize(("seconds", "is_saved"), [(59.9, False), (60.0, True)])
 def test_finished_training_is_saved_if_it_took_a_minute(seconds: float, is_saved: bool, tmp_path: Path) -> None:
     run = toy_run(tmp_path, store=tmp_path / "store")
-    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=9, ema_decay=0.0)
+    state = TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, ema_decay=0.0)
     state.history.add_seconds("training", seconds)
     Checkpointing(run, "work").save_finished(state)
     assert run.checkpoints
@@ -251,7 +251,7 @@ def test_training_that_stopped_early_does_not_continue_when_its_export_is_repeat
 
 
 def test_checkpoint_without_loss_scaling_is_resumed_with_it() -> None:
-    bf16, fp16 = (TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, steps=5, ema_decay=0.0) for _ in range(2))
+    bf16, fp16 = (TrainingState(nn.Linear(2, 2), peak_learning_rate=0.1, ema_decay=0.0) for _ in range(2))
     fp16.scaler = torch.GradScaler("cpu", enabled=True)
     fp16.load_state_dict(bf16.state_dict())
     assert fp16.scaler.is_enabled()

@@ -8,7 +8,7 @@ from torch import nn
 from vott_trainer.plugin_api import Evaluation, Interruption
 
 MAX_EVALUATIONS = 8
-MAX_EVALUATIONS_TO_STOP_EARLY = 50
+MAX_EVALUATIONS_TO_STOP_EARLY = 20
 
 
 def is_due(epoch: int, epochs: int, *, stops_early: bool) -> bool:

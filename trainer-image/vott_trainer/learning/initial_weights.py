@@ -1,8 +1,9 @@
 """The parameter `initialWeights`: find the weights, and copy them into a network."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,17 +42,19 @@ class Head:
 
 @dataclass(frozen=True)
 class Weights:
-    """A file of weights.
+    """Weights of a network, or of its backbone only.
 
     Attributes:
+        read: reads them.
         origin: the file in messages.
         labels: in the order of the network's classes; None if unknown.
     """
 
-    path: Path
+    read: Callable[[], dict[str, Tensor]]
     origin: str
     architecture: str | None
     labels: list[str] | None
+    is_backbone: bool = False
 
 
 def find(
@@ -62,21 +65,30 @@ def find(
     environment: Mapping[str, str] = os.environ,
     *,
     known: Collection[str] = (),
+    packaged: Callable[[], dict[str, Tensor]] | None = None,
+    is_large: bool = False,
 ) -> Weights | None:
     """Find the weights that the parameter `initialWeights` names, and note them in the report; None means random weights.
 
     Args:
         environment: VOTT_WEIGHTS names the folder of the image's weights; default: /opt/weights.
         known: the plugin's architectures, for the error if the weights are of another one.
+        packaged: reads weights of the backbone that are installed with the trainer.
+        is_large: the architecture learns nothing useful from random weights, which the parameter must ask for.
 
     Raises:
         InvalidParametersError: there are no such weights, or they are of another architecture.
     """
     if initial_weights == NONE:
+        if is_large:
+            run.note(
+                f"The training started from random weights: expect a poor model, as {architecture} needs millions of images then."
+            )
         return None
     if initial_weights is None or initial_weights == BAKED:
-        folder = Path(environment.get("VOTT_WEIGHTS") or FOLDER)
-        weights = _baked(architecture, folder, required=initial_weights == BAKED)
+        weights = _baked(architecture, _folder(environment)) or (packaged and _packaged(architecture, packaged))
+        if not weights and (is_large or initial_weights == BAKED):
+            raise _missing(architecture, _folder(environment), is_asked_for=initial_weights == BAKED)
     else:
         weights = _fetched(run, initial_weights)
     if weights is None:
@@ -84,6 +96,11 @@ def find(
     _check_architecture(weights, architecture, known)
     run.note(_note(weights, labels))
     return weights
+
+
+def is_baked(architecture: str, environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the image has weights for the architecture."""
+    return _path(architecture, _folder(environment)).exists()
 
 
 def initialize(model: nn.Module, weights: Weights | None, labels: Sequence[str], heads: Sequence[Head]) -> None:
@@ -94,27 +111,44 @@ def initialize(model: nn.Module, weights: Weights | None, labels: Sequence[str],
     """
     if weights is None:
         return
-    source = load_file(weights.path)
+    source = weights.read()
     for name, tensor in model.state_dict().items():
         head = next((head for head in heads if name.startswith(head.prefix)), None)
         if head:
             _copy_classes(tensor, source.get(name), head, weights.labels or [], labels)
         elif name in source and source[name].shape == tensor.shape:
             tensor.copy_(source[name])
-        elif not name.endswith(COUNTERS):
+        elif not (name.endswith(COUNTERS) or weights.is_backbone):
             raise _misfit(weights, name, source.get(name), tensor)
 
 
-def _baked(architecture: str, folder: Path, *, required: bool) -> Weights | None:
-    path = folder / f"{architecture}.safetensors"
-    if path.exists():
-        return _described(path, f"the image's weights for {architecture}")
-    if not required:
-        return None
+def _folder(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("VOTT_WEIGHTS") or FOLDER)
+
+
+def _path(architecture: str, folder: Path) -> Path:
+    return folder / f"{architecture}.safetensors"
+
+
+def _baked(architecture: str, folder: Path) -> Weights | None:
+    path = _path(architecture, folder)
+    return _described(path, f"the image's weights for {architecture}") if path.exists() else None
+
+
+def _packaged(architecture: str, read: Callable[[], dict[str, Tensor]]) -> Weights:
+    return Weights(read, f"ImageNet weights for the backbone of {architecture}", architecture, None, is_backbone=True)
+
+
+def _missing(architecture: str, folder: Path, *, is_asked_for: bool) -> InvalidParametersError:
     available = ", ".join(sorted(path.stem for path in folder.glob("*.safetensors"))) or "none"
-    raise InvalidParametersError(
-        f"initialWeights: this trainer image has no weights for {architecture} (available: {available}). Leave out initialWeights, "
-        "or ask the administrator for an image with these weights."
+    remedy = (
+        "Leave out initialWeights"
+        if is_asked_for
+        else "Leave out architecture, or set initialWeights to a model or to `none` (random weights)"
+    )
+    return InvalidParametersError(
+        f"initialWeights: this trainer image has no weights for {architecture} (available: {available}), which learns little "
+        f"from random ones. {remedy}, or ask the administrator for an image with these weights."
     )
 
 
@@ -153,7 +187,7 @@ def _described(path: Path, origin: str) -> Weights:
         reason = redact(" ".join(str(error).split()))[:200]  # may quote the file
         reason = reason if is_single_line(reason) else type(error).__name__
         raise InvalidParametersError(f"initialWeights: {origin} can't be read: {reason}. {REMEDY}") from error
-    return Weights(path, origin, metadata.architecture, metadata.labels)
+    return Weights(partial(load_file, path), origin, metadata.architecture, metadata.labels)
 
 
 def _check_architecture(weights: Weights, architecture: str, known: Collection[str]) -> None:

@@ -46,27 +46,23 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
 def _resolved(
     plugin: Learner, requested: LearningParameters, run: Run, device: torch.device
 ) -> tuple[LearningParameters, Data]:
-    """Return the parameters with all defaults, and the data; every process gets equally many images a step.
-
-    The default of epochs depends on the items, of which an image may have several.
-    """
-    parameters = requested.resolved(len(run.dataset().images), device)
-    data = plugin.data(run, parameters)
-    items = len(data.training) + len(data.held_out)
-    processes = run.ranks.world_size
-    changes = {
-        "batch_size": math.ceil((parameters.batch_size or 1) / processes) * processes,
-        "epochs": requested.resolved(items, device).epochs,
-    }
-    return parameters.model_copy(update=changes), data
+    """Return the parameters with all defaults, and the data; every process gets equally many images a step."""
+    parameters, processes = requested.resolved(run.dataset(), device), run.ranks.world_size
+    for reason in parameters.reasons:
+        run.note(reason)
+    batch_size = math.ceil((parameters.batch_size or 1) / processes) * processes
+    parameters = parameters.model_copy(update={"batch_size": batch_size})
+    return parameters, plugin.data(run, parameters)
 
 
 def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
     batches = _batches(plugin, data, run, parameters, device)
     checkpointing = Checkpointing(run, fingerprint(plugin, run, parameters))
-    state = checkpointing.resumed(lambda: _new_state(plugin, data, parameters, device, len(batches)))
+    state = checkpointing.resumed(lambda: _new_state(plugin, data, parameters, device))
     batches.parts = max(batches.parts, state.parts)
-    settings = LoopSettings(parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0)
+    settings = LoopSettings(
+        parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0, parameters.budget_minutes
+    )
 
     def evaluate(model: nn.Module) -> Evaluation:
         return plugin.evaluate(model, data, device)
@@ -107,16 +103,14 @@ def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParamete
     )
 
 
-def _new_state(
-    plugin: Learner, data: Data, parameters: LearningParameters, device: torch.device, steps: int
-) -> TrainingState:
+def _new_state(plugin: Learner, data: Data, parameters: LearningParameters, device: torch.device) -> TrainingState:
     torch.manual_seed(parameters.seed)
     model = plugin.model(data, parameters).to(device).to(memory_format=torch.channels_last)
     return TrainingState(
         model,
         peak_learning_rate=parameters.learning_rate or 0.0,
-        steps=(parameters.epochs or 1) * steps,
         ema_decay=parameters.ema_decay,
+        pretrained=data.pretrained,
     )
 
 

@@ -3,19 +3,20 @@
 import math
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
-WARM_UP = 0.15  # share of the steps
-
-
-def warm_up_and_cosine(optimizer: Optimizer, steps: int) -> LambdaLR:
-    """Return the schedule over `steps`; the optimizer's learning rate is the peak."""
-    return LambdaLR(optimizer, lambda step: factor(step, steps))
+WARM_UP = 0.1  # share of the training
+START = 0.001  # factor at the very beginning
+PEAK = "peak_lr"  # in the optimizer's parameter groups
 
 
-def factor(step: int, steps: int) -> float:
-    """Return the fraction of the peak learning rate at `step`, counted from 0."""
-    rise = max(1, round(steps * WARM_UP))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rise) / max(1, steps - rise))))
+def set_learning_rate(optimizer: Optimizer, progress: float) -> None:
+    """Set the learning rate of each parameter group, whose peak is in `PEAK`; `progress` of the training is 0 to 1."""
+    for group in optimizer.param_groups:
+        group["lr"] = group[PEAK] * factor(progress)
+
+
+def factor(progress: float) -> float:
+    """Return the fraction of the peak learning rate at a progress of 0 to 1."""
+    if progress < WARM_UP:
+        return START + (1 - START) * progress / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - WARM_UP) / (1 - WARM_UP))))

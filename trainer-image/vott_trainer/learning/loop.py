@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vott_trainer.errors import InterruptedTrainingError
-from vott_trainer.learning import distributed, early_stopping, evaluation, seeding
+from vott_trainer.learning import budget, distributed, early_stopping, evaluation, learning_rate, seeding
 from vott_trainer.learning.batch_parts import Step
 from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.gradient_accumulation import backward_parts, normalize
@@ -27,11 +27,12 @@ BeforeStep = Callable[[TrainingState, Callable[[], bool]], None]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Number of epochs, seed, and evaluations without improvement before stopping early (0: never)."""
+    """Number of epochs, seed, evaluations without improvement before stopping early (0: never), and minutes at most."""
 
     epochs: int
     seed: int
     patience: int = 0
+    minutes: float | None = None
 
 
 class Loop:
@@ -59,6 +60,7 @@ class Loop:
         self._evaluate, self._before_step = evaluate, before_step
         self._model = distributed.wrapped(state.model)
         self._losses = LossCheck(state)
+        self._progress = 0.0
         self.evaluation: Evaluation | None = None
 
     def run(self) -> None:
@@ -71,7 +73,7 @@ class Loop:
         state, settings = self._state, self._settings
         self._run.progress.begin(settings.epochs, len(self._batches))
         stop = early_stopping.should_stop(state.history, settings.patience)  # in an earlier attempt
-        while state.epoch <= settings.epochs and not stop:
+        while self._measured_progress() < 1 and not stop:
             state.model.train()
             self._epoch()
             stop = self._end_epoch()
@@ -86,6 +88,8 @@ class Loop:
         for step in self._batches.epoch(state.epoch, state.step):
             state.history.add_seconds("waitingForImages", time.monotonic() - start)
             self._stop_together()
+            if self._measured_progress() >= 1:
+                break
             self._before_step(state, self._losses.check)
             self._step(step)
             state.means.seconds += time.monotonic() - start
@@ -108,9 +112,9 @@ class Loop:
         state.scaler.unscale_(state.optimizer)
         losses = normalize(state.model, sums, len(step.items))
         norm = clip_gradients(state.model)
+        learning_rate.set_learning_rate(state.optimizer, self._progress)
         state.scaler.step(state.optimizer)
         state.scaler.update()
-        state.schedule.step()
         if state.ema:
             state.ema.update(state.model)
         state.step += 1
@@ -141,7 +145,15 @@ class Loop:
             state.step,
             classification_loss=means.classification if means.images else None,
             images_per_second=self._images_per_second(),
+            fraction=self._progress,
         )
+
+    def _measured_progress(self) -> float:
+        settings = self._settings
+        self._progress = budget.progress(
+            self._state, epochs=settings.epochs, steps=len(self._batches), minutes=settings.minutes
+        )
+        return self._progress
 
     def _images_per_second(self) -> float:
         return distributed.world_size() * self._state.means.images_per_second
@@ -154,9 +166,12 @@ class Loop:
             "loss": means.loss,
             "classificationLoss": means.classification,
             "imagesPerSecond": self._images_per_second(),
-            "learningRate": float(state.schedule.get_last_lr()[0]),
+            "learningRate": float(state.optimizer.param_groups[-1]["lr"]),
         }
-        is_due = evaluation.is_due(state.epoch, settings.epochs, stops_early=bool(settings.patience))
+        is_last = self._measured_progress() >= 1
+        if is_last and settings.minutes and (state.epoch, state.step) < (settings.epochs, len(self._batches)):
+            state.history.notes.append(budget.note(state.epoch, settings.epochs, settings.minutes))
+        is_due = is_last or evaluation.is_due(state.epoch, settings.epochs, stops_early=bool(settings.patience))
         metrics = self._evaluated() if is_due and distributed.leads() else {}
         stop = early_stopping.should_stop(state.history, settings.patience)
         interrupted, stop = distributed.any_process(metrics is None, stop)

@@ -3,26 +3,31 @@
 Random number generators are not part of it: their seeds follow from the step (`seeding`).
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR
 
-from vott_trainer.learning import checkpoint_validation, distributed, learning_rate, optimizer
+from vott_trainer.learning import checkpoint_validation, distributed, optimizer
 from vott_trainer.learning.ema import ExponentialMovingAverage
 from vott_trainer.learning.history import History, RunningMeans
 from vott_trainer.learning.mixed_precision import grad_scaler
 
 
 class TrainingState:
-    """Model, optimizer, schedule, moving average, metrics, and progress: `step` steps of `epoch` (from 1) are completed."""
+    """Model, optimizer, moving average, metrics, and progress: `step` steps of `epoch` (from 1) are completed.
 
-    def __init__(self, model: nn.Module, *, peak_learning_rate: float, steps: int, ema_decay: float) -> None:
+    Args:
+        pretrained: how the names of pretrained parameters begin.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, peak_learning_rate: float, ema_decay: float, pretrained: Sequence[str] = ()
+    ) -> None:
         self.device = next(model.parameters()).device
         self.model = model
-        self.optimizer = optimizer.adamw(model, peak_learning_rate)
-        self.schedule: LambdaLR = learning_rate.warm_up_and_cosine(self.optimizer, steps)
+        self.optimizer = optimizer.adamw(model, peak_learning_rate, pretrained)
         self.scaler = grad_scaler(self.device)
         self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay and distributed.leads() else None
         self.epoch, self.step, self.parts = 1, 0, 1
@@ -39,7 +44,6 @@ class TrainingState:
         parts = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.ema.state_dict() if self.ema else None,
             "epoch": self.epoch,
@@ -61,7 +65,6 @@ class TrainingState:
         self._check(saved)
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
         if saved.get("scaler"):  # empty if saved on a GPU without loss scaling
             self.scaler.load_state_dict(saved["scaler"])
         if self.ema:
@@ -73,7 +76,6 @@ class TrainingState:
         check = checkpoint_validation.check_compatible
         check(saved.get("model"), self.model.state_dict(), "model")
         checkpoint_validation.check_optimizer(saved.get("optimizer"), self.optimizer)
-        check(saved.get("schedule"), self.schedule.state_dict(), "schedule")
         if saved.get("scaler") != {} and self.scaler.is_enabled():
             check(saved.get("scaler"), self.scaler.state_dict(), "scaler")
         if self.ema:

@@ -33,13 +33,16 @@ class Item(Protocol):
 class Data:
     """Training and held-out items, as torch's map-style datasets: an item is decoded on access, by any thread.
 
-    `counts` goes into the report.
+    Attributes:
+        counts: for the report.
+        pretrained: how the names of the model's pretrained parameters begin; they learn more slowly than new ones.
     """
 
     training: Sequence[Any]
     held_out: Sequence[Any]
     labels: list[str]
     counts: dict[str, Any] = field(default_factory=dict)
+    pretrained: Sequence[str] = ()
 
 
 Batch = Any

@@ -13,6 +13,8 @@ from vott_trainer.annotations.model import Annotations, Format
 if TYPE_CHECKING:  # plugins that need no torch import this module, too
     import torch
 
+    from vott_trainer.plugin_api.dataset import Dataset
+
 
 class Parameters(BaseModel):
     """Base of a plugin's parameters: camelCase in the message, unknown names refused, no silent conversion."""
@@ -73,12 +75,18 @@ class LearningParameters(DataParameters):
         description="What training starts from: `baked` (the image's weights for the architecture), `none` (random weights), or"
         " the URL of an earlier model of this trainer (model.tgz or model.safetensors). Default: baked if the image has some, else none.",
     )
+    budget_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="Minutes of training at most; the learning rate is lowered in time. Default: the administrator's.",
+    )
     early_stopping: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=1000,
-        description="Stop after this many evaluations without improvement and deliver the best model instead of the last. Evaluates"
-        " after each epoch, or 50 times if there are more than 50 epochs. Default: never.",
+        description="Stop after this many evaluations without improvement and deliver the best model instead of the last; 0: never."
+        " Evaluates up to 20 times.",
     )
     ema_decay: float = Field(
         default=0.998,
@@ -93,9 +101,11 @@ class LearningParameters(DataParameters):
         description="Split each batch into this many parts to save memory. Doubled automatically when a GPU runs out of memory.",
     )
 
-    def resolved(self, _items: int, _device: torch.device) -> Self:
-        """Return a copy without None, chosen for the number of images and the device.
+    @property
+    def reasons(self) -> list[str]:
+        """Sentences for the report: why `resolved` has chosen these parameters."""
+        return []
 
-        Called again with the number of items that `data` returns, to choose the epochs: an image may have several boxes.
-        """
+    def resolved(self, _dataset: Dataset, _device: torch.device) -> Self:
+        """Return a copy without None, chosen for the images and the device."""
         return self

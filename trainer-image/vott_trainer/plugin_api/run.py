@@ -69,9 +69,19 @@ class Progress(Protocol):
         """Report the start of the training: the number of epochs, and of steps in each."""
 
     def step(
-        self, epoch: int, step: int, *, classification_loss: float | None, images_per_second: float | None
+        self,
+        epoch: int,
+        step: int,
+        *,
+        classification_loss: float | None,
+        images_per_second: float | None,
+        fraction: float | None = None,
     ) -> None:
-        """Report a completed step; epochs and steps count from 1."""
+        """Report a completed step; epochs and steps count from 1.
+
+        Args:
+            fraction: the completed share of the training, if not only the number of steps decides when it ends.
+        """
 
     def epoch_end(self, metrics: dict[str, float] | None = None) -> None:
         """Report the end of an epoch, with the metrics measured after it, if any."""

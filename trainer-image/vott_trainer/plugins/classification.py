@@ -19,10 +19,11 @@ from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
-from vott_trainer.vision.augmentation import random_tone, shifted_and_flipped, toned
+from vott_trainer.vision.augmentation import MIRRORED, shifted_and_mirrored
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifier_samples import Crop, Crops, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
+from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crops import load_square
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
@@ -38,7 +39,7 @@ class ClassificationParameters(ArchitectureParameters):
     on_cpu, on_gpu = ON_CPU, ON_GPU
 
     architecture: ClassifierName | None = Field(
-        default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
+        default=None, description=f"The network. Default: {ON_GPU[0]} on a GPU, {ON_CPU} on a CPU."
     )
     classify: Literal["images", "boxes"] | None = Field(
         default=None,
@@ -50,20 +51,27 @@ class ClassificationParameters(ArchitectureParameters):
         default=None, ge=40, le=1024, description="Side in pixels of the square that images are fitted into."
     )
 
+    def items(self, dataset: Dataset) -> int:
+        """Return the number of images or boxes to classify."""
+        return len(_views(dataset, self.classify))
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 [B, 3, S, S], their classes from 0 [B], and the contrast and brightness of each [B, 2]."""
+    """Images uint8 [B, 3, S, S], their classes from 0 [B], and their colors [B, 3, 4]."""
 
     images: Tensor
     labels: Tensor
-    tones: Tensor
+    colors: Tensor
 
 
 class Classification:
     """Training of a classifier with softmax and cross entropy."""
 
     parameters = ClassificationParameters
+
+    def __init__(self) -> None:
+        self._mirrored = MIRRORED
 
     def data(self, run: Run, parameters: ClassificationParameters) -> InitialData:
         """Split the images or boxes; at least two classes are needed."""
@@ -79,7 +87,18 @@ class Classification:
                 "There is only one image of each class, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."
             )
-        size = parameters.image_size or 0
+        name, size = parameters.architecture or ON_CPU, parameters.image_size or 0
+        architecture = CLASSIFIERS[name]
+        self._mirrored = MIRRORED if parameters.mirror else 0.0
+        initial = initial_weights.find(
+            run,
+            parameters.initial_weights,
+            name,
+            labels,
+            known=CLASSIFIERS,
+            packaged=architecture.packaged,
+            is_large=architecture.is_large,
+        )
         return InitialData(
             Crops(training, labels, size),
             Crops(held_out, labels, size),
@@ -89,9 +108,8 @@ class Classification:
                 "heldOutImages": len(held_out),
                 "images": Counter(v.label for v in views),
             },
-            initial_weights.find(
-                run, parameters.initial_weights, parameters.architecture or ON_CPU, labels, known=CLASSIFIERS
-            ),
+            architecture.backbone if initial else (),
+            initial,
         )
 
     def model(self, data: InitialData, parameters: ClassificationParameters) -> nn.Module:
@@ -102,15 +120,14 @@ class Classification:
         return model
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:
-        """Flip half of the images and shift all; `loss` changes contrast and brightness, on the device."""
-        images = [shifted_and_flipped(item.pixels, rng) for item, rng in zip(items, rngs, strict=True)]
-        tones = [random_tone(rng) for rng in rngs]
-        return Batch(torch.stack(images), torch.tensor([item.label for item in items]), torch.tensor(tones))
+        """Mirror half of the images and shift all; `loss` changes the colors, on the device."""
+        images = [shifted_and_mirrored(i.pixels, rng, self._mirrored) for i, rng in zip(items, rngs, strict=True)]
+        colors = [random_colors(rng) for rng in rngs]
+        return Batch(torch.stack(images), torch.tensor([item.label for item in items]), torch.stack(colors))
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
         """Return the cross entropy."""
-        contrast, brightness = batch.tones.view(-1, 2, 1, 1, 1).unbind(1)
-        images = toned(batch.images, contrast, brightness)
+        images = recolored(batch.images, batch.colors)
         return {"classification": functional.cross_entropy(model(images), batch.labels)}
 
     def evaluate(self, model: nn.Module, data: InitialData, device: torch.device) -> Evaluation:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,20 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vott_trainer.annotations import Annotations
+from vott_trainer.data.exif_rotation import size_of
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
-from vott_trainer.plugin_api import Data, Evaluation, Prediction, Run, SummedLosses
+from vott_trainer.plugin_api import Data, Dataset, Evaluation, LabelledImage, Prediction, Run, SummedLosses
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
-from vott_trainer.vision.augmentation import FLIPPED, flipped, random_tone, toned
+from vott_trainer.vision.architectures import Architecture
+from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, augmented
+from vott_trainer.vision.canvas import Canvas
+from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
+from vott_trainer.vision.image_size import image_size_for
 from vott_trainer.vision.onnx_export import export_detector
 
 
@@ -31,13 +37,17 @@ class DetectionParameters(ArchitectureParameters):
     on_cpu, on_gpu = ON_CPU, ON_GPU
 
     architecture: DetectorName | None = Field(
-        default=None, description=f"The network. Default: {ON_GPU} on a GPU, {ON_CPU} on a CPU."
+        default=None, description=f"The network. Default: {ON_GPU[0]} on a GPU, {ON_CPU} on a CPU."
     )
     image_size: int | None = Field(
         default=None,
         ge=64,
         le=4096,
-        description="Length in pixels that the longer side of each image is scaled to; both sides for RF-DETR and D-FINE.",
+        description="Length in pixels that the longer side of each image is scaled to; both sides for RF-DETR and D-FINE. "
+        "Default: larger, if the objects are small.",
+    )
+    mosaic: float = Field(
+        default=MOSAIC, ge=0, le=1, description="Share of the training images that are put together from four."
     )
 
     def check(self, annotations: Annotations) -> None:
@@ -48,20 +58,58 @@ class DetectionParameters(ArchitectureParameters):
                 '`"plugin": "classification"`; to detect objects, annotate them with boxes (url,x,y,width,height,class).'
             )
 
+    def fitting_image_size(self, architecture: Architecture, dataset: Dataset) -> tuple[int, str]:
+        """Return a size at which even small objects are large enough, and why, if the architecture has several."""
+        smallest, largest = architecture.image_size, architecture.largest_image_size
+        if not largest:
+            return smallest, ""
+        size = image_size_for(((size_of(i.path), i.boxes) for i in dataset.images if i.boxes), smallest, largest)
+        return (
+            size,
+            f"Images are scaled to {size} pixels because of the size of the smallest objects."
+            if size > smallest
+            else "",
+        )
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Images uint8 [3, H, W], their targets, and the contrast and brightness of each."""
+    """Images uint8 [B, 3, H, W], their targets, and their colors [B, 3, 4]."""
 
-    images: list[Tensor]
+    images: Tensor
     targets: list[dict[str, Tensor]]
-    tones: list[tuple[float, float]]
+    colors: Tensor
+
+
+@dataclass(frozen=True)
+class View:
+    """How training images are shown to the network."""
+
+    canvas: Canvas
+    changes: Augmentation
+    square: bool = False
+
+    @classmethod
+    def of(cls, images: Sequence[LabelledImage], parameters: DetectionParameters) -> "View":
+        """Return the view for these training images."""
+        architecture = DETECTORS[parameters.architecture or ON_CPU]
+        sizes = [size_of(image.path) for image in images]
+        canvas = Canvas.fitting(sizes, parameters.image_size or 0, square=architecture.square)
+        changes = Augmentation(architecture.scale, MIRRORED if parameters.mirror else 0.0, parameters.mosaic)
+        return cls(canvas, changes, architecture.square)
+
+    def largest_size(self, image_size: int) -> int:
+        """Return the size to decode images at: enlarged ones should show what the file shows."""
+        return round(image_size * max(1.0, self.changes.scale[1]))
 
 
 class Detection:
     """Training of an object detector."""
 
     parameters = DetectionParameters
+
+    def __init__(self) -> None:
+        self._view = View(Canvas(320, 320), Augmentation())
 
     def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
         """Split the images; at least two need boxes."""
@@ -72,19 +120,30 @@ class Detection:
                 "Annotate more images and send the message again."
             )
         training, held_out = split_images(dataset.images, parameters.holdout_fraction)
-        size = parameters.image_size or 0
-        boxes = {
-            label: sum(box.label == label for image in dataset.images for box in image.boxes)
-            for label in dataset.labels
-        }
-        name = parameters.architecture or ON_CPU
-        square = DETECTORS[name].square
-        return InitialData(
-            Samples(training, dataset.labels, size, square=square),
-            Samples(held_out, dataset.labels, size, square=square),
+        name, size = parameters.architecture or ON_CPU, parameters.image_size or 0
+        architecture = DETECTORS[name]
+        self._view = View.of(training, parameters)
+        boxes = Counter(box.label for image in dataset.images for box in image.boxes)
+        initial = initial_weights.find(
+            run,
+            parameters.initial_weights,
+            name,
             dataset.labels,
-            {"trainingImages": len(training), "heldOutImages": len(held_out), "boxes": boxes},
-            initial_weights.find(run, parameters.initial_weights, name, dataset.labels, known=DETECTORS),
+            known=DETECTORS,
+            packaged=architecture.packaged,
+            is_large=architecture.is_large,
+        )
+        return InitialData(
+            Samples(training, dataset.labels, self._view.largest_size(size), square=architecture.square),
+            Samples(held_out, dataset.labels, size, square=architecture.square),
+            dataset.labels,
+            {
+                "trainingImages": len(training),
+                "heldOutImages": len(held_out),
+                "boxes": {label: boxes[label] for label in dataset.labels},
+            },
+            architecture.backbone if initial else (),
+            initial,
         )
 
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
@@ -95,21 +154,18 @@ class Detection:
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
-        """Flip half of the images; `loss` changes contrast and brightness, on the device."""
-        augmented = [
-            flipped(sample.pixels, sample.boxes) if rng.random() < FLIPPED else (sample.pixels, sample.boxes)
-            for sample, rng in zip(samples, rngs, strict=True)
-        ]
+        """Scale, place and mirror the images on the canvas; `loss` changes the colors, on the device."""
+        images = augmented(samples, self._view.canvas, self._view.changes, rngs, square=self._view.square)
         return Batch(
-            [pixels for pixels, _ in augmented],
-            [{"boxes": boxes, "labels": s.labels} for (_, boxes), s in zip(augmented, samples, strict=True)],
-            [random_tone(rng) for rng in rngs],
+            torch.stack([image.pixels for image in images]),
+            [{"boxes": image.boxes, "labels": image.labels} for image in images],
+            torch.stack([random_colors(rng) for rng in rngs]),
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor] | SummedLosses:
         """Return the detector's losses."""
-        images = [toned(pixels, *tone) for pixels, tone in zip(batch.images, batch.tones, strict=True)]
-        losses: Mapping[str, Tensor] | SummedLosses = model(images, batch.targets)
+        images = recolored(batch.images, batch.colors)
+        losses: Mapping[str, Tensor] | SummedLosses = model(list(images), batch.targets)
         if isinstance(losses, SummedLosses):
             return losses
         return {"classification" if name in CLASSIFICATION_LOSSES else name: loss for name, loss in losses.items()}

@@ -54,11 +54,18 @@ class Progress:
         self._change(fraction=TRAINING_STARTS, epoch_total=epochs, step_total=steps, message=message)
 
     def step(
-        self, epoch: int, step: int, *, classification_loss: float | None, images_per_second: float | None
+        self,
+        epoch: int,
+        step: int,
+        *,
+        classification_loss: float | None,
+        images_per_second: float | None,
+        fraction: float | None = None,
     ) -> None:
-        """Complete a step; epochs and steps count from 1."""
+        """Complete a step; epochs and steps count from 1. `fraction` is the completed share, by default that of the steps."""
         current = self.snapshot
         share = (epoch - 1 + step / current.step_total) / current.epoch_total
+        share = share if fraction is None else max(share, fraction)
         mark = ProgressPoint(self._clock(), share)
         self._first_step = self._first_step or mark
         self._change(

@@ -1,26 +1,30 @@
-"""Parameters of plugins that train one of several architectures, with defaults for each."""
+"""Parameters of plugins that train one of several architectures, with defaults that follow from the images and the device."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from vott_trainer.learning import initial_weights
-from vott_trainer.plugin_api import Data, LearningParameters
+from vott_trainer.plugin_api import Data, Dataset, LearningParameters
 from vott_trainer.vision.architectures import Architecture
 
-MIN_EPOCHS, MAX_EPOCHS = 8, 200  # by default
+MAX_EPOCHS = 200  # by default
+PATIENCE = 10  # evaluations
+MINUTES_ON_CPU, IMAGES_ON_CPU = 12.0, 500  # the budget, and for how many images; more images get more
+MINUTES_ON_GPU, IMAGES_ON_GPU = 60.0, 2000
+SMALL_GPU_BYTES = 6 << 30
 
 
 class ArchitectureParameters(LearningParameters):
-    """Parameters with defaults that follow the architecture and the number of images."""
+    """Parameters with defaults that follow the architecture, the images and the device."""
 
     architectures: ClassVar[Mapping[str, Architecture]]
     on_cpu: ClassVar[str]
-    on_gpu: ClassVar[str]
+    on_gpu: ClassVar[Sequence[str]]  # the first one with weights
 
     architecture: str | None = Field(default=None, description="The network.")
     epochs: int | None = Field(
@@ -37,20 +41,86 @@ class ArchitectureParameters(LearningParameters):
     )
     learning_rate: float | None = Field(default=None, gt=0, le=1, description="The peak learning rate.")
     image_size: int | None = Field(default=None, ge=32, le=4096, description="Size of the images in pixels.")
+    mirror: bool | None = Field(
+        default=None,
+        description="Whether to mirror half of the training images. Default: unless a class is called left or right.",
+    )
+    _reasons: list[str] = PrivateAttr(default_factory=list)
 
-    def resolved(self, items: int, device: torch.device) -> Self:
+    @property
+    def reasons(self) -> list[str]:
+        """Why defaults were chosen, in sentences."""
+        return self._reasons
+
+    def resolved(self, dataset: Dataset, device: torch.device) -> Self:
         """Return a copy with defaults for everything that the message omits."""
-        name = self.architecture or (self.on_gpu if device.type == "cuda" else self.on_cpu)
-        default = self.architectures[name]
-        epochs = min(MAX_EPOCHS, max(MIN_EPOCHS, math.ceil(default.images_shown / max(1, items))))
+        name, why = (self.architecture, "") if self.architecture else self._architecture(device)
+        default, items = self.architectures[name], max(1, self.items(dataset))
+        size, why_size = (self.image_size, "") if self.image_size else self.fitting_image_size(default, dataset)
+        epochs = min(MAX_EPOCHS, max(default.epochs, math.ceil(default.images_shown / items)))
+        directed = directed_classes(dataset.labels)
         chosen = {
             "architecture": name,
             "epochs": self.epochs or epochs,
             "batch_size": self.batch_size or default.batch_size,
             "learning_rate": self.learning_rate or default.learning_rate,
-            "image_size": self.image_size or default.image_size,
+            "image_size": size,
+            "mirror": not directed if self.mirror is None else self.mirror,
+            "early_stopping": PATIENCE if self.early_stopping is None else self.early_stopping,
+            "budget_minutes": self.budget_minutes or _budget(items, device),
         }
-        return self.model_copy(update=chosen)
+        copy = self.model_copy(update=chosen)
+        copy._reasons = [reason for reason in (why, why_size, self._about_mirroring(directed)) if reason]
+        return copy
+
+    def items(self, dataset: Dataset) -> int:
+        """Return the number of images, or whatever is learned from."""
+        return len(dataset.images)
+
+    def fitting_image_size(self, architecture: Architecture, _dataset: Dataset) -> tuple[int, str]:
+        """Return the image size for these images, and why."""
+        return architecture.image_size, ""
+
+    def _architecture(self, device: torch.device) -> tuple[str, str]:
+        """Return the default architecture, and why if it is not the usual one."""
+        if device.type != "cuda":
+            return self.on_cpu, ""
+        if torch.cuda.get_device_properties(device).total_memory < SMALL_GPU_BYTES:
+            return self.on_cpu, f"{self.on_cpu} was chosen because the GPU's memory is small."
+        for name in self.on_gpu:
+            if self.initial_weights not in (None, initial_weights.BAKED) or initial_weights.is_baked(name):
+                return name, ""
+        missing = " and ".join(self.on_gpu)
+        return self.on_cpu, (
+            f"{self.on_cpu} was chosen because the trainer image has no weights for {missing}, which learn little without. "
+            "The administrator can build an image with them (docs/plugins.md)."
+        )
+
+    def _about_mirroring(self, directed: Sequence[str]) -> str:
+        if directed and self.mirror is None:
+            return (
+                f"Training images were not mirrored, because of the class “{directed[0]}”. Set mirror to change this."
+            )
+        if directed and self.mirror:
+            return f"Half of the training images were mirrored, so “{directed[0]}” can't be told from its mirror image. Set mirror to false."
+        return ""
+
+
+def directed_classes(labels: Sequence[str]) -> list[str]:
+    """Return the classes whose names contain the word left or right."""
+    return [label for label in labels if {"left", "right"} & set(_words(label))]
+
+
+def _words(label: str) -> list[str]:
+    """Return the words of names like `turn left`, `arrow-left` and `handLeft`, in lower case."""
+    spaced = "".join(f" {letter}" if letter.isupper() else letter if letter.isalpha() else " " for letter in label)
+    return [label.lower(), *spaced.lower().split(), *"".join(c if c.isalpha() else " " for c in label.lower()).split()]
+
+
+def _budget(items: int, device: torch.device) -> float:
+    if device.type == "cuda":
+        return MINUTES_ON_GPU * max(1.0, items / IMAGES_ON_GPU)
+    return MINUTES_ON_CPU * max(1.0, items / IMAGES_ON_CPU)
 
 
 @dataclass(frozen=True)

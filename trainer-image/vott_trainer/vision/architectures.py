@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from vott_trainer.learning.initial_weights import Head
 
@@ -14,9 +14,17 @@ Build = Callable[..., nn.Module]
 class Architecture:
     """A network and the settings that suit it.
 
-    `images_shown` is the number of images that a default training shows to the network; `heads` are its parameters that depend on the
-    classes. With `keeps_statistics`, batch normalization keeps the statistics of the initial weights. With `square`, it takes squares,
-    into which images of any shape are stretched.
+    Attributes:
+        image_size: in pixels; the smallest one that is chosen by itself, if there is a `largest_image_size`.
+        images_shown: the number of images that a default training shows to the network, unless `epochs` are more.
+        epochs: the fewest that are chosen by itself.
+        heads: its parameters that depend on the classes.
+        backbone: how the names of its pretrained layers begin; they learn more slowly.
+        is_large: whether it learns nothing from random weights and the images that a labeller has.
+        packaged: reads weights that are installed with the trainer, of the backbone only.
+        keeps_statistics: batch normalization keeps the statistics of the initial weights.
+        scale: smallest and largest factor on the size of training images.
+        square: the network takes images stretched to a square, whose side is `image_size`.
     """
 
     build: Build
@@ -24,6 +32,12 @@ class Architecture:
     batch_size: int
     learning_rate: float
     images_shown: int
+    epochs: int
     heads: tuple[Head, ...] = ()
+    backbone: tuple[str, ...] = ()
+    is_large: bool = True
+    packaged: Callable[[], dict[str, Tensor]] | None = None
+    largest_image_size: int | None = None
     keeps_statistics: bool = False
     square: bool = False
+    scale: tuple[float, float] = (0.5, 1.5)

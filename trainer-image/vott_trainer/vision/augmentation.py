@@ -1,38 +1,122 @@
-"""Augmentation of training images: horizontal flip, shift, contrast and brightness."""
+"""Augmentation of training images: scale, position, mirroring and mosaics for detectors; shift and mirroring for classifiers."""
 
+import math
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-FLIPPED = 0.5  # share of the images
-SHIFT = 8  # an image is shifted by up to 1/8 of its side
-CONTRAST, BRIGHTNESS = (0.8, 1.2), (-0.1, 0.1)  # factor around grey, and offset; pixels are 0..1
+from vott_trainer.vision.canvas import GREY, Canvas, draw, random_placement, visible
+from vott_trainer.vision.detector_samples import Sample
+
+MIRRORED = 0.5  # share of the images
+MOSAIC = 0.0  # share of a detector's images
+SHIFT = 8  # a classifier's image is shifted by up to 1/8 of its side
 
 
-def flipped(pixels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Flip an image [C, H, W] horizontally with its boxes [N, 4] (x1, y1, x2, y2)."""
+@dataclass(frozen=True)
+class Augmentation:
+    """How much training images are changed.
+
+    Attributes:
+        scale: smallest and largest factor on the size at which an image fits the canvas.
+        mirrored: share of the images that are mirrored.
+        mosaic: share of the images that are put together from four.
+    """
+
+    scale: tuple[float, float] = (0.5, 1.5)
+    mirrored: float = MIRRORED
+    mosaic: float = MOSAIC
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """A training image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2, and labels [N]."""
+
+    pixels: Tensor
+    boxes: Tensor
+    labels: Tensor
+
+
+def augmented(
+    samples: Sequence[Sample],
+    canvas: Canvas,
+    changes: Augmentation,
+    rngs: Sequence[random.Random],
+    *,
+    square: bool = False,
+) -> list[Augmented]:
+    """Augment each sample; mosaics take their other images from the same samples.
+
+    Args:
+        square: stretch the images to the canvas instead of keeping their proportions.
+    """
+    return [_augmented(number, samples, canvas, changes, rng, square=square) for number, rng in enumerate(rngs)]
+
+
+def _augmented(
+    number: int, samples: Sequence[Sample], canvas: Canvas, changes: Augmentation, rng: random.Random, *, square: bool
+) -> Augmented:
+    pixels = torch.full((3, canvas.height, canvas.width), GREY, dtype=torch.uint8)
+    if rng.random() < changes.mosaic:
+        x, y = (round(rng.uniform(0.3, 0.7) * side) for side in (canvas.width, canvas.height))
+        others = [samples[number], *(samples[rng.randrange(len(samples))] for _ in range(3))]
+        tiles = [(0, 0, x, y), (x, 0, canvas.width, y), (0, y, x, canvas.height), (x, y, canvas.width, canvas.height)]
+        rng.shuffle(tiles)
+        parts = [
+            _drawn(sample, pixels[:, top:bottom, left:right], canvas, changes, rng, square=square, corner=(left, top))
+            for sample, (left, top, right, bottom) in zip(others, tiles, strict=True)
+        ]
+        boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+    else:
+        boxes, labels = _drawn(samples[number], pixels, canvas, changes, rng, square=square)
+    if rng.random() < changes.mirrored:
+        pixels, boxes = mirrored(pixels, boxes)
+    return Augmented(pixels, boxes, labels)
+
+
+def _drawn(
+    sample: Sample,
+    onto: Tensor,
+    canvas: Canvas,
+    changes: Augmentation,
+    rng: random.Random,
+    *,
+    square: bool,
+    corner: tuple[int, int] = (0, 0),
+) -> tuple[Tensor, Tensor]:
+    """Draw a sample onto a part of the canvas at a random scale and place; return its visible boxes and labels."""
+    height, width = sample.pixels.shape[1:]
+    tile = Canvas(onto.shape[1], onto.shape[2])
+    fit = (canvas.width / width, canvas.height / height)
+    fit = fit if square else (min(fit),) * 2
+    factor = math.exp(rng.uniform(*map(math.log, changes.scale)))
+    scale = (fit[0] * factor, fit[1] * factor)
+    place = random_placement((height, width), tile, scale, rng)
+    boxes, is_visible = visible(place.of(sample.boxes), tile.height, tile.width)
+    if len(boxes) and not is_visible.any():
+        place = place.showing(rng.choice(sample.boxes.tolist()), tile)
+        boxes, is_visible = visible(place.of(sample.boxes), tile.height, tile.width)
+    draw(sample.pixels, onto, place)
+    left, top = corner
+    return boxes[is_visible] + torch.tensor([left, top, left, top]), sample.labels[is_visible]
+
+
+def mirrored(pixels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Mirror an image [C, H, W] horizontally with its boxes [N, 4] (x1, y1, x2, y2)."""
     width = pixels.shape[-1]
     corners = (width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3])
     return pixels.flip(-1), torch.stack(corners, dim=1)
 
 
-def shifted_and_flipped(pixels: Tensor, rng: random.Random) -> Tensor:
-    """Shift a square image at random, and flip half of them; the border pixels fill the gap."""
+def shifted_and_mirrored(pixels: Tensor, rng: random.Random, share: float = MIRRORED) -> Tensor:
+    """Shift a square image at random, and mirror a share of them; the border pixels fill the gap."""
     side = pixels.shape[-1]
     reach = side // SHIFT
     left, top = rng.randint(0, 2 * reach), rng.randint(0, 2 * reach)
-    image = pixels.flip(-1) if rng.random() < FLIPPED else pixels
+    image = pixels.flip(-1) if rng.random() < share else pixels
     padded = functional.pad(image[None].float(), (reach,) * 4, mode="replicate")[0].to(torch.uint8)
     return padded[:, top : top + side, left : left + side]
-
-
-def random_tone(rng: random.Random) -> tuple[float, float]:
-    """Draw contrast and brightness."""
-    return rng.uniform(*CONTRAST), rng.uniform(*BRIGHTNESS)
-
-
-def toned(pixels: Tensor, contrast: float | Tensor, brightness: float | Tensor) -> Tensor:
-    """Convert uint8 pixels to float in 0..1 with the given contrast and brightness."""
-    return ((pixels.float() / 255 - 0.5) * contrast + 0.5 + brightness).clamp_(0, 1)

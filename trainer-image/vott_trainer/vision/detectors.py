@@ -14,14 +14,18 @@ from torchvision.ops import FrozenBatchNorm2d
 from vott_trainer.learning.initial_weights import Head
 from vott_trainer.vision.architectures import Architecture, Build
 from vott_trainer.vision.d_fine import d_fine
+from vott_trainer.vision.efficientnet_lite import backbone_weights
 from vott_trainer.vision.fcos import fcos_resnet50_fpn, fcos_tiny
+from vott_trainer.vision.lite_detector import LiteDetector
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr
 
+IMAGES_SHOWN, EPOCHS = 20_000, 30  # by default, on a GPU
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
 
 DetectorName = Literal[
     "fcos_tiny",
+    "efficientnet_lite0_fpn",
     "fcos_resnet50_fpn",
     "retinanet_resnet50_fpn_v2",
     "fasterrcnn_resnet50_fpn_v2",
@@ -60,9 +64,14 @@ def _torchvision(model: Build) -> Build:
     return partial(model, weights=None, weights_backbone=None)
 
 
+def _of_torchvision(build: Build, learning_rate: float, heads: tuple[Head, ...]) -> Architecture:
+    return Architecture(build, 800, 8, learning_rate, IMAGES_SHOWN, EPOCHS, heads, _RESNET, keeps_statistics=True)
+
+
 def _rf_detr(name: str, size: int) -> Architecture:
     heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
-    return Architecture(partial(rf_detr, name), size, 8, 1e-4, images_shown=12_000, heads=heads, square=True)
+    build, backbone = partial(rf_detr, name), ("network.model.backbone.",)
+    return Architecture(build, size, 8, 1e-4, IMAGES_SHOWN, EPOCHS, heads, backbone, square=True)
 
 
 def _d_fine(name: str, learning_rate: float) -> Architecture:
@@ -71,7 +80,18 @@ def _d_fine(name: str, learning_rate: float) -> Architecture:
         Head("network.model.enc_score_head."),
         Head("network.model.denoising_class_embed.", extra=1, extra_last=True),
     )
-    return Architecture(partial(d_fine, name), 640, 8, learning_rate, 12_000, heads, keeps_statistics=True, square=True)
+    return Architecture(
+        partial(d_fine, name),
+        640,
+        8,
+        learning_rate,
+        IMAGES_SHOWN,
+        EPOCHS,
+        heads,
+        ("network.model.backbone.",),
+        keeps_statistics=True,
+        square=True,
+    )
 
 
 _SCORES = (Head("head.classification_head.cls_logits.", extra=1),)
@@ -79,15 +99,26 @@ _REGIONS = (
     Head("roi_heads.box_predictor.cls_score.", extra=1),
     Head("roi_heads.box_predictor.bbox_pred.", extra=1, rows=4),
 )
+_RESNET = ("backbone.body.",)
 DETECTORS = {
-    "fcos_tiny": Architecture(fcos_tiny, 160, 8, 2e-3, images_shown=1500, heads=_SCORES),
-    "fcos_resnet50_fpn": Architecture(fcos_resnet50_fpn, 800, 8, 2e-4, 12_000, _SCORES, True),
-    "retinanet_resnet50_fpn_v2": Architecture(
-        _torchvision(detection.retinanet_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _SCORES
+    "fcos_tiny": Architecture(
+        fcos_tiny, 160, 8, 2e-3, images_shown=1500, epochs=8, heads=_SCORES, is_large=False, scale=(0.8, 1.2)
     ),
-    "fasterrcnn_resnet50_fpn_v2": Architecture(
-        _torchvision(detection.fasterrcnn_resnet50_fpn_v2), 800, 8, 1e-4, 12_000, _REGIONS
+    "efficientnet_lite0_fpn": Architecture(
+        LiteDetector,
+        320,
+        8,
+        1e-3,
+        images_shown=8000,
+        epochs=20,
+        heads=(Head("head.scores."),),
+        backbone=("backbone.",),
+        packaged=backbone_weights,
+        largest_image_size=512,
     ),
+    "fcos_resnet50_fpn": _of_torchvision(fcos_resnet50_fpn, 2e-4, _SCORES),
+    "retinanet_resnet50_fpn_v2": _of_torchvision(_torchvision(detection.retinanet_resnet50_fpn_v2), 1e-4, _SCORES),
+    "fasterrcnn_resnet50_fpn_v2": _of_torchvision(_torchvision(detection.fasterrcnn_resnet50_fpn_v2), 1e-4, _REGIONS),
     "rf_detr_nano": _rf_detr("rf_detr_nano", 384),
     "rf_detr_small": _rf_detr("rf_detr_small", 512),
     "rf_detr_medium": _rf_detr("rf_detr_medium", 576),
@@ -96,4 +127,4 @@ DETECTORS = {
     "d_fine_nano": _d_fine("d_fine_nano", 2e-4),
     "d_fine_small": _d_fine("d_fine_small", 1e-4),
 }
-ON_CPU, ON_GPU = "fcos_tiny", "fcos_resnet50_fpn"
+ON_CPU, ON_GPU = "efficientnet_lite0_fpn", ("rf_detr_small", "fcos_resnet50_fpn")

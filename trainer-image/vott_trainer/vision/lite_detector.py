@@ -1,0 +1,165 @@
+"""A single-stage, anchor-free detector on EfficientNet-Lite0, small enough to be trained on a CPU.
+
+A feature pyramid (Lin et al., 2017, arXiv:1612.03144) and one head for all its levels. Each location predicts a score for each class and
+its distances to the four sides of a box, as FCOS does (Tian et al., 2019, arXiv:1904.01355).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+from vott_trainer.plugin_api import SummedLosses
+from vott_trainer.plugin_api.thresholds import MIN_SCORE
+from vott_trainer.vision import task_aligned
+from vott_trainer.vision.efficientnet_lite import EfficientNetLite0
+
+STRIDES = (8, 16, 32)
+WIDTH = 96
+GROUPS = 16
+LOWEST = math.log(0.01 / 0.99)  # all scores are 0.01 before training (Lin et al., 2017, arXiv:1708.02002)
+NMS_IOU = 0.6
+CANDIDATES = 1000  # of an image, before suppression
+MAX_DETECTIONS = 300
+REACH = 4.0  # strides; a distance starts at about 0.7 of it
+GREY = 127 / 255  # 0 after normalization
+
+
+class LiteDetector(nn.Module):
+    """Follows torchvision's convention (`detectors`); images may also be one tensor [B, 3, H, W].
+
+    Args:
+        num_classes: labels plus background, as torchvision counts; this network has no class for the latter.
+    """
+
+    def __init__(self, num_classes: int, *, max_detections: int = MAX_DETECTIONS, **_sizes: int) -> None:
+        super().__init__()
+        self.backbone = EfficientNetLite0()
+        self.pyramid = _Pyramid(self.backbone.channels)
+        self.head = _Head(num_classes - 1)
+        self.max_detections = max_detections
+
+    def forward(self, images: Sequence[Tensor] | Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
+        """Return the losses in training, else a list of {boxes, labels, scores}, best first."""
+        batch = images if isinstance(images, Tensor) else _stacked(images)
+        maps = self.pyramid(self.backbone(batch))
+        logits, distances = self.head(maps)
+        centers, strides = _locations(maps)
+        boxes = _boxes(centers, strides, distances)
+        if self.training:
+            assert targets is not None
+            return _losses(logits, boxes, centers, strides, targets)
+        return [self._detections(*image) for image in zip(logits.sigmoid(), boxes, images, strict=True)]
+
+    def _detections(self, scores: Tensor, boxes: Tensor, image: Tensor) -> dict[str, Tensor]:
+        classes = scores.shape[-1]
+        best, places = scores.flatten().topk(min(CANDIDATES, scores.numel()))
+        is_kept = best > MIN_SCORE
+        best, places = best[is_kept], places[is_kept]
+        found, labels = clip_boxes_to_image(boxes[places // classes], image.shape[-2:]), places % classes
+        kept = batched_nms(found, best, labels, NMS_IOU)[: self.max_detections]
+        return {"boxes": found[kept], "labels": labels[kept] + 1, "scores": best[kept]}
+
+
+class _Pyramid(nn.Module):
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(count, WIDTH, 1) for count in channels)
+        self.output = nn.ModuleList(nn.Conv2d(WIDTH, WIDTH, 3, padding=1) for _ in channels)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        merged = [lateral(features) for lateral, features in zip(self.lateral, maps, strict=True)]
+        for level in range(len(merged) - 1, 0, -1):
+            upper = functional.interpolate(merged[level], size=merged[level - 1].shape[-2:])
+            merged[level - 1] = merged[level - 1] + upper
+        return [output(features) for output, features in zip(self.output, merged, strict=True)]
+
+
+class _Head(nn.Module):
+    """Scores and distances of all levels; group normalization does not depend on the batch."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.tower = nn.Sequential(*(layer for _ in range(2) for layer in _normalized_conv()))
+        self.scores = nn.Conv2d(WIDTH, classes, 3, padding=1)
+        self.distances = nn.Conv2d(WIDTH, 4, 3, padding=1)
+        self.scales = nn.Parameter(torch.ones(len(STRIDES)))
+        for layer in (self.scores, self.distances):
+            nn.init.normal_(layer.weight, std=0.01)
+            assert layer.bias is not None
+            nn.init.constant_(layer.bias, LOWEST if layer is self.scores else 0.0)
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return logits [B, N, classes] and distances [B, N, 4] in strides, in float32."""
+        logits, distances = [], []
+        for features, scale in zip(maps, self.scales, strict=True):
+            x = self.tower(features)
+            logits.append(_by_location(self.scores(x)))
+            # Unlike an exponential, softplus does not let large boxes jump by their own size.
+            distances.append(REACH * functional.softplus(_by_location(self.distances(x)) * scale))
+        return torch.cat(logits, dim=1), torch.cat(distances, dim=1)
+
+
+def _normalized_conv() -> tuple[nn.Module, ...]:
+    return nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False), nn.GroupNorm(GROUPS, WIDTH), nn.ReLU(inplace=True)
+
+
+def _by_location(maps: Tensor) -> Tensor:
+    """Reorder [B, C, H, W] to [B, H * W, C], in float32."""
+    return maps.flatten(2).transpose(1, 2).float()
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor:
+    """Stack images [3, H, W], padded with grey at the right and bottom to the largest height and width."""
+    height, width = (max(image.shape[axis] for image in images) for axis in (-2, -1))
+    if all(image.shape[-2:] == (height, width) for image in images):
+        return torch.stack(list(images))
+    return torch.stack(
+        [functional.pad(i, (0, width - i.shape[-1], 0, height - i.shape[-2]), value=GREY) for i in images]
+    )
+
+
+def _locations(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return the centers [N, 2] and strides [N, 1] of all locations, in pixels."""
+    centers, strides = [], []
+    for features, stride in zip(maps, STRIDES, strict=True):
+        height, width = features.shape[-2:]
+        y = (torch.arange(height, device=features.device) + 0.5) * stride
+        x = (torch.arange(width, device=features.device) + 0.5) * stride
+        grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
+        centers.append(grid)
+        strides.append(torch.full_like(grid[:, :1], stride))
+    return torch.cat(centers), torch.cat(strides)
+
+
+def _boxes(centers: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
+    """Return boxes [B, N, 4] in pixels from distances to the left, top, right and bottom in strides."""
+    pixels = distances * strides
+    return torch.cat((centers - pixels[..., :2], centers + pixels[..., 2:]), dim=-1)
+
+
+def _losses(
+    logits: Tensor, boxes: Tensor, centers: Tensor, strides: Tensor, targets: Sequence[Mapping[str, Tensor]]
+) -> SummedLosses:
+    """Return the summed losses, and the sum of the target scores to divide them by."""
+    scores = logits.detach().sigmoid()
+    found, truth, weights, all_scores = [], [], [], []
+    for number, target in enumerate(targets):
+        assignment = task_aligned.assign(
+            scores[number], boxes[number].detach(), centers, strides, target["boxes"], target["labels"] - 1
+        )
+        positive = (assignment.objects >= 0).nonzero().flatten()
+        found.append(boxes[number][positive])
+        truth.append(target["boxes"][assignment.objects[positive]])
+        weights.append(assignment.scores[positive].sum(dim=1))
+        all_scores.append(assignment.scores)
+    target_scores = torch.stack(all_scores)
+    terms = {
+        "classification": task_aligned.varifocal_loss(logits, target_scores),
+        "boxes": task_aligned.box_loss(torch.cat(found), torch.cat(truth), torch.cat(weights)),
+    }
+    return SummedLosses(terms, target_scores.sum())
