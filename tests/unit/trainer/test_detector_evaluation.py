@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from tests.support.annotated_images import HEIGHT, WIDTH, image_with_shapes
 from vott_trainer.annotations import Box
-from vott_trainer.plugin_api import Evaluation, LabelledImage
+from vott_trainer.plugin_api import Evaluation, LabelledImage, Prediction
+from vott_trainer.plugin_api.evaluation import Found, SmallObjects
 from vott_trainer.vision import matching
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.detector_samples import Samples
+from vott_trainer.vision.small_objects import small_objects
 
 LABELS = ["circle", "square", "triangle"]
 CPU = torch.device("cpu")
@@ -201,3 +203,13 @@ def test_predictions_are_shown_from_the_threshold_of_their_class_on() -> None:
     found = detections(*[(label, score, (0, 0, 5, 5)) for label in (1, 2) for score in (0.25, 0.5, 0.75)])
     shown = predictions(found, LABELS, (1.0, 1.0), {"circle": 0.5, "square": 0.75})
     assert [(one.label, one.score) for one in shown] == [("circle", 0.75), ("square", 0.75), ("circle", 0.5)]
+
+
+def test_small_objects_are_those_that_are_small_for_the_network() -> None:
+    boxes = [Box(0, 0, side, side, "circle") for side in (20, 30, 40)]
+    truth = [Prediction("circle", 1.0, box) for box in boxes]
+    example = matching.example(Path("1.png"), "1.png", truth, truth[1:])
+    assert small_objects([(example, (0.5, 0.5))]) == SmallObjects(16, Found(1, 2), Found(1, 1))
+    assert small_objects([(example, (1.0, 0.25))]) == SmallObjects(16, Found(1, 2), Found(1, 1))
+    assert small_objects([(example, (1.0, 1.0))]) == SmallObjects(16, Found(0, 0), Found(2, 3))
+    assert small_objects([]) == SmallObjects(16, Found(0, 0), Found(0, 0))

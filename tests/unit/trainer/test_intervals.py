@@ -86,6 +86,12 @@ def test_perfect_and_useless_models_have_the_rule_of_three() -> None:
     assert interval(np.ones(RESAMPLES), 1.0, 2) == Interval(0.0, 1.0)
 
 
+def test_interval_is_around_the_measured_value() -> None:
+    biased = np.linspace(0.5, 0.7, RESAMPLES)
+    assert interval(biased, 0.5, 50) == pytest.approx((0.405, 0.595))
+    assert interval(biased, 0.95, 50).high == 1
+
+
 def test_metric_that_no_resample_has_is_unknown() -> None:
     assert interval(np.full(RESAMPLES, np.nan), 0.5, 1) == Interval(0.0, 1.0)
 

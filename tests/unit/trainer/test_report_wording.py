@@ -7,6 +7,7 @@ import pytest
 from tests.support.training_results import box
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Confusion, Evaluation, Interval, Intervals, Prediction
+from vott_trainer.plugin_api.evaluation import Found, SmallObjects
 from vott_trainer.report import Result, wording
 from vott_trainer.report.advice import advice
 from vott_trainer.report.grades import grade
@@ -61,6 +62,19 @@ def test_class_that_may_be_missed_by_chance_gets_no_advice() -> None:
     intervals = Intervals(per_class={"cat": {"recall": Interval(0.0, 1.0)}})
     measured = dataclasses.replace(few.evaluation, intervals=intervals)
     assert advice(dataclasses.replace(few, evaluation=measured)) == []
+
+
+@pytest.mark.parametrize(
+    ("small", "larger", "advised"),
+    [((3, 10), (9, 10), True), ((3, 9), (9, 10), False), ((8, 10), (10, 10), False), ((3, 10), (4, 10), False)],
+)
+def test_larger_images_are_advised_if_small_objects_are_missed(
+    small: tuple[int, int], larger: tuple[int, int], advised: bool
+) -> None:
+    sizes = SmallObjects(16, Found(*small), Found(*larger))
+    sentences = advice(dataclasses.replace(result(None), evaluation=Evaluation({"mAP50": 0.5}, small_objects=sizes)))
+    assert (sentences != []) is advised
+    assert not advised or sentences[0].startswith("Small objects are often missed: 3 of 10 of less than 16 pixels")
 
 
 def test_few_measured_objects_give_a_caveat() -> None:

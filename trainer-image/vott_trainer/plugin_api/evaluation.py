@@ -94,6 +94,21 @@ class Intervals:
     per_class: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
 
+class Found(NamedTuple):
+    """How many of a number of objects were found."""
+
+    found: int
+    total: int
+
+
+class SmallObjects(NamedTuple):
+    """Objects with a side below `pixels` in the images that the network gets, and the others."""
+
+    pixels: int
+    small: Found
+    larger: Found
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Measurements of a model. Only `metrics` is required; the first is the most important one, and higher is better.
@@ -106,6 +121,7 @@ class Evaluation:
         thresholds: the score from which predictions are shown, by label; `confusion` and `examples` have no others. Goes into
             `config.json`, for `predict`, and into `model.onnx`.
         reliability: how often the shown predictions are correct, by rising score.
+        small_objects: how well a detector finds them, for advice.
         intervals: of the metrics.
         compute_intervals: computes them; called for the finished model only, because it takes a while.
     """
@@ -118,6 +134,7 @@ class Evaluation:
     thresholds: dict[str, float] = field(default_factory=dict)
     reliability: list[ReliabilityPoint] = field(default_factory=list)
     selection: str = ""
+    small_objects: SmallObjects | None = None
     intervals: Intervals = field(default_factory=Intervals)
     compute_intervals: Callable[[], Intervals] | None = field(default=None, repr=False, compare=False)
 

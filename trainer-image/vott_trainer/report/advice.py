@@ -13,6 +13,8 @@ FEW_EXAMPLES = 20  # of a class
 OFTEN_CONFUSED = 0.1  # of a class's objects
 OFTEN_MISSED = 0.7  # recall below this
 OFTEN_FOUND = 0.9  # a recall whose interval reaches this may be low by chance
+FEW_SMALL = 10  # small objects; fewer prove nothing
+MISSED_MORE = 0.15  # recall below that of larger objects
 OFTEN_DUPLICATE = 0.1  # of the boxes
 STILL_IMPROVING = 0.03  # gain in the last quarter of the evaluations, of the metric that decides which model is better
 NO_GAIN = 0.01
@@ -26,6 +28,7 @@ def advice(result: Result) -> list[str]:
     found = [
         *_confused(result.evaluation),
         *_missed(result.evaluation),
+        *_small(result.evaluation),
         *_duplicates(result.evaluation),
         *_longer(result),
         *_rare(result),
@@ -53,6 +56,17 @@ def _missed(evaluation: Evaluation) -> Iterator[str]:
             yield f"“{label}” is often missed: {found} of {total} found. Annotate more images with it."
         elif not total:
             yield f"“{label}” is in none of the held-out images, so it was not measured. Annotate more images with it."
+
+
+def _small(evaluation: Evaluation) -> Iterator[str]:
+    if not (sizes := evaluation.small_objects) or sizes.small.total < FEW_SMALL or not sizes.larger.total:
+        return
+    recall, larger = (found / total for found, total in (sizes.small, sizes.larger))
+    if recall < OFTEN_MISSED and larger - recall > MISSED_MORE:
+        yield (
+            f"Small objects are often missed: {sizes.small.found} of {sizes.small.total} of less than {sizes.pixels} pixels, as the network "
+            f"sees them, were found, and {sizes.larger.found} of {sizes.larger.total} larger ones. Train with larger images (parameter imageSize)."
+        )
 
 
 def _duplicates(evaluation: Evaluation) -> Iterator[str]:

@@ -27,7 +27,9 @@ def resample(scenes: Sequence[Hashable]) -> NDArray[np.float32]:
 
 
 def interval(values: NDArray[np.floating], measured: float, scenes: int) -> Interval:
-    """Return the interval of a metric from 0 to 1.
+    """Return the interval of a metric from 0 to 1: the percentiles of the resamples, around the measured value.
+
+    They are centred because AP is higher by chance where images are drawn repeatedly.
 
     If every resample is perfect, or none has anything right, the rule of three applies: what was not seen in n scenes occurs in up to 3/n
     of them (Hanley and Lippman-Hand, "If Nothing Goes Wrong, Is Everything All Right?", 1983).
@@ -40,7 +42,11 @@ def interval(values: NDArray[np.floating], measured: float, scenes: int) -> Inte
     usable = values[~np.isnan(values)]
     if not len(usable):
         return Interval(0.0, 1.0)
-    low, high = (float(bound) for bound in np.percentile(usable, (_TAIL, 100 - _TAIL)))
     rare = min(1.0, 3 / max(1, scenes))
-    low, high = (1 - rare if low == 1 else low), (rare if high == 0 else high)
+    if usable.min() == 1:
+        return Interval(1 - rare, 1.0)
+    if usable.max() == 0:
+        return Interval(0.0, rare)
+    centred = np.clip(usable - usable.mean() + measured, 0, 1)
+    low, high = (float(bound) for bound in np.percentile(centred, (_TAIL, 100 - _TAIL)))
     return Interval(min(low, measured), max(high, measured))

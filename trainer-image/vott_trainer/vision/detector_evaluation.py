@@ -22,6 +22,7 @@ from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_ou
 from vott_trainer.vision.intervals import detector_intervals
 from vott_trainer.vision.resize import Scale
 from vott_trainer.vision.score_thresholds import score_thresholds
+from vott_trainer.vision.small_objects import small_objects
 
 BATCH = 8  # images of one size
 
@@ -68,6 +69,7 @@ def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str],
         examples=choose_examples(examples),
         thresholds=thresholds,
         reliability=detector_reliability(precision.outcomes, thresholds),
+        small_objects=small_objects((example, one.scale) for example, one in zip(examples, detected, strict=True)),
     )
     scenes = [one.image.scene_key for one in detected]
     return replace(
