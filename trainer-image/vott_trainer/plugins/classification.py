@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vott_trainer.data.repeat_factors import Repeated, repeat_factors
 from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
@@ -100,7 +101,7 @@ class Classification:
             is_large=architecture.is_large,
         )
         return InitialData(
-            Crops(training, labels, size),
+            Repeated(Crops(training, labels, size), repeat_factors([{view.label} for view in training])),
             Crops(held_out, labels, size),
             labels,
             {

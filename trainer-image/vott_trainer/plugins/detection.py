@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vott_trainer.annotations import Annotations
 from vott_trainer.data.exif_rotation import size_of
+from vott_trainer.data.repeat_factors import Repeated, repeat_factors
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
@@ -134,7 +135,10 @@ class Detection:
             is_large=architecture.is_large,
         )
         return InitialData(
-            Samples(training, dataset.labels, self._view.largest_size(size), square=architecture.square),
+            Repeated(
+                Samples(training, dataset.labels, self._view.largest_size(size), square=architecture.square),
+                repeat_factors([{box.label for box in image.boxes} for image in training]),
+            ),
             Samples(held_out, dataset.labels, size, square=architecture.square),
             dataset.labels,
             {

@@ -1,0 +1,42 @@
+"""Repeat-factor sampling: images with rare classes are shown more often (Gupta et al., 2019, arXiv:1908.03195, appendix B)."""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T", covariant=True)
+
+RARE = 0.1  # share of the images; a class in fewer of them is repeated
+
+
+def repeat_factors(classes: Sequence[Collection[str]], rare: float = RARE) -> list[float]:
+    """Return how often each image should be shown in an epoch, from the classes in each: 1, or more for its rarest class."""
+    counts = Counter(label for labels in classes for label in set(labels))
+    factors = {label: max(1.0, math.sqrt(rare * len(classes) / count)) for label, count in counts.items()}
+    return [max((factors[label] for label in labels), default=1.0) for labels in classes]
+
+
+class Repeated(Sequence[T]):
+    """A sequence with some items repeated, at least once each.
+
+    Fractions are carried over to the next item, so that all repetitions add up.
+    """
+
+    def __init__(self, items: Sequence[T], factors: Sequence[float]) -> None:
+        self._items, self._numbers = items, list(_repeated(factors))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, number: int) -> T:  # type: ignore[override] # no slices
+        return self._items[self._numbers[number]]
+
+
+def _repeated(factors: Sequence[float]) -> Iterator[int]:
+    rest = 0.0
+    for number, factor in enumerate(factors):
+        rest += factor
+        count = max(1, math.floor(rest + 1e-9))
+        rest -= count
+        yield from [number] * count
