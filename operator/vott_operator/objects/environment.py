@@ -28,6 +28,8 @@ def environment(trainingjob: TrainingJob, settings: PodSettings, grace_seconds: 
         "TMPDIR": TEMP_DIR,
         **_storage(settings.trainer),
     }
+    if budget := settings.trainer.budget_minutes:
+        variables["VOTT_BUDGET_MINUTES"] = f"{budget:g}"
     return [*_literal(variables), *_store_credentials(settings.trainer), *_torchrun(trainingjob)]
 
 

@@ -35,6 +35,9 @@ class TrainerSettings(Section):
     stalled_after_seconds: int = Field(
         900, description="A running training without a progress report for this time shows as Stalled; 0: never.", ge=0
     )
+    budget_minutes: float = Field(
+        0, description="Minutes of training, for messages without the parameter budgetMinutes; 0: the trainer's.", ge=0
+    )
     model_store: ModelStore = Field(
         default_factory=ModelStore, description="Storage for models with a URL that carries no credential."
     )

@@ -65,6 +65,11 @@ def test_by_default_there_is_no_storage() -> None:
     assert literals({})["VOTT_CHECKPOINT_SECONDS"] == "600"
 
 
+def test_administrators_budget_reaches_the_trainer() -> None:
+    assert literals({"budgetMinutes": 7.5})["VOTT_BUDGET_MINUTES"] == "7.5"
+    assert "VOTT_BUDGET_MINUTES" not in literals({})
+
+
 def test_checkpoints_go_to_a_persistent_volume_claim() -> None:
     settings = {"checkpoints": {"persistentVolumeClaim": "mine", "everySeconds": 60}}
     assert mounted(settings) == {

@@ -6,8 +6,13 @@ import pytest
 from torch import nn
 
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, toy_run
+from vott_trainer.command_line import parse
+from vott_trainer.errors import InvalidParametersError
 from vott_trainer.learning import budget, learn
 from vott_trainer.learning.state import TrainingState
+from vott_trainer.parameters import validate
+from vott_trainer.plugins.hello_world import HelloWorldParameters
+from vott_trainer.settings import TrainSettings
 
 
 def state(epoch: int, step: int, **seconds: float) -> TrainingState:
@@ -52,3 +57,21 @@ def test_training_within_its_budget_is_the_same_as_without(tmp_path: Path) -> No
         histories.append(learn(ToyLearner(), toy_run(tmp_path / str(number)), parameters).history)
     one, other = ([row["loss"] for row in history] for history in histories)
     assert one == other
+
+
+def test_administrators_budget_is_a_default_for_plugins_that_have_one() -> None:
+    assert validate(ToyParameters, {}, budget_minutes=7.0).model_dump()["budget_minutes"] == 7.0
+    assert validate(ToyParameters, {"budgetMinutes": 3}, budget_minutes=7.0).model_dump()["budget_minutes"] == 3.0
+    assert validate(HelloWorldParameters, {}, budget_minutes=7.0) == HelloWorldParameters()
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "inf"])
+def test_administrators_budget_must_be_a_number(text: str) -> None:
+    arguments = ["--annotations", "https://store/a.csv", "--model", "https://store/m"]
+    with pytest.raises(
+        InvalidParametersError, match=f"VOTT_BUDGET_MINUTES: expected a number of minutes, found '{text}'"
+    ):
+        parse(arguments, {"VOTT_BUDGET_MINUTES": text})
+    settings = parse(arguments, {"VOTT_BUDGET_MINUTES": "2.5"})
+    assert isinstance(settings, TrainSettings)
+    assert settings.budget_minutes == 2.5
