@@ -79,7 +79,7 @@ class TrainingRun:
         self.links, self.progress = links, progress
         self._open_checkpoints = checkpoints
         self.interruption = interruption or Interruption()
-        self._work_dir, self._peers = work_dir, peers or Alone()
+        self.work_dir, self._peers = work_dir, peers or Alone()
         self._parameters = parameters if isinstance(parameters, DataParameters) else DataParameters()
         self._annotations: Annotations | None = None
         self._dataset: Dataset | None = None
@@ -171,7 +171,7 @@ class TrainingRun:
             InvalidParametersError: the store refused it.
             TemporaryFailureError: the store did not answer after all attempts.
         """
-        path = self._work_dir / name
+        path = self.work_dir / name
 
         def fetch() -> None:
             download_file(url, path, redact_url(url), MAX_FILE_BYTES, InvalidParametersError)
@@ -180,7 +180,7 @@ class TrainingRun:
         return path
 
     def _read_annotations(self) -> Annotations:
-        path, url = self._work_dir / "annotations", self.links.annotations
+        path, url = self.work_dir / "annotations", self.links.annotations
         with self._timed("annotations"):
             digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
             if len(set(digests)) > 1:
@@ -202,7 +202,7 @@ class TrainingRun:
 
     def _read_dataset(self) -> Dataset:
         self._parameters.check(found := self.annotations())
-        folder = self._work_dir / "images"
+        folder = self.work_dir / "images"
         urls = [image.url for image in found.images]
         with self._timed("images"):
             nodes = self._peers.once_per_node(lambda: self._fetch_images(urls, folder), _NodeImages)

@@ -23,6 +23,7 @@ def environment(trainingjob: TrainingJob, settings: PodSettings, grace_seconds: 
         # All variables of the rules, even unset ones: podTemplate can't change a variable that stands here.
         **settings.rules.to_environment(),
         "VOTT_WORK_DIR": WORK_DIR,
+        "VOTT_WORK_BYTES": str(settings.trainer.work_bytes),
         "VOTT_GRACE_SECONDS": str(grace_seconds),
         "HOME": TEMP_DIR,
         "TMPDIR": TEMP_DIR,
@@ -30,7 +31,10 @@ def environment(trainingjob: TrainingJob, settings: PodSettings, grace_seconds: 
     }
     if budget := settings.trainer.budget_minutes:
         variables["VOTT_BUDGET_MINUTES"] = f"{budget:g}"
-    return [*_literal(variables), *_store_credentials(settings.trainer), *_torchrun(trainingjob)]
+    # The container's limit; without one, what the node has for all pods.
+    disk = {"resourceFieldRef": {"resource": "limits.ephemeral-storage"}}
+    limits = [{"name": "VOTT_EPHEMERAL_BYTES", "valueFrom": disk}]
+    return [*_literal(variables), *limits, *_store_credentials(settings.trainer), *_torchrun(trainingjob)]
 
 
 def _storage(settings: TrainerSettings) -> dict[str, str]:

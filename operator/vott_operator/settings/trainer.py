@@ -2,11 +2,11 @@
 
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vott_operator.settings.plugins import PluginFolder
 from vott_operator.settings.section import Section
-from vott_operator.settings.storage import Checkpoints, ImageCache, ModelStore, WorkloadIdentitySettings
+from vott_operator.settings.storage import Checkpoints, ImageCache, ModelStore, WorkloadIdentitySettings, size_in_bytes
 from vott_operator.settings.training_job import StrictResources
 
 
@@ -24,7 +24,9 @@ class TrainerSettings(Section):
         description="CPU and memory of the trainer container, unless the TrainingJob sets them.",
     )
     shared_memory: str = Field("2Gi", description="Size of /dev/shm, which data loader workers use. Counts as memory.")
-    work_volume: str = Field("50Gi", description="Size limit of /work: images, checkpoints and the model archive.")
+    work_volume: str = Field(
+        "50Gi", description="Size limit of /work: images, decoded images, checkpoints and the model archive."
+    )
     termination_grace_period_seconds: int = Field(60, description="Time from SIGTERM to SIGKILL.", ge=0)
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have.")
     tolerations: list[dict[str, Any]] = Field(
@@ -48,6 +50,12 @@ class TrainerSettings(Section):
     image_cache: ImageCache = Field(default_factory=ImageCache, description="A cache of downloaded images.")
     plugins: PluginFolder = Field(default_factory=PluginFolder, description="Plugins outside the image.")
 
+    @field_validator("work_volume")
+    @classmethod
+    def _work_volume_is_a_quantity(cls, size: str) -> str:
+        size_in_bytes(size)
+        return size
+
     @model_validator(mode="after")
     def _stores_have_credentials(self) -> Self:
         store, identity = self.model_store, self.workload_identity.client_id
@@ -60,3 +68,8 @@ class TrainerSettings(Section):
                 ".checkpoints.url needs trainer.modelStore.secretName or trainer.workloadIdentity.clientId to open it"
             )
         return self
+
+    @property
+    def work_bytes(self) -> int:
+        """The size limit of /work in bytes."""
+        return size_in_bytes(self.work_volume)

@@ -37,7 +37,9 @@ def literals(settings: Object) -> dict[str, str]:
 def secret_keys(settings: Object) -> dict[str, bool]:
     """The variables from the Secret, and whether each is required."""
     references = {
-        name: item["valueFrom"]["secretKeyRef"] for name, item in environment(settings).items() if "valueFrom" in item
+        name: item["valueFrom"]["secretKeyRef"]
+        for name, item in environment(settings).items()
+        if "secretKeyRef" in item.get("valueFrom", {})
     }
     assert all(reference["name"] == "mine" and reference["key"] == name for name, reference in references.items())
     return {name: not reference.get("optional") for name, reference in references.items()}
@@ -61,13 +63,23 @@ def test_by_default_there_is_no_storage() -> None:
     assert not mounted({})
     assert not secret_keys({})
     named = {name for name in literals({}) if name.startswith("VOTT_")} - Rules().to_environment().keys()
-    assert named == {"VOTT_WORK_DIR", "VOTT_GRACE_SECONDS", "VOTT_CHECKPOINT_SECONDS"}
+    assert named == {"VOTT_WORK_DIR", "VOTT_WORK_BYTES", "VOTT_GRACE_SECONDS", "VOTT_CHECKPOINT_SECONDS"}
     assert literals({})["VOTT_CHECKPOINT_SECONDS"] == "600"
 
 
 def test_administrators_budget_reaches_the_trainer() -> None:
     assert literals({"budgetMinutes": 7.5})["VOTT_BUDGET_MINUTES"] == "7.5"
     assert "VOTT_BUDGET_MINUTES" not in literals({})
+
+
+def test_trainer_knows_the_limits_of_its_disk() -> None:
+    settings = {"workVolume": "3Gi"}
+    volumes = {volume["name"]: volume for volume in template(settings)["spec"]["volumes"]}
+    assert volumes["work"]["emptyDir"] == {"sizeLimit": "3Gi"}
+    assert literals(settings)["VOTT_WORK_BYTES"] == str(3 * 2**30)
+    assert environment(settings)["VOTT_EPHEMERAL_BYTES"]["valueFrom"] == {
+        "resourceFieldRef": {"resource": "limits.ephemeral-storage"}
+    }
 
 
 def test_checkpoints_go_to_a_persistent_volume_claim() -> None:

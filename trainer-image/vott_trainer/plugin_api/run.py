@@ -130,6 +130,10 @@ class Run(Protocol):
         """An empty folder. Its contents when `train` returns become the model; only rank 0's count."""
 
     @property
+    def work_dir(self) -> Path:
+        """A folder for files that are not kept; all processes of a node share it."""
+
+    @property
     def checkpoints(self) -> Checkpoints | None:
         """Where to save checkpoints; None if neither the model's link nor the administrator provides a location."""
 

@@ -28,6 +28,7 @@ from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crops import load_square
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
+from vott_trainer.vision.spool import Spool
 
 EVALUATION_BATCH = 32
 MOST_PREDICTIONS = 5
@@ -100,9 +101,10 @@ class Classification:
             packaged=architecture.packaged,
             is_large=architecture.is_large,
         )
+        spool = Spool(run.work_dir)
         return InitialData(
-            Repeated(Crops(training, labels, size), repeat_factors([{view.label} for view in training])),
-            Crops(held_out, labels, size),
+            Repeated(Crops(training, labels, size, spool=spool), repeat_factors([{view.label} for view in training])),
+            Crops(held_out, labels, size, spool=spool),
             labels,
             {
                 "trainingImages": len(training),

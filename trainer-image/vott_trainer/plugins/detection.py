@@ -29,6 +29,7 @@ from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
 from vott_trainer.vision.image_size import image_size_for
 from vott_trainer.vision.onnx_export import export_detector
+from vott_trainer.vision.spool import Spool
 
 
 class DetectionParameters(ArchitectureParameters):
@@ -134,12 +135,13 @@ class Detection:
             packaged=architecture.packaged,
             is_large=architecture.is_large,
         )
+        square, spool = architecture.square, Spool(run.work_dir)
         return InitialData(
             Repeated(
-                Samples(training, dataset.labels, self._view.largest_size(size), square=architecture.square),
+                Samples(training, dataset.labels, self._view.largest_size(size), square=square, spool=spool),
                 repeat_factors([{box.label for box in image.boxes} for image in training]),
             ),
-            Samples(held_out, dataset.labels, size, square=architecture.square),
+            Samples(held_out, dataset.labels, size, square=square, spool=spool),
             dataset.labels,
             {
                 "trainingImages": len(training),

@@ -11,6 +11,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.crops import load_square
 from vott_trainer.vision.decoded_cache import CacheMemory, DecodedCache, shared_memory
+from vott_trainer.vision.spool import Spool
 
 
 class View(NamedTuple):
@@ -40,10 +41,17 @@ class Crops(Sequence[Crop]):
 
     Args:
         memory: the cache's; by default shared by all datasets of this process.
+        spool: where images are kept that do not fit into memory; without it they are decoded on each access.
     """
 
     def __init__(
-        self, views: Sequence[View], labels: Sequence[str], size: int, memory: CacheMemory | None = None
+        self,
+        views: Sequence[View],
+        labels: Sequence[str],
+        size: int,
+        memory: CacheMemory | None = None,
+        *,
+        spool: Spool | None = None,
     ) -> None:
         self.views = views
         numbers = {label: number for number, label in enumerate(labels)}
@@ -52,7 +60,7 @@ class Crops(Sequence[Crop]):
             view = views[index]
             return Crop(view, load_square(view.image.path, size, view.box), numbers[view.label])
 
-        self._cache = DecodedCache(load, memory or shared_memory())
+        self._cache = DecodedCache(load, memory or shared_memory(), spool)
 
     def __len__(self) -> int:
         return len(self.views)

@@ -13,6 +13,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import CacheMemory, DecodedCache, shared_memory
 from vott_trainer.vision.resize import Scale, load_resized
+from vott_trainer.vision.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Samples(Sequence[Sample]):
     Args:
         image_size: pixels of the longer side; with `square`, of both sides.
         memory: the cache's; by default shared by all datasets of this process.
+        spool: where images are kept that do not fit into memory; without it they are decoded on each access.
     """
 
     def __init__(
@@ -78,10 +80,11 @@ class Samples(Sequence[Sample]):
         memory: CacheMemory | None = None,
         *,
         square: bool = False,
+        spool: Spool | None = None,
     ) -> None:
         self.images = images
         self._cache = DecodedCache(
-            lambda i: load_sample(images[i], labels, image_size, square=square), memory or shared_memory()
+            lambda i: load_sample(images[i], labels, image_size, square=square), memory or shared_memory(), spool
         )
 
     def __len__(self) -> int:
