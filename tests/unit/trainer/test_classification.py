@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> list[LabelledImage]:
 
 
 def split(images: list[LabelledImage], **changes: Any) -> InitialData:
-    run: Any = SimpleNamespace(dataset=lambda: Dataset(images, []))
+    run: Any = SimpleNamespace(dataset=lambda: Dataset(images, []), work_dir=images[0].path.parent)
     return Classification().data(run, PARAMETERS.model_copy(update=changes))
 
 
