@@ -106,12 +106,30 @@ class Fitting:
 def test_several_processes_find_the_number_of_parts_before_the_first_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processes, "maximum", lambda value: 2 * value)  # another process needs more
+    theirs = iter([True, False])  # another process needs two parts
+    monkeypatch.setattr(processes, "any_process", lambda *mine: [any(mine) or next(theirs)])
     fitting = Fitting(ToyLearner(), tmp_path)
     before = {name: tensor.clone() for name, tensor in fitting.state.model.state_dict().items()}
     assert fitting.parts() == 2
     assert equal_weights(dict(fitting.state.model.state_dict()), before)
-    assert Fitting(SmallMemory(2), tmp_path).parts() == 8
+
+
+def test_processes_agree_after_each_attempt_so_that_all_try_equally_many(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Recorded(SmallMemory):
+        def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+            log.append(f"{len(batch['labels'])} items")
+            return super().loss(model, batch)
+
+    def any_process(mine: bool) -> list[bool]:
+        log.append("agreed")
+        return [mine or log.count("agreed") < 3]
+
+    log: list[str] = []
+    monkeypatch.setattr(processes, "any_process", any_process)
+    assert Fitting(Recorded(3), tmp_path).parts() == 4
+    assert log == ["6 items", "agreed", "3 items", "3 items", "agreed", "2 items", "2 items", "2 items", "agreed"]
 
 
 @pytest.mark.parametrize(("pixels", "parts"), [(6 * 5 * 7, 1), (6 * 5 * 7 - 1, 2), (2 * 5 * 7 - 1, 8)])
@@ -126,7 +144,7 @@ def test_memory_too_small_in_any_process_is_an_error_before_the_first_step(
 ) -> None:
     with pytest.raises(torch.OutOfMemoryError):
         Fitting(SmallMemory(0), tmp_path).parts()
-    fitting = Fitting(ToyLearner(), tmp_path)
+    fitting = Fitting(SmallMemory(6), tmp_path)
     monkeypatch.setattr(processes, "any_process", lambda *flags: [True for _ in flags])
     with pytest.raises(torch.OutOfMemoryError):
         fitting.parts()

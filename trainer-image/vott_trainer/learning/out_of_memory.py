@@ -1,7 +1,7 @@
 """GPU memory that does not hold a whole batch: steps are divided into twice as many parts until they fit.
 
 A single process doubles the parts while it trains. Several processes can't repeat a step, because the others already wait for its
-gradients: they find the number of parts before the first step.
+gradients: they find the number of parts before the first step, each by steps of its own, without communication in them.
 """
 
 import logging
@@ -40,13 +40,11 @@ def fit_to_memory(plugin: Learner, batches: Batches, state: TrainingState) -> No
     """
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
     fits = _divided_to_fit(plugin, batches, state, batches.largest())
-    (too_little,) = distributed.any_process(not fits)
-    batches.parts = state.parts = distributed.maximum(batches.parts)
     state.optimizer.zero_grad(set_to_none=True)
     torch.cuda.empty_cache()  # not only torch needs the spare memory
     for name, buffer in state.model.named_buffers():
         buffer.copy_(buffers[name])
-    if too_little:
+    if not fits:
         raise torch.OutOfMemoryError("not a single item")
 
 
@@ -79,12 +77,18 @@ def ballast(device: torch.device) -> Tensor | None:
 
 
 def _divided_to_fit(plugin: Learner, batches: Batches, state: TrainingState, step: Step) -> bool:
-    """Divide the step until it fits with memory to spare, or can't be divided; return whether it fits."""
-    while not _fits(plugin, state, step, spare=True):
+    """Divide the step until it fits every GPU with memory to spare, or can't be divided; return whether it fits."""
+    while not _fits_all(plugin, state, step, spare=True):
         if not double_parts(step, batches, state):
-            return _fits(plugin, state, step, spare=False)
+            return _fits_all(plugin, state, step, spare=False)
         step = batches.divided(step)
     return True
+
+
+def _fits_all(plugin: Learner, state: TrainingState, step: Step, *, spare: bool) -> bool:
+    """Agree after each attempt: all processes try the same number of parts, and none is ahead of the others."""
+    (too_little,) = distributed.any_process(not _fits(plugin, state, step, spare=spare))
+    return not too_little
 
 
 def _fits(plugin: Learner, state: TrainingState, step: Step, *, spare: bool) -> bool:
