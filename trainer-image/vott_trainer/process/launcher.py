@@ -46,21 +46,28 @@ def launch(argv: Sequence[str], layout: Layout) -> int:
 
     Raises:
         TemporaryFailureError: not all nodes came to the rendezvous.
-        WorkerKilledError: a process was ended by a signal.
+        PeerLostError: NCCL ended a process, which waited for others.
+        WorkerKilledError: a process was ended by another signal.
     """
     with shared_work_dir(), contextlib.suppress(SignalException):
         result = _agent(argv, layout, meet(layout)).run()
-        code = exit_code_of(result.failures.values())
+        try:
+            code = exit_code_of(result.failures.values())
+        except PeerLostError:
+            _let_the_cause_end_first(layout)
+            raise
         if result.is_failed() and not code:
             code = TrainerError.exit_code
-        if code == PeerLostError.exit_code and layout.nodes > 1:
-            _let_the_cause_end_first()
+        if code == PeerLostError.exit_code:
+            _let_the_cause_end_first(layout)
         return code
     return exit_codes.SIGTERM
 
 
-def _let_the_cause_end_first() -> None:
+def _let_the_cause_end_first(layout: Layout) -> None:
     """Wait, so that the pod that reports the cause fails first: the Job of several nodes fails with that pod."""
+    if layout.nodes == 1:
+        return
     signal.signal(signal.SIGTERM, lambda *_: os._exit(exit_codes.SIGTERM))
     time.sleep(CAUSE_FIRST_SECONDS)
 
@@ -69,7 +76,8 @@ def exit_code_of(failures: Iterable[ProcessFailure]) -> int:
     """Return the exit code of the process that failed first, unless it only lost its peers or was stopped because of them.
 
     Raises:
-        WorkerKilledError: that process was ended by a signal.
+        PeerLostError: that process was ended by SIGABRT.
+        WorkerKilledError: that process was ended by another signal.
     """
     by_cause = sorted(failures, key=lambda failure: (_cause_order(failure.exitcode), failure.timestamp))
     if not by_cause:
@@ -77,6 +85,11 @@ def exit_code_of(failures: Iterable[ProcessFailure]) -> int:
     code = by_cause[0].exitcode
     if code == -signal.SIGTERM:
         return exit_codes.SIGTERM
+    if code == -signal.SIGABRT:
+        raise PeerLostError(
+            f"Process {by_cause[0].local_rank} of this pod was ended by SIGABRT, as NCCL does if it loses the others or one of them does not "
+            "answer for an hour. See the log above, and the logs and states of the other pods of this Job."
+        )
     if code < 0:
         raise WorkerKilledError(by_cause[0])
     return code
@@ -86,7 +99,7 @@ def _cause_order(code: int) -> int:
     """Return 0 for a cause, 1 for a possible consequence, 2 for a certain one."""
     if code in (-signal.SIGTERM, exit_codes.SIGTERM):
         return 2
-    return 1 if code == PeerLostError.exit_code else 0
+    return 1 if code in (-signal.SIGABRT, PeerLostError.exit_code) else 0
 
 
 def _agent(argv: Sequence[str], layout: Layout, rendezvous: StaticTCPRendezvous) -> LocalElasticAgent:

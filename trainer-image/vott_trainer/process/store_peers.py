@@ -68,9 +68,12 @@ class StorePeers:
 
     def start_group(self) -> None:
         """Initialize the process group: NCCL between GPUs, Gloo between CPUs."""
-        # Makes a lost peer raise an error here; otherwise NCCL's watchdog aborts the process, and the cause is not reported.
-        # Blocking costs nothing: the training loop synchronizes at each step's loss anyway.
-        os.environ.setdefault("TORCH_NCCL_BLOCKING_WAIT", "1")
+        # NCCL's watchdog ends a process by SIGABRT when a collective fails or takes longer than the timeout; the launcher reports it.
+        # TORCH_NCCL_BLOCKING_WAIT would raise an error instead, but block the CPU in each collective: the loop is to prepare the next
+        # step while the GPU computes. Mostly an error is raised anyway, because the processes meet in Gloo before each step.
+        os.environ.setdefault(
+            "TORCH_NCCL_ASYNC_ERROR_HANDLING", "3"
+        )  # end at once: closing NCCL's connections may hang
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         store = PrefixStore("group", self._store)
         distributed.init_process_group(
