@@ -41,19 +41,27 @@ MAX_LABELS_LOGGED = 50
 
 @dataclass(frozen=True)
 class _NodeImages:
-    """One node's image downloads: indexes of the missing images, the reasons, and how many images its cache served."""
+    """One node's image downloads: indexes of the missing images, the reasons, and how many images its cache served.
+
+    `temporary` is the number of the missing images that may be there later.
+    """
 
     missing: list[int]
     dropped: list[Finding]
     cached: int
+    temporary: int
 
 
 @dataclass(frozen=True)
 class _NodeCheckpoint:
-    """Checkpoint that one node fetched, and the file there; both None if it found none."""
+    """Checkpoint that one node fetched, and the file there; both None if it found none.
+
+    `is_of_other_work`: whether there is one, but of other images or parameters.
+    """
 
     checkpoint: StoredCheckpoint | None = None
     path: Path | None = None
+    is_of_other_work: bool = False
 
 
 class TrainingRun:
@@ -83,6 +91,7 @@ class TrainingRun:
         self._parameters = parameters if isinstance(parameters, DataParameters) else DataParameters()
         self._annotations: Annotations | None = None
         self._dataset: Dataset | None = None
+        self._missing_for_now = 0  # images, on all nodes
         self.ranks = self._peers.ranks
         self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
         self.findings: list[Finding] = []
@@ -151,12 +160,21 @@ class TrainingRun:
         return self._dataset
 
     def checkpoint(self, work: str) -> tuple[StoredCheckpoint, Path] | None:
-        """Return the newest intact checkpoint for `work` and its file, fetched once per node; None if there is none."""
+        """Return the newest intact checkpoint for `work` and its file, fetched once per node; None if there is none.
+
+        Raises:
+            TemporaryFailureError: the store did not answer, or an interrupted training had images that can't be fetched at the moment.
+        """
         nodes = self._peers.once_per_node(lambda: self._fetch_checkpoint(work), _NodeCheckpoint)
         here = nodes[self.ranks.node]
         digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in nodes}
         if here.checkpoint and here.path and len(digests) == 1:
             return here.checkpoint, here.path
+        if self._missing_for_now and any(node.is_of_other_work for node in nodes):
+            raise TemporaryFailureError(
+                f"Not all images can be fetched at the moment ({self._missing_for_now} are missing). The interrupted training does not start over "
+                "without them, but waits for their store: check that it answers."
+            )
         self.progress.start_over()
         if self.ranks.leads and self.checkpoints and (self.checkpoints.newest or self.checkpoints.restart_reason):
             reason = self.checkpoints.restart_reason or "The nodes found different checkpoints."
@@ -207,6 +225,7 @@ class TrainingRun:
         with self._timed("images"):
             nodes = self._peers.once_per_node(lambda: self._fetch_images(urls, folder), _NodeImages)
         missing = {number for node in nodes for number in node.missing}
+        self._missing_for_now = sum(node.temporary for node in nodes)
         dropped = list(dict.fromkeys(finding for node in nodes for finding in node.dropped))
         usable = [
             LabelledImage(i.url, path_of(i.url, folder), i.boxes, i.label)
@@ -235,11 +254,15 @@ class TrainingRun:
     def _fetch_images(self, urls: list[str], folder: Path) -> _NodeImages:
         fetched = download_images(urls, folder, cache=ImageCache.from_environment(), on_progress=self.progress.fetching)
         missing = [number for number, url in enumerate(urls) if url not in fetched.files]
-        return _NodeImages(missing, fetched.dropped, fetched.cached)
+        return _NodeImages(missing, fetched.dropped, fetched.cached, fetched.temporary)
 
     def _fetch_checkpoint(self, work: str) -> _NodeCheckpoint:
-        found = self.checkpoints.fetch(work) if self.checkpoints else None
-        return _NodeCheckpoint(*found) if found else _NodeCheckpoint()
+        if not self.checkpoints:
+            return _NodeCheckpoint()
+        if found := self.checkpoints.fetch(work):
+            return _NodeCheckpoint(*found)
+        newest = self.checkpoints.newest
+        return _NodeCheckpoint(is_of_other_work=newest is not None and newest.work != work)
 
     @contextlib.contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

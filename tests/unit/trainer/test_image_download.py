@@ -11,7 +11,7 @@ from PIL import Image
 from tests.support.annotated_images import image_with_shapes, png
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.data.image_download import Downloaded, ImageLimits, download_images
+from vott_trainer.data.image_download import AWAY, PASSES, Downloaded, ImageLimits, download_images
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
 from vott_trainer.http.image_cache import ImageCache
 from vott_trainer.http.retry import RetryPolicy
@@ -89,6 +89,52 @@ def test_store_that_is_down_is_a_temporary_failure(server: HttpServer, tmp_path:
         server.always[name] = Answer(503)
     with pytest.raises(TemporaryFailureError, match="HTTP 503 Service Unavailable"):
         download([server.url + "/a.png", server.url + "/b.png"], tmp_path)
+
+
+def test_image_of_a_store_that_is_away_for_a_moment_is_fetched_later(server: HttpServer, tmp_path: Path) -> None:
+    urls = good(server, 3)
+    server.answers["/good/1.png"] = [Answer(503)] * 5
+    downloaded = download(urls, tmp_path)
+    assert set(downloaded.files) == set(urls)
+    assert (downloaded.dropped, downloaded.temporary) == ([], 0)
+
+
+def test_patience_with_a_store_lasts_for_minutes_and_ends(server: HttpServer, tmp_path: Path) -> None:
+    waits: list[float] = []
+    server.always["/away.png"] = Answer(429)
+    urls = [*good(server, 3), f"{server.url}/away.png"]
+    downloaded = download_images(urls, tmp_path, policy=RetryPolicy(attempts=1, sleep=waits.append))
+    assert 120 < sum(waits) < 360
+    assert downloaded.dropped == [Finding("image", urls[-1], "HTTP 429 Too Many Requests")]
+    assert downloaded.temporary == 1
+
+
+def test_image_that_is_not_there_is_not_asked_for_again(server: HttpServer, tmp_path: Path) -> None:
+    downloaded = download([*good(server, 3), f"{server.url}/missing.png"], tmp_path)
+    assert (len(downloaded.dropped), downloaded.temporary) == (1, 0)
+    assert [request.path for request in server.requests].count("/missing.png") == 1
+
+
+def test_store_that_is_away_is_left_alone_until_the_next_pass(server: HttpServer, tmp_path: Path) -> None:
+    urls = [f"{server.url}/away/{number}.png" for number in range(200)]
+    server.always = {f"/away/{number}.png": Answer(503) for number in range(200)}
+    requests: list[int] = []  # before each wait
+    limits, policy = (
+        ImageLimits(workers=2),
+        RetryPolicy(attempts=1, sleep=lambda _: requests.append(len(server.requests))),
+    )
+    with pytest.raises(TemporaryFailureError):
+        download_images(urls, tmp_path, limits=limits, policy=policy)
+    assert len(requests) == PASSES
+    assert AWAY <= requests[0] < AWAY + 10
+
+
+def test_bad_image_does_not_make_the_failure_of_a_store_permanent(server: HttpServer, tmp_path: Path) -> None:
+    for number in range(3):
+        server.always[f"/away/{number}.png"] = Answer(503)
+    away = [f"{server.url}/away/{number}.png" for number in range(3)]
+    with pytest.raises(TemporaryFailureError, match="4 of 20 images can't be used, at most 2 may be left out"):
+        download([*good(server, 16), f"{server.url}/missing.png", *away], tmp_path)
 
 
 def test_second_training_takes_unchanged_images_from_the_cache(server: HttpServer, tmp_path: Path) -> None:

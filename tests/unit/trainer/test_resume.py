@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,8 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.support.annotated_images import serve_annotated
+from tests.support.http_server import Answer, HttpServer
 from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, equal_weights, toy_run, trained_weights
+from vott_trainer.data import image_download
 from vott_trainer.errors import InterruptedTrainingError, TemporaryFailureError
+from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.learning import learn
 from vott_trainer.learning.checkpointing import Checkpointing
 from vott_trainer.learning.state import TrainingState
@@ -283,6 +288,31 @@ def test_store_that_does_not_answer_is_a_temporary_failure_and_nothing_is_overwr
     with pytest.raises(TemporaryFailureError):
         learn(ToyLearner(), toy_run(tmp_path / "second", store=tmp_path / "store"), PARAMETERS)
     assert {path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()} == stored
+
+
+def test_training_waits_for_images_that_it_had_before_the_interruption(
+    server: HttpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        image_download, "RetryPolicy", lambda **options: RetryPolicy(**options, sleep=lambda _seconds: None)
+    )
+    annotations = serve_annotated(server, 12)
+
+    def run(name: str) -> TrainingRun:
+        run = toy_run(tmp_path / name, store=tmp_path / "store")
+        run.links, run._dataset = replace(run.links, annotations=annotations), None
+        return run
+
+    interrupted(run("first"), 7)
+    server.always["/images/0.png"] = Answer(503)
+    with pytest.raises(TemporaryFailureError, match=r"1 are missing.*does not start over without them"):
+        learn(ToyLearner(), run("second"), PARAMETERS)
+    del server.always["/images/0.png"]
+    learn(ToyLearner(), third := run("third"), PARAMETERS)
+    assert resumed(third)
+    server.always["/images/0.png"] = Answer(404)  # deleted: waiting can't help
+    learn(ToyLearner(), last := run("last"), PARAMETERS)
+    assert any("is for other images or parameters. The training started over." in note for note in last.notes)
 
 
 def test_metrics_of_other_libraries_are_saved_and_restored(tmp_path: Path) -> None:
