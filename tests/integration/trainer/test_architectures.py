@@ -100,14 +100,18 @@ def test_saved_model_gives_the_same_output(name: str, tmp_path: Path) -> None:
         assert all(torch.equal(one[key], other[key]) for key in ("boxes", "labels", "scores"))
 
 
-def test_batch_statistics_of_pretrained_networks_are_frozen() -> None:
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [("fcos_resnet50_fpn", 53), ("retinanet_resnet50_fpn_v2", 53), ("fasterrcnn_resnet50_fpn_v2", 65)],
+)
+def test_batch_statistics_of_pretrained_networks_are_frozen(name: str, layers: int) -> None:
     """As in torchvision's FCOS: same parameters, but training does not change the running means."""
-    model = build("fcos_resnet50_fpn", LABELS, 96, pretrained=True).train()
+    model = build(name, LABELS, 96, pretrained=True).train()
     means = {name: mean.clone() for name, mean in model.named_buffers() if name.endswith("running_mean")}
-    assert len(means) == 53
+    assert len(means) == layers
     model(images(), targets())
     assert all(torch.equal(means[name], mean) for name, mean in model.named_buffers() if name in means)
-    fresh = build("fcos_resnet50_fpn", LABELS, 96).state_dict()
+    fresh = build(name, LABELS, 96).state_dict()
     assert fresh.keys() - model.state_dict().keys() == {name for name in fresh if name.endswith("num_batches_tracked")}
     assert "num_batches_tracked" in str(build("fcos_tiny", LABELS, 96, pretrained=True).state_dict().keys())
 
@@ -139,3 +143,17 @@ def test_every_architecture_trains_and_detects_without_a_download(name: str) -> 
     assert any(name in losses for name in CLASSIFICATION_LOSSES)
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert {"boxes", "labels", "scores"} <= set(model.eval()(images)[0])
+    queries = DETECTORS[name].queries
+    assert not queries or model.max_detections == queries
+
+
+@pytest.mark.parametrize("name", ["fcos_tiny", "retinanet_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2"])
+def test_detectors_return_as_many_objects_as_they_are_built_for(name: str) -> None:
+    torch.manual_seed(0)
+    model = build(name, LABELS, 256, max_detections=150).eval()
+    for module in model.modules():  # accept all boxes
+        for threshold in ("score_thresh", "nms_thresh"):
+            if hasattr(module, threshold):
+                setattr(module, threshold, float(threshold == "nms_thresh"))
+    (found,) = model([torch.rand(3, 256, 256)])
+    assert len(found["scores"]) == 150

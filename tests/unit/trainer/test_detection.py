@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, InvalidParametersError, NoUsableImagesError
 from vott_trainer.learning import learn
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api import LabelledImage, Links, Trained
+from vott_trainer.plugin_api import Dataset, LabelledImage, Links, Trained
 from vott_trainer.plugins.detection import Detection, DetectionParameters, load
 from vott_trainer.progress.progress import Progress
 from vott_trainer.progress.snapshot import Snapshot
@@ -171,3 +172,65 @@ def test_each_image_is_augmented_with_its_own_random_numbers(images: list[Labell
     alone = Detection().batch(samples[2:3], [random.Random(2)])
     assert torch.equal(whole.images[2], alone.images[0])
     assert torch.equal(whole.colors[2], alone.colors[0])
+
+
+def crowd(path: Path, objects: int) -> LabelledImage:
+    """An image with so many circles, and two squares."""
+    path.write_bytes(image_with_shapes(0)[0])
+    boxes = [Box(number % 40 * 3.0, number // 40 * 3.0, 2.0, 2.0, "circle") for number in range(objects)]
+    return LabelledImage(f"https://store/{path.name}?sig=SECRET", path, [*boxes, *[Box(99, 99, 9, 9, "square")] * 2])
+
+
+class CountedLabel(str):
+    """A class name that counts its comparisons with others."""
+
+    comparisons = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        CountedLabel.comparisons += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize(("objects", "limit"), [(20, 100), (148, 300)])
+def test_detector_may_return_twice_as_many_objects_as_the_densest_image_has_and_as_loaded_too(
+    objects: int, limit: int, images: list[LabelledImage], tmp_path: Path
+) -> None:
+    run = TrainingRun(Links("http://host/a", "http://host/m", None), tmp_path / "work", Progress())
+    run._dataset = Dataset([*images, crowd(tmp_path / "crowd.png", objects)], ["circle", "square", "triangle"])
+    parameters = DetectionParameters.model_validate({"architecture": "fcos_tiny", "imageSize": 64})
+    data = Detection().data(run, parameters)
+    assert data.counts["boxes"]["circle"] >= objects
+    model = Detection().model(data, parameters)
+    assert model.detections_per_img == limit
+    config = {"labels": data.labels, **Detection().export(model, data, parameters, run.model_dir)}
+    (run.model_dir / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert load(run.model_dir)[0].detections_per_img == limit
+    del config["maxDetections"]  # as in models of earlier versions
+    (run.model_dir / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert load(run.model_dir)[0].detections_per_img == 100
+
+
+def test_report_says_if_an_image_has_more_objects_than_the_architecture_finds(
+    images: list[LabelledImage], tmp_path: Path
+) -> None:
+    notes = []
+    for objects in (298, 299):
+        run = TrainingRun(Links("http://host/a", "http://host/m", None), tmp_path / "work", Progress())
+        run._dataset = Dataset([*images, crowd(tmp_path / "crowd.png", objects)], ["circle", "square", "triangle"])
+        Detection().data(run, DetectionParameters.model_validate({"architecture": "rf_detr_nano", "imageSize": 384}))
+        notes += run.notes
+    (note,) = notes
+    assert "rf_detr_nano finds at most 300 objects on an image, but https://store/crowd.png has 301." in note
+
+
+def test_boxes_are_counted_without_comparing_each_with_each_class(images: list[LabelledImage], tmp_path: Path) -> None:
+    labels = [CountedLabel(f"class {number}") for number in range(300)]
+    boxes = [Box(1, 1, 5, 5, label) for label in labels]
+    many = [replace(image, boxes=boxes) for image in images]
+    run = TrainingRun(Links("http://host/a", "http://host/m", None), tmp_path, Progress())
+    run._dataset = Dataset(many, list(labels))
+    CountedLabel.comparisons = 0
+    data = Detection().data(run, DetectionParameters.model_validate({"architecture": "fcos_tiny", "imageSize": 64}))
+    assert data.training[0].labels.tolist() == list(range(1, 301))
+    assert CountedLabel.comparisons < 10 * len(labels)

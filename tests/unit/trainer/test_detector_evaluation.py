@@ -213,3 +213,11 @@ def test_small_objects_are_those_that_are_small_for_the_network() -> None:
     assert small_objects([(example, (1.0, 0.25))]) == SmallObjects(16, Found(1, 2), Found(1, 1))
     assert small_objects([(example, (1.0, 1.0))]) == SmallObjects(16, Found(0, 0), Found(2, 3))
     assert small_objects([]) == SmallObjects(16, Found(0, 0), Found(0, 0))
+
+
+def test_every_object_of_a_crowded_image_counts(tmp_path: Path) -> None:
+    """COCO counts only 100 predictions of a class on an image."""
+    (path := tmp_path / "crowd.png").write_bytes(image_with_shapes(0)[0])
+    boxes = [Box(column * 8.0, row * 8.0, 6.0, 6.0, "circle") for column in range(15) for row in range(10)]
+    crowd = Samples([LabelledImage("https://store/crowd.png", path, boxes)], LABELS, WIDTH)
+    assert measure(truth(crowd), crowd).metrics == pytest.approx({"mAP50": 1.0, "mAP": 1.0})

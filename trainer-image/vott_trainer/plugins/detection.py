@@ -20,10 +20,11 @@ from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Data, Dataset, Evaluation, LabelledImage, Prediction, Run, SummedLosses
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
-from vott_trainer.vision.architectures import Architecture
+from vott_trainer.vision.architectures import MIN_DETECTIONS, Architecture
 from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, augmented
 from vott_trainer.vision.canvas import Canvas
 from vott_trainer.vision.colors import random_colors, recolored
+from vott_trainer.vision.crowded_images import detections_needed, too_many_objects
 from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
@@ -126,6 +127,8 @@ class Detection:
         architecture = DETECTORS[name]
         self._view = View.of(training, parameters)
         boxes = Counter(box.label for image in dataset.images for box in image.boxes)
+        if note := too_many_objects(dataset.images, name, architecture.queries):
+            run.note(note)
         initial = initial_weights.find(
             run,
             parameters.initial_weights,
@@ -155,7 +158,13 @@ class Detection:
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
         name = parameters.architecture or ON_CPU
-        model = build(name, len(data.labels), parameters.image_size or 0, pretrained=data.initial is not None)
+        model = build(
+            name,
+            len(data.labels),
+            parameters.image_size or 0,
+            pretrained=data.initial is not None,
+            max_detections=detections_needed(_images(data)),
+        )
         initial_weights.initialize(model, data.initial, data.labels, DETECTORS[name].heads)
         return model
 
@@ -187,7 +196,12 @@ class Detection:
         weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
         images = (sample.pixels for sample in data.held_out)
         onnx = export_detector(model, images, folder, data.labels, square=DETECTORS[name].square)
-        return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
+        return {
+            "architecture": name,
+            "imageSize": parameters.image_size,
+            "maxDetections": detections_needed(_images(data)),
+            "onnx": onnx,
+        }
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Detect objects, best first, with boxes in pixels of the image."""
@@ -197,8 +211,13 @@ class Detection:
         return predictions(detect(model, pixels, torch.device("cpu")), config["labels"], scale)
 
 
+def _images(data: Data) -> list[LabelledImage]:
+    return [*data.training.images, *data.held_out.images]  # type: ignore[attr-defined] # both are Samples
+
+
 def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Load the trained detector of an unpacked archive, in evaluation mode, and its `config.json`."""
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
-    model = build(config["architecture"], len(config["labels"]), config["imageSize"])
+    limit = config.get("maxDetections", MIN_DETECTIONS)  # models of earlier versions have none
+    model = build(config["architecture"], len(config["labels"]), config["imageSize"], max_detections=limit)
     return weights.load(model, model_dir), config

@@ -9,6 +9,9 @@ from vott_trainer.learning.initial_weights import Head
 
 Build = Callable[..., nn.Module]
 
+MIN_DETECTIONS = 100  # of an image that a detector may return; as in COCO
+CANDIDATES = 10  # for each detection, before duplicates are dropped; as in torchvision
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -25,6 +28,7 @@ class Architecture:
         keeps_statistics: batch normalization keeps the statistics of the initial weights.
         scale: smallest and largest factor on the size of training images.
         square: the network takes images stretched to a square, whose side is `image_size`.
+        queries: of a DETR, which finds at most one object for each; the others return as many detections as they are built for.
     """
 
     build: Build
@@ -41,3 +45,4 @@ class Architecture:
     keeps_statistics: bool = False
     square: bool = False
     scale: tuple[float, float] = (0.5, 1.5)
+    queries: int | None = None

@@ -64,13 +64,17 @@ class AveragePrecision:
 
 
 def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
-    """Compute AP as COCO does: at most 100 predictions an image, 101 recall thresholds, IoU 0.50 to 0.95."""
+    """Compute AP as COCO does: 101 recall thresholds, IoU 0.50 to 0.95.
+
+    COCO counts only the best 100 predictions of a class on an image, too few for crowded ones. Here all count that the model returns.
+    """
     results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.predictions)]
     if not results:
         zeros = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
         return AveragePrecision(0.0, 0.0, zeros, {})
     truth = COCO(_ground_truth(images, labels))
     evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
+    evaluation.params.maxDets = [max(len(image.predictions.labels) for image in images)]
     evaluation.run()
     summary = _summary(evaluation, _present(images, labels), labels)
     return replace(summary, outcomes=_outcomes(evaluation, labels), coco=evaluation)
@@ -80,8 +84,9 @@ def _summary(evaluation: Any, present: list[str], labels: Sequence[str]) -> Aver
     precision = evaluation.eval["precision"][:, :, :, _ALL_SIZES, _MAX_DETECTIONS]  # IoU, recall, class
     scores = evaluation.eval["scores"][_IOU_50, :, :, _ALL_SIZES, _MAX_DETECTIONS]
     per_class, curves = {}, {}
+    numbers = {label: number for number, label in enumerate(labels)}
     for label in present:
-        number = labels.index(label)
+        number = numbers[label]
         curve = _curve(precision[_IOU_50, :, number], scores[:, number], evaluation.params.recThrs)
         per_class[label] = {
             "AP": float(precision[:, :, number].mean()),

@@ -44,7 +44,8 @@ def load_pixels(path: Path, image_size: int, *, square: bool = False) -> tuple[T
 def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int, *, square: bool = False) -> Sample:
     """Decode an annotated image with all its boxes; `data.checks` has clipped them."""
     pixels, scale = load_pixels(image.path, image_size, square=square)
-    numbers = torch.tensor([labels.index(box.label) + 1 for box in image.boxes], dtype=torch.int64)
+    number_of = {label: number for number, label in enumerate(labels, start=1)}
+    numbers = torch.tensor([number_of[box.label] for box in image.boxes], dtype=torch.int64)
     return Sample(
         image, pixels, _clipped(_corners(image.boxes) * torch.tensor(scale * 2), pixels, scale), numbers, scale
     )

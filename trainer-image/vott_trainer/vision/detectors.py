@@ -8,19 +8,20 @@ from functools import partial
 from typing import Literal
 
 from torch import nn
-from torchvision.models import detection
 from torchvision.ops import FrozenBatchNorm2d
 
 from vott_trainer.learning.initial_weights import Head
-from vott_trainer.vision.architectures import Architecture, Build
+from vott_trainer.vision.architectures import MIN_DETECTIONS, Architecture, Build
 from vott_trainer.vision.d_fine import d_fine
 from vott_trainer.vision.efficientnet_lite import backbone_weights
 from vott_trainer.vision.fcos import fcos_resnet50_fpn, fcos_tiny
 from vott_trainer.vision.lite_detector import LiteDetector
 from vott_trainer.vision.precision import keep_boxes_in_float32
 from vott_trainer.vision.rf_detr import rf_detr
+from vott_trainer.vision.torchvision_detectors import fasterrcnn_resnet50_fpn_v2, retinanet_resnet50_fpn_v2
 
 IMAGES_SHOWN, EPOCHS = 20_000, 30  # by default, on a GPU
+QUERIES = 300  # of every DETR here
 CLASSIFICATION_LOSSES = ("classification", "loss_classifier")
 
 DetectorName = Literal[
@@ -38,7 +39,9 @@ DetectorName = Literal[
 ]
 
 
-def build(name: str, labels: int, image_size: int, *, pretrained: bool = False) -> nn.Module:
+def build(
+    name: str, labels: int, image_size: int, *, pretrained: bool = False, max_detections: int = MIN_DETECTIONS
+) -> nn.Module:
     """Build the detector `name` with random weights.
 
     Args:
@@ -46,9 +49,12 @@ def build(name: str, labels: int, image_size: int, *, pretrained: bool = False) 
         image_size: longer side of the images, in pixels.
         pretrained: whether it will get trained weights. Batch normalization then keeps their statistics, which the few images of a step
             would spoil; torchvision does so in FCOS.
+        max_detections: the most detections on an image; a DETR returns as many as it has queries.
     """
     architecture = DETECTORS[name]
-    model = keep_boxes_in_float32(architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size))
+    limit = {} if architecture.queries else {"max_detections": max_detections}
+    model = architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size, **limit)
+    model = keep_boxes_in_float32(model)
     return _with_frozen_batch_norm(model) if pretrained and architecture.keeps_statistics else model
 
 
@@ -60,10 +66,6 @@ def _with_frozen_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-def _torchvision(model: Build) -> Build:
-    return partial(model, weights=None, weights_backbone=None)
-
-
 def _of_torchvision(build: Build, learning_rate: float, heads: tuple[Head, ...]) -> Architecture:
     return Architecture(build, 800, 8, learning_rate, IMAGES_SHOWN, EPOCHS, heads, _RESNET, keeps_statistics=True)
 
@@ -71,7 +73,7 @@ def _of_torchvision(build: Build, learning_rate: float, heads: tuple[Head, ...])
 def _rf_detr(name: str, size: int) -> Architecture:
     heads = (Head("network.class_embed."), Head("network.model.enc_out_class_embed."))
     build, backbone = partial(rf_detr, name), ("network.model.backbone.",)
-    return Architecture(build, size, 8, 1e-4, IMAGES_SHOWN, EPOCHS, heads, backbone, square=True)
+    return Architecture(build, size, 8, 1e-4, IMAGES_SHOWN, EPOCHS, heads, backbone, square=True, queries=QUERIES)
 
 
 def _d_fine(name: str, learning_rate: float) -> Architecture:
@@ -91,6 +93,7 @@ def _d_fine(name: str, learning_rate: float) -> Architecture:
         ("network.model.backbone.",),
         keeps_statistics=True,
         square=True,
+        queries=QUERIES,
     )
 
 
@@ -117,8 +120,8 @@ DETECTORS = {
         largest_image_size=512,
     ),
     "fcos_resnet50_fpn": _of_torchvision(fcos_resnet50_fpn, 2e-4, _SCORES),
-    "retinanet_resnet50_fpn_v2": _of_torchvision(_torchvision(detection.retinanet_resnet50_fpn_v2), 1e-4, _SCORES),
-    "fasterrcnn_resnet50_fpn_v2": _of_torchvision(_torchvision(detection.fasterrcnn_resnet50_fpn_v2), 1e-4, _REGIONS),
+    "retinanet_resnet50_fpn_v2": _of_torchvision(retinanet_resnet50_fpn_v2, 1e-4, _SCORES),
+    "fasterrcnn_resnet50_fpn_v2": _of_torchvision(fasterrcnn_resnet50_fpn_v2, 1e-4, _REGIONS),
     "rf_detr_nano": _rf_detr("rf_detr_nano", 384),
     "rf_detr_small": _rf_detr("rf_detr_small", 512),
     "rf_detr_medium": _rf_detr("rf_detr_medium", 576),

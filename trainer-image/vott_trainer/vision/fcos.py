@@ -11,12 +11,13 @@ from torchvision.models.detection.fcos import FCOS, FCOSHead
 
 from vott_trainer.plugin_api import SummedLosses
 from vott_trainer.plugin_api.thresholds import MIN_SCORE
+from vott_trainer.vision.architectures import CANDIDATES
 from vott_trainer.vision.tiny_backbone import TinyBackbone
 
 RESNET_CHANNELS = 256  # of torchvision's feature pyramid
 
 
-def fcos_resnet50_fpn(num_classes: int, **options: Any) -> nn.Module:
+def fcos_resnet50_fpn(num_classes: int, *, max_detections: int, **options: Any) -> nn.Module:
     """Build torchvision's FCOS on a ResNet-50."""
     model: nn.Module = detection.fcos_resnet50_fpn(
         weights=None,
@@ -24,17 +25,26 @@ def fcos_resnet50_fpn(num_classes: int, **options: Any) -> nn.Module:
         num_classes=num_classes,
         head=SummingHead(RESNET_CHANNELS, num_anchors=1, num_classes=num_classes),
         score_thresh=MIN_SCORE,
+        detections_per_img=max_detections,
+        topk_candidates=CANDIDATES * max_detections,
         **options,
     )
     return model
 
 
-def fcos_tiny(num_classes: int, **options: Any) -> nn.Module:
+def fcos_tiny(num_classes: int, *, max_detections: int, **options: Any) -> nn.Module:
     """Build FCOS on the small backbone."""
     anchors = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
     head = SummingHead(TinyBackbone.out_channels, num_anchors=1, num_classes=num_classes, num_convs=1)
     model: nn.Module = FCOS(
-        TinyBackbone(), num_classes, anchor_generator=anchors, head=head, score_thresh=MIN_SCORE, **options
+        TinyBackbone(),
+        num_classes,
+        anchor_generator=anchors,
+        head=head,
+        score_thresh=MIN_SCORE,
+        detections_per_img=max_detections,
+        topk_candidates=CANDIDATES * max_detections,
+        **options,
     )
     return model
 

@@ -16,6 +16,7 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from vott_trainer.plugin_api import SummedLosses
 from vott_trainer.plugin_api.thresholds import MIN_SCORE
 from vott_trainer.vision import task_aligned
+from vott_trainer.vision.architectures import CANDIDATES, MIN_DETECTIONS
 from vott_trainer.vision.efficientnet_lite import EfficientNetLite0
 
 STRIDES = (8, 16, 32)
@@ -23,8 +24,6 @@ WIDTH = 96
 GROUPS = 16
 LOWEST = math.log(0.01 / 0.99)  # all scores are 0.01 before training (Lin et al., 2017, arXiv:1708.02002)
 NMS_IOU = 0.6
-CANDIDATES = 1000  # of an image, before suppression
-MAX_DETECTIONS = 300
 REACH = 4.0  # strides; a distance starts at about 0.7 of it
 GREY = 127 / 255  # 0 after normalization
 
@@ -34,9 +33,10 @@ class LiteDetector(nn.Module):
 
     Args:
         num_classes: labels plus background, as torchvision counts; this network has no class for the latter.
+        max_detections: the most on an image.
     """
 
-    def __init__(self, num_classes: int, *, max_detections: int = MAX_DETECTIONS, **_sizes: int) -> None:
+    def __init__(self, num_classes: int, *, max_detections: int = MIN_DETECTIONS, **_sizes: int) -> None:
         super().__init__()
         self.backbone = EfficientNetLite0()
         self.pyramid = _Pyramid(self.backbone.channels)
@@ -57,7 +57,7 @@ class LiteDetector(nn.Module):
 
     def _detections(self, scores: Tensor, boxes: Tensor, image: Tensor) -> dict[str, Tensor]:
         classes = scores.shape[-1]
-        best, places = scores.flatten().topk(min(CANDIDATES, scores.numel()))
+        best, places = scores.flatten().topk(min(CANDIDATES * self.max_detections, scores.numel()))
         is_kept = best > MIN_SCORE
         best, places = best[is_kept], places[is_kept]
         found, labels = clip_boxes_to_image(boxes[places // classes], image.shape[-2:]), places % classes
