@@ -21,3 +21,21 @@ def test_progress_covers_fetching_training_and_upload() -> None:
         (0.725, False), (0.95, False), (0.95, True), (0.95, False),
     ]  # fmt: skip
     assert progress.complete(MODEL).fraction == 1.0
+
+
+def test_epochs_are_estimated_if_time_will_end_the_training() -> None:
+    progress = Progress()
+    progress.begin(epochs=100, steps=10)
+    progress.step(1, 5, classification_loss=None, images_per_second=None, fraction=0.25)
+    assert (progress.snapshot.epoch_total, progress.snapshot.message) == (2, "Epoch 1 of 2")
+    progress.step(2, 5, classification_loss=None, images_per_second=None, fraction=0.375)
+    assert progress.snapshot.epoch_total == 4
+    progress.step(4, 1, classification_loss=None, images_per_second=None, fraction=1.0)
+    assert (progress.snapshot.epoch_total, progress.snapshot.message) == (4, "Epoch 4 of 4")
+
+
+def test_epochs_are_those_planned_while_steps_decide() -> None:
+    progress = Progress()
+    progress.begin(epochs=3, steps=10)
+    progress.step(2, 1, classification_loss=None, images_per_second=None, fraction=0.2)
+    assert progress.snapshot.epoch_total == 3

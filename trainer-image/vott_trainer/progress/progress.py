@@ -1,5 +1,6 @@
 """Progress: keeps the current snapshot up to date, and passes each change to a listener."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +29,7 @@ class Progress:
         self._clock = clock
         self._first_step: ProgressPoint | None = None
         self._resumed_fraction = 0.0
+        self._epochs = 1
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Start from the checkpoint's fraction; never show less."""
@@ -50,6 +52,7 @@ class Progress:
 
     def begin(self, epochs: int, steps: int) -> None:
         """Start training: number of epochs, and of steps in each."""
+        self._epochs = epochs
         message = f"Training: {epochs} epochs of {steps} steps"
         self._change(fraction=TRAINING_STARTS, epoch_total=epochs, step_total=steps, message=message)
 
@@ -62,19 +65,23 @@ class Progress:
         images_per_second: float | None,
         fraction: float | None = None,
     ) -> None:
-        """Complete a step; epochs and steps count from 1. `fraction` is the completed share, by default that of the steps."""
-        current = self.snapshot
-        share = (epoch - 1 + step / current.step_total) / current.epoch_total
-        share = share if fraction is None else max(share, fraction)
+        """Complete a step; epochs and steps count from 1. `fraction` is the completed share, by default that of the steps.
+
+        If the fraction is larger, time will end the training: the number of epochs becomes an estimate.
+        """
+        done = epoch - 1 + step / self.snapshot.step_total
+        share = max(done / self._epochs, fraction or 0.0)
+        epochs = max(epoch, min(self._epochs, math.ceil(done / share)))
         mark = ProgressPoint(self._clock(), share)
         self._first_step = self._first_step or mark
         self._change(
             fraction=TRAINING_STARTS + (TRAINING_ENDS - TRAINING_STARTS) * share,
             epoch_current=epoch,
+            epoch_total=epochs,
             step_current=step,
             classification_loss=classification_loss,
             images_per_second=images_per_second,
-            message=f"Epoch {epoch} of {current.epoch_total}",
+            message=f"Epoch {epoch} of {epochs}",
             seconds_left=seconds_left(self._first_step, mark),
         )
 
