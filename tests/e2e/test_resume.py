@@ -47,7 +47,7 @@ def checkpoint(submission: Submission) -> Manifest:
 def test_interrupted_training_resumes_from_its_checkpoint(
     harness: ClusterHarness, interruption: Callable[[Submission], None]
 ) -> None:
-    submission = harness.send(parameters={"epochs": EPOCHS})
+    submission = harness.send(parameters={"architecture": "fcos_tiny", "epochs": EPOCHS})
     before = checkpoint(submission)
     first = submission.pods()[0]["metadata"]["uid"]
     posts_before = len(submission.receiver.posts)
