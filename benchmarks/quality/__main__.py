@@ -15,7 +15,6 @@ from benchmarks.file_server import served
 from benchmarks.quality import data_set as data_sets
 from benchmarks.quality import tables, variants
 from benchmarks.quality.data_set import DataSet
-from benchmarks.quality.pretrained import pretrained_weights
 from benchmarks.quality.runs import LOG, FailedError, Result, Run, is_finished, perform
 from benchmarks.quality.variants import Variant
 
@@ -60,7 +59,6 @@ def _all_results(runs: Sequence[Run], jobs: int) -> dict[tables.Group, dict[int,
     missing = [run for run in runs if not is_finished(run)]
     if len(missing) < len(runs):
         click.echo(f"{len(runs) - len(missing)} of {len(runs)} runs were finished earlier and are not repeated")
-    weights = pretrained_weights() if missing else None
     shares: queue.SimpleQueue[set[int] | None] = queue.SimpleQueue()
     for share in _cpu_shares(jobs):
         shares.put(share)
@@ -71,7 +69,7 @@ def _all_results(runs: Sequence[Run], jobs: int) -> dict[tables.Group, dict[int,
         def perform_one(run: Run) -> None:
             share = shares.get()
             try:
-                _reported(run, perform(run, urls[run.data_set], share, weights))
+                _reported(run, perform(run, urls[run.data_set], share))
             except FailedError as error:
                 click.echo(f"{run.title}: failed, see {run.folder / LOG}\n{error}", err=True)
             finally:

@@ -16,6 +16,7 @@ from tests.support.trainer_process import trainer_command, trainer_environment
 KEPT = ("report.html", "metrics.json")
 RECORD = "run.json"
 LOG = "trainer.log"
+INHERITED = ("VOTT_WEIGHTS",)  # of the trainer's settings
 _LINES = 3  # of the log, shown after a failure
 
 
@@ -101,14 +102,13 @@ def is_finished(run: Run) -> bool:
     return bool(record["run"] == run.identity)
 
 
-def perform(run: Run, url: str, cpus: set[int] | None, weights: Path | None) -> Result:
+def perform(run: Run, url: str, cpus: set[int] | None) -> Result:
     """Train, and keep report, metrics and log.
 
     Args:
         run: the training.
         url: where the data set's folder is served.
         cpus: the only processors to use; None for all.
-        weights: folder with pretrained weights; None for random ones.
 
     Raises:
         FailedError: the trainer failed.
@@ -122,7 +122,7 @@ def perform(run: Run, url: str, cpus: set[int] | None, weights: Path | None) -> 
         f"--model={model}/",
         f"--parameters={json.dumps(run.parameters)}",
     )
-    environment = trainer_environment(VOTT_WEIGHTS=str(weights or run.folder / "no-weights"))
+    environment = trainer_environment(**{name: os.environ[name] for name in INHERITED if name in os.environ})
     with (run.folder / LOG).open("wb") as log:
         code, cost = _measured(command, environment, log.fileno(), cpus)
     if code:

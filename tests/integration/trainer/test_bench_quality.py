@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.annotated_images import image_with_shapes
 from tests.support.trainer_process import CHECKOUT
 
@@ -59,3 +61,17 @@ def test_a_folder_is_measured_once_and_its_reports_are_kept(tmp_path: Path) -> N
     second = bench(*arguments)
     assert "1 of 2 runs were finished earlier" in second.stdout
     assert (folder / "report.html").stat().st_mtime_ns == finished
+
+
+def test_trainings_look_for_weights_in_the_folder_that_vott_weights_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, weights = tmp_path / "cats", tmp_path / "weights"
+    data.mkdir()
+    weights.mkdir()
+    write_vott_export(data, 8)
+    (weights / "another.safetensors").touch()
+    monkeypatch.setenv("VOTT_WEIGHTS", str(weights))
+    parameters = '{"architecture": "fcos_tiny", "initialWeights": "baked"}'
+    outcome = bench(str(data), "--parameters", parameters, "--seeds", "1", "--out", str(tmp_path / "out"))
+    assert "no weights for fcos_tiny (available: another)" in outcome.stderr
