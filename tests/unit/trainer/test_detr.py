@@ -1,6 +1,7 @@
 """RF-DETR and D-FINE: losses, detections, class transfer and ONNX, with tiny networks of the same classes."""
 
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from onnxruntime import InferenceSession
 from PIL import Image
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
@@ -126,6 +127,34 @@ def test_losses_of_a_batch_are_the_sums_of_its_parts(name: str) -> None:
         assert (parts[0].terms[term] + parts[1].terms[term]).item() == pytest.approx(loss.item(), rel=1e-3)
 
 
+@pytest.fixture
+def process_group(tmp_path: Path) -> Iterator[None]:
+    """A process group of this process alone."""
+    distributed.init_process_group(
+        "gloo", store=distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
+    )
+    yield
+    distributed.destroy_process_group()
+
+
+@every_detr
+@pytest.mark.usefixtures("process_group")
+def test_losses_do_not_communicate(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process looks by itself for the number of parts that fits its memory; those of `transformers` would wait for the others."""
+    from transformers.loss.loss_lw_detr import LwDetrForObjectDetectionLoss
+
+    def refuse(*_args: object, **_named: object) -> None:
+        raise AssertionError("all_reduce")
+
+    monkeypatch.setattr(distributed, "all_reduce", refuse)
+    model = tiny_detr(name, LABELS)
+    assert total(losses(model, TARGETS)).isfinite()
+    if name == "rf_detr_nano":
+        model.network.loss_function = LwDetrForObjectDetectionLoss
+        with pytest.raises(AssertionError, match="all_reduce"):
+            losses(model, TARGETS)
+
+
 @every_detr
 def test_losses_are_float32_under_autocast(name: str) -> None:
     model = tiny_detr(name, LABELS)
@@ -134,12 +163,24 @@ def test_losses_are_float32_under_autocast(name: str) -> None:
     assert {loss.dtype for loss in summed.terms.values()} == {torch.float32}
 
 
+CROWD = target(*((x, y, x + 3.0, y + 3.0) for x in range(0, 90, 4) for y in range(0, 90, 4)))
+
+
 @every_detr
-def test_more_objects_than_queries_are_accepted_and_none_gets_a_noisy_copy(name: str) -> None:
-    corners = [(x, y, x + 3.0, y + 3.0) for x in range(0, 90, 4) for y in range(0, 90, 4)]
-    crowd = target(*corners)
-    assert len(crowd["boxes"]) > tiny_detr(name, LABELS).max_detections
-    assert total(losses(tiny_detr(name, LABELS), [crowd, TARGETS[0]])).isfinite()
+def test_more_objects_than_queries_are_accepted(name: str) -> None:
+    model = tiny_detr(name, LABELS)
+    assert len(CROWD["boxes"]) > model.max_detections
+    assert total(losses(model, [CROWD, TARGETS[0]])).isfinite()
+
+
+@pytest.mark.parametrize(("crowded", "queries"), [(False, 300 + 2 * 3 * 33), (True, 300)])
+def test_crowded_batch_has_no_noisy_queries_whose_attention_would_fill_the_memory(crowded: bool, queries: int) -> None:
+    """Else 2 for each object, in as many groups as make 100 of each kind."""
+    model, seen = tiny_detr("d_fine_nano", LABELS), list[int]()
+    scores = model.network.model.decoder.class_embed[0]
+    scores.register_forward_hook(lambda _module, inputs, _output: seen.append(inputs[0].shape[1]))
+    losses(model, [TARGETS[0], CROWD if crowded else TARGETS[1]])
+    assert seen == [queries]
 
 
 class Echo(nn.Module):
