@@ -13,6 +13,7 @@ from onnxruntime import InferenceSession
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, distributed, nn
+from torch.distributed import FileStore  # type: ignore[attr-defined]
 from torch.nn import functional
 from torchvision.ops import FrozenBatchNorm2d
 
@@ -130,9 +131,8 @@ def test_losses_of_a_batch_are_the_sums_of_its_parts(name: str) -> None:
 @pytest.fixture
 def process_group(tmp_path: Path) -> Iterator[None]:
     """A process group of this process alone."""
-    distributed.init_process_group(
-        "gloo", store=distributed.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1
-    )
+    store = FileStore(str(tmp_path / "store"), 1)
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
     yield
     distributed.destroy_process_group()
 
