@@ -75,18 +75,34 @@ def _vott_json(rng: Random) -> bytes:
     assets = {
         str(key): {
             "asset": {"id": str(key), "name": "a.jpg", "path": url, "state": rng.randint(0, 2), "size": {"width": 9, "height": 9}},
-            "regions": [{"tags": [label], "boundingBox": dict(zip(names, four, strict=True))}] * rng.randint(0, 2),
+            "regions": [{"tags": [label], "boundingBox": dict(zip(names, four, strict=True)), **_polygon(rng)}] * rng.randint(0, 2),
         }
         for key, (url, four, label) in enumerate(_rows(rng))
     }  # fmt: skip
     return json.dumps({"name": "x", "assets": assets}, indent=rng.choice([None, 4])).encode()
 
 
+def _polygon(rng: Random) -> dict[str, Any]:
+    """The rest of a region of VoTT."""
+    points = [{"x": rng.uniform(0, 99), "y": rng.randint(0, 99)} for _ in range(rng.randint(3, 9))]
+    return {"type": "POLYGON", "points": points} if rng.random() < 0.5 else {"type": "RECTANGLE"}
+
+
+def _segmentation(rng: Random) -> Any:
+    polygon = [rng.uniform(0, 99) for _ in range(2 * rng.randint(3, 9))]
+    runs = {"size": [9, 9], "counts": [rng.randint(0, 70), rng.randint(1, 10), 1]}
+    runs["counts"][2] = 81 - sum(runs["counts"][:2])
+    return rng.choice([[], [polygon], [polygon, polygon[:6]], runs, {"size": [9, 9], "counts": "m036000i0"}])
+
+
 def _coco(rng: Random) -> bytes:
     rows = _rows(rng)
     images = [{"id": key, "file_name": url, "width": 99, "height": 99} for key, (url, _, _) in enumerate(rows)]
     categories = [{"id": key, "name": label} for key, (_, _, label) in enumerate(rows)]
-    annotations = [{"id": k, "image_id": k, "category_id": k, "bbox": four} for k, (_, four, _) in enumerate(rows)]
+    annotations = [
+        {"id": k, "image_id": k, "category_id": k, "bbox": four, "segmentation": _segmentation(rng)}
+        for k, (_, four, _) in enumerate(rows)
+    ]
     return json.dumps({"images": images, "categories": categories, "annotations": annotations}).encode()
 
 

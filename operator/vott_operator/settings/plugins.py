@@ -14,7 +14,7 @@ class PluginSettings(Section):
         "detection", description="Plugin of messages that name none. Environment variable: VOTT_TRAIN_PLUGIN."
     )
     allowed: list[str] = Field(
-        default_factory=lambda: ["detection", "classification", "hello-world"],
+        default_factory=lambda: ["detection", "classification", "segmentation", "hello-world"],
         description="Plugins that a message may name.",
     )
 

@@ -130,7 +130,11 @@ def test_a_temporary_failure_is_retried_with_a_condition(harness: OperatorHarnes
         ("{not json", "NotJSON", "not valid JSON"),
         ('{"model": "https://h/m"}', "InvalidMessage", 'Field "annotations" is missing'),
         (json.dumps(message(model="ftp://h/m")), "InvalidMessage", 'Field "model" is not an http(s) or s3 URL'),
-        (json.dumps(message(plugin="rm")), "PluginNotAllowed", "choose one of detection, classification, hello-world"),
+        (
+            json.dumps(message(plugin="rm")),
+            "PluginNotAllowed",
+            "choose one of detection, classification, segmentation, hello-world",
+        ),
     ],
 )
 def test_an_invalid_message_is_dead_lettered_with_its_reason(

@@ -62,6 +62,8 @@ def check_valid(annotations: Annotations) -> None:
             assert box.label in annotations.labels
             assert all(map(math.isfinite, (box.x, box.y)))
             assert box.width > 0 < box.height
+            rings = [ring for polygon in box.outline or () for ring in polygon]
+            assert all(len(ring) >= 4 and len(ring) % 2 == 0 and all(map(math.isfinite, ring)) for ring in rings)
     assert all(label.encode() and "\n" not in label for label in annotations.labels)
     assert QUERY not in str(annotations.findings)
 

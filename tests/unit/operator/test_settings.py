@@ -78,7 +78,7 @@ def test_the_environment_of_the_first_vott_train_gives_one_queue(
 def test_vott_train_plugin_is_the_default_and_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     plugins = in_environment(monkeypatch, VOTT_TRAIN_PLUGIN="my-plugin").plugins
     assert plugins.default == "my-plugin"
-    assert plugins.allowed == ["detection", "classification", "hello-world", "my-plugin"]
+    assert plugins.allowed == ["detection", "classification", "segmentation", "hello-world", "my-plugin"]
 
 
 def test_an_invalid_queue_name_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

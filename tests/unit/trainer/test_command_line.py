@@ -80,7 +80,8 @@ def test_prediction_requires_a_model_and_an_image() -> None:
 
 def test_unknown_plugin_lists_the_known_ones() -> None:
     with pytest.raises(
-        UnknownPluginError, match=r"There is no plugin 'cats'. Known plugins: classification, detection, hello-world"
+        UnknownPluginError,
+        match=r"There is no plugin 'cats'. Known plugins: classification, detection, hello-world, segmentation",
     ):
         plugins.load("cats")
 

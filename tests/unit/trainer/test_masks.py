@@ -15,7 +15,7 @@ from vott_trainer.report.pictures import pictures
 from vott_trainer.vision import mask_outlines, matching
 from vott_trainer.vision.coco_predictions import coco_document
 from vott_trainer.vision.drawing import draw
-from vott_trainer.vision.rasterization import rasterized
+from vott_trainer.vision.shapes import Shape
 
 GREY = Image.new("RGB", (200, 120), (128, 128, 128))
 
@@ -36,8 +36,12 @@ def boxed(outline: Outline, label: str = "cat") -> Box:
     return Box(*bounding_box(outline), label, outline)
 
 
+def rasterized(outline: Outline, size: tuple[int, int]) -> NDArray[np.bool_]:
+    return Shape.of(boxed(outline)).mask(*size)
+
+
 def traced(mask: NDArray[np.bool_], scale: float = 1.0) -> Outline:
-    return mask_outlines.outline_of(mask_outlines.run_lengths(mask[None])[0], scale)
+    return mask_outlines.outline_of(mask_outlines.run_lengths(mask[None])[0], (scale, scale))
 
 
 TRIANGLE: Outline = (((0, 0, 40, 0, 0, 40),),)

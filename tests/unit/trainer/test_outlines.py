@@ -15,7 +15,7 @@ from vott_trainer.annotations.findings import Finding
 from vott_trainer.data import annotated_size
 from vott_trainer.data.checks import clean
 from vott_trainer.plugin_api import LabelledImage
-from vott_trainer.vision.rasterization import rasterized
+from vott_trainer.vision.shapes import Shape
 
 TRIANGLE = [{"x": 5, "y": 9}, {"x": 11, "y": 2}, {"x": 8, "y": 20}]
 POLYGON = (((5.0, 9.0, 11.0, 2.0, 8.0, 20.0),),)
@@ -129,7 +129,7 @@ def encoded(mask: NDArray[np.uint8], form: str) -> dict[str, Any]:
 def test_run_length_mask_becomes_rings_around_the_same_pixels(seed: int, form: str) -> None:
     mask = blobs(seed)
     outline = run_lengths.outline(encoded(mask, form))
-    assert (rasterized(outline, mask.shape) == mask).all()
+    assert (Shape.of(Box(0, 0, 1, 1, "cat", outline)).mask(*mask.shape) == mask).all()
     assert len(outline) == 1  # with holes
 
 
@@ -190,7 +190,7 @@ def test_training_that_learns_outlines_gets_them(image: LabelledImage) -> None:
 
 def test_training_of_boxes_says_that_outlines_were_not_used(image: LabelledImage) -> None:
     plain, dog = Box(10, 10, 20, 20, "cat"), Box(1, 1, 9, 9, "dog")
-    hint = "only the bounding box was used"
+    hint = 'only the bounding box was used: "plugin": "segmentation" learns outlines'
     assert checked(image, CAT, dog, outlines=False) == ([plain, dog], [f"1 object has an outline, of which {hint}"])
     several = checked(image, CAT, Box(1, 1, 9, 9, "dog", SQUARE), outlines=False)
     assert several == ([plain, dog], [f"2 objects have outlines, of which {hint}"])

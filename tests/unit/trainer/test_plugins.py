@@ -52,7 +52,9 @@ def test_every_built_in_plugin_loads(name: str, environment: Mapping[str, str]) 
 
 def test_unknown_name_lists_the_known_plugins(environment: Mapping[str, str], tmp_path: Path) -> None:
     write(tmp_path / "old/plugin.py", SCRIPT)
-    with pytest.raises(UnknownPluginError, match=r"no plugin 'yolo'.*classification, detection, hello-world, old"):
+    with pytest.raises(
+        UnknownPluginError, match=r"no plugin 'yolo'.*classification, detection, hello-world, old, segmentation"
+    ):
         plugins.load("yolo", environment)
 
 
@@ -108,7 +110,7 @@ def test_hidden_folders_of_a_mounted_configmap_are_no_plugins(environment: Mappi
     (tmp_path / "..data").symlink_to(tmp_path / "..2026_01_01")
     (tmp_path / "old.py").symlink_to(tmp_path / "..data/old.py")
     write(tmp_path / "..data/plugin.py", SCRIPT)
-    with pytest.raises(UnknownPluginError, match=r"hello-world, old\.$"):
+    with pytest.raises(UnknownPluginError, match=r"hello-world, old, segmentation\.$"):
         plugins.load("?", environment)
 
 

@@ -24,6 +24,7 @@ from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.architectures import Architecture
 from vott_trainer.vision.classifiers import CLASSIFIERS
 from vott_trainer.vision.detectors import DETECTORS
+from vott_trainer.vision.segmenters import SEGMENTERS
 
 PAGE = (Path(__file__).parents[3] / "docs/plugins.md").read_text(encoding="utf-8")
 COMMON = "Common parameters"
@@ -59,6 +60,7 @@ def test_variables_and_folders_of_the_sandbox_are_on_the_page() -> None:
 def test_page_lists_every_parameter_and_no_other(name: str) -> None:
     model = plugins.load(name).parameters
     shared = set(names(DataParameters)) | (table(COMMON) if issubclass(model, LearningParameters) else set())
+    shared |= table("detection") if name == "segmentation" else set()
     assert table(name) | shared == set(names(model))
     assert all(field.description for field in model.model_fields.values())
 
@@ -71,14 +73,16 @@ def test_page_lists_the_common_parameters_with_their_defaults() -> None:
     assert {name: float(value) for name, value in defaults.items()} == {name: actual[name] for name in defaults}
 
 
-@pytest.mark.parametrize(("title", "known"), [("detection", DETECTORS), ("classification", CLASSIFIERS)])
+@pytest.mark.parametrize(
+    ("title", "known"), [("detection", DETECTORS), ("segmentation", SEGMENTERS), ("classification", CLASSIFIERS)]
+)
 def test_page_lists_every_architecture_with_its_defaults(title: str, known: dict[str, Architecture]) -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*)$", section(title).partition("| architecture |")[2], re.MULTILINE))
     assert rows.keys() == known.keys()
     for name, row in rows.items():
         cells = row.split(" | ")
-        assert float(cells[1 if title == "detection" else 0]) == known[name].learning_rate
-        assert title != "detection" or int(cells[0]) == known[name].image_size
+        assert float(cells[0 if title == "classification" else 1]) == known[name].learning_rate
+        assert title == "classification" or int(cells[0]) == known[name].image_size
 
 
 def test_first_example_is_a_classifier_in_about_60_lines(server: HttpServer, tmp_path: Path) -> None:

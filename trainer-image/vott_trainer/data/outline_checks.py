@@ -32,7 +32,7 @@ class OutlineChecks:
                 if self._outlines == 1
                 else f"{self._outlines:,} objects have outlines, of which"
             )
-            problem = f"{objects} only the bounding box was used"
+            problem = f'{objects} only the bounding box was used: "plugin": "segmentation" learns outlines'
             self._findings.add(Finding("box", "", problem))
         if self._rectangles and self._used:
             objects = "1 object has" if self._rectangles == 1 else f"{self._rectangles:,} objects have"

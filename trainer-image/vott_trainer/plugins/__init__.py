@@ -15,6 +15,7 @@ BUILT_IN = {
     "classification": "vott_trainer.plugins.classification:Classification",
     "detection": "vott_trainer.plugins.detection:Detection",
     "hello-world": "vott_trainer.plugins.hello_world:HelloWorld",
+    "segmentation": "vott_trainer.plugins.segmentation:Segmentation",
 }
 FOLDER = Path("/plugins")
 

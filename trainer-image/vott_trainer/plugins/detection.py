@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -21,11 +21,11 @@ from vott_trainer.learning import initial_weights, weights
 from vott_trainer.plugin_api import Data, Dataset, Evaluation, LabelledImage, Prediction, Run, SummedLosses
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
 from vott_trainer.vision.architectures import MIN_DETECTIONS, Architecture
-from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, augmented
+from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, Augmented, augmented
 from vott_trainer.vision.canvas import Canvas
 from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crowded_images import detections_needed, too_many_objects
-from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions
+from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions, run_lengths_of
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
 from vott_trainer.vision.image_size import image_size_for
@@ -37,7 +37,8 @@ class DetectionParameters(ArchitectureParameters):
     """Parameters; defaults depend on the architecture and the number of images."""
 
     architectures = DETECTORS
-    on_cpu, on_gpu = ON_CPU, ON_GPU
+    on_cpu = ON_CPU
+    on_gpu: ClassVar[Sequence[str]] = ON_GPU
 
     architecture: DetectorName | None = Field(
         default=None, description=f"The network. Default: {ON_GPU[0]} on a GPU, {ON_CPU} on a CPU."
@@ -95,7 +96,7 @@ class View:
     @classmethod
     def of(cls, images: Sequence[LabelledImage], parameters: DetectionParameters) -> "View":
         """Return the view for these training images."""
-        architecture = DETECTORS[parameters.architecture or ON_CPU]
+        architecture = parameters.architectures[parameters.architecture or parameters.on_cpu]
         sizes = [size_of(image.path) for image in images]
         canvas = Canvas.fitting(sizes, parameters.image_size or 0, square=architecture.square)
         changes = Augmentation(architecture.scale, MIRRORED if parameters.mirror else 0.0, parameters.mosaic)
@@ -109,7 +110,7 @@ class View:
 class Detection:
     """Training of an object detector."""
 
-    parameters = DetectionParameters
+    parameters: type[DetectionParameters] = DetectionParameters
 
     def __init__(self) -> None:
         self._view = View(Canvas(320, 320), Augmentation())
@@ -123,8 +124,8 @@ class Detection:
                 "Annotate more images and send the message again."
             )
         training, held_out = split_images(dataset.images, parameters.holdout_fraction)
-        name, size = parameters.architecture or ON_CPU, parameters.image_size or 0
-        architecture = DETECTORS[name]
+        name, size = parameters.architecture or parameters.on_cpu, parameters.image_size or 0
+        architecture = parameters.architectures[name]
         self._view = View.of(training, parameters)
         boxes = Counter(box.label for image in dataset.images for box in image.boxes)
         if note := too_many_objects(dataset.images, name, architecture.queries):
@@ -134,17 +135,21 @@ class Detection:
             parameters.initial_weights,
             name,
             dataset.labels,
-            known=DETECTORS,
+            known=parameters.architectures,
             packaged=architecture.packaged,
             is_large=architecture.is_large,
         )
-        square, spool = architecture.square, Spool(run.work_dir)
+        options: dict[str, Any] = {
+            "square": architecture.square,
+            "spool": Spool(run.work_dir),
+            "shapes": parameters.outlines,
+        }
         return InitialData(
             Repeated(
-                Samples(training, dataset.labels, self._view.largest_size(size), square=square, spool=spool),
+                Samples(training, dataset.labels, self._view.largest_size(size), **options),
                 repeat_factors([{box.label for box in image.boxes} for image in training]),
             ),
-            Samples(held_out, dataset.labels, size, square=square, spool=spool),
+            Samples(held_out, dataset.labels, size, **options),
             dataset.labels,
             {
                 "trainingImages": len(training),
@@ -155,17 +160,22 @@ class Detection:
             initial,
         )
 
+    def target(self, image: Augmented) -> dict[str, Tensor]:
+        """Return what the network learns from an image."""
+        return {"boxes": image.boxes, "labels": image.labels}
+
     def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
-        name = parameters.architecture or ON_CPU
+        name = parameters.architecture or parameters.on_cpu
         model = build(
             name,
             len(data.labels),
             parameters.image_size or 0,
             pretrained=data.initial is not None,
             max_detections=detections_needed(_images(data)),
+            architectures=parameters.architectures,
         )
-        initial_weights.initialize(model, data.initial, data.labels, DETECTORS[name].heads)
+        initial_weights.initialize(model, data.initial, data.labels, parameters.architectures[name].heads)
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
@@ -173,7 +183,7 @@ class Detection:
         images = augmented(samples, self._view.canvas, self._view.changes, rngs, square=self._view.square)
         return Batch(
             torch.stack([image.pixels for image in images]),
-            [{"boxes": image.boxes, "labels": image.labels} for image in images],
+            [self.target(image) for image in images],
             torch.stack([random_colors(rng) for rng in rngs]),
         )
 
@@ -187,15 +197,16 @@ class Detection:
 
     def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
         """Measure mAP50, mAP and what the report shows."""
-        return evaluate(model, data.held_out, data.labels, device)
+        return evaluate(model, data.held_out, data.labels, device, by_masks=self.parameters.outlines)
 
     def export(
         self, model: nn.Module, data: InitialData, parameters: DetectionParameters, folder: Path
     ) -> dict[str, Any]:
         """Write weights and labels, and ONNX if the architecture can be exported."""
-        weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
+        weights.save(model, folder, name := parameters.architecture or parameters.on_cpu, data.labels)
         images = (sample.pixels for sample in data.held_out)
-        onnx = export_detector(model, images, folder, data.labels, square=DETECTORS[name].square)
+        square = parameters.architectures[name].square
+        onnx = export_detector(model, images, folder, data.labels, square=square, masks=self.parameters.outlines)
         return {
             "architecture": name,
             "imageSize": parameters.image_size,
@@ -205,19 +216,27 @@ class Detection:
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Detect objects, best first, with boxes in pixels of the image."""
-        model, config = load(model_dir)
-        square = DETECTORS[config["architecture"]].square
+        architectures = self.parameters.architectures
+        model, config = load(model_dir, architectures)
+        square = architectures[config["architecture"]].square
         pixels, scale = load_pixels(image, config["imageSize"], square=square)
-        return predictions(detect(model, pixels, torch.device("cpu")), config["labels"], scale)
+        detections = detect(model, pixels, torch.device("cpu"))
+        return predictions(detections, config["labels"], scale, masks=run_lengths_of(detections))
 
 
 def _images(data: Data) -> list[LabelledImage]:
     return [*data.training.images, *data.held_out.images]  # type: ignore[attr-defined] # both are Samples
 
 
-def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load(model_dir: Path, architectures: Mapping[str, Architecture] = DETECTORS) -> tuple[nn.Module, dict[str, Any]]:
     """Load the trained detector of an unpacked archive, in evaluation mode, and its `config.json`."""
     config = json.loads((model_dir / "config.json").read_text(encoding="utf-8"))
     limit = config.get("maxDetections", MIN_DETECTIONS)  # models of earlier versions have none
-    model = build(config["architecture"], len(config["labels"]), config["imageSize"], max_detections=limit)
+    model = build(
+        config["architecture"],
+        len(config["labels"]),
+        config["imageSize"],
+        max_detections=limit,
+        architectures=architectures,
+    )
     return weights.load(model, model_dir), config

@@ -13,7 +13,9 @@ from vott_trainer.report.result import Result
 
 MEANINGS = {
     "mAP50": "how well objects are found and classified, mean over all classes; 100 % is perfect (COCO's AP at IoU 0.50)",
-    "mAP": "the same, but boxes must fit tightly; a good detector reaches 50 % on hard images (COCO's AP, IoU 0.50 to 0.95)",
+    "mAP": "the same, but boxes (or masks) must fit tightly; a good detector reaches 50 % on hard images (COCO's AP, IoU 0.50 to 0.95)",
+    "boxMAP50": "mAP50 of the boxes around the masks",
+    "boxMAP": "mAP of the boxes around the masks",
     "accuracy": "share of the images that are classified correctly",
     "f1": "balance of precision and recall, mean over all classes",
     "boxes": "annotated objects",
@@ -21,7 +23,7 @@ MEANINGS = {
 COLUMNS = {
     "count": ("Objects", "how many the model was measured on"),
     "AP50": ("AP50", "how well the class is found and classified; 100 % is perfect"),
-    "AP": ("AP", "the same, but boxes must fit tightly"),
+    "AP": ("AP", "the same, but boxes (or masks) must fit tightly"),
     "f1": ("F1", "balance of precision and recall"),
     "recall": ("Recall", "share of the objects that the model finds"),
     "precision": ("Precision", "share of the predictions that are correct"),

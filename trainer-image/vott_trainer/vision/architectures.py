@@ -27,6 +27,7 @@ class Architecture:
         packaged: reads weights that are installed with the trainer, of the backbone only.
         keeps_statistics: batch normalization keeps the statistics of the initial weights.
         scale: smallest and largest factor on the size of training images.
+        mask_stride: pixels of an image for each pixel of a mask that it learns; 0 if it learns none.
         square: the network takes images stretched to a square, whose side is `image_size`.
         queries: of a DETR, which finds at most one object for each; the others return as many detections as they are built for.
     """
@@ -43,6 +44,7 @@ class Architecture:
     packaged: Callable[[], dict[str, Tensor]] | None = None
     largest_image_size: int | None = None
     keeps_statistics: bool = False
+    mask_stride: int = 0
     square: bool = False
     scale: tuple[float, float] = (0.5, 1.5)
     queries: int | None = None

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from vott_trainer.vision.canvas import GREY, Canvas, draw, random_placement, visible
 from vott_trainer.vision.detector_samples import Sample
+from vott_trainer.vision.shapes import Shape
 
 MIRRORED = 0.5  # share of the images
 MOSAIC = 0.0  # share of a detector's images
@@ -34,11 +35,22 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Augmented:
-    """A training image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2, and labels [N]."""
+    """A training image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2, and labels [N]; the shapes, if the samples have them."""
 
     pixels: Tensor
     boxes: Tensor
     labels: Tensor
+    shapes: Sequence[Shape] = ()
+
+    def masks(self, stride: int) -> Tensor:
+        """Return the masks of the objects inside their boxes, uint8 [N, H / stride, W / stride]."""
+        height, width = (side // stride for side in self.pixels.shape[1:])
+        masks = torch.zeros((len(self.shapes), height, width), dtype=torch.uint8)
+        for mask, shape, box in zip(masks, self.shapes, (self.boxes / stride).tolist(), strict=True):
+            left, top, right, bottom = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
+            inside = shape.moved((1 / stride, 1 / stride), (-left, -top)).mask(bottom - top, right - left)
+            mask[top:bottom, left:right] = torch.from_numpy(inside)
+        return masks
 
 
 def augmented(
@@ -70,12 +82,14 @@ def _augmented(
             _drawn(sample, pixels[:, top:bottom, left:right], canvas, changes, rng, square=square, corner=(left, top))
             for sample, (left, top, right, bottom) in zip(others, tiles, strict=True)
         ]
-        boxes, labels = (torch.cat(column) for column in zip(*parts, strict=True))
+        boxes, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+        shapes = [shape for _, _, visible_shapes in parts for shape in visible_shapes]
     else:
-        boxes, labels = _drawn(samples[number], pixels, canvas, changes, rng, square=square)
+        boxes, labels, shapes = _drawn(samples[number], pixels, canvas, changes, rng, square=square)
     if rng.random() < changes.mirrored:
         pixels, boxes = mirrored(pixels, boxes)
-    return Augmented(pixels, boxes, labels)
+        shapes = [shape.moved((-1, 1), (canvas.width, 0)) for shape in shapes]
+    return Augmented(pixels, boxes, labels, shapes)
 
 
 def _drawn(
@@ -87,8 +101,8 @@ def _drawn(
     *,
     square: bool,
     corner: tuple[int, int] = (0, 0),
-) -> tuple[Tensor, Tensor]:
-    """Draw a sample onto a part of the canvas at a random scale and place; return its visible boxes and labels."""
+) -> tuple[Tensor, Tensor, list[Shape]]:
+    """Draw a sample onto a part of the canvas at a random scale and place; return its visible boxes, labels and shapes."""
     height, width = sample.pixels.shape[1:]
     tile = Canvas(onto.shape[1], onto.shape[2])
     fit = (canvas.width / width, canvas.height / height)
@@ -102,7 +116,12 @@ def _drawn(
         boxes, is_visible = visible(place.of(sample.boxes), tile.height, tile.width)
     draw(sample.pixels, onto, place)
     left, top = corner
-    return boxes[is_visible] + torch.tensor([left, top, left, top]), sample.labels[is_visible]
+    shapes = [
+        shape.moved((place.x, place.y), (place.left + left, place.top + top))
+        for shape, shown in zip(sample.shapes, is_visible.tolist(), strict=False)
+        if shown
+    ]
+    return boxes[is_visible] + torch.tensor([left, top, left, top]), sample.labels[is_visible], shapes
 
 
 def mirrored(pixels: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,17 +10,19 @@ from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from vott_trainer.plugin_api import Point
+from vott_trainer.vision.mask_outlines import RunLengths
 
 _ALL_SIZES, _MAX_DETECTIONS, _IOU_50 = 0, -1, 0  # indices into COCOeval's arrays
 
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Boxes as x, y, width, height; labels from 1; scores only for predictions."""
+    """Boxes as x, y, width, height; labels from 1; scores only for predictions; masks only of a segmentation."""
 
     boxes: list[list[float]]
     labels: list[int]
     scores: list[float] = field(default_factory=list)
+    masks: list[RunLengths] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,21 @@ class AveragePrecision:
     coco: Any = None
 
 
-def average_precision(images: Sequence[Image], labels: Sequence[str]) -> AveragePrecision:
+def average_precision(images: Sequence[Image], labels: Sequence[str], *, by_masks: bool = False) -> AveragePrecision:
     """Compute AP as COCO does: 101 recall thresholds, IoU 0.50 to 0.95.
 
     COCO counts only the best 100 predictions of a class on an image, too few for crowded ones. Here all count that the model returns.
+
+    Args:
+        by_masks: compare the masks instead of the boxes.
     """
     results = [row for number, image in enumerate(images, start=1) for row in _results(number, image.predictions)]
     if not results:
         zeros = {label: {"AP": 0.0, "AP50": 0.0} for label in _present(images, labels)}
         return AveragePrecision(0.0, 0.0, zeros, {})
     truth = COCO(_ground_truth(images, labels))
-    evaluation = COCOeval_faster(truth, truth.loadRes(results), "bbox", print_function=_silent)
+    kind = "segm" if by_masks else "bbox"
+    evaluation = COCOeval_faster(truth, truth.loadRes(results), kind, print_function=_silent)
     evaluation.params.maxDets = [max(len(image.predictions.labels) for image in images)]
     evaluation.run()
     summary = _summary(evaluation, _present(images, labels), labels)
@@ -134,9 +140,9 @@ def _present(images: Sequence[Image], labels: Sequence[str]) -> list[str]:
 
 def _ground_truth(images: Sequence[Image], labels: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
     objects = [
-        {"image_id": number, "category_id": label, "bbox": box, "area": box[2] * box[3], "iscrowd": 0}
+        {"image_id": number, "bbox": box, "area": box[2] * box[3], "iscrowd": 0, **rest}
         for number, image in enumerate(images, start=1)
-        for box, label in zip(image.truth.boxes, image.truth.labels, strict=True)
+        for box, rest in zip(image.truth.boxes, _classes_and_masks(image.truth), strict=True)
     ]
     return {
         "images": [{"id": i, "width": image.width, "height": image.height} for i, image in enumerate(images, start=1)],
@@ -146,8 +152,16 @@ def _ground_truth(images: Sequence[Image], labels: Sequence[str]) -> dict[str, l
 
 
 def _results(image: int, predictions: Objects) -> list[dict[str, Any]]:
-    rows = zip(predictions.boxes, predictions.labels, predictions.scores, strict=True)
-    return [{"image_id": image, "category_id": label, "bbox": box, "score": score} for box, label, score in rows]
+    rows = zip(predictions.boxes, predictions.scores, _classes_and_masks(predictions), strict=True)
+    return [{"image_id": image, "bbox": box, "score": score, **rest} for box, score, rest in rows]
+
+
+def _classes_and_masks(objects: Objects) -> list[dict[str, Any]]:
+    """Return the rest of COCO's annotations; without a mask, COCO takes the box as one."""
+    if not objects.masks:
+        return [{"category_id": label} for label in objects.labels]
+    rows = zip(objects.labels, objects.masks, strict=True)
+    return [{"category_id": label, "segmentation": mask} for label, mask in rows]
 
 
 def _silent(*_args: object, **_options: object) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from vott_trainer.annotations import Box, Outline
 from vott_trainer.plugin_api import Prediction
 from vott_trainer.vision.mask_outlines import run_lengths
-from vott_trainer.vision.rasterization import rasterized
+from vott_trainer.vision.shapes import Shape
 
 DECIMALS = 2  # of a pixel
 
@@ -37,12 +37,12 @@ def coco_document(file_name: str, size: tuple[int, int], predictions: Sequence[P
 def _place(box: Box, size: tuple[int, int]) -> dict[str, Any]:
     bounds = [round(value, DECIMALS) for value in (box.x, box.y, box.width, box.height)]
     place = {"bbox": bounds, "area": round(box.width * box.height, DECIMALS), "iscrowd": 0}
-    return place | (_segmentation(box.outline, size) if box.outline else {})
+    return place | (_segmentation(box, box.outline, size) if box.outline else {})
 
 
-def _segmentation(outline: Outline, size: tuple[int, int]) -> dict[str, Any]:
+def _segmentation(box: Box, outline: Outline, size: tuple[int, int]) -> dict[str, Any]:
     """Return polygons; COCO's have no holes, so an outline with some becomes a run-length mask."""
-    mask = rasterized(outline, (size[1], size[0]))
+    mask = Shape.of(box).mask(size[1], size[0])
     polygons = [[round(value, DECIMALS) for value in ring] for polygon in outline for ring in polygon]
     (encoded,) = run_lengths(mask[None])
     lengths = {"size": list(mask.shape), "counts": encoded["counts"].decode()}

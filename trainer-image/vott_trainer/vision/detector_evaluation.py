@@ -1,4 +1,4 @@
-"""Detector evaluation: COCO AP and a confusion matrix.
+"""Evaluation of detectors and of networks that also predict masks: COCO AP and a confusion matrix.
 
 AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion matrix from the score thresholds of the classes on.
 """
@@ -20,13 +20,16 @@ from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.intervals import detector_intervals
+from vott_trainer.vision.mask_outlines import RunLengths, outline_of, run_lengths
 from vott_trainer.vision.resize import Scale
 from vott_trainer.vision.score_thresholds import score_thresholds
 from vott_trainer.vision.small_objects import small_objects
 
 BATCH = 8  # images of one size
+BATCH_WITH_MASKS = 2  # a hundred masks of an image take a hundred times its memory
 
-Detections = dict[str, Tensor]  # boxes [N, 4] as x1, y1, x2, y2; labels [N] from 1; scores [N]
+Detections = dict[str, Tensor]  # boxes [N, 4] as x1, y1, x2, y2; labels [N] from 1; scores [N]; perhaps masks [N, H, W]
+MASKED = 0.5  # a pixel with this value in a mask, or more, belongs to the object
 ALL: Mapping[str, float] = {}  # thresholds for every prediction
 
 
@@ -37,28 +40,39 @@ class _Detected(NamedTuple):
     name: str
     scale: Scale
     detections: Detections
+    masks: list[RunLengths]
 
 
-def evaluate(model: nn.Module, samples: Sequence[Sample], labels: Sequence[str], device: torch.device) -> Evaluation:
+def evaluate(
+    model: nn.Module, samples: Sequence[Sample], labels: Sequence[str], device: torch.device, *, by_masks: bool = False
+) -> Evaluation:
     """Evaluate a detector.
 
     `mAP50` (IoU 0.50) and `mAP` (mean over IoU 0.50 to 0.95) are 0 to 1. Precision, recall, the confusion matrix and the examples count
     predictions from the score `threshold` of their class on, and an object as found at an IoU of 0.50 or more.
+
+    Args:
+        by_masks: compare masks instead of boxes; AP of the boxes are `boxMAP50` and `boxMAP`.
     """
     images: list[average_precision.Image] = []
     detected: list[_Detected] = []
-    for batch in _batches(samples):
+    for batch in _batches(samples, BATCH_WITH_MASKS if by_masks else BATCH):
         all_detections = detect_all(model, [sample.pixels for sample in batch], device)
         for sample, detections in zip(batch, all_detections, strict=True):
-            images.append(_coco_image(sample, detections))
-            detected.append(_Detected(sample.image, sample.name, sample.scale, detections))
-    precision = average_precision.average_precision(images, labels)
+            masks = run_lengths_of(detections)
+            images.append(_coco_image(sample, detections, masks))
+            detected.append(_Detected(sample.image, sample.name, sample.scale, _without_masks(detections), masks))
+    precision = average_precision.average_precision(images, labels, by_masks=by_masks)
+    metrics = {"mAP50": precision.map50, "mAP": precision.map}
+    if by_masks:
+        by_boxes = average_precision.average_precision(images, labels)
+        metrics |= {"boxMAP50": by_boxes.map50, "boxMAP": by_boxes.map}
     thresholds = score_thresholds(precision.outcomes, labels)
     examples = [_example(one, labels, thresholds) for one in detected]
     confusion = confusion_matrix(labels, examples)
     per_class = class_metrics(confusion, labels)
     evaluation = Evaluation(
-        metrics={"mAP50": precision.map50, "mAP": precision.map},
+        metrics=metrics,
         selection="mAP",  # mAP50 alone rises before the boxes fit
         per_class={
             label: precision.per_class.get(label, {}) | per_class[label] | {"threshold": thresholds[label]}
@@ -84,7 +98,7 @@ def detect(model: nn.Module, pixels: Tensor, device: torch.device) -> Detections
 
 @torch.inference_mode()
 def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device) -> list[Detections]:
-    """Return the detections on each uint8 image [3, H, W], on the CPU, without background and empty boxes.
+    """Return the detections on each uint8 image [3, H, W], on the CPU, without background and empty boxes; masks are boolean.
 
     Raises:
         torch.OutOfMemoryError: a GPU's memory does not hold a single image; batches are halved before.
@@ -93,31 +107,41 @@ def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device)
 
     def compute(batch: Sequence[Tensor]) -> list[Detections]:
         outputs = model([image.to(device, non_blocking=True).float() / 255 for image in batch])
-        return [_usable({n: v.float().cpu() if n != "labels" else v.cpu() for n, v in one.items()}) for one in outputs]
+        return [_usable({name: _on_cpu(name, values) for name, values in one.items()}) for one in outputs]
 
     return halved_on_out_of_memory(compute, images)
 
 
 def predictions(
-    detections: Detections, labels: Sequence[str], scale: Scale, thresholds: Mapping[str, float] = ALL
+    detections: Detections,
+    labels: Sequence[str],
+    scale: Scale,
+    thresholds: Mapping[str, float] = ALL,
+    masks: Sequence[RunLengths] = (),
 ) -> list[Prediction]:
     """Return the detections from the thresholds of their classes on, best first, in pixels of the file; `scale` is the sample's."""
     boxes, numbers, scores = (
         (detections["boxes"] / torch.tensor(scale * 2)).tolist(),
-        detections["labels"],
-        detections["scores"],
+        detections["labels"].tolist(),
+        detections["scores"].tolist(),
     )
-    found = [
-        Prediction(label := labels[number - 1], score, Box(left, top, right - left, bottom - top, label))
-        for (left, top, right, bottom), number, score in zip(boxes, numbers.tolist(), scores.tolist(), strict=True)
-        if score >= thresholds.get(labels[number - 1], 0.0)
-    ]
+    found = []
+    for place, ((left, top, right, bottom), number, score) in enumerate(zip(boxes, numbers, scores, strict=True)):
+        label = labels[number - 1]
+        if score >= thresholds.get(label, 0.0):
+            outline = outline_of(masks[place], scale) if masks else ()
+            found.append(Prediction(label, score, Box(left, top, right - left, bottom - top, label, outline or None)))
     return sorted(found, key=lambda prediction: -prediction.score)
 
 
-def _batches(samples: Sequence[Sample]) -> Iterator[list[Sample]]:
+def run_lengths_of(detections: Detections) -> list[RunLengths]:
+    """Return the masks; none of a detector."""
+    return run_lengths(detections["masks"].numpy()) if "masks" in detections else []
+
+
+def _batches(samples: Sequence[Sample], size: int) -> Iterator[list[Sample]]:
     """Yield neighbours of equal size together, so that none is padded."""
-    for batch in decoded_batches(samples, BATCH):
+    for batch in decoded_batches(samples, size):
         for _, same_size in groupby(batch, key=lambda sample: sample.pixels.shape):
             yield list(same_size)
 
@@ -128,11 +152,22 @@ def _usable(detections: Detections) -> Detections:
     return {name: values[keep] for name, values in detections.items()}
 
 
-def _coco_image(sample: Sample, detections: Detections) -> average_precision.Image:
+def _on_cpu(name: str, values: Tensor) -> Tensor:
+    if name == "masks":
+        return (values >= MASKED).cpu()
+    return values.cpu() if name == "labels" else values.float().cpu()
+
+
+def _without_masks(detections: Detections) -> Detections:
+    return {name: values for name, values in detections.items() if name != "masks"}
+
+
+def _coco_image(sample: Sample, detections: Detections, masks: list[RunLengths]) -> average_precision.Image:
     height, width = sample.pixels.shape[1:]
-    truth = average_precision.Objects(_xywh(sample.boxes), sample.labels.tolist())
+    true_masks = [mask for shape in sample.shapes for mask in run_lengths(shape.mask(height, width)[None])]
+    truth = average_precision.Objects(_xywh(sample.boxes), sample.labels.tolist(), masks=true_masks)
     boxes, labels, scores = _xywh(detections["boxes"]), detections["labels"], detections["scores"]
-    found = average_precision.Objects(boxes, labels.tolist(), scores.tolist())
+    found = average_precision.Objects(boxes, labels.tolist(), scores.tolist(), masks)
     return average_precision.Image(width, height, truth, found)
 
 
@@ -143,5 +178,5 @@ def _xywh(boxes: Tensor) -> list[list[float]]:
 
 def _example(detected: _Detected, labels: Sequence[str], thresholds: Mapping[str, float]) -> Example:
     truth = [Prediction(box.label, 1.0, box) for box in detected.image.boxes]
-    shown = predictions(detected.detections, labels, detected.scale, thresholds)
+    shown = predictions(detected.detections, labels, detected.scale, thresholds, detected.masks)
     return matching.example(detected.image.path, detected.name, truth, shown)

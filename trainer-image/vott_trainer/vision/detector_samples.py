@@ -13,6 +13,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision.decoded_cache import CacheMemory, DecodedCache, shared_memory
 from vott_trainer.vision.resize import Scale, load_resized
+from vott_trainer.vision.shapes import Shape
 from vott_trainer.vision.spool import Spool
 
 
@@ -20,7 +21,8 @@ from vott_trainer.vision.spool import Spool
 class Sample:
     """A decoded image: uint8 [3, H, W], boxes [N, 4] as x1, y1, x2, y2 in its pixels, labels [N] from 1.
 
-    `scale` is the number of its pixels for each pixel of the file, across and down.
+    `scale` is the number of its pixels for each pixel of the file, across and down. `shapes` are the objects' outlines in its pixels, if
+    they are learned.
     """
 
     image: LabelledImage
@@ -28,6 +30,7 @@ class Sample:
     boxes: Tensor
     labels: Tensor
     scale: Scale
+    shapes: tuple[Shape, ...] = ()
 
     @property
     def name(self) -> str:
@@ -41,14 +44,18 @@ def load_pixels(path: Path, image_size: int, *, square: bool = False) -> tuple[T
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous(), scale
 
 
-def load_sample(image: LabelledImage, labels: Sequence[str], image_size: int, *, square: bool = False) -> Sample:
-    """Decode an annotated image with all its boxes; `data.checks` has clipped them."""
+def load_sample(
+    image: LabelledImage, labels: Sequence[str], image_size: int, *, square: bool = False, shapes: bool = False
+) -> Sample:
+    """Decode an annotated image with all its boxes; `data.checks` has clipped them. With `shapes`, boxes surround the outlines."""
     pixels, scale = load_pixels(image.path, image_size, square=square)
     number_of = {label: number for number, label in enumerate(labels, start=1)}
     numbers = torch.tensor([number_of[box.label] for box in image.boxes], dtype=torch.int64)
-    return Sample(
-        image, pixels, _clipped(_corners(image.boxes) * torch.tensor(scale * 2), pixels, scale), numbers, scale
-    )
+    outlines = tuple(Shape.of(box).moved(scale) for box in image.boxes) if shapes else ()
+    corners = _corners(image.boxes) * torch.tensor(scale * 2)
+    if outlines:
+        corners = torch.tensor([shape.bounds for shape in outlines])
+    return Sample(image, pixels, _clipped(corners, pixels, scale), numbers, scale, outlines)
 
 
 def _corners(boxes: Sequence[Box]) -> Tensor:
@@ -69,6 +76,7 @@ class Samples(Sequence[Sample]):
 
     Args:
         image_size: pixels of the longer side; with `square`, of both sides.
+        shapes: whether the samples have the outlines of their objects.
         memory: the cache's; by default shared by all datasets of this process.
         spool: where images are kept that do not fit into memory; without it they are decoded on each access.
     """
@@ -82,10 +90,13 @@ class Samples(Sequence[Sample]):
         *,
         square: bool = False,
         spool: Spool | None = None,
+        shapes: bool = False,
     ) -> None:
         self.images = images
         self._cache = DecodedCache(
-            lambda i: load_sample(images[i], labels, image_size, square=square), memory or shared_memory(), spool
+            lambda i: load_sample(images[i], labels, image_size, square=square, shapes=shapes),
+            memory or shared_memory(),
+            spool,
         )
 
     def __len__(self) -> int:

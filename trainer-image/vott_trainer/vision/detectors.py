@@ -4,6 +4,7 @@ All follow torchvision's convention: images are a list of float [3, H, W] in 0..
 pixels, labels: [N] from 1}; in training `forward` returns the losses, else a list of {boxes, labels, scores}.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -40,7 +41,13 @@ DetectorName = Literal[
 
 
 def build(
-    name: str, labels: int, image_size: int, *, pretrained: bool = False, max_detections: int = MIN_DETECTIONS
+    name: str,
+    labels: int,
+    image_size: int,
+    *,
+    pretrained: bool = False,
+    max_detections: int = MIN_DETECTIONS,
+    architectures: Mapping[str, Architecture] | None = None,
 ) -> nn.Module:
     """Build the detector `name` with random weights.
 
@@ -50,8 +57,9 @@ def build(
         pretrained: whether it will get trained weights. Batch normalization then keeps their statistics, which the few images of a step
             would spoil; torchvision does so in FCOS.
         max_detections: the most detections on an image; a DETR returns as many as it has queries.
+        architectures: by name; by default DETECTORS.
     """
-    architecture = DETECTORS[name]
+    architecture = (architectures or DETECTORS)[name]
     limit = {} if architecture.queries else {"max_detections": max_detections}
     model = architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size, **limit)
     model = keep_boxes_in_float32(model)

@@ -9,9 +9,9 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vott_trainer.annotations import Box, Outline
+from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Prediction
-from vott_trainer.vision.rasterization import rasterized
+from vott_trainer.vision.shapes import Shape
 
 OPACITY = 90  # of 255, of an area inside an outline
 
@@ -27,16 +27,16 @@ def draw(image: Image.Image, predictions: Iterable[Prediction]) -> Image.Image:
     drawn = image.copy()
     for prediction in predictions:
         if prediction.box and prediction.box.outline:
-            _fill(drawn, prediction.box.outline, _colour(prediction.label))
+            _fill(drawn, prediction.box, _colour(prediction.label))
     pen = _Pen(drawn)
     for prediction in predictions:
         pen.box(prediction, prediction.box) if prediction.box else pen.line(prediction)
     return drawn
 
 
-def _fill(image: Image.Image, outline: Outline, colour: tuple[int, int, int]) -> None:
-    """Fill the area inside an outline with a translucent colour."""
-    inside = rasterized(outline, (image.height, image.width))
+def _fill(image: Image.Image, box: Box, colour: tuple[int, int, int]) -> None:
+    """Fill the area inside the outline with a translucent colour."""
+    inside = Shape.of(box).mask(image.height, image.width)
     image.paste(colour, mask=Image.fromarray(inside * np.uint8(OPACITY)))
 
 

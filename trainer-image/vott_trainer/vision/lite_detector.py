@@ -6,6 +6,7 @@ its distances to the four sides of a box, as FCOS does (Tian et al., 2019, arXiv
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,9 +16,9 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from vott_trainer.plugin_api import SummedLosses
 from vott_trainer.plugin_api.thresholds import MIN_SCORE
-from vott_trainer.vision import task_aligned
 from vott_trainer.vision.architectures import CANDIDATES, MIN_DETECTIONS
 from vott_trainer.vision.efficientnet_lite import EfficientNetLite0
+from vott_trainer.vision.task_aligned import Assignment, assign, box_loss, varifocal_loss
 
 STRIDES = (8, 16, 32)
 WIDTH = 96
@@ -26,6 +27,16 @@ LOWEST = math.log(0.01 / 0.99)  # all scores are 0.01 before training (Lin et al
 NMS_IOU = 0.6
 REACH = 4.0  # strides; a distance starts at about 0.7 of it
 GREY = 127 / 255  # 0 after normalization
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What the locations predict: logits [B, N, classes] and boxes [B, N, 4] in pixels; their centers [N, 2] and strides [N, 1]."""
+
+    logits: Tensor
+    boxes: Tensor
+    centers: Tensor
+    strides: Tensor
 
 
 class LiteDetector(nn.Module):
@@ -45,24 +56,39 @@ class LiteDetector(nn.Module):
 
     def forward(self, images: Sequence[Tensor] | Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
         """Return the losses in training, else a list of {boxes, labels, scores}, best first."""
-        batch = images if isinstance(images, Tensor) else _stacked(images)
-        maps = self.pyramid(self.backbone(batch))
-        logits, distances = self.head(maps)
-        centers, strides = _locations(maps)
-        boxes = _boxes(centers, strides, distances)
+        predicted = self.predict(self.features(images))
         if self.training:
             assert targets is not None
-            return _losses(logits, boxes, centers, strides, targets)
-        return [self._detections(*image) for image in zip(logits.sigmoid(), boxes, images, strict=True)]
+            return losses(predicted, assigned(predicted, targets), targets)
+        return [found for found, _ in self.detections(predicted, images)]
 
-    def _detections(self, scores: Tensor, boxes: Tensor, image: Tensor) -> dict[str, Tensor]:
+    def features(self, images: Sequence[Tensor] | Tensor) -> list[Tensor]:
+        """Return the pyramid's maps [B, WIDTH, h, w], the finest first."""
+        batch = images if isinstance(images, Tensor) else _stacked(images)
+        maps: list[Tensor] = self.pyramid(self.backbone(batch))
+        return maps
+
+    def predict(self, maps: Sequence[Tensor]) -> "Predicted":
+        """Return what all locations of the maps predict."""
+        logits, distances = self.head(maps)
+        centers, strides = _locations(maps)
+        return Predicted(logits, _boxes(centers, strides, distances), centers, strides)
+
+    def detections(
+        self, predicted: "Predicted", images: Sequence[Tensor] | Tensor
+    ) -> list[tuple[dict[str, Tensor], Tensor]]:
+        """Return the detections on each image, best first, and the numbers [K] of their locations."""
+        rows = zip(predicted.logits.sigmoid(), predicted.boxes, images, strict=True)
+        return [self._detections(*row) for row in rows]
+
+    def _detections(self, scores: Tensor, boxes: Tensor, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         classes = scores.shape[-1]
         best, places = scores.flatten().topk(min(CANDIDATES * self.max_detections, scores.numel()))
         is_kept = best > MIN_SCORE
         best, places = best[is_kept], places[is_kept]
         found, labels = clip_boxes_to_image(boxes[places // classes], image.shape[-2:]), places % classes
         kept = batched_nms(found, best, labels, NMS_IOU)[: self.max_detections]
-        return {"boxes": found[kept], "labels": labels[kept] + 1, "scores": best[kept]}
+        return {"boxes": found[kept], "labels": labels[kept] + 1, "scores": best[kept]}, places[kept] // classes
 
 
 class _Pyramid(nn.Module):
@@ -142,24 +168,30 @@ def _boxes(centers: Tensor, strides: Tensor, distances: Tensor) -> Tensor:
     return torch.cat((centers - pixels[..., :2], centers + pixels[..., 2:]), dim=-1)
 
 
-def _losses(
-    logits: Tensor, boxes: Tensor, centers: Tensor, strides: Tensor, targets: Sequence[Mapping[str, Tensor]]
+def assigned(predicted: Predicted, targets: Sequence[Mapping[str, Tensor]]) -> list[Assignment]:
+    """Return what the locations of each image learn."""
+    scores, boxes = predicted.logits.detach().sigmoid(), predicted.boxes.detach()
+    return [
+        assign(
+            scores[number], boxes[number], predicted.centers, predicted.strides, target["boxes"], target["labels"] - 1
+        )
+        for number, target in enumerate(targets)
+    ]
+
+
+def losses(
+    predicted: Predicted, assignments: Sequence[Assignment], targets: Sequence[Mapping[str, Tensor]]
 ) -> SummedLosses:
     """Return the summed losses, and the sum of the target scores to divide them by."""
-    scores = logits.detach().sigmoid()
-    found, truth, weights, all_scores = [], [], [], []
-    for number, target in enumerate(targets):
-        assignment = task_aligned.assign(
-            scores[number], boxes[number].detach(), centers, strides, target["boxes"], target["labels"] - 1
-        )
+    found, truth, weights = [], [], []
+    for boxes, assignment, target in zip(predicted.boxes, assignments, targets, strict=True):
         positive = (assignment.objects >= 0).nonzero().flatten()
-        found.append(boxes[number][positive])
+        found.append(boxes[positive])
         truth.append(target["boxes"][assignment.objects[positive]])
         weights.append(assignment.scores[positive].sum(dim=1))
-        all_scores.append(assignment.scores)
-    target_scores = torch.stack(all_scores)
+    scores = torch.stack([assignment.scores for assignment in assignments])
     terms = {
-        "classification": task_aligned.varifocal_loss(logits, target_scores),
-        "boxes": task_aligned.box_loss(torch.cat(found), torch.cat(truth), torch.cat(weights)),
+        "classification": varifocal_loss(predicted.logits, scores),
+        "boxes": box_loss(torch.cat(found), torch.cat(truth), torch.cat(weights)),
     }
-    return SummedLosses(terms, target_scores.sum())
+    return SummedLosses(terms, scores.sum())

@@ -19,15 +19,17 @@ RunLengths = dict[str, Any]
 
 def run_lengths(masks: NDArray[np.bool_]) -> list[RunLengths]:
     """Encode masks [N, H, W]."""
+    if not len(masks):
+        return []
     encoded: list[RunLengths] = coco_masks.encode(np.asfortranarray(masks.transpose(1, 2, 0).astype(np.uint8)))
     return encoded
 
 
-def outline_of(mask: RunLengths, scale: float = 1.0) -> Outline:
+def outline_of(mask: RunLengths, scale: tuple[float, float] = (1, 1)) -> Outline:
     """Trace a mask, with its holes; empty if it has no area.
 
     Args:
-        scale: pixels of the mask for each pixel of the outline.
+        scale: pixels of the mask for each pixel of the outline, across and down.
     """
     x, y, width, height = (int(value) for value in coco_masks.toBbox(mask))
     inside = coco_masks.decode(mask)[y : y + height, x : x + width]

@@ -6,7 +6,7 @@ from pathlib import Path
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Example, Prediction
 from vott_trainer.plugin_api.thresholds import MIN_IOU, MIN_IOU_OF_DUPLICATE
-from vott_trainer.vision import rasterization
+from vott_trainer.vision import shapes
 
 Pair = tuple[Prediction | None, Prediction | None]  # a ground truth object and its prediction
 
@@ -17,7 +17,7 @@ def iou(first: Box, second: Box) -> float:
     height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
     intersection = max(0.0, width) * max(0.0, height)
     if intersection and (first.outline or second.outline):
-        return rasterization.iou(first, second)
+        return shapes.iou(shapes.Shape.of(first), shapes.Shape.of(second))
     union = first.width * first.height + second.width * second.height - intersection
     return intersection / union if union > 0 else 0.0
 

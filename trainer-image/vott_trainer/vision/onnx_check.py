@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vott_trainer.plugin_api.thresholds import MIN_SCORE
 
-TOLERANCE = 1e-3  # of scores, and of boxes in fractions of the image's longer side
+TOLERANCE = 1e-3  # of scores, of boxes in fractions of the image's longer side, and of masks in fractions of their area
 MAX_COMPARED = 20  # best detections of an image
 ENOUGH = 5  # detections; with fewer, further images are compared
 
@@ -28,7 +28,11 @@ class DifferentOutputError(Exception):
 
 
 def compare_detections(expected: Outputs, actual: Outputs, image: Tensor) -> Agreement:
-    """Compare the best detections of either side with the nearest of the same class on the other side."""
+    """Compare the best detections of either side with the nearest of the same class on the other side.
+
+    Args:
+        expected, actual: boxes, scores, labels, and masks if the network predicts them.
+    """
     longest = max(image.shape[-2:])
     best, best_actual = _best(expected[1]), _best(actual[1])
     missed = _largest_difference(expected, best, actual, longest)
@@ -49,11 +53,18 @@ def _best(scores: NDArray[Any]) -> list[int]:
 
 def _largest_difference(detections: Outputs, indices: Sequence[int], others: Outputs, longest: int) -> float:
     """Return the largest difference to the nearest of `others`; infinite if a class has none."""
-    boxes, scores, labels = detections
+    boxes, scores, labels = detections[:3]
     largest = 0.0
     for index in indices:
-        same_class = others[2] == labels[index]
-        box_difference = np.abs(others[0][same_class] - boxes[index]).max(axis=1, initial=0) / longest
-        score_difference = np.abs(others[1][same_class] - scores[index])
-        largest = max(largest, float(np.maximum(box_difference, score_difference).min(initial=np.inf)))
+        same_class = np.flatnonzero(others[2] == labels[index])
+        box_differences = np.abs(others[0][same_class] - boxes[index]).max(axis=1, initial=0) / longest
+        differences = np.maximum(box_differences, np.abs(others[1][same_class] - scores[index]))
+        largest = max(largest, float(differences.min(initial=np.inf)))
+        if len(same_class) and len(detections) > 3:
+            largest = max(largest, _mask_difference(detections[3][index], others[3][same_class[differences.argmin()]]))
     return largest
+
+
+def _mask_difference(mask: NDArray[Any], other: NDArray[Any]) -> float:
+    """Return the summed difference of two masks [H, W], relative to the area of the first."""
+    return float(np.abs(mask - other).sum() / max(1.0, float(mask.sum())))

@@ -40,15 +40,15 @@ HEIGHT_AND_WIDTH = {1: "height", 2: "width"}
 
 
 class _Detector(nn.Module):
-    """[3, H, W] in, boxes [N, 4], scores [N] and labels [N] out: one image, since ONNX has no lists."""
+    """[3, H, W] in, boxes [N, 4], scores [N], labels [N] and perhaps masks [N, H, W] out: one image, since ONNX has no lists."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, outputs: Sequence[str]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.outputs = model, outputs
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         (detections,) = self.model([image])
-        return detections["boxes"], detections["scores"], detections["labels"]
+        return tuple(detections[name] for name in self.outputs)
 
 
 class _Classifier(nn.Module):
@@ -64,7 +64,13 @@ class _Classifier(nn.Module):
 
 
 def export_detector(
-    model: nn.Module, images: Iterable[Tensor], folder: Path, labels: Sequence[str], *, square: bool = False
+    model: nn.Module,
+    images: Iterable[Tensor],
+    folder: Path,
+    labels: Sequence[str],
+    *,
+    square: bool = False,
+    masks: bool = False,
 ) -> dict[str, Any]:
     """Export a detector with torchvision's convention as `model.onnx`.
 
@@ -75,6 +81,7 @@ def export_detector(
         folder: the file's folder.
         labels: the classes, from number 1; stored in the file.
         square: whether the network takes squares only.
+        masks: whether the network also predicts masks.
 
     Returns:
         `file`, its `inputs` and `outputs`, the largest `difference` from PyTorch, and the number of detections `compared`. If there was
@@ -83,7 +90,8 @@ def export_detector(
     first, *others = [pixels.cpu().float() / 255 for pixels in itertools.islice(images, MAX_IMAGES)]
     transposed, side = first.transpose(1, 2).contiguous(), max(first.shape[-2:])
     outputs = {"boxes": {0: "objects"}, "scores": {0: "objects"}, "labels": {0: "objects"}}
-    detector = _Detector(copy.deepcopy(model).cpu())
+    outputs |= {"masks": {0: "objects"} | HEIGHT_AND_WIDTH} if masks else {}
+    detector = _Detector(copy.deepcopy(model).cpu(), list(outputs))
     any_size = _Export(detector, [first, transposed, *others], {"image": HEIGHT_AND_WIDTH}, outputs, compare_detections)
     squares = [_square(image, side) for image in (first, *others)]
     one_size = _Export(detector, squares, {"image": {}}, outputs, compare_detections)
