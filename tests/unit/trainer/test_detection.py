@@ -199,11 +199,11 @@ def test_detector_may_return_twice_as_many_objects_as_the_densest_image_has_and_
     run = TrainingRun(Links("http://host/a", "http://host/m", None), tmp_path / "work", Progress())
     run._dataset = Dataset([*images, crowd(tmp_path / "crowd.png", objects)], ["circle", "square", "triangle"])
     parameters = DetectionParameters.model_validate({"architecture": "fcos_tiny", "imageSize": 64})
-    data = Detection().data(run, parameters)
+    data = (plugin := Detection()).data(run, parameters)
     assert data.counts["boxes"]["circle"] >= objects
-    model = Detection().model(data, parameters)
+    model = plugin.model(data, parameters)
     assert model.detections_per_img == limit
-    config = {"labels": data.labels, **Detection().export(model, data, parameters, run.model_dir)}
+    config = {"labels": data.labels, **plugin.export(model, data, parameters, run.model_dir)}
     (run.model_dir / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert load(run.model_dir)[0].detections_per_img == limit
     del config["maxDetections"]  # as in models of earlier versions

@@ -114,6 +114,7 @@ class Detection:
 
     def __init__(self) -> None:
         self._view = View(Canvas(320, 320), Augmentation())
+        self._max_detections = MIN_DETECTIONS
 
     def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
         """Split the images; at least two need boxes."""
@@ -128,6 +129,7 @@ class Detection:
         architecture = parameters.architectures[name]
         self._view = View.of(training, parameters)
         boxes = Counter(box.label for image in dataset.images for box in image.boxes)
+        self._max_detections = detections_needed(dataset.images)
         if note := too_many_objects(dataset.images, name, architecture.queries):
             run.note(note)
         initial = initial_weights.find(
@@ -172,7 +174,7 @@ class Detection:
             len(data.labels),
             parameters.image_size or 0,
             pretrained=data.initial is not None,
-            max_detections=detections_needed(_images(data)),
+            max_detections=self._max_detections,
             architectures=parameters.architectures,
         )
         initial_weights.initialize(model, data.initial, data.labels, parameters.architectures[name].heads)
@@ -210,7 +212,7 @@ class Detection:
         return {
             "architecture": name,
             "imageSize": parameters.image_size,
-            "maxDetections": detections_needed(_images(data)),
+            "maxDetections": self._max_detections,
             "onnx": onnx,
         }
 
@@ -222,10 +224,6 @@ class Detection:
         pixels, scale = load_pixels(image, config["imageSize"], square=square)
         detections = detect(model, pixels, torch.device("cpu"))
         return predictions(detections, config["labels"], scale, masks=run_lengths_of(detections))
-
-
-def _images(data: Data) -> list[LabelledImage]:
-    return [*data.training.images, *data.held_out.images]  # type: ignore[attr-defined] # both are Samples
 
 
 def load(model_dir: Path, architectures: Mapping[str, Architecture] = DETECTORS) -> tuple[nn.Module, dict[str, Any]]:
