@@ -15,6 +15,7 @@ from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Evaluation, LabelledImage
 from vott_trainer.plugins.detection import DetectionParameters
 from vott_trainer.plugins.segmentation import SegmentationParameters
+from vott_trainer.report import Result, wording
 from vott_trainer.vision.augmentation import Augmentation, Augmented, augmented
 from vott_trainer.vision.canvas import Canvas
 from vott_trainer.vision.detector_evaluation import evaluate
@@ -163,6 +164,8 @@ def test_full_boxes_are_no_masks(images: list[LabelledImage]) -> None:
     assert evaluation.per_class["bar"]["AP50"] < 0.5
     assert evaluation.per_class["bar"]["recall"] < 0.6
     assert any(example.missed for example in evaluation.examples)
+    summary = wording.summary(Result("segmentation", evaluation.metrics, evaluation=evaluation))
+    assert "masks were wrong" in summary
 
 
 def test_image_without_detections_misses_its_objects(images: list[LabelledImage]) -> None:

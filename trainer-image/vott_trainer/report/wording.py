@@ -5,6 +5,7 @@ from vott_trainer.report.confusion_table import Totals
 from vott_trainer.report.formatting import count, percent_range
 from vott_trainer.report.result import Result
 
+BOXES_BESIDE = "boxMAP50"  # a metric of models that are measured by masks
 FEW_MEASURED = 30  # objects; with fewer, a single object shifts the metrics by several percent
 WIDE = 0.15  # of an interval: the metric may be a grade better or worse
 
@@ -31,7 +32,7 @@ def _measured(evaluation: Evaluation, images: str) -> str:
     totals = Totals.of(evaluation.confusion)
     if not evaluation.confusion.with_background:
         return f"On {images}, the model classified {totals.correct} of {totals.truth} correctly."
-    return f"On {images}, the model found {totals.correct} of {count(totals.truth, 'object')}{_wrong_boxes(totals)}."
+    return f"On {images}, the model found {totals.correct} of {count(totals.truth, 'object')}{_wrong(totals, _noun(evaluation))}."
 
 
 def _expected(evaluation: Evaluation) -> str:
@@ -46,13 +47,20 @@ def primary_interval(evaluation: Evaluation) -> tuple[str, Interval | None]:
     return name, evaluation.intervals.metrics.get(name)
 
 
-def _wrong_boxes(totals: Totals) -> str:
-    boxes = count(totals.predicted, "box", "boxes")
+def _noun(evaluation: Evaluation) -> tuple[str, str]:
+    """Return what the model predicts, singular and plural."""
+    return ("mask", "masks") if BOXES_BESIDE in evaluation.metrics else ("box", "boxes")
+
+
+def _wrong(totals: Totals, noun: tuple[str, str]) -> str:
+    predicted = count(totals.predicted, *noun)
     duplicates = f"{totals.duplicates} {_were(totals.duplicates, 'a duplicate', 'duplicates')}"
     if totals.wrong:
-        wrong = f"; {totals.wrong} of its {boxes} {_were(totals.wrong, 'wrong', 'wrong')}"
+        wrong = f"; {totals.wrong} of its {predicted} {_were(totals.wrong, 'wrong', 'wrong')}"
         return f"{wrong}, and {duplicates}" if totals.duplicates else wrong
-    return f"; none of its {boxes} was wrong, but {duplicates}" if totals.duplicates else ", with no wrong boxes"
+    return (
+        f"; none of its {predicted} was wrong, but {duplicates}" if totals.duplicates else f", with no wrong {noun[1]}"
+    )
 
 
 def _were(number: int, singular: str, plural: str) -> str:
