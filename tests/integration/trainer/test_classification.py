@@ -204,6 +204,7 @@ class CountedCrops(Sequence[Crop]):
 
     def __init__(self, length: int) -> None:
         self.length, self.in_memory, self.peak = length, 0, 0
+        self.views = [View(LabelledImage(f"https://store/{n}.png", Path(f"{n}.png"), []), "a") for n in range(length)]
         self.threads = set[int]()
         self.lock = threading.Lock()
 
@@ -219,7 +220,7 @@ class CountedCrops(Sequence[Crop]):
             self.in_memory += 1
             self.peak = max(self.peak, self.in_memory)
         weakref.finalize(pixels, self.released)
-        return Crop(View(LabelledImage(f"https://store/{index}.png", Path(f"{index}.png"), []), "a"), pixels, index % 2)
+        return Crop(self.views[index], pixels, index % 2)
 
     def released(self) -> None:
         with self.lock:

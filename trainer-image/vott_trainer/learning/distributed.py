@@ -17,9 +17,14 @@ def world_size() -> int:
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
+def rank() -> int:
+    """Return this process's rank."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
 def leads() -> bool:
     """Whether this process is rank 0."""
-    return not distributed.is_initialized() or distributed.get_rank() == 0
+    return rank() == 0
 
 
 def any_process(*flags: bool) -> list[bool]:
@@ -57,12 +62,38 @@ def gathered(message: T, kind: type[T]) -> list[T]:
     """Gather one message, a `kind`, from each process, in order of their ranks; every process must call this."""
     if not distributed.is_initialized():
         return [message]
-    text = encode(message, kind).encode()
-    length = maximum(len(text))
-    padded = torch.frombuffer(bytearray(text.ljust(length)), dtype=torch.uint8)  # JSON allows spaces at the end
+    padded = _padded(message, kind)
     texts = [torch.empty_like(padded) for _ in range(world_size())]
     distributed.all_gather(texts, padded)
-    return [decode(bytes(received.tolist()).decode(), kind) for received in texts]
+    return [_message(text, kind) for text in texts]
+
+
+def collected(message: T, kind: type[T]) -> list[T]:
+    """Gather as `gathered` does, but on rank 0 only; the others get an empty list; every process must call this."""
+    if not distributed.is_initialized():
+        return [message]
+    padded = _padded(message, kind)
+    texts = [torch.empty_like(padded) for _ in range(world_size())] if leads() else []
+    distributed.gather(padded, texts or None)
+    return [_message(text, kind) for text in texts]
+
+
+def _padded(message: T, kind: type[T]) -> Tensor:
+    """Encode a message as bytes, equally many in all processes."""
+    text = encode(message, kind).encode()
+    return torch.frombuffer(
+        bytearray(text.ljust(maximum(len(text)))), dtype=torch.uint8
+    )  # JSON allows spaces at the end
+
+
+def _message(text: Tensor, kind: type[T]) -> T:
+    return decode(text.numpy().tobytes().decode(), kind)
+
+
+def broadcast_buffers(model: nn.Module) -> None:
+    """Copy rank 0's buffers to all processes, as DDP does before each forward pass; every process must call this."""
+    for buffer in model.buffers():
+        distributed.broadcast(buffer, 0)
 
 
 def wrapped(model: nn.Module) -> nn.Module:

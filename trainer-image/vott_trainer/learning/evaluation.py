@@ -18,8 +18,8 @@ def is_due(epoch: int, epochs: int, *, stops_early: bool) -> bool:
 
 
 def interruptible(
-    model: nn.Module, evaluate: Callable[[nn.Module], Evaluation], interruption: Interruption
-) -> Evaluation:
+    model: nn.Module, evaluate: Callable[[nn.Module], Evaluation | None], interruption: Interruption
+) -> Evaluation | None:
     """Evaluate the model, checking for SIGTERM before each batch.
 
     Raises:

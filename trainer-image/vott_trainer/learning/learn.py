@@ -10,7 +10,7 @@ from torch import nn
 
 from vott_trainer.errors import InterruptedTrainingError
 from vott_trainer.learning import device as devices
-from vott_trainer.learning import distributed, out_of_memory
+from vott_trainer.learning import distributed, out_of_memory, shared_evaluation
 from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.checkpointing import Checkpointing
 from vott_trainer.learning.fingerprint import fingerprint
@@ -64,8 +64,8 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0, parameters.budget_minutes
     )
 
-    def evaluate(model: nn.Module) -> Evaluation:
-        return plugin.evaluate(model, data, device)
+    def evaluate(model: nn.Module) -> Evaluation | None:
+        return shared_evaluation.evaluate(plugin, model, data, device)
 
     loop = Loop(plugin, state, batches, settings, run, evaluate, checkpointing.save_if_due)
     try:
@@ -87,7 +87,8 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
         run.note(note)
     if batches.parts > parameters.gradient_accumulation_steps:
         run.note(out_of_memory.note(batches))
-    return _trained(plugin, run, data, parameters, state, loop.evaluation or evaluate(state.final_model), device)
+    measured = loop.evaluation or plugin.evaluate(state.final_model, data, device)
+    return _trained(plugin, run, data, parameters, state, measured, device)
 
 
 def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParameters, device: torch.device) -> Batches:

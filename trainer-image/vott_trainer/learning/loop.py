@@ -38,11 +38,11 @@ class LoopSettings:
 class Loop:
     """Trains `state.model` in place.
 
-    With torch.distributed, all processes train one model together: each on its own share of the items, with equally many steps. Only
-    rank 0 evaluates; losses are those of the process's own share.
+    With torch.distributed, all processes train one model together: each on its own share of the items, with equally many steps. Losses
+    are those of the process's own share.
 
     Args:
-        evaluate: measures a model on the held-out items.
+        evaluate: measures a model on the held-out items; called on every rank, and returns None except on rank 0.
         before_step: called with the state, and a function that returns whether the losses so far are finite.
     """
 
@@ -53,7 +53,7 @@ class Loop:
         batches: Batches,
         settings: LoopSettings,
         run: Run,
-        evaluate: Callable[[nn.Module], Evaluation],
+        evaluate: Callable[[nn.Module], Evaluation | None],
         before_step: BeforeStep = lambda _state, _is_valid: None,
     ) -> None:
         self._plugin, self._state, self._batches, self._settings, self._run = plugin, state, batches, settings, run
@@ -172,7 +172,7 @@ class Loop:
         if is_last and settings.minutes and (state.epoch, state.step) < (settings.epochs, len(self._batches)):
             state.history.notes.append(budget.note(state.epoch, settings.epochs, settings.minutes))
         is_due = is_last or evaluation.is_due(state.epoch, settings.epochs, stops_early=bool(settings.patience))
-        metrics = self._evaluated() if is_due and distributed.leads() else {}
+        metrics = self._evaluated() if is_due else {}
         stop = early_stopping.should_stop(state.history, settings.patience)
         interrupted, stop = distributed.any_process(metrics is None, stop)
         if metrics is None or interrupted:
@@ -186,12 +186,14 @@ class Loop:
         return stop
 
     def _evaluated(self) -> dict[str, float] | None:
-        """Return the metrics of the current model; None if SIGTERM arrives meanwhile."""
+        """Return the metrics of the current model, none except on rank 0; None if SIGTERM arrives meanwhile."""
         state, start = self._state, time.monotonic()
         try:
             self.evaluation = evaluation.interruptible(state.final_model, self._evaluate, self._run.interruption)
         except InterruptedTrainingError:
             return None
+        if self.evaluation is None:
+            return {}
         state.history.add_seconds("evaluation", time.monotonic() - start)
         metrics = plain_metrics(self.evaluation.metrics)
         if state.history.add_evaluation(metrics, state.epoch, self.evaluation.selected) and self._settings.patience:

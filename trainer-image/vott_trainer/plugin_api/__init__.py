@@ -12,7 +12,7 @@ from vott_trainer.plugin_api.evaluation import (
     Prediction,
     ReliabilityPoint,
 )
-from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SummedLosses
+from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SharedEvaluation, SummedLosses
 from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
 from vott_trainer.plugin_api.run import Interruption, Links, Progress, Ranks, Run
@@ -43,6 +43,7 @@ __all__ = [
     "Ranks",
     "ReliabilityPoint",
     "Run",
+    "SharedEvaluation",
     "SummedLosses",
     "Trained",
     "TrainingPosition",

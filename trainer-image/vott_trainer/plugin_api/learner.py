@@ -89,10 +89,27 @@ class Learner(Protocol):
         """
 
     def evaluate(self, model: nn.Module, data: Any, device: torch.device) -> Evaluation:
-        """Measure the model on the held-out items; called on rank 0 only."""
+        """Measure the model on the held-out items; called on rank 0 only, which the others wait for. See `SharedEvaluation`."""
 
     def export(self, model: nn.Module, data: Any, parameters: Any, folder: Path) -> dict[str, Any]:
         """Write the model's files; return what `predict` needs to load them, for `config.json`."""
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Return all predictions for an image, best first, whatever their scores; `model_dir` holds the unpacked archive."""
+
+
+class SharedEvaluation(Protocol):
+    """What a Learner may have besides `evaluate`, so that all processes do its work: `measure(data, outputs(model, data.held_out, device))`.
+
+    With one process, and in a subclass that replaces only `evaluate`, the trainer calls `evaluate`.
+    """
+
+    @property
+    def output(self) -> type:
+        """The class of an item's output: plain values in a dataclass, because it is sent as JSON."""
+
+    def outputs(self, model: nn.Module, items: Sequence[Any], device: torch.device) -> list[Any]:
+        """Compute what `measure` needs of each held-out item; called on every rank, with its share of them."""
+
+    def measure(self, data: Any, outputs: list[Any]) -> Evaluation:
+        """Measure the model from the outputs of all held-out items, in their order; called on rank 0 only."""

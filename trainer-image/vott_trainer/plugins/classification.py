@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vott_guard.redaction import redact_url
 from vott_trainer.data.repeat_factors import Repeated, repeat_factors
 from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
@@ -67,10 +69,19 @@ class Batch:
     colors: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What is measured of a held-out item: its class, from 0, and the probability of each class."""
+
+    label: int
+    scores: list[float]
+
+
 class Classification:
     """Training of a classifier with softmax and cross entropy."""
 
     parameters = ClassificationParameters
+    output = Scored
 
     def __init__(self) -> None:
         self._mirrored = MIRRORED
@@ -135,14 +146,21 @@ class Classification:
 
     def evaluate(self, model: nn.Module, data: InitialData, device: torch.device) -> Evaluation:
         """Measure accuracy and what the report shows."""
-        predicted: list[Tensor] = []
-        truth: list[int] = []
-        shown: list[Shown] = []
-        for crops in decoded_batches(data.held_out, EVALUATION_BATCH):
-            predicted.append(scores(model, torch.stack([crop.pixels for crop in crops]), device))
-            truth += [crop.label for crop in crops]
-            shown += [Shown(crop.view.image.path, crop.name, crop.view.box, crop.view.image.scene) for crop in crops]
-        return evaluate_classes(truth, torch.cat(predicted).numpy(), data.labels, shown)
+        return self.measure(data, self.outputs(model, data.held_out, device))
+
+    def outputs(self, model: nn.Module, items: Sequence[Crop], device: torch.device) -> list[Scored]:
+        """Return the scores."""
+        scored = []
+        for crops in decoded_batches(items, EVALUATION_BATCH):
+            rows = scores(model, torch.stack([crop.pixels for crop in crops]), device).tolist()
+            scored += [Scored(crop.label, row) for crop, row in zip(crops, rows, strict=True)]
+        return scored
+
+    def measure(self, data: Any, outputs: list[Scored]) -> Evaluation:
+        """Compute accuracy and what the report shows."""
+        shown = [Shown(v.image.path, redact_url(v.image.url), v.box, v.image.scene) for v in data.held_out.views]
+        rows = np.array([output.scores for output in outputs], np.float32)
+        return evaluate_classes([output.label for output in outputs], rows, data.labels, shown)
 
     def export(
         self, model: nn.Module, data: InitialData, parameters: ClassificationParameters, folder: Path

@@ -25,7 +25,7 @@ from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, Aug
 from vott_trainer.vision.canvas import Canvas
 from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crowded_images import detections_needed, too_many_objects
-from vott_trainer.vision.detector_evaluation import detect, evaluate, predictions, run_lengths_of
+from vott_trainer.vision.detector_evaluation import Detected, detect, detected_on, measure, predictions, run_lengths_of
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
 from vott_trainer.vision.image_size import image_size_for
@@ -111,6 +111,7 @@ class Detection:
     """Training of an object detector."""
 
     parameters: type[DetectionParameters] = DetectionParameters
+    output = Detected
 
     def __init__(self) -> None:
         self._view = View(Canvas(320, 320), Augmentation())
@@ -199,7 +200,15 @@ class Detection:
 
     def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
         """Measure mAP50, mAP and what the report shows."""
-        return evaluate(model, data.held_out, data.labels, device, by_masks=self.parameters.outlines)
+        return self.measure(data, self.outputs(model, data.held_out, device))
+
+    def outputs(self, model: nn.Module, items: Sequence[Sample], device: torch.device) -> list[Detected]:
+        """Return the detections."""
+        return detected_on(model, items, device, by_masks=self.parameters.outlines)
+
+    def measure(self, data: Any, outputs: list[Detected]) -> Evaluation:
+        """Compute mAP50, mAP and what the report shows."""
+        return measure(data.held_out.images, outputs, data.labels, by_masks=self.parameters.outlines)
 
     def export(
         self, model: nn.Module, data: InitialData, parameters: DetectionParameters, folder: Path

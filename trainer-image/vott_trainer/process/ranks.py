@@ -40,7 +40,7 @@ class Ranks:
 
     @property
     def leads(self) -> bool:
-        """Whether this process evaluates, saves, uploads and reports; the others only train."""
+        """Whether this process measures, saves, uploads and reports."""
         return self.rank == 0
 
     @property

@@ -4,20 +4,20 @@ AP as COCO defines it (https://cocodataset.org/#detection-eval); the confusion m
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from vott_guard.redaction import redact_url
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Evaluation, Example, LabelledImage, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import average_precision, matching
 from vott_trainer.vision.calibration import detector_reliability
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
-from vott_trainer.vision.detector_samples import Sample
+from vott_trainer.vision.detector_samples import Sample, Samples
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.intervals import detector_intervals
 from vott_trainer.vision.mask_outlines import RunLengths, outline_of, run_lengths
@@ -33,20 +33,78 @@ MASKED = 0.5  # a pixel with this value in a mask, or more, belongs to the objec
 ALL: Mapping[str, float] = {}  # thresholds for every prediction
 
 
-class _Detected(NamedTuple):
-    """A held-out image with its detections, without its pixels: all images are in memory at once."""
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What is measured of a held-out image. Plain values, because processes exchange them; without pixels, because all are in memory.
 
-    image: LabelledImage
-    name: str
+    Attributes:
+        width: of the sample, in pixels, as `height`, `truth` and `boxes`.
+        scale: the sample's.
+        truth: the annotated objects.
+        boxes: of the detections, as x1, y1, x2, y2.
+        labels: of the detections, from 1.
+        scores: of the detections.
+        masks: of the detections; none of a detector of boxes.
+    """
+
+    width: int
+    height: int
     scale: Scale
-    detections: Detections
+    truth: average_precision.Objects
+    boxes: list[list[float]]
+    labels: list[int]
+    scores: list[float]
     masks: list[RunLengths]
+
+    @classmethod
+    def of(cls, sample: Sample, detections: Detections) -> "Detected":
+        """Return the detections on a sample, with its objects."""
+        height, width = sample.pixels.shape[1:]
+        true_masks = [mask for shape in sample.shapes for mask in run_lengths(shape.mask(height, width)[None])]
+        truth = average_precision.Objects(_xywh(sample.boxes), sample.labels.tolist(), masks=true_masks)
+        boxes, labels, scores = (detections[name].tolist() for name in ("boxes", "labels", "scores"))
+        return cls(width, height, sample.scale, truth, boxes, labels, scores, run_lengths_of(detections))
+
+    @property
+    def detections(self) -> Detections:
+        """The detections as tensors, without masks."""
+        boxes = torch.tensor(self.boxes, dtype=torch.float32).reshape(-1, 4)
+        return {
+            "boxes": boxes,
+            "labels": torch.tensor(self.labels, dtype=torch.int64),
+            "scores": torch.tensor(self.scores),
+        }
+
+    @property
+    def coco_image(self) -> average_precision.Image:
+        """Objects and detections for COCO's evaluation."""
+        found = average_precision.Objects(_xywh(self.detections["boxes"]), self.labels, self.scores, self.masks)
+        return average_precision.Image(self.width, self.height, self.truth, found)
 
 
 def evaluate(
     model: nn.Module, samples: Sequence[Sample], labels: Sequence[str], device: torch.device, *, by_masks: bool = False
 ) -> Evaluation:
-    """Evaluate a detector.
+    """Evaluate a detector, as `measure` describes."""
+    images = samples.images if isinstance(samples, Samples) else [sample.image for sample in samples]
+    return measure(images, detected_on(model, samples, device, by_masks=by_masks), labels, by_masks=by_masks)
+
+
+def detected_on(
+    model: nn.Module, samples: Sequence[Sample], device: torch.device, *, by_masks: bool = False
+) -> list[Detected]:
+    """Return what is measured of each sample."""
+    detected = []
+    for batch in _batches(samples, BATCH_WITH_MASKS if by_masks else BATCH):
+        all_detections = detect_all(model, [sample.pixels for sample in batch], device)
+        detected += [Detected.of(*pair) for pair in zip(batch, all_detections, strict=True)]
+    return detected
+
+
+def measure(
+    images: Sequence[LabelledImage], detected: Sequence[Detected], labels: Sequence[str], *, by_masks: bool = False
+) -> Evaluation:
+    """Measure a detector by its detections on the images.
 
     `mAP50` (IoU 0.50) and `mAP` (mean over IoU 0.50 to 0.95) are 0 to 1. Precision, recall, the confusion matrix and the examples count
     predictions from the score `threshold` of their class on, and an object as found at an IoU of 0.50 or more.
@@ -54,21 +112,14 @@ def evaluate(
     Args:
         by_masks: compare masks instead of boxes; AP of the boxes are `boxMAP50` and `boxMAP`.
     """
-    images: list[average_precision.Image] = []
-    detected: list[_Detected] = []
-    for batch in _batches(samples, BATCH_WITH_MASKS if by_masks else BATCH):
-        all_detections = detect_all(model, [sample.pixels for sample in batch], device)
-        for sample, detections in zip(batch, all_detections, strict=True):
-            masks = run_lengths_of(detections)
-            images.append(_coco_image(sample, detections, masks))
-            detected.append(_Detected(sample.image, sample.name, sample.scale, _without_masks(detections), masks))
-    precision = average_precision.average_precision(images, labels, by_masks=by_masks)
+    coco_images = [one.coco_image for one in detected]
+    precision = average_precision.average_precision(coco_images, labels, by_masks=by_masks)
     metrics = {"mAP50": precision.map50, "mAP": precision.map}
     if by_masks:
-        by_boxes = average_precision.average_precision(images, labels)
+        by_boxes = average_precision.average_precision(coco_images, labels)
         metrics |= {"boxMAP50": by_boxes.map50, "boxMAP": by_boxes.map}
     thresholds = score_thresholds(precision.outcomes, labels)
-    examples = [_example(one, labels, thresholds) for one in detected]
+    examples = [_example(*pair, labels, thresholds) for pair in zip(images, detected, strict=True)]
     confusion = confusion_matrix(labels, examples)
     per_class = class_metrics(confusion, labels)
     evaluation = Evaluation(
@@ -85,7 +136,7 @@ def evaluate(
         reliability=detector_reliability(precision.outcomes, thresholds),
         small_objects=small_objects((example, one.scale) for example, one in zip(examples, detected, strict=True)),
     )
-    scenes = [one.image.scene_key for one in detected]
+    scenes = [image.scene_key for image in images]
     return replace(
         evaluation, compute_intervals=lambda: detector_intervals(evaluation, examples, scenes, labels, precision)
     )
@@ -158,25 +209,14 @@ def _on_cpu(name: str, values: Tensor) -> Tensor:
     return values.cpu() if name == "labels" else values.float().cpu()
 
 
-def _without_masks(detections: Detections) -> Detections:
-    return {name: values for name, values in detections.items() if name != "masks"}
-
-
-def _coco_image(sample: Sample, detections: Detections, masks: list[RunLengths]) -> average_precision.Image:
-    height, width = sample.pixels.shape[1:]
-    true_masks = [mask for shape in sample.shapes for mask in run_lengths(shape.mask(height, width)[None])]
-    truth = average_precision.Objects(_xywh(sample.boxes), sample.labels.tolist(), masks=true_masks)
-    boxes, labels, scores = _xywh(detections["boxes"]), detections["labels"], detections["scores"]
-    found = average_precision.Objects(boxes, labels.tolist(), scores.tolist(), masks)
-    return average_precision.Image(width, height, truth, found)
-
-
 def _xywh(boxes: Tensor) -> list[list[float]]:
     corners: list[list[float]] = torch.cat((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), dim=1).tolist()
     return corners
 
 
-def _example(detected: _Detected, labels: Sequence[str], thresholds: Mapping[str, float]) -> Example:
-    truth = [Prediction(box.label, 1.0, box) for box in detected.image.boxes]
+def _example(
+    image: LabelledImage, detected: Detected, labels: Sequence[str], thresholds: Mapping[str, float]
+) -> Example:
+    truth = [Prediction(box.label, 1.0, box) for box in image.boxes]
     shown = predictions(detected.detections, labels, detected.scale, thresholds, detected.masks)
-    return matching.example(detected.image.path, detected.name, truth, shown)
+    return matching.example(image.path, redact_url(image.url), truth, shown)
