@@ -46,6 +46,17 @@ class ShapeFinder(nn.Module):
         return corners + outwards, half[:, rows, columns].mean(dim=1).argmax() + 1, half.mean()
 
 
+class MaskFinder(ShapeFinder):
+    """Also returns the inside of each box as its mask."""
+
+    def _detections(self, image: Tensor) -> dict[str, Tensor]:
+        detections = super()._detections(image)
+        masks = torch.zeros(2, *image.shape[1:])
+        for mask, (left, top, right, bottom) in zip(masks, detections["boxes"].int().tolist(), strict=True):
+            mask[max(0, top) : bottom, max(0, left) : right] = 0.9
+        return {**detections, "masks": masks}
+
+
 def shapes_data(folder: Path, count: int) -> Data:
     """Held-out images with shapes, written to `folder`."""
     images = []
@@ -55,7 +66,7 @@ def shapes_data(folder: Path, count: int) -> Data:
         boxes = [Box(shape.x, shape.y, shape.side, shape.side, shape.label) for shape in shapes]
         images.append(LabelledImage(f"https://store/{seed}.png", path, boxes))
     labels = list(COLOURS)
-    return Data([], Samples(images, labels, WIDTH), labels)
+    return Data([], Samples(images, labels, WIDTH, shapes=True), labels)
 
 
 def measurements(evaluation: Evaluation) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support.shape_finder import CPU, ShapeFinder, measurements, shapes_data
+from tests.support.shape_finder import CPU, MaskFinder, ShapeFinder, measurements, shapes_data
 from tests.unit.trainer.toy_learner import ToyLearner
 from vott_trainer.learning import distributed, shared_evaluation
 from vott_trainer.plugin_api import Evaluation
 from vott_trainer.plugins.classification import Classification
 from vott_trainer.plugins.detection import Detection
+from vott_trainer.plugins.segmentation import Segmentation
 from vott_trainer.process.peer_messages import decode, encode
 from vott_trainer.vision.detector_evaluation import Detected
 
@@ -59,9 +60,16 @@ def test_each_item_is_in_one_share(count: int, processes: int, monkeypatch: pyte
     assert numbers == list(range(count))
 
 
-def test_detections_of_another_process_are_the_same_to_the_last_bit(tmp_path: Path) -> None:
-    data, finder = shapes_data(tmp_path, 3), ShapeFinder(1 / 3)
-    here = Detection().outputs(finder, data.held_out, CPU)
+@pytest.mark.parametrize(("plugin", "finder"), [(Detection(), ShapeFinder(1 / 3)), (Segmentation(), MaskFinder())])
+def test_detections_of_another_process_are_the_same_to_the_last_bit(
+    plugin: Detection, finder: ShapeFinder, tmp_path: Path
+) -> None:
+    data = shapes_data(tmp_path, 3)
+    here = plugin.outputs(finder, data.held_out, CPU)
     received = decode(encode(here, list[Detected]), list[Detected])
-    assert received == here
-    assert measurements(Detection().measure(data, received)) == measurements(Detection().evaluate(finder, data, CPU))
+    assert [(one.boxes, one.scores, one.scale) for one in received] == [
+        (one.boxes, one.scores, one.scale) for one in here
+    ]
+    measured = plugin.evaluate(finder, data, CPU)
+    assert measurements(plugin.measure(data, received)) == measurements(measured)
+    assert measured.metrics["mAP50"] > 0.9
