@@ -49,6 +49,11 @@ def test_more_images_get_a_larger_budget(images: int, minutes: float, photo: Pat
     assert DetectionParameters().resolved(dataset(photo, images), CPU).budget_minutes == minutes
 
 
+def test_number_of_epochs_in_the_message_is_not_cut_by_a_default_budget(photo: Path) -> None:
+    assert DetectionParameters(epochs=5).resolved(dataset(photo, 10), CPU).budget_minutes is None
+    assert DetectionParameters(epochs=5, budgetMinutes=3).resolved(dataset(photo, 10), CPU).budget_minutes == 3
+
+
 @pytest.mark.parametrize(("side", "size"), [(500, 320), (88, 320), (70, 416), (20, 512)])
 def test_images_are_larger_if_objects_are_small(side: float, size: int, photo: Path) -> None:
     resolved = DetectionParameters().resolved(dataset(photo, 3, side), CPU)

@@ -23,23 +23,27 @@ def state(epoch: int, step: int, **seconds: float) -> TrainingState:
     return result
 
 
+def progress(current: TrainingState, minutes: float | None) -> float:
+    return budget.progress(current, epochs=4, steps=10, minutes=minutes, spent=budget.milliseconds(current))
+
+
 def test_progress_is_that_of_the_steps_without_a_budget() -> None:
-    assert budget.progress(state(1, 0), epochs=4, steps=10, minutes=None) == 0.0
-    assert budget.progress(state(2, 5, training=1e6), epochs=4, steps=10, minutes=None) == 0.375
-    assert budget.progress(state(5, 0), epochs=4, steps=10, minutes=None) == 1.0
+    assert progress(state(1, 0), None) == 0.0
+    assert progress(state(2, 5, training=1e6), None) == 0.375
+    assert progress(state(5, 0), None) == 1.0
 
 
 def test_progress_is_that_of_the_time_if_that_is_further() -> None:
     spent = state(2, 5, training=60, evaluation=15, current=15)
-    assert budget.progress(spent, epochs=4, steps=10, minutes=3) == 0.5
-    assert budget.progress(spent, epochs=4, steps=10, minutes=30) == 0.375
-    assert budget.progress(spent, epochs=4, steps=10, minutes=1) == 1.0
+    assert progress(spent, 3) == 0.5
+    assert progress(spent, 30) == 0.375
+    assert progress(spent, 1) == 1.0
 
 
 def test_training_ends_in_time_with_a_low_learning_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """24 points in batches of 6: 4 steps an epoch, 100 epochs planned, of which 60 seconds allow 10 steps."""
     monkeypatch.setattr(
-        "vott_trainer.learning.budget.seconds", lambda state: 6.0 * (4 * (state.epoch - 1) + state.step)
+        "vott_trainer.learning.budget.milliseconds", lambda state: 6000 * (4 * (state.epoch - 1) + state.step)
     )
     run = toy_run(tmp_path)
     parameters = ToyParameters(epochs=100, batchSize=6, learningRate=0.05, budgetMinutes=1)

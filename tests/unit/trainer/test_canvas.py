@@ -71,6 +71,16 @@ def test_images_keep_their_proportions_unless_the_network_takes_squares() -> Non
     assert (kept.pixels == GREY).any(), "the rest of the canvas"
 
 
+def test_images_have_the_size_at_which_they_are_measured_whatever_the_canvas() -> None:
+    canvas = Canvas.fitting([(160, 90)] * 9 + [(90, 160)], 100)
+    assert (canvas.height, canvas.width) == (64, 128)
+    portrait = sample(90, 160, (30, 60, 60, 90))
+    unscaled = Augmentation((1.0, 1.0), 0.0, 0.0)
+    for image in draws([portrait], canvas, unscaled, 5):
+        left, _, right, _ = image.boxes[0].tolist()
+        assert right - left == pytest.approx(30 * 100 / 160)
+
+
 def test_object_remains_if_an_image_is_enlarged_beyond_the_canvas() -> None:
     one = sample(200, 200, (0, 0, 30, 30))
     images = draws([one], Canvas(96, 96), Augmentation((1.5, 1.5), 0.0, 0.0), 40)
@@ -93,14 +103,14 @@ def test_mosaic_shows_several_images() -> None:
 
 
 def test_box_is_left_out_once_little_of_it_is_visible() -> None:
-    boxes = torch.tensor([[-50.0, 0, 50, 10], [-70, 0, 30, 10], [20, 20, 20.5, 30], [0, 0, 100, 100]])
+    boxes = torch.tensor([[-50.0, 0, 50, 10], [-80, 0, 20, 10], [20, 20, 20.5, 30], [0, 0, 100, 100]])
     clipped, is_visible = visible(boxes, 100, 100)
     assert is_visible.tolist() == [True, False, True, True]
     assert clipped[0].tolist() == [0, 0, 50, 10]
 
 
 def test_canvas_has_the_usual_shape_of_the_images() -> None:
-    assert Canvas.fitting([(640, 480)] * 10, 448) == Canvas(352, 448)
-    assert Canvas.fitting([(640, 480)] * 5 + [(480, 640)] * 5, 320) == Canvas(320, 320)
-    assert Canvas.fitting([(1920, 1080)], 512, square=True) == Canvas(512, 512)
-    assert Canvas.fitting([(1000, 10)], 320) == Canvas(32, 320)
+    assert Canvas.fitting([(640, 480)] * 10, 448) == Canvas(352, 448, 448)
+    assert Canvas.fitting([(640, 480)] * 5 + [(480, 640)] * 5, 320) == Canvas(320, 320, 320)
+    assert Canvas.fitting([(1920, 1080)], 512, square=True) == Canvas(512, 512, 512)
+    assert Canvas.fitting([(1000, 10)], 320) == Canvas(32, 320, 320)

@@ -64,11 +64,12 @@ def test_ap_of_a_resample_is_that_of_the_images_it_draws() -> None:
     assert np.nanmean([values[0] for values in own]) == pytest.approx(half.map50, abs=1e-12)
 
 
-def test_predictions_beyond_coco_s_limit_do_not_count() -> None:
+def test_predictions_beyond_coco_s_limit_count_too() -> None:
     right = Objects([[0.0, 0.0, 10.0, 10.0]], [1])
     many = Objects([[50.0, 50.0, 10.0, 10.0]] * 100 + [[0.0, 0.0, 10.0, 10.0]], [1] * 101, [0.9] * 100 + [0.5])
     precision = average_precision([Image(100, 100, right, many)], LABELS)
-    assert precision.map == ap(precision, np.ones((1, 1), np.float32))[0].mean() == 0
+    assert precision.map == pytest.approx(1 / 101)
+    assert precision.map == pytest.approx(ap(precision, np.ones((1, 1), np.float32))[0].mean())
 
 
 def test_scenes_are_drawn_whole() -> None:

@@ -15,6 +15,14 @@ def test_images_with_a_rare_class_are_repeated() -> None:
     assert [list(shown).count(number) for number in (0, 95, 96, 99)] == [1, 1, 2, 2]
 
 
+def test_classes_of_equal_frequency_are_not_rare() -> None:
+    assert repeat_factors([[str(number)] for number in range(80)]) == [1.0] * 80
+
+
+def test_single_image_of_a_class_is_not_shown_all_the_time() -> None:
+    assert max(repeat_factors([["cat"]] * 9_999 + [["cta"]])) == 4.0
+
+
 def test_fractions_add_up() -> None:
     shown = Repeated("abcdefgh", [1.5] * 8)
     assert len(shown) == 12

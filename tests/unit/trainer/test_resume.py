@@ -111,18 +111,29 @@ def test_training_interrupted_repeatedly_ends_with_the_same_weights(
     assert sum("resumed from epoch" in note for note in run.notes) == EPOCHS * STEPS - 1
 
 
-def test_sigterm_during_an_evaluation_loses_nothing(uninterrupted: dict[str, Tensor], tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", range(1, PARAMETERS.epochs + 1 if PARAMETERS.epochs else 0))
+@pytest.mark.parametrize("patience", [0, 9])
+def test_sigterm_during_an_evaluation_loses_nothing(number: int, patience: int, tmp_path: Path) -> None:
+    parameters = PARAMETERS.model_copy(update={"early_stopping": patience})
+    whole = toy_run(tmp_path / "whole")
+    expected = learn(ToyLearner(), whole, parameters)
+
     class Asked(ToyLearner):
+        evaluations = 0
+
         def evaluate(self, model: nn.Module, data: Data, device: torch.device) -> Evaluation:
-            run.interruption.request()
+            self.evaluations += 1
+            if self.evaluations == number:
+                run.interruption.request()
             return super().evaluate(model, data, device)
 
     run = toy_run(tmp_path / "first", store=tmp_path / "store")
     with pytest.raises(InterruptedTrainingError):
-        learn(as_toy(Asked()), run, PARAMETERS)
+        learn(as_toy(Asked()), run, parameters)
     run = toy_run(tmp_path / "second", store=tmp_path / "store")
-    trained = learn(ToyLearner(), run, PARAMETERS)
-    assert equal_weights(trained_weights(run), uninterrupted)
+    trained = learn(ToyLearner(), run, parameters)
+    assert equal_weights(trained_weights(run), trained_weights(whole))
+    assert [row["epoch"] for row in trained.history] == [row["epoch"] for row in expected.history]
     assert all("accuracy" in row for row in trained.history)
     assert resumed(run)
 

@@ -8,13 +8,18 @@ from typing import TypeVar
 T = TypeVar("T", covariant=True)
 
 RARE = 0.1  # share of the images; a class in fewer of them is repeated
+MOST = 4.0  # or a single mislabelled image would be shown all the time
 
 
 def repeat_factors(classes: Sequence[Collection[str]], rare: float = RARE) -> list[float]:
-    """Return how often each image should be shown in an epoch, from the classes in each: 1, or more for its rarest class."""
+    """Return how often each image should be shown in an epoch, from the classes in each: 1, or up to MOST for its rarest class.
+
+    Relative to the most frequent class, unlike the paper: many classes of equal frequency are not rare.
+    """
     counts = Counter(label for labels in classes for label in set(labels))
     factors = {label: max(1.0, math.sqrt(rare * len(classes) / count)) for label, count in counts.items()}
-    return [max((factors[label] for label in labels), default=1.0) for labels in classes]
+    least = min(factors.values(), default=1.0)
+    return [min(MOST, max((factors[label] for label in labels), default=least) / least) for labels in classes]
 
 
 class Repeated(Sequence[T]):

@@ -3,24 +3,27 @@
 Time counts as the state of the training counts it, so an interruption takes none of it.
 """
 
-from vott_trainer.learning import distributed
 from vott_trainer.learning.state import TrainingState
 
-MILLISECONDS = 1000
+MINUTE = 60_000  # milliseconds
 
 
-def progress(state: TrainingState, *, epochs: int, steps: int, minutes: float | None) -> float:
-    """Return the completed share of the training, 0 to 1, the same in every process; all must call this.
+def progress(state: TrainingState, epochs: int, steps: int, minutes: float | None, spent: int) -> float:
+    """Return the completed share of the training, 0 to 1.
 
     Args:
         steps: of an epoch.
         minutes: the budget, None for no limit.
+        spent: milliseconds of the slowest process, so that all have the same result.
     """
     share = (state.epoch - 1 + state.step / steps) / epochs
-    if minutes:
-        spent = distributed.maximum(round(seconds(state) * MILLISECONDS)) / MILLISECONDS
-        share = max(share, spent / (60 * minutes))
-    return min(1.0, share)
+    return min(1.0, max(share, spent / (MINUTE * minutes)) if minutes else share)
+
+
+def milliseconds(state: TrainingState) -> int:
+    """Return the time spent on training and evaluation so far."""
+    spent = state.history.seconds
+    return round(1000 * (spent.get("training", 0.0) + spent.get("evaluation", 0.0) + state.means.seconds))
 
 
 def note(epoch: int, epochs: int, minutes: float) -> str:
@@ -30,9 +33,3 @@ def note(epoch: int, epochs: int, minutes: float) -> str:
         f"The budget of {minutes:g} {unit} ended the training in epoch {epoch} of {epochs}. "
         "A larger one (parameter budgetMinutes) or a faster machine may give a better model."
     )
-
-
-def seconds(state: TrainingState) -> float:
-    """Return the seconds spent on training and evaluation so far."""
-    spent = state.history.seconds
-    return spent.get("training", 0.0) + spent.get("evaluation", 0.0) + state.means.seconds

@@ -29,20 +29,21 @@ def leads() -> bool:
 
 def any_process(*flags: bool) -> list[bool]:
     """Return for each flag whether it is set in any process; every process must call this."""
+    return [bool(value) for value in maxima(*map(int, flags))]
+
+
+def maxima(*values: int) -> list[int]:
+    """Return the largest of each value in all processes; every process must call this."""
     if not distributed.is_initialized():
-        return list(flags)
-    reduced = torch.tensor([int(flag) for flag in flags])
+        return list(values)
+    reduced = torch.tensor(values)
     distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
-    return [bool(flag) for flag in reduced]
+    return [int(value) for value in reduced]
 
 
 def maximum(value: int) -> int:
     """Return the largest value of all processes; every process must call this."""
-    if not distributed.is_initialized():
-        return value
-    reduced = torch.tensor(value)
-    distributed.all_reduce(reduced, distributed.ReduceOp.MAX)
-    return int(reduced)
+    return maxima(value)[0]
 
 
 def summed(value: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ def initialize(model: nn.Module, weights: Weights | None, labels: Sequence[str],
             _copy_classes(tensor, source.get(name), head, weights.labels or [], labels)
         elif name in source and source[name].shape == tensor.shape:
             tensor.copy_(source[name])
-        elif not (name.endswith(COUNTERS) or weights.is_backbone):
+        elif name in source or not (name.endswith(COUNTERS) or weights.is_backbone):
             raise _misfit(weights, name, source.get(name), tensor)
 
 

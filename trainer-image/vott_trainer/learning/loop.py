@@ -60,7 +60,7 @@ class Loop:
         self._evaluate, self._before_step = evaluate, before_step
         self._model = distributed.wrapped(state.model)
         self._losses = LossCheck(state)
-        self._progress = 0.0
+        self._progress, self._is_cut = 0.0, False
         self.evaluation: Evaluation | None = None
 
     def run(self) -> None:
@@ -73,10 +73,15 @@ class Loop:
         state, settings = self._state, self._settings
         self._run.progress.begin(settings.epochs, len(self._batches))
         stop = early_stopping.should_stop(state.history, settings.patience)  # in an earlier attempt
-        while self._measured_progress() < 1 and not stop:
+        while not stop and (
+            self._measured_progress() < 1 or state.step
+        ):  # an interruption may leave an epoch to be evaluated
             state.model.train()
             self._epoch()
             stop = self._end_epoch()
+        if settings.minutes and not stop and (self._is_cut or state.epoch <= settings.epochs):
+            note = budget.note(state.epoch - 1, settings.epochs, settings.minutes)
+            state.history.notes += [note] if note not in state.history.notes else []
 
     def choose_model(self) -> None:
         """After `run`: use the best weights with early stopping, else the last."""
@@ -87,8 +92,9 @@ class Loop:
         state, start = self._state, time.monotonic()
         for step in self._batches.epoch(state.epoch, state.step):
             state.history.add_seconds("waitingForImages", time.monotonic() - start)
-            self._stop_together()
-            if self._measured_progress() >= 1:
+            self._agree()
+            if self._progress >= 1:
+                self._is_cut = True
                 break
             self._before_step(state, self._losses.check)
             self._step(step)
@@ -97,9 +103,12 @@ class Loop:
             self._report_step()
         self._losses.check_all()
 
-    def _stop_together(self) -> None:
-        """Stop all processes before the same step if one of them has to."""
-        requested, failed = distributed.any_process(self._run.interruption.requested, self._losses.failed)
+    def _agree(self) -> None:
+        """Measure the progress, and stop all processes before the same step if one of them has to."""
+        state, settings = self._state, self._settings
+        flags = (self._run.interruption.requested, self._losses.failed)
+        requested, failed, spent = distributed.maxima(*map(int, flags), budget.milliseconds(state))
+        self._progress = budget.progress(state, settings.epochs, len(self._batches), settings.minutes, spent)
         if failed:
             raise self._losses.error_of_all()
         if requested:
@@ -150,9 +159,8 @@ class Loop:
 
     def _measured_progress(self) -> float:
         settings = self._settings
-        self._progress = budget.progress(
-            self._state, epochs=settings.epochs, steps=len(self._batches), minutes=settings.minutes
-        )
+        (spent,) = distributed.maxima(budget.milliseconds(self._state))
+        self._progress = budget.progress(self._state, settings.epochs, len(self._batches), settings.minutes, spent)
         return self._progress
 
     def _images_per_second(self) -> float:
@@ -169,8 +177,6 @@ class Loop:
             "learningRate": float(state.optimizer.param_groups[-1]["lr"]),
         }
         is_last = self._measured_progress() >= 1
-        if is_last and settings.minutes and (state.epoch, state.step) < (settings.epochs, len(self._batches)):
-            state.history.notes.append(budget.note(state.epoch, settings.epochs, settings.minutes))
         is_due = is_last or evaluation.is_due(state.epoch, settings.epochs, stops_early=bool(settings.patience))
         metrics = self._evaluated() if is_due else {}
         stop = early_stopping.should_stop(state.history, settings.patience)

@@ -28,6 +28,7 @@ from vott_trainer.vision.classifier_samples import Crop, Crops, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crops import load_square
+from vott_trainer.vision.efficientnet_lite import freeze_first_layers
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
 from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
 from vott_trainer.vision.spool import Spool
@@ -131,6 +132,8 @@ class Classification:
         name = parameters.architecture or ON_CPU
         model = build(name, len(data.labels))
         initial_weights.initialize(model, data.initial, data.labels, CLASSIFIERS[name].heads)
+        if data.initial:
+            freeze_first_layers(model)
         return model
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:

@@ -28,6 +28,7 @@ from vott_trainer.vision.crowded_images import detections_needed, too_many_objec
 from vott_trainer.vision.detector_evaluation import Detected, detect, detected_on, measure, predictions, run_lengths_of
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
+from vott_trainer.vision.efficientnet_lite import freeze_first_layers
 from vott_trainer.vision.image_size import image_size_for
 from vott_trainer.vision.onnx_export import export_detector
 from vott_trainer.vision.spool import Spool
@@ -179,6 +180,8 @@ class Detection:
             architectures=parameters.architectures,
         )
         initial_weights.initialize(model, data.initial, data.labels, parameters.architectures[name].heads)
+        if data.initial:
+            freeze_first_layers(model)
         return model
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:

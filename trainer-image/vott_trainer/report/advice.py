@@ -29,7 +29,7 @@ def advice(result: Result) -> list[str]:
         *_confused(result.evaluation),
         *_missed(result.evaluation),
         *_small(result.evaluation),
-        *_duplicates(result.evaluation),
+        *_duplicates(result),
         *_longer(result),
         *_rare(result),
     ]
@@ -69,14 +69,14 @@ def _small(evaluation: Evaluation) -> Iterator[str]:
         )
 
 
-def _duplicates(evaluation: Evaluation) -> Iterator[str]:
-    if not evaluation.confusion:
+def _duplicates(result: Result) -> Iterator[str]:
+    if not (result.evaluation and result.evaluation.confusion):
         return
-    totals = Totals.of(evaluation.confusion)
+    totals = Totals.of(result.evaluation.confusion)
     if totals.duplicates >= 2 and totals.duplicates >= OFTEN_DUPLICATE * totals.predicted:
         yield (
             f"{totals.duplicates} of {totals.predicted} boxes are duplicates of another box on the same object. Train longer "
-            "(parameter epochs), or predict with a higher score threshold (--score)."
+            f"(parameter {_length(result)}), or predict with a higher score threshold (--score)."
         )
 
 
@@ -89,6 +89,11 @@ def _rare(result: Result) -> Iterator[str]:
             yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
 
 
+def _length(result: Result) -> str:
+    """Return the parameter that ended the training."""
+    return "budgetMinutes" if len(result.history) < (result.settings.get("epochs") or 0) else "epochs"
+
+
 def _longer(result: Result) -> Iterator[str]:
     """Say whether longer training would help: if the last evaluation is clearly the best, the model would have gone on improving."""
     name = result.evaluation.selected if result.evaluation else ""
@@ -97,7 +102,7 @@ def _longer(result: Result) -> Iterator[str]:
         return
     gain = max(values) - max(values[: -len(values) // 4])
     if gain > STILL_IMPROVING and values[-1] == max(values):
-        yield "The model was still improving when training ended. Train longer (parameter epochs)."
+        yield f"The model was still improving when training ended. Train longer (parameter {_length(result)})."
     elif gain < NO_GAIN and result.evaluation and is_weak(result.evaluation):
         yield (
             "The model no longer improved at the end, so longer training won't help. Annotate more images, "

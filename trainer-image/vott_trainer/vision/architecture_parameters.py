@@ -67,7 +67,7 @@ class ArchitectureParameters(LearningParameters):
             "image_size": size,
             "mirror": not directed if self.mirror is None else self.mirror,
             "early_stopping": PATIENCE if self.early_stopping is None else self.early_stopping,
-            "budget_minutes": self.budget_minutes or _budget(items, device),
+            "budget_minutes": self.budget_minutes or (None if self.epochs else _budget(items, device)),
         }
         copy = self.model_copy(update=chosen)
         copy._reasons = [reason for reason in (why, why_size, self._about_mirroring(directed)) if reason]

@@ -105,8 +105,7 @@ def _drawn(
     """Draw a sample onto a part of the canvas at a random scale and place; return its visible boxes, labels and shapes."""
     height, width = sample.pixels.shape[1:]
     tile = Canvas(onto.shape[1], onto.shape[2])
-    fit = (canvas.width / width, canvas.height / height)
-    fit = fit if square else (min(fit),) * 2
+    fit = canvas.fit(height, width, square=square)
     factor = math.exp(rng.uniform(*map(math.log, changes.scale)))
     scale = (fit[0] * factor, fit[1] * factor)
     place = random_placement((height, width), tile, scale, rng)

@@ -12,32 +12,44 @@ from torch.nn import functional
 
 GREY = 127
 MULTIPLE = 32  # pixels; the coarsest stride of the networks
-USUAL = 0.9  # share of the images that fit without being scaled further
-MIN_VISIBLE = 0.4  # share of a box's area that must be on the canvas
+USUAL = 0.9  # share of the images that fit without being cropped
+MIN_VISIBLE = 0.25  # share of a box's area that must be on the canvas
 MIN_SIDE = 2.0  # pixels of a box
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Height and width of all training images of a batch, in pixels."""
+    """Height and width of all training images of a batch, in pixels.
+
+    Images are scaled as they are to be measured, their longer side to `image_size`, by default that of the canvas. What does not fit is
+    cropped.
+    """
 
     height: int
     width: int
+    image_size: int = 0
 
     @classmethod
     def fitting(cls, sizes: Sequence[tuple[int, int]], image_size: int, *, square: bool = False) -> "Canvas":
         """Return the canvas for images of these widths and heights, whose longer sides are scaled to `image_size`.
 
-        It has the usual width and height, so that little of it stays empty; images beyond are scaled a little more.
+        It has the usual width and height, so that little of it stays empty.
         """
         if square:
-            return cls(image_size, image_size)
+            return cls(image_size, image_size, image_size)
         scaled = [
             (width * image_size / max(width, height), height * image_size / max(width, height))
             for width, height in sizes
         ]
         width, height = np.quantile(np.array(scaled), USUAL, axis=0)
-        return cls(_rounded(height), _rounded(width))
+        return cls(_rounded(height), _rounded(width), image_size)
+
+    def fit(self, height: int, width: int, *, square: bool) -> tuple[float, float]:
+        """Return the scales by x and y at which an image is measured; `square` stretches it to the canvas."""
+        if square:
+            return self.width / width, self.height / height
+        scale = (self.image_size or max(self.height, self.width)) / max(height, width)
+        return scale, scale
 
 
 def _rounded(pixels: float) -> int:

@@ -32,5 +32,8 @@ def _factor(rng: random.Random, limits: tuple[float, float]) -> float:
 def recolored(images: Tensor, colors: Tensor) -> Tensor:
     """Convert uint8 images [B, 3, H, W] to float in 0..1 with the colors [B, 3, 4] of each."""
     pixels = images.flatten(2).float() / 255
-    mapped = torch.baddbmm(colors[:, :, 3:], colors[:, :, :3], pixels).clamp_(0, 1)
+    with torch.autocast(
+        images.device.type, enabled=False
+    ):  # bfloat16 has 8 bits for what the held-out images have exactly
+        mapped = torch.baddbmm(colors[:, :, 3:], colors[:, :, :3], pixels).clamp_(0, 1)
     return mapped.view(images.shape).contiguous(memory_format=torch.channels_last)

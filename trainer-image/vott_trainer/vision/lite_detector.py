@@ -65,7 +65,7 @@ class LiteDetector(nn.Module):
     def features(self, images: Sequence[Tensor] | Tensor) -> list[Tensor]:
         """Return the pyramid's maps [B, WIDTH, h, w], the finest first."""
         batch = images if isinstance(images, Tensor) else _stacked(images)
-        maps: list[Tensor] = self.pyramid(self.backbone(batch))
+        maps: list[Tensor] = self.pyramid(self.backbone(_padded(batch)))
         return maps
 
     def predict(self, maps: Sequence[Tensor]) -> "Predicted":
@@ -83,7 +83,9 @@ class LiteDetector(nn.Module):
 
     def _detections(self, scores: Tensor, boxes: Tensor, image: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         classes = scores.shape[-1]
-        best, places = scores.flatten().topk(min(CANDIDATES * self.max_detections, scores.numel()))
+        candidates = CANDIDATES * self.max_detections
+        # As many dummies, because the exported model can't choose more than there are in a small image.
+        best, places = functional.pad(scores.flatten(), (0, candidates)).topk(candidates)
         is_kept = best > MIN_SCORE
         best, places = best[is_kept], places[is_kept]
         found, labels = clip_boxes_to_image(boxes[places // classes], image.shape[-2:]), places % classes
@@ -147,6 +149,12 @@ def _stacked(images: Sequence[Tensor]) -> Tensor:
     return torch.stack(
         [functional.pad(i, (0, width - i.shape[-1], 0, height - i.shape[-2]), value=GREY) for i in images]
     )
+
+
+def _padded(batch: Tensor) -> Tensor:
+    """Pad with grey at the right and bottom to multiples of the coarsest stride: convolutions leave out what does not fill a stride."""
+    height, width = batch.shape[-2:]
+    return functional.pad(batch, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]), value=GREY)
 
 
 def _locations(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

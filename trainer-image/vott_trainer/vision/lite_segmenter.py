@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vott_trainer.plugin_api import SummedLosses
 from vott_trainer.vision.architectures import MIN_DETECTIONS
-from vott_trainer.vision.lite_detector import GREY, STRIDES, WIDTH, LiteDetector, assigned, losses
+from vott_trainer.vision.lite_detector import WIDTH, LiteDetector, assigned, losses
 from vott_trainer.vision.mask_branch import MAX_MASKS, MaskBranch, mask_loss, masks_of
 from vott_trainer.vision.task_aligned import Assignment
 
@@ -23,7 +22,7 @@ class LiteSegmenter(LiteDetector):
 
     def forward(self, images: Sequence[Tensor] | Tensor, targets: Sequence[Mapping[str, Tensor]] | None = None) -> Any:
         """Return the losses in training, else a list of {boxes, labels, scores, masks}, best first."""
-        maps = self.features(images if self.training else [_padded(image) for image in images])
+        maps = self.features(images)
         predicted, (prototypes, coefficients) = self.predict(maps), self.masks(maps)
         if self.training:
             assert targets is not None
@@ -40,11 +39,6 @@ class LiteSegmenter(LiteDetector):
             }
             for n, (detections, places) in enumerate(found)
         ]
-
-
-def _padded(image: Tensor) -> Tensor:
-    """Pad at the right and bottom: strided convolutions leave out what does not fill a stride, and masks cover the whole image."""
-    return functional.pad(image, (0, STRIDES[0], 0, STRIDES[0]), value=GREY)
 
 
 def _mask_loss(

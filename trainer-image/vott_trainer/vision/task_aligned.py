@@ -46,15 +46,13 @@ def assign(
     overlaps = box_iou(truth, boxes)  # [M, N]
     alignment = scores[:, classes].T ** SCORE_POWER * overlaps**OVERLAP_POWER
     candidates = _inside(truth, centers, strides)
-    alignment = (
-        alignment + TINY
-    ) * candidates  # an object that no location overlaps yet gets its nearest candidates all the same
+    alignment = (alignment + TINY) * candidates  # an object that no location overlaps yet gets some all the same
     best, places = alignment.topk(min(TOP, len(scores)), dim=1)
     chosen = torch.zeros_like(candidates).scatter_(1, places, best > 0)
     overlaps_chosen = torch.where(chosen, overlaps, -1.0)
     overlap, objects = overlaps_chosen.max(dim=0)  # a location between two objects learns the one it overlaps most
     is_positive = overlap >= 0
-    chosen &= functional.one_hot(objects, len(truth)).T.bool()
+    chosen &= torch.arange(len(truth), device=objects.device)[:, None] == objects
     alignment, overlaps = alignment * chosen, overlaps * chosen
     highest = alignment.amax(dim=1, keepdim=True).clamp(min=TINY)
     normalized = (alignment / highest * overlaps.amax(dim=1, keepdim=True)).amax(dim=0)  # [N]
@@ -69,8 +67,11 @@ def _inside(truth: Tensor, centers: Tensor, strides: Tensor) -> Tensor:
     Boxes are grown to the stride, so that there is a location for each object, however small.
     """
     middle, half = (truth[:, :2] + truth[:, 2:]) / 2, (truth[:, 2:] - truth[:, :2]) / 2
-    reach = torch.maximum(half[:, None], strides / 2)  # [M, N, 2]
-    return ((centers - middle[:, None]).abs() <= reach).all(dim=2)
+    is_inside = torch.ones(len(truth), len(centers), dtype=torch.bool, device=truth.device)
+    for axis in (0, 1):
+        reach = torch.maximum(half[:, axis, None], strides[:, 0] / 2)
+        is_inside &= (centers[:, axis] - middle[:, axis, None]).abs() <= reach
+    return is_inside
 
 
 def varifocal_loss(logits: Tensor, targets: Tensor) -> Tensor:
