@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from vott_trainer.annotations import Box
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.learning import weights
+from vott_trainer.learning import mixed_precision, weights
 from vott_trainer.plugin_api import Dataset, LabelledImage
-from vott_trainer.plugins.classification import Batch, Classification, ClassificationParameters
+from vott_trainer.plugins.classification import Batch, Classification, ClassificationParameters, scores
 from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifiers import build
 from vott_trainer.vision.colors import random_colors, recolored
@@ -100,3 +100,17 @@ def test_five_most_likely_classes_are_predicted(images: list[LabelledImage], tmp
     assert len(scores) == 5
     assert scores == sorted(scores, reverse=True)
     assert 5 / 7 <= sum(scores) < 1
+
+
+def test_scores_in_half_precision_are_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = build("resnet_tiny", 3)
+    seen = list[torch.dtype]()
+    model.register_forward_hook(lambda _model, _images, logits: seen.append(logits.dtype))
+    images = torch.randint(0, 256, (4, 3, 40, 40), dtype=torch.uint8)
+    whole = scores(model, images, torch.device("cpu"))
+    monkeypatch.setattr(mixed_precision, "precision", lambda _device: torch.bfloat16)
+    half = scores(model, images, torch.device("cpu"))
+    assert seen == [torch.float32, torch.bfloat16]
+    assert half.dtype == torch.float32
+    assert torch.allclose(half, whole, atol=0.02)

@@ -20,6 +20,7 @@ from vott_trainer.data.repeat_factors import Repeated, repeat_factors
 from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import initial_weights, weights
+from vott_trainer.learning.mixed_precision import autocast
 from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
 from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
 from vott_trainer.vision.augmentation import MIRRORED, shifted_and_mirrored
@@ -191,7 +192,7 @@ def load(model_dir: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 @torch.inference_mode()
 def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
-    """Compute the probability of each class, [B, K] on the CPU, for uint8 images [B, 3, S, S].
+    """Compute the probability of each class, [B, K] on the CPU, for uint8 images [B, 3, S, S]; in half precision on a GPU.
 
     Raises:
         torch.OutOfMemoryError: the GPU's memory does not hold a single image; smaller batches are tried first.
@@ -199,7 +200,9 @@ def scores(model: nn.Module, images: Tensor, device: torch.device) -> Tensor:
     model.eval()
 
     def score(chunk: Sequence[Tensor]) -> list[Tensor]:
-        return list(model(torch.stack([*chunk]).to(device).float() / 255).float().softmax(dim=1).cpu())
+        with autocast(device):
+            logits = model(torch.stack([*chunk]).to(device).float() / 255)
+        return list(logits.float().softmax(dim=1).cpu())
 
     return torch.stack(halved_on_out_of_memory(score, list(images)))
 
