@@ -105,15 +105,7 @@ class Classification:
         name, size = parameters.architecture or ON_CPU, parameters.image_size or 0
         architecture = CLASSIFIERS[name]
         self._mirrored = MIRRORED if parameters.mirror else 0.0
-        initial = initial_weights.find(
-            run,
-            parameters.initial_weights,
-            name,
-            labels,
-            known=CLASSIFIERS,
-            packaged=architecture.packaged,
-            is_large=architecture.is_large,
-        )
+        initial = parameters.find_weights(run, labels)
         spool = Spool(run.work_dir)
         return InitialData(
             Repeated(Crops(training, labels, size, spool=spool), repeat_factors([{view.label} for view in training])),

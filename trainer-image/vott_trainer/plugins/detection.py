@@ -134,15 +134,7 @@ class Detection:
         self._max_detections = detections_needed(dataset.images)
         if note := too_many_objects(dataset.images, name, architecture.queries):
             run.note(note)
-        initial = initial_weights.find(
-            run,
-            parameters.initial_weights,
-            name,
-            dataset.labels,
-            known=parameters.architectures,
-            packaged=architecture.packaged,
-            is_large=architecture.is_large,
-        )
+        initial = parameters.find_weights(run, dataset.labels)
         options: dict[str, Any] = {
             "square": architecture.square,
             "spool": Spool(run.work_dir),

@@ -9,7 +9,8 @@ import torch
 from pydantic import Field, PrivateAttr
 
 from vott_trainer.learning import initial_weights
-from vott_trainer.plugin_api import Data, Dataset, LearningParameters
+from vott_trainer.learning.initial_weights import Weights
+from vott_trainer.plugin_api import Data, Dataset, LearningParameters, Run
 from vott_trainer.vision.architectures import Architecture
 
 MAX_EPOCHS = 200  # by default
@@ -73,6 +74,20 @@ class ArchitectureParameters(LearningParameters):
         copy._reasons = [reason for reason in (why, why_size, self._about_mirroring(directed)) if reason]
         return copy
 
+    def find_weights(self, run: Run, labels: Sequence[str]) -> Weights | None:
+        """Find the initial weights of the architecture, as `initial_weights.find` does; None means random ones."""
+        name = self.architecture or self.on_cpu
+        architecture = self.architectures[name]
+        return initial_weights.find(
+            run,
+            self.initial_weights,
+            name,
+            labels,
+            known=self.architectures,
+            packaged=architecture.packaged,
+            is_large=architecture.is_large,
+        )
+
     def items(self, dataset: Dataset) -> int:
         """Return the number of images, or whatever is learned from."""
         return len(dataset.images)
@@ -127,4 +142,4 @@ def _budget(items: int, device: torch.device) -> float:
 class InitialData(Data):
     """Data with the initial weights, None for random ones."""
 
-    initial: initial_weights.Weights | None = None
+    initial: Weights | None = None
