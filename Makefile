@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer sbom localcluster demo benchmarks
 export PYTHONPATH := operator:trainer-image:guard:.
+# Shared by all clones, as a first run takes minutes.
+export MYPY_CACHE_DIR ?= $(or $(VOTT_TRAIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vott-train)/mypy
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench bench-quality clean
@@ -16,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(VENV)/tools ## Train a model from scratch, on the local cluster or the one in KUBECONFIG
+demo: $(VENV)/tools ## Train a model from scratch, on drawn shapes or your own DATA=folder-or-archive, on the local cluster or the one in KUBECONFIG
 	@$(BIN)/python -m demo
 
 up: $(VENV)/tools ## Start the local cluster with operator and Azurite; then `source .local/env`
@@ -31,7 +33,7 @@ status: $(VENV)/tools ## Show the state of the local cluster
 test: check unit integration e2e ## Run all checks and tests
 
 unit: $(VENV)/all ## Run the unit tests (minutes, no network); prints the coverage and fails below the minimum
-	$(PYTEST) tests/unit --cov
+	$(PYTEST) --numprocesses=2 --dist=loadfile tests/unit --cov
 
 integration: $(VENV)/all ## Run the integration tests (a real API server, Azurite, AMQP) and a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
@@ -61,15 +63,19 @@ check: $(VENV)/all ## Check style, security, types, layers and generated files
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports
 	@$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml differs from the models: run \`make generate\`"; exit 1; }
+	@for name in message callback; do $(BIN)/python -m vott_operator schema $$name | diff -u docs/schemas/$$name.json - || { echo "docs/schemas/$$name.json differs from the models: run \`make generate\`"; exit 1; }; done
+	@diff -ur docs/schemas charts/vott-train/schemas || { echo "the chart's schemas differ from docs/schemas: run \`make generate\`"; exit 1; }
 	@diff -u manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml || { echo "the chart's CRD differs from manifests/crd.yaml: run \`make generate\`"; exit 1; }
 
 format: $(VENV)/tools ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: version $(VENV)/tools ## Write the CRD and copy the version
+generate: version $(VENV)/tools ## Write the CRD and the JSON Schemas, and copy the version
 	$(BIN)/python -m vott_operator crd > manifests/crd.yaml
 	cp manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml
+	for name in message callback; do $(BIN)/python -m vott_operator schema $$name > docs/schemas/$$name.json; done
+	cp docs/schemas/*.json charts/vott-train/schemas/
 
 # pyproject.toml has the version; these files repeat it, because their formats can't refer to it.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)

@@ -27,12 +27,11 @@ from vott_trainer.learning.state import TrainingState
 from vott_trainer.learning.tensors import to_device
 from vott_trainer.learning.worker_threads import worker_threads
 from vott_trainer.plugin_api import Dataset, Evaluation, LabelledImage, Links, SummedLosses
-from vott_trainer.plugins.detection import Batch, Detection, DetectionParameters
+from vott_trainer.plugins.detection import Batch, Detection, DetectionParameters, DetectorData
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision import decoded_cache
-from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.colors import recolored
 from vott_trainer.vision.detectors import DETECTORS, ON_CPU
 
@@ -77,7 +76,7 @@ class Workbench:
     folder: Path
     run: FetchedRun
     plugin: Detection
-    data: InitialData
+    data: DetectorData
     parameters: DetectionParameters
     device: torch.device
 
@@ -207,6 +206,6 @@ def preloaded(bench: Workbench, epoch: int) -> list[Batch]:
 def forward(model: nn.Module, batch: Batch, device: torch.device) -> torch.Tensor:
     """The loss of one batch."""
     with autocast(device):
-        losses = model(list(batch.images), batch.targets)
+        losses = model(batch.images, batch.targets)
         terms = losses.terms if isinstance(losses, SummedLosses) else losses
         return torch.stack(list(terms.values())).sum()

@@ -1,11 +1,13 @@
 """`python -m demo`: command line and exit codes."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 from azure.core.exceptions import AzureError
 
+from demo.data import archive_of
 from demo.environment import LOCAL, find_site
 from demo.errors import DemoError, SetupError
 from demo.kubectl import KubectlError
@@ -13,20 +15,46 @@ from demo.run import Demo, Options
 from localcluster.errors import LocalClusterError, MissingPrerequisiteError
 
 INTERRUPTED = 130
-LEARNERS = (None, "detection", "classification")  # plugins that have a budget; None is the operator's default
+SHAPES_MINUTES, SHAPES_SECONDS = 0.75, 900
+DATA_SECONDS = 24 * 3600
+LEARNERS = (
+    None,
+    "detection",
+    "segmentation",
+    "classification",
+)  # plugins that have a budget; None is the operator's default
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option(
+    "--data",
+    envvar="DATA",
+    show_envvar=True,
+    type=click.Path(path_type=Path),
+    help="Folder or archive with your own images and annotations, instead of drawn shapes.",
+)
 @click.option("--images", default=48, type=click.IntRange(8, 2000), help="Number of images to generate and train on.")
 @click.option("--epochs", type=click.IntRange(1, 1000), help="Number of epochs, instead of a time limit.")
 @click.option(
     "--minutes",
-    default=0.75,
-    type=click.FloatRange(0.1, 1000),
-    help="Minutes of training: the parameter budgetMinutes. Drawn shapes are learned quickly.",
+    envvar="MINUTES",
+    show_envvar=True,
+    type=click.FloatRange(0.1, 10_000),
+    help=f"Minutes of training: the parameter budgetMinutes.  [default: {SHAPES_MINUTES} for drawn shapes, which are learned quickly, "
+    "the trainer's for your own images]",
 )
-@click.option("--plugin", help="Training plugin, for example hello-world.  [default: the operator's]")
-@click.option("--time-limit", default=900, type=click.IntRange(1), metavar="SECONDS", help="Maximum duration.")
+@click.option(
+    "--plugin",
+    envvar="PLUGIN",
+    show_envvar=True,
+    help="Training plugin, for example classification or hello-world.  [default: the operator's]",
+)
+@click.option(
+    "--time-limit",
+    type=click.IntRange(1),
+    metavar="SECONDS",
+    help=f"Maximum duration.  [default: {SHAPES_SECONDS}, a day for your own images]",
+)
 @click.option(
     "--output",
     default=LOCAL / "demo",
@@ -36,7 +64,14 @@ LEARNERS = (None, "detection", "classification")  # plugins that have a budget; 
 )
 @click.option("--keep", is_flag=True, help="Keep images and model in the storage account.")
 def main(
-    images: int, epochs: int | None, minutes: float, plugin: str | None, time_limit: int, output: Path, keep: bool
+    data: Path | None,
+    images: int,
+    epochs: int | None,
+    minutes: float | None,
+    plugin: str | None,
+    time_limit: int | None,
+    output: Path,
+    keep: bool,
 ) -> None:
     """Train a detector on a Kubernetes cluster, from a queue message to a model in a container, and show the progress.
 
@@ -47,10 +82,13 @@ def main(
     Exit codes: 0 TrainingJob Complete, model downloaded and verified, last callback "succeeded"; 1 failure; 2 missing
     prerequisite; 130 interrupted.
     """
-    budget = {"budgetMinutes": minutes} if plugin in LEARNERS else {}
+    minutes = minutes or (None if data else SHAPES_MINUTES)
+    budget = {"budgetMinutes": minutes} if minutes and plugin in LEARNERS else {}
     parameters = {"epochs": epochs} if epochs else budget
+    seconds = time_limit or (DATA_SECONDS if data else SHAPES_SECONDS)
     try:
-        Demo(find_site(), Options(images, plugin, parameters, time_limit, output, keep)).run()
+        with archive_of(data) if data else nullcontext() as archive:
+            Demo(find_site(), Options(archive, images, plugin, parameters, seconds, output, keep)).run()
     except MissingPrerequisiteError as error:
         raise SetupError(str(error)) from error
     except (KubectlError, LocalClusterError, AzureError, ValueError) as error:

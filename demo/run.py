@@ -22,8 +22,9 @@ from demo.storage import Storage
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line. No `plugin` and no `parameters`: the defaults of operator and trainer."""
+    """Options of the command line. No `archive`: drawn shapes. No `plugin` and no `parameters`: the defaults of operator and trainer."""
 
+    archive: Path | None
     images: int
     plugin: str | None
     parameters: dict[str, Any]
@@ -67,7 +68,9 @@ class Demo:
             self._screen.print_line(f"Containers kept: {self._session.images} and {self._session.models}.")
 
     def _train(self, receiver: CallbackReceiver | None) -> None:
-        annotations = self._upload()
+        self._session.create_containers()
+        archive = self._options.archive
+        annotations = self._upload_archive(archive) if archive else self._upload_shapes()
         status = receiver.url if receiver else None
         message_id = self._session.send(annotations, status, self._options.plugin, self._options.parameters)
         self._screen.print_line(f"  message   {message_id} in queue {self._site.queue}")
@@ -89,9 +92,16 @@ class Demo:
                 " Set it to an address of this host that pods can reach, or unset it to run without callbacks."
             ) from error
 
-    def _upload(self) -> str:
+    def _upload_archive(self, archive: Path) -> str:
+        session = self._session
+        url = session.storage.upload_file(session.images, archive)
+        self._screen.print_line(
+            f"  uploaded  {archive.name}, {archive.stat().st_size:,} bytes, to container {session.images}"
+        )
+        return url
+
+    def _upload_shapes(self) -> str:
         count, session = self._options.images, self._session
-        session.create_containers()
         with click.progressbar(length=count, label="  images   ", hidden=not sys.stdout.isatty()) as bar:
             url = session.storage.upload_images(session.images, annotated_images(count), lambda _: bar.update(1))
         self._screen.print_line(f"  uploaded  {count} images and annotations.csv to container {session.images}")

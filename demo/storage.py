@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
@@ -78,6 +79,14 @@ class Storage:
         """Upload a blob and return a SAS URL to read it."""
         self._blobs.get_blob_client(container, blob).upload_blob(content, overwrite=True)
         return self.blob_url(container, blob)
+
+    def upload_file(self, container: str, path: Path) -> str:
+        """Upload a file under its own name and return a SAS URL to read it."""
+        with path.open("rb") as file:
+            self._blobs.get_blob_client(container, path.name).upload_blob(
+                file, overwrite=True, max_concurrency=CONCURRENT_UPLOADS
+            )
+        return self.blob_url(container, path.name)
 
     def download(self, container: str, blob: str) -> bytes:
         """Content of a blob."""

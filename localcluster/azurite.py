@@ -90,7 +90,11 @@ class Azurite:
         self._programs = ChildPrograms(root)
         self._authority = authority
         ports = (self.blob_port, self.queue_port, table)
-        self._programs.start(azurite_program(host, *ports, root / "data", authority))
+        try:
+            self._programs.start(azurite_program(host, *ports, root / "data", authority))
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def connection_string(self) -> str:

@@ -10,7 +10,7 @@ _MAIN = GoModule(
     folder="go",
     cache_name="bin",
     contents="Kubernetes, etcd, kwok and Helm",
-    minutes=12,
+    minutes=25,
     program="cluster",
     parts=(
         "etcd",
@@ -25,7 +25,7 @@ _MAIN = GoModule(
     ),
 )
 # separate, because it needs a newer Kubernetes client than Kubernetes itself
-_COREDNS = GoModule(folder="go-coredns", cache_name="coredns", contents="CoreDNS", minutes=3)
+_COREDNS = GoModule(folder="go-coredns", cache_name="coredns", contents="CoreDNS", minutes=10)
 _OTHER_CONTROL_PLANES = {
     "1.34": GoModule(
         folder="go-1.34",

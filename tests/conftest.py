@@ -2,6 +2,10 @@
 
 import asyncio
 import gc
+import os
+
+# Threads of torch that wait must not spin, because several test processes share the CPUs. Read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # As in the operator: many objects live as long as the process, so frequent collections are wasted.
 gc.set_threshold(50_000, 20, 20)

@@ -30,6 +30,8 @@ _FILE_NAME = re.compile(r"(?:[^/=&;%]|%(?!(?:25)*(?:3d|26)))*\.[a-z0-9]{1,5}", r
 _HIDEABLE = re.compile(r"[^\W_]|\*")  # punctuation alone is no query
 _CLOSING_QUOTE = re.compile(r"'[\])},;:.]*\Z")
 _USER_INFO = re.compile(r"(:(?:\\?/){2})[^\s/]*@")
+_ENCODED_MARK = re.compile("%3f", re.IGNORECASE)
+_ENCODED_KEY = re.compile("(?:sig|signature|token)%3d", re.IGNORECASE)
 _URL_USER_INFO = re.compile(r"((?:\A[^/]*|:)/[\t\r\n]*/)[^/]*@")
 _KEYS = "sig|AccountKey|SharedAccessKey|SharedAccessSignature"  # of SAS and of connection strings
 _KEY_NAME = rf"(?<![A-Za-z])({_KEYS})"
@@ -90,7 +92,10 @@ def redact_url(url: str) -> str:
             urlsplit(url)
         except ValueError:
             return UNREADABLE
-    return _URL_USER_INFO.sub(r"\1", re.split("[?#]", url, maxsplit=1)[0])
+    kept = re.split("[?#]", url, maxsplit=1)[0]
+    if (mark := _ENCODED_MARK.search(kept)) and _ENCODED_KEY.search(kept, mark.end()):
+        kept = kept[: mark.start()]  # a file that is named after a link, with its SAS
+    return _URL_USER_INFO.sub(r"\1", kept)
 
 
 def _redact_registered(text: str) -> str:

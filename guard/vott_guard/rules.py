@@ -148,6 +148,10 @@ class Rules:
         )
 
 
+ANY_ADDRESS = Rules(allow_http=True, networks=tuple(map(ipaddress.ip_network, ("0.0.0.0/0", "::/0"))))
+"""For the administrator's own stores; what is never allowed stays refused."""
+
+
 def host_pattern(text: str) -> str:
     """Parse an entry of `hosts`. Raises ValueError with cause and remedy."""
     name = text.strip().lower().removeprefix("*.")

@@ -13,6 +13,8 @@ class URLKind:
     example: str
 
 
+MAX_FOLDER_LENGTH = 2000
+
 HTTP = URLKind(("http", "https"), "an http(s) URL", "https://host/path")
 HTTP_OR_S3 = URLKind((*HTTP.schemes, "s3"), "an http(s) or s3 URL", f"{HTTP.example} or s3://bucket/prefix")
 
@@ -54,6 +56,32 @@ def is_url(url: str, kind: URLKind = HTTP) -> bool:
     except URLError:
         return False
     return True
+
+
+def check_folder(text: str) -> str:
+    """Return a text that names a folder without a credential: an http(s) URL, or a path relative to one, such as `images` or `.`.
+
+    Raises:
+        URLError: the text is something else.
+    """
+    use = "use https://host/path, or a path such as images or ."
+    if not text or len(text) > MAX_FOLDER_LENGTH or has_unsafe_characters(text):
+        rule = f"1 to {MAX_FOLDER_LENGTH} characters, without control characters, backslashes and blanks around it"
+        raise URLError(f"is not the name of a folder: send {rule}")
+    if "?" in text or "#" in text:
+        raise URLError("has a query or a #; remove it, and percent-encode a # in a name as %23")
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise MalformedURLError(f"is not a URL; {use}") from None
+    if parts.scheme or parts.netloc:
+        try:
+            parts = split_url(text)
+        except URLError as error:
+            raise URLError(f"{str(error).partition(';')[0]}; {use}") from None
+    if has_user_info(parts):
+        raise URLError("carries a user name or password before the host; remove it")
+    return text
 
 
 def has_unsafe_characters(url: str) -> bool:

@@ -14,6 +14,7 @@ from vott_operator import handlers
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.errors import VottOperatorError
+from vott_operator.messages import json_schema
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings.loading import load
@@ -61,6 +62,13 @@ def run(liveness: str) -> None:
 def print_crd() -> None:
     """Print the TrainingJob CustomResourceDefinition as YAML."""
     click.echo(crd.to_yaml(), nl=False)
+
+
+@main.command("schema")
+@click.argument("name", type=click.Choice(json_schema.NAMES))
+def print_schema(name: str) -> None:
+    """Print the JSON Schema of the message, or of a callback's body."""
+    click.echo(json_schema.to_json(name), nl=False)
 
 
 main.add_command(queue)

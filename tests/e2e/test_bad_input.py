@@ -11,7 +11,7 @@ from tests.support.cluster_harness import Submission
     [
         (message_cases.invalid_json, "NotJSON", "not valid JSON"),
         (message_cases.missing_model, "InvalidMessage", 'Field "model" is missing'),
-        (message_cases.ftp_annotations, "InvalidMessage", 'Field "annotations" is not an http(s) URL'),
+        (message_cases.ftp_annotations, "InvalidMessage", 'Field "annotations" is not an http(s) or s3 URL'),
     ],
     indirect=["submission"],
 )

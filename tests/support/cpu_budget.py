@@ -1,10 +1,12 @@
-"""Compare a training's CPU time with its budget in docs/plugins.md. Only printed; no test fails for being slow."""
+"""Compare the CPU time of a test's training with what it should take. Only printed; no test fails for being slow."""
 
-import re
 import resource
-from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs/plugins.md"
+MINUTES = {
+    "efficientnet_lite0_fpn": 2,
+    "efficientnet_lite0": 3,
+    "resnet_tiny": 1,
+}  # of the CPU, at most, for the tests' trainings
 
 
 def children_cpu_minutes() -> float:
@@ -14,7 +16,5 @@ def children_cpu_minutes() -> float:
 
 
 def compare_with_budget(architecture: str, minutes: float) -> str:
-    """A line with a training's CPU minutes and the documented budget of its architecture."""
-    row = re.search(rf"^\| `{architecture}` \|.*?budget: (\d+) CPU minutes?", PAGE.read_text(), re.MULTILINE)
-    assert row, f"{PAGE} states no budget for {architecture}"
-    return f"\n{architecture}: {minutes:.2f} CPU minutes (budget: {row[1]})"
+    """A line with a training's CPU minutes and those that its architecture should take."""
+    return f"\n{architecture}: {minutes:.2f} CPU minutes (at most {MINUTES[architecture]} expected)"

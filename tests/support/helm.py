@@ -21,6 +21,15 @@ def template(values: Object) -> subprocess.CompletedProcess[str]:
     return _helm("template", "vott", CHART, "--values=-", "-n", "train", values=NO_CLUSTER | values)
 
 
+def notes(values: Object) -> str:
+    """The text that `helm install` prints at its end."""
+    result = _helm(
+        "install", "vott", CHART, "--values=-", "-n", "train", "--dry-run=client", values=NO_CLUSTER | values
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.partition("NOTES:\n")[2]
+
+
 def lint(values: Object) -> subprocess.CompletedProcess[str]:
     """Run `helm lint`, without an API server's address."""
     return _helm("lint", CHART, "--values=-", values=values)

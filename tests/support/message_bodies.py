@@ -3,6 +3,7 @@
 import base64
 import json
 from typing import Any
+from xml.sax.saxutils import escape
 
 from hypothesis import strategies as st
 
@@ -24,6 +25,13 @@ ODD_URLS = [
     "https://host/x#frag", "https://host?sig=SECRET", "https://host:SECRET/", "file:///etc/passwd", "https://a\\b/c",
     "https://host/%zz", "https://-/", "https://..../", "https://host/$(X)", "https://host/{x}|^`", "https://\u2100/x",
 ]  # fmt: skip
+RARE = [
+    ("plugin", "../x"), ("plugin_name", "x" * 64), ("plugin", ""), ("model", f"https://u:{SECRET}@host/"),
+    ("model", "https://host/" + "a" * 9000), ("url", "https://host/a b"), ("model", "https://host/#a"), ("parameters", {"a": "\0"}),
+    ("x", ["\udfff"]), ("projectId", ".."), ("requestId", "a\n"), ("model", "https://h/?a=1&amp;b=2&c=3"),
+]  # fmt: skip
+"""Fields that are too rare by chance."""
+DOTNET = b"@\x06string\x083http://schemas.microsoft.com/2003/10/Serialization/\x9d"
 RAW_STRINGS = ['"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udfff\\ud800"', '"\\ud83d\\ude00"', '"\\x"', '"\x01"', '"']
 
 
@@ -54,19 +62,31 @@ def nearly_valid() -> st.SearchStrategy[dict[str, Any]]:
     """Valid messages with one field changed or removed."""
     change = st.tuples(st.sampled_from(FIELDS), json_values())
     url = st.tuples(st.sampled_from(["annotations", "url", "model"]), st.sampled_from(ODD_URLS))
-    rare = st.sampled_from(  # too rare by chance
-        [
-            ("plugin", "../x"), ("plugin_name", "x" * 64), ("plugin", ""), ("model", f"https://u:{SECRET}@host/"),
-            ("model", "https://host/" + "a" * 9000), ("url", "https://host/a b"), ("parameters", {"a": "\0"}), ("x", ["\udfff"]),
-            ("projectId", ".."), ("requestId", "a\n"),
-        ]
-    )  # fmt: skip
+    rare = st.sampled_from(RARE)
     identifier = st.tuples(st.sampled_from(["projectId", "requestId"]), st.sampled_from(ODD_TEXTS) | json_values())
     changed = st.builds(lambda fields, item: fields | dict([item]), valid(), change | url | identifier | rare)
     without = st.builds(
         lambda fields, name: {k: v for k, v in fields.items() if k != name}, valid(), st.sampled_from(FIELDS)
     )
-    return changed | without
+    spelled = st.builds(
+        lambda fields, name, value: fields | {name.upper(): value},
+        valid(),
+        st.sampled_from(FIELDS),
+        st.sampled_from(["", None, "https://else/"]),
+    )
+    return changed | without | spelled
+
+
+def rare_bodies() -> list[bytes]:
+    """Valid messages of both forms, each with one of RARE, and damaged ones; each twice in a row."""
+    changed = [json.dumps(form | dict([field])).encode() for form in (VALID, WEB) for field in RARE]
+    damaged = [
+        b"{&quot;annotations&quot;",
+        b'"a string"',
+        base64.b64encode(b"no JSON"),
+        json.dumps({"data": WEB}).encode(),
+    ]
+    return [body for body in (*changed, *damaged) for _ in range(2)]
 
 
 def spliced() -> Bodies:
@@ -108,13 +128,16 @@ def mutated(bodies: Bodies) -> Bodies:
 
 
 def encoded(bodies: Bodies) -> Bodies:
-    """Bodies in base64 (valid or damaged), with a byte order mark, or in another character encoding."""
+    """Bodies in base64 (valid or damaged), escaped for XML, with a byte order mark, or in another character encoding."""
     wrappings = [
         base64.b64encode, base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes,
         lambda body: base64.b64encode(body)[:-1], lambda body: base64.b64encode(base64.b64encode(body)),
         lambda body: b"\xef\xbb\xbf" + body, lambda body: b"\xfe\xff" + body, lambda body: b" \n" + body + b"\r\n",
         lambda body: body.decode("latin-1").encode("utf-16"), lambda body: body.decode("latin-1").encode(),
         lambda body: json.dumps(body.decode("latin-1")).encode(), lambda body: b"[" + body + b"]",
+        lambda body: body.replace(b"&", b"&amp;"), lambda body: body.replace(b'"', b"&quot;"),
+        lambda body: escape(body.decode("latin-1"), {'"': "&quot;"}).encode(),
+        lambda body: DOTNET + len(body).to_bytes(4, "little") + body,
     ]  # fmt: skip
     return st.builds(lambda wrap, body: bytes(wrap(body)), st.sampled_from(wrappings), bodies)
 

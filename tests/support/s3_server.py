@@ -71,7 +71,11 @@ class S3Server:
         self._session.trust_env = False
         self._session.headers["Authorization"] = _credential("s3")
         self._session.verify = str(ca) if ca else True
-        self._programs.start(Program("moto", tuple(command), lambda: answers(f"{self.url}/moto-api/", ca)))
+        try:
+            self._programs.start(Program("moto", tuple(command), lambda: answers(f"{self.url}/moto-api/", ca)))
+        except BaseException:
+            self.stop()
+            raise
 
     def environment(self, keys: Keys = ANY_KEYS) -> dict[str, str]:
         """Environment variables that give the trainer access."""
@@ -86,6 +90,10 @@ class S3Server:
         """Create a bucket and return its name."""
         self._request("PUT", f"/{name}")
         return name
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Store an object."""
+        self._request("PUT", f"/{bucket}/{quote(key)}", data=content)
 
     def keys_in(self, bucket: str) -> list[str]:
         """Keys of a bucket's objects."""
@@ -130,15 +138,19 @@ class S3Server:
         """Kill the server; its data is lost."""
         self._programs.kill("moto")
 
+    def stop(self) -> None:
+        """Stop it and delete its data."""
+        self._session.close()
+        self._programs.stop()
+        self._folder.cleanup()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session.close()
-        self._programs.stop()
-        self._folder.cleanup()
+        self.stop()
 
 
 def _credential(service: str) -> str:

@@ -73,10 +73,14 @@ class ServiceBusBroker:
         self.port, self._control_port = free_ports(2, host)
         self._folder = tempfile.TemporaryDirectory(prefix="vott-service-bus-")
         self._programs = ChildPrograms(Path(self._folder.name))
-        self._programs.start(self._program(Path(self._folder.name) / "broker.sqlite"))
-        self.change_key()
-        for name, options in (queues or {}).items():
-            self.add_queue(name, options)
+        try:
+            self._programs.start(self._program(Path(self._folder.name) / "broker.sqlite"))
+            self.change_key()
+            for name, options in (queues or {}).items():
+                self.add_queue(name, options)
+        except BaseException:
+            self.stop()
+            raise
 
     def _program(self, file: Path) -> Program:
         arguments = (self.host, str(self.port), str(self._control_port), str(file))

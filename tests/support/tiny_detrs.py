@@ -58,11 +58,11 @@ def tiny_detrs(**changes: Any) -> Iterator[None]:
         yield
 
 
-def tiny_detr(name: str, labels: int, *, pretrained: bool = False, **changes: Any) -> Any:
+def tiny_detr(name: str, labels: int, *, image_size: int = 96, pretrained: bool = False, **changes: Any) -> Any:
     """Build one of NAMES, tiny, with the same random weights each time."""
     torch.manual_seed(0)
     with tiny_detrs(**changes):
-        return build(name, labels, 96, pretrained=pretrained)
+        return build(name, labels, image_size, pretrained=pretrained)
 
 
 def randomized(model: Model) -> Model:

@@ -13,6 +13,7 @@ from vott_trainer import logs, termination_message
 from vott_trainer.command_line import callback_url, parse
 from vott_trainer.errors import InterruptedTrainingError, TrainerError, UsageError, describe
 from vott_trainer.process.layout import Layout
+from vott_trainer.process.openmp import limit_spinning
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.process.sigterm import PROCESS
 from vott_trainer.progress.reporting import post_usage_error
@@ -81,6 +82,7 @@ def command() -> None:
     """Run the command line's command and exit."""
     signal.signal(signal.SIGTERM, _stop)
     logs.redact_output()
+    limit_spinning()
     sys.exit(main(sys.argv[1:], before_training=PROCESS.listen))
 
 

@@ -12,7 +12,7 @@ BUDGET = "budgetMinutes"
 
 
 def validate(model: type[BaseModel], values: dict[str, Any], budget_minutes: float | None = None) -> BaseModel:
-    """Return `values` as an instance of `model`.
+    """Return `values` as an instance of `model`; a known parameter that is null or an empty text is one that is not there.
 
     Args:
         budget_minutes: the administrator's default of this parameter, for plugins that have it.
@@ -20,6 +20,7 @@ def validate(model: type[BaseModel], values: dict[str, Any], budget_minutes: flo
     Raises:
         InvalidParametersError: names each invalid parameter with its problem, and all parameters there are.
     """
+    values = {name: value for name, value in values.items() if not (_is_empty(value) and name in names(model))}
     if budget_minutes and BUDGET in names(model):
         values = {BUDGET: budget_minutes, **values}
     try:
@@ -38,6 +39,10 @@ def shown(parameters: BaseModel) -> dict[str, Any]:
 def names(model: type[BaseModel]) -> list[str]:
     """Return the parameters' names in a message."""
     return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def _is_empty(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _explain(details: ErrorDetails) -> str:

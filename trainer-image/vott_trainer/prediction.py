@@ -11,6 +11,7 @@ from PIL import Image
 
 from vott_trainer import plugins
 from vott_trainer.data.decoding import open_rgb
+from vott_trainer.data.errors import UnsupportedImageError
 from vott_trainer.errors import UsageError
 from vott_trainer.plugin_api import Prediction
 from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
@@ -85,8 +86,10 @@ def _line(prediction: Prediction) -> str:
 def _open(path: Path) -> Image.Image:
     try:
         return open_rgb(path)
-    except OSError as error:
+    except UnsupportedImageError as error:
         raise UsageError(f"{path} can't be read as an image: {error}.") from error
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}.") from error
 
 
 def _save(image: Image.Image, path: Path) -> None:

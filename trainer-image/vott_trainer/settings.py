@@ -15,6 +15,8 @@ from vott_trainer.http import address_rules
 from vott_trainer.http.urls import read_argument
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import is_destination, is_path
+from vott_trainer.stores.own_data import OwnData
+from vott_trainer.stores.s3.url import as_http_url
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0
@@ -92,7 +94,7 @@ def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]
     work_dir = environment.get("VOTT_WORK_DIR")
     settings = TrainSettings(
         plugin=arguments.plugin or environment.get("VOTT_TRAIN_PLUGIN") or DEFAULT_PLUGIN,
-        annotations=read_argument("annotations", arguments.annotations),
+        annotations=_annotations(arguments, environment),
         model=_model(arguments),
         status=read_argument("status", arguments.status) if arguments.status else None,
         parameters=_parameters(arguments),
@@ -107,6 +109,12 @@ def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]
     _register_credentials(settings, environment)
     _check_addresses(settings, environment)
     return settings
+
+
+def _annotations(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    """Read `--annotations`; an s3:// URL becomes one of the server, so that paths of images can be relative to it."""
+    urls = "a URL that starts with https://, http:// or s3://"
+    return as_http_url(read_argument("annotations", arguments.annotations, is_destination, urls), environment)
 
 
 def _model(arguments: argparse.Namespace) -> str:
@@ -129,9 +137,10 @@ def _register_credentials(settings: TrainSettings, environment: Mapping[str, str
 
 
 def _check_addresses(settings: TrainSettings, environment: Mapping[str, str]) -> None:
-    """Check the annotations and initial weights early, for any plugin. The model's URL may be exempt from the rules."""
+    """Check the annotations and initial weights early, for any plugin. Only the administrator's own stores are exempt from the rules."""
     rules = address_rules.read_rules(environment)
-    address_rules.check_url(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
+    if not OwnData(settings.storage).opens(settings.annotations):
+        address_rules.check_url(settings.annotations, _not_fetched("annotations", settings.annotations), rules)
     weights = settings.parameters.get("initialWeights")
     if isinstance(weights, str) and is_url(weights):
         address_rules.check_url(weights, _not_fetched("initial weights", weights), rules)

@@ -1,28 +1,22 @@
 """The `Run` that a plugin gets: data fetched once per node, checkpoints, progress, and the folder for the model."""
 
-import contextlib
 import logging
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from vott_guard.redaction import redact_url
-from vott_trainer import annotations
 from vott_trainer.annotations import Annotations
-from vott_trainer.annotations.findings import Finding, shortened
-from vott_trainer.data import checks
-from vott_trainer.data.image_download import download_images, path_of
-from vott_trainer.data.scenes import Scenes, find_scenes
-from vott_trainer.errors import AnnotationsUnreachableError, InvalidParametersError, TemporaryFailureError
-from vott_trainer.file_download import MAX_ANNOTATIONS_BYTES, MAX_FILE_BYTES, download_file
-from vott_trainer.http.image_cache import ImageCache
-from vott_trainer.http.urls import file_name
-from vott_trainer.plugin_api import DataParameters, Dataset, LabelledImage, Links
+from vott_trainer.annotations.findings import Finding
+from vott_trainer.data.dataset_fetch import DatasetFetch
+from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
+from vott_trainer.file_download import MAX_FILE_BYTES, download_file
+from vott_trainer.http.signing import Signer
+from vott_trainer.plugin_api import DataParameters, Dataset, Links
 from vott_trainer.process.peers import Alone, Peers
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.process.sigterm import PROCESS, Interruption
@@ -31,25 +25,10 @@ from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.checkpoint_index import StoredCheckpoint
 from vott_trainer.stores.checkpoint_location import checkpoint_store
 from vott_trainer.stores.checkpoints import Checkpoints
-from vott_trainer.stores.checksums import sha256_of
 from vott_trainer.stores.destination import Destination
+from vott_trainer.stores.own_data import OwnData
 
 log = logging.getLogger(__name__)
-
-MAX_LABELS_LOGGED = 50
-
-
-@dataclass(frozen=True)
-class _NodeImages:
-    """One node's image downloads: indexes of the missing images, the reasons, and how many images its cache served.
-
-    `temporary` is the number of the missing images that may be there later.
-    """
-
-    missing: list[int]
-    dropped: list[Finding]
-    cached: int
-    temporary: int
 
 
 @dataclass(frozen=True)
@@ -70,7 +49,6 @@ class TrainingRun:
     Attributes:
         findings: of the annotations and images, for the report.
         notes: for the report.
-        seconds: durations of fetching, for the report.
     """
 
     def __init__(
@@ -83,20 +61,21 @@ class TrainingRun:
         peers: Peers | None = None,
         checkpoints: Callable[[], Checkpoints | None] = lambda: None,
         interruption: Interruption | None = None,
+        signer: Signer | None = None,
     ) -> None:
         self.links, self.progress = links, progress
         self._open_checkpoints = checkpoints
         self.interruption = interruption or Interruption()
         self.work_dir, self._peers = work_dir, peers or Alone()
-        self._parameters = parameters if isinstance(parameters, DataParameters) else DataParameters()
+        of_data = parameters if isinstance(parameters, DataParameters) else DataParameters()
+        self._fetch = DatasetFetch(links.annotations, work_dir, of_data, self._peers, progress, signer)
         self._annotations: Annotations | None = None
         self._dataset: Dataset | None = None
-        self._missing_for_now = 0  # images, on all nodes
+        self._fetched: set[tuple[str, str]] = set()
         self.ranks = self._peers.ranks
         self.model_dir = work_dir / ("model" if self.ranks.leads else f"not-the-model-{self.ranks.rank}")
         self.findings: list[Finding] = []
         self.notes: list[str] = []
-        self.seconds: dict[str, float] = {}
         shutil.rmtree(self.model_dir, ignore_errors=True)
         self.model_dir.mkdir(parents=True)
 
@@ -119,7 +98,13 @@ class TrainingRun:
             peers=peers,
             checkpoints=lambda: _open_checkpoints(settings, destination, work_dir),
             interruption=PROCESS,
+            signer=OwnData(settings.storage),
         )
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Durations of fetching, for the report."""
+        return self._fetch.seconds
 
     @cached_property
     def checkpoints(self) -> Checkpoints | None:
@@ -148,14 +133,14 @@ class TrainingRun:
             TemporaryFailureError: the store did not answer after all attempts.
         """
         if self._annotations is None:
-            self._annotations = self._read_annotations()
+            self._annotations = self._fetch.annotations()
             self.findings = self._annotations.findings
         return self._annotations
 
     def dataset(self) -> Dataset:
         """Fetch annotations and images, once; all nodes leave out images that one of them can't fetch."""
         if self._dataset is None:
-            self._dataset = self._read_dataset()
+            self._dataset = self._fetch.dataset(self.annotations())
             self.findings = self._dataset.findings
         return self._dataset
 
@@ -170,9 +155,9 @@ class TrainingRun:
         digests = {node.checkpoint.sha256 if node.checkpoint else "" for node in nodes}
         if here.checkpoint and here.path and len(digests) == 1:
             return here.checkpoint, here.path
-        if self._missing_for_now and any(node.is_of_other_work for node in nodes):
+        if (missing := self._fetch.missing_for_now) and any(node.is_of_other_work for node in nodes):
             raise TemporaryFailureError(
-                f"Not all images can be fetched at the moment ({self._missing_for_now} are missing). The interrupted training does not start over "
+                f"Not all images can be fetched at the moment ({missing} are missing). The interrupted training does not start over "
                 "without them, but waits for their store: check that it answers."
             )
         self.progress.start_over()
@@ -182,7 +167,7 @@ class TrainingRun:
         return None
 
     def fetch(self, url: str, name: str) -> Path:
-        """Download another file, once per node, to `name` in the work folder.
+        """Download another file, once per node and training, to `name` in the work folder.
 
         Raises:
             AddressRefusedError: the administrator's rules forbid the address.
@@ -194,67 +179,10 @@ class TrainingRun:
         def fetch() -> None:
             download_file(url, path, redact_url(url), MAX_FILE_BYTES, InvalidParametersError)
 
-        self._peers.once_per_node(fetch, type(None))
+        if (url, name) not in self._fetched:  # a link may expire before a later fold
+            self._peers.once_per_node(fetch, type(None))
+            self._fetched.add((url, name))
         return path
-
-    def _read_annotations(self) -> Annotations:
-        path, url = self.work_dir / "annotations", self.links.annotations
-        with self._timed("annotations"):
-            digests = self._peers.once_per_node(lambda: self._fetch_annotations(path), str)
-            if len(set(digests)) > 1:
-                raise TemporaryFailureError(
-                    f"The annotations at {redact_url(url)} changed while the nodes downloaded them. Do not change them during a training."
-                )
-            found = annotations.read(
-                path,
-                file_name(url),
-                annotation_format=self._parameters.annotation_format,
-                annotations_url=url,
-                images_url=self._parameters.images_url,
-            )
-        more = "" if len(found.labels) <= MAX_LABELS_LOGGED else f" and {len(found.labels) - MAX_LABELS_LOGGED} more"
-        log.info(
-            "%d annotated images, classes: %s%s", len(found.images), ", ".join(found.labels[:MAX_LABELS_LOGGED]), more
-        )
-        return found
-
-    def _read_dataset(self) -> Dataset:
-        self._parameters.check(found := self.annotations())
-        folder = self.work_dir / "images"
-        urls = [image.url for image in found.images]
-        with self._timed("images"):
-            nodes = self._peers.once_per_node(lambda: self._fetch_images(urls, folder), _NodeImages)
-        missing = {number for node in nodes for number in node.missing}
-        self._missing_for_now = sum(node.temporary for node in nodes)
-        dropped = list(dict.fromkeys(finding for node in nodes for finding in node.dropped))
-        usable = [
-            LabelledImage(i.url, path_of(i.url, folder), i.boxes, i.label)
-            for number, i in enumerate(found.images)
-            if number not in missing
-        ]
-        with self._timed("checkingData"):
-            sizes = {image.url: image.size for image in found.images if image.size}
-            clean, problems = checks.clean(usable, sizes, outlines=self._parameters.outlines)
-            scenes = self._peers.once_per_node(lambda: find_scenes(clean), Scenes)[0]  # equal on all nodes
-        log.info(
-            "%d images fetched in %.1f s, %d of them from the cache, %d left out",
-            len(usable), self.seconds["images"], nodes[self.ranks.node].cached, len(urls) - len(usable),
-        )  # fmt: skip
-        images = [replace(image, scene=scene) for image, scene in zip(clean, scenes.of_images, strict=True)]
-        findings = [*found.findings, *shortened(dropped), *problems, *scenes.findings]
-        return Dataset(images, checks.labels_of(images), findings)
-
-    def _fetch_annotations(self, path: Path) -> str:
-        """Fetch the annotation file; return its digest."""
-        url = self.links.annotations
-        description = f"The annotations at {redact_url(url)}"
-        download_file(url, path, description, MAX_ANNOTATIONS_BYTES, AnnotationsUnreachableError)
-        return sha256_of(path)
-
-    def _fetch_images(self, urls: list[str], folder: Path) -> _NodeImages:
-        fetched = download_images(urls, folder, cache=ImageCache.from_environment(), on_progress=self.progress.fetching)
-        missing = [number for number, url in enumerate(urls) if url not in fetched.files]
-        return _NodeImages(missing, fetched.dropped, fetched.cached, fetched.temporary)
 
     def _fetch_checkpoint(self, work: str) -> _NodeCheckpoint:
         if not self.checkpoints:
@@ -263,12 +191,6 @@ class TrainingRun:
             return _NodeCheckpoint(*found)
         newest = self.checkpoints.newest
         return _NodeCheckpoint(is_of_other_work=newest is not None and newest.work != work)
-
-    @contextlib.contextmanager
-    def _timed(self, phase: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self.seconds[phase] = round(time.monotonic() - start, 3)
 
 
 def _open_checkpoints(settings: TrainSettings, destination: Destination, work_dir: Path) -> Checkpoints | None:

@@ -144,6 +144,7 @@
 {{- define "vott-train.checkTrainer" -}}
 {{- $known := dict
   "modelStore" (list "containers" "buckets" "secretName")
+  "dataStore" (list "containers" "buckets")
   "workloadIdentity" (list "clientId")
   "checkpoints" (list "url" "persistentVolumeClaim" "everySeconds")
   "imageCache" (list "persistentVolumeClaim" "hostPath" "sizeLimit")
@@ -178,9 +179,12 @@
 {{- $identity := .Values.trainer.workloadIdentity.clientId }}
 {{- $named := include "vott-train.namedContainer" . }}
 {{- $secret := include "vott-train.storeSecret" . }}
-{{- range $store.containers }}
+{{- $data := .Values.trainer.dataStore }}
+{{- range $section, $lists := dict "modelStore" $store "dataStore" $data }}
+{{- range $lists.containers }}
 {{- if and (contains "://" .) (not $identity) }}
-{{- fail (printf "trainer.modelStore.containers: %s needs trainer.workloadIdentity.clientId; a container of the Secret's account is listed by its name" .) }}
+{{- fail (printf "trainer.%s.containers: %s needs trainer.workloadIdentity.clientId; a container of the Secret's account is listed by its name" $section .) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and $named (not $secret) }}
@@ -189,7 +193,7 @@
 {{- if and (hasPrefix "http" (include "vott-train.closedCheckpoints" .)) (not $secret) }}
 {{- fail "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
 {{- end }}
-{{- if and $store.buckets (eq $secret (printf "%s-azure" .Release.Name)) }}
+{{- if and (or $store.buckets $data.buckets) (eq $secret (printf "%s-azure" .Release.Name)) }}
 {{- fail "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
 {{- end }}
 {{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}

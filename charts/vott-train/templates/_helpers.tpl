@@ -33,14 +33,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $store := .Values.trainer.modelStore }}
 {{- if $store.secretName -}}
 {{ $store.secretName }}
-{{- else if or (include "vott-train.namedContainer" .) $store.buckets (include "vott-train.closedCheckpoints" .) -}}
+{{- else if or (include "vott-train.namedContainer" .) $store.buckets .Values.trainer.dataStore.buckets (include "vott-train.closedCheckpoints" .) -}}
 {{ include "vott-train.secret" . }}
 {{- end -}}
 {{- end }}
 
 {{/* The first container of the connection string's account; empty if there is none. */}}
 {{- define "vott-train.namedContainer" -}}
-{{- range .Values.trainer.modelStore.containers }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
+{{- range concat (.Values.trainer.modelStore.containers | default list) (.Values.trainer.dataStore.containers | default list) }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
 {{- end }}
 
 {{/* The URL of a checkpoint store that needs the Secret. */}}

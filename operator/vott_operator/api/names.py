@@ -21,9 +21,12 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
-def trainingjob(queue: str, message_id: str) -> str:
-    """Name of the TrainingJob for a message; `queue` is the queue's identity, not only its name."""
-    return f"vott-{_digest(queue, message_id)}"
+def trainingjob(queue: str, message_id: str, sequence: str = "") -> str:
+    """Name of the TrainingJob for a message; `queue` is the queue's identity, not only its name.
+
+    `sequence` is given for a message whose id another message had before.
+    """
+    return f"vott-{_digest(queue, message_id, *([sequence] if sequence else []))}"
 
 
 def job(trainingjob_name: str) -> str:

@@ -8,8 +8,8 @@ from vott_operator.api.api_model import ApiModel
 
 HTTP_URL_RULE = r"self.matches('^https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?$')"
 HTTP_URL_MESSAGE = "must be an http(s) URL without user name and fragment, for example https://host/path"
-MODEL_URL_RULE = r"self.matches('^(https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?|s3://[^\\s/?#@]+(/[^\\s?#]*)?)$')"
-MODEL_URL_MESSAGE = (
+STORE_URL_RULE = r"self.matches('^(https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?|s3://[^\\s/?#@]+(/[^\\s?#]*)?)$')"
+STORE_URL_MESSAGE = (
     "must be an http(s) URL without user name and fragment, or s3://bucket/prefix, for example https://host/path"
 )
 MAX_TTL_SECONDS = 315_360_000
@@ -28,6 +28,17 @@ class Location(ApiModel):
     )
 
 
+class AnnotationsLocation(ApiModel):
+    """The annotation file, without its credential."""
+
+    url: str = Field(
+        description="http(s) URL, or s3://bucket/key in a bucket of the operator's setting trainer.dataStore. If the full URL carries a"
+        " credential (a SAS or presigned query), this is the URL without its query, and the full URL is in the Secret of urlSecretRef.",
+        max_length=8192,
+        json_schema_extra={"x-kubernetes-validations": [{"rule": STORE_URL_RULE, "message": STORE_URL_MESSAGE}]},
+    )
+
+
 class ModelLocation(ApiModel):
     """The model's destination, without its credential."""
 
@@ -35,7 +46,7 @@ class ModelLocation(ApiModel):
         description="http(s) or s3 URL, without its query if that carries a credential, as for annotations. A path that ends with"
         " a slash gets the model's files, any other path one archive.",
         max_length=8192,
-        json_schema_extra={"x-kubernetes-validations": [{"rule": MODEL_URL_RULE, "message": MODEL_URL_MESSAGE}]},
+        json_schema_extra={"x-kubernetes-validations": [{"rule": STORE_URL_RULE, "message": STORE_URL_MESSAGE}]},
     )
 
 
@@ -77,7 +88,8 @@ class Trainer(ApiModel):
         le=64,
     )
     resources: ResourceRequirements | None = Field(
-        None, description="CPU and memory of the trainer container. Default: the operator's setting trainer.resources."
+        None,
+        description="CPU and memory of the trainer container. Default: the operator's setting trainer.resources, which this replaces as a whole.",
     )
 
 
@@ -103,7 +115,7 @@ class PodTemplate(ApiModel):
 class TrainingJobSpec(ApiModel):
     """What to train, from which annotations, and the model's destination."""
 
-    annotations: Location = Field(description="The annotation file: the images and the objects on them.")
+    annotations: AnnotationsLocation = Field(description="The annotation file: the images and the objects on them.")
     model: ModelLocation = Field(
         description="Destination of the trained model: an Azure Storage container or a blob in it, an S3 bucket, or a presigned URL."
     )

@@ -14,6 +14,10 @@ class Progress(ApiModel):
     epoch_total: int | None = Field(None, description="Number of epochs.", ge=0)
     step_current: int | None = Field(None, description="Current step (minibatch) of the epoch, from 1.", ge=0)
     step_total: int | None = Field(None, description="Number of steps in an epoch.", ge=0)
+    fold_current: int | None = Field(None, description="Current fold of a cross-validation, from 1.", ge=0)
+    fold_total: int | None = Field(
+        None, description="Number of folds, each of which is trained; absent without cross-validation.", ge=0
+    )
     classification_loss: float | None = Field(
         None, description="Classification loss: the mean over the current epoch so far."
     )

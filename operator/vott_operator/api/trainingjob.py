@@ -40,9 +40,12 @@ class TrainingJob(ApiModel):
         """The condition of this type; None if it was never set."""
         return next((condition for condition in self.status.conditions if condition.type == type_), None)
 
-    def is_from(self, message_id: str) -> bool:
-        """Whether it was created from the queue message with this id."""
-        return self.metadata.annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id
+    def is_from(self, message_id: str, sequence: str = "") -> bool:
+        """Whether it was created from the queue message with this id; with `sequence`, from that one of the messages with this id."""
+        annotations = self.metadata.annotations
+        recorded = annotations.get(c.ANNOTATION_MESSAGE_SEQUENCE)
+        is_same = not sequence or recorded in (None, sequence)
+        return annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id and is_same
 
     @property
     def deleting(self) -> bool:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from vott_guard.callback_payload import CallbackState, callback_payload
+from vott_guard.callback_payload import CallbackBody, CallbackState
 from vott_operator.api.status import Progress
 
 
 def payload(job: str, state: CallbackState, message: str, progress: Progress | None) -> dict[str, Any]:
     """The body; `progress` is the trainer's last report, None before the first."""
     report = progress or Progress()
-    return callback_payload(
+    return CallbackBody(
         job=job,
         state=state,
         message=message,
@@ -19,4 +19,4 @@ def payload(job: str, state: CallbackState, message: str, progress: Progress | N
         step_current=report.step_current or 0,
         step_total=report.step_total or 0,
         classification_loss=report.classification_loss,
-    )
+    ).to_json()

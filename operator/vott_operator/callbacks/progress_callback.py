@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 
 from vott_guard.backoff import Backoff
+from vott_guard.callback_payload import in_fold
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
@@ -112,5 +113,6 @@ class ProgressCallbacks:
 
 def _message(progress: Progress) -> str:
     if progress.epoch_current and progress.epoch_total:
-        return f"Epoch {progress.epoch_current} of {progress.epoch_total}"
+        text = f"Epoch {progress.epoch_current} of {progress.epoch_total}"
+        return in_fold(text, progress.fold_current or 1, progress.fold_total or 1)
     return "Training"

@@ -4,18 +4,14 @@ The addresses of a host name are known only when connecting: the trainer applies
 """
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_network
 from urllib.parse import urlsplit
 
-from vott_guard.rules import RefusedError, Rules
+from vott_guard.rules import ANY_ADDRESS, RefusedError, Rules
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.api.urls import has_credentials, weights_url
 from vott_operator.settings.operator import Settings
-
-ANY_ADDRESS = Rules(allow_http=True, networks=tuple(map(ip_network, ("0.0.0.0/0", "::/0"))))
-"""For the administrator's own containers. The guard's fixed rules still apply."""
 
 
 def explain_refused_url(trainingjob: TrainingJob, settings: Settings) -> Explanation | None:
@@ -31,20 +27,20 @@ def explain_refused_url(trainingjob: TrainingJob, settings: Settings) -> Explana
 def _urls(trainingjob: TrainingJob, settings: Settings) -> Iterator[tuple[str, str, Rules]]:
     """Each http(s) URL with its rules. The trainer checks the others: a bucket, or a malformed URL."""
     spec, rules = trainingjob.spec, settings.outgoing.rules
-    is_own = _may_be_own_container(spec.model.url, settings.trainer.model_store.containers)
-    urls: list[tuple[str, object, Rules]] = [
-        ("annotations", spec.annotations.url, rules),
-        ("model", spec.model.url, ANY_ADDRESS if is_own else rules),
-        (f"parameters.{c.INITIAL_WEIGHTS}", weights_url(spec.parameters), rules),
-        (f"parameters.{c.IMAGES_URL}", spec.parameters.get(c.IMAGES_URL), rules),
+    written, read = settings.trainer.model_store.containers, settings.trainer.readable_containers
+    urls: list[tuple[str, object, list[str]]] = [
+        ("annotations", spec.annotations.url, read),
+        ("model", spec.model.url, written),
+        (f"parameters.{c.INITIAL_WEIGHTS}", weights_url(spec.parameters), []),
+        (f"parameters.{c.IMAGES_URL}", spec.parameters.get(c.IMAGES_URL), read),
     ]
-    for name, url, url_rules in urls:
+    for name, url, own in urls:
         if isinstance(url, str) and url.lower().startswith(("http:", "https:")):
-            yield name, url, url_rules
+            yield name, url, ANY_ADDRESS if _may_be_own_container(url, own) else rules
 
 
 def _may_be_own_container(url: str, containers: Iterable[str]) -> bool:
-    """Whether the URL may be in a container of trainer.modelStore, to which no rule applies.
+    """Whether the URL may be in a container that the administrator has listed, to which no rule applies.
 
     A URL with a query brings its own credential, so it never is. For containers listed by name, only the trainer knows the
     account: here the name alone decides.

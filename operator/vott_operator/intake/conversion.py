@@ -42,6 +42,7 @@ class Converter:
         """`identity` is the queue's, see `QueueSource`. `on_created` is called with each TrainingJob, created now or before."""
         self._identity = identity
         self._cluster = cluster
+        self._store = store
         self._clock = clock
         self._on_created = on_created
         self._ttl_seconds = settings.ttl_seconds_after_finished
@@ -60,47 +61,69 @@ class Converter:
         """
         message = parse_message(delivery.body, self._message_defaults)
         if not self._duplicates.is_enabled:
-            return await self._create(delivery, message)
-        async with self._duplicates.lock(message.digest):
-            original = self._duplicates.find(message.digest, delivery.id)
+            return await self._train(delivery, message)
+        async with self._duplicates.content_lock(message.digest):
+            original = self._duplicates.find(message.digest, delivery)
             if original is None:
-                return await self._create(delivery, message)
-            await self._record_duplicate(original, delivery)
+                return await self._train(delivery, message)
+            await self._record_duplicate(original, delivery, "within queues[].duplicateWindowSeconds")
             return original
 
-    async def _create(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
-        manifest = trainingjob_manifest(
-            message,
-            name=names.trainingjob(self._identity, delivery.id),
-            namespace=self._namespace,
-            plugin=self._plugin(message),
-            ttl_seconds=self._ttl_seconds,
-            defaults=self._trainingjob_defaults,
-            annotations={
-                c.ANNOTATION_QUEUE: self._identity,
-                c.ANNOTATION_MESSAGE_ID: delivery.id,
-                c.ANNOTATION_DIGEST: message.digest,
-            },
-        )
-        trainingjob = await self._create_or_find(manifest, message)
+    async def _train(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
+        """The TrainingJob of this message, under the name of its id unless another message of that id has it (ADR 18)."""
+        own_name = names.trainingjob(self._identity, delivery.id, delivery.sequence or message.digest)
+        if self._store.observed(Key(self._namespace, own_name)) is None:
+            trainingjob = await self._create_or_find(names.trainingjob(self._identity, delivery.id), delivery, message)
+            if _is_of(trainingjob, delivery, message):
+                return await self._complete(trainingjob, message)
+            self._on_created(trainingjob)
+        async with self._duplicates.id_lock(delivery.id):
+            return await self._train_again(own_name, delivery, message)
+
+    async def _train_again(self, name: str, delivery: Delivery, message: TrainMessage) -> TrainingJob:
+        """The TrainingJob of a message whose id another message had before."""
+        is_new = self._store.observed(Key(self._namespace, name)) is None
+        if is_new and (original := self._duplicates.find_resent(message.digest, delivery)) is not None:
+            await self._record_duplicate(original, delivery, "and the same id, and was sent before this training ended")
+            return original
+        return await self._complete(await self._create_or_find(name, delivery, message), message)
+
+    async def _complete(self, trainingjob: TrainingJob, message: TrainMessage) -> TrainingJob:
+        """Create the Secret, too, which may be missing if the operator was killed."""
         secret = url_secret_manifest(message, trainingjob)
         if secret is not None:
             await self._cluster.create_secret(secret)
         self._on_created(trainingjob)
         return trainingjob
 
-    async def _create_or_find(self, manifest: Manifest, message: TrainMessage) -> TrainingJob:
-        message_id = manifest["metadata"]["annotations"][c.ANNOTATION_MESSAGE_ID]
+    async def _create_or_find(self, name: str, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         try:
-            trainingjob = await self._cluster.create_trainingjob(manifest)
-            logger.info("message %r: TrainingJob %s created", message_id, trainingjob.key)
+            trainingjob = await self._cluster.create_trainingjob(self._manifest(name, delivery, message))
+            logger.info("message %r: TrainingJob %s created", delivery.id, trainingjob.key)
         except AlreadyExistsError:
-            trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, manifest["metadata"]["name"]))
-            _check_same_content(trainingjob, message_id, message)
+            trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, name))
         except InvalidObjectError as error:
             text = f"The API server refused the TrainingJob: {error.answer}"
             raise MessageRejectedError(c.INVALID_MESSAGE, text, message.status) from None
         return trainingjob
+
+    def _manifest(self, name: str, delivery: Delivery, message: TrainMessage) -> Manifest:
+        annotations = {
+            c.ANNOTATION_QUEUE: self._identity,
+            c.ANNOTATION_MESSAGE_ID: delivery.id,
+            c.ANNOTATION_DIGEST: message.digest,
+        }
+        if delivery.sequence:
+            annotations[c.ANNOTATION_MESSAGE_SEQUENCE] = delivery.sequence
+        return trainingjob_manifest(
+            message,
+            name=name,
+            namespace=self._namespace,
+            plugin=self._plugin(message),
+            ttl_seconds=self._ttl_seconds,
+            defaults=self._trainingjob_defaults,
+            annotations=annotations,
+        )
 
     def _plugin(self, message: TrainMessage) -> str:
         plugin = message.plugin or self._plugins.default
@@ -112,20 +135,17 @@ class Converter:
             )
         return plugin
 
-    async def _record_duplicate(self, original: TrainingJob, delivery: Delivery) -> None:
+    async def _record_duplicate(self, original: TrainingJob, delivery: Delivery, why: str) -> None:
         logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
-        text = f"Message {delivery.id} has the same content; it starts no second training (queues[].duplicateWindowSeconds)."
+        text = f"Message {delivery.id} has the same content {why}; it starts no second training."
         event = Event("Normal", c.DUPLICATE_MESSAGE, text)
         await record_event(self._cluster, original, event, self._clock())
 
 
-def _check_same_content(trainingjob: TrainingJob, message_id: str, message: TrainMessage) -> None:
-    """Raise MessageRejectedError if another message with this id, but other content, created the TrainingJob."""
-    digest = trainingjob.metadata.annotations.get(c.ANNOTATION_DIGEST, message.digest)
-    if digest != message.digest:
-        # No status_url: it may be the callback of that other training, which goes on.
-        text = (
-            f"A message with the id {message_id!r} but other content came before and is TrainingJob {trainingjob.key}. "
-            "Give each message a unique id, or none."
-        )
-        raise MessageRejectedError(c.MESSAGE_ID_REUSED, text)
+def _is_of(trainingjob: TrainingJob, delivery: Delivery, message: TrainMessage) -> bool:
+    """Whether a TrainingJob with this message's id is of this message and not of another one with its id."""
+    annotations = trainingjob.metadata.annotations
+    sequence = annotations.get(c.ANNOTATION_MESSAGE_SEQUENCE)
+    if sequence and delivery.sequence:
+        return sequence == delivery.sequence
+    return annotations.get(c.ANNOTATION_DIGEST, message.digest) == message.digest

@@ -167,5 +167,5 @@ class Intake:
     async def _create_and_complete(self, delivery: Delivery) -> None:
         trainingjob = await self._converter.convert(delivery)
         # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
-        if await self._source.complete(delivery) and trainingjob.is_from(delivery.id):
+        if await self._source.complete(delivery) and trainingjob.is_from(delivery.id, delivery.sequence):
             self._on_completed(trainingjob.key)

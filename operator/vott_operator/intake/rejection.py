@@ -49,7 +49,7 @@ class Rejection:
             logger.warning("message %r: callback not delivered within %.0f s", delivery.id, CALLBACK_SECONDS)
 
     async def _try_to_post(self, delivery: Delivery, url: str, message: str) -> None:
-        name = names.trainingjob(self._source.identity, delivery.id)
+        name = names.trainingjob(self._source.identity, delivery.id, delivery.sequence)
         body = payload(name, "failed", message, None)
         for attempt in range(1, MAX_CALLBACK_ATTEMPTS + 1):
             try:

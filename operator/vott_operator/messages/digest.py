@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vott_operator.messages.url_template import PLACEHOLDERS
-
-CONTENT_FIELDS = (*PLACEHOLDERS, "annotations", "url", "model", "status", "plugin", "plugin_name", "parameters")
-
 
 def content_digest(fields: Mapping[str, Any]) -> str:
-    """SHA-256 in hex of the message's own fields: independent of how it is written and of the queue's settings."""
-    content = {name: fields[name] for name in CONTENT_FIELDS if fields.get(name) is not None}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    """SHA-256 in hex of the message's own `usual_fields`: independent of how it is written and of the queue's settings."""
+    return hashlib.sha256(canonical_json(fields).encode()).hexdigest()
+
+
+def canonical_json(value: object) -> str:
+    """The same text for the same JSON value. Raises RecursionError."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

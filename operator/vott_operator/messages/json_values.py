@@ -102,10 +102,10 @@ def _path_text(path: _Path) -> str:
     parts: list[str] = []
     while path:
         path, part = path
-        parts.append(f"[{part}]" if isinstance(part, int) else f".{_name_text(part)}")
+        parts.append(f"[{part}]" if isinstance(part, int) else f".{name_text(part)}")
     return "".join(reversed(parts)).removeprefix(".")
 
 
-def _name_text(name: str) -> str:
+def name_text(name: str) -> str:
     """The name, unless it is long or unusual: then it may be anything, even a credential."""
     return name if PLAIN_NAME.fullmatch(name) else "(a long or odd name)"

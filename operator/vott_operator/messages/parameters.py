@@ -1,11 +1,12 @@
 """Limits of a plugin's parameters, in messages and in a queue's settings: size, URLs and credentials."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from vott_guard.urls import check_folder
 from vott_operator.api import constants as c
 from vott_operator.api.urls import check_http_url, shows_credential, weights_url
 from vott_operator.messages.json_values import texts
@@ -22,12 +23,8 @@ def _check_size(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _check_urls(parameters: dict[str, Any]) -> dict[str, Any]:
     """Check the two URLs among the parameters, of which only the initial weights may carry a credential."""
-    _check_url(c.INITIAL_WEIGHTS, weights_url(parameters))
-    _check_url(c.IMAGES_URL, images := parameters.get(c.IMAGES_URL))
-    if isinstance(images, str) and "?" in images:
-        raise ValueError(
-            f'has an "{c.IMAGES_URL}" with a query; remove it: images are fetched with the credential of the annotations\' URL'
-        )
+    _check(c.INITIAL_WEIGHTS, weights_url(parameters), check_http_url)
+    _check(c.IMAGES_URL, parameters.get(c.IMAGES_URL), check_folder)
     _check_no_credentials(parameters)
     return parameters
 
@@ -43,10 +40,10 @@ def _check_no_credentials(parameters: Mapping[str, Any]) -> None:
             )
 
 
-def _check_url(name: str, url: object) -> None:
+def _check(name: str, url: object, check: Callable[[str], str]) -> None:
     try:
-        if isinstance(url, str):
-            check_http_url(url)
+        if isinstance(url, str) and url.strip():  # the trainer leaves out an empty one
+            check(url)
     except ValueError as error:
         raise ValueError(f'has an "{name}" that {error}') from None
 

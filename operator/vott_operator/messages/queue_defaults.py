@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vott_operator.api.urls import check_http_url, check_model_url
+from vott_operator.api.urls import check_http_url, check_store_url
 from vott_operator.messages.json_values import AmbiguousObject, FieldError
 from vott_operator.messages.url_template import fill_in, placeholders_in
 
@@ -27,10 +27,10 @@ NO_DEFAULTS = MessageDefaults()
 
 
 def with_defaults(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[str, Any]:
-    """The fields without null values, completed by `defaults`. Raises FieldError."""
-    result = {name: value for name, value in fields.items() if value is not None}
+    """The `usual_fields`, completed by `defaults`. Raises FieldError."""
+    result = dict(fields)
     if "model" not in result and defaults.model:
-        result["model"] = fill_in(defaults.model, "queues[].model", result, check_model_url)
+        result["model"] = fill_in(defaults.model, "queues[].model", result, check_store_url)
     has_ids = all(name in result for name in placeholders_in(defaults.callback))
     if "status" not in result and defaults.callback and has_ids:
         result["status"] = _callback(defaults, result)
@@ -42,7 +42,7 @@ def with_defaults(fields: Mapping[str, Any], defaults: MessageDefaults) -> dict[
 
 
 def rejection_callback(fields: dict[str, Any], defaults: MessageDefaults) -> str | None:
-    """The callback URL of a rejected message; None if the message leaves it ambiguous or invalid."""
+    """The callback URL of a rejected message with these `usual_fields`; None if the message leaves it ambiguous or invalid."""
     status = fields.get("status")
     needed = {"status"} if status is not None else {"status", *placeholders_in(defaults.callback)}
     if isinstance(fields, AmbiguousObject) and fields.repeated & needed:

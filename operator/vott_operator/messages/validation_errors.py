@@ -9,6 +9,7 @@ EXPECTED = {
     "parameters": 'an object such as {"epochs": 10}',
     "plugin": "a name",
     "plugin_name": "a name",
+    "annotations": "an http(s) or s3 URL",
     "model": "an http(s) or s3 URL",
 }
 

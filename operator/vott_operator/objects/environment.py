@@ -47,24 +47,26 @@ def _storage(settings: TrainerSettings) -> dict[str, str]:
         variables |= {"VOTT_IMAGE_CACHE": CACHE_DIR, "VOTT_IMAGE_CACHE_BYTES": str(cache.size_bytes)}
     if plugins.persistent_volume_claim or plugins.config_map:
         variables["VOTT_PLUGINS"] = PLUGINS_DIR
-    if containers := settings.model_store.containers:
-        variables["VOTT_MODEL_CONTAINERS"] = ",".join(containers)
-    if buckets := settings.model_store.buckets:
-        variables["VOTT_MODEL_BUCKETS"] = ",".join(buckets)
-    return variables
+    lists = {
+        "VOTT_MODEL_CONTAINERS": settings.model_store.containers,
+        "VOTT_MODEL_BUCKETS": settings.model_store.buckets,
+        "VOTT_DATA_CONTAINERS": settings.data_store.containers,
+        "VOTT_DATA_BUCKETS": settings.data_store.buckets,
+    }
+    return variables | {name: ",".join(entries) for name, entries in lists.items() if entries}
 
 
 def _store_credentials(settings: TrainerSettings) -> list[Manifest]:
     """Credentials from trainer.modelStore.secretName. If a required key is missing, the pod waits and its status names the key."""
-    store, checkpoints = settings.model_store, settings.checkpoints.url
-    if not store.secret_name:
+    models, data, checkpoints = settings.model_store, settings.data_store, settings.checkpoints.url
+    if not models.secret_name:
         return []
     is_required = {}
-    if store.containers or checkpoints.startswith("http"):
-        is_required[AZURE_CREDENTIAL] = bool(store.named_containers)
-    if store.buckets or checkpoints.startswith("s3:"):
+    if models.containers or data.containers or checkpoints.startswith("http"):
+        is_required[AZURE_CREDENTIAL] = bool(models.named_containers or data.named_containers)
+    if models.buckets or data.buckets or checkpoints.startswith("s3:"):
         is_required |= dict.fromkeys(AWS_CREDENTIALS, True) | dict.fromkeys(AWS_OPTIONS, False)
-    return [_from_secret(store.secret_name, name, required=required) for name, required in is_required.items()]
+    return [_from_secret(models.secret_name, name, required=required) for name, required in is_required.items()]
 
 
 def _torchrun(trainingjob: TrainingJob) -> list[Manifest]:

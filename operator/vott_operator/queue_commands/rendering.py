@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vott_guard.redaction import redact
+from vott_operator.messages.decoding import readable
 from vott_operator.queues.base import DeadLetter
 
 MAX_BODY_CHARACTERS = 4000
@@ -66,14 +67,15 @@ def displayed_body(body: str, *, show_secrets: bool) -> str:
 
 
 def decode_body(body: str) -> str:
-    """Decode base64, as Azure Functions' tools send it: encoded credentials can't be redacted."""
-    if not BASE64.fullmatch(body.strip()):
-        return body
-    compact = re.sub(r"[\r\n=]", "", body.strip()).translate(str.maketrans("-_", "+/"))
+    """Undo what client libraries put around a message, base64 even if it is damaged: encoded credentials can't be redacted."""
+    text = readable(body)
+    if not BASE64.fullmatch(text.strip()):
+        return text
+    compact = re.sub(r"[\r\n=]", "", text.strip()).translate(str.maketrans("-_", "+/"))
     try:
         return base64.b64decode(compact + "=" * (-len(compact) % 4)).decode(errors="backslashreplace")
     except (binascii.Error, ValueError):
-        return body
+        return text
 
 
 def _details(letter: DeadLetter, *, show_secrets: bool) -> list[str]:

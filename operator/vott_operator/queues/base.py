@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 
@@ -10,7 +11,7 @@ class Delivery:
     """A message that was received and locked, and is not settled yet."""
 
     id: str
-    """The same each time the message is delivered."""
+    """The same each time the message is delivered. Where senders choose it, several messages may have it."""
     body: bytes
     attempt: int
     """Delivery count, including this delivery."""
@@ -18,6 +19,10 @@ class Delivery:
     """How long the lock lasts after receiving or `renew_lock`."""
     handle: Any
     """The queue's own handle for settling the message."""
+    sequence: str = ""
+    """The service's own id of the message, where the sender chose `id`; empty where `id` is unique."""
+    enqueued: datetime | None = None
+    """When it was sent, by the service's clock; None where the service doesn't tell."""
 
 
 class QueueSource(Protocol):
@@ -61,7 +66,7 @@ class DeadLetter:
     """Its id in the dead-letter queue, not the id that it had in its queue."""
     message_id: str
     body: str
-    """The original body; bytes that are not UTF-8 are escaped."""
+    """The original body as text; bytes that are no text are escaped."""
     reason: str
     """One CamelCase word, or empty."""
     message: str

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vott_operator.errors import LostMessageError
 from vott_operator.queues.base import Delivery
@@ -16,6 +17,8 @@ POLL_SECONDS = 0.01
 class _Message:
     id: str
     body: bytes
+    sequence: str = ""
+    enqueued: datetime | None = None
     visible_at: float = 0.0
     attempts: int = 0
 
@@ -33,10 +36,12 @@ class MemoryQueue:
     _messages: dict[str, _Message] = field(default_factory=dict)
     _ids: "itertools.count[int]" = field(default_factory=itertools.count)
 
-    def send(self, body: str | bytes, message_id: str | None = None) -> str:
+    def send(
+        self, body: str | bytes, message_id: str | None = None, sequence: str = "", enqueued: datetime | None = None
+    ) -> str:
         """Add a message; returns its id."""
         text = body.encode() if isinstance(body, str) else body
-        message = _Message(message_id or str(next(self._ids)), text)
+        message = _Message(message_id or str(next(self._ids)), text, sequence, enqueued)
         self._messages[message.id] = message
         return message.id
 
@@ -60,7 +65,10 @@ class MemoryQueue:
             message.visible_at = now + LOCK_SECONDS
             message.attempts += 1
             self.attempts += 1
-        return [Delivery(item.id, item.body, item.attempts, LOCK_SECONDS, item.attempts) for item in ready]
+        return [
+            Delivery(item.id, item.body, item.attempts, LOCK_SECONDS, item.attempts, item.sequence, item.enqueued)
+            for item in ready
+        ]
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""

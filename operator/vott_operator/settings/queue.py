@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from vott_operator.api.urls import check_http_url, check_model_url
+from vott_operator.api.urls import check_http_url, check_store_url
 from vott_operator.messages.parameters import Parameters
 from vott_operator.messages.url_template import check_template
 from vott_operator.settings.plugins import PluginSettings
@@ -120,7 +120,7 @@ class QueueSettings(Section):
     @field_validator("model", "callback")
     @classmethod
     def _template_can_be_filled_in(cls, template: str, info: ValidationInfo) -> str:
-        check_url = check_model_url if info.field_name == "model" else check_http_url
+        check_url = check_store_url if info.field_name == "model" else check_http_url
         return check_template(template, check_url) if template else template
 
     @property

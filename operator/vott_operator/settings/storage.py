@@ -5,21 +5,16 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vott_operator.api.urls import BUCKET, check_http_url, check_model_url
+from vott_operator.api.urls import BUCKET, check_http_url, check_store_url
 from vott_operator.settings.section import Section
 
 QUANTITY = re.compile(r"(?P<number>\d+)(?P<unit>k|Ki|[MGTP]i?|)")
 UNITS = "KMGTP"
 
 
-class ModelStore(Section):
-    """Storage that the trainer may upload to with the administrator's credentials."""
+class StoreLists(Section):
+    """Containers and buckets that a message may name without a credential."""
 
-    secret_name: str = Field(
-        "",
-        description="Secret with AZURE_STORAGE_CONNECTION_STRING or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN,"
-        " AWS_REGION, AWS_ENDPOINT_URL), in the training's namespace.",
-    )
     containers: list[str] = Field(
         default_factory=list,
         description="Containers that a message may name without a SAS: names in the connection string's account, * for all of them, or"
@@ -54,6 +49,20 @@ class ModelStore(Section):
         return [container for container in self.containers if "://" not in container]
 
 
+class ModelStore(StoreLists):
+    """Storage that the trainer may upload to, and read data from, with the administrator's credentials."""
+
+    secret_name: str = Field(
+        "",
+        description="Secret with AZURE_STORAGE_CONNECTION_STRING or AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN,"
+        " AWS_REGION, AWS_ENDPOINT_URL), in the training's namespace.",
+    )
+
+
+class DataStore(StoreLists):
+    """Storage that the trainer may only read annotations and images from, with the credentials of the model store."""
+
+
 class WorkloadIdentitySettings(Section):
     """A managed identity that is federated with the trainer's ServiceAccount."""
 
@@ -75,7 +84,7 @@ class Checkpoints(Section):
     @field_validator("url")
     @classmethod
     def _url_is_a_store(cls, url: str) -> str:
-        if url and "?" in check_model_url(url):
+        if url and "?" in check_store_url(url):
             raise ValueError(
                 "has a query, but settings are not secret; use modelStore.secretName or workloadIdentity instead"
             )

@@ -6,7 +6,14 @@ from pydantic import Field, field_validator, model_validator
 
 from vott_operator.settings.plugins import PluginFolder
 from vott_operator.settings.section import Section
-from vott_operator.settings.storage import Checkpoints, ImageCache, ModelStore, WorkloadIdentitySettings, size_in_bytes
+from vott_operator.settings.storage import (
+    Checkpoints,
+    DataStore,
+    ImageCache,
+    ModelStore,
+    WorkloadIdentitySettings,
+    size_in_bytes,
+)
 from vott_operator.settings.training_job import StrictResources
 
 
@@ -43,6 +50,10 @@ class TrainerSettings(Section):
     model_store: ModelStore = Field(
         default_factory=ModelStore, description="Storage for models with a URL that carries no credential."
     )
+    data_store: DataStore = Field(
+        default_factory=DataStore,
+        description="Storage for annotations and images with a URL that carries no credential.",
+    )
     workload_identity: WorkloadIdentitySettings = Field(
         default_factory=WorkloadIdentitySettings, description="The trainer pods' identity in Azure."
     )
@@ -59,15 +70,21 @@ class TrainerSettings(Section):
     @model_validator(mode="after")
     def _stores_have_credentials(self) -> Self:
         store, identity = self.model_store, self.workload_identity.client_id
-        if not store.secret_name and (named := store.named_containers):
-            raise ValueError(f".modelStore.containers has {named[0]!r}, which needs trainer.modelStore.secretName")
-        if len(store.named_containers) < len(store.containers) and not identity:
-            raise ValueError(".modelStore.containers has URLs, which need trainer.workloadIdentity.clientId")
+        for name, lists in (("modelStore", store), ("dataStore", self.data_store)):
+            if not store.secret_name and (named := lists.named_containers):
+                raise ValueError(f".{name}.containers has {named[0]!r}, which needs trainer.modelStore.secretName")
+            if len(lists.named_containers) < len(lists.containers) and not identity:
+                raise ValueError(f".{name}.containers has URLs, which need trainer.workloadIdentity.clientId")
         if self.checkpoints.url.startswith("http") and not (store.secret_name or identity):
             raise ValueError(
                 ".checkpoints.url needs trainer.modelStore.secretName or trainer.workloadIdentity.clientId to open it"
             )
         return self
+
+    @property
+    def readable_containers(self) -> list[str]:
+        """The containers that annotations and images may be in."""
+        return [*self.model_store.containers, *self.data_store.containers]
 
     @property
     def work_bytes(self) -> int:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.helm import KEYS, Object, lint, manifest_of_kind, render
+from tests.support.helm import KEYS, Object, lint, manifest_of_kind, notes, render
 from vott_operator.api.status import TrainingJobStatus
+from vott_operator.messages import json_schema
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
 from vott_operator.settings.operator import CONFIG_ENV, Settings
@@ -67,6 +68,11 @@ def test_the_operator_loads_the_settings_that_the_chart_renders(
     assert found.plugins_of(dogs).allowed == ["hello-world"]
 
 
+def test_the_notes_have_the_schemas_of_message_and_callback() -> None:
+    schemas = [json.loads(line) for line in notes({"azure": KEYS}).splitlines() if line.lstrip().startswith("{")]
+    assert schemas == [json_schema.message_schema(), json_schema.callback_schema()]
+
+
 def test_defaults_of_trainingjobs_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {
         "azure": KEYS,
@@ -87,6 +93,15 @@ STORES: list[tuple[Object, str]] = [
     ({"modelStore": {"containers": ["models"]}}, "vott-azure"),
     ({"modelStore": {"containers": ["*"], "secretName": "mine"}}, "mine"),
     ({"modelStore": {"buckets": ["models"], "secretName": "mine"}}, "mine"),
+    ({"dataStore": {"containers": ["data"]}}, "vott-azure"),
+    ({"dataStore": {"buckets": ["data"]}, "modelStore": {"secretName": "mine"}}, "mine"),
+    (
+        {
+            "workloadIdentity": {"clientId": "abc"},
+            "dataStore": {"containers": ["https://acme.blob.core.windows.net/data"]},
+        },
+        "",
+    ),
     ({"checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"}}, "vott-azure"),
     (
         {
@@ -105,6 +120,7 @@ def test_stores_of_trainings_use_the_right_secret(
 ) -> None:
     found = settings(render({"azure": KEYS, "trainer": trainer}), tmp_path, monkeypatch).trainer
     assert found.model_store.secret_name == secret
+    assert found.data_store.containers == trainer.get("dataStore", {}).get("containers", [])
 
 
 def test_volumes_of_trainings_reach_the_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,18 @@ NOT_LISTS: list[tuple[Object, str]] = [
             {"azure": KEYS, "trainer": {"modelStore": {"containers": ["https://a/c"]}}},
             "trainer.modelStore.containers: https://a/c needs trainer.workloadIdentity.clientId; a container of the",
         ),
+        (
+            {"azure": KEYS, "trainer": {"dataStore": {"containers": ["https://a/c"]}}},
+            "trainer.dataStore.containers: https://a/c needs trainer.workloadIdentity.clientId; a container of the",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"dataStore": {"buckets": ["data"]}}},
+            "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS",
+        ),
+        (
+            {"azure": KEYS, "trainer": {"dataStore": {"secretName": "s"}}},
+            "trainer.dataStore.secretName: is not a value of this chart; choose from containers, buckets",
+        ),
         ({"azure": KEYS, "trainer": {"modelStore": None}}, "trainer.modelStore: must be a map of containers, buckets"),
         ({"azure": KEYS, "trainer": {"checkpoints": {"pvc": "c"}}}, "trainer.checkpoints.pvc: is not a value of this chart"),
         ({"azure": KEYS, "trainer": {"resources": {"limit": {}}}}, "trainer.resources.limit: is not a value of this chart; choose from requests"),

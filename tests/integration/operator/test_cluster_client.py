@@ -35,9 +35,9 @@ async def test_each_api_error_has_its_exception(harness: OperatorHarness, cluste
 
 
 @pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/prefix/id.tgz", "https://h/p?x=y"])
-async def test_a_model_url_may_be_a_bucket(harness: OperatorHarness, cluster: Cluster, url: str) -> None:
-    created = await cluster.create_trainingjob(manifest(harness, model={"url": url}))
-    assert created.spec.model.url == url
+async def test_model_and_annotations_may_be_in_a_bucket(harness: OperatorHarness, cluster: Cluster, url: str) -> None:
+    created = await cluster.create_trainingjob(manifest(harness, model={"url": url}, annotations={"url": url}))
+    assert created.spec.model.url == created.spec.annotations.url == url
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ async def test_a_model_url_may_be_a_bucket(harness: OperatorHarness, cluster: Cl
         {"model": {"url": "s3://user@bucket/p"}},
         {"model": {"url": "s3://bucket/p?q"}},
         {"model": {"url": "s3:///p"}},
-        {"annotations": {"url": "s3://bucket/a.csv"}},
+        {"annotations": {"url": "gs://bucket/a.csv"}},
         {"callback": {"url": "s3://bucket/c"}},
     ],
     ids=["user", "query", "no bucket", "annotations", "callback"],

@@ -16,9 +16,15 @@ from vott_trainer.errors import BadAnnotationsError
 FILES = 10_000
 QUERY = "?sv=1&sig=SECRET"
 POSITION = re.compile(
-    r"line \d+|byte \d+|(asset|image|annotation|category) ('|\d|number \d)|region \d+ of asset"
-    r"|has no annotated object|expected JSON|expected \w+ to be a list|is JSON, but neither|is a VoTT project without"
-    r"|expected unique names|expected a VoTT export|expected assets to be|is a web page or XML|is text in UTF-16|is a ZIP archive"
+    r"line \d+|each line has \d+ (fields|numbers)|byte \d+|(asset|image|annotation|category|frame|task) ('|\d|number \d)"
+    r"|(region|object|tag) \d+ of (asset|frame|task|image)"
+    r"|has no annotated object|expected JSON|expected \w+ to be (a list|an object)|is JSON, but neither|is a VoTT project without"
+    r"|expected unique names|expected a VoTT export|expected assets to be|is text in UTF-16|is a ZIP archive"
+    r"|has two (images|categories) with the id|is COCO (for|with)|is JSON of|expected a list of tasks"
+    r"|is XML with|declares the XML entity|expected XML in UTF-8|is (not )?in the format|expected the URL of an image"
+    r"|holds |is a damaged|is compressed with|is encrypted|has (no )?annotations in|would both be its image|grow to more than"
+    r"|expected (an?|one|the name of an) image|data.yaml expected|expected text in UTF-8|is no archive|is YOLO's file of one image"
+    r"|expected percent of the image|has (numbers such as|lines with several classes)|is a list of classes"
 )
 
 
@@ -34,7 +40,7 @@ def is_refused(rng: Random, path: Path) -> bool:
     """Whether a random file is refused; check the error, or else the annotations."""
     kind, content = damaged(rng) if rng.random() < 0.8 else well_formed(rng)
     path.write_bytes(content)
-    annotation_format = rng.choice(["auto", "auto", kind, kind, *get_args(Format)])
+    annotation_format = rng.choice(["auto", kind, rng.choice(get_args(Format))])
     images_url = rng.choice([None, "images", "https://elsewhere/"])
     try:
         annotations = read(
@@ -56,12 +62,12 @@ def check_valid(annotations: Annotations) -> None:
     assert annotations.labels == sorted(set(annotations.labels))
     assert len({image.url for image in annotations.images}) == len(annotations.images)
     for image in annotations.images:
-        assert is_url(image.url)
+        assert is_url(image.url) or image.url in annotations.files
         image.url.encode()
         for box in image.boxes:
             assert box.label in annotations.labels
             assert all(map(math.isfinite, (box.x, box.y)))
-            assert box.width > 0 < box.height
+            assert box.width >= 0 <= box.height
             rings = [ring for polygon in box.outline or () for ring in polygon]
             assert all(len(ring) >= 4 and len(ring) % 2 == 0 and all(map(math.isfinite, ring)) for ring in rings)
     assert all(label.encode() and "\n" not in label for label in annotations.labels)
@@ -76,6 +82,6 @@ def test_format_of_a_valid_file_is_detected(tmp_path: Path) -> None:
         try:
             annotations = read(path, "a.file", annotations_url="https://store/f")
         except BadAnnotationsError as error:
-            assert "has no annotated object" in str(error), (kind, error)  # noqa: PT017 - a random file may be empty
+            assert "has no annotated object" in str(error) or "no annotations in a known" in str(error), (kind, error)  # noqa: PT017 - it may be empty
         else:
-            assert annotations.findings == [], kind
+            assert [finding for finding in annotations.findings if finding.kind != "file"] == [], kind

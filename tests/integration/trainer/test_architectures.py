@@ -1,26 +1,27 @@
 """Detector architectures: each follows torchvision's convention for inputs, losses and detections, and learns."""
 
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.support.tiny_detrs import NAMES, tiny_detr
-from vott_trainer.learning import weights
+from tests.support.tiny_detrs import NAMES, randomized, tiny_detr
+from vott_trainer.learning import mixed_precision, weights
 from vott_trainer.plugin_api import SummedLosses
+from vott_trainer.vision.detector_evaluation import detect
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, DetectorName, build
 
 LABELS = 2
 
 
-def detector(name: str) -> nn.Module:
+def detector(name: str, image_size: int = 96) -> nn.Module:
     """The detector with that name, as small as possible."""
     torch.manual_seed(0)
     if name in NAMES:
-        return tiny_detr(name, LABELS)  # type: ignore[no-any-return]
-    return build(name, LABELS, 96)
+        return tiny_detr(name, LABELS, image_size=image_size)  # type: ignore[no-any-return]
+    return build(name, LABELS, image_size)
 
 
 def images() -> list[Tensor]:
@@ -35,7 +36,7 @@ def targets() -> list[dict[str, Tensor]]:
     return [{"boxes": boxes, "labels": torch.tensor([1, 2])}, none]
 
 
-def losses_of(model: nn.Module, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def losses_of(model: nn.Module, images: list[Tensor] | Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """The losses, divided by their weight if they are sums."""
     losses: dict[str, Tensor] | SummedLosses = model(images, targets)
     if not isinstance(losses, SummedLosses):
@@ -134,17 +135,38 @@ def test_anchors_are_float32_under_autocast(name: str) -> None:
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
 
 
+@pytest.mark.parametrize("name", ["fcos_tiny", "efficientnet_lite0_fpn", *NAMES])
+def test_boxes_are_decoded_in_float32_in_an_evaluation_in_half_precision(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bfloat16 has only every second number from 256 on."""
+    model = randomized(detector(name, 512))
+    image = torch.randint(0, 256, (3, 400, 512), dtype=torch.uint8)
+    whole = detect(model, image, torch.device("cpu"))["boxes"]
+    monkeypatch.setattr(mixed_precision, "precision", lambda _device: torch.bfloat16)
+    half = detect(model, image, torch.device("cpu"))["boxes"]
+    assert not torch.equal(whole, half)
+    assert (half[(half > 256) & (half < 400)] % 2 != 0).any()
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_every_architecture_trains_and_detects_without_a_download(name: str) -> None:
     model = build(name, labels=2, image_size=64)
-    images = [torch.rand(3, 64, 48), torch.rand(3, 40, 64)]
     targets = [{"boxes": torch.tensor([[4.0, 4.0, 30.0, 30.0]]), "labels": torch.tensor([2])}] * 2
-    losses = losses_of(model, images, targets)
+    losses = losses_of(model, torch.rand(2, 3, 64, 48), targets)
     assert any(name in losses for name in CLASSIFICATION_LOSSES)
     assert all(torch.isfinite(loss) for loss in losses.values())
-    assert {"boxes", "labels", "scores"} <= set(model.eval()(images)[0])
+    assert {"boxes", "labels", "scores"} <= set(model.eval()([torch.rand(3, 64, 48), torch.rand(3, 40, 64)])[0])
     queries = DETECTORS[name].queries
     assert not queries or model.max_detections == queries
+
+
+@pytest.mark.parametrize(("detections", "regions"), [(100, 1000), (2000, 4000)])
+def test_regions_of_crowded_images_do_not_take_ten_times_the_memory_of_their_detections(
+    detections: int, regions: int
+) -> None:
+    model: Any = build("fasterrcnn_resnet50_fpn_v2", 2, 64, max_detections=detections).eval()
+    assert model.rpn.post_nms_top_n() == regions
 
 
 @pytest.mark.parametrize("name", ["fcos_tiny", "retinanet_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2"])

@@ -35,10 +35,10 @@ from vott_trainer.plugins.classification import (
 )
 from vott_trainer.progress.progress import Progress
 from vott_trainer.training_run import TrainingRun
-from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifier_samples import Crop, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, LiteClassifier, build
 from vott_trainer.vision.crops import load_square
+from vott_trainer.vision.initial_data import InitialData
 
 CPU = torch.device("cpu")
 
@@ -66,12 +66,12 @@ class UploadedModel:
 
 @pytest.fixture(scope="module")
 def uploaded(account: AzuriteAccount, tmp_path_factory: pytest.TempPathFactory) -> UploadedModel:
-    """The model of a training with default parameters."""
+    """The model of a training with default parameters but fewer epochs."""
     container = account.create_container(f"models-{uuid.uuid4().hex}")
     minutes_before = cpu_budget.children_cpu_minutes()
     with HttpServer() as server:
         urls = ["--annotations", serve_classified(server, 150), "--model", account.container_sas_url(container)]
-        process = run_trainer("--plugin", "classification", *urls)
+        process = run_trainer("--plugin", "classification", *urls, "--parameters", '{"epochs": 8}')
     minutes = cpu_budget.children_cpu_minutes() - minutes_before
     assert process.returncode == 0, process.stdout + process.stderr
     return UploadedModel(download_model(container, tmp_path_factory.mktemp("uploaded")), minutes)

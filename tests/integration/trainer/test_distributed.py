@@ -229,7 +229,7 @@ def test_processes_of_one_node_train_one_model_and_fetch_each_image_once(
     cluster: Callable[..., Any], server: HttpServer, tmp_path: Path
 ) -> None:
     with cluster(processes=2) as node:
-        (pod,) = node.pods("probe")
+        (pod,) = node.pods("probe", batchSize=8)
         assert pod.wait() == 0, pod.log
     assert same_weights(tmp_path)
     assert [(tmp_path / f"steps-{rank}").read_text(encoding="utf-8") for rank in (0, 1)] == ["4", "4"]
@@ -258,6 +258,17 @@ def test_two_nodes_train_a_detector_that_rank_0_uploads_and_reports(
     assert metrics["counts"]["trainingImages"] + metrics["counts"]["heldOutImages"] == IMAGES
     posts = server.bodies("/status")
     assert [post["state"] for post in posts].count("succeeded") == 1
+    assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
+
+
+def test_two_processes_cross_validate_in_step(cluster: Callable[..., Any], server: HttpServer) -> None:
+    with cluster(processes=2) as node:
+        (pod,) = node.pods("detection", architecture="fcos_tiny", epochs=2, imageSize=64, batchSize=4, folds=3)
+        assert pod.wait() == 0, pod.log
+    folds = json.loads(uploaded(server)["metrics.json"])["folds"]
+    assert sum(fold["heldOutImages"] for fold in folds) == IMAGES
+    assert len(folds) == 3
+    posts = server.bodies("/status")
     assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
 
 

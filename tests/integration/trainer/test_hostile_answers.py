@@ -38,7 +38,7 @@ def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vott_trainer.training_run.MAX_ANNOTATIONS_BYTES", IMAGE_BYTES)
+    monkeypatch.setattr("vott_trainer.data.dataset_fetch.MAX_ANNOTATIONS_BYTES", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.training_run.MAX_FILE_BYTES", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.stores.presigned_put.MAX_OBJECT_BYTES", IMAGE_BYTES)
     monkeypatch.setattr("vott_trainer.stores.azure.transport.MAX_PART_BYTES", IMAGE_BYTES)

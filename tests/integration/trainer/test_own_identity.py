@@ -7,77 +7,21 @@ from azure.storage.blob import BlobServiceClient
 
 from localcluster.azurite import Azurite
 from localcluster.pki import Authority
+from tests.integration.trainer.foreign_urls import (
+    HOST,
+    OTHER_ACCOUNTS,
+    OTHER_BUCKETS,
+    OTHER_CONTAINERS,
+    OTHER_S3_HOSTS,
+    OTHER_SERVERS,
+)
 from tests.integration.trainer.outgoing_requests import DOWNLOADS, SendRequest
+from tests.integration.trainer.own_identities import AWS, CONNECTION, IDENTITY, KEY, MINIO, connection_to
 from tests.support.entra import Entra
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidURLError, TrainerError, UploadRefusedError
 from vott_trainer.stores.access import StorageAccess
 from vott_trainer.stores.destination_url import resolve
-
-HOST = "team.blob.core.windows.net"
-KEY = "c2VjcmV0"
-CONNECTION = f"DefaultEndpointsProtocol=https;AccountName=team;AccountKey={KEY};EndpointSuffix=core.windows.net"
-# There is no identity provider: using this identity fails with another error than the expected refusal.
-IDENTITY = {"AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/nowhere/token"}
-AWS = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "SECRET", "AWS_SESSION_TOKEN": "SECRET"}
-MINIO = {"AWS_ENDPOINT_URL": "https://minio.example:9000"}
-
-OTHER_ACCOUNTS = [
-    f"https://{HOST}.evil.example/models",
-    f"https://{HOST}@evil.example/models",
-    f"https://evil.example@{HOST}/models",
-    f"https://:@{HOST}/models",
-    f"https://{HOST}:444/models",
-    f"https://{HOST}./models",
-    f"https://{HOST}\\.evil.example/models",
-    f"https://{HOST}\\@evil.example/models",
-    f"https://{HOST}\t.evil.example/models",
-    f"https://{HOST}%2eevil.example/models",
-    f"https://evil.example/{HOST}/models",
-    f"https://evil.example#{HOST}/models",
-    f"https://evil.example?{HOST}/models",
-    f"https://evil.example\\{HOST}/models",
-    f"https://x{HOST}/models",
-    "https://team-secondary.blob.core.windows.net/models",
-    "https://team.dfs.core.windows.net/models",
-    "https://team.blob.core.windows.com/models",
-    "https://\uff54eam.blob.core.windows.net/models",
-    f"http://{HOST}/models",
-]  # fmt: skip
-OTHER_CONTAINERS = [
-    "/modelsandmore",
-    "/models-2/x",
-    "/MODELS",
-    "/private",
-    "/models/../private",
-    "/models/../private/x.tgz",
-    "/models/%2e%2e/private",
-    "/models/%2E%2E/private",
-    "/models/.%2e/private",
-    "/models/..%2fprivate",
-    "/models%2f..%2fprivate",
-    "/models%2F%2E%2E%2Fprivate/x.tgz",
-    "/models/..%5cprivate",
-    "/models/..\\private",
-    "/models\\..\\private",
-    "/./private",
-    "//models",
-    "//private/models",
-    "/models//x",
-    "/models%00",
-    "/models;x",
-    "/models%3Fx",
-    "/%2fmodels",
-    "/models/..%2fprivate%2fx.tgz",
-    "/models/%2e%2e%2fprivate%2fx.tgz",
-    "/models/%2e%2e/private/x.tgz",
-    "/models/..%5cprivate%5cx.tgz",
-    "/models/a%2f..%2f..%2fprivate%2fx.tar.gz",
-    "/models/cats/..%2f..%2fprivate%2fx.tgz",
-    "/models/%2fx.tgz",
-    "/models/a%2f%2fx.tgz",
-    "/models/x%0a.tgz",
-]  # fmt: skip
 
 
 @pytest.mark.parametrize("url", [*OTHER_ACCOUNTS, *(f"https://{HOST}{path}" for path in OTHER_CONTAINERS)])
@@ -133,60 +77,6 @@ def test_stores_refuse_object_names_that_leave_the_prefix(server: HttpServer, ar
     assert server.requests == []
 
 
-OTHER_BUCKETS = [
-    "s3://other/cats",
-    "s3://MODELS/cats",
-    "s3://user@models/cats",
-    "s3://models:80/cats",
-    "s3://models@evil.example/cats",
-    "s3://models%2f..%2fother/cats",
-    "s3://models/../other",
-    "s3://models/%2e%2e/other",
-    "s3://models/..%5cother",
-    "s3://models/..%2fother%2fx.tgz",
-    "s3://models/%2e%2e%2fother%2fx.tgz",
-    "s3://models/..%5cother%5cx.tgz",
-    "s3://models/a%2f%2fx.tgz",
-    "s3://models/x%0a.tgz",
-    "s3://models/x%0a",
-]  # fmt: skip
-OTHER_S3_HOSTS = [
-    "https://models.s3.amazonaws.com.evil.example/cats",
-    "https://models.s3.amazonaws.com@evil.example/cats",
-    "https://evil.example@models.s3.amazonaws.com/cats",
-    "https://evil.example@s3.amazonaws.com/models",
-    "https://evil.example\\.s3.amazonaws.com/models",
-    "https://evil.example/.s3.amazonaws.com/models",
-    "https://evil.example#.s3.amazonaws.com/models",
-    "https://evil.example?.s3.amazonaws.com/models",
-    "https://models.s3.amazonaws.com:8443/cats",
-    "https://models.s3.amazonaws.com./cats",
-    "https://models.s3-evil.amazonaws.com/cats",
-    "https://models.evil.s3.amazonaws.com/cats",
-    "https://xs3.amazonaws.com/models",
-    "https://s3.amazonaws.com/models/../other",
-    "https://s3.amazonaws.com/models/..%2fother%2fx.tgz",
-    "https://s3.amazonaws.com/other/models",
-    "http://models.s3.amazonaws.com/cats",
-]  # fmt: skip
-OTHER_SERVERS = [
-    "https://minio.example/models",
-    "https://minio.example:9001/models",
-    "http://minio.example:9000/models",
-    "https://minio.example:9000.evil.example/models",
-    "https://minio.example:9000@evil.example/models",
-    "https://user@minio.example:9000/models",
-    "https://evil.example/minio.example:9000/models",
-    "https://evil.example\\.minio.example:9000/models",
-    "https://evil-minio.example:9000/models",
-    "https://models..minio.example:9000/cats",
-    "https://a@models.minio.example:9000/cats",
-    "https://minio.example:9000/models/../other",
-    "https://minio.example:9000/models/..%2fother%2fx.tgz",
-    "https://models.s3.amazonaws.com/cats",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("url", "environment"),
     [
@@ -197,15 +87,12 @@ OTHER_SERVERS = [
 def test_access_key_is_not_used_for_another_bucket_or_server(url: str, environment: dict[str, str]) -> None:
     with pytest.raises((UploadRefusedError, InvalidURLError)) as error:
         resolve(url, StorageAccess(buckets=frozenset({"models"}), environment=environment))
-    assert "SECRET" not in str(error.value)
+    assert not any(secret in str(error.value) for secret in ("SECRET", "TOKEN"))
 
 
 def account_on(server: HttpServer) -> StorageAccess:
     """Access to the installation's own account, on the test's server."""
-    endpoint = f"BlobEndpoint={server.url}/team;"
-    return StorageAccess(
-        f"DefaultEndpointsProtocol=http;AccountName=team;AccountKey={KEY};{endpoint}", frozenset({"models"})
-    )
+    return StorageAccess(connection_to(server), frozenset({"models"}))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

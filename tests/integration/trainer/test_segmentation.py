@@ -137,10 +137,10 @@ def test_resumed_training_gives_the_same_model(server: HttpServer, tmp_path: Pat
     assert one == other
 
 
-def tiny_mask_rcnn(num_classes: int, max_detections: int = 100, **options: Any) -> nn.Module:
+def tiny_mask_rcnn(num_classes: int, image_size: int, max_detections: int = 100, **options: Any) -> nn.Module:
     """Mask R-CNN of torchvision, as small as possible."""
     anchors = AnchorGenerator(sizes=((16,), (32,), (64,)), aspect_ratios=((1.0,),) * 3)
-    options |= {"box_detections_per_img": max_detections}
+    options |= {"min_size": image_size, "max_size": image_size, "box_detections_per_img": max_detections}
     sampled = {"rpn_batch_size_per_image": 32, "box_batch_size_per_image": 32}
     model = MaskRCNN(TinyBackbone(16), num_classes, rpn_anchor_generator=anchors, **sampled, **options)
     return with_flat_masks(model)
@@ -160,7 +160,7 @@ def test_mask_r_cnn_trains_and_is_exported(server: HttpServer, tmp_path: Path, m
 
 def test_mask_r_cnn_of_torchvision_is_exported_with_flat_masks(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    model = tiny_mask_rcnn(4, min_size=64, max_size=64, box_score_thresh=0.0).eval()
+    model = tiny_mask_rcnn(4, 64, box_score_thresh=0.0).eval()
     exported = export_detector(
         model, [torch.randint(0, 255, (3, 48, 64), dtype=torch.uint8)], tmp_path, LABELS, masks=True
     )

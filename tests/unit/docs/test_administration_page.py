@@ -69,6 +69,11 @@ def test_every_variable_with_credentials_is_documented(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
+@pytest.mark.parametrize("name", sorted({*SET_BY_THE_CHART, "queues[].credentialsDir"}))
+def test_settings_that_are_no_chart_values_are_documented(name: str) -> None:
+    assert f"| `{name}` |" in PAGE
+
+
 @pytest.mark.parametrize("name", sorted(setting_names(Settings)))
 def test_every_setting_is_a_chart_value(name: str) -> None:
     assert name in SET_BY_THE_CHART or name in set(chart_values(VALUES)) | set(VALUES["trainer"]), name

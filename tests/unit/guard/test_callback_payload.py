@@ -2,7 +2,7 @@
 
 import pytest
 
-from vott_guard.callback_payload import CallbackState, callback_payload
+from vott_guard.callback_payload import CallbackBody, CallbackState
 from vott_operator.api.status import Progress
 from vott_operator.callbacks.payload import payload as operators_payload
 from vott_trainer.progress.callback import payload as trainers_payload
@@ -10,7 +10,7 @@ from vott_trainer.progress.snapshot import Snapshot
 
 
 def test_the_first_vott_trains_six_fields_are_followed_by_three() -> None:
-    assert list(callback_payload(job="cats", state="running", message="Starting").items()) == [
+    assert list(CallbackBody(job="cats", state="running", message="Starting").to_json().items()) == [
         ("progress", 0.0),
         ("epoch_current", 0),
         ("epoch_total", 0),

@@ -106,6 +106,8 @@ def test_short_texts_are_not_secrets() -> None:
         ("https://u:S@h:8080/p", "https://h:8080/p"),
         ("https://[::1", "(unreadable URL)"),
         ("https://h/p", "https://h/p"),
+        ("https://h/clip.mp4%3Fsv%3D1%26sig%3DS%23t%3D1.jpg", "https://h/clip.mp4"),
+        ("https://h/what%3F.jpg", "https://h/what%3F.jpg"),
     ],
 )
 def test_only_the_path_stays(url: str, redacted: str) -> None:

@@ -10,6 +10,7 @@ from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.cluster.store import Store
 from vott_operator.intake.duplicates import Duplicates
+from vott_operator.queues.base import Delivery
 
 QUEUE = "storage://account/training"
 FAILED: dict[str, Any] = {"phase": "Failed", "conditions": [condition("Failed")]}
@@ -28,25 +29,29 @@ def duplicates(status: dict[str, Any], window_seconds: int = 600, **metadata: st
     return Duplicates(store, QUEUE, window_seconds, lambda: NOW)
 
 
+def message(message_id: str) -> Delivery:
+    return Delivery(message_id, b"{}", attempt=1, lock_seconds=30.0, handle=None)
+
+
 @NOT_FAILED
 def test_another_message_of_the_same_content_is_a_duplicate_within_the_window(status: dict[str, Any]) -> None:
-    assert duplicates(status).find("d1", "2") is not None
-    assert duplicates(status, window_seconds=60).find("d1", "2") is not None
-    assert duplicates(status, window_seconds=59).find("d1", "2") is None
-    assert duplicates(status).find("d2", "2") is None
+    assert duplicates(status).find("d1", message("2")) is not None
+    assert duplicates(status, window_seconds=60).find("d1", message("2")) is not None
+    assert duplicates(status, window_seconds=59).find("d1", message("2")) is None
+    assert duplicates(status).find("d2", message("2")) is None
 
 
 def test_a_message_is_not_its_own_duplicate() -> None:
-    assert duplicates({}).find("d1", "1") is None
+    assert duplicates({}).find("d1", message("1")) is None
 
 
 def test_a_message_may_retry_a_failed_training() -> None:
-    assert duplicates(FAILED).find("d1", "2") is None
+    assert duplicates(FAILED).find("d1", message("2")) is None
 
 
 @NOT_FAILED
 def test_a_message_may_retry_a_training_that_is_being_deleted(status: dict[str, Any]) -> None:
-    assert duplicates(status, deletionTimestamp=timestamp(NOW)).find("d1", "2") is None
+    assert duplicates(status, deletionTimestamp=timestamp(NOW)).find("d1", message("2")) is None
 
 
 def test_a_queue_without_a_window_has_no_duplicates() -> None:

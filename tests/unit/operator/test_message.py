@@ -14,6 +14,7 @@ from vott_operator.messages.json_values import MAX_DEPTH
 from vott_operator.messages.message import TrainMessage, parse_message
 from vott_operator.messages.parameters import MAX_PARAMETERS_BYTES
 from vott_operator.messages.queue_defaults import MessageDefaults
+from vott_operator.settings.queue import QueueSettings
 
 GOOD = {
     "annotations": "https://host/a.csv",
@@ -54,6 +55,11 @@ def test_votts_message_is_accepted() -> None:
 @pytest.mark.parametrize("wrap", [lambda text: text, lambda text: b"\xef\xbb\xbf" + text, lambda text: text + b"\n"])
 def test_base64_is_decoded(wrap: Any) -> None:
     assert parse_message(wrap(base64.b64encode(wrap(json.dumps(GOOD).encode())))) == parse(GOOD)
+
+
+def test_data_and_model_may_be_in_buckets() -> None:
+    message = parse(GOOD | {"annotations": "s3://data/cats/a.csv", "model": "s3://models"})
+    assert (message.annotations, message.model) == ("s3://data/cats/a.csv", "s3://models")
 
 
 def test_a_message_of_the_largest_size_is_accepted() -> None:
@@ -158,7 +164,6 @@ def test_a_template_that_yields_no_url_names_the_setting() -> None:
         (b"  \n", "NotJSON", "The message is empty."),
         (b'{"a": \xff}', "NotText", "byte 6 is 0xff"),
         (b"\xef\xbb\xbf\xff", "NotText", "byte 3 is 0xff"),
-        (json.dumps(GOOD).encode("utf-16"), "NotText", "byte 0 is 0xff"),
         (b"{'annotations': 1}", "NotJSON", "line 1, column 2"),
         (b"{}{}", "NotJSON", "Extra data at line 1, column 3"),
         (b'{"a": "\0"}', "NotJSON", "Invalid control character"),
@@ -191,14 +196,18 @@ def test_a_body_without_a_json_object_is_rejected(body: bytes, reason: str, expe
         (GOOD | {"model": "s3://b:9000/p"}, 'Field "model" is not a bucket URL'),
         (GOOD | {"model": "s3:///p"}, 'Field "model" names no host'),
         (GOOD | {"model": 5}, 'Field "model" is a number; send an http(s) or s3 URL'),
-        (GOOD | {"annotations": "s3://b/a.csv"}, 'Field "annotations" is not an http(s) URL but s3:'),
+        (GOOD | {"annotations": "gs://b/a.csv"}, 'Field "annotations" is not an http(s) or s3 URL but gs:'),
+        (
+            GOOD | {"annotations": "s3://data/a.csv?sig=S"},
+            'Field "annotations" is not a bucket URL; use s3://bucket/prefix',
+        ),
         (
             GOOD | {"parameters": {"initialWeights": "//h/w?sig=S"}},
             'Field "parameters" has an "initialWeights" that is not an http(s) URL',
         ),
         (
             GOOD | {"parameters": {"imagesUrl": "https://h/images?sig=S"}},
-            'Field "parameters" has an "imagesUrl" with a query; remove it: images are fetched with the credential of the annotations',
+            'Field "parameters" has an "imagesUrl" that has a query or a #; remove it',
         ),
         *(
             (
@@ -217,21 +226,36 @@ def test_a_body_without_a_json_object_is_rejected(body: bytes, reason: str, expe
                 ({"a": "both https://h/p and s3://b/p?X-Amz-Signature=SECRET"}, "a"),
                 ({"a": "https://h/p#SECRET"}, "a"),
                 ({"a": "https://user:SECRET@h/p"}, "a"),
-                ({"imagesUrl": "https://h/p#SECRET"}, "imagesUrl"),
                 ({"initialWeights": "https://h/p?sig=SECRET", "b": "https://h/p?sig=SECRET"}, "b"),
             ]
         ),
         (
-            GOOD | {"parameters": {"imagesUrl": "images"}},
-            'Field "parameters" has an "imagesUrl" that is not an http(s) URL',
+            GOOD | {"parameters": {"imagesUrl": "file:///photos"}},
+            'Field "parameters" has an "imagesUrl" that is not an http(s) URL but file:; use https://host/path, or a path such as images or .',
         ),
+        (GOOD | {"parameters": {"imagesUrl": "C:\\photos"}}, 'has an "imagesUrl" that is not the name of a folder'),
+        (GOOD | {"parameters": {"imagesUrl": "//h/images"}}, 'has an "imagesUrl" that is not an http(s) URL'),
+        (GOOD | {"parameters": {"imagesUrl": "https://u:SECRET@h/i"}}, 'has an "imagesUrl" that carries a user name'),
+        (GOOD | {"parameters": {"imagesUrl": "images#SECRET"}}, 'has an "imagesUrl" that has a query or a #'),
+        *(
+            (
+                GOOD | {field: f"https://h/Cats-#2{ending}"},
+                f'Field "{field}" has a "#", at which a URL ends; percent-encode it as %23',
+            )
+            for field, ending in [
+                ("annotations", "-export.csv?sv=1&sig=SECRET"),
+                ("model", "?sig=SECRET"),
+                ("status", ""),
+            ]
+        ),
+        (GOOD | {"parameters": {"initialWeights": "https://h/#2.tgz"}}, 'has an "initialWeights" that has a "#"'),
         (GOOD | {"model": "https:///m"}, 'Field "model" names no host'),
         (GOOD | {"model": "https://u:p@h/m"}, "user name or password"),
         (GOOD | {"model": "https://h/a b"}, "contains spaces, control characters or backslashes; percent-encode them"),
         (GOOD | {"model": "https://h/a\\b"}, "contains spaces, control characters or backslashes"),
         (GOOD | {"model": "https://h:99999/"}, 'Field "model" is not a URL'),
         (GOOD | {"model": "https://h/" + "a" * 9000}, 'Field "model" is longer than'),
-        (GOOD | {"annotations": 5}, 'Field "annotations" is a number; send an http(s) URL'),
+        (GOOD | {"annotations": 5}, 'Field "annotations" is a number; send an http(s) or s3 URL'),
         (GOOD | {"plugin": "../x"}, 'Field "plugin" is not a plugin name: send up to 63 letters'),
         (GOOD | {"plugin_name": True}, 'Field "plugin_name" is a boolean; send a name'),
         (GOOD | {"plugin": "x" * 64}, 'Field "plugin" is not a plugin name: send up to 63'),
@@ -271,6 +295,15 @@ def test_an_invalid_field_is_named(body: object, expected: str) -> None:
 )
 def test_any_parameter_may_be_a_plain_url_or_text(parameters: dict[str, Any]) -> None:
     assert parse(GOOD | {"parameters": parameters}).parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "url", [".", "./", "images", "../images/", "/data/images", "my images", "https://h/images", "HTTPS://h/a b"]
+)
+def test_the_images_url_is_a_url_or_a_path_beside_the_annotations(url: str) -> None:
+    parameters = {"imagesUrl": url}
+    assert parse(GOOD | {"parameters": parameters}).parameters == parameters
+    assert QueueSettings(parameters=parameters).parameters == parameters
 
 
 def test_all_invalid_fields_are_named_at_once() -> None:

@@ -111,6 +111,12 @@ async def test_a_report_is_posted_as_the_trainer_would_post_it(harness: Harness)
     }  # fmt: skip
 
 
+async def test_a_report_names_the_fold_of_a_cross_validation_as_the_trainer_does(harness: Harness) -> None:
+    harness.report(42, epochCurrent=3, epochTotal=10, foldCurrent=2, foldTotal=5)
+    await harness.send()
+    assert harness.receiver.posts[0][2]["message"] == "Epoch 3 of 10, fold 2 of 5"
+
+
 async def test_a_report_is_posted_once_and_keeps_its_id_after_a_restart(harness: Harness) -> None:
     harness.report(42)
     await harness.send()

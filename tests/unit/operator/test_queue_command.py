@@ -52,6 +52,11 @@ LETTER = DeadLetter(
         base64.encodebytes(f'{{"model": "{SAS}", "x": "{"x" * 100}"}}'.encode()).decode(),
         base64.urlsafe_b64encode(f'{{"model": "{SAS}", "x": "???>>>"}}'.encode()).decode(),
         base64.b64encode(f'{{"model": "{SAS}"}}'.encode("utf-16")).decode(),
+        base64.b64encode(base64.b64encode(f'{{"model": "{SAS}"}}'.encode())).decode(),
+        f'{{"model": "{SAS}"}}'.encode("utf-16-le").decode(),
+        f"{{&quot;model&quot;:&quot;{SAS.replace('&', '&amp;')}&quot;}}",
+        f"{{&#34;model&#34;:&#34;{SAS.replace('&', '&#38;').replace('?', '&#63;')}&#34;}}",
+        f'{{"model": "{SAS.replace("&", "&amp;")}&amp;{SAS}',
     ],
 )
 def test_credentials_are_redacted_in_every_form(body: str) -> None:
@@ -178,7 +183,6 @@ def test_the_error_for_an_unknown_queue_lists_the_configured_ones() -> None:
         c.NOT_AN_OBJECT,
         c.INVALID_MESSAGE,
         c.PLUGIN_NOT_ALLOWED,
-        c.MESSAGE_ID_REUSED,
         c.INTERNAL_ERROR,
     ],
 )

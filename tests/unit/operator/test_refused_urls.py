@@ -92,6 +92,32 @@ def test_the_administrators_own_containers_need_no_rule(containers: list[str], u
     assert (plan.create_job is not None) == own
 
 
+PRIVATE = "http://10.0.0.9"
+
+
+@pytest.mark.parametrize(
+    ("spec", "stores", "own"),
+    [
+        ({"annotations": {"url": f"{PRIVATE}/data/a.csv"}}, {"dataStore": {"containers": ["data"]}}, True),
+        ({"annotations": {"url": f"{PRIVATE}/data/a.csv"}}, {"dataStore": {"containers": [f"{PRIVATE}/data"]}}, True),
+        ({"annotations": {"url": f"{PRIVATE}/data/a.csv"}}, {"modelStore": {"containers": ["data"]}}, True),
+        ({"annotations": {"url": f"{PRIVATE}/data/a.csv?sig=S"}}, {"dataStore": {"containers": ["data"]}}, False),
+        ({"annotations": {"url": f"{PRIVATE}/other/a.csv"}}, {"dataStore": {"containers": ["data"]}}, False),
+        ({"annotations": {"url": f"{METADATA}/data"}}, {"dataStore": {"containers": ["*"]}}, False),
+        ({"parameters": {"imagesUrl": f"{PRIVATE}/data"}}, {"dataStore": {"containers": ["data"]}}, True),
+        ({"parameters": {"initialWeights": f"{PRIVATE}/data"}}, {"dataStore": {"containers": ["data"]}}, False),
+        ({"model": {"url": f"{PRIVATE}/data"}}, {"dataStore": {"containers": ["data"]}}, False),
+    ],
+)
+def test_data_in_the_administrators_own_containers_needs_no_rule(
+    spec: dict[str, Any], stores: dict[str, Any], own: bool
+) -> None:
+    store = {"secretName": "s"} | stores.get("modelStore", {})
+    trainer = {"image": "t", "workloadIdentity": {"clientId": "c"}} | stores | {"modelStore": store}
+    plan = decide(b.observed(b.trainingjob(spec)), trainer=trainer)
+    assert (plan.create_job is not None) == own
+
+
 def test_the_outcome_is_posted_all_the_same() -> None:
     status = {"completionTime": "2026-01-01T11:00:00Z", "conditions": [b.condition("Failed", reason="AddressRefused")]}
     spec = {"annotations": {"url": METADATA}, "callback": {"url": "https://h/s"}}

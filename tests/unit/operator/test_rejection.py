@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -25,13 +26,15 @@ class Steps:
 
     def __init__(self, error: CallbackError | None = None, seconds: float = 0.0, unavailable: int = 0) -> None:
         self.steps: list[str] = []
+        self.webhook_ids: list[str] = []
         self._error = error
         self._seconds = seconds
         self._unavailable = unavailable
         """How many attempts at dead-lettering fail."""
 
-    async def send(self, _url: str, _webhook_id: str, body: Mapping[str, Any]) -> None:
+    async def send(self, _url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
         self.steps.append(body["state"])
+        self.webhook_ids.append(webhook_id)
         await asyncio.sleep(self._seconds)
         if self._error is not None:
             raise self._error
@@ -88,3 +91,11 @@ async def test_dead_lettering_is_retried_until_the_queue_is_reachable() -> None:
     steps = Steps(unavailable=20)
     await reject(steps)
     assert steps.steps == ["failed", "NotJSON"]
+
+
+async def test_messages_of_one_id_are_different_to_a_receiver_that_ignores_repeats() -> None:
+    steps = Steps()
+    rejection = Rejection(cast("QueueSource", steps), cast("CallbackSender", steps))
+    for sequence in ("1", "2", "2"):
+        await rejection.reject(replace(DELIVERY, sequence=sequence), REJECTED)
+    assert steps.webhook_ids[0] != steps.webhook_ids[1] == steps.webhook_ids[2]

@@ -215,6 +215,15 @@ def test_an_unknown_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
             "trainer.modelStore.containers has URLs, which need trainer.workloadIdentity.clientId",
         ),
         (
+            "trainer: {dataStore: {containers: [data]}}",
+            "trainer.dataStore.containers has 'data', which needs trainer.modelStore.secretName",
+        ),
+        (
+            "trainer: {dataStore: {containers: ['https://a/c']}}",
+            "trainer.dataStore.containers has URLs, which need trainer.workloadIdentity.clientId",
+        ),
+        ("trainer: {dataStore: {buckets: ['s3://b']}}", "trainer.dataStore.buckets has 's3://b'; use BUCKET or"),
+        (
             "trainer: {modelStore: {containers: ['https://a/c?sig=S']}}",
             "trainer.modelStore.containers has a URL with a query",
         ),

@@ -122,8 +122,33 @@ def test_checkpoints_go_to_a_container_of_the_workload_identity() -> None:
         ),
         ({"modelStore": {"buckets": ["models"]}}, {}),
         ({"modelStore": SECRET}, {}),
+        ({"modelStore": SECRET, "dataStore": {"containers": ["data"]}}, {"AZURE_STORAGE_CONNECTION_STRING": True}),
+        (
+            {"modelStore": SECRET, "dataStore": {"containers": [CONTAINER_URL]}} | IDENTITY,
+            {"AZURE_STORAGE_CONNECTION_STRING": False},
+        ),
+        (
+            {"modelStore": SECRET, "dataStore": {"buckets": ["data"]}},
+            {
+                "AWS_ACCESS_KEY_ID": True,
+                "AWS_SECRET_ACCESS_KEY": True,
+                "AWS_SESSION_TOKEN": False,
+                "AWS_REGION": False,
+                "AWS_ENDPOINT_URL": False,
+            },
+        ),
     ],
-    ids=["named container", "container's URL", "checkpoints", "bucket", "bucket without a Secret", "no store"],
+    ids=[
+        "named container",
+        "container's URL",
+        "checkpoints",
+        "bucket",
+        "bucket without a Secret",
+        "no store",
+        "named container of data",
+        "URL of a container of data",
+        "bucket of data",
+    ],
 )
 def test_a_pod_gets_the_keys_that_its_stores_need(settings: Object, variables: dict[str, bool]) -> None:
     assert secret_keys(settings) == variables
@@ -132,6 +157,13 @@ def test_a_pod_gets_the_keys_that_its_stores_need(settings: Object, variables: d
 def test_the_pod_gets_the_allowed_containers_and_buckets() -> None:
     variables = literals({"modelStore": SECRET | {"containers": ["a", "b"], "buckets": ["one", "two/of-us", "*"]}})
     assert (variables["VOTT_MODEL_CONTAINERS"], variables["VOTT_MODEL_BUCKETS"]) == ("a,b", "one,two/of-us,*")
+    assert not {"VOTT_DATA_CONTAINERS", "VOTT_DATA_BUCKETS"} & variables.keys()
+
+
+def test_the_pod_gets_the_containers_and_buckets_that_data_may_be_in() -> None:
+    variables = literals({"modelStore": SECRET, "dataStore": {"containers": ["a", "b"], "buckets": ["cats/d"]}})
+    assert (variables["VOTT_DATA_CONTAINERS"], variables["VOTT_DATA_BUCKETS"]) == ("a,b", "cats/d")
+    assert not {"VOTT_MODEL_CONTAINERS", "VOTT_MODEL_BUCKETS"} & variables.keys()
 
 
 def test_a_workload_identity_labels_the_pods() -> None:

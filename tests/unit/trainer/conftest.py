@@ -1,6 +1,5 @@
 """Fixtures of the trainer's unit tests."""
 
-import os
 import threading
 from collections.abc import Iterator
 
@@ -9,8 +8,6 @@ import pytest
 from tests.support.server_fixtures import server as server
 from tests.support.server_fixtures import unused_url as unused_url
 from tests.support.trainer_process import local_servers_allowed
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the image: waiting threads must not spin
 
 
 @pytest.fixture(scope="package", autouse=True)

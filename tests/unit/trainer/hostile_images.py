@@ -141,6 +141,13 @@ def _with_hidden_scans() -> dict[str, bytes]:
     }
 
 
+def avif_that_states(width: int, height: int) -> bytes:
+    """An AVIF of 4,000 x 3,000 whose header states another size."""
+    content = encoded(Image.new("RGB", (4000, 3000), "red"), "AVIF", speed=10)
+    offset = content.index(b"ispe") + 8
+    return content[:offset] + struct.pack(">II", width, height) + content[offset + 8 :]
+
+
 def bmp(side: int) -> bytes:
     """A BMP that is only a header."""
     return b"BM" + struct.pack("<IIIIiiHHIIiiII", 54, 0, 54, 40, side, side, 1, 24, 0, 0, 0, 0, 0, 0)
@@ -150,7 +157,14 @@ END = b"\xff\xd9"
 WITHOUT_END = encoded(PLAIN, "JPEG")[:-2]
 TOO_MANY_SCANS = "a JPEG with more than 100 scans"
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\nshowpage\n"
-NOT_AN_IMAGE = "not an image, or a truncated one"
+NOT_SUPPORTED = "which is not supported: save it as JPEG, PNG, WebP or AVIF"
+
+
+def damaged(kind: str) -> str:
+    """The reason for an image that can't be decoded."""
+    return f"a {kind} that is damaged or truncated: upload it again"
+
+
 TOO_MANY_PIXELS = "more than 100,000,000 pixels"
 INVALID_TILE = "a TIFF with an invalid tile size"
 REFUSED = {
@@ -183,21 +197,24 @@ REFUSED = {
         WITHOUT_END + b"\xff" * (16 << 20) + END,
         "a JPEG with more than 4,096 fill bytes",
     ),
-    "PNG with a comment of 500 MiB": (png(comment(ZEROS_500_MIB)), NOT_AN_IMAGE),
-    "PNG with 200 comments of 1 MiB": (png(*[comment(ZEROS_1_MIB)] * 200), NOT_AN_IMAGE),
-    "PNG with a colour profile of 500 MiB": (png(colour_profile(ZEROS_500_MIB)), NOT_AN_IMAGE),
-    "TIFF tags that share their values": (shared_values(2000, 1 << 20), NOT_AN_IMAGE),
-    "TIFF with its pixels beyond the end": (tiff(), NOT_AN_IMAGE),
-    "BMP without pixels": (bmp(9000), NOT_AN_IMAGE),
+    "TIFF tags that share their values": (shared_values(2000, 1 << 20), damaged("TIFF")),
+    "TIFF with its pixels beyond the end": (tiff(), damaged("TIFF")),
+    "BMP without pixels": (bmp(9000), damaged("BMP")),
     "PNG with a chunk longer than the file": (
         png()[:33] + struct.pack(">I", 1 << 31) + b"IDAT" + bytes(99),
-        NOT_AN_IMAGE,
+        damaged("PNG"),
     ),
-    "PostScript": (POSTSCRIPT, NOT_AN_IMAGE),
-    "PDF": (b"%PDF-1.7\n1 0 obj << /OpenAction << /S /Launch /F (touch) >> >>", NOT_AN_IMAGE),
-    "SVG with entities": (b'<!DOCTYPE s [<!ENTITY a "&b;&b;"><!ENTITY b "&a;&a;">]><svg>&a;</svg>', NOT_AN_IMAGE),
-    "ICO": (encoded(PLAIN, "ICO"), NOT_AN_IMAGE),
-    "empty file": (b"", NOT_AN_IMAGE),
+    "PostScript": (POSTSCRIPT, f"a PostScript file, {NOT_SUPPORTED}"),
+    "PDF": (
+        b"%PDF-1.7\n1 0 obj << /OpenAction << /S /Launch /F (touch) >> >>",
+        f"a PDF document, {NOT_SUPPORTED}",
+    ),
+    "SVG with entities": (
+        b'<!DOCTYPE s [<!ENTITY a "&b;&b;"><!ENTITY b "&a;&a;">]><svg>&a;</svg>',
+        f"an SVG drawing, {NOT_SUPPORTED}",
+    ),
+    "ICO": (encoded(PLAIN, "ICO"), f"an icon file, {NOT_SUPPORTED}"),
+    "empty file": (b"", "an empty file: upload the image again"),
 }
 """By description: the file and the reason of its finding."""
 
@@ -206,11 +223,15 @@ EXIF_OF_MANY_TAGS = b"Exif\0\0" + shared_values(2000, 20_000)
 ACCEPTED = {
     **{
         f"{image_format} of 200 frames": encoded(PAGES[0], image_format, save_all=True, append_images=PAGES[1:])
-        for image_format in ("GIF", "PNG", "WEBP", "TIFF")
+        for image_format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
     },
     "PNG with more pixels than its header states": png(pixels=ZEROS_500_MIB),
     "EXIF tags that share their values": encoded(PLAIN, "JPEG", exif=EXIF_OF_MANY_TAGS),
     "TIFF whose directory refers to itself": self_referring(encoded(PLAIN, "TIFF")),
+    "PNG with a comment of 500 MiB": png(comment(ZEROS_500_MIB)),
+    "PNG with 200 comments of 1 MiB": png(*[comment(ZEROS_1_MIB)] * 200),
+    "PNG with a colour profile of 500 MiB": png(colour_profile(ZEROS_500_MIB)),
+    "AVIF whose header states a smaller image": avif_that_states(8, 6),
     "PNG with ten comments of 1 MiB": png(*[comment(ZEROS_1_MIB)] * 10),
     "JPEG of ten scans": jpeg_with_scans(4),
     "JPEG followed by a film": encoded(PLAIN, "JPEG") + random.Random(1).randbytes(9 << 20),

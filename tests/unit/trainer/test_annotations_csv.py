@@ -111,28 +111,44 @@ def test_image_without_objects_may_end_with_tabs(tmp_path: Path) -> None:
     assert annotations.findings == []
 
 
-def test_decimal_comma_is_reported_with_its_field(tmp_path: Path) -> None:
-    error = message(b"https://store/a.jpg;1,5;2;3,5;4;cat\n", tmp_path)
-    assert "line 1: expected x to be a number of pixels, found '1,5'" in error
-
-
 @pytest.mark.parametrize(
     "header",
-    ["image_name,xmin,ymin,xmax,ymax,label", "img,left,top,right,bottom,category", "image,x,y,w,h,label", "name,label"],
+    [
+        "foto,xmin,ymin,xmax,ymax,label",
+        "foto,links,oben,rechts,unten,art",
+        "image,xmin,ymin,label",
+        "image,bbox,label",
+        "name,label",
+    ],
 )
 def test_header_with_unknown_names_is_reported_as_a_header(header: str, tmp_path: Path) -> None:
     error = message(f"{header}\n{GOOD_LINE * 20}".encode(), tmp_path, annotations_url="https://store/file")
-    assert f"line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found '{header}'" in error
+    assert (
+        f"line 1: expected a header such as image,xmin,ymin,xmax,ymax,label, found '{header}': no column for " in error
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"<!DOCTYPE html><p>Sign in", "is a web page or XML, not an annotation file. Open its link in a browser"),
-        (b'\xef\xbb\xbf\n<?xml version="1.0"?><Error>', "is a web page or XML, not an annotation file"),
-        (GOOD_LINE.encode("utf-16"), "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8"),
-        (b"\xfe\xff" + GOOD_LINE.encode("utf-16-be"), "is text in UTF-16, expected UTF-8. Save it as CSV UTF-8"),
-        (b"PK\x03\x04\x14\0", "is a ZIP archive or a workbook, not an annotation file"),
+        (b"<!DOCTYPE html><p>Sign in", "is a web page, not an annotation file. Open its link in a browser"),
+        (b"\n<HTML>\n<p>Sign in", "is a web page, not an annotation file. Open its link in a browser"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?><Error>', "is XML with the root element 'Error', expected Pascal VOC"),
+        ("<!doctype html>".encode("utf-16"), "is a web page, not an annotation file. Open its link in a browser"),
+        (b"PK\x03\x04\x14\0", "is a damaged ZIP archive, perhaps only a part of one"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            "is a workbook of Excel, not an annotation file. Save the table as CSV UTF-8",
+        ),
+        (b"PAR1\x15\0", "is a Parquet file, not an annotation file. Save the table as CSV UTF-8"),
+        (b"\x28\1\0\0\0\0\0\0abcd\n\xa5\2", "is in the format of TFRecord, which is not read: export its annotations"),
+        (b"MATLAB 5.0 MAT-file\0", "is in the format of MATLAB"),
+        (b"\x89HDF\r\n\x1a\n", "is in the format of HDF5"),
+        (b"\x93NUMPY\1\0", "is in the format of NumPy"),
+        (b"{\\rtf1\\ansi}", "is a text with formats (RTF), not an annotation file"),
+        (b"%PDF-1.7\n", "is a PDF, not an annotation file"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG image, not an annotation file"),
+        (b"\x89PNG\r\n\x1a\n", "is a PNG image, not an annotation file"),
     ],
 )
 @pytest.mark.parametrize("annotation_format", ["auto", "corners", "coco"])
@@ -158,14 +174,26 @@ def test_corners_are_read_only_if_the_message_names_the_format(tmp_path: Path) -
     assert parsed(content, tmp_path, annotation_format="corners").images[0].boxes == [Box(10, 20, 30, 40, "cat")]
 
 
-def test_corners_of_a_box_without_area_are_refused(tmp_path: Path) -> None:
-    error = message(f"{IMAGE},10,20,40,20,cat\n".encode(), tmp_path, annotation_format="corners")
-    assert "line 1: expected the second y to be greater than the first, found 20 and 20" in error
+@pytest.mark.parametrize(
+    ("line", "annotation_format", "box"),
+    [
+        ("50,60,0,0", "auto", Box(50, 60, 0, 0, "cat")),
+        ("50,60,0,30", "auto", Box(50, 60, 0, 30, "cat")),
+        ("50,60,50,60", "corners", Box(50, 60, 0, 0, "cat")),
+        ("10,20,40,20", "corners", Box(10, 20, 30, 0, "cat")),
+    ],
+    ids=["click", "line", "corners of a click", "corners of a line"],
+)
+def test_box_without_area_is_no_invalid_line(line: str, annotation_format: str, box: Box, tmp_path: Path) -> None:
+    """The checks of the data leave it out and report it, like a box of half a pixel."""
+    annotations = parsed(f"{IMAGE},{line},cat\n".encode(), tmp_path, annotation_format=annotation_format)
+    assert annotations.images[0].boxes == [box]
+    assert annotations.findings == []
 
 
 def test_sizes_read_as_corners_are_refused_with_the_axis(tmp_path: Path) -> None:
     error = message(f"{IMAGE},100,20,40,60,cat\n".encode(), tmp_path, annotation_format="corners")
-    assert "line 1: expected the second x to be greater than the first, found 100 and 40" in error
+    assert "line 1: expected the second x to be at least the first, found 100 and 40" in error
 
 
 @pytest.mark.parametrize("annotation_format", ["auto", "classes"])
@@ -194,8 +222,8 @@ def test_second_class_of_an_image_is_an_error(tmp_path: Path) -> None:
         ("https://store/a.jpg,1,2,inf,4,cat", "expected width to be a number of pixels, found 'inf'"),
         ("https://store/a.jpg,1,2,3,1_0,cat", "expected height to be a number of pixels, found '1_0'"),
         ("https://store/a.jpg,1,2,3,1e9,cat", "expected height to be a number of pixels, found '1e9'"),
-        ("https://store/a.jpg,1,2,0,4,cat", "expected width to be greater than 0, found 0"),
-        ("https://store/a.jpg,1,2,3,-4,cat", "expected height to be greater than 0, found -4"),
+        ("https://store/a.jpg,1,2,-0.5,4,cat", "expected width to be at least 0, found -0.5"),
+        ("https://store/a.jpg,1,2,3,-4,cat", "expected height to be at least 0, found -4"),
         ("https://store/a.jpg,1,2,3,,cat", "expected height to be a number of pixels, found ''"),
         ("https://store/a.jpg,1,2,3,4,", "expected a class name, found nothing"),
         ("https://store/a.jpg,1,2,3,4,a\x07b", "expected a class name of up to 200 characters on one line"),
@@ -207,7 +235,7 @@ def test_second_class_of_an_image_is_an_error(tmp_path: Path) -> None:
 def test_invalid_line_is_named_with_expected_and_found(line: str, expected: str, tmp_path: Path) -> None:
     error = message(f"{GOOD_LINE}\n{line}\n".encode(), tmp_path)
     assert error.startswith(f"annotations.csv line 3: {expected}")
-    assert error.endswith("Correct the line and send the message again.")
+    assert error.endswith("Correct it and send the message again.")
 
 
 def test_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
@@ -229,21 +257,21 @@ def test_missing_column_is_reported_with_the_header(header: str, tmp_path: Path)
 
 
 def test_up_to_a_tenth_of_invalid_lines_is_left_out_and_listed(tmp_path: Path) -> None:
-    annotations = parsed((GOOD_LINE * 9 + f"{IMAGE},1,2,0,4,cat\n").encode(), tmp_path)
+    annotations = parsed((GOOD_LINE * 9 + f"{IMAGE},1,2,-1,4,cat\n").encode(), tmp_path)
     assert len(annotations.images[0].boxes) == 9
     assert annotations.findings == [
-        Finding("line", "annotations.csv line 10", "expected width to be greater than 0, found 0")
+        Finding("line", "annotations.csv line 10", "expected width to be at least 0, found -1")
     ]
 
 
 def test_more_invalid_lines_are_an_error_that_names_the_first_ones(tmp_path: Path) -> None:
-    error = message((GOOD_LINE * 12 + f"{IMAGE},1,2,0,4,cat\n" * 8).encode(), tmp_path)
+    error = message((GOOD_LINE * 12 + f"{IMAGE},1,2,-1,4,cat\n" * 8).encode(), tmp_path)
     assert [f"annotations.csv line {number}: " in error for number in (12, 13, 17, 18)] == [False, True, True, False]
     assert "8 of 20 entries can't be used, at most 2 may be left out" in error
 
 
 def test_very_many_invalid_lines_are_counted_not_listed(tmp_path: Path) -> None:
-    annotations = parsed((GOOD_LINE * 1000 + f"{IMAGE},1,2,0,4,cat\n" * 50).encode(), tmp_path)
+    annotations = parsed((GOOD_LINE * 1000 + f"{IMAGE},1,2,-1,4,cat\n" * 50).encode(), tmp_path)
     assert len(annotations.findings) == MAX_LISTED + 1
     assert annotations.findings[-1] == Finding("line", "", "30 more of this kind")
 

@@ -13,7 +13,7 @@ URL = "https://store/vott/export.json?sv=1&sig=SECRET"
 CAT = {"tags": ["cat"], "boundingBox": {"left": 1, "top": 2, "width": 3, "height": 4}, "type": "RECTANGLE"}
 
 
-def asset(name: str = "a.jpg", regions: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
+def asset(name: str | None = "a.jpg", regions: list[Any] | None = None, **fields: Any) -> dict[str, Any]:
     """One asset as VoTT 2 exports it."""
     defaults = {"id": "3f0a", "name": name, "path": f"https://images/{name}", "size": {"width": 640, "height": 480}}
     return {"asset": {**defaults, "state": 2, "type": 1, **fields}, "regions": [CAT] if regions is None else regions}
@@ -92,13 +92,16 @@ def test_visited_asset_without_regions_is_an_empty_image_and_one_not_visited_is_
             "asset 'a.jpg': 'file:/home/me/a.jpg' is a path on the annotator's computer: upload the images",
         ),
         (asset(path=None), "asset 'a.jpg': expected path to be the URL or path of the image, found nothing"),
-        (asset(type=3), "asset 'a.jpg': is a frame of a video, expected an image"),
-        (asset(regions=[CAT | {"tags": []}]), "region 1 of asset 'a.jpg': expected at least one tag, found none"),
+        (
+            asset("a.mp4", path="file:/C:/a.mp4", type=2),
+            "asset 'a.mp4': is a video, expected an image or a frame of a video",
+        ),
+        (asset(None, type=3), "expected name to be the name of the frame's image, found nothing"),
         (asset(regions=[CAT | {"tags": [7]}]), "region 1 of asset 'a.jpg': expected a class name of up to"),
         (asset(regions=[CAT | {"tags": ["\ud800"]}]), "region 1 of asset 'a.jpg': expected a class name of up to"),
         (
-            asset(regions=[CAT, CAT | {"boundingBox": {"left": 1, "top": 2, "width": 0, "height": 4}}]),
-            "region 2 of asset 'a.jpg': expected width to be greater than 0, found 0",
+            asset(regions=[CAT, CAT | {"boundingBox": {"left": 1, "top": 2, "width": -1, "height": 4}}]),
+            "region 2 of asset 'a.jpg': expected width to be at least 0, found -1",
         ),
         (
             asset(regions=[CAT | {"boundingBox": {"left": 1, "top": 2, "width": "3"}}]),
@@ -112,6 +115,33 @@ def test_invalid_part_of_a_vott_export_is_named_by_asset_and_region(wrong: Any, 
     assert expected in message(vott(wrong, {"regions": 7}), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "problem"),
+    [
+        ("drive.mp4", 2, "is a video, expected an image or a frame of a video"),
+        ("notes.pdf", 0, "is of a type that VoTT does not know, expected an image or a frame of a video"),
+        ("a.tfrecord", 4, "is a TFRecord, expected an image or a frame of a video"),
+    ],
+)
+def test_asset_that_is_no_image_is_named_and_costs_no_other(name: str, kind: int, problem: str, tmp_path: Path) -> None:
+    others = [asset(f"{number}-{name}", [], type=kind) for number in range(3)]
+    annotations = parsed(vott(asset(), *others), tmp_path)
+    assert len(annotations.images) == 1
+    assert [(finding.where, finding.what) for finding in annotations.findings] == [
+        (f"export.json asset '{number}-{name}'", problem) for number in range(3)
+    ]
+
+
+def test_image_of_a_type_that_vott_does_not_know_is_an_image(tmp_path: Path) -> None:
+    assert len(parsed(vott(asset("a.webp", type=0)), tmp_path).images) == 1
+
+
+def test_region_without_a_tag_is_left_out_and_reported(tmp_path: Path) -> None:
+    found = parsed(vott(asset(regions=[CAT, CAT | {"tags": []}])), tmp_path)
+    assert len(found.images[0].boxes) == 1
+    assert [finding.what for finding in found.findings] == ["has no tag: left out, as in VoTT's CSV export"]
+
+
 def test_project_without_its_regions_says_what_to_export(tmp_path: Path) -> None:
     error = message({"assets": {"3f0a": {"id": "3f0a", "name": "a.jpg", "path": "https://images/a.jpg"}}}, tmp_path)
     assert "export.json is a VoTT project without its regions: export it as VoTT JSON" in error
@@ -122,13 +152,6 @@ def test_coco_gives_boxes_by_the_names_of_their_categories(annotation_format: st
     annotations = parsed(coco(), tmp_path, annotation_format=annotation_format)
     boxes = [Box(1, 2, 3, 4, "cat"), Box(5, 6, 7.5, 8, "dog")]
     assert annotations.images == [AnnotatedImage("https://store/vott/a.jpg?sv=1&sig=SECRET", boxes, size=(640, 480))]
-
-
-def test_crowds_are_skipped(tmp_path: Path) -> None:
-    cat, dog = coco()["annotations"]
-    annotations = parsed(coco(annotations=[cat, dog | {"iscrowd": 1, "bbox": None}]), tmp_path)
-    assert annotations.labels == ["cat"]
-    assert annotations.findings == []
 
 
 def test_polygons_stand_in_for_a_missing_box(tmp_path: Path) -> None:
@@ -158,14 +181,6 @@ def test_segmentation_without_polygons_does_not_replace_a_missing_box(segmentati
     )
 
 
-def test_full_url_of_a_coco_image_precedes_its_file_name_unless_the_message_has_images_url(
-    tmp_path: Path,
-) -> None:
-    document = coco(images=[{"id": 7, "file_name": "a.jpg", "coco_url": "http://images/a.jpg"}])
-    assert parsed(document, tmp_path).images[0].url == "http://images/a.jpg"
-    assert parsed(document, tmp_path, images_url="https://mine/x").images[0].url == "https://mine/x/a.jpg"
-
-
 CAT_OF_COCO = coco()["annotations"][0]
 
 
@@ -177,7 +192,7 @@ CAT_OF_COCO = coco()["annotations"][0]
         ({"annotations": [CAT_OF_COCO | {"image_id": 8}]}, "annotation '1': expected image_id to be the id of a usable image, found '8'"),
         ({"annotations": [CAT_OF_COCO | {"category_id": [1]}]}, "annotation '1': expected category_id to be a number or text, found 'list'"),
         ({"annotations": [CAT_OF_COCO | {"bbox": [1, 2, 3]}]}, "annotation '1': expected bbox to be [x, y, width, height]"),
-        ({"annotations": [CAT_OF_COCO | {"bbox": [1, 2, -3, 4]}]}, "annotation '1': expected width to be greater than 0, found -3"),
+        ({"annotations": [CAT_OF_COCO | {"bbox": [1, 2, -3, 4]}]}, "annotation '1': expected width to be at least 0, found -3"),
         ({"annotations": ["cat"]}, "annotation number 1: expected image_id to be a number or text, found nothing"),
         ({"categories": [{"id": 1}]}, "category '1': expected a class name, found nothing"),
         ({"images": [{"id": {}, "file_name": "a.jpg"}]}, "image number 1: expected id to be a number or text, found 'dict'"),

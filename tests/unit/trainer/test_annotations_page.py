@@ -8,7 +8,7 @@ import pytest
 
 from vott_trainer.annotations import Annotations, Box, Format, limits, read
 from vott_trainer.annotations.collector import MAX_SHOWN
-from vott_trainer.annotations.csv_header import CLASS_NAMES, URL_NAMES
+from vott_trainer.annotations.csv_names import CENTERS, CLASS_IDS, CLASS_NAMES, CORNERS, URL_IDS, URL_NAMES
 from vott_trainer.annotations.findings import MAX_LISTED
 from vott_trainer.data.image_download import ImageLimits
 from vott_trainer.data.jpeg import MAX_FILL_BYTES, MAX_SCANS, MAX_SEGMENTS
@@ -20,7 +20,7 @@ from vott_trainer.stores import model_archive
 
 PAGE = (Path(__file__).parents[3] / "docs/annotations.md").read_text(encoding="utf-8")
 LIMITS = PAGE.partition("\n## Limits\n")[2].partition("\n## ")[0]
-EXAMPLES: dict[str, str] = dict(re.findall(r"```(?:csv|json) (\S+)\n(.*?)```", PAGE, re.DOTALL))
+EXAMPLES: dict[str, str] = dict(re.findall(r"```(?:csv|json|xml) (\S+)\n(.*?)```", PAGE, re.DOTALL))
 CAT = Box(48, 240, 195, 371, "cat")
 TRIANGLE = (((8, 12, 360, 40, 90, 410),),)
 
@@ -32,8 +32,10 @@ def example(kind: str, tmp_path: Path, annotation_format: Format = "auto") -> An
 
 
 def test_every_format_has_a_section_and_an_example() -> None:
-    assert set(EXAMPLES) == set(get_args(Format)) - {"auto"}
-    assert all(f"\n### `{kind}`: " in PAGE for kind in EXAMPLES)
+    kinds = set(get_args(Format)) - {"auto"}
+    assert set(EXAMPLES) == kinds - {"yolo", "folders"}  # they are found in archives only
+    assert all(f"\n### `{kind}`: " in PAGE for kind in kinds)
+    assert all(f"[`{kind}`](#" in PAGE for kind in kinds)
 
 
 @pytest.mark.parametrize("kind", sorted(set(EXAMPLES) - {"corners"}))
@@ -51,6 +53,14 @@ def test_examples_give_the_boxes_on_the_page(tmp_path: Path) -> None:
     assert [image.label for image in example("classes", tmp_path).images] == ["tabby", "black and white"]
     assert example("vott-json", tmp_path).images[0].boxes[1] == Box(8, 12, 352, 398, "dog", TRIANGLE)
     square = (((48, 240, 243, 240, 243, 440, 48, 440),),)
+    assert example("voc", tmp_path).images[0].boxes == [Box(48, 240, 195, 200, "cat")]
+    assert [box.x for box in example("cvat", tmp_path).images[0].boxes] == [48, 8]
+    assert example("vott1-json", tmp_path).images[0].boxes == [Box(48, 240, 195, 200, "cat")]
+    part = Box(0.075, 0.5, 0.3, 0.4, "cat", normalized=True)
+    assert example("label-studio", tmp_path).images[0].boxes == [part]
+    assert example("custom-vision", tmp_path).images[0].boxes == [part]
+    azure_ml = example("azure-ml", tmp_path).images
+    assert [[box.x for box in image.boxes] for image in azure_ml] == [[0.075], [0.01], []]
     assert example("coco", tmp_path).images[0].boxes == [Box(48, 240, 195, 200, "cat", square)]
 
 
@@ -82,6 +92,22 @@ def test_limits_on_the_page_are_those_of_the_code() -> None:
     assert [number for number in numbers if f"{number:,}" not in LIMITS] == []
     assert f"{model_archive.MAX_BYTES >> 30} GiB packed and unpacked" in LIMITS
     assert MAX_FILE_BYTES == model_archive.MAX_BYTES
-    assert f"{MAX_ANNOTATIONS_BYTES >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
+    assert f"{limits.MAX_TEXT_BYTES >> 30} GiB; JSON {limits.MAX_JSON_BYTES >> 20} MiB" in LIMITS
+    assert f"{MAX_ANNOTATIONS_BYTES >> 30} GiB packed, {limits.MAX_UNPACKED_BYTES >> 30} GiB unpacked" in LIMITS
+    assert f"{limits.MAX_RATIO} times its size (if more than {limits.RATIO_FREE_BYTES >> 30} GiB)" in LIMITS
+    assert f"{limits.MAX_FILES:,} files, {limits.MAX_DIRECTORY_BYTES >> 20} MiB" in LIMITS
+    assert f"up to {limits.MAX_PATH_LENGTH:,} characters" in LIMITS
+    assert f"XML {limits.MAX_XML_BYTES >> 20} MiB, {limits.MAX_VOC_BYTES >> 20} MiB" in LIMITS
     assert f"{ImageLimits().image_bytes >> 20} MiB, {MAX_PIXELS:,} pixels" in LIMITS
-    assert {name for name in URL_NAMES | CLASS_NAMES if f"`{name}`" not in PAGE} == set()
+
+
+def test_names_of_columns_on_the_page_are_those_of_the_code() -> None:
+    names = [
+        *URL_NAMES,
+        *URL_IDS,
+        *CLASS_NAMES,
+        *CLASS_IDS,
+        *map(",".join, CORNERS),
+        *(name for pair in CENTERS for name in pair),
+    ]
+    assert [name for name in names if f"`{name}`" not in PAGE] == []

@@ -44,9 +44,21 @@ def test_default_epochs_are_fewer_for_more_images_within_bounds(images: int, epo
     assert DetectionParameters().resolved(dataset(photo, images), CPU).epochs == epochs
 
 
-@pytest.mark.parametrize(("images", "minutes"), [(10, 12), (500, 12), (1000, 24)])
+def test_steps_are_smaller_on_a_cpu(photo: Path) -> None:
+    parameters = DetectionParameters(architecture="efficientnet_lite0_fpn")
+    assert parameters.resolved(dataset(photo, 10), CPU).batch_size == 2
+    assert parameters.resolved(dataset(photo, 10), GPU).batch_size == 8
+    assert DetectionParameters(architecture="fcos_tiny").resolved(dataset(photo, 10), CPU).batch_size == 8
+
+
+@pytest.mark.parametrize(("images", "minutes"), [(10, 14), (500, 14), (1000, 28)])
 def test_more_images_get_a_larger_budget(images: int, minutes: float, photo: Path) -> None:
     assert DetectionParameters().resolved(dataset(photo, images), CPU).budget_minutes == minutes
+
+
+def test_budget_that_follows_from_the_images_is_for_each_fold(photo: Path) -> None:
+    assert DetectionParameters(folds=5).resolved(dataset(photo, 10), CPU).budget_minutes == 5 * 14
+    assert DetectionParameters(folds=5, budgetMinutes=10).resolved(dataset(photo, 10), CPU).budget_minutes == 10
 
 
 def test_number_of_epochs_in_the_message_is_not_cut_by_a_default_budget(photo: Path) -> None:
@@ -59,6 +71,11 @@ def test_images_are_larger_if_objects_are_small(side: float, size: int, photo: P
     resolved = DetectionParameters().resolved(dataset(photo, 3, side), CPU)
     assert resolved.image_size == size
     assert any(str(size) in reason for reason in resolved.reasons) == (size > 320)
+
+
+def test_size_that_the_checks_have_read_is_not_read_again() -> None:
+    image = LabelledImage("https://store/1.jpg", Path("no-such-file"), [Box(0, 0, 20, 20, "cat")], size=(1000, 500))
+    assert DetectionParameters().resolved(Dataset([image], ["cat"]), CPU).image_size == 512
 
 
 def test_default_on_a_gpu_is_the_best_architecture_with_weights(
@@ -102,13 +119,13 @@ def test_parameters_of_the_message_are_kept(photo: Path) -> None:
 
 def test_classifier_of_boxes_counts_boxes(photo: Path) -> None:
     images = dataset(photo, 1000)
-    assert ClassificationParameters(classify="images").resolved(images, CPU).budget_minutes == 24
-    assert ClassificationParameters(classify="boxes").resolved(images, CPU).budget_minutes == 48
+    assert ClassificationParameters(classify="images").resolved(images, CPU).budget_minutes == 28
+    assert ClassificationParameters(classify="boxes").resolved(images, CPU).budget_minutes == 56
 
 
 @pytest.mark.parametrize(("label", "is_directed"), [
     ("left", True), ("Left", True), ("turn right", True), ("arrow-left", True), ("hand_right", True), ("handLeft", True), ("LEFT ARROW", True),
-    ("bright", False), ("leftover", False), ("copyright", False), ("cat", False),
+    ("ARROWLeft", True), ("bright", False), ("leftover", False), ("copyright", False), ("cat", False),
 ])  # fmt: skip
 def test_classes_called_left_or_right_switch_mirroring_off(label: str, is_directed: bool, photo: Path) -> None:
     assert directed_classes([label]) == ([label] if is_directed else [])

@@ -36,11 +36,9 @@ def extent(mask: Tensor) -> list[int]:
     return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
-def draws(
-    samples: list[Sample], canvas: Canvas, changes: Augmentation, count: int, *, square: bool = False
-) -> list[Augmented]:
+def draws(samples: list[Sample], canvas: Canvas, augmentation: Augmentation, count: int) -> list[Augmented]:
     rngs = [random.Random(seed) for seed in range(count)]
-    return [image for rng in rngs for image in augmented(samples[:1], canvas, changes, [rng], square=square)]
+    return [augmented(samples[0], samples, canvas, augmentation, rng) for rng in rngs]
 
 
 @pytest.mark.parametrize("square", [False, True])
@@ -49,7 +47,7 @@ def test_boxes_enclose_their_objects(square: bool, mosaic: float) -> None:
     """One object in each image, so that every white pixel belongs to it."""
     one = sample(120, 80, (40, 20, 90, 60))
     seen = 0
-    for image in draws([one], Canvas(96, 128), Augmentation((0.5, 1.5), 0.5, mosaic), 60, square=square):
+    for image in draws([one], Canvas(96, 128, square=square), Augmentation((0.5, 1.5), 0.5, mosaic), 60):
         if len(image.boxes) == 1 and not mosaic:
             assert extent(image.pixels[0] > 180) == pytest.approx(image.boxes[0].round().tolist(), abs=2)
             seen += 1
@@ -64,7 +62,7 @@ def test_images_keep_their_proportions_unless_the_network_takes_squares() -> Non
     one = sample(120, 80, (0, 0, 120, 80))
     unscaled = Augmentation((1.0, 1.0), 0.0, 0.0)
     (kept,) = draws([one], Canvas(120, 120), unscaled, 1)
-    (stretched,) = draws([one], Canvas(120, 120), unscaled, 1, square=True)
+    (stretched,) = draws([one], Canvas(120, 120, square=True), unscaled, 1)
     left, top, right, bottom = kept.boxes[0].tolist()
     assert (right - left, bottom - top) == pytest.approx((120, 80))
     assert stretched.boxes[0].tolist() == pytest.approx([0, 0, 120, 120])
@@ -96,10 +94,12 @@ def test_half_of_the_images_are_mirrored() -> None:
 
 
 def test_mosaic_shows_several_images() -> None:
-    samples = [sample(64, 64, (10, 10, 50, 50)) for _ in range(4)]
-    rngs = [random.Random(seed) for seed in range(4)]
-    images = augmented(samples, Canvas(128, 128), Augmentation((0.9, 1.1), 0.5, 1.0), rngs)
-    assert sum(len(image.boxes) for image in images) > 8
+    one, other = sample(64, 64, (10, 10, 50, 50)), sample(64, 64, (10, 10, 50, 50), (20, 20, 30, 30))
+    images = [
+        augmented(one, [other], Canvas(128, 128), Augmentation((0.9, 1.1), 0.5, 1.0), random.Random(seed))
+        for seed in range(4)
+    ]
+    assert sum(len(image.boxes) for image in images) > 16
 
 
 def test_box_is_left_out_once_little_of_it_is_visible() -> None:
@@ -112,5 +112,5 @@ def test_box_is_left_out_once_little_of_it_is_visible() -> None:
 def test_canvas_has_the_usual_shape_of_the_images() -> None:
     assert Canvas.fitting([(640, 480)] * 10, 448) == Canvas(352, 448, 448)
     assert Canvas.fitting([(640, 480)] * 5 + [(480, 640)] * 5, 320) == Canvas(320, 320, 320)
-    assert Canvas.fitting([(1920, 1080)], 512, square=True) == Canvas(512, 512, 512)
+    assert Canvas.fitting([(1920, 1080)], 512, square=True) == Canvas(512, 512, 512, square=True)
     assert Canvas.fitting([(1000, 10)], 320) == Canvas(32, 320, 320)

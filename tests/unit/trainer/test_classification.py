@@ -16,9 +16,9 @@ from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
 from vott_trainer.learning import mixed_precision, weights
 from vott_trainer.plugin_api import Dataset, LabelledImage
 from vott_trainer.plugins.classification import Batch, Classification, ClassificationParameters, scores
-from vott_trainer.vision.architecture_parameters import InitialData
 from vott_trainer.vision.classifiers import build
 from vott_trainer.vision.colors import random_colors, recolored
+from vott_trainer.vision.initial_data import InitialData
 
 PARAMETERS = ClassificationParameters(architecture="resnet_tiny", imageSize=40, initialWeights="none")
 
@@ -34,9 +34,9 @@ def images(tmp_path: Path) -> list[LabelledImage]:
     return made
 
 
-def split(images: list[LabelledImage], **changes: Any) -> InitialData:
+def split(images: list[LabelledImage], plugin: Classification | None = None, **changes: Any) -> InitialData:
     run: Any = SimpleNamespace(dataset=lambda: Dataset(images, []), work_dir=images[0].path.parent)
-    return Classification().data(run, PARAMETERS.model_copy(update=changes))
+    return (plugin or Classification()).data(run, PARAMETERS.model_copy(update=changes))
 
 
 @pytest.mark.parametrize(
@@ -67,9 +67,10 @@ def test_one_image_of_each_class_is_refused(images: list[LabelledImage]) -> None
 
 
 def test_each_item_is_augmented_with_its_own_random_numbers(images: list[LabelledImage]) -> None:
-    items = list(split(images).training)
-    whole = Classification().batch(items, [random.Random(seed) for seed in range(len(items))])
-    (alone,) = (Classification().batch(items[2:3], [random.Random(2)]),)
+    plugin = Classification()
+    items = list(split(images, plugin, mirror=True).training)
+    whole = plugin.batch(items, [random.Random(seed) for seed in range(len(items))])
+    alone = plugin.batch(items[2:3], [random.Random(2)])
     assert whole.labels.tolist() == [item.label for item in items]
     assert torch.equal(whole.images[2], alone.images[0])
     assert torch.equal(whole.colors[2], alone.colors[0])

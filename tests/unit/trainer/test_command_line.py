@@ -12,7 +12,8 @@ from vott_trainer.__main__ import main
 from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
-from vott_trainer.plugin_api import Parameters
+from vott_trainer.plugin_api import LearningParameters, Parameters
+from vott_trainer.plugins.script import ScriptParameters
 from vott_trainer.settings import PredictSettings, TrainSettings
 from vott_trainer.termination_message import write_termination_message
 
@@ -105,6 +106,16 @@ def test_invalid_parameters_are_named(values: dict[str, object], message: str) -
     with pytest.raises(InvalidParametersError) as error:
         validate(Example, values)
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("empty", [None, "", " "])
+def test_an_empty_parameter_is_one_that_is_absent(empty: str | None) -> None:
+    values = {"batchSize": empty, "seed": empty}
+    assert validate(Example, values) == Example()
+    learner = LearningParameters.model_validate({"budgetMinutes": 7})
+    names = ("epochs", "imagesUrl", "initialWeights", "annotationFormat", "budgetMinutes")
+    assert validate(LearningParameters, dict.fromkeys(names, empty), budget_minutes=7) == learner
+    assert validate(ScriptParameters, values).model_dump() == values  # a script's own may have a meaning
 
 
 def run(server: HttpServer, termination_log: Path, *arguments: str, model: str = "?sp=w&sig=SECRET") -> int:

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ class ImageFactory:
         else:
             Image.new("RGB", (WIDTH, HEIGHT), (self.count, 0, 0)).save(path)
         self.count += 1
-        return LabelledImage(f"https://store/{path.name}?sig=SECRET", path, list(boxes), label)
+        return LabelledImage(f"https://store/{path.name}?sig=SECRET", path, list(boxes), label, size=(WIDTH, HEIGHT))
 
     def good(self, count: int = 4) -> list[LabelledImage]:
         """Images with nothing wrong."""
@@ -110,6 +111,47 @@ def test_boxes_in_fractions_of_their_images_are_refused_with_the_remedy(whole: B
     assert "SECRET" not in text
 
 
+def test_clicks_are_no_boxes_in_fractions(factory: ImageFactory) -> None:
+    images = [factory.image(CAT, Box(50, 30, 0, 0, "cat"), Box(0, 0, 0, 0, "dog")) for _ in range(3)]
+    cleaned, findings = clean(images)
+    assert [image.boxes for image in cleaned] == [[CAT]] * 3
+    assert sum("has no area: left out" in finding.what for finding in findings) == 6
+
+
+def test_normalized_boxes_get_the_pixels_of_their_image(factory: ImageFactory) -> None:
+    outline = (((0.1, 0.5, 0.3, 0.5, 0.3, 1.0),),)
+    box = Box(0.1, 0.5, 0.2, 0.5, "cat", outline, normalized=True)
+    small = factory.image(box)
+    Image.new("RGB", (50, 40)).save(small.path)
+    cleaned, findings = clean([factory.image(box), small], outlines=True)
+    assert cleaned[0].boxes == [Box(10, 30, 20, 30, "cat", (((10, 30, 30, 30, 30, 60),),))]
+    assert cleaned[1].boxes == [Box(5, 20, 10, 20, "cat", (((5, 20, 15, 20, 15, 40),),))]
+    assert findings == []
+
+
+def test_normalized_box_without_area_or_smaller_than_a_pixel_is_left_out(factory: ImageFactory) -> None:
+    boxes = [Box(0.5, 0.5, side, 0.2, "cat", normalized=True) for side in (0, 0.005)]
+    cleaned, findings = clean([factory.image(*boxes)])
+    assert cleaned[0].boxes == []
+    assert [finding.what for finding in findings[:2]] == [
+        "box of cat at x 50, y 30, 0 x 12 pixels has no area: left out",
+        "box of cat at x 50, y 30, 0.5 x 12 pixels is smaller than a pixel: left out",
+    ]
+
+
+def test_normalized_boxes_of_an_image_of_another_shape_are_left_out(factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image(Box(0.1, 0.5, 0.2, 0.5, "cat", normalized=True))]
+    cleaned, (finding,) = clean(images, {images[-1].url: (60, 60)})
+    assert cleaned == images[:-1]
+    assert finding.what.endswith("another shape: left out")
+
+
+def test_normalized_boxes_of_a_smaller_copy_fit_the_image(factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image(Box(0.1, 0.5, 0.2, 0.5, "cat", normalized=True))]
+    cleaned, _ = clean(images, {images[-1].url: (50, 30)})
+    assert cleaned[-1].boxes == [Box(10, 30, 20, 30, "cat")]
+
+
 def test_boxes_that_shrink_to_nothing_with_their_image_are_no_fractions(factory: ImageFactory) -> None:
     images = [*factory.good(2), *(factory.image(Box(10, 10, 9, 9, "cat")) for _ in range(6))]
     cleaned, _ = clean(images, {image.url: (2000, 1200) for image in images[2:]})
@@ -123,6 +165,7 @@ def test_boxes_that_mostly_do_not_fit_are_refused_with_the_likely_cause(factory:
     text = str(error.value)
     assert "6 of 9 boxes do not fit their images: https://store/0.png: box of dog at x 50" in text
     assert "annotationFormat must be corners" in text
+    assert "or a CSV's header must name xmin,ymin,xmax,ymax" in text
     assert "SECRET" not in text
 
 
@@ -170,6 +213,61 @@ def test_tenth_of_boxes_that_may_be_corners_may_be_far_beyond_their_images(facto
         clean([*images[1:], factory.image(beyond)])
 
 
+def test_boxes_around_their_first_two_numbers_are_refused_with_the_remedy(factory: ImageFactory) -> None:
+    rng = random.Random(0)
+    corners = [(rng.uniform(0, 70), rng.uniform(0, 30)) for _ in range(30)]
+    images = [factory.image(Box(x + 15, y + 15, 30, 30, "cat")) for x, y in corners]
+    with pytest.raises(BadAnnotationsError) as error:
+        clean(images)
+    assert "boxes extend beyond their images: https://store/" in str(error.value)
+    assert "None would if their first two numbers were their center" in str(error.value)
+    assert "xcenter,ycenter,width,height" in str(error.value)
+    assert clean([*images, *(factory.image(Box(0, 20, 20, 9, "cat")) for _ in range(1))])[0]  # one is no center
+
+
+def percent(rng: random.Random) -> tuple[float, float, float, float]:
+    x, y = rng.uniform(0, 60), rng.uniform(0, 60)
+    return x, y, rng.uniform(5, 100 - x), rng.uniform(5, 100 - y)
+
+
+def test_boxes_in_percent_of_their_images_are_refused_with_the_remedy(factory: ImageFactory) -> None:
+    rng = random.Random(0)
+    images = [factory.image(*(Box(*percent(rng), "cat") for _ in range(4))) for _ in range(20)]
+    sizes = {image.url: (1000.0, 600.0) for image in images}
+    with pytest.raises(BadAnnotationsError) as error:
+        clean(images, sizes)
+    assert "All boxes lie within 100 pixels of the upper left corner of their images: https://store/0.png: box" in str(
+        error.value
+    )
+    assert "They look like percent of their images; multiply x and width by a hundredth" in str(error.value)
+    assert "SECRET" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "others", "count"),
+    [
+        ((1000, 600), [Box(150, 10, 20, 20, "cat")], 20),
+        ((330, 198), [], 20),
+        ((1000, 600), [], 2),
+        ((1000, 600), None, 20),
+    ],
+    ids=["one is beyond 100", "small images", "few", "upper left"],
+)
+def test_boxes_are_no_percent_without_evidence(
+    size: tuple[float, float], others: list[Box] | None, count: int, factory: ImageFactory
+) -> None:
+    rng = random.Random(0)
+    boxes = [[Box(*percent(rng), "cat") for _ in range(4)] for _ in range(count)]
+    if others is None:
+        boxes = [
+            [replace(box, x=box.x / 2, y=box.y / 2, width=box.width / 2, height=box.height / 2) for box in four]
+            for four in boxes
+        ]
+    images = [factory.image(*four) for four in boxes]
+    images += [factory.image(*others)] if others else []
+    assert clean(images, {image.url: size for image in images})[0]
+
+
 def test_single_box_may_be_far_beyond_its_image(factory: ImageFactory) -> None:
     assert len(clean([factory.image(FAR)])[0][0].boxes) == 1
 
@@ -194,9 +292,7 @@ def test_image_of_another_size_than_annotated_has_its_boxes_scaled(factory: Imag
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("annotated", "cause"), [((60, 100), "annotated without its EXIF rotation"), ((100, 100), "another shape")]
-)
+@pytest.mark.parametrize(("annotated", "cause"), [((60, 101), "another shape"), ((100, 100), "another shape")])
 def test_image_of_another_shape_than_annotated_is_left_out(
     annotated: tuple[int, int], cause: str, factory: ImageFactory
 ) -> None:
@@ -206,13 +302,60 @@ def test_image_of_another_shape_than_annotated_is_left_out(
     assert finding.what.endswith(f"the image has 100 x 60, {cause}: left out")
 
 
+@pytest.mark.parametrize(
+    "boxes", [[Box(10, 10, 80, 20, "cat")], [Box(10, 10, 20, 20, "cat")]], ids=["only so", "both ways"]
+)
+def test_swapped_width_and_height_leave_boxes_that_fit_as_they_are(boxes: list[Box], factory: ImageFactory) -> None:
+    images = [*factory.good(), factory.image(*boxes)]
+    cleaned, (finding,) = clean(images, {images[-1].url: (60, 100)})
+    assert cleaned == images
+    assert finding == Finding(
+        "image",
+        "https://store/4.png",
+        "annotated with 60 x 100 pixels, the image has 100 x 60: the annotations swap width and height, its boxes are used as they are",
+    )
+
+
+def test_boxes_of_turned_images_are_left_out_even_where_they_fit_both_ways(factory: ImageFactory) -> None:
+    tall, small, wide = (factory.image(box) for box in (Box(10, 10, 20, 80, "cat"), CAT, Box(10, 10, 80, 20, "cat")))
+    sizes = dict.fromkeys((tall.url, small.url), (60.0, 100.0))
+    cleaned, findings = clean([*(good := factory.good()), tall, small], sizes)
+    assert cleaned == good
+    assert [finding.what.endswith("left out") for finding in findings if finding.kind == "image"] == [True, True]
+    cleaned, _ = clean([*good, tall, small, wide], sizes | {wide.url: (60, 100)})
+    assert [image.url for image in cleaned[4:]] == [tall.url, small.url, wide.url]  # as many fit one way as the other
+
+
+def turned(image: LabelledImage) -> LabelledImage:
+    """Store the image with its sides exchanged, and an EXIF rotation that shows it as before."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (HEIGHT, WIDTH)).save(image.path, "PNG", exif=exif)
+    return image
+
+
+def test_size_of_the_file_before_its_exif_rotation_leaves_boxes_that_fit_only_as_it_is_shown(
+    factory: ImageFactory,
+) -> None:
+    photos = [turned(factory.image(box)) for box in (Box(10, 10, 80, 20, "cat"), CAT)]
+    cleaned, findings = clean(photos, dict.fromkeys((photo.url for photo in photos), (60, 100)))
+    assert [image.boxes for image in cleaned] == [[Box(10, 10, 80, 20, "cat"), CAT]]  # one picture, merged
+    assert findings[0].what.endswith("on the turned photo: the boxes are used as they are")
+
+
+def test_nothing_tells_whether_boxes_of_a_turned_photo_fit(factory: ImageFactory) -> None:
+    photo = turned(factory.image(CAT))
+    _, findings = clean([*factory.good(), photo], {photo.url: (60, 100)})
+    assert not [finding for finding in findings if "as they are" in finding.what]
+
+
 def test_sizes_are_those_after_exif_rotation(factory: ImageFactory) -> None:
     rotated = factory.image(Box(0, 0, 50, 90, "cat"))
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (WIDTH, HEIGHT)).save(rotated.path, "PNG", exif=exif)
     images = [*factory.good(), rotated]
-    assert clean(images, {rotated.url: (60, 100)}) == (images, [])
+    assert clean(images, {rotated.url: (60, 100)}) == ([*images[:-1], replace(rotated, size=(60, 100))], [])
 
 
 def test_duplicate_box_is_removed(factory: ImageFactory) -> None:

@@ -17,7 +17,7 @@ def gradient(kind: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tiff", "webp", "avif"])
 def test_image_is_decoded_as_a_browser_shows_it(suffix: str, orientation: int, tmp_path: Path) -> None:
     image = Image.new("RGB", (40, 20))
     exif = image.getexif()

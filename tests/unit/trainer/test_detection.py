@@ -22,7 +22,7 @@ from vott_trainer.progress.progress import Progress
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.training_run import TrainingRun
 from vott_trainer.vision.detector_evaluation import evaluate
-from vott_trainer.vision.detector_samples import Samples
+from vott_trainer.vision.detector_samples import Sample, Samples
 from vott_trainer.vision.detectors import DETECTORS
 
 CPU = torch.device("cpu")
@@ -155,21 +155,30 @@ def test_unknown_architecture_lists_the_known_ones() -> None:
         validate(DetectionParameters, {"architecture": "yolo"})
 
 
+def split(images: list[LabelledImage], mosaic: float = 0.0) -> tuple[Detection, list[Sample]]:
+    """A plugin with these images, and those for training."""
+    run = TrainingRun(Links("http://host/a", "http://host/m", None), images[0].path.parent / "work", Progress())
+    run._dataset = Dataset(images, ["circle", "square", "triangle"])
+    parameters = DetectionParameters.model_validate({"architecture": "fcos_tiny", "imageSize": 80, "mosaic": mosaic})
+    return (plugin := Detection()), list(plugin.data(run, parameters).training)
+
+
 def test_batch_is_one_tensor_with_the_boxes_of_each_image(images: list[LabelledImage]) -> None:
-    samples = list(Samples(images, ["circle", "square", "triangle"], 80))
-    batch = Detection().batch(samples, [random.Random(seed) for seed in range(len(samples))])
-    assert batch.images.shape == (10, 3, 320, 320)
-    assert (batch.images.dtype, batch.colors.shape) == (torch.uint8, (10, 3, 4))
+    plugin, samples = split(images)
+    batch = plugin.batch(samples, [random.Random(seed) for seed in range(len(samples))])
+    assert batch.images.shape == (len(samples), 3, 64, 96)
+    assert (batch.images.dtype, batch.colors.shape) == (torch.uint8, (len(samples), 3, 4))
     for target in batch.targets:
         assert len(target["boxes"]) == len(target["labels"]) > 0
         assert target["boxes"].min() >= 0
-        assert target["boxes"].max() <= 320
+        assert target["boxes"].max() <= 96
 
 
-def test_each_image_is_augmented_with_its_own_random_numbers(images: list[LabelledImage]) -> None:
-    samples = list(Samples(images, ["circle", "square", "triangle"], 80))
-    whole = Detection().batch(samples, [random.Random(seed) for seed in range(len(samples))])
-    alone = Detection().batch(samples[2:3], [random.Random(2)])
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_image_is_augmented_in_the_same_way_in_any_batch(mosaic: float, images: list[LabelledImage]) -> None:
+    plugin, samples = split(images, mosaic)
+    whole = plugin.batch(samples, [random.Random(seed) for seed in range(len(samples))])
+    alone = plugin.batch(samples[2:3], [random.Random(2)])
     assert torch.equal(whole.images[2], alone.images[0])
     assert torch.equal(whole.colors[2], alone.colors[0])
 

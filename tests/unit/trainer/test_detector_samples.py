@@ -40,3 +40,12 @@ def test_box_is_stretched_with_its_image_into_a_square(tmp_path: Path) -> None:
     assert sample.pixels.shape == (3, 320, 320)
     assert sample.scale == (2, 320 / 90)
     assert sample.boxes.tolist() == [[80, 160, 240, 320]]
+
+
+def test_outline_as_thin_as_a_line_has_a_box_with_an_area(tmp_path: Path) -> None:
+    Image.new("RGB", (1600, 1200)).save(path := tmp_path / "a.png")
+    line = (((1500.0, 10.0, 1500.0001, 10.0, 1500.0001, 800.0, 1500.0, 800.0),),)
+    image = LabelledImage("https://store/a.png", path, [Box(1499, 10, 2, 790, "a", line)])
+    ((left, top, right, bottom),) = load_sample(image, ["a"], image_size=320, shapes=True).boxes.tolist()
+    assert (left, top, bottom) == pytest.approx((300, 2, 160))
+    assert right - left == pytest.approx(0.2, abs=1e-4)

@@ -128,6 +128,17 @@ def test_losses_of_a_batch_are_the_sums_of_its_parts(name: str) -> None:
         assert (parts[0].terms[term] + parts[1].terms[term]).item() == pytest.approx(loss.item(), rel=1e-3)
 
 
+@every_detr
+def test_images_in_one_tensor_are_those_of_a_list(name: str) -> None:
+    model = without_noise(name)
+    for side in (96, model.side):
+        images = torch.rand(2, 3, side, side)
+        torch.manual_seed(2)
+        one = model(images, TARGETS)
+        torch.manual_seed(2)
+        assert total(one).item() == pytest.approx(total(model(list(images), TARGETS)).item(), rel=1e-4)
+
+
 @pytest.fixture
 def process_group(tmp_path: Path) -> Iterator[None]:
     """A process group of this process alone."""

@@ -1,5 +1,8 @@
 """The device of a process, and its precision."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -7,6 +10,19 @@ from vott_trainer.errors import GPUError
 from vott_trainer.learning import device
 from vott_trainer.learning.mixed_precision import autocast, grad_scaler, precision
 from vott_trainer.process.ranks import Ranks
+
+PAGE_FAULTS = """
+import resource, torch
+from vott_trainer.learning import device
+from vott_trainer.process.ranks import Ranks
+device.prepare(Ranks())
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.zeros(16_000_000)  # 61 MiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(min(page_faults() for _ in range(3)))  # a busy machine adds some
+"""
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -49,3 +65,9 @@ def test_cpu_computes_in_float32_without_loss_scaling() -> None:
     assert not grad_scaler(CPU).is_enabled()
     with autocast(CPU):
         assert torch.mm(torch.ones(2, 2), torch.ones(2, 2)).dtype is torch.float32
+
+
+def test_memory_of_large_tensors_is_reused_on_a_cpu() -> None:
+    """In a process of its own, because the allocator's settings last as long as the process."""
+    outcome = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True)
+    assert int(outcome.stdout) < 40_000  # each tensor has 15,625 pages

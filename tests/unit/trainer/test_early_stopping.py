@@ -27,11 +27,11 @@ class FixedMetrics(ToyLearner):
 
 
 def test_early_stopping_exports_the_best_model(tmp_path: Path) -> None:
-    plugin, run = FixedMetrics(0.5, 0.8, 0.7, 0.6, 0.8), toy_run(tmp_path)
+    plugin, run = FixedMetrics(0.5, 0.8, 0.7, 0.6), toy_run(tmp_path)
     trained = learn(plugin, run, PARAMETERS.model_copy(update={"epochs": 8, "early_stopping": 2}))
     assert len(trained.history) == 4
     assert equal_weights(trained_weights(run), plugin.evaluated[1])
-    assert trained.metrics == {"metric": 0.8}, "evaluated again, as exported"
+    assert trained.metrics == {"metric": 0.8}, "not evaluated again"
 
 
 def test_early_stopping_follows_the_metric_that_the_evaluation_selects(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_early_stopping_follows_the_metric_that_the_evaluation_selects(tmp_path:
             evaluation = super().evaluate(model, data, device)
             return Evaluation({"rises": float(len(self.evaluated)), **evaluation.metrics}, selection="metric")
 
-    plugin, run = Selects(0.5, 0.8, 0.7, 0.6, 0.8), toy_run(tmp_path)
+    plugin, run = Selects(0.5, 0.8, 0.7, 0.6), toy_run(tmp_path)
     trained = learn(plugin, run, PARAMETERS.model_copy(update={"epochs": 8, "early_stopping": 2}))
     assert equal_weights(trained_weights(run), plugin.evaluated[1])
     assert list(trained.metrics) == ["rises", "metric"]
@@ -84,6 +84,18 @@ def test_equal_metric_is_no_improvement(tmp_path: Path) -> None:
     trained = learn(plugin, run, PARAMETERS.model_copy(update={"early_stopping": 2}))
     assert len(trained.history) == 3
     assert equal_weights(trained_weights(run), plugin.evaluated[0])
+
+
+def test_model_that_learns_late_is_not_stopped_while_nothing_is_right_yet(tmp_path: Path) -> None:
+    plugin, run = FixedMetrics(0.0, 0.0, 0.0, 0.0, 0.0, 0.3, 0.6), toy_run(tmp_path)
+    trained = learn(plugin, run, PARAMETERS.model_copy(update={"epochs": 7, "early_stopping": 2}))
+    assert trained.metrics == {"metric": 0.6}
+
+
+def test_last_of_the_models_that_got_nothing_right_is_exported(tmp_path: Path) -> None:
+    plugin, run = FixedMetrics(0.0, 0.0, 0.0, 0.0), toy_run(tmp_path)
+    learn(plugin, run, PARAMETERS.model_copy(update={"early_stopping": 2}))
+    assert equal_weights(trained_weights(run), plugin.evaluated[3])
 
 
 @pytest.mark.parametrize(

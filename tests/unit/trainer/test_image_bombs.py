@@ -82,7 +82,7 @@ def test_all_images_take_bounded_memory_and_time(tmp_path: Path) -> None:
     assert max(map(int, taken.values())) < MEMORY, taken
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])
 def test_damaged_file_is_decoded_or_refused(kind: str, tmp_path: Path) -> None:
     """Truncated and changed at random positions, the same in each run."""
     whole, rng, path = hostile_images.encoded(hostile_images.PLAIN, kind), Random(kind), tmp_path / "image"
@@ -164,6 +164,15 @@ def test_budget_covers_the_whole_tiles_of_a_tiff(tmp_path: Path, monkeypatch: py
     (path := tmp_path / "image").write_bytes(hostile_images.tiled(4992))
     open_rgb(path)
     assert taken == [4992 * 4992]
+
+
+def test_avif_is_decoded_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frame may be larger than its header states."""
+    taken = list[int]()
+    monkeypatch.setattr(decoding, "_rgb", lambda _image: taken.append(BUDGET.used))
+    (path := tmp_path / "image").write_bytes(hostile_images.encoded(hostile_images.PLAIN, "AVIF"))
+    open_rgb(path)
+    assert taken == [BUDGET.total]
 
 
 def test_image_larger_than_the_whole_budget_is_decoded_alone() -> None:

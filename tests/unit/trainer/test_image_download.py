@@ -1,6 +1,5 @@
 """Image download: a few bad images are left out with the reason, many are an error."""
 
-import struct
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -19,15 +18,6 @@ from vott_trainer.http.retry import RetryPolicy
 GOOD = image_with_shapes(0)[0]
 
 
-def jpeg_with_broken_exif() -> bytes:
-    """An image whose EXIF rotation fails: the width in the EXIF data is no integer."""
-    width = struct.pack(">HHI4s", 0x0100, 1, 1, b"\xff\0\0\0")
-    orientation = struct.pack(">HHI4s", 0x0112, 3, 1, b"\0\x06\0\0")
-    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + width + orientation + bytes(4)
-    Image.new("RGB", (40, 20)).save(file := BytesIO(), "JPEG", exif=exif)
-    return file.getvalue()
-
-
 def tiff(image: Image.Image) -> bytes:
     image.save(file := BytesIO(), "TIFF")
     return file.getvalue()
@@ -35,6 +25,9 @@ def tiff(image: Image.Image) -> bytes:
 
 def download(urls: list[str], folder: Path, limits: ImageLimits | None = None) -> Downloaded:
     return download_images(urls, folder, limits=limits, policy=RetryPolicy(attempts=2, sleep=lambda _seconds: None))
+
+
+SAVE = "save it with 8 bits per channel, as RGB or grey"
 
 
 def good(server: HttpServer, count: int) -> list[str]:
@@ -52,15 +45,14 @@ def test_all_images_are_downloaded_and_progress_is_reported(server: HttpServer, 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (GOOD[:-40], "not an image, or a truncated one"),
-        (jpeg_with_broken_exif(), "not an image, or a truncated one"),
-        (b"<html>sign in</html>", "not an image, or a truncated one"),
+        (GOOD[:-40], "a PNG that is damaged or truncated: upload it again"),
+        (b"<html>sign in</html>", "a web page, such as a sign-in, not an image: use a link to the image itself"),
         (b"x" * 5000, "larger than the limit of 0 MiB"),
         (png(Image.new("L", (300, 300))), "more than 50,000 pixels"),
-        (tiff(Image.new("F", (20, 20))), "32 bits per channel: save the image with 8 or 16 bits"),
-        (tiff(Image.new("I", (20, 20))), "32 bits per channel: save the image with 8 or 16 bits"),
+        (tiff(Image.new("F", (20, 20))), f"a TIFF of floating-point numbers: {SAVE}"),
+        (tiff(Image.new("I", (20, 20))), f"a TIFF with 1 channel of 32 signed bits: {SAVE}"),
     ],
-    ids=["truncated", "broken EXIF", "no image", "too many bytes", "too many pixels", "32-bit float", "32-bit"],
+    ids=["truncated", "no image", "too many bytes", "too many pixels", "32-bit float", "32-bit"],
 )
 def test_bad_image_is_left_out_with_its_reason(content: bytes, reason: str, server: HttpServer, tmp_path: Path) -> None:
     bad = server.serve("/bad.png", content) + "?sig=SECRET"
@@ -75,8 +67,39 @@ def test_too_many_bad_images_are_an_error_that_names_the_first_few(server: HttpS
         download([*good(server, 10), *missing], tmp_path)
     text = str(error.value)
     assert "2 of 12 images can't be used, at most 1 may be left out" in text
-    assert f"{server.url}/missing/0.png: HTTP 404 Not Found" in text
+    assert "and 1 more: HTTP 404 Not Found. Check that these links are valid and not expired, then send" in text
     assert "SECRET" not in text
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99)
+
+
+def test_images_that_can_not_be_decoded_are_named_and_no_link_is_blamed(server: HttpServer, tmp_path: Path) -> None:
+    photos = [server.serve(f"/{number}.jpg", HEIC) for number in range(3)]
+    with pytest.raises(NoUsableImagesError) as error:
+        download([*good(server, 10), *photos], tmp_path)
+    text = str(error.value)
+    assert "a HEIC photo, which is not supported: save it as JPEG, PNG, WebP or AVIF. Replace or convert these" in text
+    assert "link" not in text
+
+
+def test_each_cause_has_its_example_and_its_remedy(server: HttpServer, tmp_path: Path) -> None:
+    photo, limits = server.serve("/photo.heic", HEIC), ImageLimits(dropped_fraction=0.1, workers=1)
+    with pytest.raises(NoUsableImagesError) as error:
+        download([photo, f"{server.url}/missing.png", *good(server, 9)], tmp_path, limits)
+    text = str(error.value)
+    assert f"{photo}: a HEIC photo" in text
+    assert f"{server.url}/missing.png: HTTP 404 Not Found" in text
+    assert "Replace or convert these files, check that these links are valid and not expired, then send" in text
+
+
+def test_image_of_several_frames_is_used_and_told(server: HttpServer, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
+    frames[0].save(file := BytesIO(), "GIF", save_all=True, append_images=frames[1:])
+    url = server.serve("/animation.gif", file.getvalue())
+    downloaded = download([url, *good(server, 2)], tmp_path)
+    assert len(downloaded.files) == 3
+    assert downloaded.told == [Finding("image", url, "has several frames: only the first is used")]
 
 
 def test_single_bad_image_of_one_is_an_error(server: HttpServer, tmp_path: Path) -> None:

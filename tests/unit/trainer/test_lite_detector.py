@@ -79,9 +79,12 @@ def test_detector_learns_where_objects_are_and_of_which_class() -> None:
     assert losses[-1] < losses[0] / 2
     with torch.no_grad():
         found = model.eval()(list(images))
-    for detections, target in zip(found, targets, strict=True):
-        assert detections["labels"][0] == target["labels"][0]
+        with torch.autocast("cpu", torch.bfloat16):
+            halves = model(list(images))
+    for detections, half, target in zip(found, halves, targets, strict=True):
+        assert detections["labels"][0] == half["labels"][0] == target["labels"][0]
         assert (detections["boxes"][0] - target["boxes"][0]).abs().max() < 12
+        assert (detections["boxes"][0] - half["boxes"][0]).abs().max() < 1
 
 
 def certain(labels: int, **options: int) -> LiteDetector:
@@ -107,6 +110,14 @@ def test_image_alone_gets_the_same_detections_as_in_a_batch() -> None:
     height, width = images[1].shape[-2:]
     assert len(together[1]["boxes"])
     assert (together[1]["boxes"] <= torch.tensor([width, height, width, height])).all()
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_images_in_one_tensor_are_those_of_a_list(size: tuple[int, int]) -> None:
+    model, images = certain(labels=2), torch.rand(2, 3, *size)
+    with torch.no_grad():
+        for one, other in zip(model(images), model(list(images)), strict=True):
+            assert torch.allclose(one["boxes"], other["boxes"], atol=1e-3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 320), (31, 320), (320, 10), (33, 65)])

@@ -1,5 +1,7 @@
 """Matching of predictions to objects: correct, wrong, missed and duplicate ones, and what they count in the confusion matrix."""
 
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Example, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
+from vott_trainer.report.pictures import sentence
 from vott_trainer.vision import matching
 from vott_trainer.vision.confusion_matrix import class_metrics, confusion_matrix
 
@@ -94,3 +97,20 @@ def test_worst_examples_come_first_then_the_correct_ones_with_most_objects() -> 
     names = [example.name for example in choose_examples([*correct, *wrong])]
     assert names == ["worst", "confident", "correct, two objects", "correct, one object"]
     assert len(choose_examples([*correct, *wrong], count=1)) == 2
+
+
+def test_images_with_thousands_of_objects_are_matched_in_seconds() -> None:
+    rng = random.Random(0)
+    truth = [Prediction("a", 1.0, Box(rng.uniform(0, 4000), rng.uniform(0, 3000), 40, 40, "a")) for _ in range(2000)]
+    found = [
+        Prediction("a", rng.uniform(0.3, 1), Box(one.box.x + rng.uniform(-20, 20), one.box.y, 40, 40, "a"))
+        for one in truth
+        if one.box
+    ]
+    start = time.process_time()
+    example = matching.example(Path("a"), "a", truth, found)
+    confusion = confusion_matrix(["a"], [example])
+    assert "badly fitting box on a" in sentence(matching.match(truth, found))
+    assert time.process_time() - start < 5, "minutes, if each prediction is compared with each object by itself"
+    assert confusion.counts[0][0] + len(example.missed) == len(truth)
+    assert confusion.counts[0][0] + len(example.wrong) + len(example.duplicates) == len(found)

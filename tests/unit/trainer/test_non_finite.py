@@ -7,11 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.unit.trainer.toy_learner import ToyLearner, ToyParameters, toy_run
+from tests.unit.trainer.toy_learner import Net, ToyLearner, ToyParameters, toy_run
 from vott_trainer.errors import NonFiniteLossError
 from vott_trainer.learning import distributed as processes
 from vott_trainer.learning import learn
+from vott_trainer.learning.batches import Batches
+from vott_trainer.learning.loop import Loop, LoopSettings
 from vott_trainer.learning.non_finite import NonFinite
+from vott_trainer.learning.state import TrainingState
 
 PARAMETERS = ToyParameters(epochs=4, batchSize=6, learningRate=0.05)
 
@@ -42,6 +45,23 @@ def test_gradient_that_is_not_finite_names_its_own_step(tmp_path: Path) -> None:
 
     with pytest.raises(NonFiniteLossError, match=r"The gradient became nan at epoch 2, step 2, images point"):
         learn(Steep(), toy_run(tmp_path), PARAMETERS)
+
+
+def test_step_that_fails_because_of_the_loss_before_it_names_that_loss(tmp_path: Path) -> None:
+    """On a GPU a loss is checked one step later, and a loss function may refuse infinite predictions before that."""
+
+    class Refuses(ToyLearner):
+        def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:  # noqa: ARG002
+            raise ValueError("matrix contains invalid numeric entries")
+
+    plugin, run = Refuses(), toy_run(tmp_path)
+    items = plugin.data(run, PARAMETERS).training
+    batches = Batches(plugin, items, batch_size=6, seed=0, ranks=run.ranks, workers=1)
+    state = TrainingState(Net(), peak_learning_rate=0.1, ema_decay=0.0)
+    loop = Loop(plugin, state, batches, LoopSettings(epochs=1, seed=0), run, lambda _model: None)
+    loop._losses.add(torch.full((3,), torch.nan), ["point 7"], "epoch 1, step 1")
+    with pytest.raises(NonFiniteLossError, match="The loss became nan at epoch 1, step 1, images point 7"):
+        loop.run()
 
 
 def test_error_names_only_some_of_many_images(tmp_path: Path) -> None:

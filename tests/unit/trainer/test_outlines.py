@@ -32,14 +32,15 @@ def boxes_of_vott(tmp_path: Path, **region: Any) -> list[Box]:
 
 def boxes_of_coco(tmp_path: Path, segmentation: Any, **fields: Any) -> list[Box]:
     annotation = {"id": 1, "image_id": 7, "category_id": 1, "segmentation": segmentation} | fields
+    others = [annotation | {"segmentation": None, "bbox": [0, 0, 1, 1], "iscrowd": 0}] * 10  # groups are a few of all
     document = {
         "images": [{"id": 7, "file_name": "a.jpg"}],
         "categories": [{"id": 1, "name": "cat"}],
-        "annotations": [annotation, annotation | {"segmentation": None, "bbox": [0, 0, 1, 1], "iscrowd": 0}],
+        "annotations": [annotation, *others],
     }
     path = tmp_path / "file"
     path.write_text(json.dumps(document))
-    return read(path, "coco.json", annotations_url="https://store/coco.json").images[0].boxes[:-1]
+    return read(path, "coco.json", annotations_url="https://store/coco.json").images[0].boxes[: -len(others)]
 
 
 @pytest.mark.parametrize("region", [{"type": "POLYGON", "boundingBox": BOUNDS}, {"type": "POLYGON"}, {}])
@@ -72,6 +73,11 @@ def test_each_polygon_of_coco_is_a_part_of_the_outline(tmp_path: Path) -> None:
     assert box == Box(9, 19, 22, 42, "cat", (((10, 20, 30, 20, 30, 25),), ((12, 20, 14, 60, 20, 20),)))
 
 
+def test_polygon_of_coco_may_lack_its_list(tmp_path: Path) -> None:
+    (box,) = boxes_of_coco(tmp_path, [10, 20, 30, 20, 30, 25], bbox=[9, 19, 22, 42])
+    assert box.outline == (((10, 20, 30, 20, 30, 25),),)
+
+
 @pytest.mark.parametrize("nothing", [None, [], {}, [[]]])
 def test_object_without_segmentation_has_no_outline(nothing: Any, tmp_path: Path) -> None:
     assert boxes_of_coco(tmp_path, nothing, bbox=[1, 2, 3, 4]) == [Box(1, 2, 3, 4, "cat")]
@@ -84,7 +90,6 @@ def test_object_without_segmentation_has_no_outline(nothing: Any, tmp_path: Path
         7,
         [[1, 2, 3, 4, 5]],
         [["a", 1, 2, 3, 4, 5]],
-        [1, 2, 3, 4, 5, 6],
         [[0, 0, 1, 1, 0, 1], 7],
         {"counts": "abc", "size": [9, 9]},
         {"counts": [40, 40], "size": [9, 9]},

@@ -132,7 +132,7 @@ def test_model_whose_thresholds_can_t_be_used_shows_objects_from_half_a_score_on
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        ({"image": "missing.png"}, r"missing\.png can't be read as an image"),
+        ({"image": "missing.png"}, r"missing\.png can't be read: No such file"),
         ({"out": "no/such/folder.jpg"}, r"folder\.jpg can't be written"),
         ({"out": "out.unknown"}, r"out\.unknown can't be written"),
     ],

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vott_trainer.data.repeat_factors import Repeated, repeat_factors
+from vott_trainer.data.repeat_factors import Oversampled, repeat_factors
 
 
 def test_images_with_a_rare_class_are_repeated() -> None:
@@ -10,7 +10,7 @@ def test_images_with_a_rare_class_are_repeated() -> None:
     factors = repeat_factors(classes, rare=0.16)
     assert factors[:96] == [1.0] * 96
     assert factors[96:] == pytest.approx([2.0] * 4)
-    shown = Repeated(range(100), factors)
+    shown = Oversampled(range(100), factors)
     assert len(shown) == 104
     assert [list(shown).count(number) for number in (0, 95, 96, 99)] == [1, 1, 2, 2]
 
@@ -24,11 +24,11 @@ def test_single_image_of_a_class_is_not_shown_all_the_time() -> None:
 
 
 def test_fractions_add_up() -> None:
-    shown = Repeated("abcdefgh", [1.5] * 8)
+    shown = Oversampled("abcdefgh", [1.5] * 8)
     assert len(shown) == 12
     assert set(shown) == set("abcdefgh")
 
 
 def test_nothing_is_repeated_if_no_class_is_rare() -> None:
     assert repeat_factors([["cat"], ["dog"], [], ["cat", "dog"]]) == [1.0] * 4
-    assert list(Repeated("abc", [1.0] * 3)) == list("abc")
+    assert list(Oversampled("abc", [1.0] * 3)) == list("abc")

@@ -47,6 +47,48 @@ def test_longer_training_is_advised_against_if_a_weak_model_stopped_improving() 
     assert advice(dataclasses.replace(weak, evaluation=unknown)) == []
 
 
+def trained_for(values: tuple[float, ...], **settings: int) -> Result:
+    rows = [{"epoch": number, "mAP50": value} for number, value in enumerate(values)]
+    return dataclasses.replace(result(None), metrics={"mAP50": 0.4}, history=rows, settings=settings)
+
+
+def test_training_that_its_budget_ended_is_not_said_to_be_long_enough() -> None:
+    """Its learning rate has fallen in time, so the end of its curve is flat, whatever a longer training would give."""
+    assert advice(trained_for((0.1, 0.3, 0.4, 0.4, 0.4), epochs=20, earlyStopping=10)) == []
+    (stopped,) = advice(trained_for((0.1, 0.4, 0.4, 0.4, 0.4), epochs=20, earlyStopping=3))
+    assert "longer training won't help" in stopped
+
+
+def test_model_that_got_nothing_right_needs_longer_training() -> None:
+    (sentence,) = advice(trained_for((0.0, 0.0, 0.0, 0.0, 0.0), epochs=20, earlyStopping=3))
+    assert sentence.startswith(
+        "The model got nothing right on the held-out images. Train longer (parameter budgetMinutes)"
+    )
+
+
+def test_training_that_stopped_early_because_of_its_quality_is_not_to_be_longer() -> None:
+    twice = Confusion(["cat", "background"], [[9, 0], [0, 0]], with_background=True, repeated=[4])
+    stopped = dataclasses.replace(
+        trained_for((0.1, 0.9, 0.8, 0.8, 0.8), epochs=20, earlyStopping=3),
+        evaluation=Evaluation({"mAP50": 0.9}, confusion=twice),
+    )
+    (sentence,) = advice(stopped)
+    assert sentence.endswith("Predict with a higher score threshold (--score).")
+
+
+def test_many_weak_classes_do_not_hide_other_advice() -> None:
+    labels = [f"class {number}" for number in range(9)]
+    per_class = {label: {"recall": 0.1, "count": 50.0} for label in labels}
+    weak = dataclasses.replace(
+        trained_for((0.1, 0.2, 0.2, 0.2, 0.4)),
+        evaluation=Evaluation({"mAP50": 0.4}, per_class),
+        counts={"boxes": {"class 1": 3}},
+    )
+    first, *others = advice(weak)
+    assert first.startswith("The model was still improving")
+    assert [sentence.partition("”")[2][:17] for sentence in others] == [" is often missed:"] * 2 + [" has only 3 examp"]
+
+
 def test_advice_follows_the_metric_that_decides_which_model_is_better() -> None:
     rows = [{"epoch": n, "mAP50": 0.5, "mAP": value} for n, value in enumerate((0.1, 0.2, 0.2, 0.2, 0.4))]
     both = Evaluation({"mAP50": 0.5, "mAP": 0.4}, selection="mAP")
@@ -66,7 +108,13 @@ def test_class_that_may_be_missed_by_chance_gets_no_advice() -> None:
 
 @pytest.mark.parametrize(
     ("small", "larger", "advised"),
-    [((3, 10), (9, 10), True), ((3, 9), (9, 10), False), ((8, 10), (10, 10), False), ((3, 10), (4, 10), False)],
+    [
+        ((3, 10), (9, 10), True),
+        ((3, 10), (0, 0), True),
+        ((3, 9), (9, 10), False),
+        ((8, 10), (10, 10), False),
+        ((3, 10), (4, 10), False),
+    ],
 )
 def test_larger_images_are_advised_if_small_objects_are_missed(
     small: tuple[int, int], larger: tuple[int, int], advised: bool

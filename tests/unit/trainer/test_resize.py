@@ -14,7 +14,7 @@ from PIL.MpoImagePlugin import MpoImageFile
 from vott_trainer.annotations import Box
 from vott_trainer.data.decoding import open_rgb
 from vott_trainer.data.errors import UnsupportedImageError
-from vott_trainer.data.exif_rotation import SIDEWAYS
+from vott_trainer.data.orientation import SIDEWAYS
 from vott_trainer.data.pixel_limits import BUDGET
 from vott_trainer.plugin_api import LabelledImage
 from vott_trainer.vision import resize

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -310,9 +309,7 @@ def test_training_waits_for_images_that_it_had_before_the_interruption(
     annotations = serve_annotated(server, 12)
 
     def run(name: str) -> TrainingRun:
-        run = toy_run(tmp_path / name, store=tmp_path / "store")
-        run.links, run._dataset = replace(run.links, annotations=annotations), None
-        return run
+        return toy_run(tmp_path / name, store=tmp_path / "store", annotations=annotations)
 
     interrupted(run("first"), 7)
     server.always["/images/0.png"] = Answer(503)

@@ -2,7 +2,9 @@
 
 import io
 import random
+import tracemalloc
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +85,15 @@ def test_frames_of_a_video_are_one_scene(names: tuple[str, str], tmp_path: Path)
 )
 def test_other_names_are_different_scenes(names: tuple[str, str], tmp_path: Path) -> None:
     assert scenes_of(tmp_path, different(names)) == []
+
+
+def test_frames_that_the_annotations_name_are_one_scene_whatever_their_names(tmp_path: Path) -> None:
+    images = written(tmp_path, different(["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg"]))
+    videos = ["one/v.mp4", "two/v.mp4", None, "one/v.mp4", None]
+    images = [replace(image, video=video) for image, video in zip(images, videos, strict=True)]
+    one, two, *others = find_scenes(images).of_images
+    assert others[1] == one
+    assert len({one, two, *others}) == 4
 
 
 def test_burst_is_one_scene(tmp_path: Path) -> None:
@@ -178,3 +189,14 @@ def test_findings_count_scenes_and_their_images(tmp_path: Path) -> None:
 
 def test_no_images_have_no_scenes() -> None:
     assert find_scenes([]).of_images == []
+
+
+def test_comparing_many_images_takes_little_memory() -> None:
+    hashes = np.random.default_rng(0).random((4000, 256)) < 0.5
+    tracemalloc.start()
+    try:
+        scenes._join_similar(np.arange(len(hashes)), hashes)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6, "gigabytes for 50,000 images"

@@ -75,12 +75,14 @@ def colored(image: Augmented, label: int) -> Tensor:
     return (pixels[channel] - torch.maximum(*others)) > 50
 
 
-@pytest.mark.parametrize("changes", [Augmentation(mirrored=1.0), Augmentation(mirrored=0.0), Augmentation(mosaic=1.0)])
-def test_masks_move_with_the_pixels(changes: Augmentation, images: list[LabelledImage]) -> None:
+@pytest.mark.parametrize(
+    "augmentation", [Augmentation(mirrored=1.0), Augmentation(mirrored=0.0), Augmentation(mosaic=1.0)]
+)
+def test_masks_move_with_the_pixels(augmentation: Augmentation, images: list[LabelledImage]) -> None:
     samples = list(samples_of(images)) * 4
-    rngs = [random.Random(seed) for seed in range(len(samples))]
     shown = covered = marked = 0
-    for image in augmented(samples, Canvas(96, 128), changes, rngs):
+    for seed, one in enumerate(samples):
+        image = augmented(one, samples, Canvas(96, 128), augmentation, random.Random(seed))
         masks = image.masks(1).bool()
         assert masks.shape == (len(image.labels), 96, 128)
         for label in set(image.labels.tolist()):
@@ -105,7 +107,8 @@ def inside(image: Augmented, label: int) -> Tensor:
 
 def test_coarse_masks_cover_as_much_as_fine_ones(images: list[LabelledImage]) -> None:
     samples = list(samples_of(images))
-    for image in augmented(samples, Canvas(192, 256), Augmentation(), [random.Random(seed) for seed in range(6)]):
+    for seed, one in enumerate(samples):
+        image = augmented(one, samples, Canvas(192, 256), Augmentation(), random.Random(seed))
         fine, coarse = image.masks(1).sum(dim=(1, 2)), image.masks(4).sum(dim=(1, 2)) * 16
         assert coarse.tolist() == pytest.approx(fine.tolist(), rel=0.2, abs=100)
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from vott_trainer.annotations import Box
+from vott_trainer.data.folds import held_out_in, unlearned
 from vott_trainer.data.split import split_by_class, split_images
 from vott_trainer.data.stratification import held_out
-from vott_trainer.plugin_api import LabelledImage
+from vott_trainer.errors import NoUsableImagesError
+from vott_trainer.plugin_api import Fold, LabelledImage
 from vott_trainer.vision.classifier_samples import View
 
 Labelled = dict[bytes, Counter[str | None]]
@@ -121,3 +123,68 @@ def random_scenes(number: int, *, classes: int, rng: random.Random) -> Labelled:
 
 def total(scenes: Labelled) -> Counter[str | None]:
     return sum(scenes.values(), Counter[str | None]())
+
+
+def folds_of(images: list[LabelledImage], total: int) -> list[list[LabelledImage]]:
+    """The images that each fold of a cross-validation holds out."""
+    folds = []
+    for number in range(1, total + 1):
+        training, held_out = split_images(images, 0.2, Fold(number, total))
+        assert sorted(image.path for image in [*training, *held_out]) == sorted(image.path for image in images)
+        folds.append(held_out)
+    return folds
+
+
+@pytest.mark.parametrize("total", [2, 5, 10])
+def test_each_image_is_held_out_in_one_fold_and_each_class_is_on_both_sides(total: int, tmp_path: Path) -> None:
+    labels = ("common", "common", "rare", "")
+    images = [
+        labelled_image(tmp_path, number, *filter(None, [labels[number % 4]]), scene=number // 2) for number in range(80)
+    ]
+    folds = folds_of(images, total)
+    assert sorted(image.path for fold in folds for image in fold) == sorted(image.path for image in images)
+    for number, fold in enumerate(folds, start=1):
+        assert {box.label for image in fold for box in image.boxes} == {"common", "rare"}
+        others = {image.scene for other in folds if other is not fold for image in other}
+        assert not others & {image.scene for image in fold}, number
+        assert len(fold) == pytest.approx(80 / total, rel=0.5)
+
+
+def test_last_fold_holds_out_what_is_held_out_without_cross_validation(images: list[LabelledImage]) -> None:
+    assert folds_of(images, 5)[-1] == split_images(images, 1 / 5)[1]
+
+
+def test_every_fold_has_an_annotated_image_even_if_one_scene_is_much_larger(tmp_path: Path) -> None:
+    for start in range(0, 100, 20):  # of different content
+        images = [labelled_image(tmp_path, start + n, "cat", scene=max(0, n - 15)) for n in range(20)]
+        folds = folds_of(images, 5)
+        assert sorted(len(fold) for fold in folds) == [1, 1, 1, 1, 16]
+
+
+def test_no_fold_is_larger_than_others_on_average() -> None:
+    sizes = [0] * 5
+    for seed in range(6):
+        scenes: Labelled = {random.Random(f"{seed} {n}").randbytes(32): Counter({"cat": 1}) for n in range(200)}
+        for number in range(5):
+            sizes[number] += len(held_out_in(Fold(number + 1, 5), scenes))
+    assert sizes == pytest.approx([6 * 40] * 5, rel=0.2)
+
+
+def test_few_images_change_folds_when_some_are_added(tmp_path: Path) -> None:
+    images = [labelled_image(tmp_path, number, "cat") for number in range(220)]
+    before, after = folds_of(images[:200], 5), folds_of(images, 5)
+    moved = sum(image not in after[number] for number, fold in enumerate(before) for image in fold)
+    assert moved <= 10  # 160, if they were drawn anew
+
+
+def test_more_folds_than_annotated_scenes_are_refused(tmp_path: Path) -> None:
+    images = [labelled_image(tmp_path, n, *["cat"] * (n < 8), scene=n // 2) for n in range(20)]
+    folds_of(images, 4)
+    with pytest.raises(NoUsableImagesError, match=r"5 folds needs at least 5 annotated scenes.*show 4.*Lower folds"):
+        split_images(images, 0.2, Fold(1, 5))
+
+
+def test_class_that_a_fold_holds_out_entirely_is_reported() -> None:
+    (sentence,) = unlearned({"cat"}, {"cat", "once"}, Fold(2, 3))
+    assert sentence.startswith("Fold 2 holds out all images with “once”")
+    assert unlearned(set(), {"cat"}, Fold()) == []

@@ -38,7 +38,7 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     urls = ["--annotations", annotations, "--model", f"{server.url}/out?token=x", "--trainingjob", "ns/job"]
     environment = {"VOTT_CHECKPOINTS": str(tmp_path / "kept"), "VOTT_WORK_DIR": str(tmp_path / "work")}
     environment |= {"TRAININGJOB_UID": "uid", **ALLOWED}
-    monkeypatch.setattr("vott_trainer.training_run.TrainingRun._read_dataset", lambda _run: training_data())
+    monkeypatch.setattr("vott_trainer.training_run.DatasetFetch.dataset", lambda *_: training_data())
     settings = parse([*urls, "--parameters", json.dumps({"epochs": 1})], environment)
     with pytest.raises(TemporaryFailureError):
         training.train(settings)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Reports to the TrainingJob: fields of its status, server-side apply, and the last report."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.support.http_server import Answer, HttpServer
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import RetryPolicy
+from vott_trainer.plugin_api import Fold
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.trainingjob_status import LAST_REPORT, TrainingJobStatus, status_fields
 from vott_trainer.stores.store import StoredObject
@@ -40,6 +42,11 @@ def test_status_has_the_contracts_fields() -> None:
         },
         "metrics": [{"name": "mAP50", "value": 0.91}],
     }
+
+
+def test_status_has_the_fold_of_a_cross_validation() -> None:
+    progress = status_fields(replace(SNAPSHOT, fold=Fold(2, 5)), NOW)["progress"]
+    assert (progress["foldCurrent"], progress["foldTotal"]) == (2, 5)
 
 
 def test_status_omits_unknown_fields() -> None:

@@ -42,6 +42,15 @@ def test_argument_that_is_not_an_http_url_is_refused(value: str) -> None:
         read_argument("model", value)
 
 
+@pytest.mark.parametrize("url", ["https://store/Cats-#2-export.csv?sig=SECRET", "https://store/a.csv#SECRET"])
+def test_url_that_ends_at_a_number_sign_is_refused(url: str) -> None:
+    with pytest.raises(
+        InvalidURLError, match=r"--annotations: the URL 'https://store/.*' ends at a #\. Percent-enc"
+    ) as error:
+        read_argument("annotations", url)
+    assert "SECRET" not in str(error.value)
+
+
 def test_error_names_a_missing_url_file() -> None:
     with pytest.raises(
         InvalidURLError, match=r"--model: the file /nowhere/model that should hold the URL can't be read"

@@ -83,20 +83,23 @@ class ToyLearner:
         return []
 
 
-def toy_run(folder: Path, *, store: Path | None = None, every_seconds: float = 3600.0) -> TrainingRun:
-    """A run without a dataset, since the learner has its own; checkpoints go to the folder `store`, if given."""
+def toy_run(
+    folder: Path, *, store: Path | None = None, every_seconds: float = 3600.0, annotations: str | None = None
+) -> TrainingRun:
+    """A run without a dataset, since the learner has its own, or with annotations; checkpoints go to the folder `store`, if given."""
 
     def checkpoints() -> Checkpoints | None:
         return Checkpoints(FolderStore(store), folder / "checkpoints", every_seconds) if store else None
 
     run = TrainingRun(
-        Links("http://host/a", "http://host/m", None),
+        Links(annotations or "http://host/a", "http://host/m", None),
         folder,
         Progress(),
         checkpoints=checkpoints,
         interruption=Interruption(leave=lambda _code: None),
     )
-    run._dataset = Dataset([], ["left", "right"])
+    if not annotations:
+        run._dataset = Dataset([], ["left", "right"])
     return run
 
 

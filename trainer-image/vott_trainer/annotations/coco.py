@@ -1,64 +1,62 @@
 """COCO's JSON for object detection: images, categories, and annotations with `bbox`, and `segmentation` as polygons or a run-length mask.
 
-Crowds (`iscrowd`) are not single objects and are skipped, as in COCO's own evaluation.
+Annotations without any shape in the whole file are classes of images. Groups of objects (`iscrowd`) are not single objects and are left
+out, as in COCO's own evaluation; but see `coco_traits`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from vott_guard.urls import is_url
-from vott_trainer.annotations import json_file, outlines, run_lengths
+from vott_trainer.annotations import coco_boxes, coco_traits, crowds, json_file
+from vott_trainer.annotations.coco_ids import AmbiguousIdError, Ids
+from vott_trainer.annotations.coco_images import CocoImages
+from vott_trainer.annotations.coco_traits import Traits
 from vott_trainer.annotations.image_urls import ImageUrls
-from vott_trainer.annotations.limits import MAX_ID
-from vott_trainer.annotations.model import Box, Entries, FormatError, Outline, Row
-from vott_trainer.annotations.values import box, excerpt, label, number
+from vott_trainer.annotations.model import Entries, FormatError, ImageLink, Note, Row, Size
+from vott_trainer.annotations.values import excerpt, is_number, label_of_json
 
 
 def is_coco(document: Any) -> bool:
     """Whether a JSON document is in COCO's format."""
-    return isinstance(document, dict) and "images" in document and "annotations" in document
+    return (
+        isinstance(document, dict) and "images" in document and ("annotations" in document or "categories" in document)
+    )
 
 
 def entries(document: Any, urls: ImageUrls) -> Entries:
-    """Yield the row or error of each category, image and annotation.
+    """Yield the row or error of each category, image and annotation; notes first.
 
     Raises:
-        FormatError: one of the three lists is missing.
+        FormatError: one of the three lists is missing, an id is used twice, or there are neither boxes nor classes.
     """
-    lists = [json_file.member(document, name, list, "a list") for name in ("categories", "images", "annotations")]
-    category_names: dict[int | str, str] = {}
-    image_urls: dict[int | str, str] = {}
-    readers: dict[str, Callable[[Any], Row | None]] = {
-        "category": lambda item: _category(item, category_names),
-        "image": lambda item: _image(item, image_urls, urls),
-        "annotation": lambda item: _annotation(item, image_urls, category_names),
-    }
-    for (kind, read), items in zip(readers.items(), lists, strict=True):
+    images, annotations = (json_file.member(document, name, list, "a list") for name in ("images", "annotations"))
+    traits = coco_traits.of(annotations)
+    categories = _categories(document, annotations)
+    yield from (("", Note(note)) for note in traits.notes)
+    reader = _Reader(CocoImages(images, urls), traits)
+    readers: list[tuple[str, list[Any], Callable[[dict[str, Any]], Row | None]]] = [
+        ("category", categories, reader.category),
+        ("image", images, reader.image),
+        ("annotation", annotations, reader.annotation),
+    ]
+    for kind, items, read in readers:
         for count, item in enumerate(items, start=1):
             try:
-                if row := read(item):
+                if row := read(item if isinstance(item, dict) else {}):
                     yield _place(kind, item, count), row
+            except AmbiguousIdError:
+                raise
             except FormatError as error:
                 yield _place(kind, item, count), error
 
 
-def _category(item: Any, category_names: dict[int | str, str]) -> None:
-    key, name = _id(item, "id"), label(item.get("name"))
-    category_names[key] = name
-
-
-def _image(item: Any, image_urls: dict[int | str, str], urls: ImageUrls) -> Row:
-    key, url = _id(item, "id"), _url(item, urls)
-    image_urls[key] = url
-    return Row(url, size=json_file.size_of(item))
-
-
-def _annotation(item: Any, image_urls: dict[int | str, str], category_names: dict[int | str, str]) -> Row | None:
-    image, category = _id(item, "image_id"), _id(item, "category_id")
-    if item.get("iscrowd") in (1, True):
-        return None
-    url = _referenced(image_urls, image, "image")
-    return Row(url, _box(item, _referenced(category_names, category, "category")))
+def _categories(document: Any, annotations: list[Any]) -> list[Any]:
+    """Return the categories; made of the annotations if these name their classes themselves."""
+    named = [item.get("category_id") for item in annotations if isinstance(item, dict)]
+    if not document.get("categories") and all(isinstance(name, str) and not is_number(name) for name in named):
+        return [{"id": name, "name": name} for name in dict.fromkeys(named)]
+    return json_file.member(document, "categories", list, "a list")
 
 
 def _place(kind: str, item: Any, count: int) -> str:
@@ -66,45 +64,48 @@ def _place(kind: str, item: Any, count: int) -> str:
     return f"{kind} {excerpt(key)}" if isinstance(key, str | int) else f"{kind} number {count}"
 
 
-def _id(item: Any, name: str) -> int | str:
-    key: int | str = json_file.member(item, name, int | str, "a number or text")  # type: ignore[arg-type]
-    if isinstance(key, int) and abs(key) > MAX_ID:  # larger numbers can be chosen to collide in a dict
-        raise FormatError(f"expected {name} to be at most {MAX_ID}, found {excerpt(key)}")
-    return key
+@dataclass(frozen=True, slots=True)
+class _Image:
+    link: ImageLink
+    size: Size | None = field(compare=False)
 
 
-def _referenced(items: dict[int | str, str], key: int | str, kind: str) -> str:
-    if key not in items:
-        raise FormatError(f"expected {kind}_id to be the id of a usable {kind}, found {excerpt(key)}")
-    return items[key]
+class _Reader:
+    def __init__(self, links: CocoImages, traits: Traits) -> None:
+        self._links, self._traits = links, traits
+        self._images = Ids[_Image]("image")
+        self._categories = Ids[str]("category")
+        self._names = set[str]()
 
+    def category(self, item: dict[str, Any]) -> None:
+        name = label_of_json(item.get("name"))
+        self._categories.add(item.get("id"), name, name)
+        self._names.add(name)
 
-def _url(image: Any, urls: ImageUrls) -> str:
-    """Prefer `coco_url`, unless the message has `imagesUrl`."""
-    full = image.get("coco_url")
-    if isinstance(full, str) and is_url(full) and not urls.by_name:
-        return urls.resolve(full)
-    return urls.resolve(json_file.member(image, "file_name", str, "the path or URL of the image"))
+    def image(self, item: dict[str, Any]) -> Row:
+        image = _Image(self._links.link(item), json_file.size_of(item))
+        self._images.add(item.get("id"), image, str(item.get("file_name") or image.link.urls[0]))
+        return Row(image.link, size=image.size)
 
+    def annotation(self, item: dict[str, Any]) -> Row:
+        image, name = self._image_of(item), self._class_of(item)
+        if self._traits.classes_only:
+            return Row(image.link, label=name)
+        if coco_traits.is_crowd(item) and not self._traits.crowds_are_objects:
+            raise crowds.left_out("iscrowd")
+        return Row(image.link, coco_boxes.box_of(item, name, self._traits, image.size))
 
-def _box(item: dict[str, Any], name: str) -> Box:
-    bounds, outline = item.get("bbox"), _outline(item.get("segmentation"))
-    if isinstance(bounds, list) and len(bounds) == 4:
-        x, y, width, height = (
-            number(side, value) for side, value in zip(("x", "y", "width", "height"), bounds, strict=True)
+    def _image_of(self, item: dict[str, Any]) -> _Image:
+        if not (image := self._images.find(item.get("image_id"))):
+            raise FormatError(f"expected image_id to be the id of a usable image, found {excerpt(item['image_id'])}")
+        return image
+
+    def _class_of(self, item: dict[str, Any]) -> str:
+        """Return the class by its id; some tools write its name instead."""
+        if name := self._categories.find(item.get("category_id")):
+            return name
+        if (name := label_of_json(item["category_id"])) in self._names:
+            return name
+        raise FormatError(
+            f"expected category_id to be the id of a usable category, found {excerpt(item['category_id'])}"
         )
-        return box(x, y, width, height, name, outline)
-    if not outline:
-        raise FormatError(f"expected bbox to be [x, y, width, height], found {excerpt(bounds)}")
-    return box(*outlines.bounding_box(outline), name, outline)
-
-
-def _outline(segmentation: Any) -> Outline | None:
-    if not segmentation:
-        return None
-    if isinstance(segmentation, dict):
-        return run_lengths.outline(segmentation)
-    if not isinstance(segmentation, list):
-        return ()
-    rings = [ring for ring in segmentation if ring != []]
-    return outlines.of_rings(rings) if rings else None

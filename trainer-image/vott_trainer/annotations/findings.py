@@ -5,14 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["line", "image", "box", "class", "duplicate", "scene"]
+Kind = Literal["file", "line", "image", "box", "class", "duplicate", "scene"]
 
 MAX_LISTED = 20  # of a kind
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem: `where` is a file with its line, a class, or an image's URL without its query; `what` is one sentence."""
+    """One problem: `where` is a file or its line, a class, or an image's URL without its query; `what` is one sentence."""
 
     kind: Kind
     where: str

@@ -1,19 +1,23 @@
-"""JSON for VoTT and COCO: parse the file, and check values while reading them."""
+"""JSON and JSON lines: parse the file, and check values while reading them."""
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vott_trainer.annotations import limits
-from vott_trainer.annotations.model import FormatError, LimitExceededError
-from vott_trainer.annotations.values import excerpt, number
+from vott_trainer.annotations.model import FormatError, LimitExceededError, Size
+from vott_trainer.annotations.values import excerpt, size
 
 T = TypeVar("T")
 
+_SPACE = re.compile(r"[ \t\n\r]*")
+
 
 def load(path: Path) -> Any:
-    """Parse the file.
+    """Parse the file: a value, or the list of several that follow each other (JSON lines).
 
     Raises:
         FormatError: it is not JSON (with line and column), or an object has the same name twice.
@@ -24,7 +28,7 @@ def load(path: Path) -> Any:
             f"is larger than {limits.MAX_JSON_BYTES >> 20} MiB, the limit for JSON; CSV may be larger"
         )
     try:
-        return json.loads(_text(path.read_bytes()), object_pairs_hook=_object)
+        first, *others = _values(_text(path.read_bytes()))
     except json.JSONDecodeError as error:
         raise FormatError(f"line {error.lineno} column {error.colno}: expected JSON ({error.msg})") from error
     except UnicodeDecodeError as error:
@@ -37,6 +41,22 @@ def load(path: Path) -> Any:
         if isinstance(error, FormatError):
             raise
         raise FormatError("expected JSON, found a number with thousands of digits") from error
+    return [first, *others] if others else first
+
+
+def _values(text: str) -> Iterator[Any]:
+    """Yield at least one value."""
+    decoder, end = json.JSONDecoder(object_pairs_hook=_object), _after_space(text, 0)
+    while True:
+        value, end = decoder.raw_decode(text, end)
+        yield value
+        if (end := _after_space(text, end)) == len(text):
+            return
+
+
+def _after_space(text: str, start: int) -> int:
+    found = _SPACE.match(text, start)
+    return found.end() if found else start
 
 
 def _text(content: bytes) -> str:
@@ -70,10 +90,11 @@ def member(value: Any, name: str, kind: type[T], description: str) -> T:
     return found
 
 
-def size_of(value: Any) -> tuple[float, float] | None:
+def records(value: Any) -> list[dict[str, Any]]:
+    """Return the objects of a list, or the only one; an empty object in place of any other value, so that its place stays countable."""
+    return [item if isinstance(item, dict) else {} for item in (value if isinstance(value, list) else [value])]
+
+
+def size_of(value: Any) -> Size | None:
     """Return the positive `width` and `height` of an object, None unless it has both."""
-    try:
-        width, height = number("width", value["width"]), number("height", value["height"])
-    except (FormatError, KeyError, TypeError):
-        return None
-    return (width, height) if width > 0 and height > 0 else None
+    return size(value.get("width"), value.get("height")) if isinstance(value, dict) else None

@@ -1,35 +1,46 @@
-"""Width and height of an image after its EXIF rotation, without decoding it where possible."""
+"""Width and height of an image after its EXIF rotation, and that rotation, without decoding it where possible."""
 
 import mmap
 import re
 from pathlib import Path
+from typing import NamedTuple
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from vott_trainer.data import pixel_limits
 from vott_trainer.data.decoding import opened
-from vott_trainer.data.pixel_limits import MAX_PIXELS, decoded_pixels
+from vott_trainer.data.orientation import NORMAL, SIDEWAYS, orientation_of
+from vott_trainer.data.pixel_limits import MAX_PIXELS
 
-SIDEWAYS = range(5, 9)  # EXIF orientations that swap width and height
 PNG_ORIENTATION = re.compile(rb"eXIf|Raw profile type exif|XML:com\.adobe\.xmp")  # PNG chunks
+
+
+class Shown(NamedTuple):
+    """An image as a browser shows it: width and height in pixels, and the EXIF orientation that was applied."""
+
+    size: tuple[int, int]
+    orientation: int
+
+
+def shown(path: Path) -> Shown:
+    """Return how a browser shows an image."""
+    with opened(path, MAX_PIXELS) as image:
+        orientation = _orientation(path, image)
+        if orientation in SIDEWAYS and image.format != "TIFF":  # which Pillow has turned already
+            return Shown((image.height, image.width), orientation)
+        return Shown(image.size, orientation)
 
 
 def size_of(path: Path) -> tuple[int, int]:
     """Return width and height of an image as a browser shows it."""
-    with opened(path, MAX_PIXELS) as image:
-        return (image.height, image.width) if _is_shown_sideways(path, image) else image.size
+    return shown(path).size
 
 
-def is_sideways(image: Image.Image) -> bool:
-    """Return whether `ImageOps.exif_transpose` would swap its width and height."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1) in SIDEWAYS
-
-
-def _is_shown_sideways(path: Path, image: Image.Image) -> bool:
+def _orientation(path: Path, image: Image.Image) -> int:
     if image.format == "PNG" and not _contains(PNG_ORIENTATION, path):
-        return False  # Pillow would decode the image, to read chunks after the pixels
-    with pixel_limits.BUDGET.reserved(decoded_pixels(path, image)):
-        return is_sideways(image)
+        return NORMAL  # Pillow would decode the image, to read chunks after the pixels
+    with pixel_limits.reserved(path, image):
+        return orientation_of(image)
 
 
 def _contains(pattern: re.Pattern[bytes], path: Path) -> bool:

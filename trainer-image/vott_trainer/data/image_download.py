@@ -7,7 +7,7 @@ import hashlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,14 +16,15 @@ from threading import Event
 from vott_guard.backoff import Backoff
 from vott_guard.redaction import redact_url
 from vott_trainer.annotations.findings import Finding
-from vott_trainer.data.decoding import open_rgb
+from vott_trainer.data.decoding import open_rgb, which_frame
 from vott_trainer.data.errors import UnsupportedImageError
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 from vott_trainer.errors import NoUsableImagesError, TemporaryFailureError
-from vott_trainer.http.fetch import FetchError, download
+from vott_trainer.http.fetch import FetchError, download, first_usable
 from vott_trainer.http.image_cache import ImageCache
 from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.http.session import Session
+from vott_trainer.http.signing import Signer
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ SECONDS = 300.0  # for one image
 PATIENCE = Backoff(first=4.0, longest=60.0)  # between two passes over the images that failed for the time being
 PATIENT_SECONDS = 600.0  # no pass begins after that
 PASSES = 8  # after the first one: 3 to 5 minutes of waiting
+MAX_CAUSES = 3  # named in an error
 AWAY = 32  # temporary failures in a row, after which a pass makes no more requests
 
 
@@ -50,12 +52,31 @@ class ImageLimits:
 
 @dataclass
 class Downloaded:
-    """The usable images, by URL, and those left out."""
+    """The usable images, by URL, those left out, and what to tell about those used."""
 
     files: dict[str, Path] = field(default_factory=dict)
     dropped: list[Finding] = field(default_factory=list)
+    told: list[Finding] = field(default_factory=list)
     temporary: int = 0  # dropped images that may be downloaded later
     cached: int = 0  # images from the cache
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A usable image: its file, whether it came from the cache, and what to tell about it."""
+
+    path: Path
+    cached: bool
+    told: str
+
+
+class _BadImageError(FetchError):
+    """The file is there, but it is no usable image."""
+
+    remedy = "replace or convert these files"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause, transient=False)
 
 
 def path_of(url: str, folder: Path) -> Path:
@@ -67,15 +88,21 @@ def download_images(
     urls: Sequence[str],
     folder: Path,
     *,
+    others: Mapping[str, Sequence[str]] | None = None,
+    files: Mapping[str, Path] | None = None,
     limits: ImageLimits | None = None,
     policy: RetryPolicy | None = None,
     cache: ImageCache | None = None,
+    signer: Signer | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Downloaded:
     """Download and check every image.
 
     Args:
+        others: URLs to try after one of `urls` that gives no image.
+        files: images that came with the annotations, by what stands for their URLs; they are only checked.
         cache: images of earlier trainings.
+        signer: signs requests to the administrator's own stores.
         on_progress: called with the number of finished images and of all.
 
     Raises:
@@ -84,8 +111,8 @@ def download_images(
     """
     limits, policy = limits or ImageLimits(), policy or RetryPolicy(attempts=4)
     folder.mkdir(parents=True, exist_ok=True)
-    with Session(SECONDS, limits.workers) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
-        job = _Download(session, folder, limits, policy, cache)
+    with Session(SECONDS, limits.workers, signer) as session, ThreadPoolExecutor(limits.workers, "images") as pool:
+        job = _Download(session, folder, limits, policy, cache, others or {}, files or {})
         downloads = _Downloads(pool, len(urls), limits, on_progress)
         try:
             downloads.make_pass(urls, job)
@@ -114,7 +141,7 @@ class _Downloads:
         self, pool: ThreadPoolExecutor, total: int, limits: ImageLimits, on_progress: Callable[[int, int], None]
     ) -> None:
         self._pool, self._total, self._limits, self._on_progress = pool, total, limits, on_progress
-        self._downloaded = Downloaded()
+        self._downloaded, self._remedies = Downloaded(), dict[str, None]()  # in the order of their first image
         self.failing: dict[str, FetchError] = {}
         """Images that failed for the time being."""
 
@@ -132,7 +159,7 @@ class _Downloads:
         job.store_is_away.clear()
         for url, future in _completed(self._pool, job, urls, self._limits.workers * 2):
             try:
-                self._downloaded.files[url], cached = future.result()
+                image = future.result()
             except FetchError as error:
                 if error.transient:
                     self.failing[url] = error
@@ -141,9 +168,9 @@ class _Downloads:
                         job.store_is_away.set()
                     continue
                 self._leave_out(url, error)
-                _check_dropped(self._downloaded, self._total, self._limits)
+                self._check_dropped()
             else:
-                self._downloaded.cached += cached
+                self._add(url, image)
             in_a_row = 0
             self._report()
 
@@ -153,15 +180,36 @@ class _Downloads:
         for url, error in self.failing.items():
             self._leave_out(url, error)
             self._report()
-        _check_dropped(self._downloaded, self._total, self._limits)
+        self._check_dropped()
         return self._downloaded
+
+    def _add(self, url: str, image: _Checked) -> None:
+        self._downloaded.files[url] = image.path
+        self._downloaded.cached += image.cached
+        if image.told:
+            self._downloaded.told.append(Finding("image", redact_url(url), image.told))
 
     def _leave_out(self, url: str, error: FetchError) -> None:
         log.warning("image left out: %s: %s", redact_url(url), error)
         self._downloaded.dropped.append(Finding("image", redact_url(url), str(error)))
+        self._remedies[error.remedy] = None
 
     def _report(self) -> None:
         self._on_progress(len(self._downloaded.files) + len(self._downloaded.dropped), self._total)
+
+    def _check_dropped(self) -> None:
+        """Raise if too many images are left out, with an example of each cause and the remedies."""
+        dropped, most = self._downloaded.dropped, self._limits.max_dropped(self._total)
+        if len(dropped) <= most and len(dropped) < self._total:
+            return
+        text = f"{len(dropped)} of {self._total} images can't be used, at most {most} may be left out: {_examples(dropped)}."
+        permanent = len(dropped) - self._downloaded.temporary
+        if permanent <= most and permanent < self._total:
+            raise TemporaryFailureError(
+                f"{text} Check that the store of the images answers, then send the message again."
+            )
+        remedies = ", ".join([*self._remedies, "then send the message again"])
+        raise NoUsableImagesError(f"{text} {remedies[0].upper()}{remedies[1:]}.")
 
 
 @dataclass(frozen=True)
@@ -173,45 +221,52 @@ class _Download:
     limits: ImageLimits
     policy: RetryPolicy
     cache: ImageCache | None
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
     store_is_away: Event = field(default_factory=Event)
 
-    def __call__(self, url: str) -> tuple[Path, bool]:
-        """Return the image's path, and whether it came from the cache."""
+    def __call__(self, url: str) -> _Checked:
+        """Download and check an image."""
+        if file := self.files.get(url):
+            return _Checked(file, cached=False, told=self.check(file))
         if self.store_is_away.is_set():
             raise FetchError("the store did not answer for other images", transient=True)
         path = path_of(url, self.folder)
+        return first_usable([url, *self.others.get(url, ())], lambda one: self.fetch(one, path))
+
+    def fetch(self, url: str, path: Path) -> _Checked:
+        """Download an image to `path`, and check it."""
         limit = self.limits.image_bytes
         cached = download(self.session, url, path, limit=limit, policy=self.policy, cache=self.cache)
-        self.check(path)
-        return path, cached
+        return _Checked(path, cached, self.check(path))
 
-    def check(self, path: Path) -> None:
-        """Decode the image as the training will: broken EXIF data shows only there."""
+    def check(self, path: Path) -> str:
+        """Decode the image as the training will. Return what to tell about it."""
+        if path.stat().st_size > self.limits.image_bytes:  # of an archive
+            raise _BadImageError(f"larger than the limit of {self.limits.image_bytes >> 20} MiB")
         try:
             open_rgb(path, self.limits.image_pixels)
+            return which_frame(path)
         except UnsupportedImageError as error:
-            raise FetchError(str(error), transient=False) from error
-        except Exception as error:  # a decoder may raise anything on damaged bytes
-            raise FetchError("not an image, or a truncated one", transient=False) from error
+            raise _BadImageError(str(error)) from error
 
 
 def _completed(
     pool: ThreadPoolExecutor, job: _Download, urls: Sequence[str], ahead: int
-) -> Iterator[tuple[str, Future[tuple[Path, bool]]]]:
+) -> Iterator[tuple[str, Future[_Checked]]]:
     """Yield finished downloads in any order; at most `ahead` are pending, however many URLs there are."""
-    rest, pending = iter(urls), dict[Future[tuple[Path, bool]], str]()
+    rest, pending = iter(urls), dict[Future[_Checked], str]()
     while pending := pending | {pool.submit(job, url): url for url in itertools.islice(rest, ahead - len(pending))}:
         for future in wait(pending, return_when=FIRST_COMPLETED).done:
             yield pending.pop(future), future
 
 
-def _check_dropped(downloaded: Downloaded, total: int, limits: ImageLimits) -> None:
-    dropped = downloaded.dropped
-    if len(dropped) <= limits.max_dropped(total) and len(dropped) < total:
-        return
-    examples = "; ".join(f"{image.where}: {image.what.rstrip('.')}" for image in itertools.islice(dropped, 3))
-    text = f"{len(dropped)} of {total} images can't be used, at most {limits.max_dropped(total)} may be left out: {examples}."
-    permanent = len(dropped) - downloaded.temporary
-    if permanent <= limits.max_dropped(total) and permanent < total:
-        raise TemporaryFailureError(f"{text} Check that the store of the images answers, then send the message again.")
-    raise NoUsableImagesError(f"{text} Check that these links are valid and not expired, then send the message again.")
+def _examples(dropped: Sequence[Finding]) -> str:
+    """Name an image for each of the first causes, and how many more have it."""
+    causes: dict[str, list[str]] = {}
+    for image in dropped:
+        causes.setdefault(image.what.rstrip("."), []).append(image.where)
+    return "; ".join(
+        f"{where}{f' and {len(others)} more' if others else ''}: {what}"
+        for what, (where, *others) in itertools.islice(causes.items(), MAX_CAUSES)
+    )

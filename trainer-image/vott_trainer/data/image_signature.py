@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from vott_trainer.data import pixel_limits
 from vott_trainer.data.decoding import open_rgb, opened
+from vott_trainer.data.orientation import orientation_of, turned
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 from vott_trainer.process.cpu_count import usable_cpus
 
@@ -52,8 +53,7 @@ def signature(path: Path) -> Signature:
         with pixel_limits.BUDGET.reserved(image.width * image.height):
             image.draft("L", (SIDE, SIDE))  # decodes at down to an eighth of the size
             small = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
-        ImageOps.exif_transpose(small, in_place=True)
-        return Signature(_hash(small), *_shot(image.getexif()))
+        return Signature(_hash(turned(small, orientation_of(image))), *_shot(image))
 
 
 def _hash(image: Image.Image) -> NDArray[np.bool_]:
@@ -65,9 +65,10 @@ def _hash(image: Image.Image) -> NDArray[np.bool_]:
     return np.concatenate([right > FLAT, below > FLAT, right < -FLAT, below < -FLAT])
 
 
-def _shot(exif: Image.Exif) -> tuple[datetime | None, str]:
+def _shot(image: Image.Image) -> tuple[datetime | None, str]:
     """Return time and camera; None and an empty text if either is missing or unreadable."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):  # EXIF data may hold anything
+    with contextlib.suppress(Exception):  # EXIF data may hold anything, and Pillow raises many types on it
+        exif = image.getexif()
         camera = f"{exif[ExifTags.Base.Make]} {exif[ExifTags.Base.Model]}"
         return datetime.strptime(exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal], EXIF_TIME), camera  # noqa: DTZ007 # local time
     return None, ""

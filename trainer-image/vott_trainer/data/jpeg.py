@@ -1,4 +1,4 @@
-"""Limits of scans, segments and fill bytes of a JPEG, checked before it is decoded.
+"""Limits of scans, segments, fill bytes and bits of a JPEG, checked before it is decoded.
 
 Each scan of a progressive JPEG covers all pixels and takes only a few bytes, so decoding a small file could take hours. The markers are
 found as libjpeg, the decoder, finds them: segment payloads and bytes after the image are skipped.
@@ -15,6 +15,7 @@ START = b"\xff\xd8\xff"
 MARKER = re.compile(b"\xff[\xc0-\xcf\xd9-\xfe]")  # all but restarts and markers without payload (ITU-T T.81, B.1.1.3)
 FILL = re.compile(b"\xff" * MAX_FILL_BYTES)
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # one for each coding; the others are tables
 
 
 def why_refused(path: Path) -> str:
@@ -40,6 +41,8 @@ def _why_refused(content: mmap.mmap) -> str:
         scans += marker == START_OF_SCAN
         if scans > MAX_SCANS:
             return f"a JPEG with more than {MAX_SCANS} scans"
+        if marker in FRAMES and content[end + 2 : end + 3] in (b"\x0c", b"\x10"):
+            return f"a JPEG with {content[end + 2]} bits per channel: save it with 8"
         if marker == END_OF_IMAGE and scans:
             return ""
         position = end if marker == END_OF_IMAGE else end + max(2, int.from_bytes(content[end : end + 2]))

@@ -50,6 +50,11 @@ class PixelBudget:
 BUDGET = PixelBudget(2 * MAX_PIXELS)
 
 
+def reserved(path: Path, image: Image.Image) -> contextlib.AbstractContextManager[None]:
+    """Wait for the pixels that decoding takes, and hold them. An AVIF waits for all: its frame may be larger than its header states."""
+    return BUDGET.reserved(BUDGET.total if image.format == "AVIF" else decoded_pixels(path, image))
+
+
 def decoded_pixels(path: Path, image: Image.Image) -> int:
     """Return the number of pixels to decode; a TIFF's tiles are decoded whole, even if the image covers only a part of them."""
     sides = tiff.tile_size(path) if image.format == "TIFF" else (1, 1)

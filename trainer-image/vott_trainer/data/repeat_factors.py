@@ -22,8 +22,8 @@ def repeat_factors(classes: Sequence[Collection[str]], rare: float = RARE) -> li
     return [min(MOST, max((factors[label] for label in labels), default=least) / least) for labels in classes]
 
 
-class Repeated(Sequence[T]):
-    """A sequence with some items repeated, at least once each.
+class Oversampled(Sequence[T]):
+    """A sequence with some items repeated; each is in it at least once.
 
     Fractions are carried over to the next item, so that all repetitions add up.
     """

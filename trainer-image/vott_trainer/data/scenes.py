@@ -1,6 +1,6 @@
 """Scenes: images so alike that a model trained on one of them would know the other.
 
-Images of one scene must be on one side of the split. They are frames of one video (by name), photos of one burst (by EXIF data) or
+Images of one scene must be on one side of the split. They are frames of one video (by name or annotation), photos of one burst (by EXIF data) or
 near-duplicates (by perceptual hash).
 """
 
@@ -25,7 +25,7 @@ MOST_COMPARED = 100_000  # images; comparing all pairs takes a minute
 BURST_SECONDS = 2.0  # between two photos
 MAX_SHARE = 0.75  # of the images with objects; a larger scene would leave too few others
 PARTS = 10  # of a scene that is too large
-BLOCK = 1024  # hashes compared with all others at a time
+BLOCK = 256  # hashes compared with all others at a time
 
 _VIDEO_TYPES = "avi|m4v|mkv|mov|mp4|mpe?g|ogv|webm|wmv"
 _FRAME_OF_FILE = re.compile(
@@ -60,6 +60,8 @@ def find_scenes(images: Sequence[LabelledImage]) -> Scenes:
 def _videos(images: Sequence[LabelledImage]) -> Iterator[list[int]]:
     videos: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for index, image in enumerate(images):
+        if image.video:
+            videos["", image.video].append(index)
         folder, name = _folder_and_name(image.url)
         if frame := _FRAME_OF_FILE.fullmatch(name) or _FRAME_NUMBER.fullmatch(name):
             videos[folder, frame[1].lower()].append(index)
@@ -97,7 +99,7 @@ def _join_similar(scenes: NDArray[np.int64], hashes: NDArray[np.bool_]) -> None:
     """Join images whose hashes differ in at most a share of the bits set in either (Dice's dissimilarity)."""
     set_bits = hashes.sum(axis=1)
     rich = np.flatnonzero(set_bits >= MIN_BITS)
-    bits, counts = hashes[rich].astype(np.float32), set_bits[rich]
+    bits, counts = hashes[rich].astype(np.float32), set_bits[rich].astype(np.float32)
     for start in range(0, len(rich), BLOCK):
         end = start + BLOCK
         similar = 2 * (bits[start:end] @ bits.T) >= (1 - MAX_DIFFERENCE) * (counts[start:end, None] + counts)

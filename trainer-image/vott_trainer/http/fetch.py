@@ -1,9 +1,10 @@
 """One download to a file: retries, a size limit, the image cache, and errors that name the cause."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 from urllib3.exceptions import LocationValueError
@@ -16,7 +17,10 @@ from vott_trainer.http.image_cache import ImageCache
 from vott_trainer.http.retry import TRANSIENT_STATUS, AttemptError, RetryPolicy, retry
 from vott_trainer.http.session import TIMEOUT, Session
 
+T = TypeVar("T")
+
 MAX_RETRY_AFTER_SECONDS = 60.0
+NOT_FOUND = f"HTTP {status_text(HTTPStatus.NOT_FOUND)}"
 
 # requests lets urllib3's error through for a host with an empty or too long label.
 INVALID_URL = (
@@ -38,11 +42,19 @@ Headers = Mapping[str, str]
 
 
 class FetchError(AttemptError):
-    """A download failed."""
+    """A download failed; `remedy` says what to do about several of the kind."""
+
+    remedy = "check that these links are valid and not expired"
 
 
 class NotAllowedError(FetchError):
     """The administrator's rules refuse the URL or its address."""
+
+
+class OwnIdentityError(FetchError):
+    """The administrator's own identity can't read a URL."""
+
+    remedy = "check these URLs, or ask the administrator to let the trainer's own identity read there"
 
 
 def download(
@@ -74,6 +86,24 @@ def download(
         partial.unlink(missing_ok=True)
 
 
+def first_usable(urls: Sequence[str], get: Callable[[str], T]) -> T:
+    """Return what `get` returns for the first of a file's possible URLs that it can use.
+
+    Raises:
+        FetchError: it can use none. A temporary failure comes first, for the file may be there; then what says more than that it is not.
+    """
+    errors: list[FetchError] = []
+    for url in urls:
+        try:
+            return get(url)
+        except FetchError as error:
+            errors.append(error)
+    worst = min(errors, key=lambda error: (not error.transient, str(error) == NOT_FOUND))
+    if len(urls) > 1 and {str(error) for error in errors} == {str(worst)} and not worst.transient:
+        worst.args = (f"{worst}, also under other readings of its name",)
+    raise worst
+
+
 def _get_or_copy(get: Callable[[Headers], Headers | None], url: str, path: Path, cache: ImageCache | None) -> bool:
     """Make a conditional request; on 304 copy from the cache. Return whether it was copied."""
     entry = cache.find(url) if cache else None
@@ -103,10 +133,11 @@ def _get(session: Session, url: str, path: Path, limit: int, conditions: Headers
 
 
 def _request(session: Session, url: str, path: Path, limit: int, conditions: Headers) -> Headers | None:
-    with session.get(url, stream=True, timeout=TIMEOUT, headers=conditions) as response:
+    signed = session.signed(url)
+    with session.read(url, conditions, signed) as response:
         if conditions and response.status_code == HTTPStatus.NOT_MODIFIED:
             return None
-        _check_status(response)
+        _check_status(response, is_signed=signed is not None)
         with path.open("wb") as file:
             file.writelines(chunks(response, limit))
         return response.headers
@@ -119,9 +150,11 @@ def _fetch_error(error: Exception) -> FetchError:
     return FetchError("the server can't be reached or closed the connection", transient=True)
 
 
-def _check_status(response: requests.Response) -> None:
+def _check_status(response: requests.Response, *, is_signed: bool) -> None:
     status = response.status_code
     if status == HTTPStatus.OK:
         return
+    if is_signed and status not in TRANSIENT_STATUS:
+        raise OwnIdentityError(f"HTTP {status_text(status)} for the trainer's own identity", transient=False)
     retry_after = retry_after_seconds(response.headers.get("Retry-After"), MAX_RETRY_AFTER_SECONDS) or 0.0
     raise FetchError(f"HTTP {status_text(status)}", transient=status in TRANSIENT_STATUS, retry_after=retry_after)

@@ -45,6 +45,13 @@ def _is_signature(fields: set[str]) -> bool:
     )
 
 
+def is_unsigned_at_store(url: str) -> bool:
+    """Whether a URL without SAS or signature leads to Azure's or Amazon's storage, which is rarely public."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return not parts.query and (".blob." in host or ".amazonaws." in host or parts.scheme == "s3")
+
+
 def read_argument(
     name: str,
     value: str,
@@ -60,6 +67,10 @@ def read_argument(
     if not is_valid(url):
         raise InvalidURLError(
             f"--{name}: expected {expected}, found {_excerpt(url)}. Correct the URL and send the message again."
+        )
+    if "#" in url and is_url(url):
+        raise InvalidURLError(
+            f"--{name}: the URL {_excerpt(url)} ends at a #. Percent-encode it as %23 and send the message again."
         )
     return url
 

@@ -46,6 +46,13 @@ class _History(BaseModel):
     seconds: dict[str, _Number]
 
 
+class _FinishedFold(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+    outputs: str
+    notes: Annotated[list[_Note], Field(max_length=MAX_NOTES)]
+    seconds: dict[str, _Number]
+
+
 class SavedProgress(BaseModel):
     """The plain values of a checkpoint: progress and metrics."""
 
@@ -55,6 +62,7 @@ class SavedProgress(BaseModel):
     parts: Annotated[_Count, Field(ge=1)]
     means: _Means
     history: _History
+    finished: list[_FinishedFold]
 
 
 def progress(saved: dict[str, Any]) -> SavedProgress:

@@ -29,14 +29,21 @@ class Checkpointing:
         self._last = time.monotonic()
         self._reported: Checkpoint | None = None
 
-    def resumed(self, make: Callable[[], TrainingState]) -> TrainingState:
-        """Return the state in the newest checkpoint of this work, or a new one; every process must call this."""
+    def resumed(
+        self, make: Callable[[], TrainingState], restore: Callable[[TrainingState], None] = lambda _state: None
+    ) -> TrainingState:
+        """Return the state in the newest checkpoint of this work, or a new one; every process must call this.
+
+        Args:
+            restore: takes over what else follows from a restored state; raises an error if that is impossible.
+        """
         state, found = make(), self._run.checkpoint(self._work)
         if not found:
             return state
         checkpoint, path = found
         try:
             state.load_state_dict(read(path))
+            restore(state)
         except Exception as error:  # a damaged or hostile file may raise anything; the next attempt would fail likewise
             reason = str(error) if isinstance(error, ValueError) else type(error).__name__
             log.warning("the checkpoint of %s does not fit: %s", checkpoint.time, error)
@@ -47,7 +54,7 @@ class Checkpointing:
             return make()  # the first state may be partly overwritten
         distributed.barrier()  # until all processes of this node have read the file
         path.unlink(missing_ok=True)
-        where = f"epoch {checkpoint.epoch}, step {checkpoint.step}"
+        where = f"epoch {checkpoint.epoch}, step {checkpoint.step}"  # of the fold, which the report adds
         sentence = f"Interrupted, and resumed from {where} (checkpoint of {checkpoint.time})."
         state.history.notes.append(sentence)
         log.info("%s", sentence)

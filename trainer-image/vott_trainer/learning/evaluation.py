@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 from torch import nn
 
-from vott_trainer.plugin_api import Evaluation, Interruption
+from vott_trainer.plugin_api import Interruption
+
+T = TypeVar("T")
 
 MAX_EVALUATIONS = 8
 MAX_EVALUATIONS_TO_STOP_EARLY = 20
@@ -17,9 +20,7 @@ def is_due(epoch: int, epochs: int, *, stops_early: bool) -> bool:
     return epoch == epochs or epoch % math.ceil(epochs / most) == 0
 
 
-def interruptible(
-    model: nn.Module, evaluate: Callable[[nn.Module], Evaluation | None], interruption: Interruption
-) -> Evaluation | None:
+def interruptible(model: nn.Module, evaluate: Callable[[nn.Module], T], interruption: Interruption) -> T:
     """Evaluate the model, checking for SIGTERM before each batch.
 
     Raises:

@@ -62,12 +62,30 @@ class History:
         self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     def add_evaluation(self, metrics: dict[str, float], epoch: int, selection: str) -> bool:
-        """Record an evaluation; return whether its metric `selection` is the best so far."""
+        """Record an evaluation; return whether its metric `selection` is the best so far.
+
+        As long as it is 0, because nothing is right yet, the later model is the better one: it is on its way.
+        """
         self.metrics = dict(metrics)
         value = metrics.get(selection, 0.0)
-        is_best = self.best is None or value > self.best
+        is_best = self.best is None or value > self.best or self.best == 0 == value
         if is_best:
             self.best, self.best_epoch, self.without_improvement = value, epoch, 0
         else:
             self.without_improvement += 1
         return is_best
+
+
+@dataclass(frozen=True)
+class FinishedFold:
+    """A finished fold of a cross-validation.
+
+    Attributes:
+        outputs: of the plugin for the held-out items, as JSON; on rank 0 only.
+        notes: sentences for the report.
+        seconds: time of each phase.
+    """
+
+    outputs: str
+    notes: list[str]
+    seconds: dict[str, float]

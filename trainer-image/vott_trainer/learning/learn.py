@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import time
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -13,12 +14,14 @@ from vott_trainer.learning import device as devices
 from vott_trainer.learning import distributed, out_of_memory, shared_evaluation
 from vott_trainer.learning.batches import Batches
 from vott_trainer.learning.checkpointing import Checkpointing
+from vott_trainer.learning.cross_validation import Folds
 from vott_trainer.learning.fingerprint import fingerprint
+from vott_trainer.learning.history import FinishedFold
 from vott_trainer.learning.loop import Loop, LoopSettings
 from vott_trainer.learning.state import TrainingState
 from vott_trainer.learning.worker_threads import worker_threads
 from vott_trainer.parameters import shown
-from vott_trainer.plugin_api import Data, Evaluation, Learner, LearningParameters, Run, Trained
+from vott_trainer.plugin_api import Data, Evaluation, Fold, Learner, LearningParameters, Run, Trained
 
 log = logging.getLogger(__name__)
 
@@ -35,33 +38,67 @@ def learn(plugin: Learner, run: Run, parameters: LearningParameters) -> Trained:
         run.note("No checkpoints were kept: after an interruption the training would have started over.")
     run.dataset()  # before `start`: the run measures the time of fetching itself
     start = time.monotonic()
-    parameters, data = _resolved(plugin, parameters, run, device)
+    parameters = _resolved(parameters, run, device)
+    folds = Folds(plugin, run, parameters)
+    data = folds.data(Fold(1, folds.total))
     prepared = time.monotonic() - start
     log.info("on %s: %s", devices.name(device), json.dumps(shown(parameters)))
-    trained = _train(plugin, run, data, parameters, device)
+    trained = _train(plugin, run, folds, data, parameters, device)
     trained.details["seconds"]["preparingImages"] = prepared
     return trained
 
 
-def _resolved(
-    plugin: Learner, requested: LearningParameters, run: Run, device: torch.device
-) -> tuple[LearningParameters, Data]:
-    """Return the parameters with all defaults, and the data; every process gets equally many images a step."""
+def _resolved(requested: LearningParameters, run: Run, device: torch.device) -> LearningParameters:
+    """Return the parameters with all defaults; every process gets equally many images a step."""
     parameters, processes = requested.resolved(run.dataset(), device), run.ranks.world_size
     for reason in parameters.reasons:
         run.note(reason)
     batch_size = math.ceil((parameters.batch_size or 1) / processes) * processes
-    parameters = parameters.model_copy(update={"batch_size": batch_size})
-    return parameters, plugin.data(run, parameters)
+    return parameters.model_copy(update={"batch_size": batch_size})
 
 
-def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters, device: torch.device) -> Trained:
-    batches = _batches(plugin, data, run, parameters, device)
+def _train(
+    plugin: Learner, run: Run, folds: Folds, data: Data, parameters: LearningParameters, device: torch.device
+) -> Trained:
+    """Train all folds; `data` is that of the first."""
     checkpointing = Checkpointing(run, fingerprint(plugin, run, parameters))
-    state = checkpointing.resumed(lambda: _new_state(plugin, data, parameters, device))
+    state = checkpointing.resumed(lambda: _new_state(plugin, data, parameters, device), folds.restore)
+    while True:
+        fold = folds.current(state)
+        if fold.number > 1:
+            data = folds.data(fold)
+        evaluation = _train_fold(plugin, run, folds, data, state, parameters, checkpointing)
+        if fold.number == fold.total:
+            break
+        finished = state.finished
+        del state  # its memory is for the next
+        state = _new_state(plugin, data, parameters, device, finished)
+    if not distributed.leads():
+        run.interruption.stop_deferring()
+        return Trained({}, {"seconds": {}})
+    for note in (note for one in state.finished for note in one.notes):
+        run.note(note)
+    if fold.is_one_of_several:
+        evaluation = folds.evaluation(data)
+    measured = evaluation or plugin.evaluate(state.final_model, data, device)
+    return _trained(plugin, run, data, parameters, state, measured, device)
+
+
+def _train_fold(
+    plugin: Learner,
+    run: Run,
+    folds: Folds,
+    data: Data,
+    state: TrainingState,
+    parameters: LearningParameters,
+    checkpointing: Checkpointing,
+) -> Evaluation | None:
+    """Train a fold to its end, and add it to `state.finished`; return the evaluation of its final model, if there is one."""
+    device = state.device
+    batches = _batches(plugin, data, run, parameters, device)
     batches.parts = max(batches.parts, state.parts)
     settings = LoopSettings(
-        parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0, parameters.budget_minutes
+        parameters.epochs or 1, parameters.seed, parameters.early_stopping or 0, folds.minutes, folds.current(state)
     )
 
     def evaluate(model: nn.Module) -> Evaluation | None:
@@ -73,22 +110,18 @@ def _train(plugin: Learner, run: Run, data: Data, parameters: LearningParameters
             out_of_memory.fit_to_memory(plugin, batches, state)
         run.interruption.defer()
         loop.run()
+        checkpointing.save_finished(state)
+        loop.choose_model()
+        finished = folds.finish(state, data, device)
     except InterruptedTrainingError:
         checkpointing.save_interrupted(state)
         raise
     except torch.OutOfMemoryError as error:
         raise out_of_memory.error(batches) from error
-    if not distributed.leads():
-        run.interruption.stop_deferring()
-        return Trained({}, {"seconds": {}})
-    checkpointing.save_finished(state)
-    loop.choose_model()
-    for note in state.history.notes:
-        run.note(note)
+    state.finished.append(finished)
     if batches.parts > parameters.gradient_accumulation_steps:
         run.note(out_of_memory.note(batches))
-    measured = loop.evaluation or plugin.evaluate(state.final_model, data, device)
-    return _trained(plugin, run, data, parameters, state, measured, device)
+    return loop.evaluation
 
 
 def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParameters, device: torch.device) -> Batches:
@@ -104,7 +137,13 @@ def _batches(plugin: Learner, data: Data, run: Run, parameters: LearningParamete
     )
 
 
-def _new_state(plugin: Learner, data: Data, parameters: LearningParameters, device: torch.device) -> TrainingState:
+def _new_state(
+    plugin: Learner,
+    data: Data,
+    parameters: LearningParameters,
+    device: torch.device,
+    finished: Sequence[FinishedFold] = (),
+) -> TrainingState:
     torch.manual_seed(parameters.seed)
     model = plugin.model(data, parameters).to(device).to(memory_format=torch.channels_last)
     return TrainingState(
@@ -112,6 +151,7 @@ def _new_state(plugin: Learner, data: Data, parameters: LearningParameters, devi
         peak_learning_rate=parameters.learning_rate or 0.0,
         ema_decay=parameters.ema_decay,
         pretrained=data.pretrained,
+        finished=finished,
     )
 
 
@@ -132,7 +172,15 @@ def _trained(
         "processes": run.ranks.world_size,
         "counts": data.counts,
         "onnx": config.get("onnx"),
-        "seconds": dict(state.history.seconds),
+        "seconds": _seconds(state.finished),
     }
     config = {"labels": data.labels, **config}
     return Trained(evaluation.metrics, details, config, evaluation, list(state.history.epochs))
+
+
+def _seconds(finished: Sequence[FinishedFold]) -> dict[str, float]:
+    """Return the time of each phase, over all folds."""
+    total = dict[str, float]()
+    for phase, seconds in (entry for fold in finished for entry in fold.seconds.items()):
+        total[phase] = total.get(phase, 0.0) + seconds
+    return total

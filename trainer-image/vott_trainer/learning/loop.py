@@ -17,7 +17,8 @@ from vott_trainer.learning.non_finite import LossCheck
 from vott_trainer.learning.optimizer import clip_gradients
 from vott_trainer.learning.out_of_memory import double_parts
 from vott_trainer.learning.state import TrainingState
-from vott_trainer.plugin_api import Evaluation, Learner, Run
+from vott_trainer.plugin_api import Evaluation, Fold, Learner, Run
+from vott_trainer.plugin_api.fold import ONLY
 from vott_trainer.plugin_api.metrics import plain_metrics
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,13 @@ BeforeStep = Callable[[TrainingState, Callable[[], bool]], None]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """Number of epochs, seed, evaluations without improvement before stopping early (0: never), and minutes at most."""
+    """Number of epochs, seed, evaluations without improvement before stopping early (0: never), minutes at most, and fold."""
 
     epochs: int
     seed: int
     patience: int = 0
     minutes: float | None = None
+    fold: Fold = ONLY
 
 
 class Loop:
@@ -62,6 +64,7 @@ class Loop:
         self._losses = LossCheck(state)
         self._progress, self._is_cut = 0.0, False
         self.evaluation: Evaluation | None = None
+        self._best_evaluation: Evaluation | None = None
 
     def run(self) -> None:
         """Train to the end.
@@ -71,7 +74,7 @@ class Loop:
             InterruptedTrainingError: SIGTERM has arrived; the state is between two steps, on every rank.
         """
         state, settings = self._state, self._settings
-        self._run.progress.begin(settings.epochs, len(self._batches))
+        self._run.progress.begin(settings.epochs, len(self._batches), settings.fold)
         stop = early_stopping.should_stop(state.history, settings.patience)  # in an earlier attempt
         while not stop and (
             self._measured_progress() < 1 or state.step
@@ -84,9 +87,9 @@ class Loop:
             state.history.notes += [note] if note not in state.history.notes else []
 
     def choose_model(self) -> None:
-        """After `run`: use the best weights with early stopping, else the last."""
+        """After `run`: use the best weights with early stopping, else the last, and their evaluation; none if an earlier attempt made it."""
         if early_stopping.use_best_model(self._state, self._settings.patience):
-            self.evaluation = None
+            self.evaluation = self._best_evaluation
 
     def _epoch(self) -> None:
         state, start = self._state, time.monotonic()
@@ -144,6 +147,9 @@ class Loop:
             except torch.OutOfMemoryError:
                 if distributed.world_size() > 1 or not double_parts(step, self._batches, state):
                     raise
+            except Exception:  # perhaps because of infinite weights, which a GPU's step before has not shown yet
+                self._losses.check()
+                raise
             torch.cuda.empty_cache()  # not in the handler: there the exception still holds the tensors
             step = self._batches.divided(step)
 
@@ -204,6 +210,7 @@ class Loop:
         metrics = plain_metrics(self.evaluation.metrics)
         if state.history.add_evaluation(metrics, state.epoch, self.evaluation.selected) and self._settings.patience:
             state.keep_best()
+            self._best_evaluation = self.evaluation
         return metrics
 
 

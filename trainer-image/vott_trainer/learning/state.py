@@ -4,14 +4,15 @@ Random number generators are not part of it: their seeds follow from the step (`
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
 from torch import nn
 
-from vott_trainer.learning import checkpoint_validation, distributed, optimizer
+from vott_trainer.learning import checkpoint_validation, optimizer
 from vott_trainer.learning.ema import ExponentialMovingAverage
-from vott_trainer.learning.history import History, RunningMeans
+from vott_trainer.learning.history import FinishedFold, History, RunningMeans
 from vott_trainer.learning.mixed_precision import grad_scaler
 
 
@@ -20,19 +21,27 @@ class TrainingState:
 
     Args:
         pretrained: how the names of pretrained parameters begin.
+        finished: the folds of a cross-validation before this training.
     """
 
     def __init__(
-        self, model: nn.Module, *, peak_learning_rate: float, ema_decay: float, pretrained: Sequence[str] = ()
+        self,
+        model: nn.Module,
+        *,
+        peak_learning_rate: float,
+        ema_decay: float,
+        pretrained: Sequence[str] = (),
+        finished: Sequence[FinishedFold] = (),
     ) -> None:
         self.device = next(model.parameters()).device
         self.model = model
         self.optimizer = optimizer.adamw(model, peak_learning_rate, pretrained)
         self.scaler = grad_scaler(self.device)
-        self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay and distributed.leads() else None
+        self.ema = ExponentialMovingAverage(model, ema_decay) if ema_decay else None  # all processes evaluate it
         self.epoch, self.step, self.parts = 1, 0, 1
         self.means, self.history = RunningMeans(), History()
         self.best: dict[str, Any] | None = None
+        self.finished = [*finished]
 
     @property
     def final_model(self) -> nn.Module:
@@ -52,6 +61,7 @@ class TrainingState:
             "means": vars(self.means),
             "history": vars(self.history),
             "best": self.best,
+            "finished": [asdict(fold) for fold in self.finished],
         }
         return {name: _copied(part) for name, part in parts.items()}
 
@@ -71,6 +81,7 @@ class TrainingState:
             self.ema.load_state_dict(saved["average"])
         self.epoch, self.step, self.parts, self.best = progress.epoch, progress.step, progress.parts, saved.get("best")
         self.means, self.history = RunningMeans(**dict(progress.means)), History(**dict(progress.history))
+        self.finished = [FinishedFold(**dict(fold)) for fold in progress.finished]
 
     def _check(self, saved: dict[str, Any]) -> None:
         check = checkpoint_validation.check_compatible
@@ -95,7 +106,7 @@ class TrainingState:
 
 def _copied(part: Any) -> Any:
     if isinstance(part, torch.Tensor):
-        return part.detach().cpu().clone()
+        return part.detach().to("cpu", copy=True)
     if isinstance(part, dict):
         return {key: _copied(value) for key, value in part.items()}
     if isinstance(part, list):

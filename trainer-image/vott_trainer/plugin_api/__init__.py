@@ -6,13 +6,15 @@ from vott_trainer.plugin_api.evaluation import (
     Confusion,
     Evaluation,
     Example,
+    FoldMetrics,
     Interval,
     Intervals,
     Point,
     Prediction,
     ReliabilityPoint,
 )
-from vott_trainer.plugin_api.learner import Batch, Data, Item, Learner, SharedEvaluation, SummedLosses
+from vott_trainer.plugin_api.fold import Fold
+from vott_trainer.plugin_api.learner import Batch, CrossValidated, Data, Item, Learner, SharedEvaluation, SummedLosses
 from vott_trainer.plugin_api.parameters import DataParameters, LearningParameters, Parameters
 from vott_trainer.plugin_api.plugin import Plugin, Trained
 from vott_trainer.plugin_api.run import Interruption, Links, Progress, Ranks, Run
@@ -22,11 +24,14 @@ __all__ = [
     "Checkpoint",
     "Checkpoints",
     "Confusion",
+    "CrossValidated",
     "Data",
     "DataParameters",
     "Dataset",
     "Evaluation",
     "Example",
+    "Fold",
+    "FoldMetrics",
     "Interruption",
     "Interval",
     "Intervals",

@@ -12,7 +12,9 @@ from vott_trainer.annotations.model import Box
 class LabelledImage:
     """A decodable image on disk, with its boxes or with the class of the whole image.
 
-    Images with the same `scene` are nearly alike: never train on one and measure on another. None: a scene of its own.
+    Images with the same `scene` are nearly alike: never train on one and measure on another. None: a scene of its own. `size` is the width
+    and height in pixels, EXIF rotation applied; None only before the checks.
+    `video` identifies the video that it is a frame of, where the annotations say so.
     """
 
     url: str
@@ -20,6 +22,8 @@ class LabelledImage:
     boxes: list[Box]
     label: str | None = None
     scene: int | None = None
+    size: tuple[int, int] | None = None
+    video: str | None = None
 
     @property
     def scene_key(self) -> Hashable:

@@ -110,6 +110,14 @@ class SmallObjects(NamedTuple):
 
 
 @dataclass(frozen=True)
+class FoldMetrics:
+    """What one training of a cross-validation measured: the number of its held-out items, and its metrics on them."""
+
+    items: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Measurements of a model. Only `metrics` is required; the first is the most important one, and higher is better.
 
@@ -123,6 +131,7 @@ class Evaluation:
         reliability: how often the shown predictions are correct, by rising score.
         small_objects: how well a detector finds them, for advice.
         intervals: of the metrics.
+        folds: those of a cross-validation; everything else is measured on the held-out items of all of them together.
         compute_intervals: computes them; called for the finished model only, because it takes a while.
     """
 
@@ -136,6 +145,7 @@ class Evaluation:
     selection: str = ""
     small_objects: SmallObjects | None = None
     intervals: Intervals = field(default_factory=Intervals)
+    folds: list[FoldMetrics] = field(default_factory=list)
     compute_intervals: Callable[[], Intervals] | None = field(default=None, repr=False, compare=False)
 
     @property

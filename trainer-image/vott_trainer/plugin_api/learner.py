@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vott_trainer.plugin_api.evaluation import Evaluation, Prediction
+from vott_trainer.plugin_api.fold import ONLY, Fold
 from vott_trainer.plugin_api.parameters import LearningParameters
 from vott_trainer.plugin_api.run import Run
 
@@ -113,3 +114,13 @@ class SharedEvaluation(Protocol):
 
     def measure(self, data: Any, outputs: list[Any]) -> Evaluation:
         """Measure the model from the outputs of all held-out items, in their order; called on rank 0 only."""
+
+
+class CrossValidated(SharedEvaluation, Protocol):
+    """A Learner whose parameters have `folds`: None, or the number of trainings, each of which holds out other items.
+
+    `measure` also gets the outputs of all folds, with the held-out items of all: `data.held_out` must have `+`, which concatenates.
+    """
+
+    def data(self, run: Run, parameters: Any, fold: Fold = ONLY) -> Data:
+        """Split `run.dataset()` as the fold says: each item is held out in one of them. Called for each fold."""

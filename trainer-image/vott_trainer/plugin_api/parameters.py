@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from vott_trainer.annotations.image_urls import is_folder
-from vott_trainer.annotations.model import Annotations, Format
+from vott_trainer.annotations.model import Annotations, ExifOrientation, Format
 
 if TYPE_CHECKING:  # plugins that need no torch import this module, too
     import torch
@@ -35,8 +35,12 @@ class DataParameters(Parameters):
     )
     images_url: str | None = Field(
         default=None,
-        max_length=2000,
         description="The base folder of relative image paths: a URL, or a path relative to the annotation file's folder.",
+    )
+    exif_orientation: ExifOrientation | None = Field(
+        default=None,
+        description="Whether boxes were drawn on photos with their EXIF orientation `applied`, as browsers show them, or `ignored`, as VoTT's desktop"
+        " program does. Default: found out from the photos that tell.",
     )
 
     def check(self, annotations: Annotations) -> None:
@@ -52,7 +56,7 @@ class DataParameters(Parameters):
         """Parameters are not secret: anyone who may read TrainingJobs sees them."""
         if url is not None and not is_folder(url):
             raise ValueError(
-                "must be an http(s) URL or a path relative to the annotation file's folder, without user name and query "
+                "must be an http(s) URL or a path relative to the annotation file's folder, without user name, query and # "
                 "(images on the annotations' host are fetched with the query of the annotations' URL)"
             )
         return url

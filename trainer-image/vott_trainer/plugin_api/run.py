@@ -7,6 +7,7 @@ from typing import Protocol
 from vott_trainer.annotations.model import Annotations
 from vott_trainer.plugin_api.checkpoints import Checkpoint, Checkpoints
 from vott_trainer.plugin_api.dataset import Dataset
+from vott_trainer.plugin_api.fold import ONLY, Fold
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Progress(Protocol):
     def snapshot(self) -> Snapshot:
         """The progress reported so far."""
 
-    def begin(self, epochs: int, steps: int) -> None:
-        """Report the start of the training: the number of epochs, and of steps in each."""
+    def begin(self, epochs: int, steps: int, fold: Fold = ONLY) -> None:
+        """Report the start of the training, or of a fold of it: the number of epochs, and of steps in each."""
 
     def step(
         self,
@@ -80,7 +81,7 @@ class Progress(Protocol):
         """Report a completed step; epochs and steps count from 1.
 
         Args:
-            fraction: the completed share of the training, if not only the number of steps decides when it ends.
+            fraction: the completed share of the training, or of its fold, if not only the number of steps decides when it ends.
         """
 
     def epoch_end(self, metrics: dict[str, float] | None = None) -> None:

@@ -16,21 +16,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vott_guard.redaction import redact_url
-from vott_trainer.data.repeat_factors import Repeated, repeat_factors
+from vott_trainer.data.folds import unlearned
 from vott_trainer.data.split import split_by_class
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.learning import initial_weights, weights
+from vott_trainer.learning import weights
 from vott_trainer.learning.mixed_precision import autocast
-from vott_trainer.plugin_api import Dataset, Evaluation, Prediction, Run
-from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
+from vott_trainer.plugin_api import Dataset, Evaluation, Fold, Prediction, Run
+from vott_trainer.plugin_api.fold import ONLY
+from vott_trainer.vision.architecture_parameters import ArchitectureParameters
 from vott_trainer.vision.augmentation import MIRRORED, shifted_and_mirrored
 from vott_trainer.vision.classifier_evaluation import Shown, evaluate_classes
 from vott_trainer.vision.classifier_samples import Crop, Crops, View
 from vott_trainer.vision.classifiers import CLASSIFIERS, ON_CPU, ON_GPU, ClassifierName, build
 from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crops import load_square
-from vott_trainer.vision.efficientnet_lite import freeze_first_layers
 from vott_trainer.vision.evaluation_batches import decoded_batches, halved_on_out_of_memory
+from vott_trainer.vision.initial_data import InitialData
 from vott_trainer.vision.onnx_export import MAX_IMAGES, export_classifier
 from vott_trainer.vision.spool import Spool
 
@@ -84,11 +85,9 @@ class Classification:
 
     parameters = ClassificationParameters
     output = Scored
+    _mirrored: float  # share of the images, from `data`
 
-    def __init__(self) -> None:
-        self._mirrored = MIRRORED
-
-    def data(self, run: Run, parameters: ClassificationParameters) -> InitialData:
+    def data(self, run: Run, parameters: ClassificationParameters, fold: Fold = ONLY) -> InitialData:
         """Split the images or boxes; at least two classes are needed."""
         views = _views(run.dataset(), parameters.classify)
         labels = sorted({view.label for view in views})
@@ -96,38 +95,30 @@ class Classification:
             raise BadAnnotationsError(
                 f"All images have the class {labels[0]!r}. Annotate images of at least one other class and send the message again."
             )
-        training, held_out = split_by_class(views, parameters.holdout_fraction)
-        if not {view.label for view in training} & {view.label for view in held_out}:
+        if len({(view.label, view.image.scene_key) for view in views}) == len(labels):
             raise NoUsableImagesError(
                 "There is only one image of each class, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."
             )
-        name, size = parameters.architecture or ON_CPU, parameters.image_size or 0
-        architecture = CLASSIFIERS[name]
+        training, held_out = split_by_class(views, parameters.holdout_fraction, fold)
+        learned, measured = ({view.label for view in side} for side in (training, held_out))
+        for note in unlearned(learned, measured, fold):
+            run.note(note)
         self._mirrored = MIRRORED if parameters.mirror else 0.0
-        initial = parameters.find_weights(run, labels)
-        spool = Spool(run.work_dir)
-        return InitialData(
-            Repeated(Crops(training, labels, size, spool=spool), repeat_factors([{view.label} for view in training])),
+        size, spool = parameters.image_size or 0, Spool(run.work_dir)
+        return InitialData.of(
+            run,
+            parameters,
+            Crops(training, labels, size, spool=spool),
             Crops(held_out, labels, size, spool=spool),
             labels,
-            {
-                "trainingImages": len(training),
-                "heldOutImages": len(held_out),
-                "images": Counter(v.label for v in views),
-            },
-            architecture.backbone if initial else (),
-            initial,
+            classes=[{view.label} for view in training],
+            counts={"images": Counter(view.label for view in views)},
         )
 
     def model(self, data: InitialData, parameters: ClassificationParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
-        name = parameters.architecture or ON_CPU
-        model = build(name, len(data.labels))
-        initial_weights.initialize(model, data.initial, data.labels, CLASSIFIERS[name].heads)
-        if data.initial:
-            freeze_first_layers(model)
-        return model
+        return data.initialized(build(parameters.architecture_name, len(data.labels)), parameters)
 
     def batch(self, items: Sequence[Crop], rngs: Sequence[random.Random]) -> Batch:
         """Mirror half of the images and shift all; `loss` changes the colors, on the device."""
@@ -162,10 +153,10 @@ class Classification:
         self, model: nn.Module, data: InitialData, parameters: ClassificationParameters, folder: Path
     ) -> dict[str, Any]:
         """Write weights and labels, and ONNX if the architecture can be exported."""
-        weights.save(model, folder, name := parameters.architecture or ON_CPU, data.labels)
+        weights.save(model, folder, parameters.architecture_name, data.labels)
         samples = torch.stack([crop.pixels for crop in itertools.islice(data.held_out, MAX_IMAGES)])
         onnx = export_classifier(model, samples.float() / 255, folder, data.labels)
-        return {"architecture": name, "imageSize": parameters.image_size, "onnx": onnx}
+        return {"architecture": parameters.architecture_name, "imageSize": parameters.image_size, "onnx": onnx}
 
     def predict(self, model_dir: Path, image: Path) -> list[Prediction]:
         """Return the five most likely classes of a whole image."""

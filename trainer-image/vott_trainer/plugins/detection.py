@@ -4,7 +4,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,22 +14,23 @@ from torch import Tensor, nn
 
 from vott_trainer.annotations import Annotations
 from vott_trainer.data.exif_rotation import size_of
-from vott_trainer.data.repeat_factors import Repeated, repeat_factors
+from vott_trainer.data.folds import unlearned
 from vott_trainer.data.split import split_images
 from vott_trainer.errors import BadAnnotationsError, NoUsableImagesError
-from vott_trainer.learning import initial_weights, weights
-from vott_trainer.plugin_api import Data, Dataset, Evaluation, LabelledImage, Prediction, Run, SummedLosses
-from vott_trainer.vision.architecture_parameters import ArchitectureParameters, InitialData
+from vott_trainer.learning import weights
+from vott_trainer.plugin_api import Data, Dataset, Evaluation, Fold, LabelledImage, Prediction, Run, SummedLosses
+from vott_trainer.plugin_api.fold import ONLY
+from vott_trainer.vision.architecture_parameters import ArchitectureParameters
 from vott_trainer.vision.architectures import MIN_DETECTIONS, Architecture
-from vott_trainer.vision.augmentation import MIRRORED, MOSAIC, Augmentation, Augmented, augmented
+from vott_trainer.vision.augmentation import MIRRORED, Augmentation, Augmented, augmented
 from vott_trainer.vision.canvas import Canvas
 from vott_trainer.vision.colors import random_colors, recolored
 from vott_trainer.vision.crowded_images import detections_needed, too_many_objects
 from vott_trainer.vision.detector_evaluation import Detected, detect, detected_on, measure, predictions, run_lengths_of
 from vott_trainer.vision.detector_samples import Sample, Samples, load_pixels
 from vott_trainer.vision.detectors import CLASSIFICATION_LOSSES, DETECTORS, ON_CPU, ON_GPU, DetectorName, build
-from vott_trainer.vision.efficientnet_lite import freeze_first_layers
 from vott_trainer.vision.image_size import image_size_for
+from vott_trainer.vision.initial_data import InitialData
 from vott_trainer.vision.onnx_export import export_detector
 from vott_trainer.vision.spool import Spool
 
@@ -52,7 +53,7 @@ class DetectionParameters(ArchitectureParameters):
         "Default: larger, if the objects are small.",
     )
     mosaic: float = Field(
-        default=MOSAIC, ge=0, le=1, description="Share of the training images that are put together from four."
+        default=0.0, ge=0, le=1, description="Share of the training images that are put together from four."
     )
 
     def check(self, annotations: Annotations) -> None:
@@ -68,7 +69,7 @@ class DetectionParameters(ArchitectureParameters):
         smallest, largest = architecture.image_size, architecture.largest_image_size
         if not largest:
             return smallest, ""
-        size = image_size_for(((size_of(i.path), i.boxes) for i in dataset.images if i.boxes), smallest, largest)
+        size = image_size_for(((_size(i), i.boxes) for i in dataset.images if i.boxes), smallest, largest)
         return (
             size,
             f"Images are scaled to {size} pixels because of the size of the smallest objects."
@@ -87,25 +88,10 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class View:
-    """How training images are shown to the network."""
+class DetectorData(InitialData):
+    """Also the most detections that the images need."""
 
-    canvas: Canvas
-    changes: Augmentation
-    square: bool = False
-
-    @classmethod
-    def of(cls, images: Sequence[LabelledImage], parameters: DetectionParameters) -> "View":
-        """Return the view for these training images."""
-        architecture = parameters.architectures[parameters.architecture or parameters.on_cpu]
-        sizes = [size_of(image.path) for image in images]
-        canvas = Canvas.fitting(sizes, parameters.image_size or 0, square=architecture.square)
-        changes = Augmentation(architecture.scale, MIRRORED if parameters.mirror else 0.0, parameters.mosaic)
-        return cls(canvas, changes, architecture.square)
-
-    def largest_size(self, image_size: int) -> int:
-        """Return the size to decode images at: enlarged ones should show what the file shows."""
-        return round(image_size * max(1.0, self.changes.scale[1]))
+    max_detections: int = MIN_DETECTIONS
 
 
 class Detection:
@@ -113,12 +99,12 @@ class Detection:
 
     parameters: type[DetectionParameters] = DetectionParameters
     output = Detected
+    # From `data`:
+    _canvas: Canvas
+    _augmentation: Augmentation
+    _training: Sequence[Sample]
 
-    def __init__(self) -> None:
-        self._view = View(Canvas(320, 320), Augmentation())
-        self._max_detections = MIN_DETECTIONS
-
-    def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
+    def data(self, run: Run, parameters: DetectionParameters, fold: Fold = ONLY) -> DetectorData:
         """Split the images; at least two need boxes."""
         dataset = run.dataset()
         if sum(bool(image.boxes) for image in dataset.images) < 2:
@@ -126,59 +112,56 @@ class Detection:
                 "Fewer than 2 images with objects could be used, but training and measuring need at least one each. "
                 "Annotate more images and send the message again."
             )
-        training, held_out = split_images(dataset.images, parameters.holdout_fraction)
-        name, size = parameters.architecture or parameters.on_cpu, parameters.image_size or 0
-        architecture = parameters.architectures[name]
-        self._view = View.of(training, parameters)
-        boxes = Counter(box.label for image in dataset.images for box in image.boxes)
-        self._max_detections = detections_needed(dataset.images)
-        if note := too_many_objects(dataset.images, name, architecture.queries):
+        training, held_out = split_images(dataset.images, parameters.holdout_fraction, fold)
+        network, size = parameters.network, parameters.image_size or 0
+        self._canvas = Canvas.fitting([_size(image) for image in training], size, square=network.square)
+        self._augmentation = Augmentation(network.scale, MIRRORED if parameters.mirror else 0.0, parameters.mosaic)
+        if note := too_many_objects(dataset.images, parameters.architecture_name, network.queries):
             run.note(note)
-        initial = parameters.find_weights(run, dataset.labels)
+        learned, measured = ({box.label for image in side for box in image.boxes} for side in (training, held_out))
+        for note in unlearned(learned, measured, fold):
+            run.note(note)
         options: dict[str, Any] = {
-            "square": architecture.square,
+            "square": network.square,
             "spool": Spool(run.work_dir),
             "shapes": parameters.outlines,
         }
-        return InitialData(
-            Repeated(
-                Samples(training, dataset.labels, self._view.largest_size(size), **options),
-                repeat_factors([{box.label for box in image.boxes} for image in training]),
-            ),
+        largest = round(size * max(1.0, network.scale[1]))  # enlarged images should show what the file shows
+        boxes = Counter(box.label for image in dataset.images for box in image.boxes)
+        data = DetectorData.of(
+            run,
+            parameters,
+            Samples(training, dataset.labels, largest, **options),
             Samples(held_out, dataset.labels, size, **options),
             dataset.labels,
-            {
-                "trainingImages": len(training),
-                "heldOutImages": len(held_out),
-                "boxes": {label: boxes[label] for label in dataset.labels},
-            },
-            architecture.backbone if initial else (),
-            initial,
+            classes=[{box.label for box in image.boxes} for image in training],
+            counts={"boxes": {label: boxes[label] for label in dataset.labels}},
         )
+        self._training = data.training
+        return replace(data, max_detections=detections_needed(dataset.images))
 
     def target(self, image: Augmented) -> dict[str, Tensor]:
         """Return what the network learns from an image."""
         return {"boxes": image.boxes, "labels": image.labels}
 
-    def model(self, data: InitialData, parameters: DetectionParameters) -> nn.Module:
+    def model(self, data: DetectorData, parameters: DetectionParameters) -> nn.Module:
         """Build the architecture for the labels, with its initial weights."""
-        name = parameters.architecture or parameters.on_cpu
         model = build(
-            name,
+            parameters.architecture_name,
             len(data.labels),
             parameters.image_size or 0,
             pretrained=data.initial is not None,
-            max_detections=self._max_detections,
+            max_detections=data.max_detections,
             architectures=parameters.architectures,
         )
-        initial_weights.initialize(model, data.initial, data.labels, parameters.architectures[name].heads)
-        if data.initial:
-            freeze_first_layers(model)
-        return model
+        return data.initialized(model, parameters)
 
     def batch(self, samples: Sequence[Sample], rngs: Sequence[random.Random]) -> Batch:
         """Scale, place and mirror the images on the canvas; `loss` changes the colors, on the device."""
-        images = augmented(samples, self._view.canvas, self._view.changes, rngs, square=self._view.square)
+        images = [
+            augmented(sample, self._training, self._canvas, self._augmentation, rng)
+            for sample, rng in zip(samples, rngs, strict=True)
+        ]
         return Batch(
             torch.stack([image.pixels for image in images]),
             [self.target(image) for image in images],
@@ -188,7 +171,7 @@ class Detection:
     def loss(self, model: nn.Module, batch: Batch) -> Mapping[str, Tensor] | SummedLosses:
         """Return the detector's losses."""
         images = recolored(batch.images, batch.colors)
-        losses: Mapping[str, Tensor] | SummedLosses = model(list(images), batch.targets)
+        losses: Mapping[str, Tensor] | SummedLosses = model(images, batch.targets)
         if isinstance(losses, SummedLosses):
             return losses
         return {"classification" if name in CLASSIFICATION_LOSSES else name: loss for name, loss in losses.items()}
@@ -206,17 +189,16 @@ class Detection:
         return measure(data.held_out.images, outputs, data.labels, by_masks=self.parameters.outlines)
 
     def export(
-        self, model: nn.Module, data: InitialData, parameters: DetectionParameters, folder: Path
+        self, model: nn.Module, data: DetectorData, parameters: DetectionParameters, folder: Path
     ) -> dict[str, Any]:
         """Write weights and labels, and ONNX if the architecture can be exported."""
-        weights.save(model, folder, name := parameters.architecture or parameters.on_cpu, data.labels)
-        images = (sample.pixels for sample in data.held_out)
-        square = parameters.architectures[name].square
-        onnx = export_detector(model, images, folder, data.labels, square=square, masks=self.parameters.outlines)
+        weights.save(model, folder, parameters.architecture_name, data.labels)
+        images, square = (sample.pixels for sample in data.held_out), parameters.network.square
+        onnx = export_detector(model, images, folder, data.labels, square=square, masks=parameters.outlines)
         return {
-            "architecture": name,
+            "architecture": parameters.architecture_name,
             "imageSize": parameters.image_size,
-            "maxDetections": self._max_detections,
+            "maxDetections": data.max_detections,
             "onnx": onnx,
         }
 
@@ -228,6 +210,11 @@ class Detection:
         pixels, scale = load_pixels(image, config["imageSize"], square=square)
         detections = detect(model, pixels, torch.device("cpu"))
         return predictions(detections, config["labels"], scale, masks=run_lengths_of(detections))
+
+
+def _size(image: LabelledImage) -> tuple[int, int]:
+    """Return width and height, which the checks have read already."""
+    return image.size or size_of(image.path)
 
 
 def load(model_dir: Path, architectures: Mapping[str, Architecture] = DETECTORS) -> tuple[nn.Module, dict[str, Any]]:

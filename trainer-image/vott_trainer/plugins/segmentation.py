@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import Field
 from torch import Tensor, nn
 
-from vott_trainer.plugin_api import Run
+from vott_trainer.plugin_api import Fold, Run
+from vott_trainer.plugin_api.fold import ONLY
 from vott_trainer.plugins import detection
-from vott_trainer.plugins.detection import Detection, DetectionParameters
-from vott_trainer.vision.architecture_parameters import InitialData
+from vott_trainer.plugins.detection import Detection, DetectionParameters, DetectorData
 from vott_trainer.vision.architectures import Architecture
 from vott_trainer.vision.augmentation import Augmented
 from vott_trainer.vision.segmenters import ON_CPU, ON_GPU, SEGMENTERS, SegmenterName
@@ -32,12 +32,12 @@ class Segmentation(Detection):
     """Training of a network that finds objects and their masks (instance segmentation)."""
 
     parameters = SegmentationParameters
-    _mask_stride = 1
+    _mask_stride: int  # from `data`
 
-    def data(self, run: Run, parameters: DetectionParameters) -> InitialData:
+    def data(self, run: Run, parameters: DetectionParameters, fold: Fold = ONLY) -> DetectorData:
         """Split the images; at least two need objects."""
-        self._mask_stride = SEGMENTERS[parameters.architecture or ON_CPU].mask_stride
-        return super().data(run, parameters)
+        self._mask_stride = parameters.network.mask_stride
+        return super().data(run, parameters, fold)
 
     def target(self, image: Augmented) -> dict[str, Tensor]:
         """Return what the network learns from an image: also the masks, at its resolution."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-from vott_guard.callback_payload import CallbackState, callback_payload
+from vott_guard.callback_payload import CallbackBody, CallbackState
 from vott_guard.client import status_text
 from vott_guard.rules import RefusedError
 from vott_guard.webhooks import Keys
@@ -68,7 +68,7 @@ class Callback:
 
 def payload(snapshot: Snapshot, job: str, state: CallbackState, message: str) -> dict[str, Any]:
     """Return the body of one post."""
-    return callback_payload(
+    return CallbackBody(
         job=job,
         state=state,
         message=message,
@@ -78,4 +78,4 @@ def payload(snapshot: Snapshot, job: str, state: CallbackState, message: str) ->
         step_current=snapshot.step_current,
         step_total=snapshot.step_total,
         classification_loss=snapshot.classification_loss,
-    )
+    ).to_json()

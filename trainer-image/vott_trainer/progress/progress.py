@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from vott_trainer.plugin_api import Checkpoint
+from vott_guard.callback_payload import in_fold
+from vott_trainer.plugin_api import Checkpoint, Fold
+from vott_trainer.plugin_api.fold import ONLY
 from vott_trainer.progress.eta import ProgressPoint, seconds_left
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.stores.store import StoredObject
@@ -50,11 +52,12 @@ class Progress:
         """Set how many of `total` images are fetched."""
         self._change(fraction=TRAINING_STARTS * done / max(1, total), message=f"Fetching images: {done} of {total}")
 
-    def begin(self, epochs: int, steps: int) -> None:
-        """Start training: number of epochs, and of steps in each."""
+    def begin(self, epochs: int, steps: int, fold: Fold = ONLY) -> None:
+        """Start training, or a fold of it: number of epochs, and of steps in each."""
         self._epochs = epochs
-        message = f"Training: {epochs} epochs of {steps} steps"
-        self._change(fraction=TRAINING_STARTS, epoch_total=epochs, step_total=steps, message=message)
+        message = in_fold(f"Training: {epochs} epochs of {steps} steps", *fold)
+        fraction = _fraction(fold.share(0.0))
+        self._change(fraction=fraction, fold=fold, epoch_total=epochs, step_total=steps, message=message)
 
     def step(
         self,
@@ -65,23 +68,24 @@ class Progress:
         images_per_second: float | None,
         fraction: float | None = None,
     ) -> None:
-        """Complete a step; epochs and steps count from 1. `fraction` is the completed share, by default that of the steps.
+        """Complete a step; epochs and steps count from 1. `fraction` is the completed share of the fold, by default that of the steps.
 
         If the fraction is larger, time will end the training: the number of epochs becomes an estimate.
         """
         done = epoch - 1 + step / self.snapshot.step_total
         share = max(done / self._epochs, fraction or 0.0)
         epochs = max(epoch, min(self._epochs, math.ceil(done / share)))
-        mark = ProgressPoint(self._clock(), share)
+        fold = self.snapshot.fold
+        mark = ProgressPoint(self._clock(), fold.share(share))
         self._first_step = self._first_step or mark
         self._change(
-            fraction=TRAINING_STARTS + (TRAINING_ENDS - TRAINING_STARTS) * share,
+            fraction=_fraction(mark.share),
             epoch_current=epoch,
             epoch_total=epochs,
             step_current=step,
             classification_loss=classification_loss,
             images_per_second=images_per_second,
-            message=f"Epoch {epoch} of {epochs}",
+            message=in_fold(f"Epoch {epoch} of {epochs}", *fold),
             seconds_left=seconds_left(self._first_step, mark),
         )
 
@@ -104,3 +108,8 @@ class Progress:
         changed = replace(self.snapshot, **changes)  # type: ignore[arg-type]
         self.snapshot = replace(changed, fraction=max(changed.fraction, self._resumed_fraction))
         self._listener(self.snapshot, milestone)
+
+
+def _fraction(share: float) -> float:
+    """Return the fraction of everything, from the completed share of the training."""
+    return TRAINING_STARTS + (TRAINING_ENDS - TRAINING_STARTS) * share

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from vott_trainer.plugin_api import Checkpoint
+from vott_trainer.plugin_api import Checkpoint, Fold
+from vott_trainer.plugin_api.fold import ONLY
 from vott_trainer.stores.store import StoredObject
 
 
@@ -23,6 +24,7 @@ class Snapshot:
         message: one sentence for the callback.
         seconds_left: until the training ends, without upload; None while unknown.
         checkpoint: the newest stored checkpoint.
+        fold: the part of a cross-validation that the epochs and steps belong to.
     """
 
     fraction: float = 0.0
@@ -37,3 +39,4 @@ class Snapshot:
     message: str = "Starting"
     seconds_left: float | None = None
     checkpoint: Checkpoint | None = None
+    fold: Fold = ONLY

@@ -132,12 +132,15 @@ class TrainingJobStatus:
 
 def status_fields(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> dict[str, Any]:
     """Return the status fields that the trainer owns (docs/trainer-contract.md)."""
+    fold = snapshot.fold if snapshot.fold.is_one_of_several else None
     progress = {
         "percent": int(snapshot.fraction * 100),
         "epochCurrent": snapshot.epoch_current,
         "epochTotal": snapshot.epoch_total,
         "stepCurrent": snapshot.step_current,
         "stepTotal": snapshot.step_total,
+        "foldCurrent": fold and fold.number,
+        "foldTotal": fold and fold.total,
         "classificationLoss": _rounded(snapshot.classification_loss),
         "imagesPerSecond": _rounded(snapshot.images_per_second),
         "gpuMemoryMiB": usage.memory_mib if usage else None,

@@ -1,5 +1,6 @@
 """Advice on how to improve the model, and when to give it."""
 
+import itertools
 from collections.abc import Iterator
 
 from vott_trainer.plugin_api import Evaluation
@@ -18,22 +19,26 @@ MISSED_MORE = 0.15  # recall below that of larger objects
 OFTEN_DUPLICATE = 0.1  # of the boxes
 STILL_IMPROVING = 0.03  # gain in the last quarter of the evaluations, of the metric that decides which model is better
 NO_GAIN = 0.01
-MOST = 6  # sentences
+BUDGET, EARLY_STOPPING = "budgetMinutes", "earlyStopping"
+MOST_OF_A_KIND = 2  # sentences
 
 
 def advice(result: Result) -> list[str]:
-    """List what would improve the model, the most effective first; empty if nothing stands out."""
+    """List what would improve the model, the most effective first; empty if nothing stands out.
+
+    A few sentences of each kind, so that a hundred confused classes do not hide that the training was too short.
+    """
     if not result.evaluation:
         return []
-    found = [
-        *_confused(result.evaluation),
-        *_missed(result.evaluation),
-        *_small(result.evaluation),
-        *_duplicates(result),
-        *_longer(result),
-        *_rare(result),
-    ]
-    return found[:MOST]
+    kinds = (
+        _longer(result),
+        _confused(result.evaluation),
+        _missed(result.evaluation),
+        _small(result.evaluation),
+        _duplicates(result),
+        _rare(result),
+    )
+    return [sentence for kind in kinds for sentence in itertools.islice(kind, MOST_OF_A_KIND)]
 
 
 def _confused(evaluation: Evaluation) -> Iterator[str]:
@@ -59,13 +64,15 @@ def _missed(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _small(evaluation: Evaluation) -> Iterator[str]:
-    if not (sizes := evaluation.small_objects) or sizes.small.total < FEW_SMALL or not sizes.larger.total:
+    if not (sizes := evaluation.small_objects) or sizes.small.total < FEW_SMALL:
         return
-    recall, larger = (found / total for found, total in (sizes.small, sizes.larger))
-    if recall < OFTEN_MISSED and larger - recall > MISSED_MORE:
+    recall, larger = (found / max(1, total) for found, total in (sizes.small, sizes.larger))
+    are_harder = not sizes.larger.total or larger - recall > MISSED_MORE
+    others = f", and {sizes.larger.found} of {sizes.larger.total} larger ones" if sizes.larger.total else ""
+    if recall < OFTEN_MISSED and are_harder:
         yield (
             f"Small objects are often missed: {sizes.small.found} of {sizes.small.total} of less than {sizes.pixels} pixels, as the network "
-            f"sees them, were found, and {sizes.larger.found} of {sizes.larger.total} larger ones. Train with larger images (parameter imageSize)."
+            f"sees them, were found{others}. Train with larger images (parameter imageSize)."
         )
 
 
@@ -74,9 +81,11 @@ def _duplicates(result: Result) -> Iterator[str]:
         return
     totals = Totals.of(result.evaluation.confusion)
     if totals.duplicates >= 2 and totals.duplicates >= OFTEN_DUPLICATE * totals.predicted:
+        ended_by = _ended_by(result)
+        longer = "" if ended_by == EARLY_STOPPING else f"Train longer (parameter {ended_by}), or predict"
         yield (
-            f"{totals.duplicates} of {totals.predicted} boxes are duplicates of another box on the same object. Train longer "
-            f"(parameter {_length(result)}), or predict with a higher score threshold (--score)."
+            f"{totals.duplicates} of {totals.predicted} boxes are duplicates of another box on the same object. "
+            f"{longer or 'Predict'} with a higher score threshold (--score)."
         )
 
 
@@ -89,21 +98,35 @@ def _rare(result: Result) -> Iterator[str]:
             yield f"“{label}” has only {count(number, 'example')}. {FEW_EXAMPLES} or more are a good start."
 
 
-def _length(result: Result) -> str:
+def _values(result: Result) -> list[float]:
+    """Return the measurements, one after the other, of the metric that decides which model is better."""
+    name = result.evaluation.selected if result.evaluation else ""
+    return [row[name] for row in result.history if isinstance(row.get(name), int | float)]
+
+
+def _ended_by(result: Result) -> str:
     """Return the parameter that ended the training."""
-    return "budgetMinutes" if len(result.history) < (result.settings.get("epochs") or 0) else "epochs"
+    if len(result.history) >= (result.settings.get("epochs") or 0):
+        return "epochs"
+    values, patience = _values(result), result.settings.get("earlyStopping") or 0
+    stopped = any(values) and 0 < patience < len(values) - values.index(max(values))
+    return EARLY_STOPPING if stopped else BUDGET
 
 
 def _longer(result: Result) -> Iterator[str]:
     """Say whether longer training would help: if the last evaluation is clearly the best, the model would have gone on improving."""
-    name = result.evaluation.selected if result.evaluation else ""
-    values = [row[name] for row in result.history if isinstance(row.get(name), int | float)]
-    if len(values) < 4:
+    values, ended_by = _values(result), _ended_by(result)
+    if values and not any(values):
+        yield (
+            f"The model got nothing right on the held-out images. Train longer (parameter {ended_by}), and check that the annotations fit "
+            "their images."
+        )
+    if len(values) < 4 or not any(values):
         return
     gain = max(values) - max(values[: -len(values) // 4])
     if gain > STILL_IMPROVING and values[-1] == max(values):
-        yield f"The model was still improving when training ended. Train longer (parameter {_length(result)})."
-    elif gain < NO_GAIN and result.evaluation and is_weak(result.evaluation):
+        yield f"The model was still improving when training ended. Train longer (parameter {ended_by})."
+    elif gain < NO_GAIN and ended_by != BUDGET and result.evaluation and is_weak(result.evaluation):
         yield (
             "The model no longer improved at the end, so longer training won't help. Annotate more images, "
             "above all of scenes that differ from those you have."

@@ -53,7 +53,7 @@ def _reliability(evaluation: Evaluation | None) -> list[Chart]:
 
 def _metrics(result: Result) -> list[Chart]:
     lines = [line for line in _lines(result, result.metrics) if all(0 <= value <= 1 for _, value in line.points)]
-    meaning = "Measured from time to time during training. If a curve still rises at its end, train for more epochs."
+    meaning = "Measured from time to time during training. If a curve still rises at its end, train longer."
     return [charts.over_epochs("Quality on the held-out images", meaning, lines, from_0_to_1=True)] if lines else []
 
 

@@ -43,6 +43,7 @@ def _evaluation(evaluation: Evaluation | None) -> dict[str, Any]:
     return {
         "intervals": {"confidence": 0.95, "metrics": intervals.metrics, "perClass": intervals.per_class},
         "perClass": evaluation.per_class,
+        "folds": [{"heldOutImages": fold.items, "metrics": fold.metrics} for fold in evaluation.folds],
         "curves": {label: [point._asdict() for point in curve] for label, curve in evaluation.curves.items()},
         "confusion": asdict(evaluation.confusion) if evaluation.confusion else None,
         "calibration": _calibration(evaluation.reliability),

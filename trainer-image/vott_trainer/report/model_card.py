@@ -44,6 +44,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "caveat": wording.caveat(result.evaluation) if result.evaluation else "",
         "headline": tables.headline(result),
         "classes": tables.classes(result.evaluation),
+        "folds": tables.folds(result.evaluation),
         "data": tables.data(result.counts),
         "settings": tables.settings(result),
         "thresholds": bool(result.evaluation and result.evaluation.thresholds),

@@ -69,6 +69,7 @@ def _content(path: Path, result: Result) -> dict[str, Any]:
         "doubtful": any(picture.doubtful for picture in wrong),
         "has_boxes": any(picture.marks for picture in (*wrong, *correct)),
         "classes": tables.classes(evaluation),
+        "folds": tables.folds(evaluation),
         "matrix": confusion_table.matrix(confusion),
         "duplicates": confusion_table.duplicates(confusion),
         "mistakes": confusion_table.mistakes(confusion)[:MOST_MISTAKES],

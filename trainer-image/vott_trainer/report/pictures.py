@@ -5,7 +5,7 @@ import io
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -105,9 +105,7 @@ def _picture(example: Example, image: Image.Image) -> Picture:
 def sentence(pairs: Sequence[Pair]) -> str:
     """List the mistakes, then what was found."""
     found = Counter(predicted.label for truth, predicted in pairs if predicted and _is_correct(truth, predicted))
-    mistakes = Counter(
-        _mistake(truth, predicted, pairs) for truth, predicted in pairs if not _is_correct(truth, predicted)
-    )
+    mistakes = Counter(_mistakes(pairs))
     listed = mistakes.most_common(MOST_LISTED)
     parts = [_times(number, mistake) for mistake, number in listed]
     if others := mistakes.total() - sum(number for _, number in listed):
@@ -123,18 +121,23 @@ def _is_correct(truth: Prediction | None, predicted: Prediction | None) -> bool:
     return bool(truth and predicted and truth.label == predicted.label)
 
 
-def _mistake(truth: Prediction | None, predicted: Prediction | None, pairs: Sequence[Pair]) -> str:
-    if truth and predicted:
-        return f"{truth.label} mistaken for {predicted.label}"
-    return f"{truth.label} missed" if truth else _without_partner(predicted, pairs) if predicted else ""
-
-
-def _without_partner(predicted: Prediction, pairs: Sequence[Pair]) -> str:
-    if predicted in matching.duplicates(pairs):
-        return f"duplicate box on {predicted.label}"
-    if matching.marked_object(predicted, [truth for truth, _ in pairs if truth]):
-        return f"badly fitting box on {predicted.label}"
-    return f"{predicted.label} predicted where none is annotated"
+def _mistakes(pairs: Sequence[Pair]) -> Iterator[str]:
+    extra, objects = set(matching.duplicates(pairs)), [truth for truth, _ in pairs if truth]
+    loose = set(matching.marking([predicted for truth, predicted in pairs if predicted and not truth], objects)) - extra
+    for truth, predicted in pairs:
+        if truth and predicted:
+            if truth.label != predicted.label:
+                yield f"{truth.label} mistaken for {predicted.label}"
+        elif truth:
+            yield f"{truth.label} missed"
+        elif predicted:
+            label = predicted.label
+            if predicted in extra:
+                yield f"duplicate box on {label}"
+            elif predicted in loose:
+                yield f"badly fitting box on {label}"
+            else:
+                yield f"{label} predicted where none is annotated"
 
 
 def _times(number: int, text: str) -> str:

@@ -1,13 +1,13 @@
 """The report's tables: headline metrics, metrics per class, data, findings and settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from vott_trainer.annotations.findings import Finding
 from vott_trainer.http.json_redaction import redact_json
-from vott_trainer.plugin_api import Evaluation, Interval
+from vott_trainer.plugin_api import Evaluation, FoldMetrics, Interval
 from vott_trainer.report.formatting import percent, percent_range, shown
 from vott_trainer.report.result import Result
 
@@ -34,6 +34,7 @@ COLUMNS = {
     ),
 }
 FINDINGS = {
+    "file": "The annotation file",
     "line": "Lines of the annotation file",
     "image": "Images",
     "box": "Boxes",
@@ -122,6 +123,23 @@ def _cell(name: str, value: float | None, interval: Interval | None) -> Cell:
     if name == "count":
         return Cell(shown(value))
     return Cell(f"{value:.2f}") if name == "threshold" else Cell(percent(value), value, _range(interval))
+
+
+def folds(evaluation: Evaluation | None) -> Table | None:
+    """Tabulate the metrics of each fold of a cross-validation, and of all together."""
+    if not evaluation or not evaluation.folds:
+        return None
+    total = FoldMetrics(sum(fold.items for fold in evaluation.folds), evaluation.metrics)
+    names = list(evaluation.metrics)
+    rows = [_fold_row(f"Fold {number}", fold, names, {}) for number, fold in enumerate(evaluation.folds, 1)]
+    rows.append(_fold_row("All together", total, names, evaluation.intervals.metrics))
+    columns = [(name, MEANINGS.get(name, "")) for name in names]
+    return Table([("Held out", "images, or boxes to classify"), *columns], rows)
+
+
+def _fold_row(label: str, fold: FoldMetrics, names: Sequence[str], intervals: Mapping[str, Interval]) -> TableRow:
+    metrics = [_cell(name, fold.metrics.get(name), intervals.get(name)) for name in names]
+    return TableRow(label, [Cell(shown(fold.items)), *metrics])
 
 
 def data(counts: dict[str, Any]) -> Table | None:

@@ -21,9 +21,15 @@ def summary(result: Result) -> str:
     evaluation = result.evaluation
     if not evaluation:
         return "This plugin does not measure its models on held-out images."
+    return f"{_measured(evaluation, _images(result, evaluation))}{_expected(evaluation)}"
+
+
+def _images(result: Result, evaluation: Evaluation) -> str:
+    if evaluation.folds:
+        measured = sum(fold.items for fold in evaluation.folds)
+        return f"{count(measured, 'image')}, each held out in one of {len(evaluation.folds)} folds"
     number = result.counts.get("heldOutImages")
-    images = f"{count(number, 'image')} it had never seen" if number else "images it had never seen"
-    return f"{_measured(evaluation, images)}{_expected(evaluation)}"
+    return f"{count(number, 'image')} it had never seen" if number else "images it had never seen"
 
 
 def _measured(evaluation: Evaluation, images: str) -> str:

@@ -1,8 +1,8 @@
 """Parameters of plugins that train one of several architectures, with defaults that follow from the images and the device."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
@@ -10,14 +10,15 @@ from pydantic import Field, PrivateAttr
 
 from vott_trainer.learning import initial_weights
 from vott_trainer.learning.initial_weights import Weights
-from vott_trainer.plugin_api import Data, Dataset, LearningParameters, Run
+from vott_trainer.plugin_api import Dataset, LearningParameters, Run
 from vott_trainer.vision.architectures import Architecture
 
 MAX_EPOCHS = 200  # by default
 PATIENCE = 10  # evaluations
-MINUTES_ON_CPU, IMAGES_ON_CPU = 12.0, 500  # the budget, and for how many images; more images get more
+MINUTES_ON_CPU, IMAGES_ON_CPU = 14.0, 500  # the budget, and for how many images; more images get more
 MINUTES_ON_GPU, IMAGES_ON_GPU = 60.0, 2000
 SMALL_GPU_BYTES = 6 << 30
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")  # of turn left, arrow-left, handLeft and LEFT_HAND
 
 
 class ArchitectureParameters(LearningParameters):
@@ -44,7 +45,14 @@ class ArchitectureParameters(LearningParameters):
     image_size: int | None = Field(default=None, ge=32, le=4096, description="Size of the images in pixels.")
     mirror: bool | None = Field(
         default=None,
-        description="Whether to mirror half of the training images. Default: unless a class is called left or right.",
+        description="Whether to mirror half of the training images. Default: unless the name of a class contains the word left or right.",
+    )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=10,
+        description="Cross-validation: train this many times, each time with another part of the images held out, so that each is measured once."
+        " Takes the place of holdoutFraction; the last model is delivered. Default: off.",
     )
     _reasons: list[str] = PrivateAttr(default_factory=list)
 
@@ -52,6 +60,16 @@ class ArchitectureParameters(LearningParameters):
     def reasons(self) -> list[str]:
         """Why defaults were chosen, in sentences."""
         return self._reasons
+
+    @property
+    def architecture_name(self) -> str:
+        """The architecture's name; before `resolved`, that for a CPU."""
+        return self.architecture or self.on_cpu
+
+    @property
+    def network(self) -> Architecture:
+        """The architecture."""
+        return self.architectures[self.architecture_name]
 
     def resolved(self, dataset: Dataset, device: torch.device) -> Self:
         """Return a copy with defaults for everything that the message omits."""
@@ -63,12 +81,13 @@ class ArchitectureParameters(LearningParameters):
         chosen = {
             "architecture": name,
             "epochs": self.epochs or epochs,
-            "batch_size": self.batch_size or default.batch_size,
+            "batch_size": self.batch_size or default.batch_size_on(device),
             "learning_rate": self.learning_rate or default.learning_rate,
             "image_size": size,
             "mirror": not directed if self.mirror is None else self.mirror,
             "early_stopping": PATIENCE if self.early_stopping is None else self.early_stopping,
-            "budget_minutes": self.budget_minutes or (None if self.epochs else _budget(items, device)),
+            "budget_minutes": self.budget_minutes
+            or (None if self.epochs else _budget(items, device) * (self.folds or 1)),
         }
         copy = self.model_copy(update=chosen)
         copy._reasons = [reason for reason in (why, why_size, self._about_mirroring(directed)) if reason]
@@ -76,16 +95,14 @@ class ArchitectureParameters(LearningParameters):
 
     def find_weights(self, run: Run, labels: Sequence[str]) -> Weights | None:
         """Find the initial weights of the architecture, as `initial_weights.find` does; None means random ones."""
-        name = self.architecture or self.on_cpu
-        architecture = self.architectures[name]
         return initial_weights.find(
             run,
             self.initial_weights,
-            name,
+            self.architecture_name,
             labels,
             known=self.architectures,
-            packaged=architecture.packaged,
-            is_large=architecture.is_large,
+            packaged=self.network.packaged,
+            is_large=self.network.is_large,
         )
 
     def items(self, dataset: Dataset) -> int:
@@ -123,23 +140,10 @@ class ArchitectureParameters(LearningParameters):
 
 def directed_classes(labels: Sequence[str]) -> list[str]:
     """Return the classes whose names contain the word left or right."""
-    return [label for label in labels if {"left", "right"} & set(_words(label))]
-
-
-def _words(label: str) -> list[str]:
-    """Return the words of names like `turn left`, `arrow-left` and `handLeft`, in lower case."""
-    spaced = "".join(f" {letter}" if letter.isupper() else letter if letter.isalpha() else " " for letter in label)
-    return [label.lower(), *spaced.lower().split(), *"".join(c if c.isalpha() else " " for c in label.lower()).split()]
+    return [label for label in labels if {"left", "right"} & {word.lower() for word in WORD.findall(label)}]
 
 
 def _budget(items: int, device: torch.device) -> float:
     if device.type == "cuda":
         return MINUTES_ON_GPU * max(1.0, items / IMAGES_ON_GPU)
     return MINUTES_ON_CPU * max(1.0, items / IMAGES_ON_CPU)
-
-
-@dataclass(frozen=True)
-class InitialData(Data):
-    """Data with the initial weights, None for random ones."""
-
-    initial: Weights | None = None

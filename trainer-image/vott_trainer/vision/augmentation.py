@@ -14,13 +14,12 @@ from vott_trainer.vision.detector_samples import Sample
 from vott_trainer.vision.shapes import Shape
 
 MIRRORED = 0.5  # share of the images
-MOSAIC = 0.0  # share of a detector's images
 SHIFT = 8  # a classifier's image is shifted by up to 1/8 of its side
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much training images are changed.
+    """How training images are changed.
 
     Attributes:
         scale: smallest and largest factor on the size at which an image fits the canvas.
@@ -30,7 +29,7 @@ class Augmentation:
 
     scale: tuple[float, float] = (0.5, 1.5)
     mirrored: float = MIRRORED
-    mosaic: float = MOSAIC
+    mosaic: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,39 +53,24 @@ class Augmented:
 
 
 def augmented(
-    samples: Sequence[Sample],
-    canvas: Canvas,
-    changes: Augmentation,
-    rngs: Sequence[random.Random],
-    *,
-    square: bool = False,
-) -> list[Augmented]:
-    """Augment each sample; mosaics take their other images from the same samples.
-
-    Args:
-        square: stretch the images to the canvas instead of keeping their proportions.
-    """
-    return [_augmented(number, samples, canvas, changes, rng, square=square) for number, rng in enumerate(rngs)]
-
-
-def _augmented(
-    number: int, samples: Sequence[Sample], canvas: Canvas, changes: Augmentation, rng: random.Random, *, square: bool
+    sample: Sample, others: Sequence[Sample], canvas: Canvas, augmentation: Augmentation, rng: random.Random
 ) -> Augmented:
+    """Augment a sample; a mosaic takes its other images from `others`."""
     pixels = torch.full((3, canvas.height, canvas.width), GREY, dtype=torch.uint8)
-    if rng.random() < changes.mosaic:
+    if rng.random() < augmentation.mosaic:
         x, y = (round(rng.uniform(0.3, 0.7) * side) for side in (canvas.width, canvas.height))
-        others = [samples[number], *(samples[rng.randrange(len(samples))] for _ in range(3))]
+        samples = [sample, *(others[rng.randrange(len(others))] for _ in range(3))]
         tiles = [(0, 0, x, y), (x, 0, canvas.width, y), (0, y, x, canvas.height), (x, y, canvas.width, canvas.height)]
         rng.shuffle(tiles)
         parts = [
-            _drawn(sample, pixels[:, top:bottom, left:right], canvas, changes, rng, square=square, corner=(left, top))
-            for sample, (left, top, right, bottom) in zip(others, tiles, strict=True)
+            _drawn(one, pixels[:, top:bottom, left:right], canvas, augmentation, rng, corner=(left, top))
+            for one, (left, top, right, bottom) in zip(samples, tiles, strict=True)
         ]
         boxes, labels = torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
         shapes = [shape for _, _, visible_shapes in parts for shape in visible_shapes]
     else:
-        boxes, labels, shapes = _drawn(samples[number], pixels, canvas, changes, rng, square=square)
-    if rng.random() < changes.mirrored:
+        boxes, labels, shapes = _drawn(sample, pixels, canvas, augmentation, rng)
+    if rng.random() < augmentation.mirrored:
         pixels, boxes = mirrored(pixels, boxes)
         shapes = [shape.moved((-1, 1), (canvas.width, 0)) for shape in shapes]
     return Augmented(pixels, boxes, labels, shapes)
@@ -96,17 +80,16 @@ def _drawn(
     sample: Sample,
     onto: Tensor,
     canvas: Canvas,
-    changes: Augmentation,
+    augmentation: Augmentation,
     rng: random.Random,
     *,
-    square: bool,
     corner: tuple[int, int] = (0, 0),
 ) -> tuple[Tensor, Tensor, list[Shape]]:
     """Draw a sample onto a part of the canvas at a random scale and place; return its visible boxes, labels and shapes."""
     height, width = sample.pixels.shape[1:]
     tile = Canvas(onto.shape[1], onto.shape[2])
-    fit = canvas.fit(height, width, square=square)
-    factor = math.exp(rng.uniform(*map(math.log, changes.scale)))
+    fit = canvas.fit(height, width)
+    factor = math.exp(rng.uniform(*map(math.log, augmentation.scale)))
     scale = (fit[0] * factor, fit[1] * factor)
     place = random_placement((height, width), tile, scale, rng)
     boxes, is_visible = visible(place.of(sample.boxes), tile.height, tile.width)

@@ -22,12 +22,13 @@ class Canvas:
     """Height and width of all training images of a batch, in pixels.
 
     Images are scaled as they are to be measured, their longer side to `image_size`, by default that of the canvas. What does not fit is
-    cropped.
+    cropped. On a `square` canvas they are stretched instead, to its height and width.
     """
 
     height: int
     width: int
     image_size: int = 0
+    square: bool = False
 
     @classmethod
     def fitting(cls, sizes: Sequence[tuple[int, int]], image_size: int, *, square: bool = False) -> "Canvas":
@@ -36,7 +37,7 @@ class Canvas:
         It has the usual width and height, so that little of it stays empty.
         """
         if square:
-            return cls(image_size, image_size, image_size)
+            return cls(image_size, image_size, image_size, square=True)
         scaled = [
             (width * image_size / max(width, height), height * image_size / max(width, height))
             for width, height in sizes
@@ -44,9 +45,9 @@ class Canvas:
         width, height = np.quantile(np.array(scaled), USUAL, axis=0)
         return cls(_rounded(height), _rounded(width), image_size)
 
-    def fit(self, height: int, width: int, *, square: bool) -> tuple[float, float]:
-        """Return the scales by x and y at which an image is measured; `square` stretches it to the canvas."""
-        if square:
+    def fit(self, height: int, width: int) -> tuple[float, float]:
+        """Return the scales by x and y at which an image is measured."""
+        if self.square:
             return self.width / width, self.height / height
         scale = (self.image_size or max(self.height, self.width)) / max(height, width)
         return scale, scale

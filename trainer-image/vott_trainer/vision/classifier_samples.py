@@ -54,6 +54,7 @@ class Crops(Sequence[Crop]):
         spool: Spool | None = None,
     ) -> None:
         self.views = views
+        self._arguments, self._spool = (labels, size, memory), spool
         numbers = {label: number for number, label in enumerate(labels)}
 
         def load(index: int) -> Crop:
@@ -64,6 +65,9 @@ class Crops(Sequence[Crop]):
 
     def __len__(self) -> int:
         return len(self.views)
+
+    def __add__(self, other: "Crops") -> "Crops":
+        return Crops([*self.views, *other.views], *self._arguments, spool=self._spool)
 
     def __getitem__(self, index: int) -> Crop:  # type: ignore[override] # no slices
         return self._cache[index]

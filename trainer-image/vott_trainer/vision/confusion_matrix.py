@@ -19,8 +19,8 @@ def confusion_matrix(labels: Sequence[str], examples: Sequence[Example]) -> Conf
     duplicate_counts: Counter[str] = Counter()
     for example in examples:
         pairs = match(example.truth, example.predictions)
-        extra = duplicates(pairs)
-        duplicate_counts.update(prediction.label for prediction in extra)
+        extra = set(found := duplicates(pairs))
+        duplicate_counts.update(prediction.label for prediction in found)
         for truth, predicted in pairs:
             if truth or predicted not in extra:
                 counts[number[truth.label] if truth else -1, number[predicted.label] if predicted else -1] += 1

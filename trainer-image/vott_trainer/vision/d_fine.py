@@ -14,24 +14,17 @@ STEP = 32  # pixels; the stride of the coarsest feature map
 MIN_SIDE = 256  # pixels; a smaller square has fewer positions than there are queries
 
 
-def d_fine(name: str, num_classes: int, max_size: int, min_size: int = 0) -> "DFine":
-    """Build a D-FINE with random weights.
-
-    Args:
-        name: a key of D_FINE.
-        num_classes: labels plus background; this network has no class for the latter.
-        max_size: the side of the square images, in pixels.
-        min_size: an option of torchvision's detectors; ignored.
+def d_fine(name: str, *, num_classes: int, image_size: int) -> "DFine":
+    """Build the D-FINE `name` of D_FINE.
 
     Raises:
         InvalidParametersError: the packages are not installed.
     """
-    del min_size
     transformers = transformers_module()
-    config = transformers.DFineConfig(**D_FINE[name], num_labels=num_classes - 1)
+    config = transformers.DFineConfig(**D_FINE[name], num_labels=num_classes - 1)  # no background
     network = transformers.DFineForObjectDetection(config)
     del network.class_embed, network.bbox_embed  # unused: the decoder has its own
-    return DFine(network, nearest_side(max_size, STEP, MIN_SIDE))
+    return DFine(network, nearest_side(image_size, STEP, MIN_SIDE))
 
 
 class DFine(Detr):
@@ -41,7 +34,7 @@ class DFine(Detr):
         super().__init__(network, _losses, side)
         self.noisy_queries = network.config.num_denoising
 
-    def forward(self, images: Sequence[Tensor], targets: Targets | None = None) -> Any:
+    def forward(self, images: Sequence[Tensor] | Tensor, targets: Targets | None = None) -> Any:
         """Return the losses in training, else a list of {boxes, labels, scores}, best first."""
         if targets is None or not self.training:
             return super().forward(images)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vott_guard.redaction import redact_url
 from vott_trainer.annotations import Box
+from vott_trainer.learning.mixed_precision import autocast
 from vott_trainer.plugin_api import Evaluation, Example, LabelledImage, Prediction
 from vott_trainer.plugin_api.evaluation import choose_examples
 from vott_trainer.vision import average_precision, matching
@@ -151,13 +152,16 @@ def detect(model: nn.Module, pixels: Tensor, device: torch.device) -> Detections
 def detect_all(model: nn.Module, images: Sequence[Tensor], device: torch.device) -> list[Detections]:
     """Return the detections on each uint8 image [3, H, W], on the CPU, without background and empty boxes; masks are boolean.
 
+    In half precision on a GPU. Boxes are decoded in float32 nevertheless (`precision`).
+
     Raises:
         torch.OutOfMemoryError: a GPU's memory does not hold a single image; batches are halved before.
     """
     model.eval()
 
     def compute(batch: Sequence[Tensor]) -> list[Detections]:
-        outputs = model([image.to(device, non_blocking=True).float() / 255 for image in batch])
+        with autocast(device):
+            outputs = model([image.to(device, non_blocking=True).float() / 255 for image in batch])
         return [_usable({name: _on_cpu(name, values) for name, values in one.items()}) for one in outputs]
 
     return halved_on_out_of_memory(compute, images)

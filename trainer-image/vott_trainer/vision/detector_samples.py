@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,10 +65,11 @@ def _corners(boxes: Sequence[Box]) -> Tensor:
 
 
 def _clipped(boxes: Tensor, pixels: Tensor, scale: Scale) -> Tensor:
-    """Clip to the image; at least one pixel of the file remains of each box."""
+    """Clip to the image; each box has at least one pixel of the file, an outline as thin as a line too: no network takes empty boxes."""
     edge = torch.tensor([pixels.shape[2], pixels.shape[1]], dtype=torch.float32)
-    upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - torch.tensor(scale).clamp(max=1))
-    lower_right = torch.minimum(boxes[:, 2:], edge)
+    least = torch.tensor(scale).clamp(max=1)
+    upper_left = torch.minimum(boxes[:, :2].clamp(min=0), edge - least)
+    lower_right = torch.maximum(torch.minimum(boxes[:, 2:], edge), upper_left + least)
     return torch.cat((upper_left, lower_right), dim=1)
 
 
@@ -93,6 +95,8 @@ class Samples(Sequence[Sample]):
         shapes: bool = False,
     ) -> None:
         self.images = images
+        self._options: Any = {"square": square, "spool": spool, "shapes": shapes}
+        self._arguments = labels, image_size, memory
         self._cache = DecodedCache(
             lambda i: load_sample(images[i], labels, image_size, square=square, shapes=shapes),
             memory or shared_memory(),
@@ -101,6 +105,9 @@ class Samples(Sequence[Sample]):
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __add__(self, other: "Samples") -> "Samples":
+        return Samples([*self.images, *other.images], *self._arguments, **self._options)
 
     def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
         return self._cache[index]

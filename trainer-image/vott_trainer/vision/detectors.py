@@ -1,7 +1,8 @@
 """The detectors by name, with random weights: nothing is downloaded.
 
-All follow torchvision's convention: images are a list of float [3, H, W] in 0..1, targets a list of {boxes: [N, 4] as x1, y1, x2, y2 in
-pixels, labels: [N] from 1}; in training `forward` returns the losses, else a list of {boxes, labels, scores}.
+All follow torchvision's convention: images are a list of float [3, H, W] in 0..1, or one tensor [B, 3, H, W]; targets are a list of
+{boxes: [N, 4] as x1, y1, x2, y2 in pixels, labels: [N] from 1}; in training `forward` returns the losses, else a list of {boxes, labels,
+scores}.
 """
 
 from collections.abc import Mapping
@@ -61,9 +62,9 @@ def build(
     """
     architecture = (architectures or DETECTORS)[name]
     limit = {} if architecture.queries else {"max_detections": max_detections}
-    model = architecture.build(num_classes=labels + 1, min_size=image_size, max_size=image_size, **limit)
+    model = architecture.build(num_classes=labels + 1, image_size=image_size, **limit)
     model = keep_boxes_in_float32(model)
-    return _with_frozen_batch_norm(model) if pretrained and architecture.keeps_statistics else model
+    return _with_frozen_batch_norm(model) if pretrained and architecture.freeze_batch_norm else model
 
 
 def _with_frozen_batch_norm(module: nn.Module) -> nn.Module:
@@ -75,7 +76,7 @@ def _with_frozen_batch_norm(module: nn.Module) -> nn.Module:
 
 
 def _of_torchvision(build: Build, learning_rate: float, heads: tuple[Head, ...]) -> Architecture:
-    return Architecture(build, 800, 8, learning_rate, IMAGES_SHOWN, EPOCHS, heads, _RESNET, keeps_statistics=True)
+    return Architecture(build, 800, 8, learning_rate, IMAGES_SHOWN, EPOCHS, heads, _RESNET, freeze_batch_norm=True)
 
 
 def _rf_detr(name: str, size: int) -> Architecture:
@@ -99,7 +100,7 @@ def _d_fine(name: str, learning_rate: float) -> Architecture:
         EPOCHS,
         heads,
         ("network.model.backbone.",),
-        keeps_statistics=True,
+        freeze_batch_norm=True,
         square=True,
         queries=QUERIES,
     )
@@ -126,6 +127,7 @@ DETECTORS = {
         backbone=("backbone.",),
         packaged=backbone_weights,
         largest_image_size=512,
+        cpu_batch_size=2,
     ),
     "fcos_resnet50_fpn": _of_torchvision(fcos_resnet50_fpn, 2e-4, _SCORES),
     "retinanet_resnet50_fpn_v2": _of_torchvision(retinanet_resnet50_fpn_v2, 1e-4, _SCORES),

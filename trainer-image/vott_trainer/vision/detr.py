@@ -50,20 +50,25 @@ class Detr(nn.Module):
         """The most objects that it finds in an image: one for each query."""
         return int(self.network.config.num_queries)
 
-    def forward(self, images: Sequence[Tensor], targets: Targets | None = None) -> Any:
+    def forward(self, images: Sequence[Tensor] | Tensor, targets: Targets | None = None) -> Any:
         """Return the losses in training, else a list of {boxes, labels, scores}, best first."""
-        pixels = (torch.stack([self._square(image) for image in images]) - self.mean) / self.std
+        pixels = (self._squares(images) - self.mean) / self.std
         if not self.training:
             return self._detections(self.network(pixels), images)
         assert targets is not None
         return self.network(pixels, labels=_relative(images, targets)).loss_dict
+
+    def _squares(self, images: Sequence[Tensor] | Tensor) -> Tensor:
+        if isinstance(images, Tensor) and images.shape[-2:] == (self.side, self.side):
+            return images
+        return torch.stack([self._square(image) for image in images])
 
     def _square(self, image: Tensor) -> Tensor:
         if image.shape[-2:] == (self.side, self.side):
             return image
         return functional.interpolate(image[None], (self.side, self.side), mode="bilinear", antialias=True)[0]
 
-    def _detections(self, output: Any, images: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    def _detections(self, output: Any, images: Sequence[Tensor] | Tensor) -> list[dict[str, Tensor]]:
         scores = output.logits.float().sigmoid()  # [images, queries, classes]
         classes = scores.shape[-1]
         best, places = scores.flatten(1).topk(min(self.max_detections, scores[0].numel()), dim=1)
@@ -111,7 +116,7 @@ def _extent(image: Tensor) -> Tensor:
     return torch.tensor([width, height, width, height], dtype=torch.float32, device=image.device)
 
 
-def _relative(images: Sequence[Tensor], targets: Targets) -> list[dict[str, Tensor]]:
+def _relative(images: Sequence[Tensor] | Tensor, targets: Targets) -> list[dict[str, Tensor]]:
     """Convert targets to boxes of centre and size in fractions of the image, and classes from 0."""
     return [
         {"class_labels": target["labels"] - 1, "boxes": _centres(target["boxes"]) / _extent(image)}

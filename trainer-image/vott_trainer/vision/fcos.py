@@ -1,7 +1,6 @@
 """FCOS (Tian et al., 2019, arXiv:1904.01355) by torchvision, with losses that can be divided by the objects of a whole step."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from vott_trainer.vision.tiny_backbone import TinyBackbone
 RESNET_CHANNELS = 256  # of torchvision's feature pyramid
 
 
-def fcos_resnet50_fpn(num_classes: int, *, max_detections: int, **options: Any) -> nn.Module:
+def fcos_resnet50_fpn(*, num_classes: int, image_size: int, max_detections: int) -> nn.Module:
     """Build torchvision's FCOS on a ResNet-50."""
     model: nn.Module = detection.fcos_resnet50_fpn(
         weights=None,
@@ -27,12 +26,13 @@ def fcos_resnet50_fpn(num_classes: int, *, max_detections: int, **options: Any) 
         score_thresh=MIN_SCORE,
         detections_per_img=max_detections,
         topk_candidates=CANDIDATES * max_detections,
-        **options,
+        min_size=image_size,
+        max_size=image_size,
     )
     return model
 
 
-def fcos_tiny(num_classes: int, *, max_detections: int, **options: Any) -> nn.Module:
+def fcos_tiny(*, num_classes: int, image_size: int, max_detections: int) -> nn.Module:
     """Build FCOS on the small backbone."""
     anchors = AnchorGenerator(sizes=((8,), (16,), (32,)), aspect_ratios=((1.0,),) * 3)
     head = SummingHead(TinyBackbone.out_channels, num_anchors=1, num_classes=num_classes, num_convs=1)
@@ -44,7 +44,8 @@ def fcos_tiny(num_classes: int, *, max_detections: int, **options: Any) -> nn.Mo
         score_thresh=MIN_SCORE,
         detections_per_img=max_detections,
         topk_candidates=CANDIDATES * max_detections,
-        **options,
+        min_size=image_size,
+        max_size=image_size,
     )
     return model
 

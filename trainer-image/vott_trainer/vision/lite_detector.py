@@ -40,7 +40,7 @@ class Predicted:
 
 
 class LiteDetector(nn.Module):
-    """Follows torchvision's convention (`detectors`); images may also be one tensor [B, 3, H, W].
+    """Follows the convention of `detectors`.
 
     Args:
         num_classes: labels plus background, as torchvision counts; this network has no class for the latter.
@@ -64,8 +64,7 @@ class LiteDetector(nn.Module):
 
     def features(self, images: Sequence[Tensor] | Tensor) -> list[Tensor]:
         """Return the pyramid's maps [B, WIDTH, h, w], the finest first."""
-        batch = images if isinstance(images, Tensor) else _stacked(images)
-        maps: list[Tensor] = self.pyramid(self.backbone(_padded(batch)))
+        maps: list[Tensor] = self.pyramid(self.backbone(_batch(images)))
         return maps
 
     def predict(self, maps: Sequence[Tensor]) -> "Predicted":
@@ -141,7 +140,14 @@ def _by_location(maps: Tensor) -> Tensor:
     return maps.flatten(2).transpose(1, 2).float()
 
 
-def _stacked(images: Sequence[Tensor]) -> Tensor:
+def _batch(images: Sequence[Tensor] | Tensor) -> Tensor:
+    """Return the images as one tensor [B, 3, H, W] of whole strides; such a tensor is not copied."""
+    if isinstance(images, Tensor) and not any(side % STRIDES[-1] for side in images.shape[-2:]):
+        return images
+    return _padded(_stacked(images))
+
+
+def _stacked(images: Sequence[Tensor] | Tensor) -> Tensor:
     """Stack images [3, H, W], padded with grey at the right and bottom to the largest height and width."""
     height, width = (max(image.shape[axis] for image in images) for axis in (-2, -1))
     if all(image.shape[-2:] == (height, width) for image in images):

@@ -1,7 +1,11 @@
 """Match predictions to ground truth objects: correct, wrong, missed and duplicate."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vott_trainer.annotations import Box
 from vott_trainer.plugin_api import Example, Prediction
@@ -9,17 +13,12 @@ from vott_trainer.plugin_api.thresholds import MIN_IOU, MIN_IOU_OF_DUPLICATE
 from vott_trainer.vision import shapes
 
 Pair = tuple[Prediction | None, Prediction | None]  # a ground truth object and its prediction
+Floats = NDArray[np.float64]
 
 
 def iou(first: Box, second: Box) -> float:
     """Return intersection over union, 0 to 1: of the areas inside the outlines if there are any, else of the boxes."""
-    width = min(first.x + first.width, second.x + second.width) - max(first.x, second.x)
-    height = min(first.y + first.height, second.y + second.height) - max(first.y, second.y)
-    intersection = max(0.0, width) * max(0.0, height)
-    if intersection and (first.outline or second.outline):
-        return shapes.iou(shapes.Shape.of(first), shapes.Shape.of(second))
-    union = first.width * first.height + second.width * second.height - intersection
-    return intersection / union if union > 0 else 0.0
+    return float(_Boxes([first]).ious(second)[0])
 
 
 def match(truth: Sequence[Prediction], predictions: Sequence[Prediction]) -> list[Pair]:
@@ -28,56 +27,73 @@ def match(truth: Sequence[Prediction], predictions: Sequence[Prediction]) -> lis
     A prediction takes an object with an IoU of at least MIN_IOU: one of its own class before others, then the one with the highest IoU.
     """
     pairs: list[Pair] = []
-    unmatched = list(truth)
+    boxes, is_free = _Boxes([one.box for one in truth]), np.ones(len(truth), np.bool_)
     for prediction in sorted(predictions, key=lambda prediction: -prediction.score):
-        partner = _partner(prediction, unmatched)
-        if partner:
-            unmatched.remove(partner)
-        pairs.append((partner, prediction))
-    return pairs + [(missed, None) for missed in unmatched]
+        ious = boxes.overlaps(prediction.box)
+        near = np.flatnonzero(is_free & (ious >= MIN_IOU)).tolist()
+        chosen = max(near, key=lambda number: (truth[number].label == prediction.label, ious[number]), default=None)
+        if chosen is not None:
+            is_free[chosen] = False
+        pairs.append((None if chosen is None else truth[chosen], prediction))
+    return pairs + [(truth[number], None) for number in np.flatnonzero(is_free).tolist()]
 
 
-def _partner(prediction: Prediction, unmatched: Sequence[Prediction]) -> Prediction | None:
-    ranked = [(truth.label == prediction.label, _overlap(truth, prediction), truth) for truth in unmatched]
-    near = [entry for entry in ranked if entry[1] >= MIN_IOU]
-    return max(near, key=lambda entry: entry[:2])[2] if near else None
-
-
-def _overlap(first: Prediction, second: Prediction) -> float:
-    if first.box and second.box:
-        return iou(first.box, second.box)
-    return float(first.box is second.box)  # two classes of the whole image
-
-
-def marked_object(prediction: Prediction, truth: Sequence[Prediction]) -> Prediction | None:
-    """Return the object of its class that an unmatched prediction lies on: it overlaps, or has its centre inside."""
-    near = [one for one in truth if one.label == prediction.label and _lies_on(prediction, one)]
-    return max(near, key=lambda one: _overlap(one, prediction), default=None)
-
-
-def _lies_on(prediction: Prediction, truth: Prediction) -> bool:
-    if not prediction.box or not truth.box:
-        return False
-    box, target = prediction.box, truth.box
-    x, y = box.x + box.width / 2 - target.x, box.y + box.height / 2 - target.y
-    inside = 0 <= x <= target.width and 0 <= y <= target.height
-    return inside or iou(box, target) >= MIN_IOU_OF_DUPLICATE
+def marking(predictions: Sequence[Prediction], objects: Sequence[Prediction]) -> Iterator[Prediction]:
+    """Yield the predictions that lie on an object of their class: they overlap it, or have their centre inside."""
+    by_label: defaultdict[str, list[Box | None]] = defaultdict(list)
+    for one in objects:
+        by_label[one.label].append(one.box)
+    boxes = {label: _Boxes(of_label) for label, of_label in by_label.items()}
+    yield from (one for one in predictions if one.box and one.label in boxes and boxes[one.label].has_below(one.box))
 
 
 def duplicates(pairs: Sequence[Pair]) -> list[Prediction]:
     """Return the duplicates: unmatched predictions on an object that another prediction of its class has matched."""
     correct = [truth for truth, predicted in pairs if truth and predicted and truth.label == predicted.label]
-    return [predicted for truth, predicted in pairs if predicted and not truth and marked_object(predicted, correct)]
+    return list(marking([predicted for truth, predicted in pairs if predicted and not truth], correct))
 
 
 def example(image: Path, name: str, truth: list[Prediction], predictions: list[Prediction]) -> Example:
     """Make an example, with its wrong and duplicate predictions and its missed objects."""
     pairs = match(truth, predictions)
     extra = duplicates(pairs)
+    are_extra = set(extra)
     wrong = [
         predicted
         for one, predicted in pairs
-        if predicted and (one.label != predicted.label if one else predicted not in extra)
+        if predicted and (one.label != predicted.label if one else predicted not in are_extra)
     ]
     missed = [one for one, predicted in pairs if one and (not predicted or one.label != predicted.label)]
     return Example(image, name, truth, predictions, wrong, missed, extra)
+
+
+class _Boxes:
+    """The boxes of objects, each compared with all of them at once: an image may have thousands. None is a class of the whole image."""
+
+    def __init__(self, boxes: Sequence[Box | None]) -> None:
+        nowhere = (np.nan,) * 4
+        bounds = [(box.x, box.y, box.width, box.height) if box else nowhere for box in boxes]
+        self._boxes, (self._x, self._y, self._width, self._height) = boxes, np.reshape(bounds, (-1, 4)).T
+
+    def overlaps(self, other: Box | None) -> Floats:
+        """Return the IoU of each with another; a class of the whole image overlaps with a class of the whole image."""
+        return self.ious(other) if other else np.array([float(box is None) for box in self._boxes], np.float64)
+
+    def ious(self, other: Box) -> Floats:
+        """Return the IoU of each with another."""
+        width = np.minimum(self._x + self._width, other.x + other.width) - np.maximum(self._x, other.x)
+        height = np.minimum(self._y + self._height, other.y + other.height) - np.maximum(self._y, other.y)
+        shared = np.maximum(width, 0.0) * np.maximum(height, 0.0)
+        union = self._width * self._height + other.width * other.height - shared
+        ious: Floats = np.divide(shared, union, out=np.zeros(len(union)), where=union > 0)
+        for number in np.flatnonzero(shared > 0).tolist():
+            box = self._boxes[number]
+            if box and (box.outline or other.outline):
+                ious[number] = shapes.iou(shapes.Shape.of(box), shapes.Shape.of(other))
+        return ious
+
+    def has_below(self, other: Box) -> bool:
+        """Whether another lies on one of them."""
+        x, y = other.x + other.width / 2 - self._x, other.y + other.height / 2 - self._y
+        is_inside = (x >= 0) & (x <= self._width) & (y >= 0) & (y <= self._height)
+        return bool(is_inside.any() or (self.ious(other) >= MIN_IOU_OF_DUPLICATE).any())

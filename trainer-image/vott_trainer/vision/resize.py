@@ -3,11 +3,11 @@
 import contextlib
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vott_trainer.data import pixel_limits
-from vott_trainer.data.decoding import FORMATS, open_rgb
-from vott_trainer.data.exif_rotation import is_sideways
+from vott_trainer.data.decoding import open_file, open_rgb
+from vott_trainer.data.orientation import SIDEWAYS, orientation_of, turned
 from vott_trainer.data.pixel_limits import MAX_PIXELS
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -33,7 +33,7 @@ def _from_large_jpeg(path: Path, image_size: int, *, square: bool) -> tuple[Imag
     If a side is not divisible, only a part of the last decoded row or column belongs to the image: `box` excludes the rest.
     The box refers to the image before its EXIF rotation, so the rotation is applied last.
     """
-    with contextlib.suppress(*TOO_LARGE), Image.open(path, formats=FORMATS) as image:
+    with contextlib.suppress(*TOO_LARGE), open_file(path) as image:
         whole = image.size
         size = _resized(whole, image_size, square=square)
         drafted = image.draft(None, (int(size[0] * REDUCING_GAP), int(size[1] * REDUCING_GAP)))
@@ -43,9 +43,9 @@ def _from_large_jpeg(path: Path, image_size: int, *, square: bool) -> tuple[Imag
         with pixel_limits.BUDGET.reserved(pixels):  # a progressive JPEG is held in memory at full size
             small = image.resize(size, Image.Resampling.BILINEAR, box=drafted[1], reducing_gap=REDUCING_GAP)
         x, y = _scale(whole, size)
-        scale = (y, x) if is_sideways(small) else (x, y)
-        ImageOps.exif_transpose(small, in_place=True)
-        return small.convert("RGB"), scale
+        orientation = orientation_of(image)
+        scale = (y, x) if orientation in SIDEWAYS else (x, y)
+        return turned(small.convert("RGB"), orientation), scale
     return None  # `open_rgb` raises with the reason
 
 

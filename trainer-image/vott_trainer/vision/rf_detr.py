@@ -8,20 +8,13 @@ from vott_trainer.vision.rf_detr_losses import rf_detr_losses
 MIN_SIDE = 288  # pixels; a smaller square has fewer patches than there are queries
 
 
-def rf_detr(name: str, num_classes: int, max_size: int, min_size: int = 0) -> Detr:
-    """Build an RF-DETR with random weights.
-
-    Args:
-        name: a key of RF_DETR.
-        num_classes: labels plus background; this network has no class for the latter.
-        max_size: the side of the square images, in pixels.
-        min_size: an option of torchvision's detectors; ignored.
+def rf_detr(name: str, *, num_classes: int, image_size: int) -> Detr:
+    """Build the RF-DETR `name` of RF_DETR.
 
     Raises:
         InvalidParametersError: the packages are not installed.
     """
-    del min_size
     transformers = transformers_module()
-    config = transformers.RfDetrConfig(**RF_DETR[name], num_labels=num_classes - 1)
-    side = nearest_side(max_size, PATCH * WINDOWS, MIN_SIDE)
+    config = transformers.RfDetrConfig(**RF_DETR[name], num_labels=num_classes - 1)  # no background
+    side = nearest_side(image_size, PATCH * WINDOWS, MIN_SIDE)
     return Detr(transformers.RfDetrForObjectDetection(config), rf_detr_losses, side, MEAN, STD)

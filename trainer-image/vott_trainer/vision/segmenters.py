@@ -10,24 +10,25 @@ from torch import nn
 from torchvision.models import detection
 
 from vott_trainer.learning.initial_weights import Head
-from vott_trainer.vision.architectures import CANDIDATES
 from vott_trainer.vision.detectors import DETECTORS
 from vott_trainer.vision.lite_segmenter import LiteSegmenter
 from vott_trainer.vision.mask_branch import MAX_MASKS, STRIDE
+from vott_trainer.vision.torchvision_detectors import proposals
 
 SegmenterName = Literal["efficientnet_lite0_masks", "maskrcnn_resnet50_fpn_v2"]
 
 
-def mask_rcnn(*, max_detections: int, **options: Any) -> nn.Module:
+def mask_rcnn(*, num_classes: int, image_size: int, max_detections: int) -> nn.Module:
     """Build torchvision's Mask R-CNN (He et al., 2017, arXiv:1703.06870)."""
     limit = min(max_detections, MAX_MASKS)
     model = detection.maskrcnn_resnet50_fpn_v2(
         weights=None,
         weights_backbone=None,
+        num_classes=num_classes,
         box_detections_per_img=limit,
-        rpn_pre_nms_top_n_test=CANDIDATES * limit,
-        rpn_post_nms_top_n_test=CANDIDATES * limit,
-        **options,
+        min_size=image_size,
+        max_size=image_size,
+        **proposals(limit),
     )
     return with_flat_masks(model)
 

@@ -5,7 +5,6 @@ not requested are abandoned at the end; if the command is killed, their locks ex
 """
 
 import math
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC
@@ -15,12 +14,13 @@ from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage, Servi
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import ServiceBusError
 
+from vott_operator.messages.decoding import as_text
 from vott_operator.queues.base import DeadLetter
 from vott_operator.queues.connection import Connection
 from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.authentication import service_bus_client
 from vott_operator.queues.service_bus.errors import service_bus_errors
-from vott_operator.queues.service_bus.message import body_bytes, message_id
+from vott_operator.queues.service_bus.message import body_bytes, message_id, requeued_id
 from vott_operator.settings.queue import QueueSettings
 
 MAX_COUNTED = 1000
@@ -30,11 +30,9 @@ WAIT_SECONDS = 5
 """How long to wait for a message that exists but may be locked by another receiver."""
 MAX_RENEWAL_SECONDS = 1800
 """How long message locks are renewed."""
-MAX_MESSAGE_ID = 128
 DEAD_LETTER_PROPERTIES = ("DeadLetterReason", "DeadLetterErrorDescription")
 """https://learn.microsoft.com/azure/service-bus-messaging/service-bus-dead-letter-queues"""
 
-REQUEUED = re.compile(r"-requeued-\d+$")
 Action = Callable[[ServiceBusReceivedMessage], Awaitable[None]]
 
 OPTIONS: dict[str, Any] = {"retry_total": 1, "retry_backoff_factor": 0.5}
@@ -158,18 +156,11 @@ def _copy(message: ServiceBusReceivedMessage) -> ServiceBusMessage:
         application_properties={
             key: value for key, value in properties.items() if _text(key) not in DEAD_LETTER_PROPERTIES
         },
-        message_id=_requeued_id(message),
+        message_id=requeued_id(message),
         content_type=message.content_type,
         correlation_id=message.correlation_id,
         subject=message.subject,
     )
-
-
-def _requeued_id(message: ServiceBusReceivedMessage) -> str:
-    """A new id, because duplicate detection drops a known one; the same id for each requeue of this message."""
-    suffix = f"-requeued-{_id(message)}"
-    original = REQUEUED.sub("", message_id(message))
-    return original[: MAX_MESSAGE_ID - len(suffix)] + suffix
 
 
 def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
@@ -177,7 +168,7 @@ def _dead_letter(message: ServiceBusReceivedMessage) -> DeadLetter:
     return DeadLetter(
         id=_id(message),
         message_id=message_id(message),
-        body=body_bytes(message).decode(errors="backslashreplace"),
+        body=as_text(body_bytes(message)),
         reason=message.dead_letter_reason or "",
         message=message.dead_letter_error_description or "",
         time=time.astimezone(UTC).isoformat(timespec="seconds") if time else "",

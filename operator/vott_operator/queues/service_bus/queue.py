@@ -18,7 +18,7 @@ from vott_operator.errors import LostMessageError
 from vott_operator.queues.base import Delivery
 from vott_operator.queues.credential_variables import Credentials
 from vott_operator.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
-from vott_operator.queues.service_bus.message import body_bytes, message_id
+from vott_operator.queues.service_bus.message import body_bytes, message_id, sequence
 from vott_operator.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ class ServiceBusQueue:
             attempt=(message.delivery_count or 0) + 1,
             lock_seconds=_lock_seconds(message),
             handle=message,
+            sequence=sequence(message),
+            enqueued=message.enqueued_time_utc,
         )
         self._lock_ends[id(message)] = _now() + delivery.lock_seconds
         return delivery

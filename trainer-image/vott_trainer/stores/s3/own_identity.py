@@ -1,6 +1,7 @@
 """Open a bucket with the pod's own identity: an access key or a role."""
 
 import re
+from collections.abc import Mapping
 
 from vott_guard.redaction import redact_url
 from vott_trainer.errors import InvalidURLError, UploadRefusedError
@@ -15,6 +16,17 @@ _IDENTITIES = (
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
     ("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE"),
 )
+
+
+def has_identity(environment: Mapping[str, str]) -> bool:
+    """Whether the pod has an access key or a role."""
+    return any(all(environment.get(name) for name in names) for names in _IDENTITIES)
+
+
+def is_listed(location: S3Location, access: StorageAccess) -> bool:
+    """Whether the location names a bucket that the administrator has listed, and does not lead out of it."""
+    path = f"{location.bucket}/{location.prefix}".rstrip("/")
+    return bool(_BUCKET_NAME.fullmatch(location.bucket)) and is_plain_path(path) and access.allows_bucket(path)
 
 
 def open_bucket(location: S3Location, access: StorageAccess, *, must_be_listed: bool = True) -> S3Store:
@@ -37,7 +49,7 @@ def open_bucket(location: S3Location, access: StorageAccess, *, must_be_listed: 
             f"Bucket {path!r} is not among those that models may go to without a presigned link. "
             f"Send a presigned link, or ask the administrator to list the bucket in {BUCKETS_SETTING}."
         )
-    if not any(all(access.environment.get(name) for name in names) for names in _IDENTITIES):
+    if not has_identity(access.environment):
         raise UploadRefusedError(
             f"This installation has no identity to write to s3://{path}. "
             "Send a presigned link, or ask the administrator to set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."

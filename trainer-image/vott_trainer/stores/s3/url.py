@@ -50,6 +50,16 @@ def parse_s3_url(url: str, environment: Mapping[str, str]) -> S3Location | None:
     return None
 
 
+def as_http_url(url: str, environment: Mapping[str, str]) -> str:
+    """Return the http(s) URL of an `s3://` URL, at the administrator's server or Amazon's; any other URL unchanged."""
+    parts = urlsplit(url)
+    location = parse_s3_url(url, environment) if parts.scheme == "s3" else None
+    if not location:
+        return url
+    server = location.endpoint or f"https://s3.{location.region}.amazonaws.com"
+    return f"{server}/{location.bucket}/{parts.path.lstrip('/')}"
+
+
 def _at_endpoint(server: str, scheme: str, url: str, path: str, region: str) -> S3Location | None:
     parts = urlsplit(url)
     host = parts.netloc.lower()
