@@ -13,7 +13,7 @@ export PYTHONPATH := operator:trainer-image:guard:.
 export MYPY_CACHE_DIR ?= $(or $(VOTT_TRAIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vott-train)/mypy
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help sbom demo up down status test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench bench-quality clean
+.PHONY: help sbom demo up down status build test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench bench-quality clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,8 +35,12 @@ test: check unit integration e2e ## Run all checks and tests
 unit: $(VENV)/all ## Run the unit tests (minutes, no network); prints the coverage and fails below the minimum
 	$(PYTEST) --numprocesses=2 --dist=loadfile tests/unit --cov
 
-integration: $(VENV)/all ## Run the integration tests (a real API server, Azurite, AMQP) and a short chaos test
+integration: $(VENV)/all build ## Run the integration tests (a real API server, Azurite, AMQP) and a short chaos test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target integration-operator integration-trainer
+
+# Outside the tests, whose time limit is shorter than a first build.
+build: $(VENV)/tools
+	@$(BIN)/python -m localcluster build
 
 # In parallel, because the operator's tests mostly wait, which is why two processes share them, too; each process starts its own servers.
 # The chaos test runs with the shorter half.
@@ -46,14 +50,16 @@ integration-operator: $(VENV)/all
 integration-trainer: $(VENV)/all
 	$(PYTEST) tests/integration/trainer tests/chaos
 
-chaos: $(VENV)/all ## Run the long chaos test: thousands of messages, every process killed (VOTT_CHAOS_SEED repeats a run)
+chaos: $(VENV)/all build ## Run the long chaos test: thousands of messages, every process killed (VOTT_CHAOS_SEED repeats a run)
 	VOTT_CHAOS=long $(PYTEST) tests/unit/operator/test_plan_states.py
 	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
 
 test-versions: $(VENV)/all ## Run the operator's tests on Kubernetes 1.34 (built from source, once)
+	VOTT_KUBERNETES=1.34 $(BIN)/python -m localcluster build
 	VOTT_KUBERNETES=1.34 $(PYTEST) tests/integration/test_localcluster.py tests/integration/operator
 
-e2e: $(VENV)/all ## Run the end-to-end tests: local cluster, both images, real training
+e2e: $(VENV)/all build ## Run the end-to-end tests: local cluster, both images, real training
+	@$(BIN)/python -m localcluster images
 	$(PYTEST) tests/e2e
 
 check: $(VENV)/all ## Check style, security, types, layers and generated files
