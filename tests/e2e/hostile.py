@@ -9,7 +9,7 @@ from localcluster import settings
 from localcluster.control_plane_programs import KUBERNETES_SERVICE
 from localcluster.kubectl import wait_for_service_account
 from tests.e2e.training import HELLO, PYTHON, Training, create_training
-from tests.support.cluster_harness import ClusterHarness, Submission
+from tests.support.cluster_harness import TRAINING_SECONDS, ClusterHarness, Submission
 
 PROGRAMS = Path(__file__).parent / "pod_programs"
 METADATA = "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://vault.azure.net&marker=SECRET"
@@ -162,5 +162,5 @@ def wait_output(training: Training) -> Any:
     def ended() -> bool:
         return any(pod["status"].get("phase") in ("Succeeded", "Failed") for pod in training.pods())
 
-    training.harness.wait(f"the end of the pod of {training.name}", ended, 480)
+    training.harness.wait(f"the end of the pod of {training.name}", ended, TRAINING_SECONDS)
     return json.loads(training.harness.kubectl.logs(training.name).splitlines()[-1])

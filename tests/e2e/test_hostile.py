@@ -7,7 +7,7 @@ import pytest
 from demo.progress import condition
 from tests.e2e import hostile
 from tests.e2e.training import PYTHON, Training
-from tests.support.cluster_harness import Submission
+from tests.support.cluster_harness import TRAINING_SECONDS, Submission
 
 ALWAYS_REFUSED = "Nothing can allow it"
 
@@ -61,7 +61,7 @@ def test_refused_callback_is_a_condition_and_does_not_stop_the_training(submissi
         delivered = job and condition(job, "CallbackDelivered")
         return delivered if delivered and delivered["status"] == "False" else None
 
-    refused = submission.harness.wait("the condition CallbackDelivered", undelivered, 480)
+    refused = submission.harness.wait("the condition CallbackDelivered", undelivered, TRAINING_SECONDS)
     job = submission.wait_accepted()
     assert condition(job, "Complete")["status"] == "True"
     assert refused["reason"] == "Refused"

@@ -10,7 +10,7 @@ from typing import Any
 from azure.core.exceptions import ResourceNotFoundError
 
 from demo.kubectl import KubectlError, Manifest
-from tests.support.cluster_harness import ClusterHarness
+from tests.support.cluster_harness import TRAINING_SECONDS, ClusterHarness
 
 HELLO = "hello-world"
 PYTHON = "/opt/venv/bin/python"
@@ -36,7 +36,7 @@ class Training:
         ends = [start for _, start in columns[1:]] + [len(line)]
         return {name: line[start:end].strip() for (name, start), end in zip(columns, ends, strict=True)}
 
-    def wait_status(self, status: str, reason: str = "", seconds: float = 480) -> None:
+    def wait_status(self, status: str, reason: str = "", seconds: float = TRAINING_SECONDS) -> None:
         """Wait until `kubectl get tj -o wide` shows status and reason; fail at once on another terminal status."""
 
         def probe() -> bool:

@@ -28,6 +28,8 @@ from tests.support.trainer_process import train_locally
 from tests.support.waiting import diagnostics, wait_until
 
 IMAGES = 12
+TRAINING_SECONDS = 780.0
+"""Until a training has ended: all trainings of a session start at once, and share two cores."""
 
 T = TypeVar("T")
 
@@ -48,7 +50,7 @@ class Submission:
         """Wait until the TrainingJob exists; return it."""
         return self.harness.wait(f"a TrainingJob for message {self.message_id}", self.job)
 
-    def wait_ended(self, seconds: float = 480) -> Manifest:
+    def wait_ended(self, seconds: float = TRAINING_SECONDS) -> Manifest:
         """Wait until the TrainingJob is Complete or Failed and the outcome callback has arrived; return the TrainingJob."""
         job = self.harness.wait(f"the end of message {self.message_id}'s training", self._ended, seconds)
         self.wait_outcome_callback()
