@@ -10,7 +10,7 @@ from types import FrameType
 
 from vott_guard import exit_codes
 from vott_trainer import logs, termination_message
-from vott_trainer.command_line import callback_url, parse
+from vott_trainer.command_line import callback, parse
 from vott_trainer.errors import InterruptedTrainingError, TrainerError, UsageError, describe
 from vott_trainer.process.layout import Layout
 from vott_trainer.process.openmp import limit_spinning
@@ -67,8 +67,8 @@ def _parse(argv: Sequence[str], *, first: bool) -> TrainSettings | PredictSettin
     try:
         return parse(argv)
     except UsageError as error:
-        if first and (url := callback_url(argv)):
-            post_usage_error(url, error)
+        if first and (receiver := callback(argv)):
+            post_usage_error(receiver, error)
         raise
 
 
