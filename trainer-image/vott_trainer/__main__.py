@@ -15,7 +15,7 @@ from vott_trainer.errors import InterruptedTrainingError, TrainerError, UsageErr
 from vott_trainer.process.layout import Layout
 from vott_trainer.process.openmp import limit_spinning
 from vott_trainer.process.ranks import Ranks
-from vott_trainer.process.sigterm import PROCESS
+from vott_trainer.process.sigterm import PROCESS, print_at_signal
 from vott_trainer.progress.reporting import post_usage_error
 from vott_trainer.settings import PredictSettings, TrainSettings
 from vott_trainer.termination_message import write_termination_message
@@ -74,7 +74,7 @@ def _parse(argv: Sequence[str], *, first: bool) -> TrainSettings | PredictSettin
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     """End at once: nothing has started yet."""
-    os.write(1, b"SIGTERM: stopping\n")
+    print_at_signal("SIGTERM: stopping")
     os._exit(exit_codes.SIGTERM)
 
 
