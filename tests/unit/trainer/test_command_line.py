@@ -1,14 +1,19 @@
 """The command line: settings, exit codes and the termination message."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pydantic import Field
 
 from tests.support.http_server import Answer, HttpServer
+from tests.support.trainer_process import trainer_environment
 from vott_trainer import plugins
-from vott_trainer.__main__ import main
+from vott_trainer.__main__ import command, main
 from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
@@ -49,12 +54,31 @@ def test_plugin_comes_from_argument_then_environment_then_default(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "environment", "job", "checkpoints"),
+    [
+        (["--name", "vott-1"], {}, "vott-1", "vott-1"),
+        (["--trainingjob", "training/cats"], {"TRAININGJOB_UID": "uid-1"}, "cats", "uid-1"),
+        ([], {}, "local", "local-0e05ee52445f35bc"),
+    ],
+)
+def test_a_name_names_callbacks_and_checkpoints_as_a_trainingjob_does(
+    arguments: list[str], environment: dict[str, str], job: str, checkpoints: str
+) -> None:
+    settings = parse([*URLS, *arguments], environment)
+    assert isinstance(settings, TrainSettings)
+    assert (settings.job, settings.checkpoint_key) == (job, checkpoints)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--annotations", "https://h/a"], "--model"),
         ([*URLS, "--image", "x"], "unrecognized arguments"),
         ([*URLS, "--parameters", "{"], "--parameters: expected a JSON object"),
         ([*URLS, "--parameters", "[1]"], "--parameters: expected a JSON object"),
+        *(([*URLS, "--name", name], "--name: expected") for name in ("", "Cats", "../cats", "-", "a/b", "a" * 254)),
+        ([*URLS, "--trainingjob", "a/b", "--name", "c"], "--trainingjob: a TrainingJob has its own name and status"),
+        ([*URLS, "--trainingjob", "a/b", "--status-file", "s"], "--trainingjob: a TrainingJob has its own name"),
         (["predict", "--model", "m.tgz"], "--image"),
         (
             ["predict", "--model", "m", "--image", "i", "--score", "1.5"],
@@ -183,8 +207,16 @@ def test_without_kubernetes_a_usage_error_is_posted_to_the_callback(
     assert message in post["message"]
 
 
-@pytest.mark.parametrize("arguments", [["--trainingjob", "training/cats"], ["--status", "ftp://h/"], ["--status"]])
-def test_usage_error_is_not_posted_with_a_trainingjob_or_without_a_valid_callback(
+def test_usage_error_is_posted_with_the_training_s_name(server: HttpServer, termination_log: Path) -> None:
+    assert run(server, termination_log, "--parameters", "{", "--name", "cats") == 64
+    assert [post["job"] for post in server.bodies("/status")] == ["cats"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--trainingjob", "training/cats"], ["--status-file", "/nowhere/status"], ["--status", "ftp://h/"], ["--status"]],
+)
+def test_usage_error_is_not_posted_if_a_status_is_read_or_without_a_valid_callback(
     arguments: list[str], server: HttpServer, termination_log: Path
 ) -> None:
     assert run(server, termination_log, "--parameters", "{", *arguments) == 64
@@ -245,10 +277,40 @@ def test_invalid_number_of_processes_ends_with_64(termination_log: Path, monkeyp
     assert "PET_NPROC_PER_NODE: expected a whole number" in termination_message(termination_log)["message"]
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--plugin", "x"], []])
+def test_traind_py_as_first_argument_starts_the_daemon(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def daemon(argv: list[str]) -> int:
+        started.append(argv)
+        return 7
+
+    module = ModuleType("vott_traind.__main__")
+    monkeypatch.setattr(module, "main", daemon, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(sys, "argv", ["vott_trainer", "traind.py", *arguments])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            command()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 7
+    assert started == [arguments]
+
+
+def test_a_training_does_not_import_the_daemon() -> None:
+    program = "import sys; sys.argv[1:] = ['--help']; from vott_trainer.__main__ import command\ntry: command()\n"
+    program += "finally: print('daemon imported:', 'vott_traind' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], env=trainer_environment(), capture_output=True, text=True)
+    assert done.stdout.endswith("daemon imported: False\n")
+
+
 def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    for argument in ("--plugin", "--annotations", "--model", "--status", "--parameters", "--trainingjob", "predict"):
+    urls = ("--annotations", "--model", "--status", "--initial-weights")
+    for argument in (*urls, "--plugin", "--parameters", "--trainingjob", "--name", "--status-file", "predict"):
         assert argument in shown
