@@ -3,12 +3,12 @@
 import sys
 from collections.abc import Sequence
 
-from vott_traind.command_line import main as command
+from vott_traind import command_line
 
 
 def main(argv: Sequence[str]) -> None:
     """Run the daemon with these arguments, and exit."""
-    command.main(list(argv))
+    command_line.main.main(list(argv), prog_name="traind.py")
 
 
 if __name__ == "__main__":

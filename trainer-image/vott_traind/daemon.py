@@ -5,6 +5,7 @@ import fcntl
 import logging
 import os
 import signal
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,7 @@ class Daemon:
             metrics=self._metrics,
             output=self._output,
             limits=Limits(settings.training_job.backoff_limit),
-            options={slot: self._trainer_options(slot) for slot in self._options.slots},
+            options=self._trainer_options(),
             work={slot: self._work(slot) for slot in self._options.slots},
             stopping=self._stopping,
         )
@@ -114,21 +115,23 @@ class Daemon:
     def _work(self, slot: Slot) -> WorkFolder:
         return WorkFolder(private_folder(self._options.work / f"slot-{slot.number}"))
 
-    def _trainer_options(self, slot: Slot) -> TrainerOptions:
+    def _trainer_options(self) -> TrainerOptions:
         trainer = self._settings.trainer
         return TrainerOptions(
             self._settings.rules.to_environment(),
             trainer.termination_grace_period_seconds,
             trainer.budget_minutes,
             self._settings.callbacks.signed,
-            tuple(self._private_paths(slot)),
+            tuple(self._private_paths()),
         )
 
-    def _private_paths(self, slot: Slot) -> list[Path]:
-        """Folders that a plugin's script must not read: credentials, keys, the state folder, and what other slots work on."""
-        paths = [self._options.state.path, *(self._work(other).path for other in self._options.slots if other != slot)]
-        paths += [queue.credentials_dir for queue in self._settings.queues if queue.credentials_dir]
-        return [*paths, *filter(None, [self._settings.callbacks.signing_dir])]
+    def _private_paths(self) -> Iterator[Path]:
+        """Yield what a plugin's script must not read: state, other trainings' work, credentials and keys."""
+        yield self._options.state.path
+        yield self._options.work
+        yield from (queue.credentials_dir for queue in self._settings.queues if queue.credentials_dir)
+        if (signing := self._settings.callbacks.signing_dir) is not None:
+            yield signing
 
     async def _open_sender(self, stack: AsyncExitStack) -> CallbackSender:
         sender = CallbackSender(self._settings.callbacks, self._settings.rules, workers=CALLBACK_WORKERS)

@@ -55,7 +55,7 @@ class Parts:
     metrics: Metrics
     output: Output
     limits: Limits
-    options: Mapping[Slot, TrainerOptions]
+    options: TrainerOptions
     work: Mapping[Slot, WorkFolder]
     stopping: asyncio.Event
     clock: Callable[[], float] = time.time
@@ -134,7 +134,7 @@ class Trainings:
                 slot,
                 parts.records.folder(job.name),
                 parts.work[slot],
-                parts.options[slot],
+                parts.options,
                 parts.stopping,
                 on_status,
                 lambda line: parts.output.line(job.name, line),
