@@ -39,7 +39,7 @@ class Recipe:
 OPERATOR = Recipe(
     "operator",
     CHECKOUT / "operator" / "Dockerfile",
-    ("operator", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
+    ("operator", "messaging", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
 )
 BAKED_WEIGHTS = "mobilenet_v3_small"
 TRAINER = Recipe(

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 from vott_guard.backoff import Backoff
 from vott_guard.callback_payload import in_fold
+from vott_messaging import names
+from vott_messaging.callbacks.payload import payload
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
 from vott_operator.api import constants as c
-from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.status import Progress
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.payload import payload
-from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.callbacks.report import progress_report
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ class ProgressCallbacks:
         pause, started = INTERVAL_SECONDS, loop.time()
         try:
             receiver.url = receiver.url or await callback_url(self._cluster, trainingjob)
-            body = payload(trainingjob.metadata.name, "running", _message(progress), progress)
+            body = payload(trainingjob.metadata.name, "running", _message(progress), progress_report(progress))
             webhook_id = names.report_id(receiver.uid, progress.model_dump_json())
             await self._sender.send(receiver.url, webhook_id, body)
             receiver.failures = 0

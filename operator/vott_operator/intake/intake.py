@@ -12,21 +12,16 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 
-from vott_operator.api import constants as c
+from vott_messaging import reasons
+from vott_messaging.delivery import backoff
+from vott_messaging.delivery.message_lock import renew_lock
+from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.errors import LostMessageError, MessageRejectedError, SourceUnavailableError, VottError
+from vott_messaging.queues.base import Delivery, QueueSource
 from vott_operator.api.names import Key
-from vott_operator.errors import (
-    ClusterError,
-    LostMessageError,
-    MessageRejectedError,
-    SourceUnavailableError,
-    VottOperatorError,
-)
-from vott_operator.intake import backoff
+from vott_operator.errors import ClusterError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
-from vott_operator.intake.message_lock import renew_lock
-from vott_operator.intake.rejection import Rejection
-from vott_operator.queues.base import Delivery, QueueSource
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +65,7 @@ class Intake:
             except Exception as error:  # an error of one queue must not stop the others
                 failures += 1
                 delay = backoff.RECEIVE_BACKOFF.seconds(failures)
-                expected = isinstance(error, VottOperatorError)
+                expected = isinstance(error, VottError)
                 text = str(error) if expected else f"{self._source.identity}: internal error"
                 logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
                 await asyncio.sleep(delay)
@@ -138,7 +133,7 @@ class Intake:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(VottOperatorError, TimeoutError):
+        with suppress(VottError, TimeoutError):
             async with asyncio.timeout(ABANDON_SECONDS):
                 await self._source.abandon(delivery)
 
@@ -158,7 +153,7 @@ class Intake:
                 cause = "internal error"
                 if loop.time() - started >= INTERNAL_ERROR_SECONDS:
                     text = f"The operator failed {attempt} times at this message ({type(error).__name__}); see its log."
-                    return await self._rejection.reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
+                    return await self._rejection.reject(delivery, MessageRejectedError(reasons.INTERNAL_ERROR, text))
             delay = backoff.MESSAGE_BACKOFF.seconds(attempt)
             logger.warning("message %r: %s; trying again in %.1f s", delivery.id, cause, delay)
             await asyncio.sleep(delay)

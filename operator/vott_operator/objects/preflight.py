@@ -1,7 +1,8 @@
 """Check at startup that TrainingJobs with these settings can get their pods."""
 
+from vott_messaging.errors import SettingsError
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.errors import PodTemplateError, SettingsError
+from vott_operator.errors import PodTemplateError
 from vott_operator.objects import pod
 from vott_operator.settings.loading import source
 from vott_operator.settings.operator import Settings

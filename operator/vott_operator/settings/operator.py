@@ -1,6 +1,6 @@
 """All settings of the operator, from a YAML file (`VOTT_TRAIN_CONFIG`, the chart's ConfigMap) and the environment.
 
-Credentials are not settings: see `queues/credential_variables.py`.
+Credentials are not settings: see `vott_messaging.queues.credential_variables`.
 """
 
 import os
@@ -17,13 +17,13 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from vott_messaging.settings.callbacks import CallbackSettings
+from vott_messaging.settings.outgoing import OutgoingSettings
+from vott_messaging.settings.plugins import PluginSettings
 from vott_operator.api.spec import MAX_TTL_SECONDS
-from vott_operator.settings.callbacks import CallbackSettings
 from vott_operator.settings.leader_election import LeaderElectionSettings
-from vott_operator.settings.outgoing import OutgoingSettings
-from vott_operator.settings.plugins import PluginSettings
 from vott_operator.settings.pod import PodSettings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     )
 
     namespace: str = Field("", description="Namespace of TrainingJobs, Jobs and pods. Default: the operator's own.")
-    queues: list[QueueSettings] = Field(default_factory=list, description="Queues that messages come from.")
+    queues: list[OperatorQueueSettings] = Field(default_factory=list, description="Queues that messages come from.")
     trainer: TrainerSettings = Field(default_factory=TrainerSettings, description="What every trainer pod gets.")
     training_job: TrainingJobSettings = Field(
         default_factory=TrainingJobSettings, description="What the TrainingJobs of messages get."
@@ -104,7 +104,7 @@ class Settings(BaseSettings):
 
     @field_validator("queues")
     @classmethod
-    def _queues_are_distinct(cls, queues: list[QueueSettings]) -> list[QueueSettings]:
+    def _queues_are_distinct(cls, queues: list[OperatorQueueSettings]) -> list[OperatorQueueSettings]:
         first_numbers: dict[Hashable, int] = {}
         for number, queue in enumerate(queues):
             identity = (queue.kind, queue.account, queue.service_bus_namespace, queue.credentials_dir, queue.name)
@@ -128,11 +128,11 @@ class Settings(BaseSettings):
         """The namespaces that the operator watches, sorted."""
         return sorted({self.namespace, *(self.namespace_of(queue) for queue in self.queues)})
 
-    def namespace_of(self, queue: QueueSettings) -> str:
+    def namespace_of(self, queue: OperatorQueueSettings) -> str:
         """Namespace of a queue's TrainingJobs."""
         return queue.target_namespace or self.namespace
 
-    def plugins_of(self, queue: QueueSettings) -> PluginSettings:
+    def plugins_of(self, queue: OperatorQueueSettings) -> PluginSettings:
         """Which plugins a queue's messages may choose."""
         return queue.plugins or self.plugins
 
@@ -141,6 +141,6 @@ class Settings(BaseSettings):
         """The settings that pods are made from."""
         return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed)
 
-    def trainingjob_settings_of(self, queue: QueueSettings) -> TrainingJobSettings:
+    def trainingjob_settings_of(self, queue: OperatorQueueSettings) -> TrainingJobSettings:
         """What the TrainingJobs of a queue's messages get."""
         return queue.training_job or self.training_job

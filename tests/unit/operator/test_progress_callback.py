@@ -9,14 +9,15 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import POSTING_SECONDS, OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import BACKOFF, INTERVAL_SECONDS, ProgressCallbacks
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError, ClusterError, NotFoundError
-from vott_operator.settings.callbacks import CallbackSettings
+from vott_operator.errors import ClusterError, NotFoundError
 
 pytestmark = pytest.mark.looptime
 

@@ -1,0 +1,1 @@
+"""Callbacks: their bodies, and the HTTP sender, which signs them."""
