@@ -45,7 +45,7 @@ BAKED_WEIGHTS = "mobilenet_v3_small"
 TRAINER = Recipe(
     "trainer",
     CHECKOUT / "trainer-image" / "Dockerfile",
-    ("trainer-image", "guard", "sbom"),
+    ("trainer-image", "messaging", "guard", "sbom"),
     (f"WEIGHTS={BAKED_WEIGHTS}@untrained",),
 )
 """Has untrained weights, which no training uses by default. Trained ones would be downloaded from outside the package registries."""
