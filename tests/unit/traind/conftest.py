@@ -15,6 +15,7 @@ from tests.unit.traind import fake_trainer
 from vott_guard.backoff import Backoff
 from vott_messaging.errors import CallbackError
 from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.delivery.settlement import Settlement
 from vott_messaging.messages.queue_defaults import MessageDefaults
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.plugins import PluginSettings
@@ -79,11 +80,13 @@ class Daemon:
 
     async def run_until(self, probe: Callable[[], object]) -> None:
         """Receive until `probe` is true, then stop."""
-        async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as group:
-            group.create_task(self.receiver.run())
+        receiving = asyncio.create_task(self.receiver.run())
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not probe():
                 await asyncio.sleep(0.01)
-            self.parts.stopping.set()
+        receiving.cancel()
+        self.parts.stopping.set()
+        await self.receiver.finish(PATIENCE_SECONDS)
         await self.parts.outcomes.close(5)
 
 
@@ -121,8 +124,9 @@ def build(tmp_path: Path) -> Callable[..., Daemon]:
             stopping=stopping,
         )
         plugins = PluginSettings(default="hello-world")
-        trainings = Trainings(queue.identity, plugins, MessageDefaults("", "", "hello-world", {}), parts)
-        rejection = Rejection(queue, sender)  # type: ignore[arg-type]
-        return Daemon(queue, parts, sender, Receiver(queue, rejection, trainings, Slots([slot]), metrics, stopping))
+        slots, defaults = Slots([slot]), MessageDefaults("", "", "hello-world", {})
+        trainings = Trainings(queue.identity, plugins, defaults, parts, slots)
+        settlement = Settlement(queue, Rejection(queue, sender), "daemon")  # type: ignore[arg-type]
+        return Daemon(queue, parts, sender, Receiver(queue, settlement, trainings, slots))
 
     return build_daemon
