@@ -43,9 +43,8 @@ class Outcomes:
 
     def resume(self) -> None:
         """Go on with the outcomes of earlier daemons."""
-        for record in self._records.all():
-            if record.outcome is not None and record.callback:
-                self.post(record)
+        for record in self._records.with_pending_callback():
+            self.post(record)
 
     def post(self, record: Record) -> None:
         """Post the outcome of a training, unless that goes on already."""

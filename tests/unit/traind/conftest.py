@@ -108,7 +108,7 @@ def build(tmp_path: Path) -> Callable[..., Daemon]:
     """Builds daemons that share a state folder; a queue given here outlives them."""
 
     def build_daemon(queue: MemoryQueue | None = None, *, backoff_limit: int = 1) -> Daemon:
-        queue = queue or MemoryQueue(time.monotonic)
+        queue = MemoryQueue(time.monotonic) if queue is None else queue
         records, sender, metrics, stopping = Records(StateFolder(tmp_path / "state")), Sender(), Metrics(), asyncio.Event()
         outcomes = Outcomes(records, sender, metrics, 60, backoff=QUICK)  # type: ignore[arg-type]
         slot = Slot(0)

@@ -1,6 +1,7 @@
 """Records survive restarts, are found by their message, and expire."""
 
 import dataclasses
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from vott_traind.identity import identify
 from vott_traind.records import KEPT_SECONDS, Record, Records
 
 QUEUE = "storage://account/training"
-NOW = 1_000_000.0
+NOW = 1_800_000_000.0
 
 
 @pytest.fixture
@@ -52,10 +53,18 @@ def test_a_damaged_record_counts_as_none(records: Records, text: str) -> None:
 
 
 def test_records_expire_with_their_folders_once_the_queue_cannot_deliver_the_message(records: Records) -> None:
-    records.put(record("vott-old", started=NOW - KEPT_SECONDS - 1))
-    records.put(record("vott-long", started=NOW - KEPT_SECONDS - 1, ended=NOW - 1))
+    kept = {
+        "vott-new": (record("vott-new"), 1),
+        "vott-pending": (record("vott-pending", outcome="failed", callback="https://c/"), KEPT_SECONDS + 1),
+        "vott-running": (record("vott-running"), KEPT_SECONDS + 1),
+    }
+    old = {"vott-old": (record("vott-old", outcome="succeeded"), KEPT_SECONDS + 1)}
+    for name, (written, age) in (kept | old).items():
+        records.put(written)
+        os.utime(records.folder(name).record, (NOW - age, NOW - age))
+    records.folder("vott-running").process.touch()
     records.remove_expired()
-    assert [found.name for found in records.all()] == ["vott-long"]
+    assert [found.name for found in records.all()] == sorted(kept)
     assert not records.folder("vott-old").path.exists()
 
 
