@@ -1,1 +1,1 @@
-"""Callbacks: their bodies, and the HTTP sender, which signs them."""
+"""Callbacks: their bodies, the HTTP sender, which signs them, and the pace of progress."""

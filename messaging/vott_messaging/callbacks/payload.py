@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from vott_guard.callback_payload import CallbackBody, CallbackState
+from vott_guard.callback_payload import CallbackBody, CallbackState, in_fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,3 +35,15 @@ def payload(job: str, state: CallbackState, message: str, report: ProgressReport
         step_total=report.step_total or 0,
         classification_loss=report.classification_loss,
     ).to_json()
+
+
+def progress_payload(job: str, report: ProgressReport) -> dict[str, Any]:
+    """The body while the training runs."""
+    return payload(job, "running", _message(report), report)
+
+
+def _message(report: ProgressReport) -> str:
+    if report.epoch_current and report.epoch_total:
+        text = f"Epoch {report.epoch_current} of {report.epoch_total}"
+        return in_fold(text, report.fold_current or 1, report.fold_total or 1)
+    return "Training"

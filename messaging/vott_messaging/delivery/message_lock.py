@@ -2,7 +2,7 @@
 
 import asyncio
 
-from vott_messaging.errors import LostMessageError, SourceUnavailableError
+from vott_messaging.errors import LostMessageError, VottError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 
@@ -16,7 +16,9 @@ async def renew_lock(source: QueueSource, delivery: Delivery) -> None:
             try:
                 await source.renew_lock(delivery)
                 break
-            except SourceUnavailableError as error:
+            except LostMessageError:
+                raise
+            except VottError as error:
                 if loop.time() >= expires:
                     raise LostMessageError(str(error)) from None
                 await asyncio.sleep(delivery.lock_seconds / 10)

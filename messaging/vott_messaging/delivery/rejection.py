@@ -1,14 +1,13 @@
 """A message that can't become a training: post `failed` to its callback, then dead-letter it."""
 
 import asyncio
-import itertools
 import logging
 
 from vott_messaging import names
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.delivery import backoff
-from vott_messaging.errors import CallbackError, MessageRejectedError, SourceUnavailableError
+from vott_messaging.delivery import retries
+from vott_messaging.errors import CallbackError, MessageRejectedError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 logger = logging.getLogger(__name__)
@@ -30,14 +29,7 @@ class Rejection:
         logger.warning("message %r of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
         # The callback first: a kill in between posts it twice rather than never.
         await self._post_callback(delivery, error)
-        for attempt in itertools.count(1):
-            try:
-                return await self._source.dead_letter(delivery, error.reason, str(error))
-            except SourceUnavailableError as unavailable:
-                delay = backoff.MESSAGE_BACKOFF.seconds(attempt)
-                logger.warning("message %r: %s; trying again in %.1f s", delivery.id, unavailable, delay)
-                await asyncio.sleep(delay)
-        return None
+        await retries.until_reachable(delivery, lambda: self._source.dead_letter(delivery, error.reason, str(error)))
 
     async def _post_callback(self, delivery: Delivery, error: MessageRejectedError) -> None:
         if error.status_url is None:
@@ -59,5 +51,5 @@ class Rejection:
                 logger.warning("message %r: callback not delivered: %s", delivery.id, error)
                 if error.permanent or attempt == MAX_CALLBACK_ATTEMPTS:
                     break
-                delay = error.retry_after or backoff.MESSAGE_BACKOFF.seconds(attempt)
-                await asyncio.sleep(min(delay, backoff.MESSAGE_BACKOFF.longest))
+                delay = error.retry_after or retries.BACKOFF.seconds(attempt)
+                await asyncio.sleep(min(delay, retries.BACKOFF.longest))

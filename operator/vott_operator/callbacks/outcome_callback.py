@@ -75,9 +75,9 @@ class OutcomeCallbacks:
         """Post once. Returns the condition to record and the seconds until the next attempt."""
         try:
             url = await callback_url(self._cluster, trainingjob)
-            body = payload(
-                trainingjob.metadata.name, outcome.state, outcome.message, progress_report(trainingjob.status.progress)
-            )
+            progress = trainingjob.status.progress
+            report = progress_report(progress) if progress else None
+            body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
             await self._sender.send(url, names.webhook_id(trainingjob.metadata.uid, outcome.state), body)
         except CallbackError as error:
             return self._undelivered(trainingjob, outcome, error)

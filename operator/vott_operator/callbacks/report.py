@@ -8,6 +8,6 @@ from vott_operator.api.status import Progress
 _FIELDS = {field.name for field in fields(ProgressReport)}
 
 
-def progress_report(progress: Progress | None) -> ProgressReport | None:
-    """What a callback says of it; None before the first report."""
-    return ProgressReport(**progress.model_dump(include=_FIELDS)) if progress else None
+def progress_report(progress: Progress) -> ProgressReport:
+    """What a callback says of it."""
+    return ProgressReport(**progress.model_dump(include=_FIELDS))

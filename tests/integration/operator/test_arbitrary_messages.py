@@ -17,7 +17,7 @@ from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
 from vott_messaging import names
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.delivery import backoff
+from vott_messaging.delivery import retries
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.callbacks import CallbackSettings
@@ -141,7 +141,7 @@ def test_every_body_becomes_a_trainingjob_or_is_dead_lettered_with_a_reason(
     harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
-    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
+    monkeypatch.setattr(retries, "BACKOFF", Backoff(first=0.01, longest=0.01))
     unreachable = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [
         receiver.url,

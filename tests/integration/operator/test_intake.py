@@ -14,7 +14,7 @@ from localcluster.ports import free_ports
 from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.delivery import backoff, rejection
+from vott_messaging.delivery import rejection, retries
 from vott_messaging.errors import LostMessageError, SourceUnavailableError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import LOCK_SECONDS, MemoryQueue
@@ -78,7 +78,7 @@ Build = Callable[..., Bench]
 
 @pytest.fixture
 async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
-    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
+    monkeypatch.setattr(retries, "BACKOFF", Backoff(first=0.01, longest=0.01))
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def build_bench(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
@@ -195,7 +195,7 @@ async def test_a_message_that_causes_an_internal_error_is_dead_lettered_and_stop
     async def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(intake_module, "INTERNAL_ERROR_SECONDS", 0.05)
+    monkeypatch.setattr("vott_messaging.delivery.settlement.INTERNAL_ERROR_SECONDS", 0.05)
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", fail)

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from vott_messaging.delivery.message_lock import renew_lock
-from vott_messaging.errors import LostMessageError, SourceUnavailableError
+from vott_messaging.errors import LostMessageError, SettingsError, SourceUnavailableError, VottError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 pytestmark = pytest.mark.looptime
@@ -43,9 +43,10 @@ async def test_a_queue_that_is_unreachable_until_the_lock_expires_loses_the_mess
     assert DELIVERY.lock_seconds <= loop.time() - started <= DELIVERY.lock_seconds * 1.1 + 1e-6
 
 
-async def test_a_queue_that_is_unreachable_for_a_while_loses_nothing() -> None:
+@pytest.mark.parametrize("error", [SourceUnavailableError("no route"), SettingsError("the key is not one")])
+async def test_a_queue_that_is_unreachable_for_a_while_loses_nothing(error: VottError) -> None:
     source = Source()
-    source.error = SourceUnavailableError("no route")
+    source.error = error
     task = asyncio.create_task(renew_lock(cast("QueueSource", source), DELIVERY))
     await asyncio.sleep(20)
     source.error = None

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.delivery.backoff import MESSAGE_BACKOFF
 from vott_messaging.delivery.rejection import CALLBACK_SECONDS, Rejection
+from vott_messaging.delivery.retries import BACKOFF
 from vott_messaging.errors import CallbackError, MessageRejectedError, SourceUnavailableError
 from vott_messaging.queues.base import Delivery, QueueSource
 
@@ -71,7 +71,7 @@ async def test_the_callback_is_posted_before_the_message_is_dead_lettered(
 
 async def test_a_receiver_cannot_delay_the_second_attempt_for_long() -> None:
     steps = Steps(busy(retry_after=3600))
-    assert await reject(steps) == pytest.approx(MESSAGE_BACKOFF.longest)
+    assert await reject(steps) == pytest.approx(BACKOFF.longest)
     assert steps.steps == ["failed", "failed", "NotJSON"]
 
 
