@@ -144,7 +144,7 @@ class Trainings:
 
     async def _attempt(self, record: Record, job: Job, slot: Slot) -> Ended:
         parts = self._parts
-        progress = parts.progress.receiver(job.name, job.message.status) if parts.progress else None
+        progress = parts.progress.start(job.name, job.message.status) if parts.progress else None
 
         def on_status(status: Status) -> None:
             parts.output.progress(job, slot, status)

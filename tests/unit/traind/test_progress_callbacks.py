@@ -2,14 +2,22 @@
 
 import asyncio
 
-from tests.unit.traind.conftest import Sender
+import pytest
+
+from tests.unit.traind.conftest import QUICK, Sender
+from vott_messaging.callbacks import progress_receiver
 from vott_messaging.callbacks.payload import ProgressReport
 from vott_messaging.errors import CallbackError
-from vott_traind.progress_callbacks import ProgressCallbacks, ProgressReceiver
+from vott_traind.progress_callbacks import ProgressCallback, ProgressCallbacks
 
 
-def receiver(sender: Sender) -> ProgressReceiver:
-    found = ProgressCallbacks(sender, interval_seconds=0.01).receiver("vott-1", "https://c/")  # type: ignore[arg-type]
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_receiver, "INTERVAL_SECONDS", 0.01)
+
+
+def receiver(sender: Sender) -> ProgressCallback:
+    found = ProgressCallbacks(sender, QUICK).start("vott-1", "https://c/")  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -36,10 +44,24 @@ async def test_a_failed_report_does_not_stop_the_next() -> None:
     sender = Sender(errors=[CallbackError("503", permanent=False)])
     progress = receiver(sender)
     progress.report(ProgressReport(percent=10))
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(30):
+        while sender.errors:
+            await asyncio.sleep(0.005)
     progress.report(ProgressReport(percent=20))
-    await progress.close()  # it waits for no pause
-    assert sender.posts == []
+    await wait_for_posts(sender, 1)
+    await progress.close()
+    assert [body["progress"] for _, _, body in sender.posts] == [0.2]
+
+
+async def test_close_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_receiver, "INTERVAL_SECONDS", 3600.0)
+    progress = receiver(sender := Sender())
+    progress.report(ProgressReport(percent=10))
+    await wait_for_posts(sender, 1)
+    progress.report(ProgressReport(percent=20))
+    await asyncio.sleep(0.05)
+    await progress.close()
+    assert len(sender.posts) == 1
 
 
 async def test_a_receiver_that_unsubscribed_gets_no_more() -> None:
@@ -67,4 +89,4 @@ async def test_close_waits_for_the_post_on_its_way() -> None:
 
 
 def test_a_message_without_a_callback_has_no_receiver() -> None:
-    assert ProgressCallbacks(Sender()).receiver("vott-1", None) is None  # type: ignore[arg-type]
+    assert ProgressCallbacks(Sender()).start("vott-1", None) is None  # type: ignore[arg-type]
