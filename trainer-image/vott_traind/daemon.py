@@ -191,7 +191,10 @@ class Daemon:
             os._exit(128 + number)  # the trainers get SIGTERM from the kernel; the locks on their messages expire
         self._stopping.set()
         grace = self._settings.trainer.termination_grace_period_seconds
-        logger.info("stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once", grace)
+        logger.info(
+            "stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once",
+            grace,
+        )
 
 
 def _lock(state: StateFolder) -> int:

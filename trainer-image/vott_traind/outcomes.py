@@ -88,7 +88,9 @@ class Outcomes:
                     logger.warning("%s: the outcome is given up: %s", record.name, error)
                     return "given_up"
                 delay = error.retry_after or self._backoff.seconds(attempt)
-                logger.warning("%s: the outcome was not delivered: %s; trying again in %.0f s", record.name, error, delay)
+                logger.warning(
+                    "%s: the outcome was not delivered: %s; trying again in %.0f s", record.name, error, delay
+                )
                 await asyncio.sleep(delay)
             else:
                 logger.info("%s: the callback accepted the outcome (%s)", record.name, record.outcome)

@@ -87,7 +87,11 @@ class Records:
         """Remove the folders of trainings whose messages the queue no longer delivers."""
         for folder in self._state.trainings():
             written = (folder.record if folder.record.exists() else folder.path).stat().st_mtime
-            if self._clock() - written > KEPT_SECONDS and not folder.process.exists() and not _is_pending(_read(folder)):
+            if (
+                self._clock() - written > KEPT_SECONDS
+                and not folder.process.exists()
+                and not _is_pending(_read(folder))
+            ):
                 shutil.rmtree(folder.path)
 
 

@@ -91,7 +91,9 @@ class Trainings:
         plugin = self._plugins.plugin_of(message)
         found = identify(self._parts.records, self._identity, delivery, message.digest, self._parts.clock())
         if found.is_duplicate:
-            logger.info("message %r has the content of %s, and starts no second training", delivery.id, found.record.name)
+            logger.info(
+                "message %r has the content of %s, and starts no second training", delivery.id, found.record.name
+            )
             return
         record = found.record
         if not record.outcome:

@@ -44,8 +44,9 @@ class Settlement:
 
         Args:
             delivery: the message; abandoned if this call is cancelled.
-            work: raises MessageRejectedError to have the message rejected, MessageGivenBackError to have it abandoned. After any other error it is called again. It is cancelled
-                when the lock is lost or this call is cancelled, and the message is settled only after it has ended.
+            work: raises MessageRejectedError to have the message rejected, MessageGivenBackError to have it abandoned. After any other
+                error it is called again. It is cancelled when the lock is lost or this call is cancelled, and the message is settled only
+                after it has ended.
 
         Returns:
             What `work` returned. None if the message was rejected or given back, or its lock was lost: then the queue may deliver it again.

@@ -72,9 +72,9 @@ class Bench:
 
         wait_until(what, check, seconds=seconds, dump=daemon.log.read_text)
 
-    def wait_settled(self, queue: AzureQueue, daemon: TraindProcess) -> None:
+    def wait_settled(self, queue: AzureQueue, daemon: TraindProcess, seconds: float = 120) -> None:
         """Wait until the queue has no message, locked ones included."""
-        self.wait("an empty queue", lambda: unsettled(queue) == 0, daemon)
+        self.wait("an empty queue", lambda: unsettled(queue) == 0, daemon, seconds)
 
 
 def unsettled(queue: AzureQueue) -> int:

@@ -127,7 +127,9 @@ def test_a_script_reads_no_credentials_and_no_other_training(storage_queue: Azur
         storage_queue.environment["AZURE_STORAGE_CONNECTION_STRING"]
     )
     wanted = [credentials / "AZURE_STORAGE_CONNECTION_STRING", bench.folder / "state/lock"]
-    (plugins / "thief.py").write_text(f"WANTED = {','.join(map(str, wanted))!r}\n" + THIEF.replace('os.environ["WANTED"]', "WANTED"))
+    (plugins / "thief.py").write_text(
+        f"WANTED = {','.join(map(str, wanted))!r}\n" + THIEF.replace('os.environ["WANTED"]', "WANTED")
+    )
     storage_queue.settings["credentialsDir"] = str(credentials)
     daemon = bench.start(
         storage_queue,

@@ -13,9 +13,9 @@ import pytest
 
 from tests.unit.traind import fake_trainer
 from vott_guard.backoff import Backoff
-from vott_messaging.errors import CallbackError
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
+from vott_messaging.errors import CallbackError
 from vott_messaging.messages.queue_defaults import MessageDefaults
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.plugins import PluginSettings
@@ -81,16 +81,21 @@ class Daemon:
     async def run_until(self, probe: Callable[[], object]) -> None:
         """Receive until `probe` is true, then stop."""
         receiving = asyncio.create_task(self.receiver.run())
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not probe():
-                await asyncio.sleep(0.01)
+        await until(probe)
         receiving.cancel()
         self.parts.stopping.set()
         await self.receiver.finish(PATIENCE_SECONDS)
         await self.parts.outcomes.close(5)
 
 
-@pytest.fixture(autouse=True)
+async def until(probe: Callable[[], object]) -> None:
+    """Wait until `probe` is true."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not probe():  # noqa: ASYNC110 - of a process or a file, which set no Event
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
 def _fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setattr(attempt, "POLL_SECONDS", 0.01)
@@ -104,12 +109,17 @@ def _fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Callable[..., Daemon]:
+def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
     """Builds daemons that share a state folder; a queue given here outlives them."""
 
     def build_daemon(queue: MemoryQueue | None = None, *, backoff_limit: int = 1) -> Daemon:
         queue = MemoryQueue(time.monotonic) if queue is None else queue
-        records, sender, metrics, stopping = Records(StateFolder(tmp_path / "state")), Sender(), Metrics(), asyncio.Event()
+        records, sender, metrics, stopping = (
+            Records(StateFolder(tmp_path / "state")),
+            Sender(),
+            Metrics(),
+            asyncio.Event(),
+        )
         outcomes = Outcomes(records, sender, metrics, 60, backoff=QUICK)  # type: ignore[arg-type]
         slot = Slot(0)
         parts = Parts(

@@ -31,7 +31,11 @@ def main(arguments: list[str]) -> int:
     if end == "slow":
         time.sleep(1)
     if end in (0, "slow"):
-        _write(status, report | {"model": {"url": "https://store/m.tgz", "sizeBytes": 7}, "metrics": [{"name": "mAP", "value": 0.5}]})
+        _write(
+            status,
+            report
+            | {"model": {"url": "https://store/m.tgz", "sizeBytes": 7}, "metrics": [{"name": "mAP", "value": 0.5}]},
+        )
         return 0
     if end == "no model":
         return 0

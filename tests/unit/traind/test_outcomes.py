@@ -1,6 +1,5 @@
 """Outcome callbacks: posted until they are delivered, refused or given up."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -14,17 +13,25 @@ Build = Callable[..., Daemon]
 
 def record(ended: float) -> Record:
     return Record(
-        name="vott-1", queue="q", message_id="m", digest="d", started=0.0, outcome="failed", message="Why.", ended=ended, callback="https://c/"
+        name="vott-1",
+        queue="q",
+        message_id="m",
+        digest="d",
+        started=0.0,
+        outcome="failed",
+        message="Why.",
+        ended=ended,
+        callback="https://c/",
     )
 
 
 async def settle(daemon: Daemon) -> Record:
     """Post, and return the record once it is settled."""
-    async with asyncio.timeout(30):
-        daemon.parts.outcomes.resume()
-        while (found := daemon.records.get("vott-1")) is None or found.callback:
-            await asyncio.sleep(0.01)
-    await daemon.parts.outcomes.close(5)
+    daemon.parts.outcomes.resume()
+    await daemon.parts.outcomes.close(30)
+    found = daemon.records.get("vott-1")
+    assert found is not None
+    assert found.callback is None
     return found
 
 

@@ -41,7 +41,10 @@ def _restore_logging() -> Iterator[None]:
 
 def test_a_live_line_says_how_far_a_training_is() -> None:
     line = live_line(JOB, Slot(0, ("GPU-1",)), STATUS, NOW)
-    assert line == "vott-1  detection  ████████░░░░░░░░░░░░  42 %  Epoch 3 of 10  loss 0.25  9.8 images/s  12 min left  GPU GPU-1"
+    assert (
+        line
+        == "vott-1  detection  ████████░░░░░░░░░░░░  42 %  Epoch 3 of 10  loss 0.25  9.8 images/s  12 min left  GPU GPU-1"
+    )
 
 
 def test_a_live_line_is_short_before_anything_is_known() -> None:
@@ -58,7 +61,10 @@ def test_a_terminal_rewrites_its_live_lines_below_the_log() -> None:
     output.line("vott-1", "2026-01-01T00:00:00Z WARNING few images\x1b[31m")
     output.end("vott-1")
     shown = _shown(screen.getvalue())
-    assert [line.partition(" ")[2] for line in shown] == ["WARNING see https://host/a", "WARNING vott-1: few images [31m"]
+    assert [line.partition(" ")[2] for line in shown] == [
+        "WARNING see https://host/a",
+        "WARNING vott-1: few images [31m",
+    ]
 
 
 def _shown(text: str) -> list[str]:

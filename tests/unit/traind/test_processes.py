@@ -32,7 +32,8 @@ def wait_for_text(file: Path, text: str = "\n") -> str:
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"), [("raise SystemExit(65)", 65), ("import os; os.kill(os.getpid(), 9)", 137), ("print('hi')", 0)]
+    ("code", "expected"),
+    [("raise SystemExit(65)", 65), ("import os; os.kill(os.getpid(), 9)", 137), ("print('hi')", 0)],
 )
 async def test_exit_codes_are_as_in_a_shell(tmp_path: Path, code: str, expected: int) -> None:
     process = await start(tmp_path, code)
@@ -41,14 +42,19 @@ async def test_exit_codes_are_as_in_a_shell(tmp_path: Path, code: str, expected:
 
 
 async def test_a_stopped_trainer_may_save_first(tmp_path: Path) -> None:
-    save = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); print('on', flush=True); time.sleep(60)"
+    save = (
+        "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); print('on', flush=True); time.sleep(60)"
+    )
     process = await start(tmp_path, save)
     wait_for_text(tmp_path / "log")
     assert await process.stop(30) == 143
 
 
 async def test_a_trainer_that_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
-    process = await start(tmp_path, WITH_CHILD + "import signal; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)")
+    process = await start(
+        tmp_path,
+        WITH_CHILD + "import signal; signal.signal(15, signal.SIG_IGN); print('on', flush=True); time.sleep(60)",
+    )
     child = ProcessId.of(int(wait_for_text(tmp_path / "log", "on").split()[0]))
     assert child is not None
     assert await process.stop(0.2) == 137
@@ -70,8 +76,12 @@ def _wait_for_end(process: ProcessId) -> None:
         time.sleep(0.02)
 
 
+def _sleeper() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(["sleep", "60"], start_new_session=True)
+
+
 async def test_a_leftover_is_killed_after_its_grace_period(tmp_path: Path) -> None:
-    leftover = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    leftover = _sleeper()
     process = ProcessId.of(leftover.pid)
     assert process is not None
     process.write(file := tmp_path / "process.json")
@@ -81,7 +91,7 @@ async def test_a_leftover_is_killed_after_its_grace_period(tmp_path: Path) -> No
 
 
 async def test_another_process_with_the_number_of_a_leftover_is_left_alone(tmp_path: Path) -> None:
-    other = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    other = _sleeper()
     process = ProcessId.of(other.pid)
     assert process is not None
     ProcessId(process.pid, process.start_time - 1, process.boot_id).write(file := tmp_path / "process.json")
@@ -101,7 +111,8 @@ async def test_without_a_readable_record_there_is_no_leftover(tmp_path: Path, te
 
 def test_a_trainer_ends_with_its_daemon(tmp_path: Path) -> None:
     """The kernel sends it SIGTERM."""
-    save = "import signal, sys, time; signal.signal(15, lambda *_: (print('saved', flush=True), sys.exit(143))); print('on', flush=True); time.sleep(60)"
+    save = "import signal, sys, time; signal.signal(15, lambda *_: (print('saved', flush=True), sys.exit(143)));"
+    save += "print('on', flush=True); time.sleep(60)"
     daemon = (
         "import asyncio, os, sys; from pathlib import Path; from vott_traind.processes import TrainerProcess\n"
         "async def main():\n"
@@ -122,7 +133,9 @@ def test_another_process_of_the_user_cannot_read_the_daemon_s_environment() -> N
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as daemon:
         assert daemon.stdout is not None
         daemon.stdout.readline()
-        reading = subprocess.run([*NO_CAPABILITIES, "cat", f"/proc/{daemon.pid}/environ"], capture_output=True, text=True)
+        reading = subprocess.run(
+            [*NO_CAPABILITIES, "cat", f"/proc/{daemon.pid}/environ"], capture_output=True, text=True
+        )
         daemon.kill()
     assert ("the-key" in reading.stdout, reading.returncode) == (False, 1)
     assert "Permission denied" in reading.stderr

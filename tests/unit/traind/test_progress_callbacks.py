@@ -1,10 +1,11 @@
 """Progress callbacks of the daemon, where callbacks are signed."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
-from tests.unit.traind.conftest import QUICK, Sender
+from tests.unit.traind.conftest import QUICK, Sender, until
 from vott_messaging.callbacks import progress_receiver
 from vott_messaging.callbacks.payload import ProgressReport
 from vott_messaging.errors import CallbackError
@@ -22,10 +23,8 @@ def receiver(sender: Sender) -> ProgressCallback:
     return found
 
 
-async def wait_for_posts(sender: Sender, count: int) -> None:
-    async with asyncio.timeout(30):
-        while len(sender.posts) < count:
-            await asyncio.sleep(0.005)
+def _has_posts(sender: Sender, count: int) -> bool:
+    return len(sender.posts) == count
 
 
 async def test_each_report_is_posted_once() -> None:
@@ -33,10 +32,12 @@ async def test_each_report_is_posted_once() -> None:
     progress = receiver(sender)
     for percent in (10, 10, 20):
         progress.report(ProgressReport(percent=percent, epoch_current=1, epoch_total=2))
-        await wait_for_posts(sender, 1 if percent == 10 else 2)
+        await until(partial(_has_posts, sender, percent // 10))
     await progress.close()
     assert [body["progress"] for _, _, body in sender.posts] == [0.1, 0.2]
-    assert {(body["job"], body["state"], body["message"]) for _, _, body in sender.posts} == {("vott-1", "running", "Epoch 1 of 2")}
+    assert {(body["job"], body["state"], body["message"]) for _, _, body in sender.posts} == {
+        ("vott-1", "running", "Epoch 1 of 2")
+    }
     assert len({webhook_id for _, webhook_id, _ in sender.posts}) == 2
 
 
@@ -44,11 +45,9 @@ async def test_a_failed_report_does_not_stop_the_next() -> None:
     sender = Sender(errors=[CallbackError("503", permanent=False)])
     progress = receiver(sender)
     progress.report(ProgressReport(percent=10))
-    async with asyncio.timeout(30):
-        while sender.errors:
-            await asyncio.sleep(0.005)
+    await until(lambda: not sender.errors)
     progress.report(ProgressReport(percent=20))
-    await wait_for_posts(sender, 1)
+    await until(lambda: len(sender.posts) == 1)
     await progress.close()
     assert [body["progress"] for _, _, body in sender.posts] == [0.2]
 
@@ -57,7 +56,7 @@ async def test_close_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(progress_receiver, "INTERVAL_SECONDS", 3600.0)
     progress = receiver(sender := Sender())
     progress.report(ProgressReport(percent=10))
-    await wait_for_posts(sender, 1)
+    await until(lambda: len(sender.posts) == 1)
     progress.report(ProgressReport(percent=20))
     await asyncio.sleep(0.05)
     await progress.close()

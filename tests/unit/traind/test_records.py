@@ -34,7 +34,9 @@ def delivery(message_id: str = "m", sequence: str = "", sent: float | None = Non
 
 
 def test_a_record_is_the_same_after_a_restart(records: Records, tmp_path: Path) -> None:
-    written = record(outcome="failed", reason="NoUsableImages", callback="https://c/?t=1", report=ProgressReport(percent=3))
+    written = record(
+        outcome="failed", reason="NoUsableImages", callback="https://c/?t=1", report=ProgressReport(percent=3)
+    )
     records.put(written)
     assert Records(StateFolder(tmp_path)).get("vott-1") == written
     assert list(records.all()) == [written]
@@ -87,7 +89,13 @@ def test_another_message_with_the_same_id_is_another_training(records: Records) 
 
 @pytest.mark.parametrize(
     ("outcome", "sent", "is_duplicate"),
-    [(None, NOW, True), ("succeeded", NOW, True), ("succeeded", NOW + 20, False), ("failed", NOW, False), ("succeeded", None, False)],
+    [
+        (None, NOW, True),
+        ("succeeded", NOW, True),
+        ("succeeded", NOW + 20, False),
+        ("failed", NOW, False),
+        ("succeeded", None, False),
+    ],
 )
 def test_the_same_message_sent_again_before_the_end_trains_once(
     records: Records, outcome: str | None, sent: float | None, is_duplicate: bool

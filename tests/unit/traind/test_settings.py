@@ -61,7 +61,7 @@ def test_without_the_section_outgoing_the_trainer_s_variables_count(monkeypatch:
     ("text", "problem"),
     [
         ("queue: []", "queue: unknown setting"),
-        ("queues: [{name: a}, {name: a}]", r"queues\[1\] is the same queue as \[0\]"),
+        ("queues: [{name: cats}, {name: cats}]", r"queues\[1\] is the same queue as \[0\]"),
         ("trainer: {image: x}", "trainer.image: unknown setting"),
         ("trainer: {budgetMinutes: -1}", "trainer.budgetMinutes"),
         ("[", "can't be read"),
@@ -104,7 +104,15 @@ def test_a_wrong_option_is_explained(
 
 def test_help_names_every_option_and_the_variables() -> None:
     shown = CliRunner().invoke(main, ["--help"]).output
-    for text in ("--state", "--work", "--gpus-per-training", "--http", "VOTT_TRAIN_CONFIG", "docker run", *QUEUE_VARIABLES):
+    for text in (
+        "--state",
+        "--work",
+        "--gpus-per-training",
+        "--http",
+        "VOTT_TRAIN_CONFIG",
+        "docker run",
+        *QUEUE_VARIABLES,
+    ):
         assert text in shown
 
 

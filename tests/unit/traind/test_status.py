@@ -8,7 +8,14 @@ import pytest
 from vott_messaging.callbacks.payload import ProgressReport
 from vott_traind.status import Failure, Model, read_status, read_termination
 
-PROGRESS = {"percent": 42, "epochCurrent": 3, "epochTotal": 10, "stepCurrent": 7, "stepTotal": 25, "classificationLoss": 0.25}
+PROGRESS = {
+    "percent": 42,
+    "epochCurrent": 3,
+    "epochTotal": 10,
+    "stepCurrent": 7,
+    "stepTotal": 25,
+    "classificationLoss": 0.25,
+}
 
 
 def test_a_status_has_progress_metrics_and_model(tmp_path: Path) -> None:
@@ -55,7 +62,9 @@ def test_a_termination_message_explains_a_failure(tmp_path: Path) -> None:
     assert read_termination(file) == Failure("BadAnnotations", "line 7: wrong.")
 
 
-@pytest.mark.parametrize("text", ["", "killed", "[]", '{"reason": "bad reason", "message": "m"}', '{"reason": "A", "message": " "}'])
+@pytest.mark.parametrize(
+    "text", ["", "killed", "[]", '{"reason": "bad reason", "message": "m"}', '{"reason": "A", "message": " "}']
+)
 def test_any_other_text_explains_nothing(tmp_path: Path, text: str) -> None:
     (file := tmp_path / "t").write_text(text)
     assert read_termination(file) is None

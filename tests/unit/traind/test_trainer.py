@@ -115,7 +115,10 @@ def test_a_trainer_gets_the_rules_its_folders_and_what_is_private(folder: Traini
     assert (variables["VOTT_GRACE_SECONDS"], variables["VOTT_TERMINATION_LOG"]) == ("60", str(folder.termination))
 
 
-@pytest.mark.parametrize(("minutes", "own", "expected"), [(0, {}, None), (0, {"VOTT_BUDGET_MINUTES": "3"}, "3"), (1.5, {"VOTT_BUDGET_MINUTES": "3"}, "1.5")])
+@pytest.mark.parametrize(
+    ("minutes", "own", "expected"),
+    [(0, {}, None), (0, {"VOTT_BUDGET_MINUTES": "3"}, "3"), (1.5, {"VOTT_BUDGET_MINUTES": "3"}, "1.5")],
+)
 def test_the_setting_of_the_budget_overrides_the_variable(
     folder: TrainingFolder, minutes: float, own: dict[str, str], expected: str | None
 ) -> None:

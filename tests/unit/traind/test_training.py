@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.traind.conftest import Daemon
+from vott_messaging.errors import LostMessageError
 from vott_messaging.queues import memory
+from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
 from vott_traind.records import Record
 
@@ -106,7 +108,9 @@ async def test_a_message_that_is_no_message_is_put_aside_without_a_record(build:
 async def test_a_stopping_daemon_gives_the_message_back_and_the_next_one_goes_on(build: Build) -> None:
     first = build()
     first.queue.send(body(ends=["wait", 0]))
-    await first.run_until(lambda: list(first.records.all()) and first.records.folder(record_of(first).name).status.exists())
+    await first.run_until(
+        lambda: list(first.records.all()) and first.records.folder(record_of(first).name).status.exists()
+    )
     assert (len(first.queue), first.sender.posts, record_of(first).outcome) == (1, [], None)
     second = build(first.queue)
     await second.run_until(lambda: not len(second.queue) and second.sender.posts)
@@ -149,8 +153,8 @@ async def test_a_lost_lock_does_not_stop_the_training(build: Build, monkeypatch:
     monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
 
     class Forgetful(MemoryQueue):
-        async def renew_lock(self, delivery: object) -> None:
-            raise memory.LostMessageError("the lock on message m was lost")
+        async def renew_lock(self, delivery: Delivery) -> None:
+            raise LostMessageError(f"the lock on message {delivery.id} was lost")
 
     daemon = build(Forgetful(asyncio.get_running_loop().time))
     daemon.queue.send(body(ends=["slow"]), "m")
