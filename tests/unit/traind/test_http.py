@@ -7,6 +7,7 @@ import pytest
 
 from localcluster.ports import free_ports
 from vott_messaging.errors import SettingsError
+from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
 from vott_traind.http import HttpServer, parse_address
 from vott_traind.metered_source import MeteredSource
@@ -49,8 +50,8 @@ async def test_metrics_count_what_becomes_of_messages() -> None:
 
 async def test_a_queue_that_cannot_be_received_from_is_counted() -> None:
     class Broken(MemoryQueue):
-        async def receive(self, *_: object) -> list[object]:  # type: ignore[override]
-            raise OSError("no network")
+        async def receive(self, limit: int, wait_seconds: float) -> list[Delivery]:
+            raise OSError(f"no network for {limit} messages in {wait_seconds} s")
 
     source = MeteredSource(Broken(asyncio.get_running_loop().time), Metrics())
     for failures in (1, 2):

@@ -41,7 +41,7 @@ def command(folder: TrainingFolder, *, signed: bool = False, **fields: object) -
     return dict(option.removeprefix("--").split("=", 1) for option in options)
 
 
-def environment(folder: TrainingFolder, options: TrainerOptions = OPTIONS, **own: str) -> dict[str, str]:
+def environment(folder: TrainingFolder, own: dict[str, str], options: TrainerOptions = OPTIONS) -> dict[str, str]:
     return trainer.environment(options, Slot(0), folder, WorkFolder(Path("/w")), own)
 
 
@@ -79,9 +79,9 @@ def test_initial_weights_with_a_credential_leave_the_parameters(
 
 
 def test_no_credential_of_a_queue_is_in_the_environment(folder: TrainingFolder) -> None:
-    variables = environment(folder, PATH="/bin", AWS_REGION="eu", CUDA_HOME="/cuda", VOTT_CHECKPOINTS="/c", **SECRETS)
-    assert not SECRETS.keys() & variables.keys()
     passed = {"PATH": "/bin", "AWS_REGION": "eu", "CUDA_HOME": "/cuda", "VOTT_CHECKPOINTS": "/c"}
+    variables = environment(folder, passed | SECRETS)
+    assert not SECRETS.keys() & variables.keys()
     assert passed.items() <= variables.items()
 
 
@@ -104,11 +104,11 @@ def test_no_credential_of_a_queue_is_in_the_environment(folder: TrainingFolder) 
 def test_identities_reach_a_trainer_only_if_a_container_is_listed_for_them(
     folder: TrainingFolder, lists: dict[str, str], expected: set[str]
 ) -> None:
-    assert SECRETS.keys() & environment(folder, **lists, **SECRETS).keys() == expected
+    assert SECRETS.keys() & environment(folder, lists | SECRETS).keys() == expected
 
 
 def test_a_trainer_gets_the_rules_its_folders_and_what_is_private(folder: TrainingFolder) -> None:
-    variables = environment(folder, VOTT_ALLOW_HTTP="true")
+    variables = environment(folder, {"VOTT_ALLOW_HTTP": "true"})
     assert variables["VOTT_ALLOW_HTTP"] == "false"
     assert variables["VOTT_PRIVATE_PATHS"].split(os.pathsep) == ["/state", "/keys"]
     assert (variables["VOTT_WORK_DIR"], variables["TMPDIR"], variables["HOME"]) == ("/w/work", "/w/tmp", "/w/tmp")
@@ -123,4 +123,4 @@ def test_the_setting_of_the_budget_overrides_the_variable(
     folder: TrainingFolder, minutes: float, own: dict[str, str], expected: str | None
 ) -> None:
     options = TrainerOptions({}, 60, minutes, False, ())
-    assert environment(folder, options, **own).get("VOTT_BUDGET_MINUTES") == expected
+    assert environment(folder, own, options).get("VOTT_BUDGET_MINUTES") == expected
