@@ -43,3 +43,7 @@ class SourceUnavailableError(VottError):
 
 class LostMessageError(VottError):
     """The lock on a message was lost, so another receiver may have it, or the message is settled."""
+
+
+class MessageGivenBackError(VottError):
+    """The program stops before it can settle a message: the queue is to deliver it again, to anyone."""

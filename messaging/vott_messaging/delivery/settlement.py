@@ -17,7 +17,7 @@ from vott_messaging import reasons
 from vott_messaging.delivery.message_lock import renew_lock
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.retries import until_reachable, wait_before_retry
-from vott_messaging.errors import LostMessageError, MessageRejectedError, VottError
+from vott_messaging.errors import LostMessageError, MessageGivenBackError, MessageRejectedError, VottError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 logger = logging.getLogger(__name__)
@@ -44,11 +44,12 @@ class Settlement:
 
         Args:
             delivery: the message; abandoned if this call is cancelled.
-            work: raises MessageRejectedError to have the message rejected. After any other error it is called again. It is cancelled
-                when the lock is lost or this call is cancelled, and the message is settled only after it has ended.
+            work: raises MessageRejectedError to have the message rejected, MessageGivenBackError to have it abandoned. After any other
+                error it is called again. It is cancelled when the lock is lost or this call is cancelled, and the message is settled only
+                after it has ended.
 
         Returns:
-            What `work` returned. None if the message was rejected, or its lock was lost: then the queue may deliver it again.
+            What `work` returned. None if the message was rejected or given back, or its lock was lost: then the queue may deliver it again.
         """
         working = asyncio.create_task(self._work_and_settle(delivery, work))
         lock = asyncio.create_task(renew_lock(self._source, delivery))
@@ -75,18 +76,21 @@ class Settlement:
         except MessageRejectedError as error:
             await self._rejection.reject(delivery, error)
             return None
+        except MessageGivenBackError:
+            await self._abandon(delivery)
+            return None
         completed = await until_reachable(delivery, lambda: self._source.complete(delivery))
         return result if completed else None
 
     async def _work(self, delivery: Delivery, work: Work[ResultT]) -> ResultT:
-        """Work until it succeeds. Raises MessageRejectedError or LostMessageError."""
+        """Work until it succeeds. Raises MessageRejectedError, MessageGivenBackError or LostMessageError."""
         loop = asyncio.get_running_loop()
         attempt, failing_since = 0, inf
         while True:
             attempt += 1
             try:
                 return await work(delivery)
-            except (MessageRejectedError, LostMessageError):
+            except (MessageRejectedError, MessageGivenBackError, LostMessageError):
                 raise
             except VottError as error:
                 cause = str(error)

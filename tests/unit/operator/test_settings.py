@@ -9,9 +9,10 @@ import pytest
 from vott_guard.rules import Rules
 from vott_messaging.errors import SettingsError
 from vott_messaging.settings.outgoing import OutgoingSettings
+from vott_messaging.settings.program import CONFIG_ENV
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
-from vott_operator.settings.operator import CONFIG_ENV, Settings
+from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
