@@ -24,11 +24,12 @@ from vott_traind.devices import Slot
 from vott_traind.folders import StateFolder, WorkFolder
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
+from vott_traind.parts import Limits, Parts
 from vott_traind.receiving import Receiver
 from vott_traind.records import Records
 from vott_traind.slots import Slots
 from vott_traind.trainer import TrainerOptions
-from vott_traind.training import Limits, Parts, Trainings
+from vott_traind.training import Trainings
 
 QUICK = Backoff(first=0.01, longest=0.01)
 PATIENCE_SECONDS = 60.0

@@ -149,6 +149,13 @@ async def test_a_model_that_an_earlier_daemon_did_not_see_is_enough(build: Build
     assert (attempts(second), second.sender.states) == (1, ["succeeded"])
 
 
+async def test_a_failure_after_the_model_was_delivered_is_none(build: Build) -> None:
+    daemon = build(backoff_limit=0)
+    daemon.queue.send(body(ends=["late failure"]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states, daemon.queue.dead_letters) == (1, ["succeeded"], [])
+
+
 async def test_a_lost_lock_does_not_stop_the_training(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
 
