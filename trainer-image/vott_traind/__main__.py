@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from vott_traind import command_line
 
 
-def main(argv: Sequence[str]) -> None:
+def main(argv: Sequence[str]) -> NoReturn:
     """Run the daemon with these arguments, and exit."""
     command_line.main.main(list(argv), prog_name="traind.py")
 

@@ -1,12 +1,11 @@
 """Wires the daemon's parts, and runs them until it is stopped."""
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
 from vott_traind.output import Output
+from vott_traind.parts import Limits, Parts
 from vott_traind.prctl import hide_from_other_processes
 from vott_traind.processes import end_leftover
 from vott_traind.progress_callbacks import ProgressCallbacks
@@ -31,8 +31,9 @@ from vott_traind.receiving import Receiver
 from vott_traind.records import Records
 from vott_traind.settings import Settings
 from vott_traind.slots import Slots
+from vott_traind.state_lock import locked
 from vott_traind.trainer import TrainerOptions
-from vott_traind.training import Limits, Parts, Trainings
+from vott_traind.training import Trainings
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Daemon:
         """Train until SIGTERM or SIGINT; a second one ends the process at once."""
         hide_from_other_processes()
         async with AsyncExitStack() as stack:
-            stack.callback(os.close, _lock(self._options.state))
+            stack.enter_context(locked(self._options.state))
             self._listen_to_signals()
             await self._end_leftovers()
             self._records.remove_expired()
@@ -195,16 +196,6 @@ class Daemon:
             "stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once",
             grace,
         )
-
-
-def _lock(state: StateFolder) -> int:
-    """Lock the state folder until the end of the process. Raises SettingsError if another daemon uses it."""
-    file = os.open(state.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    with suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return file
-    os.close(file)
-    raise SettingsError(f"another daemon uses the state folder {state.path}; stop it, or choose another with --state")
 
 
 def _check_keys(settings: Settings) -> None:

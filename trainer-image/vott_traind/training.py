@@ -6,12 +6,9 @@ delivery: if the lock is lost, it goes on, and the next delivery waits for it.
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from vott_guard.backoff import Backoff
 from vott_messaging.errors import MessageGivenBackError, MessageRejectedError
 from vott_messaging.messages.message import TrainMessage, parse_message
 from vott_messaging.messages.queue_defaults import MessageDefaults
@@ -19,47 +16,15 @@ from vott_messaging.queues.base import Delivery
 from vott_messaging.settings.plugins import PluginSettings
 from vott_traind.attempt import Attempt, Ended
 from vott_traind.devices import Slot
-from vott_traind.folders import WorkFolder
+from vott_traind.folders import StateUnavailableError
 from vott_traind.identity import identify
-from vott_traind.metrics import Metrics
-from vott_traind.outcomes import Outcomes
-from vott_traind.output import Output
-from vott_traind.progress_callbacks import ProgressCallbacks
+from vott_traind.parts import Parts
 from vott_traind.records import Outcome, Record, Records
 from vott_traind.slots import Lease, Slots
-from vott_traind.status import Failure, Model, Status, read_status
-from vott_traind.trainer import Job, TrainerOptions
+from vott_traind.status import Failure, Status, read_status
+from vott_traind.trainer import Job
 
 logger = logging.getLogger(__name__)
-
-RETRY_BACKOFF = Backoff(first=10.0, longest=360.0)
-"""Between attempts at a training: the same as of a Job in Kubernetes between its pods."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """When a training is given up."""
-
-    backoff_limit: int
-    """How often a failed training is retried."""
-    backoff: Backoff = RETRY_BACKOFF
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What the trainings of a daemon share."""
-
-    records: Records
-    outcomes: Outcomes
-    progress: ProgressCallbacks | None
-    """None if the trainers post their progress themselves."""
-    metrics: Metrics
-    output: Output
-    limits: Limits
-    options: TrainerOptions
-    work: Mapping[Slot, WorkFolder]
-    stopping: asyncio.Event
-    clock: Callable[[], float] = time.time
 
 
 class Trainings:
@@ -86,7 +51,14 @@ class Trainings:
         Raises:
             MessageRejectedError: it can never be trained, or its training has failed; then the callback gets the outcome by itself.
             MessageGivenBackError: the daemon stops.
+            StateUnavailableError: the state folder can't be read or written; try again.
         """
+        try:
+            await self._train(delivery, lease)
+        except OSError as error:
+            raise StateUnavailableError(f"{self._identity}: {error}") from error
+
+    async def _train(self, delivery: Delivery, lease: Lease) -> None:
         message = parse_message(delivery.body, self._defaults)
         plugin = self._plugins.plugin_of(message)
         found = identify(self._parts.records, self._identity, delivery, message.digest, self._parts.clock())
@@ -129,14 +101,13 @@ class Trainings:
         records.put(record)
         interruptions = 0
         while True:
-            status = read_status(records.folder(record.name).status)
-            if status and status.model:  # also of a trainer whose daemon was killed before it saw the end
-                return self._end(record, message, plugin, "succeeded", Failure("", _describe(status, status.model)))
+            if delivered := _model(records, record):  # also of a trainer whose daemon was killed before it saw the end
+                return self._end(record, message, plugin, "succeeded", Failure("", delivered))
             if stopping.is_set():
                 return record
             ended = await self._attempt(record, Job(record.name, plugin, message), slot)
-            if ended.kind == "succeeded":
-                continue
+            if _model(records, record):
+                continue  # however the trainer ended afterwards
             record = replace(record, failures=record.failures + (ended.kind != "interrupted"))
             if ended.kind == "permanent" or record.failures > limits.backoff_limit:
                 return self._end(record, message, plugin, "failed", _tried(ended, record.failures))
@@ -208,10 +179,13 @@ class Trainings:
         return ended
 
 
-def _describe(status: Status, model: Model) -> str:
-    """Describe a success: the model's URL and size, and its metrics."""
+def _model(records: Records, record: Record) -> str:
+    """Describe the verified model of a training: its URL, size and metrics; empty if there is none yet."""
+    status = read_status(records.folder(record.name).status)
+    if status is None or status.model is None:
+        return ""
     values = ", ".join(f"{name} {value:.4g}" for name, value in status.metrics.items())
-    return f"The model is at {model.url} ({model.size_bytes:,} bytes){f'; {values}' if values else ''}."
+    return f"The model is at {status.model.url} ({status.model.size_bytes:,} bytes){f'; {values}' if values else ''}."
 
 
 def _tried(ended: Ended, failures: int) -> Failure:

@@ -87,7 +87,7 @@ def command() -> None:
     if sys.argv[1:2] == [DAEMON]:
         from vott_traind.__main__ import main as daemon  # starts trainers as child processes: none needs it
 
-        sys.exit(daemon(sys.argv[2:]))
+        daemon(sys.argv[2:])
     logs.redact_output()
     limit_spinning()
     sys.exit(main(sys.argv[1:], before_training=PROCESS.listen))

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from typing import Any
 
 import pytest
 import requests
@@ -85,8 +86,8 @@ def test_messages_that_cannot_be_trained_are_put_aside_with_the_reason_and_their
 
 
 def test_variables_of_the_first_vott_train_are_enough(storage_queue: AzuriteQueue, bench: Bench) -> None:
-    legacy = {"AZURE_STORAGE_QUEUE_NAME": storage_queue.name, "VOTT_TRAIN_PLUGIN": "hello-world"}
-    daemon = bench.start(**storage_queue.environment, **legacy)
+    legacy: dict[str, Any] = {"AZURE_STORAGE_QUEUE_NAME": storage_queue.name, "VOTT_TRAIN_PLUGIN": "hello-world"}
+    daemon = bench.start(**(legacy | storage_queue.environment))
     body = json.loads(bench.message())
     storage_queue.send(json.dumps({name: body[name] for name in ("annotations", "model", "status")}))
     bench.wait("the outcome", bench.outcomes, daemon)

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from vott_traind.processes import ProcessId
 
-LONG = {"epochs": 1, "steps": 20, "stepSeconds": 1.0}
+LONG: dict[str, Any] = {"epochs": 1, "steps": 20, "stepSeconds": 1.0}
 """Parameters of a training of 20 seconds."""
 
 
@@ -61,7 +62,7 @@ def test_a_killed_daemon_takes_its_trainer_along_and_the_next_one_trains(
 
 def test_a_trainer_that_outlives_its_daemon_is_killed_by_the_next_one(short_locks: BrokerQueue, bench: Bench) -> None:
     short_locks.send(bench.message(**LONG))
-    grace = {"VOTT_TRAIN_TRAINER__TERMINATION_GRACE_PERIOD_SECONDS": "1"}
+    grace: dict[str, Any] = {"VOTT_TRAIN_TRAINER__TERMINATION_GRACE_PERIOD_SECONDS": "1"}
     first = bench.start(short_locks, **grace)
     bench.wait("a running training", bench.posts, first)
     trainer = _trainer(bench.folder)
@@ -89,7 +90,7 @@ def test_a_lock_shorter_than_the_training_is_kept(short_locks: BrokerQueue, benc
     bench.wait("the outcome", bench.outcomes, daemon)
     bench.wait_settled(short_locks, daemon)
     assert attempts(daemon) == 1
-    assert "lost" not in daemon.log.read_text()
+    assert "lost" not in daemon.log.read_text(), daemon.log.read_text()
 
 
 def test_a_message_whose_lock_was_lost_is_settled_by_the_recorded_outcome(
@@ -99,7 +100,7 @@ def test_a_message_whose_lock_was_lost_is_settled_by_the_recorded_outcome(
     daemon = bench.start(short_locks)
     bench.wait("a running training", bench.posts, daemon)
     with short_locks.broker.dead():
-        bench.wait("a lost lock", lambda: "its outcome is remembered" in daemon.log.read_text(), daemon)
+        bench.wait("a lost lock", lambda: "the queue will deliver it again" in daemon.log.read_text(), daemon)
     bench.wait("the outcome", bench.outcomes, daemon)
     bench.wait_settled(short_locks, daemon)
     assert attempts(daemon) == 1

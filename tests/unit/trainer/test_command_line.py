@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 import pytest
 from pydantic import Field
@@ -281,9 +282,9 @@ def test_invalid_number_of_processes_ends_with_64(termination_log: Path, monkeyp
 def test_traind_py_as_first_argument_starts_the_daemon(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
 
-    def daemon(argv: list[str]) -> int:
+    def daemon(argv: list[str]) -> NoReturn:
         started.append(argv)
-        return 7
+        sys.exit(7)
 
     module = ModuleType("vott_traind.__main__")
     monkeypatch.setattr(module, "main", daemon, raising=False)
