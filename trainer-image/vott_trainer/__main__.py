@@ -10,12 +10,12 @@ from types import FrameType
 
 from vott_guard import exit_codes
 from vott_trainer import logs, termination_message
-from vott_trainer.command_line import callback_url, parse
+from vott_trainer.command_line import callback, parse
 from vott_trainer.errors import InterruptedTrainingError, TrainerError, UsageError, describe
 from vott_trainer.process.layout import Layout
 from vott_trainer.process.openmp import limit_spinning
 from vott_trainer.process.ranks import Ranks
-from vott_trainer.process.sigterm import PROCESS
+from vott_trainer.process.sigterm import PROCESS, print_at_signal
 from vott_trainer.progress.reporting import post_usage_error
 from vott_trainer.settings import PredictSettings, TrainSettings
 from vott_trainer.termination_message import write_termination_message
@@ -67,14 +67,14 @@ def _parse(argv: Sequence[str], *, first: bool) -> TrainSettings | PredictSettin
     try:
         return parse(argv)
     except UsageError as error:
-        if first and (url := callback_url(argv)):
-            post_usage_error(url, error)
+        if first and (receiver := callback(argv)):
+            post_usage_error(receiver, error)
         raise
 
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     """End at once: nothing has started yet."""
-    os.write(1, b"SIGTERM: stopping\n")
+    print_at_signal("SIGTERM: stopping")
     os._exit(exit_codes.SIGTERM)
 
 

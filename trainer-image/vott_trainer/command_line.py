@@ -9,7 +9,8 @@ from typing import NoReturn
 from vott_trainer.errors import InvalidParametersError, UsageError
 from vott_trainer.http.urls import read_argument
 from vott_trainer.plugin_api.thresholds import MIN_SCORE_SHOWN
-from vott_trainer.settings import DEFAULT_PLUGIN, PredictSettings, TrainSettings, train_settings
+from vott_trainer.progress.callback import Callback
+from vott_trainer.settings import DEFAULT_PLUGIN, JOB_WITHOUT_NAME, PredictSettings, TrainSettings, train_settings
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,19 +32,19 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> T
     return train_settings(_train_parser().parse_args(argv), environment)
 
 
-def callback_url(argv: Sequence[str]) -> str | None:
+def callback(argv: Sequence[str]) -> Callback | None:
     """Return the callback of a command line that `parse` refused.
 
-    None if it can't be read either, and with a TrainingJob: then the operator posts the outcome.
+    None if it can't be read either, and with a TrainingJob or status file: then its reader posts the outcome.
     """
     parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--status")
-    parser.add_argument("--trainingjob")
+    for name in ("--status", "--trainingjob", "--status-file", "--name"):
+        parser.add_argument(name)
     try:
         arguments, _ = parser.parse_known_args(argv)
-        if arguments.trainingjob or not arguments.status:
+        if arguments.trainingjob or arguments.status_file or not arguments.status:
             return None
-        return read_argument("status", arguments.status)
+        return Callback(read_argument("status", arguments.status), arguments.name or JOB_WITHOUT_NAME)
     except UsageError:
         return None
 
@@ -82,6 +83,15 @@ def _train_parser() -> argparse.ArgumentParser:
         help="the earlier model to start from; instead of the parameter initialWeights",
     )
     parser.add_argument("--trainingjob", metavar="NAMESPACE/NAME", help="the TrainingJob to report to (in Kubernetes)")
+    parser.add_argument(
+        "--name", metavar="NAME", help="the training's name in callbacks and checkpoints (without Kubernetes)"
+    )
+    parser.add_argument(
+        "--status-file",
+        metavar="FILE",
+        type=Path,
+        help="a file to write the progress to, as JSON (without Kubernetes); its reader sends the outcome to --status",
+    )
     return parser
 
 

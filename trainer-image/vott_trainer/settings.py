@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from vott_trainer.stores.s3.url import as_http_url
 
 DEFAULT_PLUGIN = "detection"
 DEFAULT_CHECKPOINT_SECONDS = 600.0
+JOB_WITHOUT_NAME = "local"
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
@@ -35,6 +38,8 @@ class TrainSettings:
         parameters: the plugin's, unchecked.
         trainingjob: `NAMESPACE/NAME`; None without Kubernetes.
         trainingjob_uid: its uid; may be empty.
+        name: the training's name without Kubernetes.
+        status_file: where its status is written without Kubernetes.
         work_dir: None for a temporary folder.
         storage: the administrator's identities.
         checkpoints: the administrator's location for checkpoints; empty: next to the model.
@@ -49,6 +54,8 @@ class TrainSettings:
     parameters: dict[str, Any]
     trainingjob: str | None
     trainingjob_uid: str
+    name: str | None
+    status_file: Path | None
     work_dir: Path | None
     storage: StorageAccess
     checkpoints: str = field(default="", repr=False)
@@ -56,10 +63,15 @@ class TrainSettings:
     budget_minutes: float | None = None
 
     @property
+    def job(self) -> str:
+        """The training's name in callbacks."""
+        return self.trainingjob.rpartition("/")[2] if self.trainingjob else self.name or JOB_WITHOUT_NAME
+
+    @property
     def checkpoint_key(self) -> str:
-        """Unique name of this training's checkpoints: the TrainingJob's uid, else a digest of the arguments."""
-        if self.trainingjob_uid:
-            return self.trainingjob_uid
+        """Unique name of this training's checkpoints: the TrainingJob's uid, else the training's name, else a digest of the arguments."""
+        if key := self.trainingjob_uid or self.name:
+            return key
         urls = [redact_url(url) for url in (self.annotations, self.model)]
         arguments = json.dumps([self.plugin, self.parameters, urls], sort_keys=True)
         return f"local-{hashlib.sha256(arguments.encode()).hexdigest()[:16]}"
@@ -100,6 +112,8 @@ def train_settings(arguments: argparse.Namespace, environment: Mapping[str, str]
         parameters=_parameters(arguments),
         trainingjob=arguments.trainingjob,
         trainingjob_uid=environment.get("TRAININGJOB_UID", ""),
+        name=_name(arguments),
+        status_file=arguments.status_file,
         work_dir=Path(work_dir) if work_dir else None,
         storage=StorageAccess.from_environment(environment),
         checkpoints=environment.get("VOTT_CHECKPOINTS", ""),
@@ -124,6 +138,20 @@ def _model(arguments: argparse.Namespace) -> str:
         return read_argument("model", arguments.model, is_destination, urls)
     expected = f"{urls}, or the absolute path of a folder"
     return read_argument("model", arguments.model, lambda text: is_path(text) or is_destination(text), expected)
+
+
+def _name(arguments: argparse.Namespace) -> str | None:
+    """Return `--name`, which becomes a part of paths."""
+    name: str | None = arguments.name
+    if arguments.trainingjob and (name or arguments.status_file):
+        raise InvalidParametersError(
+            "--trainingjob: a TrainingJob has its own name and status; leave out --name and --status-file."
+        )
+    if name is not None and not NAME.fullmatch(name):
+        raise InvalidParametersError(
+            f"--name: expected at most 253 lower-case letters, digits, '-' and '.', found {name[:60]!r}."
+        )
+    return name
 
 
 def _register_credentials(settings: TrainSettings, environment: Mapping[str, str]) -> None:

@@ -12,8 +12,12 @@ from vott_trainer.process.library_errors import translated
 from vott_trainer.process.peers import Peers, join
 from vott_trainer.process.ranks import Ranks
 from vott_trainer.process.work_dir import work_dir
+from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.progress import Progress
+from vott_trainer.progress.reporter import StatusReceiver
 from vott_trainer.progress.reporting import Reporting
+from vott_trainer.progress.status_file import StatusFile
+from vott_trainer.progress.trainingjob_status import TrainingJobStatus
 from vott_trainer.settings import TrainSettings
 from vott_trainer.stores.destination_url import resolve
 from vott_trainer.training_run import TrainingRun
@@ -25,7 +29,7 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
     """Do this process's part of a training; rank 0 also delivers the model and reports.
 
     Raises:
-        TrainerError: the training failed; without a TrainingJob the outcome has been posted to the callback.
+        TrainerError: the training failed; without a TrainingJob or status file the outcome has been posted to the callback.
     """
     with translated(ranks):
         peers = join(ranks)
@@ -37,7 +41,7 @@ def train(settings: TrainSettings, ranks: Ranks = Ranks()) -> None:  # noqa: B00
 
 def _lead(settings: TrainSettings, peers: Peers) -> None:
     """Train, deliver and report, as rank 0."""
-    reporting = Reporting(settings.trainingjob, settings.trainingjob_uid, settings.status)
+    reporting = _reporting(settings)
     with reporting.failures_reported(), translated(peers.ranks):
         plugin = plugins.load(settings.plugin)
         progress = reporting.start(to_callback=not uploads_itself(plugin))
@@ -61,6 +65,20 @@ def _lead(settings: TrainSettings, peers: Peers) -> None:
     run.delete_checkpoints()  # not earlier: a failure up to here is retried
     reporting.post_success()
     peers.end()
+
+
+def _reporting(settings: TrainSettings) -> Reporting:
+    """Return the receivers of the training's reports.
+
+    Raises:
+        InvalidParametersError: the TrainingJob is not `NAMESPACE/NAME`, or this is not a pod.
+    """
+    status: StatusReceiver | None = None
+    if settings.trainingjob:
+        status = TrainingJobStatus.in_cluster(settings.trainingjob, settings.trainingjob_uid)
+    elif settings.status_file:
+        status = StatusFile(settings.status_file)
+    return Reporting(status, Callback(settings.status, settings.job) if settings.status else None)
 
 
 def _assist(settings: TrainSettings, peers: Peers) -> None:

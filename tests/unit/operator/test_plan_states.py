@@ -220,7 +220,7 @@ class Lives(World, RuleBasedStateMachine):
                 return
             if self.running():
                 self.the_trainer_succeeds(really=True, reported=True, container_only=False)
-            self.wait(self.operator.next_due or 1.0)
+            self.wait(max(self.operator.next_due or 1.0, 1e-6))  # the clock has microseconds, and rounds less to none
         raise AssertionError(f"never idle: {self.body}")
 
     def check_the_end(self) -> None:

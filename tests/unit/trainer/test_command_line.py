@@ -49,12 +49,31 @@ def test_plugin_comes_from_argument_then_environment_then_default(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "environment", "job", "checkpoints"),
+    [
+        (["--name", "vott-1"], {}, "vott-1", "vott-1"),
+        (["--trainingjob", "training/cats"], {"TRAININGJOB_UID": "uid-1"}, "cats", "uid-1"),
+        ([], {}, "local", "local-0e05ee52445f35bc"),
+    ],
+)
+def test_a_name_names_callbacks_and_checkpoints_as_a_trainingjob_does(
+    arguments: list[str], environment: dict[str, str], job: str, checkpoints: str
+) -> None:
+    settings = parse([*URLS, *arguments], environment)
+    assert isinstance(settings, TrainSettings)
+    assert (settings.job, settings.checkpoint_key) == (job, checkpoints)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--annotations", "https://h/a"], "--model"),
         ([*URLS, "--image", "x"], "unrecognized arguments"),
         ([*URLS, "--parameters", "{"], "--parameters: expected a JSON object"),
         ([*URLS, "--parameters", "[1]"], "--parameters: expected a JSON object"),
+        *(([*URLS, "--name", name], "--name: expected") for name in ("", "Cats", "../cats", "-", "a/b", "a" * 254)),
+        ([*URLS, "--trainingjob", "a/b", "--name", "c"], "--trainingjob: a TrainingJob has its own name and status"),
+        ([*URLS, "--trainingjob", "a/b", "--status-file", "s"], "--trainingjob: a TrainingJob has its own name"),
         (["predict", "--model", "m.tgz"], "--image"),
         (
             ["predict", "--model", "m", "--image", "i", "--score", "1.5"],
@@ -183,8 +202,16 @@ def test_without_kubernetes_a_usage_error_is_posted_to_the_callback(
     assert message in post["message"]
 
 
-@pytest.mark.parametrize("arguments", [["--trainingjob", "training/cats"], ["--status", "ftp://h/"], ["--status"]])
-def test_usage_error_is_not_posted_with_a_trainingjob_or_without_a_valid_callback(
+def test_usage_error_is_posted_with_the_training_s_name(server: HttpServer, termination_log: Path) -> None:
+    assert run(server, termination_log, "--parameters", "{", "--name", "cats") == 64
+    assert [post["job"] for post in server.bodies("/status")] == ["cats"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--trainingjob", "training/cats"], ["--status-file", "/nowhere/status"], ["--status", "ftp://h/"], ["--status"]],
+)
+def test_usage_error_is_not_posted_if_a_status_is_read_or_without_a_valid_callback(
     arguments: list[str], server: HttpServer, termination_log: Path
 ) -> None:
     assert run(server, termination_log, "--parameters", "{", *arguments) == 64
@@ -250,5 +277,6 @@ def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> Non
         main(["--help"])
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
-    for argument in ("--plugin", "--annotations", "--model", "--status", "--parameters", "--trainingjob", "predict"):
+    urls = ("--annotations", "--model", "--status", "--initial-weights")
+    for argument in (*urls, "--plugin", "--parameters", "--trainingjob", "--name", "--status-file", "predict"):
         assert argument in shown

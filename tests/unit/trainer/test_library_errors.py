@@ -38,6 +38,15 @@ def test_gpu_is_named_by_the_device_plugins_uuid(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
+    ("visible", "name"), [("2,0", "GPU 0 (GPU-aaaa)"), ("0,2", "GPU 2"), ("GPU-x,GPU-y", "GPU GPU-y"), ("3", "GPU 1")]
+)
+def test_gpu_is_named_as_in_cuda_visible_devices(visible: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_VISIBLE_DEVICES", "GPU-aaaa,GPU-bbbb")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert f"{name} failed" in str(translate(torch.AcceleratorError("CUDA error: unknown"), PAIR))
+
+
+@pytest.mark.parametrize(
     "error",
     [
         RuntimeError("[gloo/transport/tcp/pair.cc:544] Connection closed by peer [10.0.0.7]:1234"),

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,31 @@ def test_process_that_takes_too_long_ends_before_the_kubelet_kills_it() -> None:
     code, text = terminate(NEVER_END, "defer", grace="6")
     assert code == 143
     assert "resumes from its last checkpoint" in text
+
+
+@pytest.mark.parametrize("lost", ["os.close(1)", "os.dup2(broken_pipe(), 1)"])
+def test_process_saves_if_nobody_reads_its_output(lost: str, tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    program = f"""
+import os, pathlib
+from vott_trainer.process.sigterm import Interruption
+def broken_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+{lost}
+interruption = Interruption()
+interruption.defer()
+interruption.request()
+assert interruption.requested
+pathlib.Path({str(saved)!r}).touch()
+interruption.stop_deferring()
+interruption.request()
+"""
+    environment = {"PYTHONPATH": PYTHONPATH}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (143, "")
+    assert saved.exists()
 
 
 def test_request_is_raised_by_check() -> None:

@@ -32,7 +32,7 @@ def test_checkpoints_stay_until_the_last_report_has_arrived(
     monkeypatch.setattr("vott_trainer.learning.checkpointing.WORTH_SAVING_SECONDS", 0.0)
     monkeypatch.setattr("vott_trainer.plugins.load", lambda _name: ToyLearner())
     job = LastReportFails("ns", "job", "uid", "https://nowhere")
-    monkeypatch.setattr("vott_trainer.progress.reporting.TrainingJobStatus.in_cluster", lambda *_args: job)
+    monkeypatch.setattr("vott_trainer.training.TrainingJobStatus.in_cluster", lambda *_args: job)
     server.always["/out"] = Answer(200)
     annotations = server.serve("/a.csv", f"{server.url}/1.png,1,1,10,10,cat\n".encode())
     urls = ["--annotations", annotations, "--model", f"{server.url}/out?token=x", "--trainingjob", "ns/job"]

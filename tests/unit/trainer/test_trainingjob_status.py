@@ -11,7 +11,8 @@ from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.plugin_api import Fold
 from vott_trainer.progress.snapshot import Snapshot
-from vott_trainer.progress.trainingjob_status import LAST_REPORT, TrainingJobStatus, status_fields
+from vott_trainer.progress.status_fields import status_fields
+from vott_trainer.progress.trainingjob_status import LAST_REPORT, TrainingJobStatus
 from vott_trainer.stores.store import StoredObject
 
 MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)

@@ -1,9 +1,14 @@
-"""Memory and utilization of this pod's first GPU, read with NVML."""
+"""Memory and utilization of this training's first GPU, read with NVML.
+
+NVML ignores CUDA_VISIBLE_DEVICES. Its indexes are CUDA's if CUDA_DEVICE_ORDER=PCI_BUS_ID, or all GPUs are of one model.
+"""
 
 import contextlib
 from dataclasses import dataclass
 
 import pynvml
+
+from vott_trainer.process.gpu_assignment import gpu_id
 
 
 @dataclass(frozen=True)
@@ -19,11 +24,17 @@ def gpu_usage() -> GPUUsage | None:
     with contextlib.suppress(Exception):  # for information only: it must not fail a report
         pynvml.nvmlInit()
         try:
-            handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+            handle = _handle(gpu_id(0))
             return GPUUsage(int(pynvml.nvmlDeviceGetMemoryInfo(handle).used) >> 20, _utilization(handle))
         finally:
             pynvml.nvmlShutdown()
     return None
+
+
+def _handle(gpu: str) -> object:
+    if gpu.isdecimal():
+        return pynvml.nvmlDeviceGetHandleByIndex(int(gpu))
+    return pynvml.nvmlDeviceGetHandleByUUID(gpu)
 
 
 def _utilization(handle: object) -> int | None:

@@ -3,6 +3,7 @@
 A thread receives the signal: Python runs no signal handlers inside torch, where a step may take seconds.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -59,17 +60,17 @@ class Interruption:
     def request(self) -> None:
         """Act as at SIGTERM."""
         if not self._deferred:
-            _print("SIGTERM: stopping")
+            print_at_signal("SIGTERM: stopping")
             self._leave(exit_codes.SIGTERM)
         elif not self.requested:
-            _print("SIGTERM: stopping as soon as nothing is lost")
+            print_at_signal("SIGTERM: stopping as soon as nothing is lost")
             self._requested.set()
             timer = threading.Timer(max(1.0, grace_seconds() - SPARE_SECONDS), self._give_up)
             timer.daemon = True
             timer.start()
 
     def _give_up(self) -> None:
-        _print("SIGTERM: the grace period is over; the training resumes from its last checkpoint")
+        print_at_signal("SIGTERM: the grace period is over; the training resumes from its last checkpoint")
         self._leave(exit_codes.SIGTERM)
 
     def _receive(self, reader: socket.socket, _kept_open: socket.socket) -> None:
@@ -82,5 +83,7 @@ PROCESS = Interruption()
 """This process's interruption."""
 
 
-def _print(text: str) -> None:
-    os.write(1, f"{text}\n".encode())  # not logging: the interrupted thread may hold its lock
+def print_at_signal(text: str) -> None:
+    """Print a line, unless stdout is closed or its reader is gone: a daemon that was killed must not keep its trainings from saving."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"{text}\n".encode())  # not logging: the interrupted thread may hold its lock

@@ -30,6 +30,17 @@ class Receiver(Protocol):
         """Send one report; any exception means that it did not arrive."""
 
 
+class StatusReceiver(Receiver, Protocol):
+    """A receiver whose reader posts the outcome to the callback, once it has the last report."""
+
+    def send_until_accepted(self, snapshot: Snapshot) -> None:
+        """Send the last report, and wait until it has arrived.
+
+        Raises:
+            TemporaryFailureError: it did not arrive after all attempts.
+        """
+
+
 class Reporter:
     """Passes snapshots to the receivers. A receiver's failure is logged once, until it works again."""
 

@@ -1,6 +1,7 @@
-"""Reporting of one training: progress to the TrainingJob and the callback, then the outcome.
+"""Reporting of one training: progress to its status and the callback, then the outcome.
 
-With a TrainingJob the operator posts the outcome to the callback, without one the trainer does.
+Whoever reads the status posts the outcome to the callback: the operator the TrainingJob's, a daemon the status file's. They know whether a
+failed training is repeated. Without a status the trainer posts it.
 """
 
 import contextlib
@@ -11,27 +12,18 @@ from vott_guard.callback_payload import CallbackState
 from vott_trainer.errors import InterruptedTrainingError, describe
 from vott_trainer.progress.callback import Callback
 from vott_trainer.progress.progress import Progress
-from vott_trainer.progress.reporter import Receiver, Reporter
+from vott_trainer.progress.reporter import Receiver, Reporter, StatusReceiver
 from vott_trainer.progress.snapshot import Snapshot
-from vott_trainer.progress.trainingjob_status import TrainingJobStatus
 from vott_trainer.stores.store import StoredObject
 
 log = logging.getLogger(__name__)
-
-JOB_WITHOUT_KUBERNETES = "local"
 
 
 class Reporting:
     """The receivers of one training's reports."""
 
-    def __init__(self, trainingjob: str | None, trainingjob_uid: str, callback_url: str | None) -> None:
-        """Prepare the receivers.
-
-        Raises:
-            InvalidParametersError: `trainingjob` is not `NAMESPACE/NAME`, or this is not a pod.
-        """
-        self._job = TrainingJobStatus.in_cluster(trainingjob, trainingjob_uid) if trainingjob else None
-        self._callback = _callback(callback_url, self._job) if callback_url else None
+    def __init__(self, status: StatusReceiver | None, callback: Callback | None) -> None:
+        self._status, self._callback = status, callback
         self._progress, self._reporter = Progress(), Reporter([])
 
     def start(self, *, to_callback: bool) -> Progress:
@@ -40,7 +32,7 @@ class Reporting:
         Args:
             to_callback: False for a plugin that posts its progress itself.
         """
-        receivers: list[Receiver] = [one for one in (self._job, self._callback if to_callback else None) if one]
+        receivers: list[Receiver] = [one for one in (self._status, self._callback if to_callback else None) if one]
         self._reporter = Reporter(receivers)
         self._progress = Progress(self._reporter)
         return self._progress
@@ -60,31 +52,27 @@ class Reporting:
         self._reporter.close()
 
     def report_model(self, model: StoredObject) -> None:
-        """Report the delivered model to the TrainingJob, and wait until the report has arrived.
+        """Report the delivered model in the status, and wait until the report has arrived.
 
         Raises:
             TemporaryFailureError: it did not arrive after all attempts.
         """
         snapshot = self._progress.complete(model)
-        if self._job:
-            self._job.send_until_accepted(snapshot)
+        if self._status:
+            self._status.send_until_accepted(snapshot)
 
     def post_success(self) -> None:
         """Post the success as the outcome."""
         self._post_outcome("succeeded", self._progress.snapshot.message)
 
     def _post_outcome(self, state: CallbackState, message: str) -> None:
-        if self._callback and not self._job:
+        if self._callback and not self._status:
             _post(self._callback, self._progress.snapshot, state, message)
 
 
-def post_usage_error(callback_url: str, error: Exception) -> None:
+def post_usage_error(callback: Callback, error: Exception) -> None:
     """Post the failure of a training that could not start."""
-    _post(_callback(callback_url, None), Snapshot(), "failed", describe(error))
-
-
-def _callback(url: str, job: TrainingJobStatus | None) -> Callback:
-    return Callback(url, job.job if job else JOB_WITHOUT_KUBERNETES)
+    _post(callback, Snapshot(), "failed", describe(error))
 
 
 def _post(callback: Callback, snapshot: Snapshot, state: CallbackState, message: str) -> None:

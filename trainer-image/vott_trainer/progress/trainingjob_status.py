@@ -6,7 +6,7 @@ holds everything known so far.
 
 import os
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ import requests
 
 from vott_guard.backoff import Backoff
 from vott_guard.client import status_text
-from vott_guard.timestamps import timestamp
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import AttemptError, RetryPolicy, retry
-from vott_trainer.process.gpu_usage import GPUUsage, gpu_usage
+from vott_trainer.process.gpu_usage import gpu_usage
 from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
+from vott_trainer.progress.status_fields import status_fields
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 API_VERSION = "vott.dev/v1alpha1"
@@ -128,47 +128,6 @@ class TrainingJobStatus:
             "metadata": {"namespace": self.namespace, "name": self.job},
             "status": status_fields(snapshot, datetime.now(UTC), gpu_usage()),
         }
-
-
-def status_fields(snapshot: Snapshot, now: datetime, usage: GPUUsage | None = None) -> dict[str, Any]:
-    """Return the status fields that the trainer owns (docs/trainer-contract.md)."""
-    fold = snapshot.fold if snapshot.fold.is_one_of_several else None
-    progress = {
-        "percent": int(snapshot.fraction * 100),
-        "epochCurrent": snapshot.epoch_current,
-        "epochTotal": snapshot.epoch_total,
-        "stepCurrent": snapshot.step_current,
-        "stepTotal": snapshot.step_total,
-        "foldCurrent": fold and fold.number,
-        "foldTotal": fold and fold.total,
-        "classificationLoss": _rounded(snapshot.classification_loss),
-        "imagesPerSecond": _rounded(snapshot.images_per_second),
-        "gpuMemoryMiB": usage.memory_mib if usage else None,
-        "gpuUtilizationPercent": usage.utilization_percent if usage else None,
-        "lastUpdatedTime": timestamp(now),
-        "estimatedCompletionTime": _completion_time(now, snapshot.seconds_left),
-    }
-    fields: dict[str, Any] = {"progress": {name: value for name, value in progress.items() if value is not None}}
-    if snapshot.metrics:
-        fields["metrics"] = [{"name": name, "value": round(value, 4)} for name, value in snapshot.metrics.items()]
-    if model := snapshot.model:
-        fields["model"] = {"url": model.url, "sha256": model.sha256, "sizeBytes": model.size_bytes}
-    if newest := snapshot.checkpoint:
-        fields["checkpoint"] = {"url": newest.url, "epoch": newest.epoch, "step": newest.step, "time": newest.time}
-    return fields
-
-
-def _completion_time(now: datetime, seconds_left: float | None) -> str | None:
-    if seconds_left is None:
-        return None
-    try:
-        return timestamp(now + timedelta(seconds=seconds_left))
-    except OverflowError:  # beyond the year 9999
-        return None
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 def _api_field(response: requests.Response, *path: str) -> str:

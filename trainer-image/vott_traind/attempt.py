@@ -1,0 +1,127 @@
+"""One attempt at a training: run the trainer, follow its reports and its log, and say how it ended."""
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from vott_guard import exit_codes
+from vott_traind import trainer
+from vott_traind.devices import Slot
+from vott_traind.folders import PRIVATE, TrainingFolder, WorkFolder
+from vott_traind.log_follower import LogFollower
+from vott_traind.processes import TrainerProcess
+from vott_traind.status import Failure, Status, read_status, read_termination
+from vott_traind.trainer import Job, TrainerOptions
+
+SIGKILL = 137
+"""Exit code after SIGKILL."""
+POLL_SECONDS = 0.5
+"""How often status file and log are read."""
+
+Kind = Literal["succeeded", "interrupted", "temporary", "permanent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How an attempt ended: `failure` explains all kinds but success."""
+
+    kind: Kind
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Everything that an attempt needs."""
+
+    job: Job
+    slot: Slot
+    folder: TrainingFolder
+    work: WorkFolder
+    options: TrainerOptions
+    stopping: asyncio.Event
+    """Set when the daemon ends: the trainer saves a checkpoint."""
+    on_status: Callable[[Status], None]
+    """Called with each new report."""
+    on_line: Callable[[str], None]
+    """Called with each line that the trainer prints."""
+
+    async def run(self) -> Ended:
+        """Run the trainer to its end. Raises OSError if its folders can't be written."""
+        self._prepare()
+        log = LogFollower(self.folder.log, self.on_line)
+        process = await TrainerProcess.start(
+            trainer.command(self.job, self.folder, signed_callbacks=self.options.signed_callbacks),
+            trainer.environment(self.options, self.slot, self.folder, self.work),
+            self.work.work,
+            self.folder.log,
+        )
+        following = asyncio.create_task(self._follow(log))
+        try:
+            if (started := process.id) is not None:
+                started.write(self.folder.process)
+            code = await self._wait(process)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            self.folder.process.unlink(missing_ok=True)
+            self._clear()
+        log.read(to_end=True)
+        return self._ended(code)
+
+    def _prepare(self) -> None:
+        """Empty the work folder, and forget what an earlier attempt reported as its end."""
+        self._clear()
+        for folder in (self.work.work, self.work.temporary):
+            folder.mkdir(mode=PRIVATE, parents=True)
+        self.folder.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        self.folder.termination.write_bytes(b"")  # the trainer writes it only if it exists
+
+    def _clear(self) -> None:
+        for folder in (self.work.work, self.work.temporary, self.folder.urls):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    async def _wait(self, process: TrainerProcess) -> int:
+        ended = asyncio.create_task(process.wait())
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await (ended if ended.done() else process.stop(self.options.grace_seconds))
+        finally:
+            for task in (ended, stopping):
+                task.cancel()
+
+    async def _follow(self, log: LogFollower) -> None:
+        last: Status | None = None
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            with contextlib.suppress(OSError):  # it may be complete again the next time
+                log.read()
+                status = read_status(self.folder.status)
+                if status is not None and status != last:
+                    last = status
+                    self.on_status(status)
+
+    def _ended(self, code: int) -> Ended:
+        failure = read_termination(self.folder.termination) or _explain(code, self.folder)
+        if code == 0:
+            status = read_status(self.folder.status)
+            return Ended("succeeded" if status and status.model else "temporary", failure)
+        if code in exit_codes.PERMANENT:
+            return Ended("permanent", failure)
+        return Ended("interrupted" if code == exit_codes.SIGTERM or self.stopping.is_set() else "temporary", failure)
+
+
+def _explain(code: int, folder: TrainingFolder) -> Failure:
+    """Explain an end that the trainer itself has not explained."""
+    if code == 0:
+        return Failure("ModelNotReported", f"The trainer ended with 0 but reported no verified model; see {folder.log}.")
+    if code == exit_codes.SIGTERM:
+        return Failure("Interrupted", "The trainer was stopped by SIGTERM.")
+    if code == SIGKILL:
+        return Failure(
+            "TrainerKilled", "The trainer was killed by SIGKILL, usually for lack of memory. Lower batchSize, or give it more."
+        )
+    return Failure("TrainerFailed", f"The trainer ended with exit code {code}; see {folder.log}.")

@@ -1,0 +1,203 @@
+"""Wires the daemon's parts, and runs them until it is stopped."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.callbacks.signing_key_files import read_signing_keys
+from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.errors import SettingsError
+from vott_messaging.queues.factory import open_source
+from vott_messaging.settings.queue import QueueSettings
+from vott_traind.devices import Slot
+from vott_traind.folders import StateFolder, WorkFolder, private_folder
+from vott_traind.http import HttpServer
+from vott_traind.metrics import Metrics
+from vott_traind.outcomes import Outcomes
+from vott_traind.output import Output
+from vott_traind.prctl import hide_from_other_processes
+from vott_traind.processes import end_leftover
+from vott_traind.progress_callbacks import ProgressCallbacks
+from vott_traind.receiving import Receiver
+from vott_traind.records import Records
+from vott_traind.settings import Settings
+from vott_traind.slots import Slots
+from vott_traind.trainer import TrainerOptions
+from vott_traind.training import Limits, Parts, Trainings
+
+logger = logging.getLogger(__name__)
+
+CALLBACK_WORKERS = 8
+"""Callbacks of one kind that are posted at a time."""
+LAST_CALLBACKS_SECONDS = 3.0
+"""How long a stopping daemon waits for outcome callbacks; the next one posts those that are left."""
+EXPIRY_SECONDS = 3600.0
+FAILURES_UNTIL_UNHEALTHY = 5
+"""Failed attempts to receive from a queue in a row, with backoff about half a minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The daemon's command line."""
+
+    state: StateFolder
+    work: Path
+    slots: list[Slot]
+    http: str | None = None
+
+
+class Daemon:
+    """The daemon. Raises SettingsError if it can't start."""
+
+    def __init__(self, settings: Settings, options: Options, output: Output) -> None:
+        self._settings = settings
+        self._options = options
+        self._output = output
+        self._stopping = asyncio.Event()
+        self._metrics = Metrics()
+        self._records = Records(options.state)
+        self._slots = Slots(options.slots)
+        self._receivers: list[Receiver] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Train until SIGTERM or SIGINT; a second one ends the process at once."""
+        hide_from_other_processes()
+        async with AsyncExitStack() as stack:
+            stack.callback(os.close, _lock(self._options.state))
+            self._listen_to_signals()
+            await self._end_leftovers()
+            self._records.remove_expired()
+            parts = await self._open_parts(stack)
+            for queue in self._settings.queues:
+                self._receivers.append(await self._open_receiver(queue, parts, stack))
+            if self._options.http:
+                await stack.enter_async_context(HttpServer(self._options.http, self._metrics, self._problem))
+            parts.outcomes.resume()
+            await self._receive()
+            await parts.outcomes.close(LAST_CALLBACKS_SECONDS)
+
+    # -------------------------------------------------------------------------------------------------------- start-up
+
+    async def _end_leftovers(self) -> None:
+        """End the trainers of a daemon that was killed, so that no two train the same."""
+        grace = self._settings.trainer.termination_grace_period_seconds
+        folders = self._options.state.trainings()
+        await asyncio.gather(*(end_leftover(folder.process, grace) for folder in folders))
+
+    async def _open_parts(self, stack: AsyncExitStack) -> Parts:
+        settings, callbacks = self._settings, self._settings.callbacks
+        _check_keys(settings)
+        outcomes = Outcomes(
+            self._records, await self._open_sender(stack), self._metrics, callbacks.give_up_after_seconds
+        )
+        progress = ProgressCallbacks(await self._open_sender(stack)) if callbacks.signed else None
+        self._metrics.slots.set(len(self._options.slots))
+        return Parts(
+            records=self._records,
+            outcomes=outcomes,
+            progress=progress,
+            metrics=self._metrics,
+            output=self._output,
+            limits=Limits(settings.training_job.backoff_limit),
+            options=self._trainer_options(),
+            work={slot: self._work(slot) for slot in self._options.slots},
+            stopping=self._stopping,
+        )
+
+    def _work(self, slot: Slot) -> WorkFolder:
+        return WorkFolder(private_folder(self._options.work / f"slot-{slot.number}"))
+
+    def _trainer_options(self) -> TrainerOptions:
+        trainer = self._settings.trainer
+        return TrainerOptions(
+            self._settings.rules.to_environment(),
+            trainer.termination_grace_period_seconds,
+            trainer.budget_minutes,
+            self._settings.callbacks.signed,
+            tuple(self._private_paths()),
+        )
+
+    def _private_paths(self) -> Iterator[Path]:
+        """Yield what a plugin's script must not read: state, other trainings' work, credentials and keys."""
+        yield self._options.state.path
+        yield self._options.work
+        yield from (queue.credentials_dir for queue in self._settings.queues if queue.credentials_dir)
+        if (signing := self._settings.callbacks.signing_dir) is not None:
+            yield signing
+
+    async def _open_sender(self, stack: AsyncExitStack) -> CallbackSender:
+        sender = CallbackSender(self._settings.callbacks, self._settings.rules, workers=CALLBACK_WORKERS)
+        return await stack.enter_async_context(sender)
+
+    async def _open_receiver(self, queue: QueueSettings, parts: Parts, stack: AsyncExitStack) -> Receiver:
+        source = open_source(queue)
+        stack.push_async_callback(source.close)
+        if any(source.identity == other.identity for other in self._receivers):
+            raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
+        plugins = self._settings.plugins_of(queue)
+        trainings = Trainings(source.identity, plugins, queue.message_defaults(plugins), parts)
+        rejection = Rejection(source, await self._open_sender(stack))
+        logger.info("messages come from %s", source.identity)
+        return Receiver(source, rejection, trainings, self._slots, self._metrics, self._stopping)
+
+    # --------------------------------------------------------------------------------------------------------- running
+
+    async def _receive(self) -> None:
+        self._tasks = [asyncio.create_task(receiver.run(), name=receiver.identity) for receiver in self._receivers]
+        expiring = asyncio.create_task(self._remove_expired())
+        try:
+            await asyncio.gather(*self._tasks)
+        finally:
+            expiring.cancel()
+
+    async def _remove_expired(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRY_SECONDS)
+            self._records.remove_expired()
+
+    def _problem(self) -> str | None:
+        """Say what is wrong, for /healthz; None if nothing is."""
+        for task in self._tasks:
+            if task.done():
+                return f"{task.get_name()} has ended"
+        for receiver in self._receivers:
+            if receiver.failures >= FAILURES_UNTIL_UNHEALTHY:
+                return f"{receiver.identity} is unreachable"
+        return None
+
+    def _listen_to_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        if self._stopping.is_set():
+            os._exit(128 + number)  # the trainers get SIGTERM from the kernel; the locks on their messages expire
+        self._stopping.set()
+        grace = self._settings.trainer.termination_grace_period_seconds
+        logger.info("stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once", grace)
+
+
+def _lock(state: StateFolder) -> int:
+    """Lock the state folder until the end of the process. Raises SettingsError if another daemon uses it."""
+    file = os.open(state.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    with suppress(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+    os.close(file)
+    raise SettingsError(f"another daemon uses the state folder {state.path}; stop it, or choose another with --state")
+
+
+def _check_keys(settings: Settings) -> None:
+    """Report unusable signing keys now rather than at the end of a training. Everything but callbacks works without them."""
+    try:
+        read_signing_keys(settings.callbacks.signing_dir)
+    except SettingsError as error:
+        logger.error("no callback is sent until this is fixed: %s", error)

@@ -1,0 +1,127 @@
+"""Where the daemon keeps its files: the state folder, with a folder for each training, and the work folders of the slots."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vott_messaging.errors import SettingsError
+from vott_trainer.atomic_write import atomic_write
+
+DEFAULT_STATE = Path("/var/lib/vott-train")
+FALLBACK = Path(tempfile.gettempdir()) / "vott-train"
+PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFolder:
+    """The files of one training. Plugins' scripts have no access to them: the URLs carry credentials."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """What the daemon knows about the training (`records.py`)."""
+        return self.path / "record.json"
+
+    @property
+    def status(self) -> Path:
+        """The trainer's newest report."""
+        return self.path / "status.json"
+
+    @property
+    def termination(self) -> Path:
+        """Why the trainer failed."""
+        return self.path / "termination.json"
+
+    @property
+    def process(self) -> Path:
+        """Which process trains (`processes.py`)."""
+        return self.path / "process.json"
+
+    @property
+    def log(self) -> Path:
+        """What the trainer prints, of all attempts."""
+        return self.path / "trainer.log"
+
+    @property
+    def urls(self) -> Path:
+        """Folder with a file for each URL that carries a credential."""
+        return self.path / "urls"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """The folder that makes restarts safe: which trainings have ended, and which outcomes are still to be posted."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the daemon that uses the folder."""
+        return self.path / "lock"
+
+    def training(self, name: str) -> TrainingFolder:
+        """The folder of one training, which may not exist."""
+        return TrainingFolder(self.path / "trainings" / name)
+
+    def trainings(self) -> Iterator[TrainingFolder]:
+        """The folders of all trainings."""
+        folder = self.path / "trainings"
+        if folder.is_dir():
+            yield from (TrainingFolder(path) for path in sorted(folder.iterdir()) if path.is_dir())
+
+
+@dataclass(frozen=True, slots=True)
+class WorkFolder:
+    """The folder of one slot, emptied before each training. Its content may be large, and is never needed again."""
+
+    path: Path
+
+    @property
+    def work(self) -> Path:
+        """For VOTT_WORK_DIR: images and the model."""
+        return self.path / "work"
+
+    @property
+    def temporary(self) -> Path:
+        """For HOME and TMPDIR."""
+        return self.path / "tmp"
+
+
+def open_state(chosen: Path | None) -> StateFolder:
+    """Create the state folder; without a choice, one below the temporary folder where the default can't be written.
+
+    Raises:
+        SettingsError: `chosen` can't be written.
+    """
+    try:
+        return StateFolder(private_folder(chosen or DEFAULT_STATE))
+    except OSError as error:
+        if chosen:
+            raise SettingsError(f"--state: {chosen} can't be written ({error.strerror}); choose another folder") from None
+    return StateFolder(private_folder(FALLBACK / "state"))
+
+
+def private_folder(path: Path) -> Path:
+    """Create a folder that no other user can open. Raises OSError if it can't be created or written to."""
+    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    path.chmod(PRIVATE)
+    probe = path / ".writable"
+    probe.touch()
+    probe.unlink()
+    return path
+
+
+def write_durably(file: Path, data: bytes) -> None:
+    """Replace a file so that it survives a crash of the machine, as a whole."""
+    with atomic_write(file) as opened:
+        opened.write(data)
+        opened.flush()
+        os.fsync(opened.fileno())
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,24 @@
+"""Settings of this process that Linux has and Python has not (prctl(2))."""
+
+import ctypes
+import os
+import signal
+
+_SET_PDEATHSIG = 1  # linux/prctl.h
+_SET_DUMPABLE = 4
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def signal_at_death_of_parent(number: signal.Signals) -> None:
+    """Get a signal once the thread that started this process has ended."""
+    _prctl(_SET_PDEATHSIG, number)
+
+
+def hide_from_other_processes() -> None:
+    """Keep other processes of this user from reading this one's environment and memory (/proc/PID, ptrace)."""
+    _prctl(_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC.prctl(option, *map(ctypes.c_ulong, (value, 0, 0, 0))):
+        raise OSError(ctypes.get_errno(), f"prctl: {os.strerror(ctypes.get_errno())}")

@@ -1,0 +1,97 @@
+"""What the trainer reports: its status file, and the termination message of a failure (docs/trainer-contract.md)."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vott_messaging.callbacks.payload import ProgressReport
+
+Number = TypeVar("Number", int, float)
+
+REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model whose upload the trainer has verified; `url` carries no credential."""
+
+    url: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """The trainer's newest report; None and empty: not known yet."""
+
+    report: ProgressReport
+    message: str = ""
+    """What happens now, for people."""
+    images_per_second: float | None = None
+    estimated_completion_time: str = ""
+    metrics: Mapping[str, float]
+    checkpoint_epoch: int | None = None
+    """Epoch of the newest stored checkpoint."""
+    model: Model | None = None
+    """Only after the upload is verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trainer failed: `reason` is one CamelCase word, `message` a sentence with cause and remedy."""
+
+    reason: str
+    message: str
+
+
+def read_status(file: Path) -> Status | None:
+    """Read the status file; None if there is none yet, or if it is no status."""
+    try:
+        return _status(json.loads(file.read_bytes()))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def read_termination(file: Path) -> Failure | None:
+    """Read the termination message; None if the trainer has written none."""
+    try:
+        fields = json.loads(file.read_bytes())
+        reason, message = fields["reason"], fields["message"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    if not (isinstance(reason, str) and REASON.fullmatch(reason) and isinstance(message, str) and message.strip()):
+        return None
+    return Failure(reason, message)
+
+
+def _status(fields: Mapping[str, Any]) -> Status:
+    progress, model, checkpoint = (fields.get(name) or {} for name in ("progress", "model", "checkpoint"))
+    return Status(
+        report=ProgressReport(
+            percent=_whole(progress, "percent"),
+            epoch_current=_whole(progress, "epochCurrent"),
+            epoch_total=_whole(progress, "epochTotal"),
+            step_current=_whole(progress, "stepCurrent"),
+            step_total=_whole(progress, "stepTotal"),
+            fold_current=_whole(progress, "foldCurrent"),
+            fold_total=_whole(progress, "foldTotal"),
+            classification_loss=_optional(progress, "classificationLoss", float),
+        ),
+        message=str(fields.get("message", "")),
+        images_per_second=_optional(progress, "imagesPerSecond", float),
+        estimated_completion_time=str(progress.get("estimatedCompletionTime", "")),
+        metrics={str(item["name"]): float(item["value"]) for item in fields.get("metrics") or []},
+        checkpoint_epoch=_whole(checkpoint, "epoch"),
+        model=Model(str(model["url"]), int(model["sizeBytes"])) if model else None,
+    )
+
+
+def _whole(fields: Mapping[str, Any], name: str) -> int | None:
+    return _optional(fields, name, int)
+
+
+def _optional(fields: Mapping[str, Any], name: str, kind: Callable[[Any], Number]) -> Number | None:
+    value = fields.get(name)
+    return None if value is None else kind(value)
