@@ -7,8 +7,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := guard/vott_guard operator/vott_operator trainer-image/vott_trainer sbom localcluster demo benchmarks
-export PYTHONPATH := operator:trainer-image:guard:.
+PACKAGES := guard/vott_guard messaging/vott_messaging operator/vott_operator trainer-image/vott_trainer trainer-image/vott_traind sbom localcluster demo benchmarks
+export PYTHONPATH := operator:trainer-image:messaging:guard:.
 # Shared by all clones, as a first run takes minutes.
 export MYPY_CACHE_DIR ?= $(or $(VOTT_TRAIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vott-train)/mypy
 PYTEST := $(BIN)/python -m pytest

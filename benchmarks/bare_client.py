@@ -13,8 +13,8 @@ import aiohttp
 import yaml
 
 from tests.support.operator_harness import OperatorHarness
+from vott_messaging.messages.message import parse_message
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.messages.message import parse_message
 from vott_operator.objects.job import job_manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.settings.pod import PodSettings

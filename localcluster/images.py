@@ -39,13 +39,13 @@ class Recipe:
 OPERATOR = Recipe(
     "operator",
     CHECKOUT / "operator" / "Dockerfile",
-    ("operator", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
+    ("operator", "messaging", "guard", "sbom", "requirements", "pyproject.toml", "README.md"),
 )
 BAKED_WEIGHTS = "mobilenet_v3_small"
 TRAINER = Recipe(
     "trainer",
     CHECKOUT / "trainer-image" / "Dockerfile",
-    ("trainer-image", "guard", "sbom"),
+    ("trainer-image", "messaging", "guard", "sbom"),
     (f"WEIGHTS={BAKED_WEIGHTS}@untrained",),
 )
 """Has untrained weights, which no training uses by default. Trained ones would be downloaded from outside the package registries."""

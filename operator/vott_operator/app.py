@@ -8,28 +8,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.callbacks.signing_key_files import read_signing_keys
+from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.errors import SettingsError, VottError
+from vott_messaging.queues.base import QueueSource
+from vott_messaging.queues.factory import open_source
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import ProgressCallbacks
-from vott_operator.callbacks.sender import CallbackSender
-from vott_operator.callbacks.signing_key_files import read_signing_keys
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import Resync
 from vott_operator.cluster.store import Store
-from vott_operator.errors import LeadershipLostError, SettingsError, VottOperatorError
+from vott_operator.errors import LeadershipLostError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
-from vott_operator.intake.rejection import Rejection
-from vott_operator.queues.base import QueueSource
-from vott_operator.queues.factory import open_source
 from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 from vott_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -69,10 +70,10 @@ class App:
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
-        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottOperatorError)
-        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottOperatorError)
-        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottOperatorError)
-        self._intakes: list[tuple[QueueSettings, Intake]] = []
+        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
+        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
+        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -129,7 +130,7 @@ class App:
             logger.error("no callback is sent until this is fixed: %s", error)
 
     async def _open_queues(self, cluster: Cluster) -> None:
-        opened: dict[str, QueueSettings] = {}
+        opened: dict[str, OperatorQueueSettings] = {}
         for queue in self.settings.queues:
             source = open_source(queue)
             self._stack.push_async_callback(source.close)
@@ -139,7 +140,7 @@ class App:
             self._intakes.append((queue, self.build_intake(source, queue, cluster, sender)))
 
     def build_intake(
-        self, source: QueueSource, queue: QueueSettings, cluster: Cluster, sender: CallbackSender
+        self, source: QueueSource, queue: OperatorQueueSettings, cluster: Cluster, sender: CallbackSender
     ) -> Intake:
         """Wire the intake of one queue."""
         converter = Converter(
@@ -231,7 +232,7 @@ class App:
     def check(self) -> None:
         """Raise the error that ended the operator, if one did."""
         for task in self._tasks:
-            if task.done() and not task.cancelled() and isinstance(error := task.exception(), VottOperatorError):
+            if task.done() and not task.cancelled() and isinstance(error := task.exception(), VottError):
                 raise error
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -242,7 +243,7 @@ class App:
     def _log_failure(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
-        expected = isinstance(error, VottOperatorError)
+        expected = isinstance(error, VottError)
         logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
         if task.get_name() == OPERATOR:
             self.ended.set()

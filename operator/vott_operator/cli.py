@@ -10,11 +10,11 @@ import click
 import kopf
 
 from vott_guard.log_format import RedactingFormatter
+from vott_messaging.errors import VottError
+from vott_messaging.messages import json_schema
 from vott_operator import handlers
 from vott_operator.api import crd
 from vott_operator.app import App
-from vott_operator.errors import VottOperatorError
-from vott_operator.messages import json_schema
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings.loading import load
@@ -54,7 +54,7 @@ def run(liveness: str) -> None:
         logger.info("allowed for URLs in messages: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(_operate(settings, liveness))
-    except VottOperatorError as error:
+    except VottError as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -14,8 +14,8 @@ from typing import Self
 from localcluster.child_process import start_child
 from localcluster.ports import free_ports
 from tests.chaos.fault_log import FaultLog
+from tests.support.operator_process import PYTHONPATH
 
-ROOT = Path(__file__).parents[2]
 POLL_SECONDS = 0.1
 BACK_OFF_SECONDS = 1.0
 """Pause before a restart after an unexpected exit; a kubelet waits longer."""
@@ -64,7 +64,7 @@ class Operators:
     def _start(self, name: str) -> None:
         liveness = f"http://127.0.0.1:{self._ports[name]}/healthz"
         command = [sys.executable, "-m", "vott_operator", "run", "--liveness", liveness]
-        variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}", "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
+        variables = {"PYTHONPATH": PYTHONPATH, "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = start_child(command, self.log(name), {**self._environment, **variables})
 
     def _supervise(self) -> None:

@@ -8,8 +8,8 @@ from azure.storage.queue import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from vott_operator.queues.storage.poison_message import PoisonMessage, format_poison_message, parse_poison_message
-from vott_operator.queues.storage.poison_queue import MAX_BATCH
+from vott_messaging.queues.storage.poison_message import PoisonMessage, format_poison_message, parse_poison_message
+from vott_messaging.queues.storage.poison_queue import MAX_BATCH
 
 numbers = itertools.count(1)
 

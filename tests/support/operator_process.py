@@ -13,6 +13,8 @@ from localcluster.ports import free_ports
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
+PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("operator", "messaging", "guard"))
+"""The operator's packages."""
 
 
 class OperatorProcess(subprocess.Popen[bytes]):
@@ -23,7 +25,7 @@ class OperatorProcess(subprocess.Popen[bytes]):
         self.log = log
         self.health = f"http://127.0.0.1:{port}/healthz"
         command = [sys.executable, "-m", "vott_operator", "run", "--liveness", self.health]
-        variables = {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}"} | environment
+        variables = {"PYTHONPATH": PYTHONPATH} | environment
         with log.open("ab") as file:
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)
 

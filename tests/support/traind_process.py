@@ -21,7 +21,15 @@ class TraindProcess(subprocess.Popen[bytes]):
         self.state = folder / "state"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "VOTT_"))}
         paths = {"PYTHONPATH": os.pathsep.join([*map(str, PATHS), os.environ.get("PYTHONPATH", "")])}
-        command = [sys.executable, "-P", "-m", "vott_traind", f"--state={self.state}", f"--work={folder / 'work'}", *arguments]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "vott_traind",
+            f"--state={self.state}",
+            f"--work={folder / 'work'}",
+            *arguments,
+        ]
         with self.log.open("ab") as file:
             super().__init__(command, env={**inherited, **ALLOWED, **paths, **environment}, stdout=file, stderr=file)
 

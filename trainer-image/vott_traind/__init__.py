@@ -1,1 +1,1 @@
-"""The daemon `traind.py`: takes messages from queues and trains them on this machine, without Kubernetes."""
+"""The daemon for a single machine: starts the trainer for each message of its queues, without Kubernetes."""

@@ -117,11 +117,14 @@ class Attempt:
 def _explain(code: int, folder: TrainingFolder) -> Failure:
     """Explain an end that the trainer itself has not explained."""
     if code == 0:
-        return Failure("ModelNotReported", f"The trainer ended with 0 but reported no verified model; see {folder.log}.")
+        return Failure(
+            "ModelNotReported", f"The trainer ended with 0 but reported no verified model; see {folder.log}."
+        )
     if code == exit_codes.SIGTERM:
         return Failure("Interrupted", "The trainer was stopped by SIGTERM.")
     if code == SIGKILL:
         return Failure(
-            "TrainerKilled", "The trainer was killed by SIGKILL, usually for lack of memory. Lower batchSize, or give it more."
+            "TrainerKilled",
+            "The trainer was killed by SIGKILL, usually for lack of memory. Lower batchSize, or give it more.",
         )
     return Failure("TrainerFailed", f"The trainer ended with exit code {code}; see {folder.log}.")

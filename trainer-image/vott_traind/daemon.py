@@ -13,12 +13,14 @@ from pathlib import Path
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.callbacks.signing_key_files import read_signing_keys
 from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.delivery.settlement import Settlement
 from vott_messaging.errors import SettingsError
 from vott_messaging.queues.factory import open_source
 from vott_messaging.settings.queue import QueueSettings
 from vott_traind.devices import Slot
 from vott_traind.folders import StateFolder, WorkFolder, private_folder
 from vott_traind.http import HttpServer
+from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
 from vott_traind.output import Output
@@ -38,6 +40,8 @@ CALLBACK_WORKERS = 8
 """Callbacks of one kind that are posted at a time."""
 LAST_CALLBACKS_SECONDS = 3.0
 """How long a stopping daemon waits for outcome callbacks; the next one posts those that are left."""
+SETTLE_SECONDS = 5.0
+"""How long a stopping daemon tries to settle a message after its training has ended."""
 EXPIRY_SECONDS = 3600.0
 FAILURES_UNTIL_UNHEALTHY = 5
 """Failed attempts to receive from a queue in a row, with backoff about half a minute."""
@@ -64,7 +68,7 @@ class Daemon:
         self._metrics = Metrics()
         self._records = Records(options.state)
         self._slots = Slots(options.slots)
-        self._receivers: list[Receiver] = []
+        self._sources: list[MeteredSource] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -76,12 +80,11 @@ class Daemon:
             await self._end_leftovers()
             self._records.remove_expired()
             parts = await self._open_parts(stack)
-            for queue in self._settings.queues:
-                self._receivers.append(await self._open_receiver(queue, parts, stack))
+            receivers = [await self._open_receiver(queue, parts, stack) for queue in self._settings.queues]
             if self._options.http:
                 await stack.enter_async_context(HttpServer(self._options.http, self._metrics, self._problem))
             parts.outcomes.resume()
-            await self._receive()
+            await self._receive(receivers)
             await parts.outcomes.close(LAST_CALLBACKS_SECONDS)
 
     # -------------------------------------------------------------------------------------------------------- start-up
@@ -138,25 +141,31 @@ class Daemon:
         return await stack.enter_async_context(sender)
 
     async def _open_receiver(self, queue: QueueSettings, parts: Parts, stack: AsyncExitStack) -> Receiver:
-        source = open_source(queue)
+        source = MeteredSource(open_source(queue), self._metrics)
         stack.push_async_callback(source.close)
-        if any(source.identity == other.identity for other in self._receivers):
+        if any(source.identity == other.identity for other in self._sources):
             raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
         plugins = self._settings.plugins_of(queue)
-        trainings = Trainings(source.identity, plugins, queue.message_defaults(plugins), parts)
-        rejection = Rejection(source, await self._open_sender(stack))
+        trainings = Trainings(source.identity, plugins, queue.message_defaults(plugins), parts, self._slots)
+        settlement = Settlement(source, Rejection(source, await self._open_sender(stack)), "daemon")
+        self._sources.append(source)
         logger.info("messages come from %s", source.identity)
-        return Receiver(source, rejection, trainings, self._slots, self._metrics, self._stopping)
+        return Receiver(source, settlement, trainings, self._slots)
 
     # --------------------------------------------------------------------------------------------------------- running
 
-    async def _receive(self) -> None:
-        self._tasks = [asyncio.create_task(receiver.run(), name=receiver.identity) for receiver in self._receivers]
-        expiring = asyncio.create_task(self._remove_expired())
-        try:
-            await asyncio.gather(*self._tasks)
-        finally:
-            expiring.cancel()
+    async def _receive(self, receivers: list[Receiver]) -> None:
+        """Receive until the daemon is stopped; then let all trainings end, and settle their messages or give them back."""
+        self._tasks = [
+            *(asyncio.create_task(receiver.run(), name="receiving") for receiver in receivers),
+            asyncio.create_task(self._remove_expired(), name="removing expired records"),
+        ]
+        await self._stopping.wait()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        seconds = self._settings.trainer.termination_grace_period_seconds + SETTLE_SECONDS
+        await asyncio.gather(*(receiver.finish(seconds) for receiver in receivers))
 
     async def _remove_expired(self) -> None:
         while True:
@@ -168,9 +177,9 @@ class Daemon:
         for task in self._tasks:
             if task.done():
                 return f"{task.get_name()} has ended"
-        for receiver in self._receivers:
-            if receiver.failures >= FAILURES_UNTIL_UNHEALTHY:
-                return f"{receiver.identity} is unreachable"
+        for source in self._sources:
+            if source.failures >= FAILURES_UNTIL_UNHEALTHY:
+                return f"{source.identity} is unreachable"
         return None
 
     def _listen_to_signals(self) -> None:
@@ -182,7 +191,10 @@ class Daemon:
             os._exit(128 + number)  # the trainers get SIGTERM from the kernel; the locks on their messages expire
         self._stopping.set()
         grace = self._settings.trainer.termination_grace_period_seconds
-        logger.info("stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once", grace)
+        logger.info(
+            "stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once",
+            grace,
+        )
 
 
 def _lock(state: StateFolder) -> int:

@@ -100,7 +100,9 @@ def open_state(chosen: Path | None) -> StateFolder:
         return StateFolder(private_folder(chosen or DEFAULT_STATE))
     except OSError as error:
         if chosen:
-            raise SettingsError(f"--state: {chosen} can't be written ({error.strerror}); choose another folder") from None
+            raise SettingsError(
+                f"--state: {chosen} can't be written ({error.strerror}); choose another folder"
+            ) from None
     return StateFolder(private_folder(FALLBACK / "state"))
 
 

@@ -27,7 +27,9 @@ class HttpServer:
             await web.TCPSite(self._runner, self._host, self._port).start()
         except OSError as error:
             await self._runner.cleanup()
-            raise SettingsError(f"--http: can't listen on {self._host}:{self._port} ({error.strerror}); choose another") from None
+            raise SettingsError(
+                f"--http: can't listen on {self._host}:{self._port} ({error.strerror}); choose another"
+            ) from None
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -38,9 +38,7 @@ def identify(records: Records, queue: str, delivery: Delivery, digest: str, now:
         if (original := _resent(records, queue, delivery, digest)) is not None:
             return Identified(original, is_duplicate=True)
         name = own_name
-    new = Record(
-        name=name, queue=queue, message_id=delivery.id, sequence=delivery.sequence, digest=digest, started=now
-    )
+    new = Record(name=name, queue=queue, message_id=delivery.id, sequence=delivery.sequence, digest=digest, started=now)
     return Identified(new)
 
 

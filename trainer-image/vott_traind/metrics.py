@@ -14,7 +14,10 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         Info("vott_train", "This daemon.", registry=registry).info({"version": VERSION})
         self.received = Counter(
-            "vott_train_messages_received", "Messages received, repeated deliveries included.", ["queue"], registry=registry
+            "vott_train_messages_received",
+            "Messages received, repeated deliveries included.",
+            ["queue"],
+            registry=registry,
         )
         self.settled = Counter(
             "vott_train_messages_settled",
@@ -34,7 +37,10 @@ class Metrics:
             registry=registry,
         )
         self.trainings = Counter(
-            "vott_train_trainings", "Trainings that ended: succeeded or failed.", ["plugin", "outcome"], registry=registry
+            "vott_train_trainings",
+            "Trainings that ended: succeeded or failed.",
+            ["plugin", "outcome"],
+            registry=registry,
         )
         self.duration = Histogram(
             "vott_train_training_duration_seconds",

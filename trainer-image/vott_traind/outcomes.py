@@ -43,9 +43,8 @@ class Outcomes:
 
     def resume(self) -> None:
         """Go on with the outcomes of earlier daemons."""
-        for record in self._records.all():
-            if record.outcome is not None and record.callback:
-                self.post(record)
+        for record in self._records.with_pending_callback():
+            self.post(record)
 
     def post(self, record: Record) -> None:
         """Post the outcome of a training, unless that goes on already."""
@@ -89,7 +88,9 @@ class Outcomes:
                     logger.warning("%s: the outcome is given up: %s", record.name, error)
                     return "given_up"
                 delay = error.retry_after or self._backoff.seconds(attempt)
-                logger.warning("%s: the outcome was not delivered: %s; trying again in %.0f s", record.name, error, delay)
+                logger.warning(
+                    "%s: the outcome was not delivered: %s; trying again in %.0f s", record.name, error, delay
+                )
                 await asyncio.sleep(delay)
             else:
                 logger.info("%s: the callback accepted the outcome (%s)", record.name, record.outcome)

@@ -108,10 +108,10 @@ async def end_leftover(file: Path, grace_seconds: float) -> None:
     if process is not None and process.is_running:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
-                while process.is_running:
+                while process.is_running:  # noqa: ASYNC110 - it is no child, whose end an Event could tell
                     await asyncio.sleep(POLL_SECONDS)
         _kill_group(process.pid)
-    file.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)  # noqa: ASYNC240 - a small local file
 
 
 def _kill_group(pid: int) -> None:

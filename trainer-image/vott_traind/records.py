@@ -73,6 +73,10 @@ class Records:
         folder.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         write_durably(folder.record, json.dumps(asdict(record)).encode())
 
+    def with_pending_callback(self) -> Iterator[Record]:
+        """The records whose outcome is still to be posted."""
+        return filter(_is_pending, self.all())
+
     def all(self) -> Iterator[Record]:
         """All records."""
         for folder in self._state.trainings():
@@ -82,10 +86,18 @@ class Records:
     def remove_expired(self) -> None:
         """Remove the folders of trainings whose messages the queue no longer delivers."""
         for folder in self._state.trainings():
-            record = _read(folder)
-            last = max(record.started, record.ended) if record else folder.path.stat().st_mtime
-            if self._clock() - last > KEPT_SECONDS:
+            written = (folder.record if folder.record.exists() else folder.path).stat().st_mtime
+            if (
+                self._clock() - written > KEPT_SECONDS
+                and not folder.process.exists()
+                and not _is_pending(_read(folder))
+            ):
                 shutil.rmtree(folder.path)
+
+
+def _is_pending(record: Record | None) -> bool:
+    """Whether the outcome is still to be posted."""
+    return record is not None and record.outcome is not None and record.callback is not None
 
 
 def _read(folder: TrainingFolder) -> Record | None:

@@ -1,4 +1,4 @@
-"""The slots that are free, and who gets the next one."""
+"""The slots that are free, and leases on them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,18 +6,43 @@ from collections.abc import Sequence
 from vott_traind.devices import Slot
 
 
+class Lease:
+    """The right to train in a slot, until it is released or handed over."""
+
+    def __init__(self, slots: "Slots", slot: Slot) -> None:
+        self._slots = slots
+        self._slot: Slot | None = slot
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot; None if the lease has ended."""
+        return self._slot
+
+    def hand_over(self) -> "Lease":
+        """Return another lease in place of this one, which ends."""
+        assert self._slot is not None
+        slot, self._slot = self._slot, None
+        return Lease(self._slots, slot)
+
+    def release(self) -> None:
+        """Give the slot back, unless the lease has ended."""
+        if self._slot is not None:
+            self._slots.free(self._slot)
+            self._slot = None
+
+
 class Slots:
-    """Hands out slots in the order of the requests."""
+    """Hands out the slots in the order of the requests."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
         self._free: asyncio.Queue[Slot] = asyncio.Queue()
         for slot in slots:
-            self._free.put_nowait(slot)
+            self.free(slot)
 
-    async def take(self) -> Slot:
-        """Wait for a slot; `release` it after use."""
-        return await self._free.get()
+    async def take(self) -> Lease:
+        """Wait for a slot."""
+        return Lease(self, await self._free.get())
 
-    def release(self, slot: Slot) -> None:
-        """Give a slot back."""
+    def free(self, slot: Slot) -> None:
+        """Make a slot free; called by its lease."""
         self._free.put_nowait(slot)

@@ -1,6 +1,7 @@
-"""The training of one message: recognize it, run the trainer until there is an outcome, record it, then settle the message.
+"""The training of one message: recognize it, run the trainer until there is an outcome, and record it; then the message is settled.
 
-The record comes first: if the daemon is killed in between, the message is delivered again and settled by its record.
+The record comes first: if the daemon is killed in between, the message is delivered again and settled by its record. A training belongs to no
+delivery: if the lock is lost, it goes on, and the next delivery waits for it.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from vott_guard.backoff import Backoff
-from vott_messaging.errors import MessageRejectedError
+from vott_messaging.errors import MessageGivenBackError, MessageRejectedError
 from vott_messaging.messages.message import TrainMessage, parse_message
 from vott_messaging.messages.queue_defaults import MessageDefaults
 from vott_messaging.queues.base import Delivery
@@ -19,13 +20,13 @@ from vott_messaging.settings.plugins import PluginSettings
 from vott_traind.attempt import Attempt, Ended
 from vott_traind.devices import Slot
 from vott_traind.folders import WorkFolder
-from vott_traind.held_message import HeldMessage
 from vott_traind.identity import identify
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
 from vott_traind.output import Output
 from vott_traind.progress_callbacks import ProgressCallbacks
 from vott_traind.records import Outcome, Record, Records
+from vott_traind.slots import Lease, Slots
 from vott_traind.status import Failure, Model, Status, read_status
 from vott_traind.trainer import Job, TrainerOptions
 
@@ -64,39 +65,66 @@ class Parts:
 class Trainings:
     """The trainings of one queue's messages."""
 
-    def __init__(self, identity: str, plugins: PluginSettings, defaults: MessageDefaults, parts: Parts) -> None:
+    def __init__(
+        self, identity: str, plugins: PluginSettings, defaults: MessageDefaults, parts: Parts, slots: Slots
+    ) -> None:
+        """`identity` is the queue's."""
         self._identity = identity
         self._plugins = plugins
         self._defaults = defaults
         self._parts = parts
-        self._running: dict[str, HeldMessage] = {}
+        self._slots = slots
+        self._running: dict[str, asyncio.Task[Record]] = {}
 
-    async def train(self, delivery: Delivery, held: HeldMessage, slot: Slot) -> str:
-        """Train and settle one message. Returns what became of it, for the metric.
+    async def train(self, delivery: Delivery, lease: Lease) -> None:
+        """Train one message, or wait for its training. It goes on if this call is cancelled.
+
+        Args:
+            delivery: the message.
+            lease: on the slot to train in; ends here if the message needs none.
 
         Raises:
-            MessageRejectedError: it can never be trained.
-            OSError: the state folder can't be read or written; try again.
+            MessageRejectedError: it can never be trained, or its training has failed; then the callback gets the outcome by itself.
+            MessageGivenBackError: the daemon stops.
         """
         message = parse_message(delivery.body, self._defaults)
         plugin = self._plugins.plugin_of(message)
         found = identify(self._parts.records, self._identity, delivery, message.digest, self._parts.clock())
-        record = found.record
         if found.is_duplicate:
-            logger.info("message %r has the content of %s, and starts no second training", delivery.id, record.name)
-            return await _complete(held)
-        if (running := self._running.get(record.name)) is not None:
-            await running.replace(delivery)
-            return "redelivered"
-        self._running[record.name] = held
-        try:
-            record = record if record.outcome else await self._until_outcome(record, message, plugin, slot)
-        finally:
-            del self._running[record.name]
-        return await self._settle(record, held)
+            logger.info(
+                "message %r has the content of %s, and starts no second training", delivery.id, found.record.name
+            )
+            return
+        record = found.record
+        if not record.outcome:
+            record = await asyncio.shield(await self._training(record, message, plugin, lease))
+        if not record.outcome:
+            raise MessageGivenBackError(f"{record.name} was interrupted")
+        if record.outcome == "failed":
+            raise MessageRejectedError(record.reason, record.message)
 
-    async def _until_outcome(self, record: Record, message: TrainMessage, plugin: str, slot: Slot) -> Record:
+    async def _training(
+        self, record: Record, message: TrainMessage, plugin: str, lease: Lease
+    ) -> "asyncio.Task[Record]":
+        """Return the task that trains a message, started now or before."""
+        if (running := self._running.get(record.name)) is not None:
+            lease.release()
+            return running
+        own = lease.hand_over() if lease.slot else await self._slots.take()
+        task = asyncio.create_task(self._until_outcome(record, message, plugin, own), name=record.name)
+        self._running[record.name] = task
+        task.add_done_callback(lambda _: self._running.pop(record.name))
+        return task
+
+    async def _until_outcome(self, record: Record, message: TrainMessage, plugin: str, lease: Lease) -> Record:
         """Train until there is an outcome, or until the daemon stops. Returns the record, which is written."""
+        assert lease.slot is not None
+        try:
+            return await self._repeat(record, message, plugin, lease.slot)
+        finally:
+            lease.release()
+
+    async def _repeat(self, record: Record, message: TrainMessage, plugin: str, slot: Slot) -> Record:
         records, limits, stopping = self._parts.records, self._parts.limits, self._parts.stopping
         records.put(record)
         interruptions = 0
@@ -118,7 +146,7 @@ class Trainings:
 
     async def _attempt(self, record: Record, job: Job, slot: Slot) -> Ended:
         parts = self._parts
-        progress = parts.progress.receiver(job.name, job.message.status) if parts.progress else None
+        progress = parts.progress.start(job.name, job.message.status) if parts.progress else None
 
         def on_status(status: Status) -> None:
             parts.output.progress(job, slot, status)
@@ -178,20 +206,6 @@ class Trainings:
         parts.metrics.duration.labels(plugin, outcome).observe(ended.ended - record.started)
         parts.outcomes.post(ended)
         return ended
-
-    async def _settle(self, record: Record, held: HeldMessage) -> str:
-        """Settle a message by its record. Its callback gets the outcome separately (`outcomes.py`)."""
-        if record.outcome is None:
-            await held.give_back()
-            return "abandoned"
-        if record.outcome == "succeeded":
-            return await _complete(held)
-        settled = await held.reject(MessageRejectedError(record.reason, record.message))
-        return "dead_lettered" if settled else "lock_lost"
-
-
-async def _complete(held: HeldMessage) -> str:
-    return "completed" if await held.complete() else "lock_lost"
 
 
 def _describe(status: Status, model: Model) -> str:

@@ -21,6 +21,9 @@ from vott_trainer.settings import PredictSettings, TrainSettings
 from vott_trainer.termination_message import write_termination_message
 from vott_trainer.training import train
 
+DAEMON = "traind.py"
+"""First argument that starts the daemon instead; the name of the first VoTT-train's program, as in `docker run IMAGE traind.py`."""
+
 log = logging.getLogger("vott_trainer")
 
 
@@ -81,6 +84,10 @@ def _stop(_signal: int, _frame: FrameType | None) -> None:
 def command() -> None:
     """Run the command line's command and exit."""
     signal.signal(signal.SIGTERM, _stop)
+    if sys.argv[1:2] == [DAEMON]:
+        from vott_traind.__main__ import main as daemon  # starts trainers as child processes: none needs it
+
+        sys.exit(daemon(sys.argv[2:]))
     logs.redact_output()
     limit_spinning()
     sys.exit(main(sys.argv[1:], before_training=PROCESS.listen))

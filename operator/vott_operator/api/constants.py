@@ -1,6 +1,6 @@
 """Constants of the API: group, labels, annotations, phases, condition types and reasons.
 
-Reasons are API, because tools match on them: never rename one.
+Reasons are API, because tools match on them: never rename one. Those of a rejected message are in `vott_messaging.reasons`.
 """
 
 from typing import Final
@@ -34,9 +34,6 @@ FINALIZER: Final = "vott.dev/last-word"
 TRAINER_CONTAINER: Final = "trainer"
 TRAINER_UID: Final = 10001
 URLS_DIR: Final = "/var/run/vott/urls"
-INITIAL_WEIGHTS: Final = "initialWeights"
-"""The only parameter that may be a URL with a credential; also its key in the Secret with the URLs."""
-IMAGES_URL: Final = "imagesUrl"
 
 # Phases.
 PENDING: Final = "Pending"
@@ -110,12 +107,3 @@ DELIVERED: Final = "Delivered"
 DELIVERY_RETRYING: Final = "Retrying"
 DELIVERY_REFUSED: Final = "Refused"
 DELIVERY_GIVEN_UP: Final = "GivenUp"
-
-# Reasons of a rejected message.
-NOT_TEXT: Final = "NotText"
-MESSAGE_TOO_LARGE: Final = "MessageTooLarge"
-NOT_JSON: Final = "NotJSON"
-NOT_AN_OBJECT: Final = "NotAnObject"
-INVALID_MESSAGE: Final = "InvalidMessage"
-PLUGIN_NOT_ALLOWED: Final = "PluginNotAllowed"
-INTERNAL_ERROR: Final = "InternalError"

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from vott_messaging.messages.message import PLUGIN_PATTERN
 from vott_operator.api.api_model import ApiModel
 
 HTTP_URL_RULE = r"self.matches('^https?://[^\\s/?#@]+(/[^\\s?#]*)?(\\?\\S*)?$')"
@@ -14,7 +15,6 @@ STORE_URL_MESSAGE = (
 )
 MAX_TTL_SECONDS = 315_360_000
 """Ten years."""
-PLUGIN_PATTERN = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
 
 
 class Location(ApiModel):

@@ -1,1 +1,1 @@
-"""Callbacks: the HTTP sender, the outcome of each training with its retries, and progress where callbacks are signed."""
+"""Callbacks of TrainingJobs: the outcome of each with its retries, and progress where callbacks are signed."""

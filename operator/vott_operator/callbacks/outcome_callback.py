@@ -5,14 +5,17 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vott_guard.backoff import Backoff
+from vott_messaging import names
+from vott_messaging.callbacks.payload import payload
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api import constants as c
-from vott_operator.api import names
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.payload import payload
+from vott_operator.callbacks.report import progress_report
 from vott_operator.callbacks.retry_backoff import BACKOFF, RetrySchedule
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
@@ -20,8 +23,7 @@ from vott_operator.cluster.store import Store
 from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
 from vott_operator.decisions.transition_events import Event
-from vott_operator.errors import CallbackError, ConflictError, NotFoundError
-from vott_operator.settings.callbacks import CallbackSettings
+from vott_operator.errors import ConflictError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +75,9 @@ class OutcomeCallbacks:
         """Post once. Returns the condition to record and the seconds until the next attempt."""
         try:
             url = await callback_url(self._cluster, trainingjob)
-            body = payload(trainingjob.metadata.name, outcome.state, outcome.message, trainingjob.status.progress)
+            progress = trainingjob.status.progress
+            report = progress_report(progress) if progress else None
+            body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
             await self._sender.send(url, names.webhook_id(trainingjob.metadata.uid, outcome.state), body)
         except CallbackError as error:
             return self._undelivered(trainingjob, outcome, error)

@@ -1,54 +1,21 @@
 """Progress callbacks, where callbacks are signed: the operator posts for the trainer, which has no signing key.
 
-Each report is posted at most once, the newest of each training only: the next report replaces one that is lost.
+Of each training only the newest report is posted.
 """
 
-import asyncio
-import logging
-from dataclasses import dataclass
+from functools import partial
 
 from vott_guard.backoff import Backoff
-from vott_guard.callback_payload import in_fold
+from vott_messaging.callbacks.payload import progress_payload
+from vott_messaging.callbacks.progress_receiver import BACKOFF, INTERVAL_SECONDS, ProgressReceiver
+from vott_messaging.callbacks.sender import CallbackSender
 from vott_operator.api import constants as c
-from vott_operator.api import names
 from vott_operator.api.names import Key
-from vott_operator.api.status import Progress
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.callbacks.payload import payload
-from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.callbacks.report import progress_report
 from vott_operator.callbacks.url import callback_url
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError
-
-logger = logging.getLogger(__name__)
-
-INTERVAL_SECONDS = 2.0
-BACKOFF = Backoff(first=2 * INTERVAL_SECONDS, longest=60.0)
-"""For a receiver that does not accept reports."""
-PAUSE_FACTOR = 4.0
-"""Pause after a post, as a multiple of its duration: slow receivers must not occupy all workers."""
-
-
-@dataclass(slots=True)
-class _Receiver:
-    """The callback of one TrainingJob."""
-
-    uid: str
-    url: str = ""
-    """With its credential; cached so that not every report reads the Secret."""
-    posted: Progress | None = None
-    """The last report, delivered or not."""
-    due: float = 0.0
-    """When the next report may be posted, in the event loop's time."""
-    failures: int = 0
-    unsubscribed: bool = False
-    """Whether it answered 410 Gone, or the rules refuse it."""
-
-    def count_failure(self) -> None:
-        """Count a report that was not accepted."""
-        self.failures += 1
-        self.url = ""  # the Secret may have been fixed
 
 
 class ProgressCallbacks:
@@ -59,7 +26,7 @@ class ProgressCallbacks:
         self._store = store
         self._sender = sender
         self._backoff = backoff
-        self._receivers: dict[Key, _Receiver] = {}
+        self._receivers: dict[Key, ProgressReceiver] = {}
         self._posting: set[Key] = set()
 
     def is_posting(self, key: Key) -> bool:
@@ -72,47 +39,25 @@ class ProgressCallbacks:
         if observed is None or observed.trainingjob.finished or observed.trainingjob.spec.callback is None:
             self._receivers.pop(key, None)
             return None
-        receiver, progress = self._receiver(observed.trainingjob), observed.trainingjob.status.progress
-        if progress is None or progress == receiver.posted or receiver.unsubscribed:
+        trainingjob, progress = observed.trainingjob, observed.trainingjob.status.progress
+        receiver = self._receiver(trainingjob)
+        if progress is None or not receiver.wants(report := progress.model_dump_json()):
             return None
-        if observed.trainingjob.status.phase != c.RUNNING:  # the report is of an earlier run
+        if trainingjob.status.phase != c.RUNNING:  # the report is of an earlier run
             return INTERVAL_SECONDS
-        if (remaining := receiver.due - asyncio.get_running_loop().time()) > 0:
+        if (remaining := receiver.remaining_seconds) > 0:
             return remaining
         self._posting.add(key)
         try:
-            await self._post(observed.trainingjob, progress, receiver)
+            body = progress_payload(trainingjob.metadata.name, progress_report(progress))
+            await receiver.post(report, body, partial(callback_url, self._cluster, trainingjob))
         finally:
             self._posting.discard(key)
         return None
 
-    def _receiver(self, trainingjob: TrainingJob) -> _Receiver:
+    def _receiver(self, trainingjob: TrainingJob) -> ProgressReceiver:
         receiver = self._receivers.get(trainingjob.key)
         if receiver is None or receiver.uid != trainingjob.metadata.uid:
-            receiver = self._receivers[trainingjob.key] = _Receiver(trainingjob.metadata.uid)
+            receiver = ProgressReceiver(self._sender, trainingjob.metadata.uid, str(trainingjob.key), self._backoff)
+            self._receivers[trainingjob.key] = receiver
         return receiver
-
-    async def _post(self, trainingjob: TrainingJob, progress: Progress, receiver: _Receiver) -> None:
-        loop = asyncio.get_running_loop()
-        receiver.posted = progress
-        pause, started = INTERVAL_SECONDS, loop.time()
-        try:
-            receiver.url = receiver.url or await callback_url(self._cluster, trainingjob)
-            body = payload(trainingjob.metadata.name, "running", _message(progress), progress)
-            webhook_id = names.report_id(receiver.uid, progress.model_dump_json())
-            await self._sender.send(receiver.url, webhook_id, body)
-            receiver.failures = 0
-        except CallbackError as error:
-            receiver.unsubscribed = error.permanent
-            receiver.count_failure()
-            pause = self._backoff.seconds(receiver.failures)
-            if receiver.failures == 1 or receiver.unsubscribed:
-                logger.warning("%s: progress not delivered, training goes on: %s", trainingjob.key, error)
-        receiver.due = loop.time() + max(pause, PAUSE_FACTOR * (loop.time() - started))
-
-
-def _message(progress: Progress) -> str:
-    if progress.epoch_current and progress.epoch_total:
-        text = f"Epoch {progress.epoch_current} of {progress.epoch_total}"
-        return in_fold(text, progress.fold_current or 1, progress.fold_total or 1)
-    return "Training"

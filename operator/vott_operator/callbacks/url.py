@@ -1,8 +1,9 @@
 """The callback URL of a TrainingJob. One with a credential is kept in a Secret; the spec then shows it without."""
 
+from vott_messaging.errors import CallbackError
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
-from vott_operator.errors import CallbackError, ClusterError, NotFoundError
+from vott_operator.errors import ClusterError, NotFoundError
 
 
 async def callback_url(cluster: Cluster, trainingjob: TrainingJob) -> str:

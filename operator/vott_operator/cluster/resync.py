@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from vott_guard.backoff import Backoff
+from vott_messaging.errors import VottError
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store, owner_key
-from vott_operator.errors import VottOperatorError
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Resync:
                 async for trainingjob in self._cluster.list_trainingjobs(namespace):
                     self._store.put_trainingjob(trainingjob)
                 return
-            except VottOperatorError as error:
+            except VottError as error:
                 delay = LIST_BACKOFF.seconds(1)
                 logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
@@ -45,7 +45,7 @@ class Resync:
             await asyncio.sleep(RESYNC_SECONDS)
             try:
                 await self._drop_missing()
-            except VottOperatorError as error:
+            except VottError as error:
                 logger.warning("resync: %s; trying again in %.0f s", error, RESYNC_SECONDS)
             for key in self._store.trainingjobs():
                 self._enqueue(key)

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.settings.callbacks import CallbackSettings
 
 MAX_DELETION_DELAY = timedelta(minutes=10)
 """How long a deleted TrainingJob waits for its callback."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.callback_deadline import callback_deadline
 from vott_operator.decisions.status_patch import outcome_message
-from vott_operator.settings.callbacks import CallbackSettings
 
 OutcomeState = Literal["succeeded", "failed", "cancelled"]
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 
 from vott_guard.rules import ANY_ADDRESS, RefusedError, Rules
+from vott_messaging.messages.parameters import IMAGES_URL, INITIAL_WEIGHTS, weights_url
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.api.urls import has_credentials, weights_url
+from vott_operator.api.urls import has_credentials
 from vott_operator.settings.operator import Settings
 
 
@@ -31,8 +32,8 @@ def _urls(trainingjob: TrainingJob, settings: Settings) -> Iterator[tuple[str, s
     urls: list[tuple[str, object, list[str]]] = [
         ("annotations", spec.annotations.url, read),
         ("model", spec.model.url, written),
-        (f"parameters.{c.INITIAL_WEIGHTS}", weights_url(spec.parameters), []),
-        (f"parameters.{c.IMAGES_URL}", spec.parameters.get(c.IMAGES_URL), read),
+        (f"parameters.{INITIAL_WEIGHTS}", weights_url(spec.parameters), []),
+        (f"parameters.{IMAGES_URL}", spec.parameters.get(IMAGES_URL), read),
     ]
     for name, url, own in urls:
         if isinstance(url, str) and url.lower().startswith(("http:", "https:")):

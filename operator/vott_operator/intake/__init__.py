@@ -1,1 +1,1 @@
-"""From a queue message to a TrainingJob: receipt, capacity, duplicate detection, conversion, rejection."""
+"""From a queue message to a TrainingJob: capacity, duplicate detection, conversion."""

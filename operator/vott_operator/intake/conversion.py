@@ -4,24 +4,24 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vott_messaging import names, reasons
+from vott_messaging.errors import MessageRejectedError
+from vott_messaging.messages.message import TrainMessage, parse_message
+from vott_messaging.queues.base import Delivery
 from vott_operator.api import constants as c
-from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.transition_events import Event
-from vott_operator.errors import AlreadyExistsError, InvalidObjectError, MessageRejectedError
+from vott_operator.errors import AlreadyExistsError, InvalidObjectError
 from vott_operator.intake.duplicates import Duplicates
-from vott_operator.messages.message import TrainMessage, parse_message
-from vott_operator.messages.queue_defaults import MessageDefaults
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
-from vott_operator.queues.base import Delivery
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Converter:
     def __init__(
         self,
         identity: str,
-        queue: QueueSettings,
+        queue: OperatorQueueSettings,
         settings: Settings,
         cluster: Cluster,
         store: Store,
@@ -49,7 +49,7 @@ class Converter:
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
         self._trainingjob_defaults = settings.trainingjob_settings_of(queue)
-        self._message_defaults = MessageDefaults(queue.model, queue.callback, self._plugins.default, queue.parameters)
+        self._message_defaults = queue.message_defaults(self._plugins)
         self._duplicates = Duplicates(store, identity, queue.duplicate_window_seconds, clock)
 
     async def convert(self, delivery: Delivery) -> TrainingJob:
@@ -71,9 +71,9 @@ class Converter:
 
     async def _train(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         """The TrainingJob of this message, under the name of its id unless another message of that id has it (ADR 18)."""
-        own_name = names.trainingjob(self._identity, delivery.id, delivery.sequence or message.digest)
+        own_name = names.training(self._identity, delivery.id, delivery.sequence or message.digest)
         if self._store.observed(Key(self._namespace, own_name)) is None:
-            trainingjob = await self._create_or_find(names.trainingjob(self._identity, delivery.id), delivery, message)
+            trainingjob = await self._create_or_find(names.training(self._identity, delivery.id), delivery, message)
             if _is_of(trainingjob, delivery, message):
                 return await self._complete(trainingjob, message)
             self._on_created(trainingjob)
@@ -104,7 +104,7 @@ class Converter:
             trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, name))
         except InvalidObjectError as error:
             text = f"The API server refused the TrainingJob: {error.answer}"
-            raise MessageRejectedError(c.INVALID_MESSAGE, text, message.status) from None
+            raise MessageRejectedError(reasons.INVALID_MESSAGE, text, message.status) from None
         return trainingjob
 
     def _manifest(self, name: str, delivery: Delivery, message: TrainMessage) -> Manifest:
@@ -119,21 +119,11 @@ class Converter:
             message,
             name=name,
             namespace=self._namespace,
-            plugin=self._plugin(message),
+            plugin=self._plugins.plugin_of(message),
             ttl_seconds=self._ttl_seconds,
             defaults=self._trainingjob_defaults,
             annotations=annotations,
         )
-
-    def _plugin(self, message: TrainMessage) -> str:
-        plugin = message.plugin or self._plugins.default
-        if plugin not in self._plugins.allowed:
-            raise MessageRejectedError(
-                c.PLUGIN_NOT_ALLOWED,
-                f'Field "plugin": {plugin!r} is not allowed here; choose one of {", ".join(self._plugins.allowed)}.',
-                message.status,
-            )
-        return plugin
 
     async def _record_duplicate(self, original: TrainingJob, delivery: Delivery, why: str) -> None:
         logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)

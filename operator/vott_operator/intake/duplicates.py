@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 from weakref import WeakValueDictionary
 
+from vott_messaging.queues.base import Delivery
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.store import Store
-from vott_operator.queues.base import Delivery
 
 
 class Duplicates:

@@ -1,32 +1,19 @@
 """Messages of one queue, from receipt to settlement: create the TrainingJob, then complete the message.
 
 A kill in between redelivers the message, and creating the TrainingJob of the same name again changes nothing.
-
-While the API server or a callback is unavailable, the operator keeps the message and renews its lock. Abandoning it would
-count as a failed delivery, and queues dead-letter a message after several of those.
 """
 
 import asyncio
-import itertools
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 
-from vott_operator.api import constants as c
+from vott_messaging.delivery.receiving import receive_until_cancelled
+from vott_messaging.delivery.rejection import Rejection
+from vott_messaging.delivery.settlement import Settlement
+from vott_messaging.queues.base import Delivery, QueueSource
 from vott_operator.api.names import Key
-from vott_operator.errors import (
-    ClusterError,
-    LostMessageError,
-    MessageRejectedError,
-    SourceUnavailableError,
-    VottOperatorError,
-)
-from vott_operator.intake import backoff
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
-from vott_operator.intake.message_lock import renew_lock
-from vott_operator.intake.rejection import Rejection
-from vott_operator.queues.base import Delivery, QueueSource
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +23,6 @@ MAX_IN_FLIGHT = 64
 RECEIVE_SECONDS = 2.0
 FULL_SECONDS = 2.0
 """Pause while there is no capacity."""
-INTERNAL_ERROR_SECONDS = 600.0
-"""How long to retry a message that makes the operator fail before it is dead-lettered: time to fix a cause that affects all messages."""
-ABANDON_SECONDS = 3.0
 
 
 class Intake:
@@ -55,25 +39,14 @@ class Intake:
         """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
         self._source = source
         self._converter = converter
-        self._rejection = rejection
+        self._settlement = Settlement(source, rejection, "operator")
         self._capacity = capacity
         self._on_completed = on_completed
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Receive until cancelled. Errors of the queue are retried with a backoff."""
-        failures = 0
-        while True:
-            try:
-                await self.receive_batch(RECEIVE_SECONDS)
-                failures = 0
-            except Exception as error:  # an error of one queue must not stop the others
-                failures += 1
-                delay = backoff.RECEIVE_BACKOFF.seconds(failures)
-                expected = isinstance(error, VottOperatorError)
-                text = str(error) if expected else f"{self._source.identity}: internal error"
-                logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
-                await asyncio.sleep(delay)
+        """Receive until cancelled."""
+        await receive_until_cancelled(self._source.identity, lambda: self.receive_batch(RECEIVE_SECONDS))
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
@@ -118,54 +91,7 @@ class Intake:
             logger.error("%s: %s", task.get_name(), error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
-        """Convert and settle one message while another task renews its lock. The first to end cancels the other."""
-        work = asyncio.create_task(self._settle(delivery))
-        lock = asyncio.create_task(renew_lock(self._source, delivery))
-        try:
-            await asyncio.wait({work, lock}, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            await self._abandon(delivery, work, lock)
-            raise
-        for task in (work, lock):
-            task.cancel()
-        for result in await asyncio.gather(work, lock, return_exceptions=True):
-            if isinstance(result, LostMessageError):
-                logger.warning("message %r: %s; the queue will deliver it again", delivery.id, result)
-            elif isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-                raise result
-
-    async def _abandon(self, delivery: Delivery, *tasks: asyncio.Task[None]) -> None:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        with suppress(VottOperatorError, TimeoutError):
-            async with asyncio.timeout(ABANDON_SECONDS):
-                await self._source.abandon(delivery)
-
-    async def _settle(self, delivery: Delivery) -> None:
-        """Complete or reject, and retry until one of them succeeds."""
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        for attempt in itertools.count(1):
-            try:
-                return await self._create_and_complete(delivery)
-            except MessageRejectedError as error:
-                return await self._rejection.reject(delivery, error)
-            except (ClusterError, SourceUnavailableError) as error:
-                cause = str(error)
-            except Exception as error:  # a bug must neither lose the message nor stop the others
-                logger.exception("message %r", delivery.id)
-                cause = "internal error"
-                if loop.time() - started >= INTERNAL_ERROR_SECONDS:
-                    text = f"The operator failed {attempt} times at this message ({type(error).__name__}); see its log."
-                    return await self._rejection.reject(delivery, MessageRejectedError(c.INTERNAL_ERROR, text))
-            delay = backoff.MESSAGE_BACKOFF.seconds(attempt)
-            logger.warning("message %r: %s; trying again in %.1f s", delivery.id, cause, delay)
-            await asyncio.sleep(delay)
-        return None
-
-    async def _create_and_complete(self, delivery: Delivery) -> None:
-        trainingjob = await self._converter.convert(delivery)
+        trainingjob = await self._settlement.settle(delivery, self._converter.convert)
         # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
-        if await self._source.complete(delivery) and trainingjob.is_from(delivery.id, delivery.sequence):
+        if trainingjob is not None and trainingjob.is_from(delivery.id, delivery.sequence):
             self._on_completed(trainingjob.key)

@@ -2,9 +2,9 @@
 
 import json
 
+from vott_messaging.messages.parameters import INITIAL_WEIGHTS, weights_url
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.api.urls import weights_url
 from vott_operator.objects.url_secret import pod_url_fields
 from vott_operator.settings.pod import PodSettings
 
@@ -17,8 +17,8 @@ def arguments(trainingjob: TrainingJob, settings: PodSettings) -> list[str]:
     parameters = dict(spec.parameters)
     result = ["--plugin", spec.plugin]
     if spec.url_secret_ref and weights_url(parameters):
-        del parameters[c.INITIAL_WEIGHTS]
-        result += ["--initial-weights", f"@{c.URLS_DIR}/{c.INITIAL_WEIGHTS}"]
+        del parameters[INITIAL_WEIGHTS]
+        result += ["--initial-weights", f"@{c.URLS_DIR}/{INITIAL_WEIGHTS}"]
     result += ["--parameters", json.dumps(parameters, separators=(",", ":"))]
     for name in pod_url_fields(trainingjob, settings):
         result += [FLAGS[name], f"@{c.URLS_DIR}/{name}" if spec.url_secret_ref else getattr(spec, name).url]

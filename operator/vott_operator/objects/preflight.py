@@ -1,9 +1,10 @@
 """Check at startup that TrainingJobs with these settings can get their pods."""
 
+from vott_messaging.errors import SettingsError
+from vott_messaging.settings.program import source
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.errors import PodTemplateError, SettingsError
+from vott_operator.errors import PodTemplateError
 from vott_operator.objects import pod
-from vott_operator.settings.loading import source
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.training_job import TrainingJobSettings

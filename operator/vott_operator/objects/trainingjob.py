@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vott_messaging.messages.message import TrainMessage
+from vott_messaging.messages.parameters import INITIAL_WEIGHTS, weights_url
 from vott_operator.api import constants as c
 from vott_operator.api import names
-from vott_operator.api.urls import url_in_spec, weights_url
-from vott_operator.messages.message import TrainMessage
+from vott_operator.api.urls import url_in_spec
 from vott_operator.objects.metadata import Manifest
 from vott_operator.objects.url_secret import needs_url_secret, spec_urls
 from vott_operator.settings.training_job import TrainingJobSettings
@@ -45,4 +46,4 @@ def trainingjob_manifest(
 def _without_credentials(parameters: Mapping[str, Any]) -> Manifest:
     """The parameters; initialWeights, if it is a URL, without its credential."""
     weights = weights_url(parameters)
-    return {**parameters, **({c.INITIAL_WEIGHTS: url_in_spec(weights)} if weights else {})}
+    return {**parameters, **({INITIAL_WEIGHTS: url_in_spec(weights)} if weights else {})}

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vott_operator.api import constants as c
+from vott_messaging.messages.message import TrainMessage
+from vott_messaging.messages.parameters import INITIAL_WEIGHTS, weights_url
 from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.api.urls import has_credentials, weights_url
-from vott_operator.messages.message import TrainMessage
+from vott_operator.api.urls import has_credentials
 from vott_operator.objects.metadata import Manifest, child_metadata
 from vott_operator.settings.pod import PodSettings
 
@@ -46,7 +46,7 @@ def _all_urls(message: TrainMessage) -> dict[str, str]:
 
 def _weights(parameters: Mapping[str, Any]) -> dict[str, str]:
     url = weights_url(parameters)
-    return {c.INITIAL_WEIGHTS: url} if url else {}
+    return {INITIAL_WEIGHTS: url} if url else {}
 
 
 # -------------------------------------------------------------------------------------------------------- in the pod

@@ -7,14 +7,14 @@ from typing import Literal, TypeVar
 
 import click
 
-from vott_operator.errors import VottOperatorError
+from vott_messaging.errors import VottError
+from vott_messaging.queues.base import DeadLetter, DeadLetters
+from vott_messaging.queues.factory import open_dead_letters
+from vott_messaging.queues.service_bus.dead_letters import MAX_COUNTED
+from vott_messaging.settings.queue import QueueSettings
 from vott_operator.queue_commands.rendering import QueueLine, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.selection import label, select_queue
-from vott_operator.queues.base import DeadLetter, DeadLetters
-from vott_operator.queues.factory import open_dead_letters
-from vott_operator.queues.service_bus.dead_letters import MAX_COUNTED
 from vott_operator.settings.loading import load
-from vott_operator.settings.queue import QueueSettings
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def purge(arguments: Sequence[str], everything: bool, yes: bool) -> None:
 def _queues() -> Sequence[QueueSettings]:
     try:
         return load().queues
-    except VottOperatorError as error:
+    except VottError as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -144,7 +144,7 @@ async def _line(queue: QueueSettings, name: str) -> QueueLine:
 
     try:
         return await _with_open(queue, count)
-    except VottOperatorError as error:
+    except VottError as error:
         return QueueLine(name, queue.kind, error=str(error))
 
 
@@ -163,7 +163,7 @@ async def _with_open(queue: QueueSettings, use: Callable[[DeadLetters], Awaitabl
 def _with_dead_letters(queue: QueueSettings, use: Callable[[DeadLetters], Awaitable[T]], hint: str = "") -> T:
     try:
         return asyncio.run(_with_open(queue, use))
-    except VottOperatorError as error:
+    except VottError as error:
         raise click.ClickException(f"{error}{hint}") from None
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vott_guard.redaction import redact
-from vott_operator.messages.decoding import readable
-from vott_operator.queues.base import DeadLetter
+from vott_messaging.messages.decoding import readable
+from vott_messaging.queues.base import DeadLetter
 
 MAX_BODY_CHARACTERS = 4000
 REDACTED_QUERY = "?…"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from vott_operator.settings.queue import QueueSettings
+from vott_messaging.settings.queue import QueueSettings
 
 
 def label(queue: QueueSettings, queues: Sequence[QueueSettings]) -> str:

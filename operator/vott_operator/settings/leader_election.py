@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from vott_operator.settings.section import Section
+from vott_messaging.settings.section import Section
 
 
 class LeaderElectionSettings(Section):

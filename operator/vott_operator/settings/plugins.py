@@ -1,28 +1,10 @@
-"""Settings of plugins: which ones a message may choose, and where plugins outside the image are."""
+"""Settings of plugins outside the trainer's image."""
 
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from vott_operator.settings.section import Section
-
-
-class PluginSettings(Section):
-    """Which plugins a message may choose."""
-
-    default: str = Field(
-        "detection", description="Plugin of messages that name none. Environment variable: VOTT_TRAIN_PLUGIN."
-    )
-    allowed: list[str] = Field(
-        default_factory=lambda: ["detection", "classification", "segmentation", "hello-world"],
-        description="Plugins that a message may name.",
-    )
-
-    @model_validator(mode="after")
-    def _default_is_allowed(self) -> Self:
-        if self.default not in self.allowed:
-            raise ValueError(f".default is {self.default!r}, which is not in .allowed {self.allowed}; add it there")
-        return self
+from vott_messaging.settings.section import Section
 
 
 class PluginFolder(Section):

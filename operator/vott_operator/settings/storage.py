@@ -5,8 +5,8 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vott_operator.api.urls import BUCKET, check_http_url, check_store_url
-from vott_operator.settings.section import Section
+from vott_messaging.settings.section import Section
+from vott_messaging.urls import BUCKET, check_http_url, check_store_url
 
 QUANTITY = re.compile(r"(?P<number>\d+)(?P<unit>k|Ki|[MGTP]i?|)")
 UNITS = "KMGTP"

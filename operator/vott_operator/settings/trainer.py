@@ -4,8 +4,8 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from vott_messaging.settings.section import Section
 from vott_operator.settings.plugins import PluginFolder
-from vott_operator.settings.section import Section
 from vott_operator.settings.storage import (
     Checkpoints,
     DataStore,

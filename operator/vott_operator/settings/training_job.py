@@ -5,9 +5,9 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from vott_messaging.settings.section import Section
 from vott_operator.api import constants as c
 from vott_operator.api.spec import PodTemplate, PodTemplateMetadata, ResourceRequirements, Trainer
-from vott_operator.settings.section import Section
 
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 LABEL_NAME = r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"

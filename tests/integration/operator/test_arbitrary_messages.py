@@ -15,18 +15,18 @@ from localcluster.ports import free_ports
 from tests.support.message_bodies import SECRET, anything, rare_bodies
 from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
-from vott_operator.api import names
+from vott_messaging import names
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.delivery import retries
+from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.memory import MemoryQueue
+from vott_messaging.settings.callbacks import CallbackSettings
+from vott_messaging.settings.outgoing import OutgoingSettings
 from vott_operator.app import App
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
-from vott_operator.intake import backoff
 from vott_operator.intake.intake import Intake
-from vott_operator.queues.base import Delivery
-from vott_operator.queues.memory import MemoryQueue
-from vott_operator.settings.callbacks import CallbackSettings
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.outgoing import OutgoingSettings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 
 EXAMPLES, BODIES = 220, 50
 ROUNDS = 5
@@ -98,7 +98,10 @@ class Bench:
     def __init__(self, harness: OperatorHarness, callback: str) -> None:
         self.app = App(Settings(namespace=harness.name, max_unfinished_jobs=10**9))
         self.stack = AsyncExitStack()
-        self.settings = [QueueSettings(**WEB_DEFAULTS, callback=f"{callback}?{{requestId}}"), QueueSettings()]
+        self.settings = [
+            OperatorQueueSettings(**WEB_DEFAULTS, callback=f"{callback}?{{requestId}}"),
+            OperatorQueueSettings(),
+        ]
         self.queues = [RecordingQueue("memory://web"), RecordingQueue("memory://plain")]
         self.intakes: list[Intake] = []
 
@@ -125,7 +128,7 @@ class Bench:
         return {item.metadata.name async for item in self.cluster.list_trainingjobs(harness.name)}
 
     def expected(self) -> set[str]:
-        return {names.trainingjob(queue.identity, id_) for queue in self.queues for id_ in queue.accepted}
+        return {names.training(queue.identity, id_) for queue in self.queues for id_ in queue.accepted}
 
 
 @pytest.fixture
@@ -138,7 +141,7 @@ def test_every_body_becomes_a_trainingjob_or_is_dead_lettered_with_a_reason(
     harness: OperatorHarness, runner: asyncio.Runner, receiver: CallbackReceiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
-    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
+    monkeypatch.setattr(retries, "BACKOFF", Backoff(first=0.01, longest=0.01))
     unreachable = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [
         receiver.url,

@@ -24,10 +24,10 @@ from tests.support.examples import MESSAGE
 from tests.support.operator_harness import RELEASE, OperatorHarness
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
-from vott_operator.errors import SourceUnavailableError
-from vott_operator.queues.credential_variables import Credentials
-from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.queue import QueueSettings
+from vott_messaging.errors import SourceUnavailableError
+from vott_messaging.queues.credential_variables import Credentials
+from vott_messaging.queues.storage.queue import StorageQueue
+from vott_messaging.settings.queue import QueueSettings
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

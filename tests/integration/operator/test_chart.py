@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.helm import KEYS, Object, lint, manifest_of_kind, notes, render
+from vott_messaging.messages import json_schema
+from vott_messaging.settings.program import CONFIG_ENV
 from vott_operator.api.status import TrainingJobStatus
-from vott_operator.messages import json_schema
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
-from vott_operator.settings.operator import CONFIG_ENV, Settings
+from vott_operator.settings.operator import Settings
 
 TEAMS: list[Object] = [
     {"name": "cats", "targetNamespace": "team-a", "secretName": "of-team-a", "parameters": {"epochs": 3}},

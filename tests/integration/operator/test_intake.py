@@ -13,21 +13,22 @@ from demo.callbacks import CallbackReceiver
 from localcluster.ports import free_ports
 from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.delivery import rejection, retries
+from vott_messaging.errors import LostMessageError, SourceUnavailableError
+from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.memory import LOCK_SECONDS, MemoryQueue
+from vott_messaging.settings.callbacks import CallbackSettings
+from vott_messaging.settings.outgoing import OutgoingSettings
 from vott_operator.api.names import Key
 from vott_operator.app import App
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
-from vott_operator.errors import ClusterError, LostMessageError, SourceUnavailableError
-from vott_operator.intake import backoff, rejection
+from vott_operator.errors import ClusterError
 from vott_operator.intake import intake as intake_module
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.intake import Intake
-from vott_operator.queues.base import Delivery
-from vott_operator.queues.memory import LOCK_SECONDS, MemoryQueue
-from vott_operator.settings.callbacks import CallbackSettings
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.outgoing import OutgoingSettings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 
 MESSAGE = {"annotations": "https://host/a.csv", "model": "https://store/models?sig=S"}
 BODY = json.dumps(MESSAGE)
@@ -77,13 +78,13 @@ Build = Callable[..., Bench]
 
 @pytest.fixture
 async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Build]:
-    monkeypatch.setattr(backoff, "MESSAGE_BACKOFF", Backoff(first=0.01, longest=0.01))
+    monkeypatch.setattr(retries, "BACKOFF", Backoff(first=0.01, longest=0.01))
     async with CallbackSender(CallbackSettings(timeout_seconds=10), OutgoingSettings(**LOCAL).rules) as callbacks:
 
         def build_bench(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
             source, app = MemoryQueue(clock), App(Settings(namespace=harness.name, **settings))
-            intake = app.build_intake(source, QueueSettings(**(queue or {})), cluster, callbacks)
+            intake = app.build_intake(source, OperatorQueueSettings(**(queue or {})), cluster, callbacks)
             return Bench(source, intake, app, clock)
 
         yield build_bench
@@ -160,7 +161,7 @@ async def test_a_lock_is_renewed_while_a_message_is_processed(
     async def renew_lock(_: MemoryQueue, delivery: Delivery) -> None:  # noqa: ARG001
         renewed.set()
 
-    monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
+    monkeypatch.setattr("vott_messaging.queues.memory.LOCK_SECONDS", 0.03)
     monkeypatch.setattr(MemoryQueue, "renew_lock", renew_lock)
     monkeypatch.setattr(cluster, "create_trainingjob", slow)
     bench.queue.send(BODY)
@@ -180,7 +181,7 @@ async def test_a_message_with_a_lost_lock_is_dropped(
     async def lost(_: MemoryQueue, delivery: Delivery) -> None:
         raise LostMessageError(delivery.id)
 
-    monkeypatch.setattr("vott_operator.queues.memory.LOCK_SECONDS", 0.03)
+    monkeypatch.setattr("vott_messaging.queues.memory.LOCK_SECONDS", 0.03)
     monkeypatch.setattr(MemoryQueue, "renew_lock", lost)
     monkeypatch.setattr(cluster, "create_trainingjob", unavailable)
     bench.queue.send(BODY)
@@ -194,7 +195,7 @@ async def test_a_message_that_causes_an_internal_error_is_dead_lettered_and_stop
     async def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(intake_module, "INTERNAL_ERROR_SECONDS", 0.05)
+    monkeypatch.setattr("vott_messaging.delivery.settlement.INTERNAL_ERROR_SECONDS", 0.05)
     bench.queue.send(BODY)
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "create_trainingjob", fail)

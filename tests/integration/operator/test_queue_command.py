@@ -14,14 +14,14 @@ from click.testing import CliRunner, Result
 
 from localcluster.azurite import Azurite
 from tests.support.azure_queues import AzureQueue, AzuriteQueue, BrokerQueue
+from tests.support.operator_process import PYTHONPATH
 from tests.support.service_bus_broker import ServiceBusBroker
 from tests.support.tcp_proxy import TcpProxy
+from vott_messaging.queues.factory import open_source
+from vott_messaging.queues.storage.poison_queue import MAX_BATCH
+from vott_messaging.settings.queue import QueueSettings
 from vott_operator.cli import main
-from vott_operator.queues.factory import open_source
-from vott_operator.queues.storage.poison_queue import MAX_BATCH
-from vott_operator.settings.queue import QueueSettings
 
-ROOT = Path(__file__).parents[3]
 SAS_URL = "https://store.blob.core.windows.net/models?sv=2024-11-04&sig=c2VjcmV0"
 HALF_OF_A_REQUEUE = 12_000
 """Bytes to forward before the kill; a requeue of 100 messages sends about 20,000."""
@@ -83,7 +83,7 @@ def command(*arguments: str, answer: str = "", exit_code: int = 0) -> Result:
 def process(*arguments: str) -> "subprocess.Popen[str]":
     """The command as a separate process."""
     program = [sys.executable, "-m", "vott_operator", "queue", *arguments]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'guard'}"}
+    environment = os.environ | {"PYTHONPATH": PYTHONPATH}
     return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -16,15 +16,15 @@ from azure.storage.queue.aio import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
-from vott_operator.errors import LostMessageError, SettingsError, SourceUnavailableError
-from vott_operator.queues import memory
-from vott_operator.queues.base import Delivery, QueueSource
-from vott_operator.queues.credential_variables import Credentials
-from vott_operator.queues.memory import MemoryQueue
-from vott_operator.queues.service_bus.queue import ServiceBusQueue
-from vott_operator.queues.storage import queue
-from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.queue import QueueSettings
+from vott_messaging.errors import LostMessageError, SettingsError, SourceUnavailableError
+from vott_messaging.queues import memory
+from vott_messaging.queues.base import Delivery, QueueSource
+from vott_messaging.queues.credential_variables import Credentials
+from vott_messaging.queues.memory import MemoryQueue
+from vott_messaging.queues.service_bus.queue import ServiceBusQueue
+from vott_messaging.queues.storage import queue
+from vott_messaging.queues.storage.queue import StorageQueue
+from vott_messaging.settings.queue import QueueSettings
 
 LOCK_SECONDS = 30
 """Longer than any test on a busy machine; the same as the in-memory queue's."""

@@ -18,11 +18,11 @@ from azure.servicebus.amqp import AmqpAnnotatedMessage
 
 from localcluster.ports import free_ports
 from tests.support.service_bus_broker import Counts, QueueOptions, ServiceBusBroker
-from vott_operator.errors import LostMessageError, SourceUnavailableError
-from vott_operator.queues.base import Delivery
-from vott_operator.queues.credential_variables import Credentials
-from vott_operator.queues.service_bus.queue import ServiceBusQueue
-from vott_operator.settings.queue import QueueSettings
+from vott_messaging.errors import LostMessageError, SourceUnavailableError
+from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.credential_variables import Credentials
+from vott_messaging.queues.service_bus.queue import ServiceBusQueue
+from vott_messaging.settings.queue import QueueSettings
 
 # Azure's client leaves the sockets of broken connections to the garbage collector.
 pytestmark = [

@@ -11,12 +11,12 @@ from azure.storage.queue.aio import QueueClient
 
 from localcluster.azurite import Azurite
 from tests.support.secret_mount import mount_secret
-from vott_operator.errors import LostMessageError
-from vott_operator.queues.credential_variables import Credentials
-from vott_operator.queues.storage import queue
-from vott_operator.queues.storage.errors import UnreadableError
-from vott_operator.queues.storage.queue import StorageQueue
-from vott_operator.settings.queue import QueueSettings
+from vott_messaging.errors import LostMessageError
+from vott_messaging.queues.credential_variables import Credentials
+from vott_messaging.queues.storage import queue
+from vott_messaging.queues.storage.errors import UnreadableError
+from vott_messaging.queues.storage.queue import StorageQueue
+from vott_messaging.settings.queue import QueueSettings
 
 LOCK_SECONDS = 1
 NOT_XML = "a control character \x01 that XML can't have"

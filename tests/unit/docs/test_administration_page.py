@@ -8,10 +8,10 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from vott_operator.queues.service_bus import authentication as service_bus_client
-from vott_operator.queues.storage import authentication as storage_client
+from vott_messaging.queues.service_bus import authentication as service_bus_client
+from vott_messaging.queues.storage import authentication as storage_client
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/administration.md").read_text()
@@ -45,7 +45,7 @@ def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         elif (
             isinstance(inner, type)
             and issubclass(inner, BaseModel)
-            and inner.__module__.startswith("vott_operator.settings")
+            and inner.__module__.startswith(("vott_operator.settings", "vott_messaging.settings"))
         ):
             yield from setting_names(inner, f"{prefix}{field.alias}.")
         else:
@@ -57,7 +57,7 @@ def test_every_chart_value_is_documented(value: str) -> None:
     assert f"`{value}`" in PAGE or f"`{value}." in PAGE
 
 
-@pytest.mark.parametrize("name", sorted(str(field.alias) for field in QueueSettings.model_fields.values()))
+@pytest.mark.parametrize("name", sorted(str(field.alias) for field in OperatorQueueSettings.model_fields.values()))
 def test_every_setting_of_a_queue_is_a_chart_value_and_documented(name: str) -> None:
     value = {"credentialsDir": "secretName"}.get(name, name)  # the chart sets the folder that it mounts the Secret into
     assert f'"{value}"' in (ROOT / "charts/vott-train/templates/_checks.tpl").read_text()

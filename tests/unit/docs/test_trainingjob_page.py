@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from vott_messaging import reasons
 from vott_operator.api import constants as c
 from vott_trainer import errors
 
 ROOT = Path(__file__).parents[3]
-CONSTANTS = Path(c.__file__).read_text()
+CONSTANTS = Path(c.__file__).read_text() + Path(reasons.__file__).read_text()
 REASONS = (ROOT / "docs/trainingjob.md").read_text().partition("\n## Conditions and their reasons\n")[2]
 SECTIONS = {
     "Running": "Running",
@@ -22,7 +23,7 @@ SECTIONS = {
     "Events": "Events without a condition",
     "Rejected messages": "a rejected message",
 }
-"""Sections of the page, and the text after "# Reasons of" in constants.py."""
+"""Sections of the page, and the text after "# Reasons of" in constants.py or reasons.py."""
 SHARED = {
     "Running": {c.NODE_LOST, c.JOB_SUSPENDED, c.WAITING_FOR_QUOTA, c.RESUMED},
     "Stalled": {c.TRAINER_FINISHED},

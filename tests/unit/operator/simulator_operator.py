@@ -8,14 +8,15 @@ from typing import Any
 
 from tests.support.observed_state import settings
 from tests.unit.operator.simulator import NAMESPACE, START, ApiServer, Body, Killed, SimulatedCluster
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError, ClusterError
+from vott_operator.errors import ClusterError
 from vott_operator.reconciler import Reconciler
 
 KEY = Key(NAMESPACE, "cats")

@@ -1,10 +1,11 @@
-"""The command line `vott-train`: its version."""
+"""The command line `vott-train`: its version, and the schemas that it prints."""
 
 from importlib.metadata import PackageNotFoundError
 
 import pytest
 from click.testing import CliRunner
 
+from vott_messaging.messages import json_schema
 from vott_operator import cli
 
 
@@ -28,3 +29,9 @@ def test_the_version_without_a_package_names_the_cause(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(cli, "version", missing)
     assert "not installed" in cli._version()
+
+
+@pytest.mark.parametrize("name", json_schema.NAMES)
+def test_the_command_prints_a_schema(name: str) -> None:
+    result = CliRunner().invoke(cli.main, ["schema", name])
+    assert (result.exit_code, result.output) == (0, json_schema.to_json(name))

@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, trainingjob
 from vott_guard.timestamps import timestamp
+from vott_messaging.queues.base import Delivery
 from vott_operator.api import constants as c
 from vott_operator.cluster.store import Store
 from vott_operator.intake.duplicates import Duplicates
-from vott_operator.queues.base import Delivery
 
 QUEUE = "storage://account/training"
 FAILED: dict[str, Any] = {"phase": "Failed", "conditions": [condition("Failed")]}

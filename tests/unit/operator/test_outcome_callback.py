@@ -10,15 +10,16 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.retry_backoff import BACKOFF
-from vott_operator.callbacks.sender import CallbackSender
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError, ConflictError, NotFoundError
-from vott_operator.settings.callbacks import CallbackSettings
+from vott_operator.errors import ConflictError, NotFoundError
 
 pytestmark = pytest.mark.looptime
 

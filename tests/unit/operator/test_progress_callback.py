@@ -9,14 +9,16 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
+from vott_messaging.callbacks.progress_receiver import BACKOFF, INTERVAL_SECONDS
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.errors import CallbackError
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import POSTING_SECONDS, OutcomeCallbacks
-from vott_operator.callbacks.progress_callback import BACKOFF, INTERVAL_SECONDS, ProgressCallbacks
-from vott_operator.callbacks.sender import CallbackSender
+from vott_operator.callbacks.progress_callback import ProgressCallbacks
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
-from vott_operator.errors import CallbackError, ClusterError, NotFoundError
-from vott_operator.settings.callbacks import CallbackSettings
+from vott_operator.errors import ClusterError, NotFoundError
 
 pytestmark = pytest.mark.looptime
 
@@ -143,41 +145,6 @@ async def test_only_the_newest_report_is_posted_and_at_most_every_two_seconds(ha
     await asyncio.sleep(1.5)
     assert await harness.send() is None
     assert harness.receiver.progress == [0.01, 0.04]
-
-
-async def test_a_lost_report_is_not_retried_but_the_next_is_posted(harness: Harness) -> None:
-    harness.receiver.errors = [CallbackError("busy", permanent=False)]
-    assert await harness.report_later(1) == [0.01]
-    await asyncio.sleep(1000)
-    assert await harness.send() is None
-    assert await harness.report_later(2) == [0.02]
-
-
-async def test_the_interval_grows_while_the_receiver_fails(harness: Harness) -> None:
-    delays = []
-    for percent in range(1, 9):
-        harness.receiver.errors = [CallbackError("busy", permanent=False)]
-        harness.report(percent)
-        await harness.send()
-        harness.report(percent, epochCurrent=1)
-        delays.append(await harness.send() or 0)
-        await asyncio.sleep(delays[-1])
-    assert delays == pytest.approx([4, 8, 16, 32, 60, 60, 60, 60])
-
-
-async def test_a_receiver_that_answered_gone_gets_no_more_reports(harness: Harness) -> None:
-    harness.receiver.errors = [CallbackError("410 Gone", permanent=True)]
-    assert await harness.report_later(1) == [0.01]
-    assert await harness.report_later(2) == []
-
-
-@pytest.mark.parametrize("seconds", [1.0, 9.9])
-async def test_the_pause_after_a_post_is_a_multiple_of_its_duration(harness: Harness, seconds: float) -> None:
-    harness.receiver.seconds = seconds
-    harness.report(1)
-    await harness.send()
-    harness.report(2)
-    assert await harness.send() == pytest.approx(4 * seconds)
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Suspended"])

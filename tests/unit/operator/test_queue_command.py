@@ -9,11 +9,11 @@ import pytest
 
 from tests.support.cpu_limit import call_with_repeated_input
 from vott_guard.redaction import redact
-from vott_operator.api import constants as c
+from vott_messaging import reasons
+from vott_messaging.queues.base import DeadLetter
+from vott_messaging.settings.queue import QueueSettings
 from vott_operator.queue_commands.rendering import QueueLine, decode_body, letters_json, letters_table, queue_table
 from vott_operator.queue_commands.selection import label, select_queue
-from vott_operator.queues.base import DeadLetter
-from vott_operator.settings.queue import QueueSettings
 
 SECRET = "c2VjcmV0"
 SAS = f"https://store.blob.core.windows.net/models?sv=2024-11-04&sig={SECRET}"
@@ -177,13 +177,13 @@ def test_the_error_for_an_unknown_queue_lists_the_configured_ones() -> None:
 @pytest.mark.parametrize(
     "reason",
     [
-        c.NOT_TEXT,
-        c.MESSAGE_TOO_LARGE,
-        c.NOT_JSON,
-        c.NOT_AN_OBJECT,
-        c.INVALID_MESSAGE,
-        c.PLUGIN_NOT_ALLOWED,
-        c.INTERNAL_ERROR,
+        reasons.NOT_TEXT,
+        reasons.MESSAGE_TOO_LARGE,
+        reasons.NOT_JSON,
+        reasons.NOT_AN_OBJECT,
+        reasons.INVALID_MESSAGE,
+        reasons.PLUGIN_NOT_ALLOWED,
+        reasons.INTERNAL_ERROR,
     ],
 )
 def test_every_reason_has_a_documented_remedy(reason: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings
 from vott_guard.timestamps import timestamp
+from vott_messaging.names import training
+from vott_messaging.queues.base import Delivery
 from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.names import Key
@@ -17,13 +19,12 @@ from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.errors import AlreadyExistsError
 from vott_operator.intake.conversion import Converter
-from vott_operator.queues.base import Delivery
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings
 
 QUEUE = "servicebus://acme/training"
 FIELDS = {"annotations": "https://host/a.csv", "model": "https://store/m?sig=S", "status": "https://web/7"}
 OTHER = FIELDS | {"annotations": "https://host/b.csv"}
-FIRST = names.trainingjob(QUEUE, "project-7")
+FIRST = training(QUEUE, "project-7")
 
 
 class Server:
@@ -63,7 +64,7 @@ class Bench:
     def restart(self, *, keep_store: bool = True) -> None:
         """Another operator takes over; without the store, it has not seen a TrainingJob yet."""
         self.store = self.store if keep_store else Store(NOW)
-        queue = QueueSettings(kind="serviceBus", name="training", **self._queue)
+        queue = OperatorQueueSettings(kind="serviceBus", name="training", **self._queue)
         cluster = cast("Cluster", self.server)
         self.converter = Converter(QUEUE, queue, settings(), cluster, self.store, lambda: NOW, self._store_trainingjob)
 

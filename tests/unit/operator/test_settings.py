@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from vott_guard.rules import Rules
-from vott_operator.errors import SettingsError
+from vott_messaging.errors import SettingsError
+from vott_messaging.settings.outgoing import OutgoingSettings
+from vott_messaging.settings.program import CONFIG_ENV
 from vott_operator.objects import preflight
 from vott_operator.settings.loading import load
-from vott_operator.settings.operator import CONFIG_ENV, Settings
-from vott_operator.settings.outgoing import OutgoingSettings
-from vott_operator.settings.queue import QueueSettings
+from vott_operator.settings.operator import Settings
+from vott_operator.settings.queue import OperatorQueueSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
 ROOT = Path(__file__).parents[3]
@@ -126,12 +127,12 @@ def test_an_invalid_label_is_an_error(label: dict[str, str]) -> None:
 
 
 def test_the_operators_own_namespace_is_always_watched() -> None:
-    settings = Settings(namespace="vott-train", queues=[QueueSettings(target_namespace="team-b")])
+    settings = Settings(namespace="vott-train", queues=[OperatorQueueSettings(target_namespace="team-b")])
     assert settings.namespaces == ["team-b", "vott-train"]
 
 
 def test_queues_of_one_name_in_two_accounts_are_distinct() -> None:
-    Settings(queues=[QueueSettings(account="acme"), QueueSettings(account="other")])
+    Settings(queues=[OperatorQueueSettings(account="acme"), OperatorQueueSettings(account="other")])
 
 
 def test_the_environment_overrides_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +355,7 @@ def test_an_invalid_queue_is_an_error(
     ],
 )
 def test_a_valid_queue_is_accepted(queue: dict[str, str]) -> None:
-    QueueSettings.model_validate(queue)
+    OperatorQueueSettings.model_validate(queue)
 
 
 def test_the_defaults_allow_the_least() -> None:
@@ -384,7 +385,7 @@ def test_there_are_documented_examples() -> None:
 
 
 def test_trainingjobs_may_be_deleted_at_the_end_of_the_duplicate_window() -> None:
-    Settings(queues=[QueueSettings(duplicate_window_seconds=600)], ttl_seconds_after_finished=600)
+    Settings(queues=[OperatorQueueSettings(duplicate_window_seconds=600)], ttl_seconds_after_finished=600)
 
 
 def test_a_missing_trainer_image_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

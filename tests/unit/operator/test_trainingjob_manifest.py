@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.support import observed_state as b
-from vott_operator.messages.message import TrainMessage
+from vott_messaging.messages.message import TrainMessage
 from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.training_job import TrainingJobSettings

@@ -1,14 +1,19 @@
 """The command line: settings, exit codes and the termination message."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pydantic import Field
 
 from tests.support.http_server import Answer, HttpServer
+from tests.support.trainer_process import trainer_environment
 from vott_trainer import plugins
-from vott_trainer.__main__ import main
+from vott_trainer.__main__ import command, main
 from vott_trainer.command_line import parse
 from vott_trainer.errors import InvalidParametersError, UnknownPluginError
 from vott_trainer.parameters import validate
@@ -270,6 +275,35 @@ def test_invalid_number_of_processes_ends_with_64(termination_log: Path, monkeyp
     monkeypatch.setenv("PET_NPROC_PER_NODE", "auto")
     assert main(URLS, termination_log) == 64
     assert "PET_NPROC_PER_NODE: expected a whole number" in termination_message(termination_log)["message"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--plugin", "x"], []])
+def test_traind_py_as_first_argument_starts_the_daemon(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def daemon(argv: list[str]) -> int:
+        started.append(argv)
+        return 7
+
+    module = ModuleType("vott_traind.__main__")
+    monkeypatch.setattr(module, "main", daemon, raising=False)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(sys, "argv", ["vott_trainer", "traind.py", *arguments])
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            command()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 7
+    assert started == [arguments]
+
+
+def test_a_training_does_not_import_the_daemon() -> None:
+    program = "import sys; sys.argv[1:] = ['--help']; from vott_trainer.__main__ import command\ntry: command()\n"
+    program += "finally: print('daemon imported:', 'vott_traind' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], env=trainer_environment(), capture_output=True, text=True)
+    assert done.stdout.endswith("daemon imported: False\n")
 
 
 def test_help_explains_every_argument(capsys: pytest.CaptureFixture[str]) -> None:

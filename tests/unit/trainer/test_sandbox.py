@@ -25,6 +25,17 @@ sandbox.CREDENTIAL_FOLDERS = (Path(sys.argv[1]),)
 command = [sys.executable, "-c", sys.argv[2], str(os.getpid()), sys.argv[1]]
 sys.exit(subprocess.run(sandbox.confined(command)).returncode)
 """
+# A program with a secret in its environment starts the trainer, which hasn't, which starts a script: the argument.
+DAEMON = """
+import os, subprocess, sys
+trainer = (
+    "import os, subprocess, sys; from vott_trainer.plugins import sandbox;"
+    "sys.exit(subprocess.run(sandbox.confined([sys.executable, '-c', *sys.argv[1:]])).returncode)"
+)
+environment = {name: value for name, value in os.environ.items() if name != "SECRET"}
+command = [sys.executable, "-c", trainer, sys.argv[1], str(os.getpid())]
+sys.exit(subprocess.run(command, env=environment).returncode)
+"""
 RunInSandbox = Callable[[str], str]
 COMMAND = ["/bin/true"]
 
@@ -106,6 +117,95 @@ def test_memory_and_environment_of_all_the_trainer_s_tasks_can_t_be_read(run_in_
         "                print('denied') if attempt == 199 else None\n"
     )
     assert set(output.splitlines()) == {"denied"}
+
+
+@pytest.mark.parametrize("private", ["/proc/version", "/nowhere"])
+def test_environment_of_the_daemon_that_started_the_trainer_can_t_be_read(private: str) -> None:
+    """Also if nothing of the daemon is in files. Without the sandbox the script, of the same user, could read it."""
+    script = "import sys\nprint(open(f'/proc/{sys.argv[1]}/environ').read())"
+    command = [*NO_CAPABILITIES, sys.executable, "-c", DAEMON, script]
+
+    def output(**variables: str) -> str:
+        environment = {**os.environ, "SECRET": TOKEN, **variables}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        return done.stdout + done.stderr
+
+    confined = output(VOTT_PRIVATE_PATHS=private)
+    assert "PermissionError" in confined
+    assert TOKEN not in confined
+    assert TOKEN in output(VOTT_PRIVATE_PATHS=private, VOTT_SCRIPTS_WITHOUT_SANDBOX="true")
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A daemon's state, with a signing key and the folders of two trainings, the first of which is this one; and a file elsewhere."""
+    folder = tmp_path / "state"
+    for training in ("1", "2"):
+        for name in ("work", "tmp"):
+            (folder / training / name).mkdir(parents=True)
+        (folder / training / "status.json").write_text(TOKEN)
+    (folder / "signing-key").write_text(TOKEN)
+    (folder / "2/work/of-others").write_text(TOKEN)
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/connection-string").write_text(TOKEN)
+    (tmp_path / "etc/else").write_text("readable")
+    private = [folder, tmp_path / "etc/connection-string", tmp_path / "none"]
+    monkeypatch.setenv("VOTT_PRIVATE_PATHS", os.pathsep.join(map(str, private)))
+    monkeypatch.setenv("VOTT_WORK_DIR", str(folder / "1/work"))
+    monkeypatch.setenv("TMPDIR", str(folder / "1/tmp"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "open(f'{state}/signing-key')",
+        "open(f'{state}/1/status.json', 'w')",
+        "open(f'{state}/2/work/of-others')",
+        "open(f'{state}/1/work/../../signing-key')",
+        "os.listdir(state)",
+        "os.listdir(f'{state}/1')",
+        "os.rename(f'{state}/1/status.json', f'{state}/1/work/status.json')",
+        "open(f'{state}/../etc/connection-string')",
+        "open(f'{state}/../etc/connection-string', 'w')",
+        "os.remove(f'{state}/../etc/connection-string')",
+    ],
+)
+def test_private_files_and_folders_can_be_neither_read_nor_written(
+    expression: str, state: Path, run_in_sandbox: RunInSandbox
+) -> None:
+    output = run_in_sandbox(f"import os\nstate = {str(state)!r}\nprint({expression})\n")
+    assert "PermissionError" in output or "Invalid cross-device link" in output
+    assert TOKEN not in output
+    for private in (state / "signing-key", state / "1/status.json", state.parent / "etc/connection-string"):
+        assert private.read_text() == TOKEN
+
+
+def test_training_s_own_folders_are_usable_below_a_private_one(state: Path, run_in_sandbox: RunInSandbox) -> None:
+    program = (
+        f"import os, pathlib, tempfile\nos.chdir({str(state / '1/work')!r})\n"
+        "os.mkdir('a'), pathlib.Path('a/x').write_text('content'), os.rename('a/x', 'y')\n"
+        "assert sorted(os.listdir()) == ['a', 'y'] and pathlib.Path('y').read_text() == 'content'\n"
+        "with tempfile.NamedTemporaryFile() as file: print(os.path.dirname(file.name))\n"
+        f"print(open({str(state.parent / 'etc/else')!r}).read())\n"
+    )
+    assert run_in_sandbox(program) == f"{state / '1/tmp'}\nreadable\n"
+
+
+def test_private_path_within_the_training_s_own_folder_stays_private(
+    state: Path, run_in_sandbox: RunInSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOTT_PRIVATE_PATHS", os.pathsep.join(map(str, (state, state / "2/work"))))
+    monkeypatch.setenv("VOTT_WORK_DIR", str(state / "2"))
+    assert "PermissionError" in run_in_sandbox(f"open({str(state / '2/work/of-others')!r})")
+    assert run_in_sandbox(f"print(open({str(state / '2/status.json')!r}).read())") == f"{TOKEN}\n"
+
+
+def test_private_folder_that_is_the_training_s_own_stays_private(
+    state: Path, run_in_sandbox: RunInSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOTT_WORK_DIR", str(state))
+    assert "PermissionError" in run_in_sandbox(f"open({str(state / 'signing-key')!r})")
 
 
 @pytest.mark.usefixtures("credentials")
@@ -235,7 +335,7 @@ def test_script_does_not_start_if_the_sandbox_fails_half_way(call: str, credenti
     program = (
         f"import sys\nfrom vott_trainer.plugins import sandbox\nsandbox.{call} = 9999\nsandbox.main(sys.argv[1:])\n"
     )
-    command = [sys.executable, "-c", program, str(credentials), "--", "/bin/echo", "started"]
+    command = [sys.executable, "-c", program, str(credentials), "--", "--", "/bin/echo", "started"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("", 1)
     assert done.stderr == "The script was not started: [Errno 38] Landlock: Function not implemented\n"

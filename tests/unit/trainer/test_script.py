@@ -75,7 +75,8 @@ def test_parameters_are_json_in_the_environment(script: Write, tmp_path: Path) -
 
 
 def test_trainer_s_variables_are_removed(script: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = ("AZURE_STORAGE_CONNECTION_STRING", "AZURE_FEDERATED_TOKEN_FILE", "AWS_SECRET_ACCESS_KEY", "VOTT_CHECKPOINTS")
+    own = ["AZURE_STORAGE_CONNECTION_STRING", "AZURE_SERVICE_BUS_CONNECTION_STRING", "AZURE_FEDERATED_TOKEN_FILE"]
+    own += ["AWS_SECRET_ACCESS_KEY", "IDENTITY_HEADER", "MSI_SECRET", "VOTT_CHECKPOINTS"]
     for name in (*own, "KUBERNETES_SERVICE_HOST", "TRAININGJOB_UID", "VOTT_WEIGHTS", "WANDB_API_KEY"):
         monkeypatch.setenv(name, TOKEN)
     output = tmp_path / "output.json"

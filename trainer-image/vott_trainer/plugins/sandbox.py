@@ -1,7 +1,8 @@
-"""Run a script without access to the pod's credentials and to the folders that trainings share, by Landlock.
+"""Run a script without access to the pod's credentials, private files and the folders that trainings share, by Landlock.
 
-https://docs.kernel.org/userspace-api/landlock.html. Landlock has no deny rules, so every folder but those is granted. It also keeps
-the script from inspecting processes outside its domain, and so from reading the trainer's environment, memory and open files.
+https://docs.kernel.org/userspace-api/landlock.html. Landlock has no deny rules, so everything but those is granted. It also keeps
+the script from inspecting processes outside its domain, and so from reading the environment, memory and open files of the trainer and of
+the daemon that started it.
 
 Landlock applies to the calling thread and what it executes. So this module is also a program, which restricts itself and then executes the
 script. If a thread of the trainer restricted itself instead, the script could inspect it, and through it the trainer's memory.
@@ -21,6 +22,10 @@ CREDENTIAL_FOLDERS = (Path("/run/secrets"), Path("/var/run/secrets"))
 """Where Kubernetes mounts the ServiceAccount's token, and AKS and EKS the cloud identity's; usually the same folder."""
 SHARED_FOLDER_VARIABLES = ("VOTT_IMAGE_CACHE", "VOTT_CHECKPOINTS")
 """Variables that may name a folder with other trainings' images or checkpoints."""
+PRIVATE_VARIABLE = "VOTT_PRIVATE_PATHS"
+"""Variable with files and folders of the program that started the trainer, separated as in PATH."""
+OWN_FOLDER_VARIABLES = ("VOTT_WORK_DIR", "TMPDIR")
+"""Variables with the training's own folders, which stay accessible below a denied folder."""
 OPT_OUT_VARIABLE = "VOTT_SCRIPTS_WITHOUT_SANDBOX"
 
 # The same numbers on every architecture that has these system calls (linux/landlock.h, linux/prctl.h).
@@ -47,9 +52,9 @@ class _PathBeneath(ctypes.Structure):
 
 
 def confined(command: Sequence[str], environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return the command that runs `command` without access to credentials and shared folders.
+    """Return the command that runs `command` without access to credentials, private files and shared folders.
 
-    Returns `command` itself if no such folders exist, as on a developer's computer.
+    Returns `command` itself if there are none, and no daemon whose processes are to be protected, as on a developer's computer.
 
     Args:
         environment: the trainer's.
@@ -57,8 +62,9 @@ def confined(command: Sequence[str], environment: Mapping[str, str] = os.environ
     Raises:
         BrokenPluginError: the node's kernel has no Landlock, and the administrator has not opted out.
     """
-    denied = _denied_folders(environment)
-    if not denied or environment.get(OPT_OUT_VARIABLE) == "true":
+    denied = _denied_paths(environment)
+    needed = denied or environment.get(PRIVATE_VARIABLE)
+    if not needed or environment.get(OPT_OUT_VARIABLE) == "true":
         return [*command]
     if _abi() < 1:
         raise BrokenPluginError(
@@ -67,15 +73,17 @@ def confined(command: Sequence[str], environment: Mapping[str, str] = os.environ
             f"(docs/plugins.md#your-own-plugin). An administrator who trusts all scripts may set {OPT_OUT_VARIABLE}=true "
             "(docs/plugins.md#scripts)."
         )
-    return [sys.executable, "-P", "-m", __name__, *map(str, denied), "--", *command]
+    own = _own_folders(environment, {*denied})
+    return [sys.executable, "-P", "-m", __name__, *map(str, denied), "--", *map(str, own), "--", *command]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Execute the command after `--` without access to the folders before it; exit with a message if that fails."""
-    end = arguments.index("--")
-    command = arguments[end + 1 :]
+    """Execute `DENIED … -- OWN … -- COMMAND …` without access to the denied paths, except for own folders; exit with a message if that fails."""
+    first = arguments.index("--")
+    second = arguments.index("--", first + 1)
+    command = arguments[second + 1 :]
     try:
-        _restrict({Path(folder) for folder in arguments[:end]})
+        _restrict({*map(Path, arguments[:first])}, [*map(Path, arguments[first + 1 : second])])
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and an executed program inherits that
             signal.signal(number, signal.SIG_DFL)
         os.execv(command[0], [*command])  # noqa: S606 # nosec B606 # the script
@@ -83,10 +91,17 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"The script was not started: {error}")
 
 
-def _denied_folders(environment: Mapping[str, str]) -> list[Path]:
+def _denied_paths(environment: Mapping[str, str]) -> list[Path]:
     values = [environment.get(name, "") for name in SHARED_FOLDER_VARIABLES]
     shared = [Path(value) for value in values if value and "://" not in value]
-    return sorted({folder.resolve() for folder in (*CREDENTIAL_FOLDERS, *shared) if folder.is_dir()})
+    private = [Path(value) for value in environment.get(PRIVATE_VARIABLE, "").split(os.pathsep) if value]
+    return sorted({path.resolve() for path in (*CREDENTIAL_FOLDERS, *shared, *private) if path.exists()})
+
+
+def _own_folders(environment: Mapping[str, str], denied: set[Path]) -> list[Path]:
+    """Return the training's own folders that lie below a denied one."""
+    own = {Path(value).resolve() for name in OWN_FOLDER_VARIABLES if (value := environment.get(name))}
+    return sorted(folder for folder in own if folder not in denied and not denied.isdisjoint(folder.parents))
 
 
 def _abi() -> int:
@@ -95,13 +110,13 @@ def _abi() -> int:
     return version
 
 
-def _restrict(denied: set[Path]) -> None:
-    """Deny this single-threaded process all access to the `denied` folders."""
+def _restrict(denied: set[Path], own: Sequence[Path]) -> None:
+    """Deny this single-threaded process all access to the `denied` paths, except for `own` folders in them."""
     rights = (1 << _RIGHTS.get(_abi(), _MOST_RIGHTS)) - 1
     attributes = _Ruleset(rights)
     ruleset = _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(ctypes.sizeof(attributes)), 0)
     try:
-        for path in _granted(Path("/"), denied):
+        for path in (granted for folder in (Path("/"), *own) for granted in _granted(folder, denied)):
             _allow(ruleset, path, rights if path.is_dir() else rights & _FILE_RIGHTS)
         # Landlock requires it; the pod sets it anyway (allowPrivilegeEscalation: false).
         if _LIBC.prctl(_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))):
@@ -111,15 +126,15 @@ def _restrict(denied: set[Path]) -> None:
         os.close(ruleset)
 
 
-def _granted(folder: Path, denied: set[Path]) -> Iterator[Path]:
-    """Yield the largest parts of `folder` without a denied folder in them; links need no rule, as their targets have one."""
-    for path in folder.iterdir():
-        if path in denied or path.is_symlink():
-            continue
-        if any(one.is_relative_to(path) for one in denied):
-            yield from _granted(path, denied)
-        else:
-            yield path
+def _granted(path: Path, denied: set[Path]) -> Iterator[Path]:
+    """Yield the largest parts of `path` without a denied path in them; links need no rule, as their targets have one."""
+    if path in denied or path.is_symlink():
+        return
+    if any(one.is_relative_to(path) for one in denied):
+        for part in path.iterdir():
+            yield from _granted(part, denied)
+    else:
+        yield path
 
 
 def _allow(ruleset: int, path: Path, access: int) -> None:

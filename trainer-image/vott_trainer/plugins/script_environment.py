@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-TRAINER_PREFIXES = ("AWS_", "AZURE_", "KUBERNETES_", "TRAININGJOB_", "VOTT_")
+TRAINER_PREFIXES = ("AWS_", "AZURE_", "IDENTITY_", "KUBERNETES_", "MSI_", "TRAININGJOB_", "VOTT_")
 """Prefixes of the variables with the trainer's credentials and settings."""
 PASSED_VARIABLES = ("VOTT_GRACE_SECONDS", "VOTT_WEIGHTS")
 """Variables with one of these prefixes that a script gets all the same."""

@@ -1,0 +1,32 @@
+"""The loop that receives from one queue."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+from vott_guard.backoff import Backoff
+from vott_messaging.errors import VottError
+
+logger = logging.getLogger(__name__)
+
+BACKOFF = Backoff(first=1.0, longest=15.0)
+
+
+async def receive_until_cancelled(identity: str, receive: Callable[[], Awaitable[object]]) -> NoReturn:
+    """Call `receive` again and again; after an error with a backoff, because one queue must not stop the others.
+
+    `identity` is the queue's, see `QueueSource`.
+    """
+    failures = 0
+    while True:
+        try:
+            await receive()
+            failures = 0
+        except Exception as error:
+            failures += 1
+            delay = BACKOFF.seconds(failures)
+            expected = isinstance(error, VottError)
+            text = str(error) if expected else f"{identity}: internal error"
+            logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
+            await asyncio.sleep(delay)

@@ -1,0 +1,55 @@
+"""A message that can't become a training: post `failed` to its callback, then dead-letter it."""
+
+import asyncio
+import logging
+
+from vott_messaging import names
+from vott_messaging.callbacks.payload import payload
+from vott_messaging.callbacks.sender import CallbackSender
+from vott_messaging.delivery import retries
+from vott_messaging.errors import CallbackError, MessageRejectedError
+from vott_messaging.queues.base import Delivery, QueueSource
+
+logger = logging.getLogger(__name__)
+
+MAX_CALLBACK_ATTEMPTS = 2
+CALLBACK_SECONDS = 20.0
+"""For all attempts: until they end, the message counts as in flight."""
+
+
+class Rejection:
+    """Rejects messages of one queue."""
+
+    def __init__(self, source: QueueSource, callbacks: CallbackSender) -> None:
+        self._source = source
+        self._callbacks = callbacks
+
+    async def reject(self, delivery: Delivery, error: MessageRejectedError) -> None:
+        """Post the callback, then dead-letter; retry that until the queue is reachable. Raises LostMessageError."""
+        logger.warning("message %r of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
+        # The callback first: a kill in between posts it twice rather than never.
+        await self._post_callback(delivery, error)
+        await retries.until_reachable(delivery, lambda: self._source.dead_letter(delivery, error.reason, str(error)))
+
+    async def _post_callback(self, delivery: Delivery, error: MessageRejectedError) -> None:
+        if error.status_url is None:
+            return
+        try:
+            async with asyncio.timeout(CALLBACK_SECONDS):
+                await self._try_to_post(delivery, error.status_url, str(error))
+        except TimeoutError:
+            logger.warning("message %r: callback not delivered within %.0f s", delivery.id, CALLBACK_SECONDS)
+
+    async def _try_to_post(self, delivery: Delivery, url: str, message: str) -> None:
+        name = names.training(self._source.identity, delivery.id, delivery.sequence)
+        body = payload(name, "failed", message, None)
+        for attempt in range(1, MAX_CALLBACK_ATTEMPTS + 1):
+            try:
+                await self._callbacks.send(url, names.webhook_id(name, "failed"), body)
+                break
+            except CallbackError as error:
+                logger.warning("message %r: callback not delivered: %s", delivery.id, error)
+                if error.permanent or attempt == MAX_CALLBACK_ATTEMPTS:
+                    break
+                delay = error.retry_after or retries.BACKOFF.seconds(attempt)
+                await asyncio.sleep(min(delay, retries.BACKOFF.longest))

@@ -1,0 +1,1 @@
+"""Settings of queues, plugins, callbacks and outgoing requests: sections of each program's settings."""

@@ -1,0 +1,106 @@
+"""Records survive restarts, are found by their message, and expire."""
+
+import dataclasses
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from vott_messaging import names
+from vott_messaging.callbacks.payload import ProgressReport
+from vott_messaging.queues.base import Delivery
+from vott_traind.folders import StateFolder
+from vott_traind.identity import identify
+from vott_traind.records import KEPT_SECONDS, Record, Records
+
+QUEUE = "storage://account/training"
+NOW = 1_800_000_000.0
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(StateFolder(tmp_path), lambda: NOW)
+
+
+def record(name: str = "vott-1", **fields: object) -> Record:
+    values = {"name": name, "queue": QUEUE, "message_id": "m", "digest": "d", "started": NOW} | fields
+    return Record(**values)  # type: ignore[arg-type]
+
+
+def delivery(message_id: str = "m", sequence: str = "", sent: float | None = None) -> Delivery:
+    enqueued = None if sent is None else datetime.fromtimestamp(sent, UTC)
+    return Delivery(message_id, b"", 1, 30.0, None, sequence, enqueued)
+
+
+def test_a_record_is_the_same_after_a_restart(records: Records, tmp_path: Path) -> None:
+    written = record(
+        outcome="failed", reason="NoUsableImages", callback="https://c/?t=1", report=ProgressReport(percent=3)
+    )
+    records.put(written)
+    assert Records(StateFolder(tmp_path)).get("vott-1") == written
+    assert list(records.all()) == [written]
+
+
+def test_only_the_own_user_can_read_records(records: Records, tmp_path: Path) -> None:
+    records.put(record())
+    assert (tmp_path / "trainings/vott-1").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "x"}', '{"report": {"unknown": 1}}'])
+def test_a_damaged_record_counts_as_none(records: Records, text: str) -> None:
+    records.put(record())
+    records.folder("vott-1").record.write_text(text)
+    assert records.get("vott-1") is None
+
+
+def test_records_expire_with_their_folders_once_the_queue_cannot_deliver_the_message(records: Records) -> None:
+    kept = {
+        "vott-new": (record("vott-new"), 1),
+        "vott-pending": (record("vott-pending", outcome="failed", callback="https://c/"), KEPT_SECONDS + 1),
+        "vott-running": (record("vott-running"), KEPT_SECONDS + 1),
+    }
+    old = {"vott-old": (record("vott-old", outcome="succeeded"), KEPT_SECONDS + 1)}
+    for name, (written, age) in (kept | old).items():
+        records.put(written)
+        os.utime(records.folder(name).record, (NOW - age, NOW - age))
+    records.folder("vott-running").process.touch()
+    records.remove_expired()
+    assert [found.name for found in records.all()] == sorted(kept)
+    assert not records.folder("vott-old").path.exists()
+
+
+def test_a_redelivered_message_finds_its_record(records: Records) -> None:
+    new = identify(records, QUEUE, delivery(), "d", NOW).record
+    assert new == record(names.training(QUEUE, "m"))
+    records.put(new)
+    assert identify(records, QUEUE, delivery(), "d", NOW + 9).record == new
+
+
+def test_another_message_with_the_same_id_is_another_training(records: Records) -> None:
+    first = identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record
+    records.put(first)
+    second = identify(records, QUEUE, delivery(sequence="2"), "other", NOW)
+    assert (second.record.name, second.is_duplicate) == (names.training(QUEUE, "m", "2"), False)
+    records.put(second.record)
+    assert identify(records, QUEUE, delivery(sequence="2"), "other", NOW).record == second.record
+    assert identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record == first
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sent", "is_duplicate"),
+    [
+        (None, NOW, True),
+        ("succeeded", NOW, True),
+        ("succeeded", NOW + 20, False),
+        ("failed", NOW, False),
+        ("succeeded", None, False),
+    ],
+)
+def test_the_same_message_sent_again_before_the_end_trains_once(
+    records: Records, outcome: str | None, sent: float | None, is_duplicate: bool
+) -> None:
+    first = identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record
+    records.put(dataclasses.replace(first, outcome=outcome, ended=NOW + 10 if outcome else 0.0))  # type: ignore[arg-type]
+    found = identify(records, QUEUE, delivery(sequence="2", sent=sent), "d", NOW)
+    assert found.is_duplicate is is_duplicate

@@ -1,0 +1,162 @@
+"""What becomes of a message: trained, retried, given back, put aside; each once."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.traind.conftest import Daemon
+from vott_messaging.errors import LostMessageError
+from vott_messaging.queues import memory
+from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.memory import MemoryQueue
+from vott_traind.records import Record
+
+URLS = {"annotations": "https://host/a.csv?sig=S1", "model": "https://store/m?sig=S2", "status": "https://c/?t=S3"}
+
+Build = Callable[..., Daemon]
+
+
+def body(**parameters: object) -> str:
+    return json.dumps(URLS | {"parameters": parameters})
+
+
+def record_of(daemon: Daemon) -> Record:
+    (record,) = daemon.records.all()
+    return record
+
+
+def attempts(daemon: Daemon) -> int:
+    return int(daemon.records.folder(record_of(daemon).name).path.joinpath("attempts").read_text())
+
+
+async def test_a_trained_message_is_completed_and_its_callback_told(build: Build) -> None:
+    daemon = build()
+    daemon.queue.send(body())
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    ((url, webhook_id, post),) = daemon.sender.posts
+    record = record_of(daemon)
+    assert (record.outcome, record.callback) == ("succeeded", None)
+    assert (url, webhook_id) == (URLS["status"], f"{record.name}-succeeded")
+    assert (post["state"], post["progress"], post["job"]) == ("succeeded", 1.0, record.name)
+    assert post["message"] == "The model is at https://store/m.tgz (7 bytes); mAP 0.5."
+    assert daemon.queue.dead_letters == []
+
+
+async def test_urls_with_credentials_are_gone_after_the_training(build: Build) -> None:
+    daemon = build()
+    daemon.queue.send(body())
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    folder = daemon.records.folder(record_of(daemon).name)
+    assert not folder.urls.exists()
+    assert "sig=" not in folder.record.read_text()
+
+
+async def test_a_temporary_failure_is_retried(build: Build) -> None:
+    daemon = build()
+    daemon.queue.send(body(ends=[75, 0]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states, record_of(daemon).failures) == (2, ["succeeded"], 1)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "text"),
+    [
+        (75, "BadAnnotations", "line 1: wrong. Tried 2 times (trainingJob.backoffLimit)."),
+        ("kill", "TrainerKilled", "usually for lack of memory"),
+        ("no model", "ModelNotReported", "reported no verified model"),
+        (1, "BadAnnotations", "Tried 2 times"),
+    ],
+)
+async def test_after_the_limit_the_message_is_put_aside(build: Build, end: object, reason: str, text: str) -> None:
+    daemon = build()
+    daemon.queue.send(body(ends=[end]))
+    await daemon.run_until(lambda: daemon.queue.dead_letters and daemon.sender.posts)
+    ((dead_body, dead_reason, message),) = daemon.queue.dead_letters
+    assert (dead_body, dead_reason, attempts(daemon)) == (body(ends=[end]), reason, 2)
+    assert text in message
+    assert daemon.sender.states == ["failed"]
+    assert daemon.sender.posts[0][2]["message"] == message
+
+
+@pytest.mark.parametrize("end", [64, 65, 66, 73])
+async def test_a_permanent_failure_is_not_retried(build: Build, end: int) -> None:
+    daemon = build()
+    daemon.queue.send(body(ends=[end]))
+    await daemon.run_until(lambda: daemon.queue.dead_letters and daemon.sender.posts)
+    assert daemon.queue.dead_letters == [(body(ends=[end]), "BadAnnotations", "line 1: wrong.")]
+    assert (attempts(daemon), daemon.sender.states) == (1, ["failed"])
+
+
+async def test_interruptions_do_not_count(build: Build) -> None:
+    daemon = build(backoff_limit=0)
+    daemon.queue.send(body(ends=[143, 143, 0]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states) == (3, ["succeeded"])
+
+
+async def test_a_message_that_is_no_message_is_put_aside_without_a_record(build: Build) -> None:
+    daemon = build()
+    daemon.queue.send("no JSON")
+    await daemon.run_until(lambda: daemon.queue.dead_letters)
+    assert daemon.queue.dead_letters[0][1] == "NotJSON"
+    assert list(daemon.records.all()) == []
+
+
+async def test_a_stopping_daemon_gives_the_message_back_and_the_next_one_goes_on(build: Build) -> None:
+    first = build()
+    first.queue.send(body(ends=["wait", 0]))
+    await first.run_until(
+        lambda: list(first.records.all()) and first.records.folder(record_of(first).name).status.exists()
+    )
+    assert (len(first.queue), first.sender.posts, record_of(first).outcome) == (1, [], None)
+    second = build(first.queue)
+    await second.run_until(lambda: not len(second.queue) and second.sender.posts)
+    assert (attempts(second), second.sender.states, record_of(second).failures) == (2, ["succeeded"], 0)
+
+
+async def test_a_recorded_success_completes_the_redelivered_message(build: Build) -> None:
+    first = build()
+    first.queue.send(body(), "m")
+    await first.run_until(lambda: not len(first.queue) and first.sender.posts)
+    second = build()
+    second.queue.send(body(), "m")  # as if it had not been deleted
+    await second.run_until(lambda: not len(second.queue))
+    assert (attempts(second), second.sender.posts) == (1, [])
+
+
+async def test_a_recorded_failure_puts_the_redelivered_message_aside(build: Build) -> None:
+    first = build()
+    first.queue.send(body(ends=[65]), "m")
+    await first.run_until(lambda: first.queue.dead_letters and first.sender.posts)
+    second = build()
+    second.queue.send(body(ends=[65]), "m")
+    await second.run_until(lambda: second.queue.dead_letters)
+    assert (attempts(second), second.queue.dead_letters, second.sender.posts) == (1, first.queue.dead_letters, [])
+
+
+async def test_a_model_that_an_earlier_daemon_did_not_see_is_enough(build: Build) -> None:
+    """The daemon was killed while the trainer, which had reported its model, was ending."""
+    first = build()
+    first.queue.send(body(), "m")
+    await first.run_until(lambda: not len(first.queue) and first.sender.posts)
+    first.records.put(dataclasses.replace(record_of(first), outcome=None, ended=0.0))
+    second = build()
+    second.queue.send(body(), "m")
+    await second.run_until(lambda: not len(second.queue) and second.sender.posts)
+    assert (attempts(second), second.sender.states) == (1, ["succeeded"])
+
+
+async def test_a_lost_lock_does_not_stop_the_training(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
+
+    class Forgetful(MemoryQueue):
+        async def renew_lock(self, delivery: Delivery) -> None:
+            raise LostMessageError(f"the lock on message {delivery.id} was lost")
+
+    daemon = build(Forgetful(asyncio.get_running_loop().time))
+    daemon.queue.send(body(ends=["slow"]), "m")
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 2)
