@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(VENV)/tools ## Train a model from scratch, on drawn shapes or your own DATA=folder-or-archive, on the local cluster or the one in KUBECONFIG
+demo: $(VENV)/$(if $(LOCAL),all,tools) ## Train a model from scratch, on drawn shapes or your own DATA=folder-or-archive, on the local cluster or the one in KUBECONFIG; LOCAL=1: on this machine without Kubernetes and root
 	@$(BIN)/python -m demo
 
 up: $(VENV)/tools ## Start the local cluster with operator and Azurite; then `source .local/env`

@@ -24,7 +24,9 @@ from benchmarks.quality.variants import Variant
 @click.option("--seeds", envvar="SEEDS", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("--parameters", envvar="PARAMETERS", default="{}", help="The trainer's parameters, as in a message.")
 @click.option("--variants", "compared", envvar="VARIANTS", default="", help=f"Compare: '{variants.EXAMPLE}'.")
-@click.option("--plugin", envvar="PLUGIN", default="detection", show_default=True, help="What to train; it must take a seed.")
+@click.option(
+    "--plugin", envvar="PLUGIN", default="detection", show_default=True, help="What to train; it must take a seed."
+)
 @click.option(
     "--out", envvar="OUT", help="Folder of the results. Its finished runs are not repeated. Default: a new one."
 )

@@ -38,9 +38,7 @@ PROGRESS = {"percent": 42, "epochCurrent": 4, "epochTotal": 10, "classificationL
         (job(progress={"epochTotal": 3}), [pod("Running")], Step("training", "epoch 1/3", 0)),
     ],
 )
-def test_every_state_has_a_description(
-    state: dict[str, Any], pods: list[dict[str, Any]], expected: Step
-) -> None:
+def test_every_state_has_a_description(state: dict[str, Any], pods: list[dict[str, Any]], expected: Step) -> None:
     assert describe(state, pods) == expected
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import StringIO
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -66,8 +67,6 @@ def test_a_message_without_a_training_is_in_the_queue() -> None:
 
 
 def test_a_failed_callback_without_a_training_means_that_the_message_was_rejected() -> None:
-    receiver = CallbackReceiver("127.0.0.1")
-    path = receiver.url.partition("/callback/")[2]
-    assert receiver.receive(f"/callback/{path}", b'{"state": "failed", "message": "no such plugin"}') == 204
-    with pytest.raises(DemoError, match="rejected: no such plugin"):
+    with CallbackReceiver("127.0.0.1") as receiver, pytest.raises(DemoError, match="rejected: no such plugin"):
+        receiver.receive(urlsplit(receiver.url).path, b'{"state": "failed", "message": "no such plugin"}')
         watch.follow(FailingConsumer(result=None), "m", Screen(StringIO()), receiver, 60)
