@@ -89,7 +89,7 @@ version:
 	sed -i 's/^version = ".*"$$/version = "$(VERSION)"/' trainer-image/pyproject.toml
 	sed -i 's/^VERSION = ".*"$$/VERSION = "$(VERSION)"/' trainer-image/vott_trainer/version.py
 	sed -i -E 's/^(version|appVersion): .*/\1: $(VERSION)/' charts/vott-train/Chart.yaml
-	sed -i -E 's#(vott-train/(operator|trainer):)[0-9][0-9A-Za-z.-]*#\1$(VERSION)#g' charts/vott-train/values.yaml README.md docs/*.md
+	sed -i -E 's#(vott-train/(operator|trainer):)[0-9][0-9A-Za-z.-]*#\1$(VERSION)#g' charts/vott-train/values.yaml README.md docs/*.md manifests/traind/*
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/tools ## Update all dependencies

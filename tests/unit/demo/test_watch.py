@@ -67,6 +67,7 @@ def test_a_message_without_a_training_is_in_the_queue() -> None:
 
 
 def test_a_failed_callback_without_a_training_means_that_the_message_was_rejected() -> None:
-    with CallbackReceiver("127.0.0.1") as receiver, pytest.raises(DemoError, match="rejected: no such plugin"):
+    with CallbackReceiver("127.0.0.1") as receiver:
         receiver.receive(urlsplit(receiver.url).path, b'{"state": "failed", "message": "no such plugin"}')
-        watch.follow(FailingConsumer(result=None), "m", Screen(StringIO()), receiver, 60)
+        with pytest.raises(DemoError, match="rejected: no such plugin"):
+            watch.follow(FailingConsumer(result=None), "m", Screen(StringIO()), receiver, 60)
