@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def open_state(chosen: Path | None) -> StateFolder:
 def private_folder(path: Path) -> Path:
     """Create a folder that no other user can open. Raises OSError if it can't be created or written to."""
     path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    path.chmod(PRIVATE)
+    with suppress(PermissionError):  # a volume may belong to another user, and be writable by a group
+        path.chmod(PRIVATE)
     probe = path / ".writable"
     probe.touch()
     probe.unlink()

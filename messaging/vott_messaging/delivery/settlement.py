@@ -59,11 +59,14 @@ class Settlement:
             await _cancel(working, lock)
             await self._abandon(delivery)
             raise
-        for error in await _cancel(working, lock):
+        errors = await _cancel(working, lock)
+        settled = not working.cancelled() and working.exception() is None
+        for error in errors:
             if not isinstance(error, LostMessageError):
                 raise error
-            logger.warning("message %r: %s; the queue will deliver it again", delivery.id, error)
-        return None if working.cancelled() or working.exception() else working.result()
+            if not settled:  # else it was lost to the settlement itself, while it was being renewed
+                logger.warning("message %r: %s; the queue will deliver it again", delivery.id, error)
+        return working.result() if settled else None
 
     async def _abandon(self, delivery: Delivery) -> None:
         with suppress(VottError, TimeoutError):

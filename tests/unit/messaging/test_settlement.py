@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -10,7 +11,13 @@ from vott_messaging import reasons
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import INTERNAL_ERROR_SECONDS, Settlement
-from vott_messaging.errors import LostMessageError, MessageRejectedError, SourceUnavailableError, VottError
+from vott_messaging.errors import (
+    LostMessageError,
+    MessageGivenBackError,
+    MessageRejectedError,
+    SourceUnavailableError,
+    VottError,
+)
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import LOCK_SECONDS, MemoryQueue
 
@@ -75,6 +82,28 @@ async def test_the_lock_is_kept_while_the_work_takes_hours() -> None:
     harness = Harness()
     assert await harness.settle(lambda: returns(seconds=5 * HOURS)) == "done"
     assert (len(harness.queue), harness.queue.attempts) == (0, 1)
+
+
+async def test_a_message_that_is_given_back_can_be_received_at_once() -> None:
+    harness = Harness()
+    assert await harness.settle(lambda: raises(MessageGivenBackError("the program stops"))) is None
+    assert (harness.calls, harness.reasons) == (1, [])
+    assert len(await harness.queue.receive(1, 0)) == 1
+
+
+async def test_a_renewal_that_comes_after_the_settlement_is_no_loss(caplog: pytest.LogCaptureFixture) -> None:
+    """A renewal on its way is not cancelled, and fails if the message was settled meanwhile."""
+    harness = Harness()
+
+    async def renew_to_the_end(delivery: Delivery) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(HOURS)
+        raise LostMessageError(f"message {delivery.id} is gone")
+
+    harness.queue.renew_lock = renew_to_the_end  # type: ignore[method-assign]
+    assert await harness.settle(lambda: returns(seconds=LOCK_SECONDS / 2)) == "done"
+    assert len(harness.queue) == 0
+    assert caplog.records == []
 
 
 async def test_a_rejected_message_is_dead_lettered() -> None:
