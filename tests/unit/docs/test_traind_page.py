@@ -117,7 +117,8 @@ def docker_run() -> tuple[dict[str, str], list[str]]:
     docker, run, *arguments = shlex.split(unit()["Service"]["ExecStart"])
     assert (docker, run) == ("/usr/bin/docker", "run")
     first = next(number for number, argument in enumerate(arguments) if not argument.startswith("-"))
-    return dict((*argument.split("=", 1), "")[:2] for argument in arguments[:first]), arguments[first:]
+    options = {name: value for name, _, value in (argument.partition("=") for argument in arguments[:first])}
+    return options, arguments[first:]
 
 
 def in_seconds(duration: str) -> float:
