@@ -3,24 +3,21 @@
 import asyncio
 import logging
 import sys
-import tempfile
 from pathlib import Path
 
 import click
 
 from vott_guard import exit_codes
-from vott_messaging.errors import SettingsError, VottError
+from vott_messaging.errors import VottError
 from vott_traind.daemon import Daemon, Options
 from vott_traind.devices import divide, find_gpus
-from vott_traind.folders import DEFAULT_STATE, open_state, private_folder
+from vott_traind.folders import DEFAULT_STATE, open_state, open_work
 from vott_traind.http import parse_address
 from vott_traind.output import open_output
 from vott_traind.settings import load_settings
 from vott_trainer.version import VERSION
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_WORK = Path(tempfile.gettempdir()) / "vott-train-work"
 
 
 class _UnusableSettingsError(click.ClickException):
@@ -39,9 +36,7 @@ class _UnusableSettingsError(click.ClickException):
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="VOTT_WORK_DIR",
-    default=DEFAULT_WORK,
-    show_default=True,
-    help="Folder for images and models while they are trained; needs the most space.",
+    help="Folder for images and models while they are trained; needs the most space.  [default: a temporary folder]",
 )
 @click.option(
     "--gpus-per-training",
@@ -57,7 +52,7 @@ class _UnusableSettingsError(click.ClickException):
     envvar="VOTT_TRAIN_HTTP",
     help="Answer /healthz and /metrics (Prometheus) there, such as :8080.  [default: nowhere]",
 )
-def main(state: Path | None, work: Path, gpus_per_training: int, http: str | None) -> None:
+def main(state: Path | None, work: Path | None, gpus_per_training: int, http: str | None) -> None:
     """Train the messages of a queue on this machine, one after the other, without Kubernetes.
 
     Each message, such as {"annotations": URL, "model": URL, "status": URL}, is trained in a process of its own, and deleted
@@ -96,7 +91,7 @@ def main(state: Path | None, work: Path, gpus_per_training: int, http: str | Non
     try:
         settings = load_settings()
         output = open_output(sys.stdout, settings.log_level)
-        options = Options(open_state(state), _open_work(work), divide(find_gpus(), gpus_per_training), http)
+        options = Options(open_state(state), open_work(work), divide(find_gpus(), gpus_per_training), http)
         if http:
             parse_address(http)
         _log_options(options, explicit=state is not None)
@@ -104,13 +99,6 @@ def main(state: Path | None, work: Path, gpus_per_training: int, http: str | Non
         asyncio.run(Daemon(settings, options, output).run())
     except VottError as error:
         raise _UnusableSettingsError(str(error)) from None
-
-
-def _open_work(work: Path) -> Path:
-    try:
-        return private_folder(work)
-    except OSError as error:
-        raise SettingsError(f"--work: {work} can't be written ({error.strerror}); choose another folder") from None
 
 
 def _log_options(options: Options, *, explicit: bool) -> None:

@@ -1,5 +1,6 @@
 """Where the daemon keeps its files: the state folder, with a folder for each training, and the work folders of the slots."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,12 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vott_messaging.errors import SettingsError
+from vott_messaging.errors import SettingsError, VottError
 from vott_trainer.atomic_write import atomic_write
 
 DEFAULT_STATE = Path("/var/lib/vott-train")
-FALLBACK = Path(tempfile.gettempdir()) / "vott-train"
+TEMPORARY = Path(tempfile.gettempdir()) / f"vott-train-{os.geteuid()}"
+"""For the state where the default can't be written, and for the work."""
 PRIVATE = 0o700
+
+
+class StateUnavailableError(VottError):
+    """The state or work folder can't be read or written, for example because the disk is full."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,25 +98,41 @@ class WorkFolder:
 
 
 def open_state(chosen: Path | None) -> StateFolder:
-    """Create the state folder; without a choice, one below the temporary folder where the default can't be written.
+    """Create the state folder; without a choice, a temporary one where the default can't be written.
 
     Raises:
-        SettingsError: `chosen` can't be written.
+        SettingsError: it can't be written.
     """
+    if chosen is None:
+        with suppress(OSError):
+            return StateFolder(private_folder(DEFAULT_STATE))
+    return StateFolder(_open("--state", chosen, "state"))
+
+
+def open_work(chosen: Path | None) -> Path:
+    """Create the folder for the work of all slots; without a choice, a temporary one. Raises as `open_state` does."""
+    return _open("--work", chosen, "work")
+
+
+def _open(option: str, chosen: Path | None, name: str) -> Path:
     try:
-        return StateFolder(private_folder(chosen or DEFAULT_STATE))
+        # The temporary folder itself first: another user must not own what is below.
+        return private_folder(chosen or private_folder(TEMPORARY) / name)
     except OSError as error:
-        if chosen:
-            raise SettingsError(
-                f"--state: {chosen} can't be written ({error.strerror}); choose another folder"
-            ) from None
-    return StateFolder(private_folder(FALLBACK / "state"))
+        path = chosen or TEMPORARY / name
+        raise SettingsError(f"{option}: {path} can't be written ({error.strerror}); choose another folder") from None
 
 
 def private_folder(path: Path) -> Path:
-    """Create a folder that no other user can open. Raises OSError if it can't be created or written to."""
+    """Create a folder that no other user can open.
+
+    Raises:
+        OSError: it can't be created or written to, or belongs to another user.
+    """
     path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
-    with suppress(PermissionError):  # a volume may belong to another user, and be writable by a group
+    if path.stat().st_uid not in (0, os.geteuid()):
+        raise PermissionError(errno.EPERM, "it belongs to another user")
+    with suppress(PermissionError):  # a volume may be root's, and writable by a group
         path.chmod(PRIVATE)
     probe = path / ".writable"
     probe.touch()

@@ -32,17 +32,18 @@ class Lease:
 
 
 class Slots:
-    """Hands out the slots in the order of the requests."""
+    """Hands out the slots in the order of the requests, so that no queue takes them all."""
 
     def __init__(self, slots: Sequence[Slot]) -> None:
-        self._free: asyncio.Queue[Slot] = asyncio.Queue()
-        for slot in slots:
-            self.free(slot)
+        self._free = list(slots)
+        self._order = asyncio.Semaphore(len(slots))  # fair, which asyncio.Queue is not
 
     async def take(self) -> Lease:
         """Wait for a slot."""
-        return Lease(self, await self._free.get())
+        await self._order.acquire()
+        return Lease(self, self._free.pop(0))
 
     def free(self, slot: Slot) -> None:
         """Make a slot free; called by its lease."""
-        self._free.put_nowait(slot)
+        self._free.append(slot)
+        self._order.release()

@@ -19,7 +19,7 @@ from vott_messaging.queues.base import Delivery
 from vott_messaging.settings.plugins import PluginSettings
 from vott_traind.attempt import Attempt, Ended
 from vott_traind.devices import Slot
-from vott_traind.folders import WorkFolder
+from vott_traind.folders import StateUnavailableError, WorkFolder
 from vott_traind.identity import identify
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
@@ -86,7 +86,14 @@ class Trainings:
         Raises:
             MessageRejectedError: it can never be trained, or its training has failed; then the callback gets the outcome by itself.
             MessageGivenBackError: the daemon stops.
+            StateUnavailableError: the state folder can't be read or written; try again.
         """
+        try:
+            await self._train(delivery, lease)
+        except OSError as error:
+            raise StateUnavailableError(f"{self._identity}: {error}") from error
+
+    async def _train(self, delivery: Delivery, lease: Lease) -> None:
         message = parse_message(delivery.body, self._defaults)
         plugin = self._plugins.plugin_of(message)
         found = identify(self._parts.records, self._identity, delivery, message.digest, self._parts.clock())

@@ -112,7 +112,7 @@ def _fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
 def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
     """Builds daemons that share a state folder; a queue given here outlives them."""
 
-    def build_daemon(queue: MemoryQueue | None = None, *, backoff_limit: int = 1) -> Daemon:
+    def build_daemon(queue: MemoryQueue | None = None, *, backoff_limit: int = 1, slots: int = 1) -> Daemon:
         queue = MemoryQueue(time.monotonic) if queue is None else queue
         records, sender, metrics, stopping = (
             Records(StateFolder(tmp_path / "state")),
@@ -121,7 +121,7 @@ def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
             asyncio.Event(),
         )
         outcomes = Outcomes(records, sender, metrics, 60, backoff=QUICK)  # type: ignore[arg-type]
-        slot = Slot(0)
+        places = [Slot(number) for number in range(slots)]
         parts = Parts(
             records=records,
             outcomes=outcomes,
@@ -130,13 +130,13 @@ def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
             output=SilentOutput(),
             limits=Limits(backoff_limit, QUICK),
             options=TrainerOptions({}, 5, 0, False, ()),
-            work={slot: WorkFolder(tmp_path / "slot-0")},
+            work={slot: WorkFolder(tmp_path / f"slot-{slot.number}") for slot in places},
             stopping=stopping,
         )
         plugins = PluginSettings(default="hello-world")
-        slots, defaults = Slots([slot]), MessageDefaults("", "", "hello-world", {})
-        trainings = Trainings(queue.identity, plugins, defaults, parts, slots)
+        shared, defaults = Slots(places), MessageDefaults("", "", "hello-world", {})
+        trainings = Trainings(queue.identity, plugins, defaults, parts, shared)
         settlement = Settlement(queue, Rejection(queue, sender), "daemon")  # type: ignore[arg-type]
-        return Daemon(queue, parts, sender, Receiver(queue, settlement, trainings, slots))
+        return Daemon(queue, parts, sender, Receiver(queue, settlement, trainings, shared))
 
     return build_daemon

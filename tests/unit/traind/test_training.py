@@ -160,3 +160,43 @@ async def test_a_lost_lock_does_not_stop_the_training(build: Build, monkeypatch:
     daemon.queue.send(body(ends=["slow"]), "m")
     await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
     assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 2)
+
+
+async def test_a_message_redelivered_while_its_training_runs_waits_for_it(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
+
+    class ForgetfulOnce(MemoryQueue):
+        async def renew_lock(self, delivery: Delivery) -> None:
+            if delivery.attempt == 1:
+                raise LostMessageError(f"the lock on message {delivery.id} was lost")
+            await super().renew_lock(delivery)
+
+    daemon = build(ForgetfulOnce(asyncio.get_running_loop().time), slots=2)
+    daemon.queue.send(body(ends=["slow"]), "m")
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 2)
+
+
+async def test_each_slot_trains_one_message_at_a_time(build: Build) -> None:
+    daemon = build(slots=2)
+    for _ in range(3):
+        daemon.queue.send(body(ends=["wait"]))
+    await daemon.run_until(lambda: len(list(daemon.records.all())) == 2)
+    assert (len(daemon.queue), daemon.queue.attempts) == (3, 2)
+
+
+async def test_a_full_disk_keeps_the_message(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = build()
+    put, failures = daemon.records.put, [OSError(28, "No space left on device")]
+
+    def fail_once(record: Record) -> None:
+        if failures:
+            raise failures.pop()
+        put(record)
+
+    monkeypatch.setattr(daemon.records, "put", fail_once)
+    daemon.queue.send(body())
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (daemon.sender.states, daemon.queue.dead_letters) == (["succeeded"], [])
