@@ -18,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-demo: $(VENV)/tools ## Train a model from scratch, on drawn shapes or your own DATA=folder-or-archive, on the local cluster or the one in KUBECONFIG
+demo: $(VENV)/$(if $(LOCAL),all,tools) ## Train a model from scratch, on drawn shapes or your own DATA=folder-or-archive, on the local cluster or the one in KUBECONFIG; LOCAL=1: on this machine without Kubernetes and root
 	@$(BIN)/python -m demo
 
 up: $(VENV)/tools ## Start the local cluster with operator and Azurite; then `source .local/env`
@@ -89,7 +89,7 @@ version:
 	sed -i 's/^version = ".*"$$/version = "$(VERSION)"/' trainer-image/pyproject.toml
 	sed -i 's/^VERSION = ".*"$$/VERSION = "$(VERSION)"/' trainer-image/vott_trainer/version.py
 	sed -i -E 's/^(version|appVersion): .*/\1: $(VERSION)/' charts/vott-train/Chart.yaml
-	sed -i -E 's#(vott-train/(operator|trainer):)[0-9][0-9A-Za-z.-]*#\1$(VERSION)#g' charts/vott-train/values.yaml README.md docs/*.md
+	sed -i -E 's#(vott-train/(operator|trainer):)[0-9][0-9A-Za-z.-]*#\1$(VERSION)#g' charts/vott-train/values.yaml README.md docs/*.md manifests/traind/*
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --python-version 3.11
 lock: $(VENV)/tools ## Update all dependencies

@@ -1,20 +1,21 @@
 """`python -m demo`: command line and exit codes."""
 
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import click
 from azure.core.exceptions import AzureError
 
 from demo.data import archive_of
-from demo.environment import LOCAL, find_site
+from demo.environment import LOCAL, Site, cluster_site, daemon_site
 from demo.errors import DemoError, SetupError
 from demo.kubectl import KubectlError
 from demo.run import Demo, Options
 from localcluster.errors import LocalClusterError, MissingPrerequisiteError
 
 INTERRUPTED = 130
+DAEMON_LOG = "traind.log"
 SHAPES_MINUTES, SHAPES_SECONDS = 0.75, 900
 DATA_SECONDS = 24 * 3600
 LEARNERS = (
@@ -22,7 +23,7 @@ LEARNERS = (
     "detection",
     "segmentation",
     "classification",
-)  # plugins that have a budget; None is the operator's default
+)  # plugins that have a budget; None is the default
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -47,7 +48,7 @@ LEARNERS = (
     "--plugin",
     envvar="PLUGIN",
     show_envvar=True,
-    help="Training plugin, for example classification or hello-world.  [default: the operator's]",
+    help="Training plugin, for example classification or hello-world.  [default: detection]",
 )
 @click.option(
     "--time-limit",
@@ -62,7 +63,14 @@ LEARNERS = (
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the model and the predicted image.",
 )
-@click.option("--keep", is_flag=True, help="Keep images and model in the storage account.")
+@click.option("--keep", is_flag=True, help="Keep images and model in the storage account of a cluster.")
+@click.option(
+    "--local",
+    envvar="LOCAL",
+    show_envvar=True,
+    is_flag=True,
+    help="Train with the daemon traind.py on this machine: without Kubernetes, images and root.",
+)
 def main(
     data: Path | None,
     images: int,
@@ -72,14 +80,17 @@ def main(
     time_limit: int | None,
     output: Path,
     keep: bool,
+    local: bool,
 ) -> None:
     """Train a detector on a Kubernetes cluster, from a queue message to a model in a container, and show the progress.
 
-    Without KUBECONFIG, the demo starts a cluster on this machine (Linux, root). With KUBECONFIG, it installs the chart
+    With LOCAL=1, the daemon traind.py trains on this machine, with a storage emulator; both end with the demo.
+
+    Otherwise, without KUBECONFIG, the demo starts a cluster on this machine (Linux, root). With KUBECONFIG, it installs the chart
     on that cluster and needs OPERATOR_IMAGE, TRAINER_IMAGE and AZURE_STORAGE_CONNECTION_STRING. HOST_ADDRESS (this
     host's address for pods), NAMESPACE and QUEUE_NAME are optional. VOTT_TRAIN_LOCAL=1 starts the local cluster anyway.
 
-    Exit codes: 0 TrainingJob Complete, model downloaded and verified, last callback "succeeded"; 1 failure; 2 missing
+    Exit codes: 0 training complete, model downloaded and verified, last callback "succeeded"; 1 failure; 2 missing
     prerequisite; 130 interrupted.
     """
     minutes = minutes or (None if data else SHAPES_MINUTES)
@@ -87,14 +98,18 @@ def main(
     parameters = {"epochs": epochs} if epochs else budget
     seconds = time_limit or (DATA_SECONDS if data else SHAPES_SECONDS)
     try:
-        with archive_of(data) if data else nullcontext() as archive:
-            Demo(find_site(), Options(archive, images, plugin, parameters, seconds, output, keep)).run()
+        with archive_of(data) if data else nullcontext() as archive, _site(local, output / DAEMON_LOG) as site:
+            Demo(site, Options(archive, images, plugin, parameters, seconds, output, keep)).run()
     except MissingPrerequisiteError as error:
         raise SetupError(str(error)) from error
     except (KubectlError, LocalClusterError, AzureError, ValueError) as error:
         raise DemoError(str(error)) from error
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _site(local: bool, log: Path) -> AbstractContextManager[Site]:
+    return daemon_site(log) if local else nullcontext(cluster_site())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Install the Helm chart on the user's cluster."""
 
 import hashlib
-import ipaddress
 import json
 import os
 import shutil
@@ -9,11 +8,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from demo.errors import SetupError
 from demo.kubectl import Kubectl, KubectlError
-from demo.storage import Storage
+from demo.outgoing import outgoing
 from localcluster.paths import STATE
 
 CHART = Path(__file__).parent.parent / "charts" / "vott-train"
@@ -118,27 +116,8 @@ def values(
         "azure": {"connectionString": connection_string},
         "queues": [{"kind": "storage", "name": queue}],
         "trainer": {"image": trainer_image},
-        "outgoing": _outgoing(Storage(connection_string).blob_service_url, host_address),
+        "outgoing": outgoing(connection_string, host_address),
     }
-
-
-def _outgoing(account: str, host_address: str | None) -> dict[str, Any]:
-    hosts = sorted(filter(None, {urlsplit(account).hostname, host_address}))
-    networks = {host: network for host in hosts if (network := _network(host))}
-    return {
-        "allowHttp": bool(host_address) or account.startswith("http:"),
-        "publicAddresses": False,
-        "hosts": [host for host in hosts if host not in networks],
-        "networks": list(networks.values()),
-    }
-
-
-def _network(host: str) -> str | None:
-    """An IP address as a network, or None for a host name."""
-    try:
-        return str(ipaddress.ip_network(host))
-    except ValueError:
-        return None
 
 
 def _digest(values: dict[str, Any]) -> str:

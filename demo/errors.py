@@ -1,4 +1,4 @@
-"""Errors that end the demo. Click prints the text and exits with the code."""
+"""Errors that end the demo: click prints the text and exits with the code. After an ObservationError it tries again."""
 
 import click
 
@@ -17,3 +17,7 @@ class SetupError(click.ClickException):
     """A variable or program is missing."""
 
     exit_code = 2
+
+
+class ObservationError(Exception):
+    """The state of a training can't be read now."""

@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from demo.errors import ObservationError
 from localcluster.kubectl import kubectl_path
 
 REQUEST_TIMEOUT = "--request-timeout=20s"
@@ -13,7 +14,7 @@ TRAININGJOB_LABEL = "vott.dev/trainingjob"
 Manifest = dict[str, Any]
 
 
-class KubectlError(Exception):
+class KubectlError(ObservationError):
     """kubectl failed; the text is its error message."""
 
 

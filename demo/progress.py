@@ -1,5 +1,6 @@
 """Describe a TrainingJob's state in one line. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ TRAINING = "training"
 COMPLETE = "complete"
 FAILED = "failed"
 
+TRAINER_STARTS = "trainer: downloading annotations and images"
+MODEL_READY = "the model is uploaded and verified"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -23,6 +27,9 @@ class Step:
     phase: str
     text: str
     percent: int | None = None
+
+
+IN_QUEUE = Step(QUEUED, "the message is in the queue")
 
 
 def find_job(jobs: list[Manifest], message_id: str) -> Manifest | None:
@@ -41,26 +48,33 @@ def is_true(job: Manifest, type_: str) -> bool:
     return condition(job, type_).get("status") == "True"
 
 
-def describe(job: Manifest | None, pods: list[Manifest]) -> Step:
+def describe(job: Manifest, pods: list[Manifest]) -> Step:
     """Describe the current state.
 
     Args:
-        job: The TrainingJob, or None.
+        job: The TrainingJob.
         pods: The pods of its Job, in any order.
     """
-    if job is None:
-        return Step(QUEUED, "the message is in the queue")
     if is_true(job, "Failed"):
-        return Step(FAILED, _reason_text(condition(job, "Failed")))
+        return Step(FAILED, reason_text(condition(job, "Failed")))
     if is_true(job, "Complete"):
-        return Step(COMPLETE, "the model is uploaded and verified")
+        return Step(COMPLETE, MODEL_READY)
     running = condition(job, "Running")
     if running.get("status") == "False":
-        return Step(WAITING, _reason_text(running))
-    progress = job.get("status", {}).get("progress", {})
-    if progress.get("epochTotal"):
-        return Step(TRAINING, _training(progress), progress.get("percent", 0))
-    return _before_training(job, pods)
+        return Step(WAITING, reason_text(running))
+    return training_step(job.get("status", {}).get("progress", {})) or _before_training(job, pods)
+
+
+def training_step(progress: Mapping[str, Any]) -> Step | None:
+    """Describe the trainer's report (`status.progress` of a TrainingJob); None before it trains."""
+    if not progress.get("epochTotal"):
+        return None
+    return Step(TRAINING, _training(progress), progress.get("percent", 0))
+
+
+def reason_text(condition: Mapping[str, Any]) -> str:
+    """Reason and message of a condition."""
+    return f"{condition.get('reason', 'Unknown')}: {condition.get('message') or 'no message'}"
 
 
 def _before_training(job: Manifest, pods: list[Manifest]) -> Step:
@@ -73,17 +87,13 @@ def _before_training(job: Manifest, pods: list[Manifest]) -> Step:
         case "Pending":
             return Step(WAITING, "the pod is waiting for a node with a free GPU")
         case _:
-            return Step(STARTING, "trainer: downloading annotations and images")
+            return Step(STARTING, TRAINER_STARTS)
 
 
-def _training(progress: dict[str, Any]) -> str:
+def _training(progress: Mapping[str, Any]) -> str:
     parts = [f"epoch {progress.get('epochCurrent') or 1}/{progress['epochTotal']}"]
     if progress.get("classificationLoss") is not None:
         parts.append(f"loss {progress['classificationLoss']:.3f}")
     if progress.get("imagesPerSecond"):
         parts.append(f"{progress['imagesPerSecond']:.1f} images/s")
     return "  ".join(parts)
-
-
-def _reason_text(reason: dict[str, Any]) -> str:
-    return f"{reason.get('reason', 'Unknown')}: {reason.get('message') or 'no message'}"

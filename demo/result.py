@@ -1,4 +1,4 @@
-"""Read the model archive, and verify it against the TrainingJob's status and the callbacks."""
+"""Read the model archive, and verify it against what the trainer has reported and the callbacks."""
 
 import hashlib
 import io
@@ -7,9 +7,9 @@ import tarfile
 from dataclasses import dataclass
 from typing import Any
 
+from demo.consumer import Training
 from demo.errors import DemoError
-from demo.kubectl import Manifest
-from demo.progress import condition, is_true
+from demo.progress import COMPLETE
 
 SAMPLE = "sample.jpg"
 METRICS = "metrics.json"
@@ -46,29 +46,28 @@ def read_model(archive: bytes) -> Model:
     return Model(archive, metrics, labels, contents.get(SAMPLE), contents.get(REPORT))
 
 
-def problems(job: Manifest, model: Model, posts: list[dict[str, Any]] | None) -> list[str]:
+def problems(training: Training, model: Model, posts: list[dict[str, Any]] | None) -> list[str]:
     """Verify the result; returns one sentence for each problem.
 
     Args:
-        job: The finished TrainingJob.
+        training: The finished training.
         model: The downloaded archive.
         posts: The received callbacks, or None if the message named no callback URL.
     """
     sentences = []
-    if not is_true(job, "Complete"):
-        sentences.append("The TrainingJob is not Complete.")
-    reported = job.get("status", {}).get("model", {}).get("sha256")
+    if training.step.phase != COMPLETE:
+        sentences.append(f"The training is not complete, but {training.step.phase}.")
+    reported = training.model.get("sha256")
     if model.sha256 != reported:
-        sentences.append(f"The model's SHA-256 is {model.sha256}, but status.model.sha256 is {reported}.")
+        sentences.append(f"The model's SHA-256 is {model.sha256}, but the trainer has reported {reported}.")
     if posts is not None:
-        sentences += _callback_problems(job, posts)
+        sentences += _callback_problems(training, posts)
     return sentences
 
 
-def _callback_problems(job: Manifest, posts: list[dict[str, Any]]) -> list[str]:
+def _callback_problems(training: Training, posts: list[dict[str, Any]]) -> list[str]:
     if not posts:
-        delivery = condition(job, "CallbackDelivered").get("message", "unknown reason")
-        return [f"No callback was received: {delivery}"]
+        return [f"No callback was received: {training.callback or 'unknown reason'}"]
     last = posts[-1]
     if (last.get("state"), last.get("progress")) != ("succeeded", 1.0):
         values = f"state {last.get('state')!r} and progress {last.get('progress')!r}"

@@ -10,10 +10,9 @@ import click
 
 from demo import report, result, watch
 from demo.callbacks import CallbackReceiver
+from demo.consumer import Training
 from demo.environment import Site
 from demo.errors import DemoError
-from demo.kubectl import Kubectl, Manifest
-from demo.progress import condition, is_true
 from demo.screen import Screen
 from demo.session import Session
 from demo.shapes import annotated_images
@@ -22,7 +21,7 @@ from demo.storage import Storage
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line. No `archive`: drawn shapes. No `plugin` and no `parameters`: the defaults of operator and trainer."""
+    """Options of the command line. No `archive`: drawn shapes. No `plugin` and no `parameters`: the defaults of consumer and trainer."""
 
     archive: Path | None
     images: int
@@ -40,9 +39,8 @@ class Demo:
         self._site = site
         self._options = options
         self._screen = Screen()
-        self._kubectl = Kubectl(site.kubeconfig, site.namespace)
         self._session = Session(Storage(site.storage), site.queue)
-        self._keep = options.keep
+        self._keep = options.keep or site.is_temporary
 
     def run(self) -> None:
         """Run the demo. Raises DemoError if anything fails."""
@@ -51,7 +49,7 @@ class Demo:
                 self._train(receiver)
         except KeyboardInterrupt:
             self._screen.print_line("Interrupted; cancelling the training.")
-            self._session.cancel(self._kubectl)
+            self._session.cancel(self._site.consumer)
             raise
         except Exception:
             self._keep_containers()
@@ -74,10 +72,10 @@ class Demo:
         status = receiver.url if receiver else None
         message_id = self._session.send(annotations, status, self._options.plugin, self._options.parameters)
         self._screen.print_line(f"  message   {message_id} in queue {self._site.queue}")
-        job = watch.follow(self._kubectl, message_id, self._screen, receiver, self._options.time_limit)
+        training = watch.follow(self._site.consumer, message_id, self._screen, receiver, self._options.time_limit)
         if receiver:
             watch.wait_for_outcome(receiver)
-        self._show(job, receiver.posts if receiver else None)
+        self._show(training, receiver.posts if receiver else None)
 
     def _receiver(self) -> CallbackReceiver | nullcontext[None]:
         host = self._site.host_address
@@ -107,19 +105,19 @@ class Demo:
         self._screen.print_line(f"  uploaded  {count} images and annotations.csv to container {session.images}")
         return url
 
-    def _show(self, job: Manifest, posts: list[dict[str, Any]] | None) -> None:
-        self._screen.print_line(f"\n{self._kubectl('get', 'trainingjobs').rstrip()}")
+    def _show(self, training: Training, posts: list[dict[str, Any]] | None) -> None:
+        self._screen.print_line(f"\n{self._site.consumer.summary()}")
         if posts:
             self._screen.print_line(f"\nCallbacks received: {len(posts)}\n{report.callback_table(posts)}")
-        if is_true(job, "Failed"):
-            raise DemoError(self._failure(job))
-        problems = result.problems(job, self._show_model(job), posts)
+        if training.failure:
+            raise DemoError(self._failure(training))
+        problems = result.problems(training, self._show_model(training), posts)
         if problems:
             raise DemoError("\n".join(problems))
         self._screen.print_line("\nDone: the model is trained and verified.")
 
-    def _show_model(self, job: Manifest) -> result.Model:
-        blob = job["status"]["model"]["url"].rpartition("/")[2]
+    def _show_model(self, training: Training) -> result.Model:
+        blob = training.model["url"].rpartition("/")[2]
         model = result.read_model(self._session.storage.download(self._session.models, blob))
         saved = report.save(model, self._options.output)
         self._screen.print_line(
@@ -132,11 +130,10 @@ class Demo:
             self._screen.print_line(f"Report (open it in a browser): {_relative(saved.report)}")
         return model
 
-    def _failure(self, job: Manifest) -> str:
-        failed = condition(job, "Failed")
-        logs = self._kubectl.logs(job["metadata"]["name"])
-        text = f"The training failed. {failed.get('reason')}: {failed.get('message')}"
-        return f"{text}\n\nLast log lines of its pods:\n{logs}" if logs else text
+    def _failure(self, training: Training) -> str:
+        logs = self._site.consumer.logs(training.name)
+        text = f"The training failed. {training.failure}"
+        return f"{text}\n\nIts last log lines:\n{logs}" if logs else text
 
 
 def _relative(path: Path) -> Path:

@@ -8,8 +8,7 @@ from typing import Any
 from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import QueueMessage
 
-from demo.kubectl import Kubectl
-from demo.progress import find_job
+from demo.consumer import Consumer
 from demo.storage import Storage, send
 
 
@@ -50,12 +49,10 @@ class Session:
         self.storage.delete_container(self.images)
         self.storage.delete_container(self.models)
 
-    def cancel(self, kubectl: Kubectl) -> None:
-        """Delete the message, or the TrainingJob created from it."""
+    def cancel(self, consumer: Consumer) -> None:
+        """Delete the message, or stop its training."""
         if self.sent is None:
             return
-        with suppress(HttpResponseError):  # the operator has received it
+        with suppress(HttpResponseError):  # the consumer has received it
             self.storage.queue(self.queue).delete_message(self.sent.id, self.sent.pop_receipt)
-        job = find_job(kubectl.list("trainingjobs"), str(self.sent.id))
-        if job:
-            kubectl("delete", "trainingjob", job["metadata"]["name"], "--wait=false")
+        consumer.cancel(str(self.sent.id))

@@ -1,12 +1,12 @@
-"""Follow a message until its TrainingJob finishes."""
+"""Follow a message until its training ends."""
 
 import time
 from collections.abc import Callable
 
 from demo.callbacks import CallbackReceiver
-from demo.errors import DemoError, TimeLimitError
-from demo.kubectl import TRAININGJOB_LABEL, Kubectl, KubectlError, Manifest
-from demo.progress import COMPLETE, FAILED, Step, describe, find_job
+from demo.consumer import Consumer, Training
+from demo.errors import DemoError, ObservationError, TimeLimitError
+from demo.progress import COMPLETE, FAILED, IN_QUEUE, Step
 from demo.screen import Screen
 
 POLL_SECONDS = 0.5
@@ -14,26 +14,29 @@ OUTCOME_SECONDS = 30.0
 
 
 def follow(
-    kubectl: Kubectl, message_id: str, screen: Screen, receiver: CallbackReceiver | None, time_limit: float
-) -> Manifest:
-    """Show each step until the TrainingJob is Complete or Failed, and return it. Failed kubectl calls are retried.
+    consumer: Consumer, message_id: str, screen: Screen, receiver: CallbackReceiver | None, time_limit: float
+) -> Training:
+    """Show each step until the training has succeeded or failed, and return it. Failed observations are repeated.
 
     Raises:
         TimeLimitError: It takes longer than `time_limit` seconds.
-        DemoError: The operator rejected the message.
+        DemoError: The message was rejected.
     """
     deadline = time.monotonic() + time_limit
-    job, step = None, describe(None, [])
+    training, step = None, IN_QUEUE
     while time.monotonic() < deadline:
-        job, step = _observe(kubectl, message_id, job, step)
+        training, step = _observe(consumer, message_id, training, step)
         screen.show(step)
-        if job is not None and step.phase in (COMPLETE, FAILED):
-            return job
-        if job is None and receiver and receiver.last_state == "failed":
-            raise DemoError(f"The operator rejected the message: {receiver.posts[-1].get('message')}")
+        if training is not None and step.phase in (COMPLETE, FAILED):
+            return training
+        if training is None and receiver and receiver.last_state == "failed":
+            raise DemoError(f"The message was rejected: {receiver.posts[-1].get('message')}")
         time.sleep(POLL_SECONDS)
     screen.close()
-    raise TimeLimitError(_time_limit_text(kubectl, step.phase, step.text, time_limit))
+    raise TimeLimitError(
+        f"No result after {time_limit:.0f} s; last state: {step.phase}: {step.text}.\n"
+        f"{consumer.advice()} Use --time-limit to wait longer."
+    )
 
 
 def wait_for_outcome(receiver: CallbackReceiver) -> None:
@@ -41,29 +44,18 @@ def wait_for_outcome(receiver: CallbackReceiver) -> None:
     _wait(lambda: receiver.last_state not in (None, "running"), OUTCOME_SECONDS)
 
 
-def _observe(kubectl: Kubectl, message_id: str, job: Manifest | None, step: Step) -> tuple[Manifest | None, Step]:
-    """The TrainingJob and its step; the previous ones, with the error, if kubectl fails."""
+def _observe(
+    consumer: Consumer, message_id: str, training: Training | None, step: Step
+) -> tuple[Training | None, Step]:
+    """The training and its step; the previous ones, with the error, if they can't be read."""
     try:
-        current = find_job(kubectl.list("trainingjobs"), message_id)
-        return current, describe(current, _pods(kubectl, current))
-    except KubectlError as error:
-        return job, Step(step.phase, f"retrying: {' '.join(str(error).split())}")
-
-
-def _pods(kubectl: Kubectl, job: Manifest | None) -> list[Manifest]:
-    return kubectl.list("pods", f"{TRAININGJOB_LABEL}={job['metadata']['name']}") if job else []
+        current = consumer.training(message_id)
+        return current, current.step if current else IN_QUEUE
+    except ObservationError as error:
+        return training, Step(step.phase, f"retrying: {' '.join(str(error).split())}")
 
 
 def _wait(done: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not done() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 5)
-
-
-def _time_limit_text(kubectl: Kubectl, phase: str, text: str, time_limit: float) -> str:
-    namespace = f"kubectl --namespace={kubectl.namespace}"
-    return (
-        f"No result after {time_limit:.0f} s; last state: {phase}: {text}.\n"
-        f"See `{namespace} describe trainingjobs` and `{namespace} logs deployment/vott-train`."
-        " The training continues. Use --time-limit to wait longer."
-    )

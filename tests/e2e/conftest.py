@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from demo import chart
-from demo.environment import local_site, start_local
+from demo.environment import start_local
 from demo.errors import SetupError
 from demo.kubectl import Kubectl
 from demo.storage import Storage
@@ -41,9 +41,9 @@ def local() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def harness(local: dict[str, str]) -> Iterator[ClusterHarness]:
     """Namespace, queues and operator of this session, removed afterwards."""
-    site, name = local_site(local), f"vott-e2e-{secrets.token_hex(3)}"
-    storage, kubectl, host = Storage(site.storage), Kubectl(site.kubeconfig, name), local["HOST_ADDRESS"]
-    release = chart.Release(site.kubeconfig, name, name)
+    name, kubeconfig, host = f"vott-e2e-{secrets.token_hex(3)}", local["KUBECONFIG"], local["HOST_ADDRESS"]
+    storage, kubectl = Storage(local["AZURE_STORAGE_CONNECTION_STRING"]), Kubectl(kubeconfig, name)
+    release = chart.Release(kubeconfig, name, name)
     _remove_abandoned(kubectl)
     with ExitStack() as cleanup:  # each cleanup step runs even if another fails
         proxy = cleanup.enter_context(QueueProxy(host, storage.queue_service_url))

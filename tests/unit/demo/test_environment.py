@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from demo.__main__ import main
 from demo.chart import split_image
-from demo.environment import read_env, user_site, uses_local_cluster
+from demo.environment import read_env, user_variables, uses_local_cluster
 from demo.errors import SetupError
 from localcluster.paths import STATE, StateFolder
 
@@ -33,25 +33,25 @@ def test_the_local_clusters_kubeconfig_selects_it_after_make_down() -> None:
 
 
 def test_variables_describe_the_users_cluster() -> None:
-    site = user_site(USER | {"NAMESPACE": "ns", "HOST_ADDRESS": "10.0.0.1"})
-    assert (site.kubeconfig, site.namespace, site.host_address) == ("/k", "ns", "10.0.0.1")
+    chosen = {"NAMESPACE": "ns", "HOST_ADDRESS": "10.0.0.1", "QUEUE_NAME": "q"}
+    assert user_variables(USER | chosen | {"HOME": "/root"}) == USER | chosen
 
 
-def test_host_address_and_namespace_are_optional() -> None:
-    site = user_site(USER)
-    assert (site.namespace, site.host_address) == ("vott-train", None)
+def test_host_address_namespace_and_queue_are_optional() -> None:
+    empty = {"HOST_ADDRESS": "", "NAMESPACE": ""}
+    assert user_variables(USER | empty) == USER | {"NAMESPACE": "vott-train", "QUEUE_NAME": "training"}
 
 
 def test_the_error_names_all_missing_variables() -> None:
     with pytest.raises(SetupError) as caught:
-        user_site({"KUBECONFIG": "/k", "TRAINER_IMAGE": "t"})
+        user_variables({"KUBECONFIG": "/k", "TRAINER_IMAGE": "t"})
     assert "OPERATOR_IMAGE" in caught.value.message
     assert "AZURE_STORAGE_CONNECTION_STRING" in caught.value.message
     assert "TRAINER_IMAGE" not in caught.value.message
 
 
 def test_missing_variables_end_the_demo_with_exit_code_2() -> None:
-    environ = {"KUBECONFIG": "/users", "OPERATOR_IMAGE": None, "VOTT_TRAIN_LOCAL": None}
+    environ = {"KUBECONFIG": "/users", "OPERATOR_IMAGE": None, "VOTT_TRAIN_LOCAL": None, "LOCAL": None}
     result = CliRunner().invoke(main, [], env=environ)
     assert result.exit_code == 2
     assert "OPERATOR_IMAGE" in result.output

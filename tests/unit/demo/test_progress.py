@@ -26,7 +26,6 @@ PROGRESS = {"percent": 42, "epochCurrent": 4, "epochTotal": 10, "classificationL
 @pytest.mark.parametrize(
     ("state", "pods", "expected"),
     [
-        (None, [], Step("queued", "the message is in the queue")),
         (job(), [], Step("created", "TrainingJob vott-1")),
         (job(), [pod("Pending")], Step("waiting", "the pod is waiting for a node with a free GPU")),
         (
@@ -39,9 +38,7 @@ PROGRESS = {"percent": 42, "epochCurrent": 4, "epochTotal": 10, "classificationL
         (job(progress={"epochTotal": 3}), [pod("Running")], Step("training", "epoch 1/3", 0)),
     ],
 )
-def test_every_state_has_a_description(
-    state: dict[str, Any] | None, pods: list[dict[str, Any]], expected: Step
-) -> None:
+def test_every_state_has_a_description(state: dict[str, Any], pods: list[dict[str, Any]], expected: Step) -> None:
     assert describe(state, pods) == expected
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from demo.consumer import Training
 from demo.errors import DemoError
+from demo.progress import COMPLETE, Step
 from demo.report import COLUMNS, callback_table, metric_lines, save
 from demo.result import problems, read_model
 
@@ -35,8 +37,8 @@ MODEL = read_model(
 )
 
 
-def job(sha256: str, complete: str = "True") -> dict[str, Any]:
-    return {"status": {"model": {"sha256": sha256}, "conditions": [{"type": "Complete", "status": complete}]}}
+def training(sha256: str, phase: str = COMPLETE, callback: str = "") -> Training:
+    return Training("vott-1", Step(phase, ""), model={"sha256": sha256}, callback=callback)
 
 
 def test_a_model_archive_is_read() -> None:
@@ -59,24 +61,25 @@ def test_an_invalid_model_is_reported(content: bytes) -> None:
 
 
 def test_a_complete_verified_and_reported_model_has_no_problems() -> None:
-    assert problems(job(MODEL.sha256), MODEL, [{"state": "running"}, LAST]) == []
+    assert problems(training(MODEL.sha256), MODEL, [{"state": "running"}, LAST]) == []
 
 
 def test_a_message_without_callback_needs_no_posts() -> None:
-    assert problems(job(MODEL.sha256), MODEL, None) == []
+    assert problems(training(MODEL.sha256), MODEL, None) == []
 
 
 @pytest.mark.parametrize(
     ("state", "posts", "expected"),
     [
-        (job(MODEL.sha256, complete="False"), [LAST], "not Complete"),
-        (job("0" * 64), [LAST], "status.model.sha256 is 0000"),
-        (job(MODEL.sha256), [], "No callback was received"),
-        (job(MODEL.sha256), [LAST | {"state": "running"}], "last callback has state 'running'"),
-        (job(MODEL.sha256), [LAST | {"progress": 0.99}], "progress 0.99"),
+        (training(MODEL.sha256, phase="training"), [LAST], "not complete"),
+        (training("0" * 64), [LAST], "the trainer has reported 0000"),
+        (training(MODEL.sha256), [], "No callback was received: unknown reason"),
+        (training(MODEL.sha256, callback="503"), [], "No callback was received: 503"),
+        (training(MODEL.sha256), [LAST | {"state": "running"}], "last callback has state 'running'"),
+        (training(MODEL.sha256), [LAST | {"progress": 0.99}], "progress 0.99"),
     ],
 )
-def test_each_problem_is_reported(state: dict[str, Any], posts: list[dict[str, Any]], expected: str) -> None:
+def test_each_problem_is_reported(state: Training, posts: list[dict[str, Any]], expected: str) -> None:
     (problem,) = problems(state, MODEL, posts)
     assert expected in problem
 

@@ -26,7 +26,7 @@ def enforced_modules(package: str) -> list[str]:
     return [module for layer in layers for module in layer.split(" | ")]
 
 
-@pytest.mark.parametrize("package", ["messaging", "operator", "trainer"])
+@pytest.mark.parametrize("package", ["daemon", "messaging", "operator", "trainer"])
 def test_layers_are_those_that_import_linter_enforces(package: str) -> None:
     assert documented_modules(package) == enforced_modules(package)
 

@@ -12,7 +12,7 @@ CODE = sorted(
     path
     for folder in ("operator", "trainer-image", "guard", "charts", "manifests", "demo", "localcluster")
     for path in (ROOT / folder).rglob("*")
-    if path.suffix in {".py", ".yaml", ".tpl", ".txt"} or path.name == "Dockerfile"
+    if path.suffix in {".py", ".yaml", ".tpl", ".txt", ".service"} or path.name == "Dockerfile"
 )
 
 
