@@ -85,7 +85,7 @@ def main(state: Path | None, work: Path | None, gpus_per_training: int, http: st
     \b
     Examples:
       docker run --rm --gpus all -e AZURE_STORAGE_ACCOUNT_NAME -e AZURE_STORAGE_KEY -e VOTT_TRAIN_PLUGIN IMAGE traind.py
-      docker run -d --gpus all --shm-size 2g --stop-timeout 60 --restart unless-stopped -v vott-train:/var/lib/vott-train \\
+      docker run -d --init --gpus all --shm-size 2g --stop-timeout 80 --restart unless-stopped -v vott-train:/var/lib/vott-traind \\
         -v ./settings.yaml:/settings.yaml:ro -e VOTT_TRAIN_CONFIG=/settings.yaml IMAGE traind.py --http :8080
     """
     try:

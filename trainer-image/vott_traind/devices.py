@@ -34,7 +34,7 @@ class Slot:
         return variables
 
     def __str__(self) -> str:
-        return f"GPU {', '.join(self.gpus)}" if self.gpus else "CPU"
+        return ", ".join(f"GPU {gpu}" if gpu.isdecimal() else gpu for gpu in self.gpus) or "CPU"
 
 
 def divide(gpus: Sequence[str], gpus_per_training: int) -> list[Slot]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vott_messaging.errors import SettingsError, VottError
 from vott_trainer.atomic_write import atomic_write
 
-DEFAULT_STATE = Path("/var/lib/vott-train")
+DEFAULT_STATE = Path("/var/lib/vott-traind")
 TEMPORARY = Path(tempfile.gettempdir()) / f"vott-train-{os.geteuid()}"
 """For the state where the default can't be written, and for the work."""
 PRIVATE = 0o700

@@ -215,7 +215,7 @@ def test_full_disk_ends_the_training_and_names_the_remedy(
     training = new_training()
     assert training.start(small_disk / "work").wait(TIMEOUT) == 75, training.log
     assert training.message["reason"] == "DiskFull"
-    assert "Raise trainer.workVolume" in training.message["message"]
+    assert "(`trainer.workVolume` in the chart's values, or a larger disk)" in training.message["message"]
 
 
 def test_training_succeeds_when_the_checkpoint_folder_is_full(

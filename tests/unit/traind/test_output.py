@@ -43,7 +43,7 @@ def test_a_live_line_says_how_far_a_training_is() -> None:
     line = live_line(JOB, Slot(0, ("GPU-1",)), STATUS, NOW)
     assert (
         line
-        == "vott-1  detection  ████████░░░░░░░░░░░░  42 %  Epoch 3 of 10  loss 0.25  9.8 images/s  12 min left  GPU GPU-1"
+        == "vott-1  detection  ████████░░░░░░░░░░░░  42 %  Epoch 3 of 10  loss 0.25  9.8 images/s  12 min left  GPU-1"
     )
 
 

@@ -23,7 +23,9 @@ def read_rules(environment: Mapping[str, str] | None = None) -> Rules:
     try:
         return Rules.from_environment(os.environ if environment is None else environment)
     except ValueError as error:
-        raise InvalidParametersError(f"{error}. Correct `outgoing` in the chart's values.") from error
+        raise InvalidParametersError(
+            f"{error}. The administrator can correct it (`outgoing` in the chart's values)."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -13,6 +13,6 @@ def as_disk_full(error: Exception) -> DiskFullError | None:
     if not DISK_FULL_TEXTS.search(text):
         return None
     return DiskFullError(
-        f"The disk is full: {first_line(error)}. Raise trainer.workVolume in the chart's values, train with fewer or smaller "
-        "images, or give the nodes larger disks."
+        f"The disk is full: {first_line(error)}. Train with fewer or smaller images, or have the administrator give trainings "
+        "more space (`trainer.workVolume` in the chart's values, or a larger disk)."
     )

@@ -60,7 +60,7 @@ def _open(location: str, access: StorageAccess) -> Store:
     if not is_url(location, HTTP_OR_S3):
         raise InvalidParametersError(
             f"VOTT_CHECKPOINTS is {redact_url(location)!r}, which is neither a container's URL nor s3://bucket/prefix nor an absolute path. "
-            "Correct it in the chart's values."
+            "The administrator can correct it (`trainer.checkpoints` in the chart's values)."
         )
     parts = urlsplit(location)
     base = urlunsplit(parts._replace(query="", fragment="")).rstrip("/")
