@@ -18,6 +18,8 @@ PATTERNS = {
     "trainer-image/vott_trainer/version.py": r'^VERSION = "(.+)"$',
     "charts/vott-train/Chart.yaml": r"^(?:version|appVersion): (.+)$",
     "charts/vott-train/values.yaml": IMAGE,
+    "manifests/traind/compose.yaml": IMAGE,
+    "manifests/traind/vott-traind.service": IMAGE,
     **{str(page.relative_to(ROOT)): IMAGE for page in PAGES},
 }
 

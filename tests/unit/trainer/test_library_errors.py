@@ -84,7 +84,7 @@ def test_other_errors_pass_unchanged(error: RuntimeError, ranks: Ranks) -> None:
 )
 def test_full_disk_is_recognized(error: Exception) -> None:
     with (
-        pytest.raises(DiskFullError, match=r"^The disk is full: .*No space left on device\. Raise"),
+        pytest.raises(DiskFullError, match=r"^The disk is full: .*No space left on device\. Train with fewer"),
         translated(Ranks()),
     ):
         raise error
