@@ -30,7 +30,7 @@ KILL_SECONDS = 10.0
 """How long a killed process may take to end; one that waits for a broken device never does."""
 
 _trainers: set[int] = set()
-"""The trainers that are children of this process."""
+"""The trainers that are children of this process. They are started without await: no other task sees a child that is not here yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class TrainerProcess:
 
     async def wait(self) -> int:
         """Wait for the end; return the exit code, which is 128 + n after signal n."""
-        while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own would be known here only after the next await
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own subprocesses are started with await
             await asyncio.sleep(POLL_SECONDS)
         _trainers.discard(self._process.pid)
         return code if code >= 0 else 128 - code

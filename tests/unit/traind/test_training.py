@@ -195,6 +195,31 @@ async def test_a_message_redelivered_while_its_training_runs_waits_for_it(
     assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 2)
 
 
+async def test_a_message_that_waits_for_a_training_with_an_internal_error_is_delivered_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
+
+    class ForgetfulOnce(MemoryQueue):
+        async def renew_lock(self, delivery: Delivery) -> None:
+            if delivery.attempt == 1:
+                raise LostMessageError(f"the lock on message {delivery.id} was lost")
+            await super().renew_lock(delivery)
+
+    daemon = build(ForgetfulOnce(asyncio.get_running_loop().time), slots=2)
+    put, failures = daemon.records.put, [ZeroDivisionError()]
+
+    def fail_once_at_the_end(record: Record) -> None:
+        if record.outcome and failures:
+            raise failures.pop()
+        put(record)
+
+    monkeypatch.setattr(daemon.records, "put", fail_once_at_the_end)
+    daemon.queue.send(body(ends=["slow"]), "m")
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 3)
+
+
 async def test_a_stopping_daemon_waits_for_a_trainer_whose_message_was_lost(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
