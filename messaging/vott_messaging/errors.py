@@ -46,4 +46,4 @@ class LostMessageError(VottError):
 
 
 class MessageGivenBackError(VottError):
-    """The program stops before it can settle a message: the queue is to deliver it again, to anyone."""
+    """The program stops, or can't settle a message now: the queue is to deliver it again, to anyone."""

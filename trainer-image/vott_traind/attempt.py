@@ -49,10 +49,17 @@ class Attempt:
     """Called with each line that the trainer prints."""
 
     async def run(self) -> Ended:
-        """Run the trainer to its end. Raises OSError if its folders can't be written."""
-        self._prepare()
+        """Run the trainer to its end; it has ended also after an error. Raises OSError if its folders can't be written."""
+        try:
+            await asyncio.to_thread(self._prepare)
+            code = await self._train()
+        finally:
+            await asyncio.to_thread(self._clear)
+        return self._ended(code)
+
+    async def _train(self) -> int:
         log = LogFollower(self.folder.log, self.on_line)
-        process = await TrainerProcess.start(
+        process = TrainerProcess.start(
             trainer.command(self.job, self.folder, signed_callbacks=self.options.signed_callbacks),
             trainer.environment(self.options, self.slot, self.folder, self.work),
             self.work.work,
@@ -62,21 +69,22 @@ class Attempt:
         try:
             if (started := process.id) is not None:
                 started.write(self.folder.process)
-            code = await self._wait(process)
+            return await self._wait(process)
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            await process.clean_up()
             self.folder.process.unlink(missing_ok=True)
-            self._clear()
-        log.read(to_end=True)
-        return self._ended(code)
+            with contextlib.suppress(OSError):
+                log.read(to_end=True)
 
     def _prepare(self) -> None:
-        """Empty the work folder, and forget what an earlier attempt reported as its end."""
+        """Empty the work folder, and forget what an earlier attempt reported."""
         self._clear()
         for folder in (self.work.work, self.work.temporary):
             folder.mkdir(mode=PRIVATE, parents=True)
         self.folder.path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+        self.folder.status.unlink(missing_ok=True)
         self.folder.termination.write_bytes(b"")  # the trainer writes it only if it exists
 
     def _clear(self) -> None:
@@ -99,6 +107,8 @@ class Attempt:
             await asyncio.sleep(POLL_SECONDS)
             with contextlib.suppress(OSError):  # it may be complete again the next time
                 log.read()
+                if log.is_full:
+                    await asyncio.to_thread(log.rotate)
                 status = read_status(self.folder.status)
                 if status is not None and status != last:
                     last = status

@@ -19,13 +19,13 @@ from vott_messaging.settings.queue import QueueSettings
 from vott_traind.devices import Slot
 from vott_traind.folders import StateFolder, WorkFolder, private_folder
 from vott_traind.http import HttpServer
+from vott_traind.leftovers import clear_leftovers
 from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
 from vott_traind.outcomes import Outcomes
 from vott_traind.output import Output
 from vott_traind.parts import Limits, Parts
-from vott_traind.prctl import hide_from_other_processes
-from vott_traind.processes import end_leftover
+from vott_traind.prctl import adopt_orphans, hide_from_other_processes
 from vott_traind.progress_callbacks import ProgressCallbacks
 from vott_traind.receiving import Receiver
 from vott_traind.records import Records
@@ -33,7 +33,7 @@ from vott_traind.settings import Settings
 from vott_traind.slots import Slots
 from vott_traind.state_lock import locked
 from vott_traind.trainer import TrainerOptions
-from vott_traind.training import Trainings
+from vott_traind.trainings import Trainings
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +75,12 @@ class Daemon:
     async def run(self) -> None:
         """Train until SIGTERM or SIGINT; a second one ends the process at once."""
         hide_from_other_processes()
+        adopt_orphans()
         async with AsyncExitStack() as stack:
             stack.enter_context(locked(self._options.state))
             self._listen_to_signals()
-            await self._end_leftovers()
+            grace = self._settings.trainer.termination_grace_period_seconds
+            await clear_leftovers(self._options.state, self._records, self._options.work, grace)
             self._records.remove_expired()
             parts = await self._open_parts(stack)
             receivers = [await self._open_receiver(queue, parts, stack) for queue in self._settings.queues]
@@ -89,12 +91,6 @@ class Daemon:
             await parts.outcomes.close(LAST_CALLBACKS_SECONDS)
 
     # -------------------------------------------------------------------------------------------------------- start-up
-
-    async def _end_leftovers(self) -> None:
-        """End the trainers of a daemon that was killed, so that no two train the same."""
-        grace = self._settings.trainer.termination_grace_period_seconds
-        folders = self._options.state.trainings()
-        await asyncio.gather(*(end_leftover(folder.process, grace) for folder in folders))
 
     async def _open_parts(self, stack: AsyncExitStack) -> Parts:
         settings, callbacks = self._settings, self._settings.callbacks
@@ -147,7 +143,7 @@ class Daemon:
         if any(source.identity == other.identity for other in self._sources):
             raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
         plugins = self._settings.plugins_of(queue)
-        trainings = Trainings(source.identity, plugins, queue.message_defaults(plugins), parts, self._slots)
+        trainings = Trainings(source.identity, plugins, queue.message_defaults(plugins), parts)
         settlement = Settlement(source, Rejection(source, await self._open_sender(stack)), "daemon")
         self._sources.append(source)
         logger.info("messages come from %s", source.identity)

@@ -49,7 +49,7 @@ class TrainingFolder:
 
     @property
     def log(self) -> Path:
-        """What the trainer prints, of all attempts."""
+        """What the trainer prints, of all attempts (`log_follower.py`)."""
         return self.path / "trainer.log"
 
     @property

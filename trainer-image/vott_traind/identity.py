@@ -1,6 +1,5 @@
 """Which training a message belongs to: a new one, a known one, or that of the same message under the same id (ADR 18)."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from vott_messaging import names
@@ -8,17 +7,11 @@ from vott_messaging.queues.base import Delivery
 from vott_traind.records import Record, Records
 
 
-@dataclass(frozen=True, slots=True)
-class Identified:
-    """The training of a message."""
-
-    record: Record
-    is_duplicate: bool = False
-    """Whether the training is that of an earlier message with the same id and content, so this one starts none."""
-
-
-def identify(records: Records, queue: str, delivery: Delivery, digest: str, now: float) -> Identified:
+def identify(records: Records, queue: str, delivery: Delivery, digest: str, now: float) -> Record:
     """Find the training of a delivery, or describe a new one.
+
+    It may be that of an earlier message with the same id and content. That message need not exist any more, so this one is to start the
+    training if it does not run.
 
     Args:
         records: what is known.
@@ -29,17 +22,18 @@ def identify(records: Records, queue: str, delivery: Delivery, digest: str, now:
     """
     own_name = names.training(queue, delivery.id, delivery.sequence or digest)
     if (own := records.get(own_name)) is not None:
-        return Identified(own)
+        return own
     name = names.training(queue, delivery.id)
     first = records.get(name)
     if first is not None and _is_of(first, delivery, digest):
-        return Identified(first)
+        return first
     if first is not None:
         if (original := _resent(records, queue, delivery, digest)) is not None:
-            return Identified(original, is_duplicate=True)
+            return original
         name = own_name
-    new = Record(name=name, queue=queue, message_id=delivery.id, sequence=delivery.sequence, digest=digest, started=now)
-    return Identified(new)
+    return Record(
+        name=name, queue=queue, message_id=delivery.id, sequence=delivery.sequence, digest=digest, started=now
+    )
 
 
 def _is_of(record: Record, delivery: Delivery, digest: str) -> bool:

@@ -1,19 +1,36 @@
-"""The trainer's process: start it, stop it, and end one that an earlier daemon has left behind."""
+"""The trainers' processes: start them, stop them with all that they have started, and end those that an earlier daemon has left behind.
+
+A trainer starts processes in sessions of their own: scripts, and one worker for each GPU. If it is killed, the kernel makes them children of
+the daemon, which adopts orphans (prctl(2), PR_SET_CHILD_SUBREAPER). So every child of the daemon that is no trainer is to be killed. Each
+trainer adopts the orphans among its own descendants while it lives (`child.py`), so these do not become the daemon's.
+"""
 
 import asyncio
-import contextlib
 import json
+import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vott_traind import child
+from vott_traind.folders import write_durably
+from vott_traind.prctl import adopts_orphans
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+logger = logging.getLogger(__name__)
+
+PROC = Path("/proc")
+BOOT_ID = PROC / "sys/kernel/random/boot_id"
 POLL_SECONDS = 0.2
+KILL_SECONDS = 10.0
+"""How long a killed process may take to end; one that waits for a broken device never does."""
+
+_trainers: set[int] = set()
+"""The trainers that are children of this process. They are started without await: no other task sees a child that is not here yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +45,10 @@ class ProcessId:
     @classmethod
     def of(cls, pid: int) -> "ProcessId | None":
         """Describe a running process; None if it has ended."""
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        state, *fields = stat.rpartition(")")[2].split()  # the name before it may hold blanks
-        return None if state in "ZX" else cls(pid, int(fields[18]), BOOT_ID.read_text().strip())
+        match _stat(pid):
+            case [state, *fields] if state not in "ZX":
+                return cls(pid, int(fields[18]), BOOT_ID.read_text().strip())
+        return None
 
     @property
     def is_running(self) -> bool:
@@ -50,35 +65,35 @@ class ProcessId:
             return None
 
     def write(self, file: Path) -> None:
-        """Write it to a file."""
-        file.write_text(json.dumps(asdict(self)))
+        """Write it to a file that survives a crash of the machine."""
+        write_durably(file, json.dumps(asdict(self)).encode())
 
 
 class TrainerProcess:
-    """A running trainer, with its own process group for the processes that it starts."""
+    """A trainer that was started."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
+        _trainers.add(process.pid)
 
     @classmethod
-    async def start(
-        cls, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path
-    ) -> "TrainerProcess":
-        """Start a trainer in `folder`.
+    def start(cls, command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path) -> "TrainerProcess":
+        """Start a trainer in `folder`, in a session of its own, so that Ctrl-C reaches only the daemon.
 
         It prints into the file `log`, not a pipe: if the daemon is killed, it must still be able to say that it saves a checkpoint.
         """
         with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *child.command_line(command),
-                env=environment,
-                cwd=folder,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+            return cls(
+                subprocess.Popen(
+                    child.command_line(command),
+                    env=environment,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
             )
-        return cls(process)
 
     @property
     def id(self) -> ProcessId | None:
@@ -86,34 +101,81 @@ class TrainerProcess:
         return ProcessId.of(self._process.pid)
 
     async def wait(self) -> int:
-        """Wait for the end; return the exit code, which is 128 + n after signal n. What it has left behind is killed."""
-        code = await self._process.wait()
-        _kill_group(self._process.pid)
+        """Wait for the end; return the exit code, which is 128 + n after signal n."""
+        while (code := self._process.poll()) is None:  # noqa: ASYNC110 - asyncio's own subprocesses are started with await
+            await asyncio.sleep(POLL_SECONDS)
+        _trainers.discard(self._process.pid)
         return code if code >= 0 else 128 - code
 
     async def stop(self, grace_seconds: float) -> int:
         """Let it save a checkpoint, kill it after the grace period, and return the exit code as `wait` does."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(TimeoutError):
+        self._process.terminate()
+        with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 return await self.wait()
-        _kill_group(self._process.pid)
+        self._process.kill()
         return await self.wait()
+
+    async def clean_up(self) -> None:
+        """Kill it if it still runs, and all processes that it has left behind."""
+        self._process.kill()
+        await self.wait()
+        await _kill_strays()
 
 
 async def end_leftover(file: Path, grace_seconds: float) -> None:
-    """End the process that `file` names, and its group. It got SIGTERM when its daemon was killed, and may still save."""
+    """End the process that `file` names, and what it has started. It got SIGTERM when its daemon was killed, and may still save."""
     process = ProcessId.read(file)
-    if process is not None and process.is_running:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_seconds):
-                while process.is_running:  # noqa: ASYNC110 - it is no child, whose end an Event could tell
-                    await asyncio.sleep(POLL_SECONDS)
-        _kill_group(process.pid)
-    file.unlink(missing_ok=True)  # noqa: ASYNC240 - a small local file
+    if process is None:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace_seconds):
+            while process.is_running:  # noqa: ASYNC110 - it is no child, whose end an Event could tell
+                await asyncio.sleep(POLL_SECONDS)
+    if process.is_running:
+        for pid in [*_descendants(process.pid), process.pid]:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
 
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
+async def _kill_strays() -> None:
+    """Kill and reap what ended trainers have left behind. Does nothing in a process that does not adopt it: its children are all its own."""
+    if not adopts_orphans():
+        return
+    strays: list[int] = []
+    try:
+        async with asyncio.timeout(KILL_SECONDS):
+            while strays := [pid for pid in _children(os.getpid()) if pid not in _trainers]:
+                for pid in strays:
+                    _kill_child(pid)
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError:
+        logger.error(
+            "processes %s of an ended trainer can't be killed, and may still use its GPU; restart the machine", strays
+        )
+
+
+def _kill_child(pid: int) -> None:
+    """Kill a child, or reap it if it has ended."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, os.WNOHANG)
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for found in _children(pid):
+        yield found
+        yield from _descendants(found)
+
+
+def _children(parent: int) -> list[int]:
+    pids = [int(path.name) for path in PROC.iterdir() if path.name.isdecimal()]
+    return [pid for pid in pids if _stat(pid)[1:2] == [str(parent)]]
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and the other fields of /proc/PID/stat (proc_pid_stat(5)) from the third on; empty if there is no such process."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()  # the name before it may hold blanks

@@ -9,7 +9,7 @@ from vott_messaging.delivery.settlement import Settlement
 from vott_messaging.errors import VottError
 from vott_messaging.queues.base import Delivery, QueueSource
 from vott_traind.slots import Lease, Slots
-from vott_traind.training import Trainings
+from vott_traind.trainings import Trainings
 
 logger = logging.getLogger(__name__)
 
@@ -34,12 +34,13 @@ class Receiver:
         await receive_until_cancelled(self._source.identity, self._receive_one)
 
     async def finish(self, seconds: float) -> None:
-        """Settle the messages in flight, and give those back that take longer. Cancel `run` first."""
-        if self._in_flight:
-            await asyncio.wait(self._in_flight, timeout=seconds)
-        for task in self._in_flight:
+        """Let the trainings end and settle the messages in flight; end and give back what takes longer. Cancel `run` first."""
+        tasks = (*self._in_flight, *self._trainings.running)  # a training outlives its message's lock
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._in_flight, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive_one(self) -> None:
         lease = await self._take_slot()

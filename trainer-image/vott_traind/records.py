@@ -39,6 +39,8 @@ class Record:
     """When the message was first received."""
     failures: int = 0
     """Attempts that failed; interruptions don't count."""
+    crashes: int = 0
+    """How often the daemon was killed during an attempt."""
     outcome: Outcome | None = None
     """None until the training has ended."""
     reason: str = ""
@@ -84,15 +86,18 @@ class Records:
                 yield record
 
     def remove_expired(self) -> None:
-        """Remove the folders of trainings whose messages the queue no longer delivers."""
+        """Remove the folders of trainings whose messages the queue no longer delivers; log those that can't be removed."""
         for folder in self._state.trainings():
-            written = (folder.record if folder.record.exists() else folder.path).stat().st_mtime
-            if (
-                self._clock() - written > KEPT_SECONDS
-                and not folder.process.exists()
-                and not _is_pending(_read(folder))
-            ):
-                shutil.rmtree(folder.path)
+            try:
+                if self._is_expired(folder):
+                    shutil.rmtree(folder.path)
+            except OSError as error:
+                logger.warning("%s has expired but can't be removed: %s", folder.path, error)
+
+    def _is_expired(self, folder: TrainingFolder) -> bool:
+        written = (folder.record if folder.record.exists() else folder.path).stat().st_mtime
+        is_old = self._clock() - written > KEPT_SECONDS
+        return is_old and not folder.process.exists() and not _is_pending(_read(folder))
 
 
 def _is_pending(record: Record | None) -> bool:

@@ -14,14 +14,14 @@ class Lease:
         self._slot: Slot | None = slot
 
     @property
-    def slot(self) -> Slot | None:
-        """The slot; None if the lease has ended."""
+    def slot(self) -> Slot:
+        """The slot, while the lease lasts."""
+        assert self._slot is not None
         return self._slot
 
     def hand_over(self) -> "Lease":
         """Return another lease in place of this one, which ends."""
-        assert self._slot is not None
-        slot, self._slot = self._slot, None
+        slot, self._slot = self.slot, None
         return Lease(self._slots, slot)
 
     def release(self) -> None:

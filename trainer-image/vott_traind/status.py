@@ -1,17 +1,15 @@
 """What the trainer reports: its status file, and the termination message of a failure (docs/trainer-contract.md)."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vott_guard.termination_message import parse_termination_message
 from vott_messaging.callbacks.payload import ProgressReport
 
 Number = TypeVar("Number", int, float)
-
-REASON = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,10 @@ def read_status(file: Path) -> Status | None:
 def read_termination(file: Path) -> Failure | None:
     """Read the termination message; None if the trainer has written none."""
     try:
-        fields = json.loads(file.read_bytes())
-        reason, message = fields["reason"], fields["message"]
-    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+        reported = parse_termination_message(file.read_text(errors="replace"))
+    except FileNotFoundError:
         return None
-    if not (isinstance(reason, str) and REASON.fullmatch(reason) and isinstance(message, str) and message.strip()):
-        return None
-    return Failure(reason, message)
+    return Failure(*reported) if reported else None
 
 
 def _status(fields: Mapping[str, Any]) -> Status:

@@ -1,7 +1,6 @@
-"""The training of one message: recognize it, run the trainer until there is an outcome, and record it; then the message is settled.
+"""One training: run the trainer until there is an outcome, and record it; then its message is settled.
 
-The record comes first: if the daemon is killed in between, the message is delivered again and settled by its record. A training belongs to no
-delivery: if the lock is lost, it goes on, and the next delivery waits for it.
+The record comes first: if the daemon is killed in between, the message is delivered again and settled by its record.
 """
 
 import asyncio
@@ -9,130 +8,116 @@ import logging
 from contextlib import suppress
 from dataclasses import replace
 
-from vott_messaging.errors import MessageGivenBackError, MessageRejectedError
-from vott_messaging.messages.message import TrainMessage, parse_message
-from vott_messaging.messages.queue_defaults import MessageDefaults
-from vott_messaging.queues.base import Delivery
-from vott_messaging.settings.plugins import PluginSettings
+from vott_messaging.delivery.retries import BACKOFF
+from vott_messaging.messages.message import TrainMessage
 from vott_traind.attempt import Attempt, Ended
 from vott_traind.devices import Slot
-from vott_traind.folders import StateUnavailableError
-from vott_traind.identity import identify
 from vott_traind.parts import Parts
-from vott_traind.records import Outcome, Record, Records
-from vott_traind.slots import Lease, Slots
+from vott_traind.records import Outcome, Record
 from vott_traind.status import Failure, Status, read_status
 from vott_traind.trainer import Job
 
 logger = logging.getLogger(__name__)
 
+MAX_CRASHES = 10
+"""How often the daemon may be killed during one training. A training that exhausts the machine's memory would otherwise kill it for ever."""
 
-class Trainings:
-    """The trainings of one queue's messages."""
 
-    def __init__(
-        self, identity: str, plugins: PluginSettings, defaults: MessageDefaults, parts: Parts, slots: Slots
-    ) -> None:
-        """`identity` is the queue's."""
-        self._identity = identity
-        self._plugins = plugins
-        self._defaults = defaults
+class Training:
+    """One training, in the slot that it has until it ends."""
+
+    def __init__(self, record: Record, message: TrainMessage, plugin: str, slot: Slot, parts: Parts) -> None:
+        """`record` may be new, or of an earlier daemon."""
+        self._record = record
+        self._job = Job(record.name, plugin, message)
+        self._slot = slot
         self._parts = parts
-        self._slots = slots
-        self._running: dict[str, asyncio.Task[Record]] = {}
+        self._folder = parts.records.folder(record.name)
+        self._last: Ended | None = None
+        self._interruptions = 0
 
-    async def train(self, delivery: Delivery, lease: Lease) -> None:
-        """Train one message, or wait for its training. It goes on if this call is cancelled.
+    async def run(self) -> Record:
+        """Train until there is an outcome, which is recorded, or until the daemon stops: then the record has none.
 
-        Args:
-            delivery: the message.
-            lease: on the slot to train in; ends here if the message needs none.
-
-        Raises:
-            MessageRejectedError: it can never be trained, or its training has failed; then the callback gets the outcome by itself.
-            MessageGivenBackError: the daemon stops.
-            StateUnavailableError: the state folder can't be read or written; try again.
+        While its folders can't be written, it waits in its slot, and forgets no attempt.
         """
-        try:
-            await self._train(delivery, lease)
-        except OSError as error:
-            raise StateUnavailableError(f"{self._identity}: {error}") from error
-
-    async def _train(self, delivery: Delivery, lease: Lease) -> None:
-        message = parse_message(delivery.body, self._defaults)
-        plugin = self._plugins.plugin_of(message)
-        found = identify(self._parts.records, self._identity, delivery, message.digest, self._parts.clock())
-        if found.is_duplicate:
-            logger.info(
-                "message %r has the content of %s, and starts no second training", delivery.id, found.record.name
-            )
-            return
-        record = found.record
-        if not record.outcome:
-            record = await asyncio.shield(await self._training(record, message, plugin, lease))
-        if not record.outcome:
-            raise MessageGivenBackError(f"{record.name} was interrupted")
-        if record.outcome == "failed":
-            raise MessageRejectedError(record.reason, record.message)
-
-    async def _training(
-        self, record: Record, message: TrainMessage, plugin: str, lease: Lease
-    ) -> "asyncio.Task[Record]":
-        """Return the task that trains a message, started now or before."""
-        if (running := self._running.get(record.name)) is not None:
-            lease.release()
-            return running
-        own = lease.hand_over() if lease.slot else await self._slots.take()
-        task = asyncio.create_task(self._until_outcome(record, message, plugin, own), name=record.name)
-        self._running[record.name] = task
-        task.add_done_callback(lambda _: self._running.pop(record.name))
-        return task
-
-    async def _until_outcome(self, record: Record, message: TrainMessage, plugin: str, lease: Lease) -> Record:
-        """Train until there is an outcome, or until the daemon stops. Returns the record, which is written."""
-        assert lease.slot is not None
-        try:
-            return await self._repeat(record, message, plugin, lease.slot)
-        finally:
-            lease.release()
-
-    async def _repeat(self, record: Record, message: TrainMessage, plugin: str, slot: Slot) -> Record:
-        records, limits, stopping = self._parts.records, self._parts.limits, self._parts.stopping
-        records.put(record)
-        interruptions = 0
+        errors = 0
         while True:
-            if delivered := _model(records, record):  # also of a trainer whose daemon was killed before it saw the end
-                return self._end(record, message, plugin, "succeeded", Failure("", delivered))
-            if stopping.is_set():
-                return record
-            ended = await self._attempt(record, Job(record.name, plugin, message), slot)
-            if _model(records, record):
-                continue  # however the trainer ended afterwards
-            record = replace(record, failures=record.failures + (ended.kind != "interrupted"))
-            if ended.kind == "permanent" or record.failures > limits.backoff_limit:
-                return self._end(record, message, plugin, "failed", _tried(ended, record.failures))
-            records.put(record)
-            interruptions += ended.kind == "interrupted"
-            await self._wait(record, ended, limits.backoff.seconds(record.failures + interruptions))
+            try:
+                await self._run()
+                return self._record
+            except OSError as error:
+                if self._parts.stopping.is_set():
+                    return self._record
+                errors += 1
+                delay = BACKOFF.seconds(errors)
+                logger.warning("%s: %s; trying again in %.1f s", self._job.name, error, delay)
+                await self._wait(delay)
 
-    async def _attempt(self, record: Record, job: Job, slot: Slot) -> Ended:
-        parts = self._parts
+    async def _run(self) -> None:
+        """Make attempt after attempt."""
+        records = self._parts.records
+        if records.get(self._job.name) is None:
+            self._folder.status.unlink(missing_ok=True)  # of a training whose record was damaged
+        while True:
+            if delivered := self._model():  # however the trainer ended, and also if an earlier daemon did not see it
+                return self._end("succeeded", Failure("", delivered))
+            if failure := self._final_failure():
+                return self._end("failed", failure)
+            records.put(self._record)
+            await self._wait_for_next_attempt()
+            if self._parts.stopping.is_set():
+                return None
+            self._count(await self._attempt())
+
+    def _model(self) -> str:
+        """Describe the verified model: its URL, size and metrics; empty if there is none yet."""
+        status = read_status(self._folder.status)
+        if status is None or status.model is None:
+            return ""
+        values = ", ".join(f"{name} {value:.4g}" for name, value in status.metrics.items())
+        size = f"{status.model.size_bytes:,} bytes"
+        return f"The model is at {status.model.url} ({size}){f'; {values}' if values else ''}."
+
+    def _final_failure(self) -> Failure | None:
+        """Why there is no other attempt; None if there is one."""
+        failures, last = self._record.failures, self._last
+        if last is not None and last.kind == "permanent":
+            return last.failure
+        if last is not None and failures > self._parts.limits.backoff_limit:
+            tried = f" Tried {failures} times (trainingJob.backoffLimit)." if failures > 1 else ""
+            return replace(last.failure, message=last.failure.message + tried)
+        if self._record.crashes >= MAX_CRASHES:
+            text = (
+                f"The daemon was killed {self._record.crashes} times during this training, usually for lack of memory."
+            )
+            return Failure("DaemonKilled", f"{text} Lower batchSize, or give it more.")
+        return None
+
+    def _count(self, ended: Ended) -> None:
+        self._last = ended
+        self._interruptions += ended.kind == "interrupted"
+        failed = ended.kind in ("temporary", "permanent")
+        self._record = replace(self._record, failures=self._record.failures + failed)
+
+    async def _attempt(self) -> Ended:
+        parts, job = self._parts, self._job
         progress = parts.progress.start(job.name, job.message.status) if parts.progress else None
 
         def on_status(status: Status) -> None:
-            parts.output.progress(job, slot, status)
+            parts.output.progress(job, self._slot, status)
             parts.metrics.progress.labels(job.name).set((status.report.percent or 0) / 100)
             if progress:
                 progress.report(status.report)
 
-        logger.info("%s: training %s on %s, attempt %d", job.name, job.plugin, slot, record.failures + 1)
+        logger.info("%s: training %s on %s, attempt %d", job.name, job.plugin, self._slot, self._record.failures + 1)
         parts.metrics.running.inc()
         try:
             ended = await Attempt(
                 job,
-                slot,
-                parts.records.folder(job.name),
-                parts.work[slot],
+                self._slot,
+                self._folder,
+                parts.work[self._slot],
                 parts.options,
                 parts.stopping,
                 on_status,
@@ -148,49 +133,37 @@ class Trainings:
         parts.metrics.attempts.labels(ended.kind).inc()
         return ended
 
-    async def _wait(self, record: Record, ended: Ended, seconds: float) -> None:
-        """Wait before the next attempt, or until the daemon stops."""
-        if self._parts.stopping.is_set():
+    async def _wait_for_next_attempt(self) -> None:
+        if self._last is None or self._parts.stopping.is_set():
             return
-        logger.warning("%s: %s Another attempt follows in %.0f s.", record.name, ended.failure.message, seconds)
+        seconds = self._parts.limits.backoff.seconds(self._record.failures + self._interruptions)
+        text = "%s: %s Another attempt follows in %.0f s."
+        logger.warning(text, self._job.name, self._last.failure.message, seconds)
+        await self._wait(seconds)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait, at most until the daemon stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._parts.stopping.wait()
 
-    def _end(self, record: Record, message: TrainMessage, plugin: str, outcome: Outcome, why: Failure) -> Record:
+    def _end(self, outcome: Outcome, why: Failure) -> None:
         """Record the outcome, and post it."""
-        parts = self._parts
-        status = read_status(parts.records.folder(record.name).status)
+        parts, job = self._parts, self._job
+        status = read_status(self._folder.status)
         ended = replace(
-            record,
+            self._record,
             outcome=outcome,
             reason=why.reason,
             message=why.message,
             ended=parts.clock(),
-            callback=message.status,
+            callback=job.message.status,
             report=status.report if status else None,
         )
         parts.records.put(ended)
+        self._record = ended
         log = logger.info if outcome == "succeeded" else logger.error
-        log("%s: %s. %s", record.name, outcome, why.message)
-        parts.metrics.trainings.labels(plugin, outcome).inc()
-        parts.metrics.duration.labels(plugin, outcome).observe(ended.ended - record.started)
+        log("%s: %s. %s", job.name, outcome, why.message)
+        parts.metrics.trainings.labels(job.plugin, outcome).inc()
+        parts.metrics.duration.labels(job.plugin, outcome).observe(ended.ended - ended.started)
         parts.outcomes.post(ended)
-        return ended
-
-
-def _model(records: Records, record: Record) -> str:
-    """Describe the verified model of a training: its URL, size and metrics; empty if there is none yet."""
-    status = read_status(records.folder(record.name).status)
-    if status is None or status.model is None:
-        return ""
-    values = ", ".join(f"{name} {value:.4g}" for name, value in status.metrics.items())
-    return f"The model is at {status.model.url} ({status.model.size_bytes:,} bytes){f'; {values}' if values else ''}."
-
-
-def _tried(ended: Ended, failures: int) -> Failure:
-    """Explain a failure, with the number of attempts if there were several."""
-    if ended.kind == "permanent" or failures < 2:
-        return ended.failure
-    text = f"{ended.failure.message} Tried {failures} times (trainingJob.backoffLimit)."
-    return replace(ended.failure, message=text)

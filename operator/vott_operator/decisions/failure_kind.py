@@ -1,14 +1,13 @@
 """Classify failures: interruption or error, permanent or not, and which pod explains them. Pure."""
 
-import json
 import re
 
+from vott_guard.termination_message import parse_termination_message
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.decisions.observed import JobState, PodState
 from vott_operator.objects.pod_failure_policy import DISRUPTION_RULE
 
-REASON_PATTERN = re.compile(r"^[A-Z][A-Za-z0-9]{0,62}$")
 RULE_PATTERN = re.compile(r"matching FailJob rule at index (\d+)")
 # Reasons of a Job's condition Failed.
 DEADLINE_REASON = "DeadlineExceeded"
@@ -43,18 +42,12 @@ def is_permanent(job: JobState) -> bool:
     return job.failed_reason in (DEADLINE_REASON, POLICY_REASON)
 
 
-def parse_termination_message(text: str) -> Explanation | None:
-    """The trainer's reason and message (docs/trainer-contract.md); None if the text is not that JSON."""
-    try:
-        fields = json.loads(text)
-        reason, message = fields["reason"], fields["message"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    if not (isinstance(reason, str) and REASON_PATTERN.match(reason) and isinstance(message, str) and message.strip()):
-        return None
-    return Explanation(reason, message)
+def reported_failure(pod: PodState) -> Explanation | None:
+    """What the trainer itself reported; None if it did not."""
+    reported = parse_termination_message(pod.termination_message)
+    return Explanation(*reported) if reported else None
 
 
 def _lost_peer(pod: PodState) -> bool:
-    reported = parse_termination_message(pod.termination_message)
+    reported = reported_failure(pod)
     return reported is not None and reported.reason == c.PEER_LOST

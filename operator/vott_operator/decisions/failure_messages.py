@@ -2,7 +2,7 @@
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
-from vott_operator.decisions.failure_kind import DEADLINE_REASON, first_failed, last_failed, parse_termination_message
+from vott_operator.decisions.failure_kind import DEADLINE_REASON, first_failed, last_failed, reported_failure
 from vott_operator.decisions.observed import JobState, PodState
 
 
@@ -40,7 +40,7 @@ def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
             f"The node evicted the pod: {pod.message or 'no reason given.'} "
             "If it used too much disk, raise the operator's setting trainer.workVolume.",
         )
-    reported = parse_termination_message(pod.termination_message)
+    reported = reported_failure(pod)
     if reported is not None:
         return reported
     if pod.exit_code is None and pod.reason:

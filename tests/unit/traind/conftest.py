@@ -19,7 +19,7 @@ from vott_messaging.errors import CallbackError
 from vott_messaging.messages.queue_defaults import MessageDefaults
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.plugins import PluginSettings
-from vott_traind import attempt, trainer
+from vott_traind import attempt, processes, trainer
 from vott_traind.devices import Slot
 from vott_traind.folders import StateFolder, WorkFolder
 from vott_traind.metrics import Metrics
@@ -29,7 +29,7 @@ from vott_traind.receiving import Receiver
 from vott_traind.records import Records
 from vott_traind.slots import Slots
 from vott_traind.trainer import TrainerOptions
-from vott_traind.training import Trainings
+from vott_traind.trainings import Trainings
 
 QUICK = Backoff(first=0.01, longest=0.01)
 PATIENCE_SECONDS = 60.0
@@ -100,6 +100,7 @@ async def until(probe: Callable[[], object]) -> None:
 def _fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     monkeypatch.setattr(attempt, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(processes, "POLL_SECONDS", 0.01)
     real = trainer.command
 
     def command(*arguments: Any, **options: Any) -> list[str]:
@@ -136,7 +137,7 @@ def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
         )
         plugins = PluginSettings(default="hello-world")
         shared, defaults = Slots(places), MessageDefaults("", "", "hello-world", {})
-        trainings = Trainings(queue.identity, plugins, defaults, parts, shared)
+        trainings = Trainings(queue.identity, plugins, defaults, parts)
         settlement = Settlement(queue, Rejection(queue, sender), "daemon")  # type: ignore[arg-type]
         return Daemon(queue, parts, sender, Receiver(queue, settlement, trainings, shared))
 

@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
     ends = parameters.get("ends", [0])
     end = ends[min(attempt, len(ends) - 1)]
     print(f"2026-01-01T00:00:00Z INFO    attempt {attempt} of {options['name']}", flush=True)
+    if end == "silent":
+        return 75
     report: dict[str, object] = {"progress": {"percent": 50}, "message": "Half"}
     _write(status, report)
     if end == "wait":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,25 +71,43 @@ def test_records_expire_with_their_folders_once_the_queue_cannot_deliver_the_mes
     assert not records.folder("vott-old").path.exists()
 
 
+def test_a_record_that_cannot_be_removed_does_not_keep_the_others(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("vott-1", "vott-2"):
+        records.put(record(name))
+        os.utime(records.folder(name).record, (0, 0))
+    remove = shutil.rmtree
+
+    def remove_all_but_the_first(path: Path) -> None:
+        if path.name == "vott-1":
+            raise PermissionError(13, "Permission denied")
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", remove_all_but_the_first)
+    records.remove_expired()
+    assert [found.name for found in records.all()] == ["vott-1"]
+
+
 def test_a_redelivered_message_finds_its_record(records: Records) -> None:
-    new = identify(records, QUEUE, delivery(), "d", NOW).record
+    new = identify(records, QUEUE, delivery(), "d", NOW)
     assert new == record(names.training(QUEUE, "m"))
     records.put(new)
-    assert identify(records, QUEUE, delivery(), "d", NOW + 9).record == new
+    assert identify(records, QUEUE, delivery(), "d", NOW + 9) == new
 
 
 def test_another_message_with_the_same_id_is_another_training(records: Records) -> None:
-    first = identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record
+    first = identify(records, QUEUE, delivery(sequence="1"), "d", NOW)
     records.put(first)
     second = identify(records, QUEUE, delivery(sequence="2"), "other", NOW)
-    assert (second.record.name, second.is_duplicate) == (names.training(QUEUE, "m", "2"), False)
-    records.put(second.record)
-    assert identify(records, QUEUE, delivery(sequence="2"), "other", NOW).record == second.record
-    assert identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record == first
+    assert second.name == names.training(QUEUE, "m", "2")
+    records.put(second)
+    assert identify(records, QUEUE, delivery(sequence="2"), "other", NOW) == second
+    assert identify(records, QUEUE, delivery(sequence="1"), "d", NOW) == first
 
 
 @pytest.mark.parametrize(
-    ("outcome", "sent", "is_duplicate"),
+    ("outcome", "sent", "is_resent"),
     [
         (None, NOW, True),
         ("succeeded", NOW, True),
@@ -97,10 +116,11 @@ def test_another_message_with_the_same_id_is_another_training(records: Records) 
         ("succeeded", None, False),
     ],
 )
-def test_the_same_message_sent_again_before_the_end_trains_once(
-    records: Records, outcome: str | None, sent: float | None, is_duplicate: bool
+def test_the_same_message_sent_again_before_the_end_has_the_first_one_s_training(
+    records: Records, outcome: str | None, sent: float | None, is_resent: bool
 ) -> None:
-    first = identify(records, QUEUE, delivery(sequence="1"), "d", NOW).record
-    records.put(dataclasses.replace(first, outcome=outcome, ended=NOW + 10 if outcome else 0.0))  # type: ignore[arg-type]
+    new = identify(records, QUEUE, delivery(sequence="1"), "d", NOW)
+    first = dataclasses.replace(new, outcome=outcome, ended=NOW + 10 if outcome else 0.0)  # type: ignore[arg-type]
+    records.put(first)
     found = identify(records, QUEUE, delivery(sequence="2", sent=sent), "d", NOW)
-    assert found.is_duplicate is is_duplicate
+    assert (found == first) is is_resent
