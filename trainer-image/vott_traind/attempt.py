@@ -1,7 +1,7 @@
 """One attempt at a training: run the trainer, follow its reports and its log, and say how it ended."""
 
 import asyncio
-import contextlib
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ from vott_traind.log_follower import LogFollower
 from vott_traind.processes import TrainerProcess
 from vott_traind.status import Failure, Status, read_status, read_termination
 from vott_traind.trainer import Job, TrainerOptions
+
+logger = logging.getLogger(__name__)
 
 SIGKILL = 137
 """Exit code after SIGKILL."""
@@ -97,12 +99,16 @@ class Attempt:
         last: Status | None = None
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            with contextlib.suppress(OSError):  # it may be complete again the next time
+            try:
                 log.read()
                 status = read_status(self.folder.status)
                 if status is not None and status != last:
                     last = status
                     self.on_status(status)
+            except OSError:  # it may be complete again the next time
+                pass
+            except Exception:  # of a bug: a line or a report is lost, but not those after it
+                logger.exception("%s: a report of the trainer can't be shown", self.job.name)
 
     def _ended(self, code: int) -> Ended:
         failure = read_termination(self.folder.termination) or _explain(code, self.folder)
