@@ -76,9 +76,11 @@ def test_a_folder_is_for_one_daemon(tmp_path: Path, option: str) -> None:
 
 def test_a_folder_that_cannot_be_locked_is_explained(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
-    with pytest.raises(SettingsError, match=r"--state: .*/lock can't be opened .Is a directory.; choose another"):
-        with locked(tmp_path, "--state"):
-            pass
+    with (
+        pytest.raises(SettingsError, match=r"--state: .*/lock can't be opened .Is a directory.; choose another"),
+        locked(tmp_path, "--state"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("file", [".dockerenv", "run/.containerenv"])
