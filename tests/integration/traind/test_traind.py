@@ -147,13 +147,17 @@ def test_a_script_reads_no_credentials_and_no_other_training(storage_queue: Azur
     assert "stolen: [] [] []" in daemon.log.read_text()
 
 
-def test_a_second_daemon_with_the_same_state_is_refused(storage_queue: AzuriteQueue, bench: Bench) -> None:
+@pytest.mark.parametrize("other", ["state", "work"])
+def test_a_second_daemon_with_the_same_state_or_work_is_refused(
+    other: str, storage_queue: AzuriteQueue, bench: Bench
+) -> None:
     (port,) = free_ports(1)
     first = bench.start(storage_queue, arguments=(f"--http=127.0.0.1:{port}",))
     bench.wait("a working daemon", lambda: _get(port, "healthz").ok, first)
-    second = bench.start(storage_queue)
+    second = bench.start(storage_queue, arguments=(f"--{other}={bench.folder / 'other'}",))
     assert second.wait(60) == os.EX_USAGE
-    assert f"another daemon uses {bench.folder / 'state'}" in second.log.read_text()
+    shared = bench.folder / ("work/vott-traind" if other == "state" else "state")
+    assert f"another daemon uses {shared};" in second.log.read_text()
 
 
 def test_metrics_count_messages_and_trainings(storage_queue: AzuriteQueue, bench: Bench) -> None:

@@ -207,3 +207,21 @@ async def test_a_full_disk_keeps_the_message(build: Build, monkeypatch: pytest.M
     daemon.queue.send(body())
     await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
     assert (daemon.sender.states, daemon.queue.dead_letters) == (["succeeded"], [])
+
+
+async def test_a_line_that_cannot_be_shown_is_logged_and_loses_no_other(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = build()
+    shown: list[object] = []
+
+    def fail_once(*_: object) -> None:
+        if not caplog.text.count("can't be shown"):
+            raise ValueError("a bug")
+
+    monkeypatch.setattr(daemon.parts.output, "line", fail_once)
+    monkeypatch.setattr(daemon.parts.output, "progress", lambda *status: shown.append(status))
+    daemon.queue.send(body(ends=["slow"]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert "a report of the trainer can't be shown" in caplog.text
+    assert (shown != [], daemon.sender.states) == (True, ["succeeded"])
