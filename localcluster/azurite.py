@@ -1,6 +1,7 @@
 """Azurite, the Azure Storage emulator: its command line, and a private instance for tests."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,21 +20,30 @@ _REFUSED = frozenset({400, 403})  # response to a request without credentials: i
 
 
 def azurite_program(
-    host: str, blob_port: int, queue_port: int, table_port: int, data: Path, authority: Authority | None = None
+    host: str,
+    blob_port: int,
+    queue_port: int,
+    table_port: int,
+    data: Path,
+    authority: Authority | None = None,
+    names: Sequence[str] = (),
 ) -> Program:
     """Azurite on one address. Its table service is unused but can't be disabled.
 
-    With an authority it serves https and accepts Entra tokens; it checks their claims, not their signature.
+    With an authority it serves https and accepts Entra tokens; it checks their claims, not their signature. Its certificate is also for
+    `names`, which begin with the account as Azure's do.
     """
     data.mkdir(parents=True, exist_ok=True)
     ports = {"blob": blob_port, "queue": queue_port, "table": table_port}
     listen = [
         flag for service, port in ports.items() for flag in (f"--{service}Host", host, f"--{service}Port", str(port))
     ]
-    # --loose: newer clients send unknown headers; --disableProductStyleUrl: else it parses the account from the host name
-    switches = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl"]
+    # --loose: newer clients send unknown headers
+    switches = ["--silent", "--loose", "--skipApiVersionCheck", "--disableTelemetry"]
+    if not names:
+        switches += ["--disableProductStyleUrl"]  # else it parses the account from the host name
     if authority:
-        pair = authority.server("azurite", [host])
+        pair = authority.server("azurite", [host, *names])
         switches += ["--cert", str(pair.certificate), "--key", str(pair.key), "--oauth", "basic"]
     command = (*azurite_command(), "--location", str(data), *listen, *switches)
     blob, queue = (f"{_scheme(authority)}://{host}:{port}" for port in (blob_port, queue_port))
@@ -68,6 +78,7 @@ class Azurite:
 
     Args:
         authority: If given, Azurite serves https with a certificate from it, and accepts Entra tokens too.
+        names: Host names that also lead here, such as ACCOUNT.queue.core.windows.net. They need the authority.
 
     Raises:
         LocalClusterError: Azurite can't be installed, or doesn't start.
@@ -80,6 +91,7 @@ class Azurite:
         blob_port: int | None = None,
         queue_port: int | None = None,
         authority: Authority | None = None,
+        names: Sequence[str] = (),
     ) -> None:
         free_blob, free_queue, table = free_ports(3, host)
         self.host = host
@@ -91,7 +103,7 @@ class Azurite:
         self._authority = authority
         ports = (self.blob_port, self.queue_port, table)
         try:
-            self._programs.start(azurite_program(host, *ports, root / "data", authority))
+            self._programs.start(azurite_program(host, *ports, root / "data", authority, names))
         except BaseException:
             self.stop()
             raise

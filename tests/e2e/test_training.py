@@ -8,9 +8,9 @@ import pytest
 from demo.result import read_model
 from tests.e2e import message_cases
 from tests.e2e.model_archives import archive_of, container_and_blob
+from tests.e2e.training import CALLBACK_FIELDS
 from tests.support.cluster_harness import Submission
 
-SEED_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 BOTH = [message_cases.detection_as_json, message_cases.hello_world_in_base64]
 
 
@@ -65,7 +65,7 @@ def test_service_bus_message_becomes_a_model_and_is_settled(submission: Submissi
 def test_every_callback_has_the_six_fields_of_the_first_vott_train(submission: Submission) -> None:
     submission.wait_completed()
     posts = submission.receiver.posts
-    assert [post for post in posts if not set(post) >= SEED_FIELDS] == []
+    assert [post for post in posts if not set(post) >= CALLBACK_FIELDS] == []
     assert {post["state"] for post in posts[:-1]} == {"running"}
     assert len({post["job"] for post in posts}) == 1
 

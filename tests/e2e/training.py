@@ -13,6 +13,8 @@ from demo.kubectl import KubectlError, Manifest
 from tests.support.cluster_harness import TRAINING_SECONDS, ClusterHarness
 
 HELLO = "hello-world"
+CALLBACK_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
+"""The fields of the first VoTT-train's callbacks."""
 PYTHON = "/opt/venv/bin/python"
 RUN_WRAPPER = "import os; exec(os.environ['WRAPPER'])"
 WRAPPER = (Path(__file__).parent / "pod_programs" / "trainer_wrapper.py").read_text()

@@ -1,9 +1,10 @@
 """One attempt at a training: run the trainer, follow its reports and its log, and say how it ended."""
 
 import asyncio
-import contextlib
+import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ from vott_traind.log_follower import LogFollower
 from vott_traind.processes import TrainerProcess
 from vott_traind.status import Failure, Status, read_status, read_termination
 from vott_traind.trainer import Job, TrainerOptions
+
+logger = logging.getLogger(__name__)
 
 SIGKILL = 137
 """Exit code after SIGKILL."""
@@ -75,7 +78,7 @@ class Attempt:
             await asyncio.gather(following, return_exceptions=True)
             await process.clean_up()
             self.folder.process.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
+            with suppress(OSError):
                 log.read(to_end=True)
 
     def _prepare(self) -> None:
@@ -105,7 +108,7 @@ class Attempt:
         last: Status | None = None
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            with contextlib.suppress(OSError):  # it may be complete again the next time
+            try:
                 log.read()
                 if log.is_full:
                     await asyncio.to_thread(log.rotate)
@@ -113,6 +116,10 @@ class Attempt:
                 if status is not None and status != last:
                     last = status
                     self.on_status(status)
+            except OSError:  # it may be complete again the next time
+                pass
+            except Exception:  # of a bug: a line or a report is lost, but not those after it
+                logger.exception("%s: a report of the trainer can't be shown", self.job.name)
 
     def _ended(self, code: int) -> Ended:
         failure = read_termination(self.folder.termination) or _explain(code, self.folder)

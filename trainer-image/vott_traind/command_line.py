@@ -11,7 +11,7 @@ from vott_guard import exit_codes
 from vott_messaging.errors import VottError
 from vott_traind.daemon import Daemon, Options
 from vott_traind.devices import divide, find_gpus
-from vott_traind.folders import DEFAULT_STATE, open_state, open_work
+from vott_traind.folders import DEFAULT_STATE, TEMPORARY, is_in_container_layer, open_state, open_work
 from vott_traind.http import parse_address
 from vott_traind.output import open_output
 from vott_traind.settings import load_settings
@@ -28,15 +28,15 @@ class _UnusableSettingsError(click.ClickException):
 @click.version_option(VERSION, prog_name="traind.py")
 @click.option(
     "--state",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     envvar="VOTT_TRAIN_STATE",
     help=f"Folder that outlives restarts: which messages are trained, which callbacks are still to be posted.  [default: {DEFAULT_STATE}]",
 )
 @click.option(
     "--work",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False, resolve_path=True),
     envvar="VOTT_WORK_DIR",
-    help="Folder for images and models while they are trained; needs the most space.  [default: a temporary folder]",
+    help="Folder for images and models while they are trained; needs the most space.  [default: below the state]",
 )
 @click.option(
     "--gpus-per-training",
@@ -85,29 +85,38 @@ def main(state: Path | None, work: Path | None, gpus_per_training: int, http: st
     \b
     Examples:
       docker run --rm --gpus all -e AZURE_STORAGE_ACCOUNT_NAME -e AZURE_STORAGE_KEY -e VOTT_TRAIN_PLUGIN IMAGE traind.py
-      docker run -d --init --gpus all --shm-size 2g --stop-timeout 80 --restart unless-stopped -v vott-train:/var/lib/vott-traind \\
+      docker run -d --init --gpus all --shm-size 2g --stop-timeout 90 --restart unless-stopped -v vott-train:/var/lib/vott-traind \\
         -v ./settings.yaml:/settings.yaml:ro -e VOTT_TRAIN_CONFIG=/settings.yaml IMAGE traind.py --http :8080
     """
     try:
         settings = load_settings()
         output = open_output(sys.stdout, settings.log_level)
-        options = Options(open_state(state), open_work(work), divide(find_gpus(), gpus_per_training), http)
+        folder = open_state(state)
+        options = Options(folder, open_work(work, folder), divide(find_gpus(), gpus_per_training), http)
         if http:
             parse_address(http)
-        _log_options(options, explicit=state is not None)
+        _log_options(options)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(Daemon(settings, options, output).run())
     except VottError as error:
         raise _UnusableSettingsError(str(error)) from None
 
 
-def _log_options(options: Options, *, explicit: bool) -> None:
+def _log_options(options: Options) -> None:
     slots = ", ".join(map(str, options.slots))
     logger.info("VoTT Train %s: %d training(s) at a time, on %s", VERSION, len(options.slots), slots)
-    if not explicit and options.state.path != DEFAULT_STATE:
+    if cause := _why_temporary(options.state.path):
         logger.warning(
-            "%s can't be written, so the state is in %s. If that does not outlive a restart, an interrupted message trains again,"
-            " from its checkpoint if it has one beside the model; mount a volume, or choose a folder with --state.",
-            DEFAULT_STATE,
+            "the state in %s may not outlive a restart: %s. Then an interrupted message trains from the start, or from its checkpoint"
+            " beside the model. Mount a volume at %s, or choose a folder with --state.",
             options.state.path,
+            cause,
+            DEFAULT_STATE,
         )
+
+
+def _why_temporary(state: Path) -> str:
+    """Say why the state may be lost; empty if nothing speaks for it."""
+    if state == TEMPORARY:
+        return f"{DEFAULT_STATE} can't be written"
+    return "it is in no volume of the container" if is_in_container_layer(state) else ""

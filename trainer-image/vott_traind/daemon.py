@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,10 @@ from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
 from vott_messaging.errors import SettingsError
 from vott_messaging.queues.factory import open_source
+from vott_messaging.settings.program import CONFIG_ENV
 from vott_messaging.settings.queue import QueueSettings
 from vott_traind.devices import Slot
+from vott_traind.folder_lock import locked
 from vott_traind.folders import StateFolder, WorkFolder, private_folder
 from vott_traind.http import HttpServer
 from vott_traind.leftovers import clear_leftovers
@@ -31,7 +33,6 @@ from vott_traind.receiving import Receiver
 from vott_traind.records import Records
 from vott_traind.settings import Settings
 from vott_traind.slots import Slots
-from vott_traind.state_lock import locked
 from vott_traind.trainer import TrainerOptions
 from vott_traind.trainings import Trainings
 
@@ -44,6 +45,11 @@ LAST_CALLBACKS_SECONDS = 3.0
 SETTLE_SECONDS = 5.0
 """How long a stopping daemon tries to settle a message after its training has ended."""
 EXPIRY_SECONDS = 3600.0
+PRIVATE_FILES = (
+    *(CONFIG_ENV, "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "AWS_CONFIG_FILE"),
+    *("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+)
+"""Variables that name a file with settings or credentials."""
 FAILURES_UNTIL_UNHEALTHY = 5
 """Failed attempts to receive from a queue in a row, with backoff about half a minute."""
 
@@ -77,7 +83,8 @@ class Daemon:
         hide_from_other_processes()
         adopt_orphans()
         async with AsyncExitStack() as stack:
-            stack.enter_context(locked(self._options.state))
+            stack.enter_context(locked(self._options.state.path, "--state"))
+            stack.enter_context(locked(self._options.work, "--work"))
             self._listen_to_signals()
             grace = self._settings.trainer.termination_grace_period_seconds
             await clear_leftovers(self._options.state, self._records, self._options.work, grace)
@@ -122,16 +129,8 @@ class Daemon:
             trainer.termination_grace_period_seconds,
             trainer.budget_minutes,
             self._settings.callbacks.signed,
-            tuple(self._private_paths()),
+            tuple(private_paths(self._settings, self._options)),
         )
-
-    def _private_paths(self) -> Iterator[Path]:
-        """Yield what a plugin's script must not read: state, other trainings' work, credentials and keys."""
-        yield self._options.state.path
-        yield self._options.work
-        yield from (queue.credentials_dir for queue in self._settings.queues if queue.credentials_dir)
-        if (signing := self._settings.callbacks.signing_dir) is not None:
-            yield signing
 
     async def _open_sender(self, stack: AsyncExitStack) -> CallbackSender:
         sender = CallbackSender(self._settings.callbacks, self._settings.rules, workers=CALLBACK_WORKERS)
@@ -192,6 +191,19 @@ class Daemon:
             "stopping: trainings save a checkpoint within %d s, and their messages go back; once more ends at once",
             grace,
         )
+
+
+def private_paths(settings: Settings, options: Options, own: Mapping[str, str] = os.environ) -> Iterator[Path]:
+    """Yield what a plugin's script must not read, as absolute paths: state, other trainings' work, settings, credentials and keys.
+
+    `own` is the daemon's environment.
+    """
+    yield options.state.path
+    yield options.work
+    folders = (*(queue.credentials_dir for queue in settings.queues), settings.callbacks.signing_dir)
+    files = (own.get(name) for name in PRIVATE_FILES)
+    # Absolute, because a script resolves them in its work folder.
+    yield from (Path(path).resolve() for path in (*folders, *files) if path)
 
 
 def _check_keys(settings: Settings) -> None:

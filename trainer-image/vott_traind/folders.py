@@ -13,7 +13,11 @@ from vott_trainer.atomic_write import atomic_write
 
 DEFAULT_STATE = Path("/var/lib/vott-traind")
 TEMPORARY = Path(tempfile.gettempdir()) / f"vott-train-{os.geteuid()}"
-"""For the state where the default can't be written, and for the work."""
+"""For the state where the default can't be written."""
+WORK_SUBFOLDER = "vott-traind"
+"""Of a chosen work folder, which may be one for everyone, such as /tmp."""
+CONTAINER_FILES = (".dockerenv", "run/.containerenv")
+"""What Docker and Podman put into each container."""
 PRIVATE = 0o700
 
 
@@ -64,11 +68,6 @@ class StateFolder:
 
     path: Path
 
-    @property
-    def lock(self) -> Path:
-        """Locked by the daemon that uses the folder."""
-        return self.path / "lock"
-
     def training(self, name: str) -> TrainingFolder:
         """The folder of one training, which may not exist."""
         return TrainingFolder(self.path / "trainings" / name)
@@ -106,25 +105,29 @@ def open_state(chosen: Path | None) -> StateFolder:
     if chosen is None:
         with suppress(OSError):
             return StateFolder(private_folder(DEFAULT_STATE))
-    return StateFolder(_open("--state", chosen, "state"))
+    return StateFolder(_open("--state", chosen or TEMPORARY))
 
 
-def open_work(chosen: Path | None) -> Path:
-    """Create the folder for the work of all slots; without a choice, a temporary one. Raises as `open_state` does."""
-    return _open("--work", chosen, "work")
+def open_work(chosen: Path | None, state: StateFolder) -> Path:
+    """Create the folder for the work of all slots: below the chosen one, else below the state. Raises as `open_state` does."""
+    return _open("--work", chosen / WORK_SUBFOLDER if chosen else state.path / "work")
 
 
-def _open(option: str, chosen: Path | None, name: str) -> Path:
+def is_in_container_layer(path: Path, root: Path = Path("/")) -> bool:
+    """Whether a folder is in no volume of its container, and so is removed with it."""
+    in_container = any((root / name).exists() for name in CONTAINER_FILES)
+    return in_container and path.stat().st_dev == root.stat().st_dev
+
+
+def _open(option: str, path: Path) -> Path:
     try:
-        # The temporary folder itself first: another user must not own what is below.
-        return private_folder(chosen or private_folder(TEMPORARY) / name)
+        return private_folder(path)
     except OSError as error:
-        path = chosen or TEMPORARY / name
         raise SettingsError(f"{option}: {path} can't be written ({error.strerror}); choose another folder") from None
 
 
 def private_folder(path: Path) -> Path:
-    """Create a folder that no other user can open.
+    """Create a folder that no other user can open. One that exists keeps its permissions: it may serve others too.
 
     Raises:
         OSError: it can't be created or written to, or belongs to another user.
@@ -132,8 +135,6 @@ def private_folder(path: Path) -> Path:
     path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if path.stat().st_uid not in (0, os.geteuid()):
         raise PermissionError(errno.EPERM, "it belongs to another user")
-    with suppress(PermissionError):  # a volume may be root's, and writable by a group
-        path.chmod(PRIVATE)
     probe = path / ".writable"
     probe.touch()
     probe.unlink()

@@ -6,6 +6,9 @@ from vott_messaging import names
 from vott_messaging.queues.base import Delivery
 from vott_traind.records import Record, Records
 
+CLOCK_SKEW_SECONDS = 300.0
+"""How far this machine's clock may be ahead of the service's."""
+
 
 def identify(records: Records, queue: str, delivery: Delivery, digest: str, now: float) -> Record:
     """Find the training of a delivery, or describe a new one.
@@ -53,4 +56,9 @@ def _resent(records: Records, queue: str, delivery: Delivery, digest: str) -> Re
 
 
 def _was_sent_before_end(sent: datetime | None, record: Record) -> bool:
-    return record.outcome is None or (sent is not None and sent.timestamp() <= record.ended)
+    """Whether a message was sent before a training ended.
+
+    `sent` is by the service's clock, and the end by this machine's, which is assumed to be less than CLOCK_SKEW_SECONDS ahead. A message
+    that was sent that close to the end trains again: one training too many is better than one that someone waits for.
+    """
+    return record.outcome is None or (sent is not None and sent.timestamp() <= record.ended - CLOCK_SKEW_SECONDS)

@@ -1,10 +1,12 @@
 """What a person sees: on a terminal a live line for each training, otherwise JSON lines."""
 
+import io
 import json
 import logging
 import re
 import shutil
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol, TextIO
 
@@ -41,7 +43,9 @@ class Output(Protocol):
 
 
 def open_output(stream: TextIO, level: str) -> Output:
-    """Log to `stream`, as a person or as a program reads it. Everything is redacted."""
+    """Log to `stream`, as a person or as a program reads it. Everything is redacted; what the stream can't encode becomes `?`."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
     handler = Terminal(stream) if stream.isatty() else JsonLines(stream)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # They log every request at INFO, the Azure clients with its URL.
@@ -120,15 +124,18 @@ class Terminal(logging.StreamHandler[TextIO]):
         self._draw()
 
     def _erase(self) -> None:
-        self.stream.write(f"\r{CLEAR_LINE}" + f"{LINE_UP}{CLEAR_LINE}" * self._shown)
+        self._write(f"\r{CLEAR_LINE}" + f"{LINE_UP}{CLEAR_LINE}" * self._shown)
         self._shown = 0
 
     def _draw(self) -> None:
         width = shutil.get_terminal_size().columns - 1
-        for text in self._lines.values():
-            self.stream.write(f"{text[:width]}\n")
+        self._write("".join(f"{text[:width]}\n" for text in self._lines.values()))
         self._shown = len(self._lines)
-        self.flush()
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal is gone, as after a lost connection: training goes on
+            self.stream.write(text)
+            self.flush()
 
 
 def live_line(job: Job, slot: Slot, status: Status, now: float) -> str:

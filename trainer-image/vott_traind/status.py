@@ -30,8 +30,6 @@ class Status:
     images_per_second: float | None = None
     estimated_completion_time: str = ""
     metrics: Mapping[str, float]
-    checkpoint_epoch: int | None = None
-    """Epoch of the newest stored checkpoint."""
     model: Model | None = None
     """Only after the upload is verified."""
 
@@ -62,7 +60,7 @@ def read_termination(file: Path) -> Failure | None:
 
 
 def _status(fields: Mapping[str, Any]) -> Status:
-    progress, model, checkpoint = (fields.get(name) or {} for name in ("progress", "model", "checkpoint"))
+    progress, model = (fields.get(name) or {} for name in ("progress", "model"))
     return Status(
         report=ProgressReport(
             percent=_whole(progress, "percent"),
@@ -78,7 +76,6 @@ def _status(fields: Mapping[str, Any]) -> Status:
         images_per_second=_optional(progress, "imagesPerSecond", float),
         estimated_completion_time=str(progress.get("estimatedCompletionTime", "")),
         metrics={str(item["name"]): float(item["value"]) for item in fields.get("metrics") or []},
-        checkpoint_epoch=_whole(checkpoint, "epoch"),
         model=Model(str(model["url"]), int(model["sizeBytes"])) if model else None,
     )
 

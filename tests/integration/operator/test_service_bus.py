@@ -21,7 +21,7 @@ from tests.support.service_bus_broker import Counts, QueueOptions, ServiceBusBro
 from vott_messaging.errors import LostMessageError, SourceUnavailableError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.credential_variables import Credentials
-from vott_messaging.queues.service_bus.queue import ServiceBusQueue
+from vott_messaging.queues.service_bus.queue import OFTEN, ServiceBusQueue
 from vott_messaging.settings.queue import QueueSettings
 
 # Azure's client leaves the sockets of broken connections to the garbage collector.
@@ -195,6 +195,19 @@ async def test_failed_deliveries_count_until_the_message_is_dead_lettered(bench:
     assert [*attempts, abandoned.attempt, last.attempt] == [1, 2, 3]
     (dead,) = bench.broker.dead_letters(bench.name)
     assert dead.reason == "MaxDeliveryCountExceeded"
+
+
+async def test_a_message_that_was_given_back_often_is_warned_about(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.options(QueueOptions(max_delivery_count=OFTEN + 1))
+    await bench.send(ServiceBusMessage("a"))
+    for attempt in range(1, OFTEN + 1):
+        assert caplog.text == ""
+        delivery = await bench.receive()
+        assert delivery.attempt == attempt
+        await bench.source.abandon(delivery)
+    assert f"after its delivery number {OFTEN}" in caplog.text
 
 
 async def test_a_pause_does_not_count_as_a_delivery(bench: Bench) -> None:

@@ -9,7 +9,7 @@ import pytest
 import requests
 from standardwebhooks import Webhook
 
-from localcluster.azurite import Azurite
+from localcluster.azurite import ACCOUNT_KEY, Azurite
 from localcluster.ports import free_ports
 from tests.integration.traind.bench import CALLBACK_SECRET, Bench, attempts
 from tests.support.azure_queues import AzureQueue, AzuriteQueue, BrokerQueue
@@ -26,8 +26,7 @@ def readable(path):
     except OSError:
         return None
 
-parent = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[1])
-processes = [name for name in os.listdir("/proc") if name.isdecimal() and int(name) not in (os.getpid(), parent)]
+processes = [name for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid()]
 secrets = [path for path in os.environ["WANTED"].split(",") if readable(path)]
 environments = [name for name in processes if b"AZURE" in (readable(f"/proc/{name}/environ") or b"")]
 print("stolen:", secrets, environments, [name for name in os.environ if "AZURE" in name], flush=True)
@@ -85,9 +84,12 @@ def test_messages_that_cannot_be_trained_are_put_aside_with_the_reason_and_their
     assert attempts(daemon) == 2
 
 
-def test_variables_of_the_first_vott_train_are_enough(storage_queue: AzuriteQueue, bench: Bench) -> None:
+def test_variables_of_the_first_vott_train_are_enough(
+    azurite: Azurite, storage_queue: AzuriteQueue, bench: Bench
+) -> None:
     legacy: dict[str, Any] = {"AZURE_STORAGE_QUEUE_NAME": storage_queue.name, "VOTT_TRAIN_PLUGIN": "hello-world"}
-    daemon = bench.start(**(legacy | storage_queue.environment))
+    legacy |= {"AZURE_STORAGE_ACCOUNT_NAME": azurite.queue_service, "AZURE_STORAGE_KEY": ACCOUNT_KEY}
+    daemon = bench.start(**legacy)
     body = json.loads(bench.message())
     storage_queue.send(json.dumps({name: body[name] for name in ("annotations", "model", "status")}))
     bench.wait("the outcome", bench.outcomes, daemon)
@@ -127,13 +129,15 @@ def test_a_script_reads_no_credentials_and_no_other_training(storage_queue: Azur
     (credentials / "AZURE_STORAGE_CONNECTION_STRING").write_text(
         storage_queue.environment["AZURE_STORAGE_CONNECTION_STRING"]
     )
-    wanted = [credentials / "AZURE_STORAGE_CONNECTION_STRING", bench.folder / "state/lock"]
+    (settings := bench.folder / "settings.yaml").write_text("logLevel: INFO")
+    wanted = [credentials / "AZURE_STORAGE_CONNECTION_STRING", bench.folder / "state/lock", settings]
     (plugins / "thief.py").write_text(
         f"WANTED = {','.join(map(str, wanted))!r}\n" + THIEF.replace('os.environ["WANTED"]', "WANTED")
     )
-    storage_queue.settings["credentialsDir"] = str(credentials)
+    storage_queue.settings["credentialsDir"] = os.path.relpath(credentials)  # not the trainer's working folder
     daemon = bench.start(
         storage_queue,
+        VOTT_TRAIN_CONFIG=os.path.relpath(settings),
         VOTT_PLUGINS=str(plugins),
         VOTT_TRAIN_PLUGINS__ALLOWED='["thief", "detection"]',
         AZURE_SERVICE_BUS_CONNECTION_STRING="AZURE-secret-of-another-queue",
@@ -143,13 +147,17 @@ def test_a_script_reads_no_credentials_and_no_other_training(storage_queue: Azur
     assert "stolen: [] [] []" in daemon.log.read_text()
 
 
-def test_a_second_daemon_with_the_same_state_is_refused(storage_queue: AzuriteQueue, bench: Bench) -> None:
+@pytest.mark.parametrize("other", ["state", "work"])
+def test_a_second_daemon_with_the_same_state_or_work_is_refused(
+    other: str, storage_queue: AzuriteQueue, bench: Bench
+) -> None:
     (port,) = free_ports(1)
     first = bench.start(storage_queue, arguments=(f"--http=127.0.0.1:{port}",))
     bench.wait("a working daemon", lambda: _get(port, "healthz").ok, first)
-    second = bench.start(storage_queue)
+    second = bench.start(storage_queue, arguments=(f"--{other}={bench.folder / 'other'}",))
     assert second.wait(60) == os.EX_USAGE
-    assert "another daemon uses the state folder" in second.log.read_text()
+    shared = bench.folder / ("work/vott-traind" if other == "state" else "state")
+    assert f"another daemon uses {shared};" in second.log.read_text()
 
 
 def test_metrics_count_messages_and_trainings(storage_queue: AzuriteQueue, bench: Bench) -> None:

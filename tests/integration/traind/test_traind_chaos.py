@@ -2,8 +2,8 @@
 
 import json
 import random
+import re
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -71,7 +71,8 @@ def test_each_message_is_trained_once_or_put_aside_whatever_is_killed(
     assert {name: set(bench.outcomes(name)) for name in good} == {name: {"succeeded"} for name in good}
     assert {name: set(bench.outcomes(name)) for name in bad} == {name: {"failed"} for name in bad}
     assert _webhook_ids_of_outcomes(bench) == dict.fromkeys([*good, *bad], 1)
-    assert _models_delivered(daemon.state) == Counter(dict.fromkeys(_names(bench, good), 1))
+    assert _delivered(daemon.state) == set(_names(bench, good))
+    assert _trained_after_success(daemon.log) == []
 
 
 def _start(bench: Bench, queue: BrokerQueue) -> TraindProcess:
@@ -101,9 +102,20 @@ def _webhook_ids_of_outcomes(bench: Bench) -> dict[str, int]:
     return {name: len(found) for name, found in ids.items()}
 
 
-def _models_delivered(state: Path) -> "Counter[str]":
-    """How often each training delivered its model, from the logs of its trainers."""
-    counts = Counter(
-        {log.parent.name: log.read_text().count("model uploaded: ") for log in state.glob("trainings/*/trainer.log")}
-    )
-    return +counts
+def _delivered(state: Path) -> set[str]:
+    """The trainings that delivered a model. Perhaps twice: SIGTERM may arrive before the trainer has reported it."""
+    logs = state.glob("trainings/*/trainer.log")
+    return {log.parent.name for log in logs if "model uploaded: " in log.read_text()}
+
+
+def _trained_after_success(log: Path) -> list[str]:
+    """The trainings that started again after they had succeeded, from the log of all daemons."""
+    succeeded: set[str] = set()
+    again = []
+    for name, event in re.findall(r'"message": "(\S+): (training|succeeded)\b', log.read_text()):
+        if event == "succeeded":
+            succeeded.add(name)
+        elif name in succeeded:
+            again.append(name)
+    assert succeeded
+    return again

@@ -13,6 +13,7 @@ from tests.support.azure_queues import AzureQueue, AzuriteQueue, BrokerQueue
 from tests.support.http_server import Answer
 from tests.support.queue_proxy import QueueProxy
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
+from tests.support.waiting import wait_until
 from vott_traind.processes import ProcessId
 
 LONG: dict[str, Any] = {"epochs": 1, "steps": 20, "stepSeconds": 1.0}
@@ -53,10 +54,10 @@ def test_a_killed_daemon_takes_its_trainer_along_and_the_next_one_trains(
     bench.wait("a running training", bench.posts, first)
     trainer = _trainer(bench.folder)
     first.sigkill()
+    wait_until("the end of its trainer", lambda: not trainer.is_running, seconds=60)  # before the next one looks for it
     second = bench.start(short_locks)
     bench.wait("the outcome", bench.outcomes, second)
     bench.wait_settled(short_locks, second)
-    assert not trainer.is_running
     assert bench.outcomes() == ["succeeded"]
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from vott_messaging.queues.service_bus import authentication as service_bus_client
 from vott_messaging.queues.storage import authentication as storage_client
+from vott_messaging.settings.callbacks import CallbackSettings
 from vott_messaging.settings.queue import QueueSettings
 from vott_traind import command_line, daemon
 from vott_traind.folders import DEFAULT_STATE
@@ -132,7 +133,6 @@ def test_both_run_the_same_command_and_the_daemon_accepts_it() -> None:
     assert program == DAEMON
     context = command_line.main.make_context(program, options)
     assert context.params["http"] == ":8080"
-    assert Path(context.params["work"]).is_relative_to(DEFAULT_STATE)
 
 
 def test_the_image_is_that_of_this_version() -> None:
@@ -150,11 +150,22 @@ def test_the_volume_is_the_state_folder_which_the_image_has() -> None:
 
 
 def test_there_is_time_to_save_and_to_give_the_messages_back_before_a_kill() -> None:
-    needed = TrainerSettings().termination_grace_period_seconds + daemon.SETTLE_SECONDS + daemon.LAST_CALLBACKS_SECONDS
+    after = CallbackSettings().timeout_seconds + daemon.SETTLE_SECONDS + daemon.LAST_CALLBACKS_SECONDS
     timeout = in_seconds(docker_run()[0]["--stop-timeout"])
-    assert needed + 5 < timeout == in_seconds(compose()["stop_grace_period"])
+    assert timeout == TrainerSettings().termination_grace_period_seconds + 30
+    assert after + 5 < 30
+    assert timeout == in_seconds(compose()["stop_grace_period"])
     assert timeout + 5 < in_seconds(unit()["Service"]["TimeoutStopSec"])
-    assert f"`--stop-timeout {timeout:.0f}`" in PAGE
+    assert "30 seconds more" in PAGE
+
+
+@pytest.mark.parametrize("text", [PAGE, str(command_line.main.help)])
+def test_every_example_gives_the_daemon_that_time(text: str) -> None:
+    timeout = in_seconds(docker_run()[0]["--stop-timeout"])
+    times = re.findall(r"--stop-timeout (\d+)|docker stop -t (\d+)", text)
+    assert {float(start or stop) for start, stop in times} == {timeout}
+    assert not re.search(r"docker run (--detach|-d)(?!.*--stop-timeout)", text)
+    assert "docker stop NAME" not in text
 
 
 def test_both_confine_the_container_alike_and_keep_it_running() -> None:

@@ -1,8 +1,10 @@
 """What a person sees on a terminal, and what a program reads."""
 
+import errno
 import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +67,25 @@ def test_a_terminal_rewrites_its_live_lines_below_the_log() -> None:
         "WARNING see https://host/a",
         "WARNING vott-1: few images [31m",
     ]
+
+
+class LostTty(Tty):
+    def write(self, _: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_lost_terminal_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", LostTty())
+    output = open_output(LostTty(), "INFO")
+    output.progress(JOB, Slot(0), STATUS)
+    logging.getLogger("x").warning("goes on")
+    output.end("vott-1")
+
+
+def test_a_stream_that_cannot_encode_a_character_shows_the_rest() -> None:
+    output = open_output(io.TextIOWrapper(raw := io.BytesIO(), encoding="ascii"), "INFO")
+    output.line("vott-1", "größer")
+    assert json.loads(raw.getvalue())["message"] == "gr??er"
 
 
 def _shown(text: str) -> list[str]:

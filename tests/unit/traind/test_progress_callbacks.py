@@ -8,6 +8,7 @@ import pytest
 from tests.unit.traind.conftest import QUICK, Sender, until
 from vott_messaging.callbacks import progress_receiver
 from vott_messaging.callbacks.payload import ProgressReport
+from vott_messaging.callbacks.progress_receiver import ProgressReceiver
 from vott_messaging.errors import CallbackError
 from vott_traind.progress_callbacks import ProgressCallback, ProgressCallbacks
 
@@ -63,27 +64,44 @@ async def test_close_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(sender.posts) == 1
 
 
-async def test_a_receiver_that_unsubscribed_gets_no_more() -> None:
+async def test_a_receiver_that_unsubscribed_gets_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     sender = Sender(errors=[CallbackError("410", permanent=True)])
     progress = receiver(sender)
-    for percent in (10, 20):
-        progress.report(ProgressReport(percent=percent))
-        await asyncio.sleep(0.05)
+    progress.report(ProgressReport(percent=10))
+    await until(lambda: not sender.errors)
+    is_due, wants = asyncio.Event(), ProgressReceiver.wants
+
+    def ask(self: ProgressReceiver, report: str) -> bool:
+        is_due.set()
+        return wants(self, report)
+
+    monkeypatch.setattr(ProgressReceiver, "wants", ask)
+    progress.report(ProgressReport(percent=20))
+    await is_due.wait()
     await progress.close()
     assert sender.posts == []
 
 
 async def test_close_waits_for_the_post_on_its_way() -> None:
     class Slow(Sender):
+        def __init__(self) -> None:
+            super().__init__()
+            self.started, self.answered = asyncio.Event(), asyncio.Event()
+
         async def send(self, *arguments: object) -> None:
-            await asyncio.sleep(0.2)
+            self.started.set()
+            await self.answered.wait()
             await super().send(*arguments)  # type: ignore[arg-type]
 
     sender = Slow()
     progress = receiver(sender)
     progress.report(ProgressReport(percent=10))
-    await asyncio.sleep(0.05)
-    await progress.close()
+    await sender.started.wait()
+    closing = asyncio.create_task(progress.close())
+    await asyncio.wait({closing}, timeout=0.1)
+    assert not closing.done()
+    sender.answered.set()
+    await closing
     assert len(sender.posts) == 1
 
 

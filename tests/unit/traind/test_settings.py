@@ -87,7 +87,7 @@ def test_without_a_queue_one_sentence_shows_the_smallest_environment() -> None:
     ("arguments", "problem"),
     [
         (["--state", "/proc/state"], "--state: /proc/state can't be written"),
-        (["--work", "/proc/work"], "--work: /proc/work can't be written"),
+        (["--work", "/proc/work"], "--work: /proc/work/vott-traind can't be written"),
         (["--gpus-per-training", "9"], "--gpus-per-training is 9, but this machine has 0"),
         (["--http", "8080"], "--http is '8080'; use ADDRESS:PORT"),
     ],

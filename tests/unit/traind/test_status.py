@@ -24,7 +24,6 @@ def test_a_status_has_progress_metrics_and_model(tmp_path: Path) -> None:
             {
                 "progress": {**PROGRESS, "imagesPerSecond": 9.8, "estimatedCompletionTime": "2026-01-01T00:12:00Z"},
                 "metrics": [{"name": "mAP50", "value": 0.91}],
-                "checkpoint": {"url": "https://store/0.pt", "epoch": 2, "step": 25, "time": "2026-01-01T00:00:00Z"},
                 "model": {"url": "https://store/model.tgz", "sha256": "ab", "sizeBytes": 123},
                 "message": "Epoch 3 of 10",
             }
@@ -38,7 +37,6 @@ def test_a_status_has_progress_metrics_and_model(tmp_path: Path) -> None:
     assert (status.message, status.images_per_second) == ("Epoch 3 of 10", 9.8)
     assert status.estimated_completion_time == "2026-01-01T00:12:00Z"
     assert status.metrics == {"mAP50": 0.91}
-    assert status.checkpoint_epoch == 2
     assert status.model == Model("https://store/model.tgz", 123)
 
 

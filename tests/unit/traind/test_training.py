@@ -428,3 +428,21 @@ async def test_a_training_that_kills_the_daemon_again_and_again_fails(build: Bui
     ((_, reason, message),) = second.queue.dead_letters
     assert (reason, attempts(second)) == ("DaemonKilled", 1)
     assert message.startswith("The daemon was killed 10 times during this training")
+
+
+async def test_a_line_that_cannot_be_shown_is_logged_and_loses_no_other(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    daemon = build()
+    shown: list[object] = []
+
+    def fail_once(*_: object) -> None:
+        if not caplog.text.count("can't be shown"):
+            raise ValueError("a bug")
+
+    monkeypatch.setattr(daemon.parts.output, "line", fail_once)
+    monkeypatch.setattr(daemon.parts.output, "progress", lambda *status: shown.append(status))
+    daemon.queue.send(body(ends=["slow"]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert "a report of the trainer can't be shown" in caplog.text
+    assert (shown != [], daemon.sender.states) == (True, ["succeeded"])

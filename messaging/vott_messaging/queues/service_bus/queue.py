@@ -32,6 +32,8 @@ BUSY_RECEIVE_SECONDS = 0.2
 """The same while messages may need settling. The client reads its socket at this interval."""
 BACKLOG_SECONDS = 0.02
 """A message that arrives this soon was waiting already."""
+OFTEN = 5
+"""Deliveries after which giving a message back is worth a warning: half of Service Bus' default maximum."""
 MIN_LOCK_SECONDS = 1.0
 """Clock skew can make a lock seem shorter; renewing it must still leave a pause."""
 
@@ -101,6 +103,13 @@ class ServiceBusQueue:
 
     async def abandon(self, delivery: Delivery) -> None:
         """See QueueSource. Counts towards the queue's maximum delivery count."""
+        if delivery.attempt >= OFTEN:
+            logger.warning(
+                "message %r goes back to the queue after its delivery number %d. Service Bus dead-letters it, and tells no callback, when that"
+                " reaches the queue's maximum delivery count (default 10): raise it (docs/traind.md#service-bus)",
+                delivery.id,
+                delivery.attempt,
+            )
         await self._settle(delivery, lambda receiver: receiver.abandon_message(delivery.handle))
 
     async def renew_lock(self, delivery: Delivery) -> None:
