@@ -10,6 +10,8 @@ import psutil
 
 from tests.support.waiting import wait_until
 
+# A shell's background job ignores SIGINT, and passes that on.
+TAKE_CTRL_C = ["env", "--default-signal=INT"]
 RUN = [sys.executable, "-m", "demo", "--local", "--images=8"]
 
 
@@ -43,7 +45,7 @@ def test_a_rejected_message_ends_the_demo_with_its_reason(tmp_path: Path) -> Non
 def test_ctrl_c_stops_daemon_trainer_and_azurite(tmp_path: Path) -> None:
     output = tmp_path / "output"
     with output.open("wb") as file:
-        command = [*RUN, f"--output={tmp_path}", "--plugin=hello-world", "--epochs=1000"]
+        command = [*TAKE_CTRL_C, *RUN, f"--output={tmp_path}", "--plugin=hello-world", "--epochs=1000"]
         running = subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     try:
         wait_until("a training", lambda: "epoch 1/1000" in output.read_text(), seconds=120, dump=output.read_text)
