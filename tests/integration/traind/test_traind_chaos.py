@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import signal
 import time
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_each_message_is_trained_once_or_put_aside_whatever_is_killed(
         if chance.random() < 0.6:
             daemon.sigkill()
         else:
-            assert daemon.stop() == 0, daemon.log.read_text()
+            assert daemon.stop() in (0, -signal.SIGTERM), daemon.log.read_text()  # killed, if it does not listen yet
         if kill in RESTARTS_OF_THE_QUEUE:
             broker.restart()
     daemon = _start(bench, queue)

@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     parameters, status = json.loads(options["parameters"]), Path(options["status-file"])
     count = status.with_name("attempts")
     attempt = int(count.read_text()) if count.exists() else 0
-    count.write_text(str(attempt + 1))
+    _write(count, attempt + 1)
     ends = parameters.get("ends", [0])
     end = ends[min(attempt, len(ends) - 1)]
     print(f"2026-01-01T00:00:00Z INFO    attempt {attempt} of {options['name']}", flush=True)
@@ -46,8 +46,8 @@ def main(arguments: list[str]) -> int:
     return int(end)
 
 
-def _write(file: Path, status: dict[str, object]) -> None:
-    (partial := file.with_suffix(".partial")).write_text(json.dumps(status))
+def _write(file: Path, content: object) -> None:
+    (partial := file.with_suffix(".partial")).write_text(json.dumps(content))
     partial.replace(file)
 
 
