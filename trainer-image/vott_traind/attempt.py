@@ -4,7 +4,6 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -76,10 +75,17 @@ class Attempt:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
+            await self._clean_up(process, log)
+
+    async def _clean_up(self, process: TrainerProcess, log: LogFollower) -> None:
+        """Leave no process, and show the rest of the log. No error hides how the trainer has ended."""
+        try:
             await process.clean_up()
             self.folder.process.unlink(missing_ok=True)
-            with suppress(OSError):
-                log.read(to_end=True)
+            log.read(to_end=True)
+        except Exception as error:
+            expected = isinstance(error, OSError)
+            logger.warning("%s: after the trainer: %s", self.job.name, error, exc_info=None if expected else error)
 
     def _prepare(self) -> None:
         """Empty the work folder, and forget what an earlier attempt reported."""

@@ -166,7 +166,10 @@ class Daemon:
     async def _remove_expired(self) -> None:
         while True:
             await asyncio.sleep(EXPIRY_SECONDS)
-            self._records.remove_expired()
+            try:
+                self._records.remove_expired()
+            except OSError as error:
+                logger.warning("expired records can't be removed: %s", error)
 
     def _problem(self) -> str | None:
         """Say what is wrong, for /healthz; None if nothing is."""

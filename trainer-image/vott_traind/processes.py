@@ -119,7 +119,11 @@ class TrainerProcess:
     async def clean_up(self) -> None:
         """Kill it if it still runs, and all processes that it has left behind."""
         self._process.kill()
-        await self.wait()
+        try:
+            async with asyncio.timeout(KILL_SECONDS):
+                await self.wait()
+        except TimeoutError:
+            _log_survivors([self._process.pid])
         await _kill_strays()
 
 
@@ -145,20 +149,28 @@ async def _kill_strays() -> None:
     strays: list[int] = []
     try:
         async with asyncio.timeout(KILL_SECONDS):
-            while strays := [pid for pid in _children(os.getpid()) if pid not in _trainers]:
+            while strays := [pid for pid in _children(os.getpid()) if _is_stray(pid)]:
                 for pid in strays:
                     _kill_child(pid)
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        logger.error(
-            "processes %s of an ended trainer can't be killed, and may still use its GPU; restart the machine", strays
-        )
+        _log_survivors(strays)
+
+
+def _is_stray(child: int) -> bool:
+    """Whether a child was left by a trainer, and is none: what the daemon's own libraries start, such as `az`, is in its session."""
+    return child not in _trainers and _stat(child)[3:4] != [str(os.getsid(0))]
 
 
 def _kill_child(pid: int) -> None:
     """Kill a child, or reap it if it has ended."""
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, os.WNOHANG)
+    with suppress(ProcessLookupError, PermissionError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, os.WNOHANG)
+
+
+def _log_survivors(pids: Sequence[int]) -> None:
+    logger.error("processes %s of a trainer can't be killed, and may still use its GPU; restart the machine", pids)
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -176,6 +188,6 @@ def _stat(pid: int) -> list[str]:
     """State, parent and the other fields of /proc/PID/stat (proc_pid_stat(5)) from the third on; empty if there is no such process."""
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):  # the last with /proc mounted with hidepid
         return []
     return text.rpartition(")")[2].split()  # the name before it may hold blanks

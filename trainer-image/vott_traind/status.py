@@ -46,7 +46,7 @@ def read_status(file: Path) -> Status | None:
     """Read the status file; None if there is none yet, or if it is no status."""
     try:
         return _status(json.loads(file.read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
 
 

@@ -30,12 +30,13 @@ class Trainings:
         self._plugins = plugins
         self._defaults = defaults
         self._parts = parts
-        self._running: dict[str, asyncio.Task[Record]] = {}
+        self._running: dict[str, tuple[str, asyncio.Task[Record]]] = {}
+        """By name: the digest of the message, and the training."""
 
     @property
     def running(self) -> list["asyncio.Task[Record]"]:
         """The trainings that run, also those whose message was lost."""
-        return list(self._running.values())
+        return [task for _, task in self._running.values()]
 
     async def train(self, delivery: Delivery, lease: Lease) -> None:
         """Train one message, or wait for its training. It goes on in its slot if this call is cancelled.
@@ -72,10 +73,13 @@ class Trainings:
             logger.info("message %r: %s has %s before", delivery.id, record.name, record.outcome)
             return record
         if (running := self._running.get(record.name)) is not None:
+            digest, task = running
+            if digest != record.digest:  # another message has the id of one whose record can't be written yet
+                raise StateUnavailableError(f"{record.name} has no record yet")
             logger.info("message %r waits for %s, which is being trained", delivery.id, record.name)
             lease.release()
-            return await _join(running)
-        return await self._start(Training(record, message, plugin, lease.slot, self._parts), record.name, lease)
+            return await _join(task)
+        return await self._start(Training(record, message, plugin, lease.slot, self._parts), record, lease)
 
     def _identify(self, delivery: Delivery, message: TrainMessage) -> Record:
         parts = self._parts
@@ -84,9 +88,10 @@ class Trainings:
         except OSError as error:
             raise StateUnavailableError(f"{self._identity}: {error}") from error
 
-    async def _start(self, training: Training, name: str, lease: Lease) -> Record:
-        task = self._running[name] = asyncio.create_task(training.run(), name=name)
-        task.add_done_callback(lambda _: self._running.pop(name))
+    async def _start(self, training: Training, record: Record, lease: Lease) -> Record:
+        task = asyncio.create_task(training.run(), name=record.name)
+        self._running[record.name] = record.digest, task
+        task.add_done_callback(lambda _: self._running.pop(record.name))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:  # the lock was lost: the slot is the training's until it ends

@@ -166,9 +166,10 @@ def test_metrics_count_messages_and_trainings(storage_queue: AzuriteQueue, bench
     storage_queue.send(bench.message(), "no JSON")
     bench.wait_settled(storage_queue, daemon)
     bench.wait("the outcome", bench.outcomes, daemon)
+    # counted once the queue's answer has arrived
+    bench.wait("the rejection", lambda: 'result="dead_lettered"} 1.0' in _get(port, "metrics").text, daemon)
     metrics = _get(port, "metrics").text
     assert 'vott_train_trainings_total{outcome="succeeded",plugin="hello-world"} 1.0' in metrics
-    assert 'result="dead_lettered"} 1.0' in metrics
     assert "vott_train_slots 1.0" in metrics
 
 

@@ -87,14 +87,14 @@ WITH_DETACHED_CHILD = (
 @pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", ""])
 def test_what_a_trainer_leaves_behind_is_killed_and_reaped(tmp_path: Path, end: str) -> None:
     """Also what has a session of its own: scripts, and the workers of several GPUs. What belongs to a running trainer lives."""
-    orphan = "subprocess.run(['sh', '-c', 'sleep 60 & echo $!'])"
+    orphan = "subprocess.run(['sh', '-c', 'sleep 60 & echo $! ready'])"
     code = [WITH_DETACHED_CHILD + f"{orphan}; time.sleep(60)", WITH_DETACHED_CHILD + end]
     command = [sys.executable, "-c", DAEMON, *code]
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as daemon:
         assert daemon.stdout is not None
         children = daemon.stdout.readline().split()
         left, _ = (tmp_path / "ended").read_text().split()
-        child, trainer, grandchild = wait_for_text(tmp_path / "other", "\n").split()
+        child, trainer, grandchild = wait_for_text(tmp_path / "other", "ready").split()[:3]
         assert children == [trainer]
         assert ProcessId.of(int(left)) is None
         assert ProcessId.of(int(child)) is not None

@@ -17,8 +17,11 @@ from vott_messaging.errors import LostMessageError, SourceUnavailableError
 from vott_messaging.queues import memory
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
-from vott_traind.processes import ProcessId
+from vott_traind.devices import Slot
+from vott_traind.folders import StateUnavailableError
+from vott_traind.processes import ProcessId, TrainerProcess
 from vott_traind.records import Record
+from vott_traind.slots import Slots
 from vott_traind.training import MAX_CRASHES
 
 URLS = {"annotations": "https://host/a.csv?sig=S1", "model": "https://store/m?sig=S2", "status": "https://c/?t=S3"}
@@ -186,6 +189,7 @@ async def test_a_message_redelivered_while_its_training_runs_waits_for_it(
     class ForgetfulOnce(MemoryQueue):
         async def renew_lock(self, delivery: Delivery) -> None:
             if delivery.attempt == 1:
+                monkeypatch.setattr(memory, "LOCK_SECONDS", PATIENCE_SECONDS)  # the next delivery keeps it
                 raise LostMessageError(f"the lock on message {delivery.id} was lost")
             await super().renew_lock(delivery)
 
@@ -203,6 +207,7 @@ async def test_a_message_that_waits_for_a_training_with_an_internal_error_is_del
     class ForgetfulOnce(MemoryQueue):
         async def renew_lock(self, delivery: Delivery) -> None:
             if delivery.attempt == 1:
+                monkeypatch.setattr(memory, "LOCK_SECONDS", PATIENCE_SECONDS)  # the next delivery keeps it
                 raise LostMessageError(f"the lock on message {delivery.id} was lost")
             await super().renew_lock(delivery)
 
@@ -446,3 +451,38 @@ async def test_a_line_that_cannot_be_shown_is_logged_and_loses_no_other(
     await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
     assert "a report of the trainer can't be shown" in caplog.text
     assert (shown != [], daemon.sender.states) == (True, ["succeeded"])
+
+
+async def test_another_message_with_the_id_of_one_that_can_not_be_recorded_does_not_join_its_training(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon, slots = build(slots=2), Slots([Slot(0), Slot(1)])
+    trainings, failures = daemon.receiver._trainings, list[Record]()
+
+    def fail(record: Record) -> None:
+        failures.append(record)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(daemon.records, "put", fail)
+    first, other = (
+        Delivery("m", body(number=number).encode(), 1, PATIENCE_SECONDS, None, str(number), None) for number in (1, 2)
+    )
+    training = asyncio.create_task(trainings.train(first, await slots.take()))
+    await until(lambda: failures)
+    with pytest.raises(StateUnavailableError, match="has no record yet"):
+        await trainings.train(other, await slots.take())
+    training.cancel()
+    daemon.parts.stopping.set()
+    await asyncio.gather(*trainings.running)
+
+
+async def test_no_error_after_the_trainer_hides_how_it_ended(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = build()
+
+    async def fail(_: TrainerProcess) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(TrainerProcess, "clean_up", fail)
+    daemon.queue.send(body(ends=[65]))
+    await daemon.run_until(lambda: daemon.queue.dead_letters)
+    assert (attempts(daemon), daemon.sender.states) == (1, ["failed"])
