@@ -1,24 +1,34 @@
 """Two pods train one model over the pod network."""
 
+import re
+
 import pytest
 
 from tests.e2e import training_cases
+from tests.e2e.model_archives import container_and_blob, metrics_file
 from tests.e2e.samples import FOLDER, Sample
 from tests.e2e.training import HeldTraining, Training
 
 TWO_NODES = Sample(FOLDER / "multi-node.yaml")
 
 
-def indexes(training: Training) -> list[str]:
-    """Completion indexes of the succeeded pods."""
-    label = "batch.kubernetes.io/job-completion-index"
-    return sorted(pod["metadata"]["labels"][label] for pod in training.pods() if pod["status"]["phase"] == "Succeeded")
+def created_indexes(training: Training) -> list[str]:
+    """Completion indexes of all pods that its Jobs have created. The success of pod 0 is the Job's, which may delete pod 1 before it ends."""
+    events = training.harness.kubectl(
+        "get",
+        "events",
+        f"--field-selector=involvedObject.kind=Job,involvedObject.name={training.name},reason=SuccessfulCreate",
+        "--output=jsonpath={.items[*].message}",
+    )
+    return sorted(re.findall(rf"{training.name}-(\d)-", events))
 
 
 @pytest.mark.parametrize("training", [TWO_NODES], indirect=True)
 def test_two_nodes_train_one_model(training: Training) -> None:
     training.wait_status("Complete", "TrainingSucceeded")
-    assert indexes(training) == ["0", "1"]
+    assert created_indexes(training) == ["0", "1"]
+    url = training.harness.kubectl.get("trainingjob", training.name)["status"]["model"]["url"]
+    assert metrics_file(training.harness.storage.download(*container_and_blob(url)))["processes"] == 2
     assert training.status_row()["MODEL"].endswith("/model.tgz")
     assert f"Pod Name: {training.name}-0-" in training.description()
 
@@ -39,4 +49,4 @@ def test_failure_of_one_pod_restarts_all(training: HeldTraining) -> None:
     text = training.description()
     assert "Restarts: 1" in text
     assert "Failures: 1" in text
-    assert indexes(training) == ["0", "1"]
+    assert created_indexes(training) == ["0", "0", "1", "1"]
