@@ -46,6 +46,20 @@ def has_reported(daemon: Daemon) -> bool:
     return any(daemon.records.folder(record.name).status.exists() for record in daemon.records.all())
 
 
+def forgetful_once(monkeypatch: pytest.MonkeyPatch) -> MemoryQueue:
+    """A queue that loses the lock on the first delivery of a message."""
+    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
+
+    class ForgetfulOnce(MemoryQueue):
+        async def renew_lock(self, delivery: Delivery) -> None:
+            if delivery.attempt == 1:
+                monkeypatch.setattr(memory, "LOCK_SECONDS", PATIENCE_SECONDS)  # the next delivery keeps it
+                raise LostMessageError(f"the lock on message {delivery.id} was lost")
+            await super().renew_lock(delivery)
+
+    return ForgetfulOnce(asyncio.get_running_loop().time)
+
+
 async def test_a_trained_message_is_completed_and_its_callback_told(build: Build) -> None:
     daemon = build()
     daemon.queue.send(body())
@@ -184,16 +198,7 @@ async def test_a_lost_lock_does_not_stop_the_training(build: Build, monkeypatch:
 async def test_a_message_redelivered_while_its_training_runs_waits_for_it(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
-
-    class ForgetfulOnce(MemoryQueue):
-        async def renew_lock(self, delivery: Delivery) -> None:
-            if delivery.attempt == 1:
-                monkeypatch.setattr(memory, "LOCK_SECONDS", PATIENCE_SECONDS)  # the next delivery keeps it
-                raise LostMessageError(f"the lock on message {delivery.id} was lost")
-            await super().renew_lock(delivery)
-
-    daemon = build(ForgetfulOnce(asyncio.get_running_loop().time), slots=2)
+    daemon = build(forgetful_once(monkeypatch), slots=2)
     daemon.queue.send(body(ends=["slow"]), "m")
     await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
     assert (attempts(daemon), daemon.sender.states, daemon.queue.attempts) == (1, ["succeeded"], 2)
@@ -202,16 +207,7 @@ async def test_a_message_redelivered_while_its_training_runs_waits_for_it(
 async def test_a_message_that_waits_for_a_training_with_an_internal_error_is_delivered_again(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "LOCK_SECONDS", 0.3)
-
-    class ForgetfulOnce(MemoryQueue):
-        async def renew_lock(self, delivery: Delivery) -> None:
-            if delivery.attempt == 1:
-                monkeypatch.setattr(memory, "LOCK_SECONDS", PATIENCE_SECONDS)  # the next delivery keeps it
-                raise LostMessageError(f"the lock on message {delivery.id} was lost")
-            await super().renew_lock(delivery)
-
-    daemon = build(ForgetfulOnce(asyncio.get_running_loop().time), slots=2)
+    daemon = build(forgetful_once(monkeypatch), slots=2)
     put, failures = daemon.records.put, [ZeroDivisionError()]
 
     def fail_once_at_the_end(record: Record) -> None:
