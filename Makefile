@@ -13,7 +13,7 @@ export PYTHONPATH := operator:trainer-image:messaging:guard:.
 export MYPY_CACHE_DIR ?= $(or $(VOTT_TRAIN_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/vott-train)/mypy
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help sbom demo up down status build test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock bench bench-quality clean
+.PHONY: help sbom demo up down status build test unit integration integration-operator integration-trainer chaos test-versions e2e check format generate version lock soak bench bench-quality clean
 
 help: ## Show this help
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ integration-trainer: $(VENV)/all
 chaos: $(VENV)/all build ## Run the long chaos test: thousands of messages, every process killed (VOTT_CHAOS_SEED repeats a run)
 	VOTT_CHAOS=long $(PYTEST) tests/unit/operator/test_plan_states.py
 	VOTT_CHAOS=long $(PYTEST) -s tests/chaos
+
+soak: $(VENV)/all build ## Run two operators under steady load with faults for MINUTES=60 at RATE=20 messages/s; memory must stay flat, nothing may be lost
+	$(BIN)/python -m benchmarks.soak --minutes=$(or $(MINUTES),60) --rate=$(or $(RATE),20)
 
 test-versions: $(VENV)/all ## Run the operator's tests on Kubernetes 1.34 (built from source, once)
 	VOTT_KUBERNETES=1.34 $(BIN)/python -m localcluster build

@@ -34,7 +34,7 @@ class BareClient:
         self._harness = harness
         self._jobs = f"/apis/batch/v1/namespaces/{harness.name}/jobs"
         self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs"
-        connector = aiohttp.TCPConnector(ssl=_credentials(harness), limit=connections)
+        connector = aiohttp.TCPConnector(ssl=credentials(harness), limit=connections)
         self._session = aiohttp.ClientSession(harness.control_plane.server, connector=connector)
 
     async def __aenter__(self) -> Self:
@@ -102,7 +102,7 @@ class BareClient:
             return await response.json()
 
 
-def _credentials(harness: OperatorHarness) -> ssl.SSLContext:
+def credentials(harness: OperatorHarness) -> ssl.SSLContext:
     """TLS context with the kubeconfig's client certificate."""
     context = ssl.create_default_context(cafile=str(harness.authority()))
     user = yaml.safe_load(harness.control_plane.kubeconfig.read_text())["users"][0]["user"]

@@ -116,6 +116,9 @@ class ControlPlanePrograms:
             "leader-elect": "false",
             "bind-address": _LOOPBACK,
             "secure-port": str(self._ports.controller_manager),
+            # The default of 20 requests per second would be the bottleneck of all tests.
+            "kube-api-qps": "200",
+            "kube-api-burst": "400",
             **self._loopback_serving("controller-manager"),
         }
         return self._program("kube-controller-manager", flags, *self._loopback_probe(self._ports.controller_manager))

@@ -57,6 +57,11 @@ class Operators:
         with self._lock, suppress(ProcessLookupError):
             self._processes[name].send_signal(which)
 
+    def pid(self, name: str) -> int:
+        """Process id of an operator, which changes with each restart."""
+        with self._lock:
+            return self._processes[name].pid
+
     def log(self, name: str) -> Path:
         """Log of all processes with that name, in order."""
         return self._folder / f"{name}.log"

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from localcluster.azurite import Azurite, connection_string
+from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
+from tests.chaos.environment import operator_environment, queue_credentials
 from tests.chaos.fault_log import FaultLog
 from tests.chaos.faults import LEASE_SECONDS, FaultInjector, plan
 from tests.chaos.leader_lease import LeaderLease
@@ -100,7 +100,11 @@ def chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Chaos]
         harness = stack.enter_context(OperatorHarness(control_plane, azurite, QUEUE, _values(azurite, broker, proxies)))
         fault_log = FaultLog(tmp_path / "faults.log")
         lease = LeaderLease(harness, tmp_path)
-        operators = Operators(_environment(harness, tmp_path, azurite, broker, proxies), tmp_path, fault_log)
+        operators = Operators(
+            operator_environment(harness, tmp_path, queue_credentials(azurite, broker, proxies), proxies),
+            tmp_path,
+            fault_log,
+        )
         storage = StorageQueueWriter(azurite.connection_string, QUEUE)
         writers: dict[str, QueueWriter] = {"storage": storage, "serviceBus": ServiceBusWriter(broker, QUEUE, seed)}
         senders = {kind: stack.enter_context(Sender(writer, scale.messages)) for kind, writer in writers.items()}
@@ -118,37 +122,9 @@ def _values(azurite: Azurite, broker: ServiceBusBroker, proxies: dict[str, TcpPr
     model = "https://store/models/{projectId}-{requestId}.tgz"
     return {
         "queues": [{"kind": kind, "name": QUEUE, "model": model} for kind in ("storage", "serviceBus")],
-        "azure": {
-            "connectionString": connection_string(azurite.host, azurite.blob_port, proxies["Azurite"].port),
-            "serviceBusConnectionString": broker.connection_string_at(proxies["broker"].address),
-        },
+        "azure": queue_credentials(azurite, broker, proxies),
         "maxUnfinishedJobs": 100_000,
         "leaderElection": {"enabled": True, "leaseDurationSeconds": LEASE_SECONDS},
-    }
-
-
-def _environment(
-    harness: OperatorHarness, folder: Path, azurite: Azurite, broker: ServiceBusBroker, proxies: dict[str, TcpProxy]
-) -> dict[str, str]:
-    """The chart's settings and credentials for an operator, with every service behind a proxy."""
-    settings = yaml.safe_load(harness.kubectl.get("configmap", "vott-train-settings")["data"]["settings.yaml"])
-    for queue in settings["queues"]:
-        queue.pop("credentialsDir", None)  # the environment has the credentials
-    config = folder / "settings.yaml"
-    config.write_text(yaml.safe_dump(settings))
-    account = harness.control_plane.user_kubeconfig(
-        f"system:serviceaccount:{harness.name}:vott-train", ["system:serviceaccounts", "system:authenticated"]
-    )
-    kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(
-        account.read_text().replace(harness.control_plane.server, f"https://{proxies['API server'].address}")
-    )
-    values = _values(azurite, broker, proxies)["azure"]
-    return {
-        "VOTT_TRAIN_CONFIG": str(config),
-        "KUBECONFIG": str(kubeconfig),
-        "AZURE_STORAGE_CONNECTION_STRING": values["connectionString"],
-        "AZURE_SERVICE_BUS_CONNECTION_STRING": values["serviceBusConnectionString"],
     }
 
 
