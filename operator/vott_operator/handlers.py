@@ -5,13 +5,21 @@ and merges instead. They are coroutines, because kopf runs plain functions in th
 is thread-safe.
 """
 
+import asyncio
 import dataclasses
+import itertools
+import logging
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from pydantic import ValidationError
 
+from vott_guard.backoff import Backoff
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -19,8 +27,16 @@ from vott_operator.app import App
 from vott_operator.cluster.rest import PAGE_SIZE
 from vott_operator.cluster.store import owner_key
 
+logger = logging.getLogger(__name__)
+
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
+WATCH_BACKOFF = Backoff(first=1.0, longest=30.0)
+"""After a watch was refused or could not connect."""
+RESTART_BACKOFF = Backoff(first=1.0, longest=15.0)
+"""After kopf has ended. Shorter than the liveness probe's patience, because kopf answers it."""
+STABLE_SECONDS = 300.0
+"""After so long the next end of kopf counts as the first."""
 
 
 def _app(memo: kopf.Memo) -> App:
@@ -53,17 +69,75 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         return None
 
 
+class _NoMemories(ResourceMemories):
+    """Remembers no object. Raw-event handlers need no memory of kopf's, which takes 1 KB for each."""
+
+    async def recall(self, raw_body: Any, **kwargs: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **kwargs | {"ephemeral": True})
+
+
+class EndlessRetries:
+    """Delays between the attempts of one request of kopf, which would end the operator after the last of them."""
+
+    def __iter__(self) -> Iterator[float]:
+        return (WATCH_BACKOFF.seconds(failures) for failures in itertools.count(1))
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    """Whether a record of kopf is not about an attempt of a watch: Namespaces logs once what is wrong in a namespace."""
+    return not record.getMessage().startswith("Request attempt")
+
+
+async def run(app: App, liveness: str) -> None:
+    """Run kopf until the operator is to stop. What ends its watches for another reason restarts them: they list everything again."""
+    loop, failures = asyncio.get_running_loop(), 0
+    while not app.ended.is_set():
+        started = loop.time()
+        try:
+            await kopf.operator(
+                registry=registry,
+                memo=kopf.Memo(app=app),
+                memories=_NoMemories(),
+                namespaces=app.settings.namespaces,
+                standalone=True,
+                liveness_endpoint=liveness,
+                stop_flag=app.ended,
+            )
+        except Exception as error:
+            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
+            delay = RESTART_BACKOFF.seconds(failures)
+            logger.exception("the watches have ended (%s); starting them again in %.1f s", type(error).__name__, delay)
+            await _sleep_unless_stopped(app, delay)
+        else:
+            return
+
+
+async def _sleep_unless_stopped(app: App, seconds: float) -> None:
+    # kopf handles the signals while it runs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, app.ended.set)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await app.ended.wait()
+
+
 @kopf.on.startup(registry=registry)
-async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Configure kopf."""
+async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Configure kopf, and wait until the API server serves TrainingJobs: kopf would never watch what it does not find at its start."""
     settings.posting.enabled = False
     # Group, kinds and namespaces are fixed; scanning for them would need permissions.
     settings.scanning.disabled = True
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 0.5
+    # A worker keeps the last object in memory for so long.
+    settings.queueing.idle_timeout = 0.05
+    settings.networking.error_backoffs = EndlessRetries()
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE_SIZE
+    settings.watching.label_selectors["batch", "v1", "jobs"] = c.LABEL_TRAININGJOB
+    settings.watching.label_selectors["v1", "pods"] = c.LABEL_TRAININGJOB
     settings.persistence.diffbase_storage = _NoDiffBase()
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_no_retry)
+    await _app(memo).wait_until_served()
 
 
 @kopf.on.probe(registry=registry)
@@ -79,12 +153,14 @@ async def health(memo: kopf.Memo, **_: Any) -> str:
 async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """Store or drop a TrainingJob."""
     metadata = event["object"]["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
     if event["type"] == "DELETED":
-        _app(memo).store.drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        _app(memo).store.drop_trainingjob(key, metadata["uid"])
         return
     try:
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))
     except ValidationError as error:
+        _app(memo).store.put_invalid(key, metadata["resourceVersion"])
         logger.error("ignored, it does not match the schema: %s", error.errors(include_input=False, include_url=False))
 
 
