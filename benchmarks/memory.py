@@ -11,7 +11,7 @@ from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.operator_harness import OperatorHarness
 
-BRACES = {"list": [{}] * 21_000}
+BRACES: dict[str, Any] = {"list": [{}] * 21_000}
 """64 KB as compact JSON, 1.4 MB when parsed."""
 BRACES_COUNT = 150
 CHECK_SECONDS = 70
@@ -63,8 +63,7 @@ async def _create_unfinished(client: BareClient, number: int) -> None:
 
 
 async def _create_largest(client: BareClient, number: int) -> None:
-    parameters: Any = BRACES
-    await client.create_trainingjob(f"largest-{number}", suspend=True, parameters=parameters)
+    await client.create_trainingjob(f"largest-{number}", suspend=True, parameters=BRACES)
 
 
 async def _wait_for_jobs(harness: OperatorHarness, count: int) -> None:

@@ -57,6 +57,8 @@ class Resync:
         self._enqueue = enqueue
         self._announce = announce
         self._clock = clock
+        self._failed: set[str] = set()
+        """Namespaces whose last check failed."""
 
     async def list_trainingjobs(self, namespace: str) -> None:
         """Store all TrainingJobs of a namespace; retry until the list succeeds."""
@@ -80,13 +82,19 @@ class Resync:
                 reconciled = self._clock()
                 for key in self._store.keys(namespace):
                     self._enqueue(key)
-            await asyncio.sleep(SOONEST_SECONDS if usable else TROUBLE_SECONDS)
-            if usable:
+            is_well = usable and namespace not in self._failed
+            await asyncio.sleep(SOONEST_SECONDS if is_well else TROUBLE_SECONDS)
+            if is_well:
                 await self._namespaces.wait_for_check(namespace, CHECK_SECONDS - SOONEST_SECONDS)
 
     async def check(self, namespace: str) -> bool:
         """Find and record the condition of a namespace; drop what no longer exists. Returns whether the condition changed."""
         condition, message = await self._condition(namespace)
+        if condition == Condition.UNAVAILABLE and namespace not in self._failed:
+            self._failed.add(namespace)  # one failed request is no condition
+            return False
+        if condition != Condition.UNAVAILABLE:
+            self._failed.discard(namespace)
         if condition != Condition.USABLE:
             self._lag.forget(namespace)
         return await self._namespaces.record(namespace, condition, message, self._announce)

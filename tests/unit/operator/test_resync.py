@@ -187,7 +187,8 @@ async def test_the_condition_of_a_namespace(
     harness.cluster.phase = phase
     if error is not None:
         harness.cluster.errors[KEY.namespace] = error
-    await harness.resync.check(KEY.namespace)
+    for _ in range(2):
+        await harness.resync.check(KEY.namespace)
     assert str(harness.condition) == condition
 
 
@@ -208,6 +209,18 @@ async def test_a_condition_is_announced_and_logged_once_and_so_is_the_end_of_it(
     assert harness.announced[1:] == [(KEY.namespace, "Usable")]
     assert "Usable again, after 300 s" in caplog.text
     assert harness.enqueued == [KEY]
+
+
+async def test_one_failed_request_is_no_condition(caplog: pytest.LogCaptureFixture) -> None:
+    harness = Harness(full_cluster(), full_store())
+    task = asyncio.create_task(harness.resync.run(KEY.namespace))
+    await asyncio.sleep(CHECK_SECONDS / 2)
+    harness.cluster.errors[KEY.namespace] = ClusterError("429 too many requests", 429)
+    await asyncio.sleep(CHECK_SECONDS / 2 + 1)
+    harness.cluster.errors.clear()
+    await asyncio.sleep(TROUBLE_SECONDS)
+    assert (harness.condition, caplog.text) == (Condition.USABLE, "")
+    task.cancel()
 
 
 async def test_a_refused_request_has_a_namespace_checked_before_its_time() -> None:
