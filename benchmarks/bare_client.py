@@ -12,7 +12,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from tests.support.operator_harness import OperatorHarness
+from tests.support.operator_harness import RELEASE, OperatorHarness
 from vott_messaging.messages.message import parse_message
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects.job import job_manifest
@@ -90,8 +90,9 @@ class BareClient:
         manifest = job_manifest(owner, PodSettings(TrainerSettings(image="trainer:1")))["spec"]["template"]
         name = f"{owner.metadata.name}-0-abcde"
         pods = f"/api/v1/namespaces/{self._harness.name}/pods"
-        # The ServiceAccount's admission would refuse the pod, as nothing makes accounts here.
-        spec = {key: value for key, value in manifest["spec"].items() if key != "volumes"} | {"serviceAccountName": ""}
+        # The Secret and the token's ConfigMap do not exist.
+        spec = {key: value for key, value in manifest["spec"].items() if key != "volumes"}
+        spec |= {"serviceAccountName": f"{RELEASE}-trainer", "automountServiceAccountToken": False}
         for container in spec["containers"]:
             container.pop("volumeMounts", None)
         await self._send(

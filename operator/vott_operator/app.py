@@ -76,6 +76,8 @@ class App:
         self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
+        self._not_served = ""
+        """Why TrainingJobs were not served, as logged."""
         self._stack = AsyncExitStack()
         self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
         self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
@@ -217,19 +219,22 @@ class App:
         lease = Key(self.settings.namespace, self.settings.leader_election.lease_name)
         await record_namespace_event(self._cluster, lease, namespace, state)
 
+    async def is_served(self) -> bool:
+        """Whether the API server answers, and serves TrainingJobs."""
+        try:
+            served, problem = await self._cluster.serves_trainingjobs(), NOT_SERVED
+        except ClusterError as error:
+            served, problem = False, str(error)
+        if not served and problem != self._not_served:
+            logger.warning("waiting for the API server: %s", problem)
+        self._not_served = "" if served else problem
+        return served
+
     async def wait_until_served(self) -> None:
         """Wait until the API server serves TrainingJobs."""
-        logged = ""
         while True:
-            try:
-                if await self._cluster.serves_trainingjobs():
-                    return
-                problem = NOT_SERVED
-            except ClusterError as error:
-                problem = str(error)
-            if problem != logged:
-                logger.warning("waiting for the API server: %s", problem)
-                logged = problem
+            if await self.is_served():
+                return
             await asyncio.sleep(SERVED_SECONDS)
 
     @staticmethod

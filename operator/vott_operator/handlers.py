@@ -90,26 +90,45 @@ def _is_no_retry(record: logging.LogRecord) -> bool:
 
 async def run(app: App, liveness: str) -> None:
     """Run kopf until the operator is to stop. What ends its watches for another reason restarts them: they list everything again."""
-    loop, failures = asyncio.get_running_loop(), 0
-    while not app.ended.is_set():
+    loop, failures, is_stopped = asyncio.get_running_loop(), 0, False
+    while not (is_stopped or app.ended.is_set()):
         started = loop.time()
         try:
-            await kopf.operator(
-                registry=registry,
-                memo=kopf.Memo(app=app),
-                memories=_NoMemories(),
-                namespaces=app.settings.namespaces,
-                standalone=True,
-                liveness_endpoint=liveness,
-                stop_flag=app.ended,
-            )
+            is_stopped = await _run_kopf(app, liveness)
         except Exception as error:
             failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
             delay = RESTART_BACKOFF.seconds(failures)
             logger.exception("the watches have ended (%s); starting them again in %.1f s", type(error).__name__, delay)
             await _sleep_unless_stopped(app, delay)
-        else:
-            return
+
+
+async def _run_kopf(app: App, liveness: str) -> bool:
+    """Run kopf until it is stopped, or until TrainingJobs are served if they were not: it never watches what it did not find at its start.
+
+    Returns whether it was stopped.
+    """
+    tasks = [] if await app.is_served() else [asyncio.create_task(app.wait_until_served())]
+    kopf_run = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            memo=kopf.Memo(app=app),
+            memories=_NoMemories(),
+            namespaces=app.settings.namespaces,
+            standalone=True,
+            liveness_endpoint=liveness,
+            stop_flag=app.ended,
+        )
+    )
+    tasks.append(kopf_run)
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if kopf_run.done():
+            await kopf_run
+        return kopf_run.done()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _sleep_unless_stopped(app: App, seconds: float) -> None:
@@ -122,9 +141,11 @@ async def _sleep_unless_stopped(app: App, seconds: float) -> None:
 
 
 @kopf.on.startup(registry=registry)
-async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
-    """Configure kopf, and wait until the API server serves TrainingJobs: kopf would never watch what it does not find at its start."""
+async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Configure kopf."""
     settings.posting.enabled = False
+    # The process goes on after kopf has ended; kopf would kill it.
+    settings.process.ultimate_exiting_timeout = None
     # Group, kinds and namespaces are fixed; scanning for them would need permissions.
     settings.scanning.disabled = True
     settings.queueing.worker_limit = None
@@ -137,7 +158,6 @@ async def configure(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) 
     settings.watching.label_selectors["v1", "pods"] = c.LABEL_TRAININGJOB
     settings.persistence.diffbase_storage = _NoDiffBase()
     logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_no_retry)
-    await _app(memo).wait_until_served()
 
 
 @kopf.on.probe(registry=registry)

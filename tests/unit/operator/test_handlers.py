@@ -17,11 +17,12 @@ from vott_operator import handlers
 from vott_operator.app import App
 from vott_operator.errors import ClusterError
 
+FOREVER = Exception("runs until it is cancelled")
 WATCHED = {"batch": "jobs", "": "pods", "vott.dev": "trainingjobs"}
 
 
 class Kopf:
-    """Replaces kopf.operator: raises the errors in turn, and then ends as after a signal."""
+    """Replaces kopf.operator: raises the errors in turn, and then ends as after a signal. FOREVER runs until it is cancelled."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -29,18 +30,21 @@ class Kopf:
 
     async def operator(self, **_: Any) -> None:
         self.runs += 1
+        if self.errors and self.errors[0] is FOREVER:
+            self.errors.pop(0)
+            await asyncio.Event().wait()
         if self.errors:
             raise self.errors.pop(0)
 
 
 class Cluster:
-    """Serves TrainingJobs after some answers."""
+    """Serves TrainingJobs, or does not; the last answer is repeated."""
 
     def __init__(self, *answers: bool | ClusterError) -> None:
         self.answers = list(answers)
 
     async def serves_trainingjobs(self) -> bool:
-        answer = self.answers.pop(0)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, ClusterError):
             raise answer
         return answer
@@ -82,15 +86,24 @@ async def test_the_api_server_selects_jobs_and_pods_by_their_label() -> None:
 
 
 @pytest.mark.looptime
-async def test_kopf_starts_once_trainingjobs_are_served(caplog: pytest.LogCaptureFixture) -> None:
+async def test_kopf_starts_again_once_trainingjobs_are_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     cluster = Cluster(ClusterError("GET apis: the Kubernetes API did not answer"), False, False, True)
-    await configured(app(cluster))
-    assert cluster.answers == []
+    fake = Kopf(FOREVER)
+    monkeypatch.setattr(kopf, "operator", fake.operator)
+    await handlers.run(app(cluster), "http://127.0.0.1:1/healthz")
+    assert fake.runs == 2
     assert [record.getMessage() for record in caplog.records] == [
         "waiting for the API server: GET apis: the Kubernetes API did not answer",
         "waiting for the API server: the API server does not serve TrainingJobs; install the CustomResourceDefinition"
         " (vott-train crd | kubectl apply -f -)",
     ]
+
+
+@pytest.mark.looptime
+async def test_kopf_does_not_kill_the_process_after_it_has_ended() -> None:
+    assert (await configured(app())).process.ultimate_exiting_timeout is None
 
 
 @pytest.mark.looptime
