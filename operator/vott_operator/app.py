@@ -190,7 +190,7 @@ class App:
             self._spawn(parts.resync.run(namespace), f"resync of {namespace}") for namespace in self.settings.namespaces
         ]
         initial_lists = {
-            namespace: self._spawn(parts.resync.list_trainingjobs(namespace), f"initial list of {namespace}")
+            namespace: self._spawn(parts.resync.wait_until_shown(namespace), f"initial list of {namespace}")
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()

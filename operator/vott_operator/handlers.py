@@ -99,7 +99,10 @@ async def run(app: App, liveness: str) -> None:
             failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
             delay = RESTART_BACKOFF.seconds(failures)
             logger.exception("the watches have ended (%s); starting them again in %.1f s", type(error).__name__, delay)
-            await _sleep_unless_stopped(app, delay)
+            _stop_on_signals(app)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await app.ended.wait()
 
 
 async def _run_kopf(app: App, liveness: str) -> bool:
@@ -107,6 +110,7 @@ async def _run_kopf(app: App, liveness: str) -> bool:
 
     Returns whether it was stopped.
     """
+    _stop_on_signals(app)
     tasks = [] if await app.is_served() else [asyncio.create_task(app.wait_until_served())]
     kopf_run = asyncio.create_task(
         kopf.operator(
@@ -131,13 +135,10 @@ async def _run_kopf(app: App, liveness: str) -> bool:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _sleep_unless_stopped(app: App, seconds: float) -> None:
-    # kopf handles the signals while it runs.
+def _stop_on_signals(app: App) -> None:
+    """Stop on SIGINT and SIGTERM while kopf does not run: it takes them over at its start, and keeps them after its end."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, app.ended.set)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await app.ended.wait()
 
 
 @kopf.on.startup(registry=registry)

@@ -58,12 +58,6 @@ class Cluster:
         """Create and return it. Raises AlreadyExistsError."""
         return _parse(await self._rest.send("POST", _trainingjobs(manifest["metadata"]["namespace"]), manifest))
 
-    async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
-        """All of a namespace, but those that do not match the schema: the watch reports them."""
-        async for item in self._rest.list_pages(_trainingjobs(namespace)):
-            with suppress(ValidationError):
-                yield TrainingJob.model_validate(item)
-
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read one. Raises NotFoundError."""
         return _parse(await self._rest.send("GET", _trainingjob(key)))

@@ -1,4 +1,4 @@
-"""Lists of each namespace: the first one before messages are received, and then every minute.
+"""Lists of each namespace: one before messages are received, and then every minute. They have metadata only; the objects come from the watches.
 
 Each namespace has its own task, so that trouble in one of them does not concern the others.
 """
@@ -27,6 +27,8 @@ TROUBLE_SECONDS = 10.0
 """Between two checks of any other."""
 RESYNC_SECONDS = 300.0
 """Between two times that all TrainingJobs are reconciled."""
+SHOWN_POLL_SECONDS, SHOWN_SECONDS = 0.1, 10.0
+"""How often, and for how long, to look whether the watches have shown what a list has."""
 LIST_BACKOFF = Backoff(first=5.0, longest=5.0)  # jitter only
 FORBIDDEN = (
     "the operator has no permission there ({}). The namespace was deleted, or its Role or RoleBinding for the operator was."
@@ -60,17 +62,27 @@ class Resync:
         self._failed: set[str] = set()
         """Namespaces whose last check failed."""
 
-    async def list_trainingjobs(self, namespace: str) -> None:
-        """Store all TrainingJobs of a namespace; retry until the list succeeds."""
+    async def wait_until_shown(self, namespace: str) -> None:
+        """Wait until the watches have shown all TrainingJobs of a namespace."""
         while True:
             try:
-                async for trainingjob in self._cluster.list_trainingjobs(namespace):
-                    self._store.put_trainingjob(trainingjob)
+                metadata = self._cluster.list_metadata(Kind.TRAININGJOB, namespace)
+                listed = [Listed.of(Kind.TRAININGJOB, item) async for item in metadata]
             except VottError:
                 await self.check(namespace)  # logs why
+                await asyncio.sleep(LIST_BACKOFF.seconds(1))
             else:
-                return
-            await asyncio.sleep(LIST_BACKOFF.seconds(1))
+                if await self._are_shown(listed):
+                    return
+
+    async def _are_shown(self, listed: list[Listed]) -> bool:
+        """Wait for the watches. Returns False if they do not show everything: something may have been deleted."""
+        for _ in range(round(SHOWN_SECONDS / SHOWN_POLL_SECONDS)):
+            listed = [item for item in listed if self._store.is_behind(item)]
+            if not listed:
+                return True
+            await asyncio.sleep(SHOWN_POLL_SECONDS)
+        return False
 
     async def run(self, namespace: str) -> None:
         """Check a namespace again and again. Every RESYNC_SECONDS, and when it can be used again, reconcile its TrainingJobs."""

@@ -13,7 +13,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.namespaces import Condition, Namespaces, NamespaceState
-from vott_operator.cluster.resync import CHECK_SECONDS, RESYNC_SECONDS, TROUBLE_SECONDS, Resync
+from vott_operator.cluster.resync import CHECK_SECONDS, RESYNC_SECONDS, SHOWN_SECONDS, TROUBLE_SECONDS, Resync
 from vott_operator.cluster.store import Kind, Store
 from vott_operator.cluster.watch_lag import WatchLag
 from vott_operator.errors import ClusterError, NotFoundError
@@ -48,17 +48,12 @@ class Lists:
             raise self.phase
         return self.phase
 
-    async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
+    async def list_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[Mapping[str, Any]]:
+        self.lists += 1
         self._fail(namespace)
         if self.failures:
             self.failures -= 1
             raise ClusterError("429 too many requests", 429)
-        for item in self.trainingjobs:
-            yield item
-
-    async def list_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[Mapping[str, Any]]:
-        self.lists += 1
-        self._fail(namespace)
         if namespace != KEY.namespace:
             return
         if kind == Kind.TRAININGJOB:
@@ -126,11 +121,27 @@ def full_cluster(version: str = "7") -> Lists:
 
 
 async def test_the_first_list_is_retried_until_it_succeeds() -> None:
-    cluster = Lists(trainingjob())
+    cluster = Lists()
     cluster.failures = 3
-    harness = Harness(cluster)
-    await harness.resync.list_trainingjobs(KEY.namespace)
-    assert harness.store.keys(KEY.namespace) == [KEY]
+    await Harness(cluster).resync.wait_until_shown(KEY.namespace)
+    assert cluster.failures == 0
+
+
+async def test_messages_wait_until_the_watches_have_shown_all_trainingjobs() -> None:
+    harness = Harness(Lists(trainingjob()))
+    waiting = asyncio.create_task(harness.resync.wait_until_shown(KEY.namespace))
+    await asyncio.sleep(SHOWN_SECONDS * 5)
+    assert not waiting.done()
+    harness.store.put_trainingjob(trainingjob())
+    await waiting
+
+
+async def test_messages_do_not_wait_for_a_trainingjob_that_was_deleted_meanwhile() -> None:
+    harness = Harness(Lists(trainingjob()))
+    waiting = asyncio.create_task(harness.resync.wait_until_shown(KEY.namespace))
+    await asyncio.sleep(1)
+    harness.cluster.trainingjobs = ()
+    await waiting
 
 
 async def test_what_was_deleted_while_a_watch_was_broken_is_dropped() -> None:

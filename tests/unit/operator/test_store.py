@@ -85,7 +85,7 @@ def test_the_deletion_of_an_earlier_job_does_not_drop_its_successor() -> None:
 
 # ------------------------------------------------------------------------------------------------------------ memory
 
-LARGE = {"list": [{}] * 21_000}
+LARGE: dict[str, Any] = {"list": [{}] * 21_000}
 """64 KB as JSON, 1.4 MB when parsed."""
 KUBECTLS_COPY = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 64_000}
 COUNT = 50
