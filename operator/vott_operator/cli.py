@@ -11,7 +11,7 @@ import click
 from vott_guard.log_format import RedactingFormatter
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import handlers
+from vott_operator import watches
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.objects import preflight
@@ -77,7 +77,7 @@ async def _operate(settings: Settings, liveness: str) -> None:
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
     async with App(settings) as app:
-        await handlers.run(app, liveness)
+        await watches.run(app, liveness)
         app.check()
 
 

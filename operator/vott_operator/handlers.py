@@ -5,18 +5,14 @@ and merges instead. They are coroutines, because kopf runs plain functions in th
 is thread-safe.
 """
 
-import asyncio
 import dataclasses
 import itertools
 import logging
 import os
-import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import kopf
-from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from pydantic import ValidationError
 
 from vott_guard.backoff import Backoff
@@ -27,16 +23,10 @@ from vott_operator.app import App
 from vott_operator.cluster.rest import PAGE_SIZE
 from vott_operator.cluster.store import owner_key
 
-logger = logging.getLogger(__name__)
-
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
 WATCH_BACKOFF = Backoff(first=1.0, longest=30.0)
 """After a watch was refused or could not connect."""
-RESTART_BACKOFF = Backoff(first=1.0, longest=15.0)
-"""After kopf has ended. Shorter than the liveness probe's patience, because kopf answers it."""
-STABLE_SECONDS = 300.0
-"""After so long the next end of kopf counts as the first."""
 
 
 def _app(memo: kopf.Memo) -> App:
@@ -69,13 +59,6 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         return None
 
 
-class _NoMemories(ResourceMemories):
-    """Remembers no object. Raw-event handlers need no memory of kopf's, which takes 1 KB for each."""
-
-    async def recall(self, raw_body: Any, **kwargs: Any) -> ResourceMemory:
-        return await super().recall(raw_body, **kwargs | {"ephemeral": True})
-
-
 class EndlessRetries:
     """Delays between the attempts of one request of kopf, which would end the operator after the last of them."""
 
@@ -86,59 +69,6 @@ class EndlessRetries:
 def _is_no_retry(record: logging.LogRecord) -> bool:
     """Whether a record of kopf is not about an attempt of a watch: Namespaces logs once what is wrong in a namespace."""
     return not record.getMessage().startswith("Request attempt")
-
-
-async def run(app: App, liveness: str) -> None:
-    """Run kopf until the operator is to stop. What ends its watches for another reason restarts them: they list everything again."""
-    loop, failures, is_stopped = asyncio.get_running_loop(), 0, False
-    while not (is_stopped or app.ended.is_set()):
-        started = loop.time()
-        try:
-            is_stopped = await _run_kopf(app, liveness)
-        except Exception as error:
-            failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
-            delay = RESTART_BACKOFF.seconds(failures)
-            logger.exception("the watches have ended (%s); starting them again in %.1f s", type(error).__name__, delay)
-            _stop_on_signals(app)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(delay):
-                    await app.ended.wait()
-
-
-async def _run_kopf(app: App, liveness: str) -> bool:
-    """Run kopf until it is stopped, or until TrainingJobs are served if they were not: it never watches what it did not find at its start.
-
-    Returns whether it was stopped.
-    """
-    _stop_on_signals(app)
-    tasks = [] if await app.is_served() else [asyncio.create_task(app.wait_until_served())]
-    kopf_run = asyncio.create_task(
-        kopf.operator(
-            registry=registry,
-            memo=kopf.Memo(app=app),
-            memories=_NoMemories(),
-            namespaces=app.settings.namespaces,
-            standalone=True,
-            liveness_endpoint=liveness,
-            stop_flag=app.ended,
-        )
-    )
-    tasks.append(kopf_run)
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if kopf_run.done():
-            await kopf_run
-        return kopf_run.done()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _stop_on_signals(app: App) -> None:
-    """Stop on SIGINT and SIGTERM while kopf does not run: it takes them over at its start, and keeps them after its end."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, app.ended.set)
 
 
 @kopf.on.startup(registry=registry)
