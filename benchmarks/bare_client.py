@@ -12,7 +12,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
-from tests.support.operator_harness import OperatorHarness
+from tests.support.operator_harness import RELEASE, OperatorHarness
 from vott_messaging.messages.message import parse_message
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects.job import job_manifest
@@ -57,6 +57,65 @@ class BareClient:
         )
         manifest["spec"] |= spec
         return TrainingJob.model_validate(await self._send("POST", self._trainingjobs, manifest))
+
+    async def create_finished(self, name: str) -> None:
+        """Create a TrainingJob that has succeeded, and its pod."""
+        owner = await self.create_trainingjob(name)
+        ended = {"lastTransitionTime": "2026-01-01T11:00:00Z", "observedGeneration": 1}
+        model = {"url": f"https://store/models/{name}/model.tgz", "sha256": "ab" * 32, "sizeBytes": 123_456_789}
+        conditions = [
+            ended | {"type": "Running", "status": "False", "reason": "TrainerFinished", "message": "The training ended."},
+            ended | {"type": "Complete", "status": "True", "reason": "TrainingSucceeded", "message": f"The model is at {model['url']}."},
+            ended | {"type": "ModelUploaded", "status": "True", "reason": "UploadVerified", "message": "The upload was verified."},
+            ended | {"type": "MessageSettled", "status": "True", "reason": "RemovedFromQueue", "message": "The message was removed."},
+        ]  # fmt: skip
+        progress = {
+            "percent": 100,
+            "epochCurrent": 30,
+            "epochTotal": 30,
+            "stepCurrent": 9,
+            "stepTotal": 9,
+            "classificationLoss": 0.1,
+        }
+        status = {
+            "phase": "Complete", "reason": "TrainingSucceeded", "conditions": conditions, "observedGeneration": 1,
+            "startTime": "2026-01-01T10:00:00Z", "completionTime": "2026-01-01T11:00:00Z", "jobName": name,
+            "podName": f"{name}-0-abcde", "restarts": 0, "progress": progress, "model": model,
+            "metrics": [{"name": "mAP50", "value": 0.9}, {"name": "mAP", "value": 0.6}],
+        }  # fmt: skip
+        await self._send("PATCH", f"{self._trainingjobs}/{name}/status", {"status": status}, MERGE)
+        await self._create_finished_pod(owner)
+
+    async def _create_finished_pod(self, owner: TrainingJob) -> None:
+        manifest = job_manifest(owner, PodSettings(TrainerSettings(image="trainer:1")))["spec"]["template"]
+        name = f"{owner.metadata.name}-0-abcde"
+        pods = f"/api/v1/namespaces/{self._harness.name}/pods"
+        # The Secret and the token's ConfigMap do not exist.
+        spec = {key: value for key, value in manifest["spec"].items() if key != "volumes"}
+        spec |= {"serviceAccountName": f"{RELEASE}-trainer", "automountServiceAccountToken": False}
+        for container in spec["containers"]:
+            container.pop("volumeMounts", None)
+        await self._send(
+            "POST",
+            pods,
+            {"apiVersion": "v1", "kind": "Pod", "metadata": manifest["metadata"] | {"name": name}, "spec": spec},
+        )
+        terminated = {
+            "exitCode": 0,
+            "reason": "Completed",
+            "message": '{"reason": "TrainingSucceeded"}',
+            "finishedAt": "2026-01-01T11:00:00Z",
+        }
+        container = {
+            "name": "trainer",
+            "image": "trainer:1",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": {"terminated": terminated},
+        }
+        status = {"status": {"phase": "Succeeded", "containerStatuses": [container]}}
+        await self._send("PATCH", f"{pods}/{name}/status", status, MERGE)
 
     async def patch_status(self, name: str) -> None:
         """Patch the status of a TrainingJob."""

@@ -30,7 +30,7 @@ def measure(control_plane: ControlPlane, azurite: Azurite, count: int) -> str:
         listed, restarted, operator = asyncio.run(_restart(harness))
         time.sleep(SETTLE_SECONDS)
         share = _idle_share(operator)
-        resident, peak = _memory(operator, "VmRSS"), _memory(operator, "VmHWM")
+        resident, peak = memory_mib(operator, "VmRSS"), memory_mib(operator, "VmHWM")
     return (
         f"operator with {count} suspended TrainingJobs and their Jobs: {resident} MiB resident, {peak} MiB peak; from restart to the first new Job "
         f"{restarted:.1f} s; a bare client reads all objects in {listed:.1f} s; ratio {restarted / listed:.1f}; "
@@ -88,7 +88,7 @@ def _cpu_seconds(operator: OperatorProcess) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _memory(operator: OperatorProcess, field: str) -> int:
+def memory_mib(operator: OperatorProcess, field: str) -> int:
     """A memory field in MiB (proc(5): VmRSS is current, VmHWM the peak)."""
     lines = Path(f"/proc/{operator.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) // 1024

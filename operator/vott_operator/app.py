@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,11 +20,14 @@ from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import ProgressCallbacks
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.events import record_namespace_event
 from vott_operator.cluster.leader_election import Leadership
+from vott_operator.cluster.namespaces import Namespaces, NamespaceState
 from vott_operator.cluster.observer import Observer
-from vott_operator.cluster.resync import Resync
+from vott_operator.cluster.resync import NOT_SERVED, Resync
 from vott_operator.cluster.store import Store
-from vott_operator.errors import LeadershipLostError
+from vott_operator.cluster.watch_lag import WatchLag
+from vott_operator.errors import ClusterError, LeadershipLostError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
@@ -42,6 +45,8 @@ PROGRESS_WORKERS = 16
 """Progress callbacks that are posted at a time: fewer, because outcomes matter more."""
 REJECTION_WORKERS = 4
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
+SERVED_SECONDS = 5.0
+"""Between two looks whether the API server serves TrainingJobs."""
 RELEASE_SECONDS = 3.0
 STOP_SECONDS = 10.0
 """For messages in flight when the operator stops, out of the 30 seconds that Kubernetes gives a pod."""
@@ -66,9 +71,13 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(self.now())
+        self.namespaces = Namespaces(settings.namespaces, self.now)
+        self.watch_lag = WatchLag(self.store, self.now)
         self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
+        self._not_served = ""
+        """Why TrainingJobs were not served, as logged."""
         self._stack = AsyncExitStack()
         self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
         self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
@@ -99,7 +108,7 @@ class App:
 
     async def _start(self) -> None:
         settings = self.settings
-        cluster = await self._connect()
+        self._cluster = cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
         self._check_keys()
         progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
@@ -108,7 +117,9 @@ class App:
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
         applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add)
         reconciler = Reconciler(observer, applier, settings, self.now)
-        resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
+        resync = Resync(
+            cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self._announce_namespace, self.now
+        )
         await self._open_queues(cluster)
         parts = _Parts(reconciler, outcomes, progress, resync)
         self._tasks.append(self._spawn(self._operate(leases, parts), OPERATOR))
@@ -146,7 +157,9 @@ class App:
         converter = Converter(
             source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
         )
-        return Intake(source, converter, Rejection(source, sender), self.capacity, self.message_completed)
+        namespace = self.settings.namespace_of(queue)
+        rejection = Rejection(source, sender)
+        return Intake(source, converter, rejection, self.capacity, self.namespaces, namespace, self.message_completed)
 
     # --------------------------------------------------------------------------------------------------------- leading
 
@@ -169,19 +182,60 @@ class App:
 
     def _lead(self, parts: _Parts) -> None:
         self._tasks += [
-            self._spawn(self._reconcile_queue.run(parts.reconciler.reconcile), "reconcile"),
-            self._spawn(self._outcome_queue.run(parts.outcomes.send), "outcome callbacks"),
-            self._spawn(self._progress_queue.run(parts.progress.send), "progress callbacks"),
-            self._spawn(parts.resync.run(), "resync"),
+            self._spawn(self._reconcile_queue.run(self._if_accessible(parts.reconciler.reconcile)), "reconcile"),
+            self._spawn(self._outcome_queue.run(self._if_accessible(parts.outcomes.send)), "outcome callbacks"),
+            self._spawn(self._progress_queue.run(self._if_accessible(parts.progress.send)), "progress callbacks"),
+        ]
+        self._tasks += [
+            self._spawn(parts.resync.run(namespace), f"resync of {namespace}") for namespace in self.settings.namespaces
         ]
         initial_lists = {
-            namespace: self._spawn(parts.resync.list_trainingjobs(namespace), f"initial list of {namespace}")
+            namespace: self._spawn(parts.resync.wait_until_shown(namespace), f"initial list of {namespace}")
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()
         for queue, intake in self._intakes:
             initial_list = initial_lists[self.settings.namespace_of(queue)]
             self._intake_tasks.append(self._spawn(self._run_intake(intake, initial_list), f"intake of {queue.name}"))
+
+    def _if_accessible(
+        self, work: Callable[[Key], Awaitable[float | None]]
+    ) -> Callable[[Key], Awaitable[float | None]]:
+        """Work only in namespaces where it can succeed. Once a namespace is usable again, the resync enqueues its TrainingJobs."""
+
+        async def work_if_accessible(key: Key) -> float | None:
+            if not self.namespaces.state(key.namespace).is_accessible:
+                return None
+            try:
+                return await work(key)
+            except ClusterError as error:
+                if error.is_refusal:
+                    self.namespaces.check_soon(key.namespace)
+                raise
+
+        return work_if_accessible
+
+    async def _announce_namespace(self, namespace: str, state: NamespaceState) -> None:
+        lease = Key(self.settings.namespace, self.settings.leader_election.lease_name)
+        await record_namespace_event(self._cluster, lease, namespace, state)
+
+    async def is_served(self) -> bool:
+        """Whether the API server answers, and serves TrainingJobs."""
+        try:
+            served, problem = await self._cluster.serves_trainingjobs(), NOT_SERVED
+        except ClusterError as error:
+            served, problem = False, str(error)
+        if not served and problem != self._not_served:
+            logger.warning("waiting for the API server: %s", problem)
+        self._not_served = "" if served else problem
+        return served
+
+    async def wait_until_served(self) -> None:
+        """Wait until the API server serves TrainingJobs."""
+        while True:
+            if await self.is_served():
+                return
+            await asyncio.sleep(SERVED_SECONDS)
 
     @staticmethod
     async def _run_intake(intake: Intake, initial_list: asyncio.Task[None]) -> None:

@@ -7,12 +7,11 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import click
-import kopf
 
 from vott_guard.log_format import RedactingFormatter
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import handlers
+from vott_operator import watches
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.objects import preflight
@@ -78,14 +77,7 @@ async def _operate(settings: Settings, liveness: str) -> None:
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
     async with App(settings) as app:
-        await kopf.operator(
-            registry=handlers.registry,
-            memo=kopf.Memo(app=app),
-            namespaces=settings.namespaces,
-            standalone=True,
-            liveness_endpoint=liveness,
-            stop_flag=app.ended,
-        )
+        await watches.run(app, liveness)
         app.check()
 
 

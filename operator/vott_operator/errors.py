@@ -20,6 +20,11 @@ class ClusterError(VottError):
         self.status = status
         self.answer = answer or message
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether the operator lacks a permission, or the namespace is gone: 403 or 404."""
+        return self.status in (403, 404)
+
 
 class AlreadyExistsError(ClusterError):
     """409 on create: an object of this name exists."""

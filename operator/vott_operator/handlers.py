@@ -6,12 +6,16 @@ is thread-safe.
 """
 
 import dataclasses
+import itertools
+import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import kopf
 from pydantic import ValidationError
 
+from vott_guard.backoff import Backoff
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -21,6 +25,8 @@ from vott_operator.cluster.store import owner_key
 
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
+WATCH_BACKOFF = Backoff(first=1.0, longest=30.0)
+"""After a watch was refused or could not connect."""
 
 
 def _app(memo: kopf.Memo) -> App:
@@ -53,17 +59,36 @@ class _NoDiffBase(kopf.DiffBaseStorage):
         return None
 
 
+class EndlessRetries:
+    """Delays between the attempts of one request of kopf, which would end the operator after the last of them."""
+
+    def __iter__(self) -> Iterator[float]:
+        return (WATCH_BACKOFF.seconds(failures) for failures in itertools.count(1))
+
+
+def _is_no_retry(record: logging.LogRecord) -> bool:
+    """Whether a record of kopf is not about an attempt of a watch: Namespaces logs once what is wrong in a namespace."""
+    return not record.getMessage().startswith("Request attempt")
+
+
 @kopf.on.startup(registry=registry)
 async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     """Configure kopf."""
     settings.posting.enabled = False
+    # The process goes on after kopf has ended; kopf would kill it.
+    settings.process.ultimate_exiting_timeout = None
     # Group, kinds and namespaces are fixed; scanning for them would need permissions.
     settings.scanning.disabled = True
     settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 0.5
+    # A worker keeps the last object in memory for so long.
+    settings.queueing.idle_timeout = 0.05
+    settings.networking.error_backoffs = EndlessRetries()
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE_SIZE
+    settings.watching.label_selectors["batch", "v1", "jobs"] = c.LABEL_TRAININGJOB
+    settings.watching.label_selectors["v1", "pods"] = c.LABEL_TRAININGJOB
     settings.persistence.diffbase_storage = _NoDiffBase()
+    logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_no_retry)
 
 
 @kopf.on.probe(registry=registry)
@@ -79,12 +104,14 @@ async def health(memo: kopf.Memo, **_: Any) -> str:
 async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
     """Store or drop a TrainingJob."""
     metadata = event["object"]["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
     if event["type"] == "DELETED":
-        _app(memo).store.drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        _app(memo).store.drop_trainingjob(key, metadata["uid"])
         return
     try:
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))
     except ValidationError as error:
+        _app(memo).store.put_invalid(key, metadata["resourceVersion"])
         logger.error("ignored, it does not match the schema: %s", error.errors(include_input=False, include_url=False))
 
 

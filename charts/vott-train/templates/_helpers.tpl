@@ -110,7 +110,7 @@ callbacks:
   {{- end }}
 maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
 {{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
-ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}
+ttlSecondsAfterFinished: {{ if kindIs "string" .Values.ttlSecondsAfterFinished }}{{ quote .Values.ttlSecondsAfterFinished }}{{ else }}{{ int .Values.ttlSecondsAfterFinished }}{{ end }}
 {{- end }}
 leaderElection:
   {{- omit .Values.leaderElection "leaseName" | toYaml | nindent 2 }}

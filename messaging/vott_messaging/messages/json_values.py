@@ -55,6 +55,18 @@ def texts(root: object) -> Iterator[tuple[str, str]]:
         level = [child for value, path in level for child in _children(value, path)]
 
 
+def count_values(root: object) -> int:
+    """Number of values within a value, at all levels."""
+    count, level = 0, [root]
+    while level:
+        containers = (
+            item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)
+        )
+        level = [child for container in containers for child in container]
+        count += len(level)
+    return count
+
+
 def _check(value: object, path: _Path) -> None:
     if isinstance(value, str):
         if problem := _text_problem(value):

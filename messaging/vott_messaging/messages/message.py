@@ -15,7 +15,7 @@ from vott_messaging.messages.digest import content_digest
 from vott_messaging.messages.envelope import message_within
 from vott_messaging.messages.fields import check_spellings, usual_fields
 from vott_messaging.messages.json_values import FieldError, check_values, type_name
-from vott_messaging.messages.parameters import Parameters
+from vott_messaging.messages.parameters import MAX_PARAMETERS_BYTES, MAX_PARAMETERS_VALUES, Parameters
 from vott_messaging.messages.queue_defaults import NO_DEFAULTS, MessageDefaults, rejection_callback, with_defaults
 from vott_messaging.messages.validation_errors import explain
 from vott_messaging.urls import MAX_LENGTH, check_http_url, check_store_url
@@ -48,7 +48,11 @@ class TrainMessage(BaseModel):
         max_length=63,
         description="Name of the plugin that trains; by default that of the queue's settings.",
     )
-    parameters: Parameters = Field(default_factory=dict, description="Parameters of the plugin.")
+    parameters: Parameters = Field(
+        default_factory=dict,
+        description=f"Parameters of the plugin: up to {MAX_PARAMETERS_VALUES:,} values, with those in lists and objects, and"
+        f" {MAX_PARAMETERS_BYTES:,} bytes as JSON.",
+    )
     digest: str = ""
     """See `digest.py`."""
 

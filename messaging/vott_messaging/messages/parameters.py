@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from vott_guard.urls import check_folder
-from vott_messaging.messages.json_values import texts
+from vott_messaging.messages.json_values import count_values, texts
 from vott_messaging.urls import check_http_url, shows_credential
 
 INITIAL_WEIGHTS = "initialWeights"
@@ -18,6 +18,9 @@ WEIGHTS_NAME = re.compile(r"[A-Za-z0-9._-]*")
 """Name of weights in the trainer image. Anything else is treated as a URL, which may carry a credential."""
 MAX_PARAMETERS_BYTES = 100_000
 """As JSON. They become one argument of the trainer, and Linux limits an argument to 128 KiB."""
+
+MAX_PARAMETERS_VALUES = 2_000
+"""With those within others. In memory an empty object has thirty times its length as JSON."""
 
 
 def weights_url(parameters: Mapping[str, Any]) -> str | None:
@@ -29,6 +32,11 @@ def weights_url(parameters: Mapping[str, Any]) -> str | None:
 def _check_size(parameters: dict[str, Any]) -> dict[str, Any]:
     if len(json.dumps(parameters)) > MAX_PARAMETERS_BYTES:
         raise ValueError(f"is longer than {MAX_PARAMETERS_BYTES} bytes as JSON; put large values into a file")
+    values = count_values(parameters)
+    if values > MAX_PARAMETERS_VALUES:
+        raise ValueError(
+            f"has {values} values, with those in its lists and objects; {MAX_PARAMETERS_VALUES} are allowed. Put long lists into a file"
+        )
     return parameters
 
 

@@ -13,6 +13,7 @@ from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.rest import JSON_PATCH, MERGE_PATCH, Body, RestClient
+from vott_operator.cluster.store import Kind
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 
 
@@ -31,17 +32,31 @@ class Cluster:
         """Close the connections."""
         await self._rest.close()
 
+    # ------------------------------------------------------------------------------------------------------ namespaces
+
+    async def serves_trainingjobs(self) -> bool:
+        """Whether the CustomResourceDefinition is installed and served."""
+        return any(group["name"] == c.GROUP for group in (await self._rest.send("GET", "apis"))["groups"])
+
+    async def namespace_phase(self, name: str) -> str:
+        """Active or Terminating. Raises NotFoundError."""
+        namespace = await self._rest.send("GET", f"api/v1/namespaces/{name}")
+        return str(namespace.get("status", {}).get("phase", ""))
+
+    async def list_metadata(self, kind: Kind, namespace: str) -> AsyncIterator[Body]:
+        """The metadata of all TrainingJobs of a namespace, or of their Jobs or pods."""
+        path, query = _trainingjobs(namespace), ""
+        if kind != Kind.TRAININGJOB:
+            path = _jobs(namespace) if kind == Kind.JOB else _pods(namespace)
+            query = f"labelSelector={quote(c.LABEL_TRAININGJOB)}"
+        async for item in self._rest.list_pages(path, query, metadata_only=True):
+            yield item["metadata"]
+
     # ---------------------------------------------------------------------------------------------------- TrainingJobs
 
     async def create_trainingjob(self, manifest: Mapping[str, Any]) -> TrainingJob:
         """Create and return it. Raises AlreadyExistsError."""
         return _parse(await self._rest.send("POST", _trainingjobs(manifest["metadata"]["namespace"]), manifest))
-
-    async def list_trainingjobs(self, namespace: str) -> AsyncIterator[TrainingJob]:
-        """All of a namespace, but those that do not match the schema: the watch reports them."""
-        async for item in self._rest.list_pages(_trainingjobs(namespace)):
-            with suppress(ValidationError):
-                yield TrainingJob.model_validate(item)
 
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read one. Raises NotFoundError."""
@@ -104,7 +119,7 @@ class Cluster:
             AlreadyExistsError: a Job of this name exists.
             InvalidObjectError: the API server will never accept the manifest.
         """
-        path = f"apis/batch/v1/namespaces/{manifest['metadata']['namespace']}/jobs"
+        path = _jobs(manifest["metadata"]["namespace"])
         return await self._rest.send("POST", path, manifest, query="&fieldValidation=Strict" if strict else "")
 
     async def read_job(self, key: Key) -> Body:
@@ -119,22 +134,10 @@ class Cluster:
         """Delete by uid; not found is success. The pods get their grace period."""
         await self._delete(_job(key), uid)
 
-    async def list_jobs(self, namespace: str) -> AsyncIterator[Body]:
-        """The Jobs of all TrainingJobs in a namespace."""
-        query = f"labelSelector={quote(c.LABEL_TRAININGJOB)}"
-        async for job in self._rest.list_pages(f"apis/batch/v1/namespaces/{namespace}/jobs", query):
-            yield job
-
-    async def list_all_pods(self, namespace: str) -> AsyncIterator[Body]:
-        """The pods of all TrainingJobs in a namespace."""
-        query = f"labelSelector={quote(c.LABEL_TRAININGJOB)}"
-        async for pod in self._rest.list_pages(f"api/v1/namespaces/{namespace}/pods", query):
-            yield pod
-
     async def list_pods(self, key: Key) -> list[Body]:
         """The pods of one TrainingJob."""
         query = f"labelSelector={quote(f'{c.LABEL_TRAININGJOB}={key.name}')}"
-        return [pod async for pod in self._rest.list_pages(f"api/v1/namespaces/{key.namespace}/pods", query)]
+        return [pod async for pod in self._rest.list_pages(_pods(key.namespace), query)]
 
     # --------------------------------------------------------------------------------------------- Services and Secrets
 
@@ -217,8 +220,16 @@ def _trainingjob(key: Key) -> str:
     return f"{_trainingjobs(key.namespace)}/{key.name}"
 
 
+def _jobs(namespace: str) -> str:
+    return f"apis/batch/v1/namespaces/{namespace}/jobs"
+
+
 def _job(key: Key) -> str:
-    return f"apis/batch/v1/namespaces/{key.namespace}/jobs/{names.job(key.name)}"
+    return f"{_jobs(key.namespace)}/{names.job(key.name)}"
+
+
+def _pods(namespace: str) -> str:
+    return f"api/v1/namespaces/{namespace}/pods"
 
 
 def _events(namespace: str) -> str:

@@ -18,9 +18,12 @@ from vott_operator.errors import AlreadyExistsError, ClusterError, InvalidObject
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
-PAGE_SIZE = 250
-"""Objects of one list request. The memory of a page is its text and everything parsed from it."""
+PAGE_SIZE = 25
+"""Objects of one list request. A page's memory is its text and all that is parsed from it: some 35 MB if each holds 64 KB of small values."""
+METADATA_PAGE_SIZE = 500
 JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""A list's answer without spec and status."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 IN_A_POD = Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
@@ -62,10 +65,11 @@ class RestClient:
         body: Mapping[str, Any] | list[Body] | None = None,
         content_type: str = JSON,
         query: str = "",
+        accept: str = JSON,
     ) -> Body:
         """Send one request and return the JSON of the response. Raises ClusterError."""
         query = "" if method == "GET" else f"?fieldManager={c.FIELD_MANAGER}{query}"
-        headers = {"Accept": JSON, "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS, connect=CONNECT_SECONDS)
         try:
             await self._api.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
@@ -84,13 +88,14 @@ class RestClient:
             raise ClusterError(f"{method} {path}: the answer is not JSON; is that the Kubernetes API?") from None
         return result
 
-    async def list_pages(self, path: str, query: str = "") -> AsyncIterator[Body]:
-        """All objects of a collection, requested page by page."""
+    async def list_pages(self, path: str, query: str = "", *, metadata_only: bool = False) -> AsyncIterator[Body]:
+        """All objects of a collection, requested page by page; with `metadata_only`, without spec and status."""
+        limit, accept = (METADATA_PAGE_SIZE, METADATA) if metadata_only else (PAGE_SIZE, JSON)
         token = ""  # nosec B105 # the first page
         while True:
             continuation = f"&continue={quote(token)}" if token else ""
-            page = await self.send("GET", f"{path}?limit={PAGE_SIZE}&{query}{continuation}")
-            for item in page["items"]:
+            page = await self.send("GET", f"{path}?limit={limit}&{query}{continuation}", accept=accept)
+            for item in page["items"] or ():  # null for no metadata
                 yield item
             token = page["metadata"].get("continue") or ""
             if not token:

@@ -1,69 +1,148 @@
-"""Lists of the whole cluster: the first one before messages are received, and the periodic resync."""
+"""Lists of each namespace: one before messages are received, and then every minute. They have metadata only; the objects come from the watches.
+
+Each namespace has its own task, so that trouble in one of them does not concern the others.
+"""
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from vott_guard.backoff import Backoff
 from vott_messaging.errors import VottError
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.store import Store, owner_key
+from vott_operator.cluster.namespaces import Announce, Condition, Namespaces
+from vott_operator.cluster.store import Kind, Listed, Store
+from vott_operator.cluster.watch_lag import WatchLag
+from vott_operator.errors import ClusterError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
+CHECK_SECONDS = 60.0
+"""Between two checks of a usable namespace."""
+SOONEST_SECONDS = 2.0
+"""The same at least, however many requests are refused."""
+TROUBLE_SECONDS = 10.0
+"""Between two checks of any other."""
 RESYNC_SECONDS = 300.0
+"""Between two times that all TrainingJobs are reconciled."""
+SHOWN_POLL_SECONDS, SHOWN_SECONDS = 0.1, 10.0
+"""How often, and for how long, to look whether the watches have shown what a list has."""
 LIST_BACKOFF = Backoff(first=5.0, longest=5.0)  # jitter only
+FORBIDDEN = (
+    "the operator has no permission there ({}). The namespace was deleted, or its Role or RoleBinding for the operator was."
+    " Create it again and run helm upgrade, or remove its queue from the values"
+)
+NOT_FOUND = "it does not exist. Create it and run helm upgrade, or remove its queue from the values"
+TERMINATING = "it is being deleted"
+NOT_SERVED = "the API server does not serve TrainingJobs; install the CustomResourceDefinition (vott-train crd | kubectl apply -f -)"
 
 
 class Resync:
-    """Keeps the Store complete where a watch was late or broken. `enqueue` has a TrainingJob reconciled."""
+    """Keeps the Store complete where a watch was late or broken, and checks the namespaces. `enqueue` has a TrainingJob reconciled."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, namespaces: Sequence[str], enqueue: Callable[[Key], None]
+        self,
+        cluster: Cluster,
+        store: Store,
+        namespaces: Namespaces,
+        lag: WatchLag,
+        enqueue: Callable[[Key], None],
+        announce: Announce,
+        clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._namespaces = namespaces
+        self._lag = lag
         self._enqueue = enqueue
+        self._announce = announce
+        self._clock = clock
+        self._failed: set[str] = set()
+        """Namespaces whose last check failed."""
 
-    async def list_trainingjobs(self, namespace: str) -> None:
-        """Store all TrainingJobs of a namespace; retry until the list succeeds."""
+    async def wait_until_shown(self, namespace: str) -> None:
+        """Wait until the watches have shown all TrainingJobs of a namespace."""
         while True:
             try:
-                async for trainingjob in self._cluster.list_trainingjobs(namespace):
-                    self._store.put_trainingjob(trainingjob)
-                return
-            except VottError as error:
-                delay = LIST_BACKOFF.seconds(1)
-                logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
-                await asyncio.sleep(delay)
+                metadata = self._cluster.list_metadata(Kind.TRAININGJOB, namespace)
+                listed = [Listed.of(Kind.TRAININGJOB, item) async for item in metadata]
+            except VottError:
+                await self.check(namespace)  # logs why
+                await asyncio.sleep(LIST_BACKOFF.seconds(1))
+            else:
+                if await self._are_shown(listed):
+                    return
 
-    async def run(self) -> None:
-        """Every RESYNC_SECONDS drop what no longer exists and reconcile all TrainingJobs."""
+    async def _are_shown(self, listed: list[Listed]) -> bool:
+        """Wait for the watches. Returns False if they do not show everything: something may have been deleted."""
+        for _ in range(round(SHOWN_SECONDS / SHOWN_POLL_SECONDS)):
+            listed = [item for item in listed if self._store.is_behind(item)]
+            if not listed:
+                return True
+            await asyncio.sleep(SHOWN_POLL_SECONDS)
+        return False
+
+    async def run(self, namespace: str) -> None:
+        """Check a namespace again and again. Every RESYNC_SECONDS, and when it can be used again, reconcile its TrainingJobs."""
+        reconciled = self._clock()
         while True:
-            await asyncio.sleep(RESYNC_SECONDS)
-            try:
-                await self._drop_missing()
-            except VottError as error:
-                logger.warning("resync: %s; trying again in %.0f s", error, RESYNC_SECONDS)
-            for key in self._store.trainingjobs():
-                self._enqueue(key)
+            changed = await self.check(namespace)
+            usable = self._namespaces.state(namespace).condition == Condition.USABLE
+            if self._clock() - reconciled >= timedelta(seconds=RESYNC_SECONDS) or (changed and usable):
+                reconciled = self._clock()
+                for key in self._store.keys(namespace):
+                    self._enqueue(key)
+            is_well = usable and namespace not in self._failed
+            await asyncio.sleep(SOONEST_SECONDS if is_well else TROUBLE_SECONDS)
+            if is_well:
+                await self._namespaces.wait_for_check(namespace, CHECK_SECONDS - SOONEST_SECONDS)
 
-    async def _drop_missing(self) -> None:
-        """Drop objects that were deleted while a watch was broken: kopf reports no such deletion."""
-        trainingjobs, jobs, pods = self._store.trainingjobs(), self._store.jobs(), self._store.pods()
-        uids, owners = set(), set()
-        for namespace in self._namespaces:
-            uids |= {item.metadata.uid async for item in self._cluster.list_trainingjobs(namespace)}
-            owners |= {owner_key(body) async for body in self._cluster.list_jobs(namespace)}
-            pods -= {
-                (owner_key(body), body["metadata"]["name"]) async for body in self._cluster.list_all_pods(namespace)
-            }
-        for key, trainingjob in trainingjobs.items():
-            if trainingjob.metadata.uid not in uids:
-                self._store.drop_trainingjob(key, trainingjob.metadata.uid)
-        for key in jobs.keys() - owners:
-            self._store.drop_job(key)
-        for key, name in pods:
-            self._store.drop_pod(key, name)
+    async def check(self, namespace: str) -> bool:
+        """Find and record the condition of a namespace; drop what no longer exists. Returns whether the condition changed."""
+        condition, message = await self._condition(namespace)
+        if condition == Condition.UNAVAILABLE and namespace not in self._failed:
+            self._failed.add(namespace)  # one failed request is no condition
+            return False
+        if condition != Condition.UNAVAILABLE:
+            self._failed.discard(namespace)
+        if condition != Condition.USABLE:
+            self._lag.forget(namespace)
+        return await self._namespaces.record(namespace, condition, message, self._announce)
+
+    async def _condition(self, namespace: str) -> tuple[Condition, str]:
+        try:
+            is_terminating = await self._is_terminating(namespace)
+            await self._compare(namespace)
+        except NotFoundError as error:
+            if "namespaces" in error.answer:
+                return Condition.NOT_FOUND, NOT_FOUND
+            return Condition.UNAVAILABLE, NOT_SERVED
+        except ClusterError as error:
+            if error.status == 403:
+                return Condition.FORBIDDEN, FORBIDDEN.format(error.answer)
+            return Condition.UNAVAILABLE, str(error)
+        return (Condition.TERMINATING, TERMINATING) if is_terminating else (Condition.USABLE, "")
+
+    async def _is_terminating(self, namespace: str) -> bool:
+        try:
+            return await self._cluster.namespace_phase(namespace) == "Terminating"
+        except ClusterError as error:
+            if error.status == 403:  # a Role of an earlier chart; what counts is whether the objects can be listed
+                return False
+            raise
+
+    async def _compare(self, namespace: str) -> None:
+        """Compare the Store with the cluster, and drop what was deleted while a watch was broken: kopf reports no such deletion."""
+        behind: list[Listed] = []
+        for kind in Kind:
+            missing = self._store.stored(kind, namespace)
+            async for metadata in self._cluster.list_metadata(kind, namespace):
+                listed = Listed.of(kind, metadata)
+                missing.discard((listed.key, listed.identity))
+                if self._store.is_behind(listed):
+                    behind.append(listed)
+            for key, identity in missing:
+                self._store.drop(kind, key, identity)
+        self._lag.note(namespace, behind)

@@ -1,8 +1,10 @@
 """The watch cache: the newest TrainingJobs, Jobs and pods from watches, lists and answers to writes."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
@@ -11,6 +13,53 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.observed import JobState, Observed, PodState, observe_job, observe_pod
 
 Body = Mapping[str, Any]
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""kubectl's copy of the whole manifest."""
+AFTER_THE_END: Any = {"metadata": {"annotations": {LAST_APPLIED}}, "spec": {"parameters", "pod_template"}}
+"""What no decision about a finished TrainingJob reads."""
+BEFORE_THE_END: Any = {"metadata": {"annotations": {LAST_APPLIED}}}
+
+
+class Kind(Enum):
+    """The kinds of objects that the operator watches."""
+
+    TRAININGJOB = "TrainingJob"
+    JOB = "Job"
+    POD = "Pod"
+
+
+class Listed(NamedTuple):
+    """One version of an object, from the metadata that a list showed."""
+
+    kind: Kind
+    key: Key
+    """The TrainingJob that it is or belongs to."""
+    name: str
+    uid: str
+    resource_version: str
+
+    @classmethod
+    def of(cls, kind: Kind, metadata: Body) -> "Listed":
+        """Reduce the metadata of an object. A Job or pod belongs to the TrainingJob of its label."""
+        name = metadata["name"] if kind == Kind.TRAININGJOB else metadata["labels"][c.LABEL_TRAININGJOB]
+        key = Key(metadata["namespace"], name)
+        return cls(kind, key, metadata["name"], metadata["uid"], metadata["resourceVersion"])
+
+    @property
+    def identity(self) -> str:
+        """What tells it from others that were, are or will be stored under its key."""
+        return {Kind.TRAININGJOB: self.uid, Kind.JOB: "", Kind.POD: self.name}[self.kind]
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A TrainingJob as JSON. Parsed, `parameters` of 64 KB may take more than 1 MB."""
+
+    uid: str
+    resource_version: str
+    content: tuple[str, str] | None
+    """Queue and digest of its message."""
+    json: str
 
 
 class Store:
@@ -22,7 +71,9 @@ class Store:
     def __init__(self, started: datetime) -> None:
         self._started = timestamp(started)
         self._had_job: set[Key] = set()
-        self._trainingjobs: dict[Key, TrainingJob] = {}
+        self._trainingjobs: dict[Key, _Stored] = {}
+        self._invalid: dict[Key, str] = {}
+        """resourceVersion of each TrainingJob that does not match the schema."""
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
         self._unfinished: set[Key] = set()
@@ -30,23 +81,25 @@ class Store:
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
 
+    # ---------------------------------------------------------------------------------------------------- TrainingJobs
+
     def observed(self, key: Key) -> Observed | None:
-        """One TrainingJob with its Job and pods; None if there is none."""
-        trainingjob = self._trainingjobs.get(key)
-        if trainingjob is None:
+        """One TrainingJob with its Job and pods; None if there is none. One that has ended comes without parameters and podTemplate."""
+        if key not in self._trainingjobs:
             return None
+        trainingjob = self._trainingjob(key)
         pods = tuple(self._pods.get(key, {}).values())
         # Both are RFC 3339 in UTC with seconds, so they compare as strings.
         had_job = key in self._had_job or trainingjob.metadata.creation_timestamp <= self._started
         return Observed(trainingjob, self._jobs.get(key), pods, key in self._settled, may_have_had_job=had_job)
 
     def trainingjobs(self) -> dict[Key, TrainingJob]:
-        """A copy of all TrainingJobs."""
-        return dict(self._trainingjobs)
+        """All TrainingJobs, each parsed: for few of them."""
+        return {key: self._trainingjob(key) for key in self._trainingjobs}
 
-    def jobs(self) -> dict[Key, JobState]:
-        """A copy of all Jobs."""
-        return dict(self._jobs)
+    def keys(self, namespace: str) -> list[Key]:
+        """The TrainingJobs of a namespace."""
+        return [key for key in self._trainingjobs if key.namespace == namespace]
 
     @property
     def unfinished(self) -> int:
@@ -55,22 +108,28 @@ class Store:
 
     def put_trainingjob(self, trainingjob: TrainingJob) -> bool:
         """Store a TrainingJob. Returns False if a newer version is stored already."""
-        key, current = trainingjob.key, self._trainingjobs.get(trainingjob.key)
-        if current is not None and current.metadata.uid != trainingjob.metadata.uid:
+        key, metadata, current = trainingjob.key, trainingjob.metadata, self._trainingjobs.get(trainingjob.key)
+        if current is not None and current.uid != metadata.uid:
             self._settled.discard(key)
-            self._drop_content(current)
-        elif current is not None and _is_older(
-            trainingjob.metadata.resource_version, current.metadata.resource_version
-        ):
+            self._drop_content(key, current)
+        elif current is not None and _is_older(metadata.resource_version, current.resource_version):
             return False
-        self._trainingjobs[key] = trainingjob
-        if content := _content(trainingjob):
-            self._contents.setdefault(content, set()).add(key)
+        unneeded = AFTER_THE_END if trainingjob.finished else BEFORE_THE_END
+        text = trainingjob.model_dump_json(by_alias=True, exclude_unset=True, exclude=unneeded)
+        stored = _Stored(metadata.uid, metadata.resource_version, _content(trainingjob), text)
+        self._trainingjobs[key] = stored
+        self._invalid.pop(key, None)
+        if stored.content:
+            self._contents.setdefault(stored.content, set()).add(key)
         if trainingjob.finished:
             self._unfinished.discard(key)
         else:
             self._unfinished.add(key)
         return True
+
+    def put_invalid(self, key: Key, resource_version: str) -> None:
+        """Record that a TrainingJob does not match the schema, so that it is not missed."""
+        self._invalid[key] = resource_version
 
     def mark_settled(self, key: Key) -> None:
         """Record that the message of a TrainingJob was removed from its queue."""
@@ -79,24 +138,33 @@ class Store:
 
     def find_by_content(self, queue: str, digest: str) -> list[TrainingJob]:
         """The TrainingJobs of a queue's messages with this content."""
-        return [self._trainingjobs[key] for key in self._contents.get((queue, digest), ())]
+        return [self._trainingjob(key) for key in self._contents.get((queue, digest), ())]
 
     def drop_trainingjob(self, key: Key, uid: str | None = None) -> None:
         """Drop a deleted TrainingJob; with `uid`, only that one and not a successor of its name."""
+        self._invalid.pop(key, None)
         current = self._trainingjobs.get(key)
-        if current is not None and uid in (None, current.metadata.uid):
+        if current is not None and uid in (None, current.uid):
             del self._trainingjobs[key]
             self._had_job.discard(key)
             self._unfinished.discard(key)
             self._settled.discard(key)
-            self._drop_content(current)
+            self._drop_content(key, current)
 
-    def _drop_content(self, trainingjob: TrainingJob) -> None:
-        content = _content(trainingjob)
-        keys = self._contents.get(content, set()) if content else set()
-        keys.discard(trainingjob.key)
-        if content and not keys:
-            self._contents.pop(content, None)
+    def _trainingjob(self, key: Key) -> TrainingJob:
+        return TrainingJob.model_validate_json(self._trainingjobs[key].json)
+
+    def _drop_content(self, key: Key, stored: _Stored) -> None:
+        keys = self._contents.get(stored.content, set()) if stored.content else set()
+        keys.discard(key)
+        if stored.content and not keys:
+            self._contents.pop(stored.content, None)
+
+    # ---------------------------------------------------------------------------------------------------- Jobs and pods
+
+    def jobs(self) -> dict[Key, JobState]:
+        """A copy of all Jobs."""
+        return dict(self._jobs)
 
     def put_job(self, key: Key, body: Body) -> None:
         """Store the Job of a TrainingJob's name, unless a newer version is stored already."""
@@ -138,6 +206,41 @@ class Store:
         pods.pop(name, None)
         if not pods:
             self._pods.pop(key, None)
+
+    # ------------------------------------------------------------------------------------------------- compared to lists
+
+    def stored(self, kind: Kind, namespace: str) -> set[tuple[Key, str]]:
+        """Key and identity of all objects of a kind and namespace."""
+        found: Iterable[tuple[Key, str]]
+        if kind == Kind.TRAININGJOB:
+            found = ((key, item.uid) for key, item in self._trainingjobs.items())
+        elif kind == Kind.JOB:
+            found = ((key, "") for key in self._jobs)
+        else:
+            found = self.pods()
+        return {(key, identity) for key, identity in found if key.namespace == namespace}
+
+    def drop(self, kind: Kind, key: Key, identity: str) -> None:
+        """Drop an object that no longer exists."""
+        if kind == Kind.TRAININGJOB:
+            self.drop_trainingjob(key, identity)
+        elif kind == Kind.JOB:
+            self.drop_job(key)
+        else:
+            self.drop_pod(key, identity)
+
+    def is_behind(self, listed: Listed) -> bool:
+        """Whether an older version of an object is stored, or none."""
+        version = self._version(listed)
+        return version is None or _is_older(version, listed.resource_version)
+
+    def _version(self, listed: Listed) -> str | None:
+        key = listed.key
+        if listed.kind == Kind.TRAININGJOB:
+            stored = self._trainingjobs.get(key)
+            return self._invalid.get(key) if stored is None else stored.resource_version
+        state = self._jobs.get(key) if listed.kind == Kind.JOB else self._pods.get(key, {}).get(listed.name)
+        return None if state is None else state.resource_version
 
 
 def _content(trainingjob: TrainingJob) -> tuple[str, str] | None:

@@ -12,6 +12,9 @@ from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
 from vott_messaging.queues.base import Delivery, QueueSource
 from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.cluster.namespaces import Namespaces
+from vott_operator.errors import ClusterError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 
@@ -26,7 +29,7 @@ FULL_SECONDS = 2.0
 
 
 class Intake:
-    """Receives messages from one queue while there is capacity for TrainingJobs."""
+    """Receives messages from one queue while there is capacity for TrainingJobs and their namespace accepts them."""
 
     def __init__(
         self,
@@ -34,6 +37,8 @@ class Intake:
         converter: Converter,
         rejection: Rejection,
         capacity: Capacity,
+        namespaces: Namespaces,
+        namespace: str,
         on_completed: Callable[[Key], None],
     ) -> None:
         """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
@@ -41,6 +46,8 @@ class Intake:
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
         self._capacity = capacity
+        self._namespaces = namespaces
+        self._namespace = namespace
         self._on_completed = on_completed
         self._in_flight: set[asyncio.Task[None]] = set()
 
@@ -50,6 +57,9 @@ class Intake:
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
+        if not self._namespaces.state(self._namespace).accepts_trainings:
+            await self._source.pause()
+            await self._namespaces.wait_until_it_accepts_trainings(self._namespace)
         most = min(MAX_IN_FLIGHT, self._capacity.share) - len(self._in_flight)
         limit = min(BATCH, most, self._capacity.available)
         if limit <= 0:
@@ -91,7 +101,16 @@ class Intake:
             logger.error("%s: %s", task.get_name(), error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
-        trainingjob = await self._settlement.settle(delivery, self._converter.convert)
+        trainingjob = await self._settlement.settle(delivery, self._convert)
         # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
         if trainingjob is not None and trainingjob.is_from(delivery.id, delivery.sequence):
             self._on_completed(trainingjob.key)
+
+    async def _convert(self, delivery: Delivery) -> TrainingJob:
+        await self._namespaces.wait_until_it_accepts_trainings(self._namespace)
+        try:
+            return await self._converter.convert(delivery)
+        except ClusterError as error:
+            if error.is_refusal:
+                self._namespaces.check_soon(self._namespace)
+            raise

@@ -4,9 +4,9 @@ Credentials are not settings: see `vott_messaging.queues.credential_variables`.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from vott_messaging.settings.program import ProgramSettings, check_distinct
 from vott_operator.api.spec import MAX_TTL_SECONDS
@@ -15,6 +15,26 @@ from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.queue import OperatorQueueSettings
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
+
+WEEK_SECONDS = 604_800
+NEVER = "never"
+
+
+def _ttl(value: Any) -> Any:
+    # Helm removes a value that is set to null, so null can't mean "never".
+    if value is None:
+        return WEEK_SECONDS
+    if isinstance(value, str) and value != NEVER and not value.strip().lstrip("-").isdecimal():
+        raise ValueError(f"is {value!r}; use a number of seconds, or {NEVER}")
+    return None if value == NEVER else value
+
+
+Ttl = Annotated[
+    Annotated[int, Field(ge=0, le=MAX_TTL_SECONDS)] | None,
+    BeforeValidator(_ttl),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TTL_SECONDS}, {"const": NEVER}]}),
+]
+"""Seconds, or None for never."""
 
 
 class Settings(ProgramSettings):
@@ -29,11 +49,8 @@ class Settings(ProgramSettings):
     max_unfinished_jobs: int = Field(
         1000, description="At this many unfinished TrainingJobs, messages stay in the queue.", ge=1
     )
-    ttl_seconds_after_finished: int | None = Field(
-        None,
-        description="TrainingJobs of messages are deleted this long after their end. Default: never.",
-        ge=0,
-        le=MAX_TTL_SECONDS,
+    ttl_seconds_after_finished: Ttl = Field(
+        WEEK_SECONDS, description="TrainingJobs of messages are deleted this long after their end; never keeps them."
     )
     leader_election: LeaderElectionSettings = Field(
         default_factory=LeaderElectionSettings, description="Which of several operators works."

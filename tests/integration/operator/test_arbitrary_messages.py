@@ -24,6 +24,7 @@ from vott_messaging.settings.callbacks import CallbackSettings
 from vott_messaging.settings.outgoing import OutgoingSettings
 from vott_operator.app import App
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.store import Kind
 from vott_operator.intake.intake import Intake
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
@@ -125,7 +126,7 @@ class Bench:
             assert not len(queue), f"left unsettled: {[item.body[:300] for item in queue._messages.values()]}"
 
     async def trainingjobs(self, harness: OperatorHarness) -> set[str]:
-        return {item.metadata.name async for item in self.cluster.list_trainingjobs(harness.name)}
+        return {item["name"] async for item in self.cluster.list_metadata(Kind.TRAININGJOB, harness.name)}
 
     def expected(self) -> set[str]:
         return {names.training(queue.identity, id_) for queue in self.queues for id_ in queue.accepted}

@@ -158,9 +158,12 @@ def test_trainingjobs_have_no_defaults_by_default(tmp_path: Path, monkeypatch: p
     assert (found.training_job.labels, found.training_job.to_spec()) == ({}, {})
 
 
-def test_a_ttl_of_zero_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {"azure": {"existingSecret": "ours"}, "ttlSecondsAfterFinished": 0}
-    assert settings(render(values), tmp_path, monkeypatch).ttl_seconds_after_finished == 0
+@pytest.mark.parametrize(("value", "seconds"), [(0, 0), ("never", None), ("3600", 3600), (None, 604_800)])
+def test_a_ttl_may_be_zero_and_never(
+    value: object, seconds: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"azure": {"existingSecret": "ours"}, "ttlSecondsAfterFinished": value}
+    assert settings(render(values), tmp_path, monkeypatch).ttl_seconds_after_finished == seconds
 
 
 def test_every_secret_is_mounted_once_at_its_credentials_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

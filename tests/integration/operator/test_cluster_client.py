@@ -11,6 +11,7 @@ from tests.support.operator_harness import OperatorHarness
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
+from vott_operator.cluster.store import Kind
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError, NotFoundError
 
@@ -99,7 +100,7 @@ async def test_an_event_is_recorded_once(harness: OperatorHarness, cluster: Clus
 async def test_listing_reads_all_pages(
     harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vott_operator.cluster.rest.PAGE_SIZE", 2)
+    monkeypatch.setattr("vott_operator.cluster.rest.METADATA_PAGE_SIZE", 2)
     for number in range(5):
         await cluster.create_trainingjob(manifest(harness, f"tj-{number}"))
-    assert len([item async for item in cluster.list_trainingjobs(harness.name)]) == 5
+    assert len([item async for item in cluster.list_metadata(Kind.TRAININGJOB, harness.name)]) == 5

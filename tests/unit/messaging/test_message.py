@@ -12,7 +12,7 @@ from vott_messaging.errors import MessageRejectedError
 from vott_messaging.messages.decoding import MAX_BYTES
 from vott_messaging.messages.json_values import MAX_DEPTH
 from vott_messaging.messages.message import TrainMessage, parse_message
-from vott_messaging.messages.parameters import MAX_PARAMETERS_BYTES
+from vott_messaging.messages.parameters import MAX_PARAMETERS_BYTES, MAX_PARAMETERS_VALUES
 from vott_messaging.messages.queue_defaults import MessageDefaults
 from vott_messaging.settings.queue import QueueSettings
 
@@ -86,6 +86,11 @@ def test_null_means_absent() -> None:
 
 def test_parameters_may_be_nested_to_the_maximum_depth() -> None:
     assert "a" in parse(DEEPEST).parameters
+
+
+def test_parameters_with_as_many_values_as_allowed_are_accepted() -> None:
+    values: list[Any] = [{}] * (MAX_PARAMETERS_VALUES - 1)
+    assert parse(json.dumps(GOOD | {"parameters": {"a": values}})).parameters == {"a": values}
 
 
 # --------------------------------------------------------------------------------------------- VoTT-web, and the defaults
@@ -263,6 +268,11 @@ def test_a_body_without_a_json_object_is_rejected(body: bytes, reason: str, expe
         (
             GOOD | {"parameters": {"a": "x" * MAX_PARAMETERS_BYTES}},
             f'Field "parameters" is longer than {MAX_PARAMETERS_BYTES}',
+        ),
+        (
+            GOOD | {"parameters": {"a": [{}] * MAX_PARAMETERS_VALUES}},
+            f'Field "parameters" has {MAX_PARAMETERS_VALUES + 1} values, with those in its lists and objects;'
+            f" {MAX_PARAMETERS_VALUES} are allowed. Put long lists into a file",
         ),
         (DEEPEST.replace("[]", "[[]]").encode(), 'Field "parameters" is nested more than 32 levels deep'),
         (with_raw("model", '"https://h"'), 'Field "model" appears twice'),

@@ -152,6 +152,7 @@ class _SimulatedRest(RestClient):
         body: Any = None,
         content_type: str = "",  # noqa: ARG002
         query: str = "",  # noqa: ARG002
+        accept: str = "",  # noqa: ARG002
     ) -> Body:
         fault = self.faults.pop(0) if self.faults and method != "GET" else None
         if fault == "killed before":

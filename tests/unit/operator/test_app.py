@@ -1,4 +1,4 @@
-"""/healthz, by the state of the operator's tasks."""
+"""/healthz, by the state of the operator's tasks; work in namespaces that refuse it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,10 @@ from kopf._core.engines.probing import health_reporter
 
 from localcluster.ports import free_ports
 from tests.support.observed_state import settings
+from vott_operator.api.names import Key
 from vott_operator.app import App
+from vott_operator.cluster.namespaces import Condition, NamespaceState
+from vott_operator.errors import ClusterError
 from vott_operator.handlers import registry
 
 
@@ -82,3 +85,52 @@ async def test_an_operator_is_unhealthy_after_it_lost_the_lease(app: App) -> Non
     app._tasks[0].cancel()
     await end(app._tasks[0])
     assert (await healthz(app))[0] == 500
+
+
+# ------------------------------------------------------------------------------------------ namespaces that are refused
+
+KEY = Key("training", "cats")
+
+
+async def ignore(_: str, __: NamespaceState) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("condition", "worked"),
+    [
+        (Condition.UNKNOWN, True),
+        (Condition.USABLE, True),
+        (Condition.TERMINATING, True),
+        (Condition.UNAVAILABLE, True),
+        (Condition.FORBIDDEN, False),
+        (Condition.NOT_FOUND, False),
+    ],
+)
+async def test_nothing_is_tried_in_a_namespace_that_refuses_everything(
+    app: App, condition: Condition, worked: bool
+) -> None:
+    done: list[Key] = []
+
+    async def work(key: Key) -> float:
+        done.append(key)
+        return 5.0
+
+    await app.namespaces.record("training", condition, "", ignore)
+    assert await app._if_accessible(work)(KEY) == (5.0 if worked else None)
+    assert done == ([KEY] if worked else [])
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize(("status", "seconds"), [(403, 0), (404, 0), (500, 60)])
+async def test_a_namespace_is_checked_when_a_request_in_it_was_refused(status: int, seconds: float) -> None:
+    app = App(settings())
+
+    async def work(_: Key) -> float | None:
+        raise ClusterError("refused", status)
+
+    with pytest.raises(ClusterError):
+        await app._if_accessible(work)(KEY)
+    started = asyncio.get_running_loop().time()
+    await app.namespaces.wait_for_check("training", 60)
+    assert asyncio.get_running_loop().time() - started == pytest.approx(seconds)

@@ -14,6 +14,7 @@ from vott_messaging.queues.memory import MemoryQueue
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
+from vott_operator.cluster.namespaces import Condition, Namespaces, NamespaceState
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ClusterError
 from vott_operator.intake.capacity import Capacity
@@ -22,6 +23,8 @@ from vott_operator.intake.intake import MAX_IN_FLIGHT, Intake
 
 pytestmark = pytest.mark.looptime
 Convert = Callable[[Delivery], TrainingJob]
+NAMESPACE = trainingjob().key.namespace
+REFUSED = [Condition.FORBIDDEN, Condition.NOT_FOUND, Condition.TERMINATING]
 
 
 class FakeConverter:
@@ -58,11 +61,21 @@ class Harness:
         self.converter = FakeConverter(convert)
         rejection = cast("Rejection", FakeRejection(self.queue))
         converter = cast("Converter", self.converter)
-        self.intake = Intake(self.queue, converter, rejection, self.capacity, self.completed.append)
+        self.namespaces = Namespaces([NAMESPACE], lambda: NOW)
+        self.intake = Intake(
+            self.queue, converter, rejection, self.capacity, self.namespaces, NAMESPACE, self.completed.append
+        )
+
+    async def set_condition(self, condition: Condition) -> None:
+        await self.namespaces.record(NAMESPACE, condition, "", do_not_announce)
 
     async def finish(self) -> None:
         self.converter.released.set()
         await self.intake.wait_until_idle()
+
+
+async def do_not_announce(_: str, __: NamespaceState) -> None:
+    pass
 
 
 def created(delivery: Delivery) -> TrainingJob:
@@ -118,3 +131,55 @@ async def test_messages_in_flight_are_abandoned_after_the_grace_period() -> None
     assert loop.time() - started == pytest.approx(10.0)
     assert (len(harness.queue), harness.completed) == (1, [])
     assert await harness.queue.receive(1, 0)
+
+
+@pytest.mark.parametrize("condition", REFUSED)
+async def test_messages_stay_in_the_queue_until_their_namespace_accepts_trainings(condition: Condition) -> None:
+    harness = Harness(created, messages=3)
+    await harness.set_condition(condition)
+    receiving = asyncio.create_task(harness.intake.receive_batch())
+    await asyncio.sleep(3600)
+    assert harness.queue.attempts == 0
+    await harness.set_condition(Condition.USABLE)
+    await receiving
+    await harness.finish()
+    assert (len(harness.queue), len(harness.completed)) == (0, 3)
+
+
+@pytest.mark.parametrize("condition", REFUSED)
+async def test_messages_in_hand_wait_for_their_namespace_without_an_attempt(
+    condition: Condition, caplog: pytest.LogCaptureFixture
+) -> None:
+    attempts = 0
+
+    def convert(delivery: Delivery) -> TrainingJob:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 1:
+            raise ClusterError("403 forbidden", 403)
+        return created(delivery)
+
+    harness = Harness(convert)
+    harness.converter.released.set()
+    await harness.intake.receive_batch()
+    await asyncio.sleep(0.1)
+    await harness.set_condition(condition)
+    await asyncio.sleep(3600)
+    assert (attempts, len(harness.queue), len(harness.completed)) == (1, 1, 0)
+    assert len([record for record in caplog.records if "403" in record.getMessage()]) == 1
+    await harness.set_condition(Condition.USABLE)
+    await harness.finish()
+    assert (len(harness.queue), harness.queue.attempts, len(harness.completed)) == (0, 1, 1)
+
+
+async def test_a_refused_creation_has_the_namespace_checked() -> None:
+    def convert(_: Delivery) -> TrainingJob:
+        raise ClusterError("403 forbidden", 403)
+
+    harness = Harness(convert)
+    harness.converter.released.set()
+    await harness.intake.receive_batch()
+    started = asyncio.get_running_loop().time()
+    await harness.namespaces.wait_for_check(NAMESPACE, 3600)
+    assert asyncio.get_running_loop().time() - started < 1
+    await harness.intake.stop(0)

@@ -164,6 +164,11 @@ def test_an_unknown_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         ("trainer: {imege: x}", "trainer.imege"),
         ("maxUnfinishedJobs: 0", "maxUnfinishedJobs"),
         ("ttlSecondsAfterFinished: -1", "ttlSecondsAfterFinished"),
+        ("ttlSecondsAfterFinished: forever", "ttlSecondsAfterFinished is 'forever'; use a number of seconds, or never"),
+        (
+            "queues: [{duplicateWindowSeconds: 700000}]",
+            "ttlSecondsAfterFinished is 604800, but queues[0].duplicateWindowSeconds is 700000; raise the TTL",
+        ),
         ("leaderElection: {leaseDurationSeconds: 1}", "leaderElection.leaseDurationSeconds"),
         ("plugins: {default: x, allowed: [y]}", "plugins.default is 'x', which is not in .allowed ['y']; add it there"),
         ("maxUnfinishedJob: 5", "maxUnfinishedJob"),
@@ -403,3 +408,19 @@ def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_credentials_are_not_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "U0VDUkVU" not in repr(in_environment(monkeypatch, **STORAGE | {"AZURE_STORAGE_KEY": "U0VDUkVU"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("{}", 604_800),
+        ("ttlSecondsAfterFinished: null", 604_800),
+        ("ttlSecondsAfterFinished: never", None),
+        ("ttlSecondsAfterFinished: 0", 0),
+        ("ttlSecondsAfterFinished: '3600'", 3600),
+    ],
+)
+def test_trainingjobs_of_messages_are_deleted_after_a_week_unless_set_otherwise(
+    text: str, seconds: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert from_file(text, tmp_path, monkeypatch).ttl_seconds_after_finished == seconds

@@ -1,10 +1,13 @@
-"""The watch cache: what it finds, replaces and drops."""
+"""The watch cache: what it finds, replaces and drops, and how much memory it takes."""
 
+import json
+import tracemalloc
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from tests.support.observed_state import NOW, UID, trainingjob
+from tests.support.observed_state import NOW, UID, complete_status, trainingjob
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
@@ -78,3 +81,54 @@ def test_the_deletion_of_an_earlier_job_does_not_drop_its_successor() -> None:
     assert tj.key in store.jobs()
     store.drop_job(tj.key, "second")
     assert tj.key not in store.jobs()
+
+
+# ------------------------------------------------------------------------------------------------------------ memory
+
+LARGE: dict[str, Any] = {"list": [{}] * 21_000}
+"""64 KB as JSON, 1.4 MB when parsed."""
+KUBECTLS_COPY = {"kubectl.kubernetes.io/last-applied-configuration": "x" * 64_000}
+COUNT = 50
+
+
+def memory_of(count: int, **fields: dict[str, Any]) -> float:
+    """KiB of each of so many TrainingJobs in a Store."""
+    store = Store(NOW)
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            metadata = {"name": f"cats-{number}", "uid": f"{UID}-{number}"} | fields.get("metadata", {})
+            item = trainingjob(json.loads(json.dumps(fields.get("spec", {}))), fields.get("status"), metadata)
+            store.put_trainingjob(item)
+        del item
+        return tracemalloc.get_traced_memory()[0] / 1024 / count
+    finally:
+        tracemalloc.stop()
+
+
+def test_large_parameters_take_no_more_memory_than_their_json() -> None:
+    assert memory_of(COUNT, spec={"parameters": LARGE}) < 120
+
+
+def test_a_finished_trainingjob_takes_a_few_kilobytes_whatever_its_parameters_and_annotations() -> None:
+    spec = {"parameters": LARGE, "podTemplate": {"spec": LARGE}}
+    assert memory_of(COUNT, spec=spec, status=complete_status(), metadata={"annotations": KUBECTLS_COPY}) < 8
+
+
+@pytest.mark.parametrize("status", [{}, complete_status()], ids=["unfinished", "finished"])
+def test_a_trainingjob_is_observed_as_it_was_stored(status: dict[str, Any]) -> None:
+    store = Store(NOW)
+    item = trainingjob(
+        {"parameters": {} if status else {"a": [1, {"b": None}]}, "callback": {"url": "https://h/c"}}, status
+    )
+    store.put_trainingjob(item)
+    observed = store.observed(item.key)
+    assert observed is not None
+    assert observed.trainingjob.model_dump() == item.model_dump()
+
+
+def test_an_unfinished_trainingjob_keeps_what_its_job_is_made_from() -> None:
+    spec = {"parameters": {"epochs": 3}, "podTemplate": {"spec": {"priorityClassName": "high"}}}
+    store, item = Store(NOW), trainingjob(spec)
+    store.put_trainingjob(item)
+    assert store.trainingjobs()[item.key].spec == item.spec
