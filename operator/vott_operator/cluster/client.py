@@ -15,6 +15,8 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.rest import JSON_PATCH, MERGE_PATCH, Body, RestClient
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 
+CONFLICT = 409
+
 
 class Cluster:
     """A connection to one cluster. Open with `connect`, end with `close`. Every method may raise ClusterError."""
@@ -61,11 +63,26 @@ class Cluster:
         changes = {f"/status/{field}": value for field, value in status.items()}
         return await self._patch(trainingjob, f"{_trainingjob(trainingjob.key)}/status", tests, changes)
 
-    async def set_finalizers(self, trainingjob: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
-        """Replace the finalizers. Raises NotFoundError, and ConflictError when it changed meanwhile."""
-        tests = {"/metadata/resourceVersion": trainingjob.metadata.resource_version}
-        changes = {"/metadata/finalizers": list(finalizers)}
-        return await self._patch(trainingjob, _trainingjob(trainingjob.key), tests, changes)
+    async def patch_metadata(
+        self,
+        trainingjob: TrainingJob,
+        *,
+        finalizers: Sequence[str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> TrainingJob:
+        """Replace the finalizers and set annotations. Raises NotFoundError, and ConflictError when it changed meanwhile."""
+        metadata: Body = {"resourceVersion": trainingjob.metadata.resource_version}
+        if finalizers is not None:
+            metadata["finalizers"] = list(finalizers)
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        path = _trainingjob(trainingjob.key)
+        try:
+            return _parse(await self._rest.send("PATCH", path, {"metadata": metadata}, MERGE_PATCH))
+        except ClusterError as error:
+            if error.status != CONFLICT:
+                raise
+            raise ConflictError(f"{trainingjob.key} changed meanwhile", error.status, error.answer) from None
 
     async def _patch(
         self, trainingjob: TrainingJob, path: str, tests: Mapping[str, Any], changes: Mapping[str, Any]
@@ -205,7 +222,7 @@ class Cluster:
         except NotFoundError:
             return
         except ClusterError as error:
-            if error.status != 409:  # another uid
+            if error.status != CONFLICT:  # another uid
                 raise
 
 

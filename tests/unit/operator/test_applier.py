@@ -1,6 +1,6 @@
 """The order in which a plan is applied, and what the Store holds afterwards, with a fake cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -56,10 +56,10 @@ class FakeCluster:
     async def delete_trainingjob(self, _: TrainingJob) -> None:
         self._record("delete_trainingjob")
 
-    async def set_finalizers(self, tj: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
-        self._record("set_finalizers")
-        metadata = tj.metadata.model_copy(update={"finalizers": tuple(finalizers)})
-        return tj.model_copy(update={"metadata": metadata})
+    async def patch_metadata(self, tj: TrainingJob, **changes: Any) -> TrainingJob:
+        self._record("patch_metadata")
+        set_fields = {name: value for name, value in changes.items() if value is not None}
+        return tj.model_copy(update={"metadata": tj.metadata.model_validate(tj.metadata.to_api() | set_fields)})
 
 
 class Harness:
