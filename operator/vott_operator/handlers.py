@@ -80,7 +80,7 @@ async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.
     """Store or drop a TrainingJob."""
     metadata = event["object"]["metadata"]
     if event["type"] == "DELETED":
-        _app(memo).store.drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        _app(memo).drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
         return
     try:
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))

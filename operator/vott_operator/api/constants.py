@@ -33,6 +33,8 @@ KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 FINALIZER: Final = "vott.dev/last-word"
 """Holds a TrainingJob with a callback until its outcome was delivered, refused or given up."""
+BINDING_FINALIZER: Final = "vott.dev/in-use"
+"""Holds the operator's RoleBinding in a namespace while TrainingJobs there have FINALIZER: only the operator can remove that."""
 
 # The trainer container (docs/trainer-contract.md).
 TRAINER_CONTAINER: Final = "trainer"

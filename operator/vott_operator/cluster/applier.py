@@ -10,6 +10,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.rest import Body
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan
@@ -23,10 +24,16 @@ class PlanApplier:
     """Applies plans. `on_finished` is called with each TrainingJob that has ended: its outcome may be due."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, clock: Callable[[], datetime], on_finished: Callable[[Key], None]
+        self,
+        cluster: Cluster,
+        store: Store,
+        bindings: RoleBindingFinalizers,
+        clock: Callable[[], datetime],
+        on_finished: Callable[[Key], None],
     ) -> None:
         self._cluster = cluster
         self._store = store
+        self._bindings = bindings
         self._clock = clock
         self._on_finished = on_finished
 
@@ -35,7 +42,8 @@ class PlanApplier:
         trainingjob = observed.trainingjob
         if plan.add_finalizer:
             finalizers = (*trainingjob.metadata.finalizers, c.FINALIZER)
-            self._store.put_trainingjob(await self._cluster.patch_metadata(trainingjob, finalizers=finalizers))
+            async with self._bindings.hold(trainingjob.metadata.namespace):
+                self._store.put_trainingjob(await self._cluster.patch_metadata(trainingjob, finalizers=finalizers))
             return plan.requeue_seconds
         if plan.create_job is not None:
             return await self._create(trainingjob, plan.create_service, plan.create_job)

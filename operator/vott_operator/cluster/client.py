@@ -198,6 +198,17 @@ class Cluster:
         """Replace a Lease. Raises ClusterError (409) when it changed since it was read."""
         await self._rest.send("PUT", f"{_leases(lease['metadata']['namespace'])}/{lease['metadata']['name']}", lease)
 
+    # ----------------------------------------------------------------------------------------------------- RoleBindings
+
+    async def read_role_binding(self, key: Key) -> Body:
+        """Read a rbac.authorization.k8s.io/v1 RoleBinding. Raises NotFoundError."""
+        return await self._rest.send("GET", _role_binding(key))
+
+    async def set_role_binding_finalizers(self, key: Key, resource_version: str, finalizers: Sequence[str]) -> None:
+        """Replace its finalizers. Raises ClusterError (409) when it changed since it was read."""
+        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
+        await self._rest.send("PATCH", _role_binding(key), {"metadata": metadata}, MERGE_PATCH)
+
     # --------------------------------------------------------------------------------------------------------- shared
 
     async def _create_owned(self, plural: str, manifest: Mapping[str, Any]) -> None:
@@ -244,6 +255,10 @@ def _events(namespace: str) -> str:
 
 def _leases(namespace: str) -> str:
     return f"apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+def _role_binding(key: Key) -> str:
+    return f"apis/rbac.authorization.k8s.io/v1/namespaces/{key.namespace}/rolebindings/{key.name}"
 
 
 def _parse(body: Body) -> TrainingJob:

@@ -29,6 +29,9 @@ class Store:
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
+        self._with_finalizer: dict[str, set[Key]] = {}
+        """By namespace."""
+        self._callback_urls: dict[Key, str] = {}
 
     def observed(self, key: Key) -> Observed | None:
         """One TrainingJob with its Job and pods; None if there is none."""
@@ -58,12 +61,14 @@ class Store:
         key, current = trainingjob.key, self._trainingjobs.get(trainingjob.key)
         if current is not None and current.metadata.uid != trainingjob.metadata.uid:
             self._settled.discard(key)
+            self._callback_urls.pop(key, None)
             self._drop_content(current)
         elif current is not None and _is_older(
             trainingjob.metadata.resource_version, current.metadata.resource_version
         ):
             return False
         self._trainingjobs[key] = trainingjob
+        self._put_finalizer(trainingjob)
         if content := _content(trainingjob):
             self._contents.setdefault(content, set()).add(key)
         if trainingjob.finished:
@@ -71,6 +76,32 @@ class Store:
         else:
             self._unfinished.add(key)
         return True
+
+    def _put_finalizer(self, trainingjob: TrainingJob) -> None:
+        key = trainingjob.key
+        keys = self._with_finalizer.setdefault(key.namespace, set())
+        if c.FINALIZER in trainingjob.metadata.finalizers:
+            keys.add(key)
+        else:
+            keys.discard(key)
+            if trainingjob.finished:
+                self._callback_urls.pop(key, None)
+
+    def has_finalizers(self, namespace: str) -> bool:
+        """Whether a TrainingJob of this namespace has the operator's finalizer."""
+        return bool(self._with_finalizer.get(namespace))
+
+    def put_callback_url(self, trainingjob: TrainingJob, url: str) -> None:
+        """Remember the callback's URL with its credential, until the TrainingJob is dropped or its outcome was posted."""
+        current = self._trainingjobs.get(trainingjob.key)
+        if current is not None and current.metadata.uid == trainingjob.metadata.uid:
+            self._callback_urls[trainingjob.key] = url
+
+    def callback_url(self, trainingjob: TrainingJob) -> str | None:
+        """The URL that `put_callback_url` stored."""
+        current = self._trainingjobs.get(trainingjob.key)
+        is_same = current is not None and current.metadata.uid == trainingjob.metadata.uid
+        return self._callback_urls.get(trainingjob.key) if is_same else None
 
     def mark_settled(self, key: Key) -> None:
         """Record that the message of a TrainingJob was removed from its queue."""
@@ -89,6 +120,8 @@ class Store:
             self._had_job.discard(key)
             self._unfinished.discard(key)
             self._settled.discard(key)
+            self._with_finalizer[key.namespace].discard(key)
+            self._callback_urls.pop(key, None)
             self._drop_content(current)
 
     def _drop_content(self, trainingjob: TrainingJob) -> None:

@@ -12,6 +12,7 @@ from vott_operator.api.conditions import Explanation
 from vott_operator.api.ended import Ended
 from vott_operator.decisions import deadlines, restored, retries, stalled, suspension, ttl
 from vott_operator.decisions.active_job import ending_pods
+from vott_operator.decisions.callback_deadline import is_overdue
 from vott_operator.decisions.condition_messages import explain_name_taken, explain_old_job
 from vott_operator.decisions.failure_messages import explain_cancelled
 from vott_operator.decisions.observed import JobState, Observed
@@ -157,7 +158,8 @@ def _finished(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """End what still runs, post the outcome, record that the message was removed, and delete the TrainingJob by its TTL."""
     trainingjob, job = observed.trainingjob, observed.job
     callback = pending_outcome(trainingjob, settings.callbacks, now)
-    if job is not None and observed.owns_job and not job.finished and not job.deleting:
+    is_left = job is not None and observed.owns_job and not job.finished and not job.deleting
+    if is_left and not is_overdue(trainingjob, now):
         return Plan(delete_job=True, callback=callback)
     remaining = ttl.remaining(observed, now)
     if (step := _record_end(observed, callback, remaining, now)) is not None:
@@ -195,13 +197,16 @@ def _record_end(
 def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """The TrainingJob was deleted before its end: delete the Job, and report Cancelled once its pods have ended."""
     trainingjob, job = observed.trainingjob, observed.job
-    if job is not None and observed.owns_job:
+    overdue = is_overdue(trainingjob, now)
+    if job is not None and observed.owns_job and not overdue:
         if job.complete or (job.finished and trainingjob.spec.trainer.nodes == 1):
             return _follow_job(observed, job, settings, now)  # the training ended before the deletion
         return Plan(delete_job=not job.deleting, requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if c.FINALIZER not in trainingjob.metadata.finalizers:
         return Plan()
-    if any(not pod.finished and not is_lost(pod, now) for pod in observed.pods):
+    ending = [pod for pod in observed.pods if not pod.finished and not is_lost(pod, now)]
+    # A pod's own grace period counts, however long. A pod that was not even deleted does not: its Job can't be deleted.
+    if any(not overdue or (pod.deleting and now <= end_deadline(pod)) for pod in ending):
         return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     without_job = Observed(trainingjob, message_settled=observed.message_settled)
     return _report(without_job, failed(explain_cancelled()), now)

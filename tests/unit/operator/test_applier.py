@@ -11,6 +11,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.transition_events import Event
@@ -70,7 +71,9 @@ class Harness:
         self.store = Store(NOW)
         self.store.put_trainingjob(tj)
         self.finished: list[Key] = []
-        self._applier = PlanApplier(cast("Cluster", self.cluster), self.store, lambda: NOW, self.finished.append)
+        cluster = cast("Cluster", self.cluster)
+        bindings = RoleBindingFinalizers(cluster, self.store, "", tj.metadata.namespace)
+        self._applier = PlanApplier(cluster, self.store, bindings, lambda: NOW, self.finished.append)
         self._trainingjob = tj
 
     async def apply(self, plan: Plan) -> float | None:

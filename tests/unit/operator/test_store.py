@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.observed_state import NOW, UID, trainingjob
+from tests.support.observed_state import NOW, UID, complete_status, trainingjob
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
@@ -78,3 +78,38 @@ def test_the_deletion_of_an_earlier_job_does_not_drop_its_successor() -> None:
     assert tj.key in store.jobs()
     store.drop_job(tj.key, "second")
     assert tj.key not in store.jobs()
+
+
+HELD = {"finalizers": [c.FINALIZER]}
+
+
+def test_a_namespace_has_finalizers_until_its_last_trainingjob_is_released_or_dropped() -> None:
+    store, first = Store(NOW), trainingjob(metadata=HELD)
+    second = trainingjob(metadata=HELD | {"name": "dogs"})
+    assert not store.has_finalizers(first.key.namespace)
+    store.put_trainingjob(first)
+    store.put_trainingjob(second)
+    store.put_trainingjob(trainingjob(metadata={"resourceVersion": "8"}))
+    assert store.has_finalizers(first.key.namespace)
+    assert not store.has_finalizers("another")
+    store.drop_trainingjob(second.key)
+    assert not store.has_finalizers(first.key.namespace)
+
+
+@pytest.mark.parametrize("end", ["released", "dropped", "replaced"])
+def test_a_callback_url_is_forgotten_with_its_trainingjob(end: str) -> None:
+    store, tj = Store(NOW), trainingjob(metadata=HELD)
+    store.put_callback_url(tj, "https://h/s?token=T")
+    assert store.callback_url(tj) is None  # it is not stored
+    store.put_trainingjob(tj)
+    store.put_callback_url(tj, "https://h/s?token=T")
+    assert store.callback_url(tj) == "https://h/s?token=T"
+    if end == "released":
+        store.put_trainingjob(trainingjob(status=complete_status(), metadata={"resourceVersion": "8"}))
+    elif end == "dropped":
+        store.drop_trainingjob(tj.key)
+        store.put_trainingjob(tj)
+    else:
+        tj = trainingjob(metadata={"uid": "another-uid"})
+        store.put_trainingjob(tj)
+    assert store.callback_url(tj) is None
