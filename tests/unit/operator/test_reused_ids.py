@@ -239,3 +239,10 @@ async def test_an_id_may_be_the_digest_of_the_content() -> None:
     async with asyncio.timeout(5):
         await bench.deliver("3", message_id=digest)
     assert len(bench.trained) == 3
+
+
+async def test_the_callback_url_of_a_message_is_known_without_reading_its_secret() -> None:
+    bench = Bench()
+    trainingjob = await bench.deliver("1")
+    assert bench.server.secrets == [f"{trainingjob.metadata.name}-urls"]
+    assert bench.store.callback_url(trainingjob) == FIELDS["status"]
