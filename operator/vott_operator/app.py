@@ -18,6 +18,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import ProgressCallbacks
+from vott_operator.callbacks.url import CallbackURLs
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_namespace_event
@@ -25,6 +26,7 @@ from vott_operator.cluster.leader_election import Leadership
 from vott_operator.cluster.namespaces import Namespaces, NamespaceState
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import NOT_SERVED, Resync
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.cluster.watch_lag import WatchLag
 from vott_operator.errors import ClusterError, LeadershipLostError
@@ -47,6 +49,8 @@ REJECTION_WORKERS = 4
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
 SERVED_SECONDS = 5.0
 """Between two looks whether the API server serves TrainingJobs."""
+URL_WORKERS = 4
+"""Secrets with callback URLs that are read at a time, after a start."""
 RELEASE_SECONDS = 3.0
 STOP_SECONDS = 10.0
 """For messages in flight when the operator stops, out of the 30 seconds that Kubernetes gives a pod."""
@@ -60,6 +64,8 @@ class _Parts:
     outcomes: OutcomeCallbacks
     progress: ProgressCallbacks
     resync: Resync
+    urls: CallbackURLs
+    bindings: RoleBindingFinalizers
 
 
 class App:
@@ -82,6 +88,8 @@ class App:
         self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
         self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
         self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._url_queue = WorkQueue[Key](workers=URL_WORKERS, expected=VottError)
+        self._binding_queue = WorkQueue[str](workers=1, expected=VottError)
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,17 +119,21 @@ class App:
         self._cluster = cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
         self._check_keys()
-        progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
+        urls = CallbackURLs(cluster, self.store, self.now)
+        bindings = RoleBindingFinalizers(cluster, self.store, settings.role_binding, settings.namespace)
+        progress = ProgressCallbacks(self.store, urls, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(WORKERS)
-        outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
+        outcomes = OutcomeCallbacks(
+            cluster, self.store, urls, sender, settings.callbacks, self.now, progress.is_posting
+        )
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
-        applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add)
+        applier = PlanApplier(cluster, self.store, bindings, self.now, self._outcome_queue.add)
         reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(
             cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self._announce_namespace, self.now
         )
-        await self._open_queues(cluster)
-        parts = _Parts(reconciler, outcomes, progress, resync)
+        await self._open_queues(cluster, bindings)
+        parts = _Parts(reconciler, outcomes, progress, resync, urls, bindings)
         self._tasks.append(self._spawn(self._operate(leases, parts), OPERATOR))
 
     async def _connect(self) -> Cluster:
@@ -140,7 +152,7 @@ class App:
         except SettingsError as error:
             logger.error("no callback is sent until this is fixed: %s", error)
 
-    async def _open_queues(self, cluster: Cluster) -> None:
+    async def _open_queues(self, cluster: Cluster, bindings: RoleBindingFinalizers) -> None:
         opened: dict[str, OperatorQueueSettings] = {}
         for queue in self.settings.queues:
             source = open_source(queue)
@@ -148,14 +160,19 @@ class App:
             if opened.setdefault(source.identity, queue) is not queue:
                 raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
             sender = await self._open_sender(REJECTION_WORKERS)
-            self._intakes.append((queue, self.build_intake(source, queue, cluster, sender)))
+            self._intakes.append((queue, self.build_intake(source, queue, cluster, sender, bindings)))
 
     def build_intake(
-        self, source: QueueSource, queue: OperatorQueueSettings, cluster: Cluster, sender: CallbackSender
+        self,
+        source: QueueSource,
+        queue: OperatorQueueSettings,
+        cluster: Cluster,
+        sender: CallbackSender,
+        bindings: RoleBindingFinalizers,
     ) -> Intake:
         """Wire the intake of one queue."""
         converter = Converter(
-            source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
+            source.identity, queue, self.settings, cluster, self.store, bindings, self.now, self.observe_trainingjob
         )
         namespace = self.settings.namespace_of(queue)
         rejection = Rejection(source, sender)
@@ -185,12 +202,14 @@ class App:
             self._spawn(self._reconcile_queue.run(self._if_accessible(parts.reconciler.reconcile)), "reconcile"),
             self._spawn(self._outcome_queue.run(self._if_accessible(parts.outcomes.send)), "outcome callbacks"),
             self._spawn(self._progress_queue.run(self._if_accessible(parts.progress.send)), "progress callbacks"),
+            self._spawn(self._url_queue.run(self._if_accessible(parts.urls.remember)), "callback URLs"),
+            self._spawn(self._binding_queue.run(parts.bindings.reconcile), "RoleBindings"),
         ]
         self._tasks += [
             self._spawn(parts.resync.run(namespace), f"resync of {namespace}") for namespace in self.settings.namespaces
         ]
         initial_lists = {
-            namespace: self._spawn(parts.resync.wait_until_shown(namespace), f"initial list of {namespace}")
+            namespace: self._spawn(self._list(parts, namespace), f"initial list of {namespace}")
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()
@@ -237,6 +256,11 @@ class App:
                 return
             await asyncio.sleep(SERVED_SECONDS)
 
+    async def _list(self, parts: _Parts, namespace: str) -> None:
+        await parts.resync.wait_until_shown(namespace)
+        parts.bindings.listed(namespace)
+        self._binding_queue.add(namespace)
+
     @staticmethod
     async def _run_intake(intake: Intake, initial_list: asyncio.Task[None]) -> None:
         await asyncio.shield(initial_list)  # the capacity counts the TrainingJobs of earlier processes
@@ -262,8 +286,15 @@ class App:
         """Store a TrainingJob from a watch or from the answer to a write, and reconcile it unless it is outdated."""
         if self.store.put_trainingjob(trainingjob):
             self.enqueue(trainingjob.key)
+            self._url_queue.add(trainingjob.key)
+            self._binding_queue.add(trainingjob.metadata.namespace)
             if self.settings.callbacks.signed:  # else the trainer posts its progress itself
                 self._progress_queue.add(trainingjob.key)
+
+    def drop_trainingjob(self, key: Key, uid: str) -> None:
+        """Drop a TrainingJob that a watch reports as deleted."""
+        self.store.drop_trainingjob(key, uid)
+        self._binding_queue.add(key.namespace)
 
     def enqueue(self, key: Key) -> None:
         """Reconcile this TrainingJob, as soon as this operator leads."""

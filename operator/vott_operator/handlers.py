@@ -106,7 +106,7 @@ async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.
     metadata = event["object"]["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
     if event["type"] == "DELETED":
-        _app(memo).store.drop_trainingjob(key, metadata["uid"])
+        _app(memo).drop_trainingjob(key, metadata["uid"])
         return
     try:
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))

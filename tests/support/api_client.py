@@ -16,7 +16,10 @@ from tests.support.operator_harness import RELEASE, OperatorHarness
 PARALLEL_REQUESTS = 8
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 MISSING_NAME = "another"  # no object has this name
-RESOURCE_NAMES = {"leases.coordination.k8s.io": RELEASE}  # permissions restricted to one object (resourceNames)
+RESOURCE_NAMES = {
+    "leases.coordination.k8s.io": RELEASE,
+    "rolebindings.rbac.authorization.k8s.io": f"{RELEASE}-operator",
+}  # permissions restricted to one object (resourceNames)
 WRITE_METHODS = {"create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE"}
 # Every authenticated user may create these.
 SELF_REVIEWS = ("selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews")

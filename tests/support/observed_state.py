@@ -1,5 +1,6 @@
 """Builders of observed state (TrainingJob, Job, pods, settings) and of statuses, so that a test sets only what matters to it."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,16 +31,24 @@ def settings(**overrides: Any) -> Settings:
 def trainingjob(
     spec: dict[str, Any] | None = None, status: dict[str, Any] | None = None, metadata: dict[str, Any] | None = None
 ) -> TrainingJob:
-    """A valid TrainingJob, plus the given fields."""
+    """A valid TrainingJob, plus the given fields. Once it has ended, its annotations record that."""
+    usual = {"name": "cats", "namespace": "training", "uid": UID, "generation": 1, "resourceVersion": "7"}
+    given = metadata or {}
+    annotations = ended_annotation() if (status or {}).get("phase") in (c.COMPLETE, c.FAILED) else {}
     return TrainingJob.model_validate(
         {
-            "metadata": {"name": "cats", "namespace": "training", "uid": UID, "generation": 1, "resourceVersion": "7"}
-            | (metadata or {}),
+            "metadata": usual | given | {"annotations": annotations | given.get("annotations", {})},
             "spec": {"annotations": {"url": "https://host/a.csv"}, "model": {"url": "https://store/models"}}
             | (spec or {}),
             "status": {"phase": "Pending"} | (status or {}),
         }
     )
+
+
+def ended_annotation(**fields: Any) -> dict[str, str]:
+    """The annotation of a TrainingJob that completed an hour ago."""
+    usual = {"name": "cats", "uid": UID, "phase": c.COMPLETE, "reason": c.TRAINING_SUCCEEDED, "time": HOUR_AGO}
+    return {c.ANNOTATION_ENDED: json.dumps(usual | fields)}
 
 
 def deleted(

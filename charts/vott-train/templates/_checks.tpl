@@ -72,7 +72,7 @@
 {{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" }}
 {{- include "vott-train.checkKind" (dict "place" . "kind" "map" "as" "map" "root" $) }}
 {{- end }}
-{{- range list "outgoing.hosts" "outgoing.networks" "networkPolicy.apiServer" "networkPolicy.apiServerPorts" "networkPolicy.trainerPorts" "networkPolicy.operatorEgress" "networkPolicy.trainerEgress" }}
+{{- range list "drainNamespaces" "outgoing.hosts" "outgoing.networks" "networkPolicy.apiServer" "networkPolicy.apiServerPorts" "networkPolicy.trainerPorts" "networkPolicy.operatorEgress" "networkPolicy.trainerEgress" }}
 {{- include "vott-train.checkKind" (dict "place" . "kind" "slice" "as" (printf "list; with --set write %s[0]" .) "root" $) }}
 {{- end }}
 {{- end }}
@@ -196,7 +196,7 @@
 {{- if and (or $store.buckets $data.buckets) (eq $secret (printf "%s-azure" .Release.Name)) }}
 {{- fail "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
 {{- end }}
-{{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}
+{{- if and (not $store.secretName) $secret (gt (len (include "vott-train.queueNamespaces" . | fromYamlArray)) 1) }}
 {{- fail "trainer.modelStore.secretName: is required with queues[].targetNamespace, because each training namespace needs a Secret of this name" }}
 {{- end }}
 {{- end }}

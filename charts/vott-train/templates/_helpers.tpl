@@ -15,6 +15,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Release.Name }}-trainer
 {{- end }}
 
+{{- define "vott-train.operatorRole" -}}
+{{ .Release.Name }}.{{ .Release.Namespace }}.vott.dev
+{{- end }}
+
+{{- define "vott-train.operatorBinding" -}}
+{{ .Release.Name }}-operator
+{{- end }}
+
 {{- define "vott-train.leaderElection" -}}
 {{ .Release.Name }}-leader-election
 {{- end }}
@@ -67,13 +75,67 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $names | compact | uniq | sortAlpha | toYaml }}
 {{- end }}
 
-{{/* The training namespaces, as a YAML list. */}}
-{{- define "vott-train.namespaces" -}}
+{{/* The namespaces that queues train in, and the release's own, as a YAML list. */}}
+{{- define "vott-train.queueNamespaces" -}}
 {{- $names := list .Release.Namespace }}
 {{- range .Values.queues }}
 {{- $names = append $names .targetNamespace }}
 {{- end }}
 {{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- end }}
+
+{{/* The training namespaces, as a YAML list. One that is being deleted can't get new objects, so the chart leaves it alone. */}}
+{{- define "vott-train.namespaces" -}}
+{{- $names := include "vott-train.queueNamespaces" . | fromYamlArray }}
+{{- range include "vott-train.draining" . | fromYamlArray }}
+{{- $found := lookup "v1" "Namespace" "" . }}
+{{- if not (and $found $found.metadata.deletionTimestamp) }}
+{{- $names = append $names . }}
+{{- end }}
+{{- end }}
+{{- $names | uniq | sortAlpha | toYaml }}
+{{- end }}
+
+{{/*
+Namespaces without a queue whose TrainingJobs the operator still brings to their end, as a YAML list: drainNamespaces, those that lost their
+queue in this upgrade, and those that drain since an earlier one and have TrainingJobs that need the operator. One that has just lost its queue drains in any
+case, because the running operator may be creating a TrainingJob there. The answer is kept for all templates: it may change meanwhile.
+*/}}
+{{- define "vott-train.draining" -}}
+{{- if not (hasKey .Values "_draining") }}
+{{- $names := .Values.drainNamespaces | default list }}
+{{- $found := lookup "v1" "ConfigMap" .Release.Namespace (printf "%s-settings" .Release.Name) }}
+{{- if $found }}
+{{- $previous := index $found.data "settings.yaml" | fromYaml }}
+{{- range $previous.queues }}
+{{- if and .targetNamespace (lookup "v1" "Namespace" "" .targetNamespace) }}
+{{- $names = append $names .targetNamespace }}
+{{- end }}
+{{- end }}
+{{- range $previous.drainNamespaces }}
+{{- if include "vott-train.needsOperator" . }}
+{{- $names = append $names . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- $queues := include "vott-train.queueNamespaces" . | fromYamlArray }}
+{{- $draining := list }}
+{{- range $names | uniq | sortAlpha }}
+{{- if not (has . $queues) }}
+{{- $draining = append $draining . }}
+{{- end }}
+{{- end }}
+{{- $_ := set .Values "_draining" $draining }}
+{{- end }}
+{{- index .Values "_draining" | toYaml }}
+{{- end }}
+
+{{/* Not empty if a TrainingJob of this namespace has not ended, or waits for its callback. */}}
+{{- define "vott-train.needsOperator" -}}
+{{- range (lookup "vott.dev/v1alpha1" "TrainingJob" . "").items }}
+{{- $phase := dig "status" "phase" "Pending" . }}
+{{- if or (not (has $phase (list "Complete" "Failed"))) (has "vott.dev/last-word" (.metadata.finalizers | default list)) }}yes{{ end }}
+{{- end }}
 {{- end }}
 
 {{- define "vott-train.queue" -}}
@@ -94,6 +156,8 @@ queues:
 {{- range .Values.queues }}
   - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
 {{- end }}
+drainNamespaces: {{- include "vott-train.draining" . | nindent 2 }}
+roleBinding: {{ include "vott-train.operatorBinding" . }}
 trainer:
   {{- omit .Values.trainer "modelStore" "serviceAccountName" | toYaml | nindent 2 }}
   serviceAccountName: {{ include "vott-train.trainerAccount" . }}

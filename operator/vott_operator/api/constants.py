@@ -23,12 +23,18 @@ ANNOTATION_QUEUE: Final = "vott.dev/queue"
 ANNOTATION_MESSAGE_ID: Final = "vott.dev/message-id"
 ANNOTATION_MESSAGE_SEQUENCE: Final = "vott.dev/message-sequence"
 ANNOTATION_DIGEST: Final = "vott.dev/message-digest"
+ANNOTATION_ENDED: Final = "vott.dev/ended"
+"""How the TrainingJob ended. Backups keep annotations, but not the status, so a restored TrainingJob is not trained again."""
 ANNOTATION_FAILURES: Final = "vott.dev/failures"
 ANNOTATION_COMPLETION_INDEX: Final = "batch.kubernetes.io/job-completion-index"
+LABEL_NO_BACKUP: Final = "velero.io/exclude-from-backup"
+"""On objects that must not be restored: a restored Job has no owner, and would train by itself."""
 KUEUE_PREFIX: Final = "kueue.x-k8s.io/"
 KUEUE_QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 FINALIZER: Final = "vott.dev/last-word"
 """Holds a TrainingJob with a callback until its outcome was delivered, refused or given up."""
+BINDING_FINALIZER: Final = "vott.dev/in-use"
+"""Holds the operator's RoleBinding in a namespace while TrainingJobs there have FINALIZER: only the operator can remove that."""
 
 # The trainer container (docs/trainer-contract.md).
 TRAINER_CONTAINER: Final = "trainer"
@@ -75,6 +81,7 @@ PROGRESS_RESUMED: Final = "ProgressResumed"
 # Reasons of Complete and ModelUploaded.
 TRAINING_SUCCEEDED: Final = "TrainingSucceeded"
 UPLOAD_VERIFIED: Final = "UploadVerified"
+RESTORED: Final = "Restored"
 
 # Reasons of Failed that the operator sets; the trainer's are in docs/trainer-contract.md.
 INVALID_SPEC: Final = "InvalidSpec"

@@ -16,7 +16,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.report import progress_report
 from vott_operator.callbacks.retry_backoff import BACKOFF, RetrySchedule
-from vott_operator.callbacks.url import callback_url
+from vott_operator.callbacks.url import CallbackURLs, LostURLError
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
@@ -38,6 +38,7 @@ class OutcomeCallbacks:
         self,
         cluster: Cluster,
         store: Store,
+        urls: CallbackURLs,
         sender: CallbackSender,
         settings: CallbackSettings,
         clock: Callable[[], datetime],
@@ -47,6 +48,7 @@ class OutcomeCallbacks:
         """While `is_posting_progress` is true the outcome waits, because no progress may arrive after it."""
         self._cluster = cluster
         self._store = store
+        self._urls = urls
         self._sender = sender
         self._settings = settings
         self._clock = clock
@@ -74,7 +76,7 @@ class OutcomeCallbacks:
     async def _attempt(self, trainingjob: TrainingJob, outcome: Outcome) -> tuple[ConditionUpdate, float | None]:
         """Post once. Returns the condition to record and the seconds until the next attempt."""
         try:
-            url = await callback_url(self._cluster, trainingjob)
+            url = await self._urls.read(trainingjob)
             progress = trainingjob.status.progress
             report = progress_report(progress) if progress else None
             body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
@@ -88,7 +90,8 @@ class OutcomeCallbacks:
         self, trainingjob: TrainingJob, outcome: Outcome, error: CallbackError
     ) -> tuple[ConditionUpdate, float | None]:
         if error.permanent or outcome.give_up:
-            reason = c.DELIVERY_REFUSED if error.permanent else c.DELIVERY_GIVEN_UP
+            is_refused = error.permanent and not isinstance(error, LostURLError)
+            reason = c.DELIVERY_REFUSED if is_refused else c.DELIVERY_GIVEN_UP
             return ConditionUpdate(c.CALLBACK_DELIVERED, "False", reason, f"{error}. It will not be tried again."), None
         delay = self._retries.postpone(trainingjob, error.retry_after)
         message = f"{error}. It will be tried again."

@@ -13,17 +13,16 @@ from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.report import progress_report
-from vott_operator.callbacks.url import callback_url
-from vott_operator.cluster.client import Cluster
+from vott_operator.callbacks.url import CallbackURLs
 from vott_operator.cluster.store import Store
 
 
 class ProgressCallbacks:
     """Posts progress. `send` has a WorkQueue to itself, with each TrainingJob that changed."""
 
-    def __init__(self, cluster: Cluster, store: Store, sender: CallbackSender, backoff: Backoff = BACKOFF) -> None:
-        self._cluster = cluster
+    def __init__(self, store: Store, urls: CallbackURLs, sender: CallbackSender, backoff: Backoff = BACKOFF) -> None:
         self._store = store
+        self._urls = urls
         self._sender = sender
         self._backoff = backoff
         self._receivers: dict[Key, ProgressReceiver] = {}
@@ -50,7 +49,7 @@ class ProgressCallbacks:
         self._posting.add(key)
         try:
             body = progress_payload(trainingjob.metadata.name, progress_report(progress))
-            await receiver.post(report, body, partial(callback_url, self._cluster, trainingjob))
+            await receiver.post(report, body, partial(self._urls.read, trainingjob))
         finally:
             self._posting.discard(key)
         return None

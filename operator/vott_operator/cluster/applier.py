@@ -10,6 +10,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.rest import Body
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan
@@ -23,10 +24,16 @@ class PlanApplier:
     """Applies plans. `on_finished` is called with each TrainingJob that has ended: its outcome may be due."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, clock: Callable[[], datetime], on_finished: Callable[[Key], None]
+        self,
+        cluster: Cluster,
+        store: Store,
+        bindings: RoleBindingFinalizers,
+        clock: Callable[[], datetime],
+        on_finished: Callable[[Key], None],
     ) -> None:
         self._cluster = cluster
         self._store = store
+        self._bindings = bindings
         self._clock = clock
         self._on_finished = on_finished
 
@@ -35,7 +42,8 @@ class PlanApplier:
         trainingjob = observed.trainingjob
         if plan.add_finalizer:
             finalizers = (*trainingjob.metadata.finalizers, c.FINALIZER)
-            self._store.put_trainingjob(await self._cluster.set_finalizers(trainingjob, finalizers))
+            async with self._bindings.hold(trainingjob.metadata.namespace):
+                self._store.put_trainingjob(await self._cluster.patch_metadata(trainingjob, finalizers=finalizers))
             return plan.requeue_seconds
         if plan.create_job is not None:
             return await self._create(trainingjob, plan.create_service, plan.create_job)
@@ -50,8 +58,8 @@ class PlanApplier:
         if plan.delete_job and observed.job is not None:
             logger.info("%s: Job deleted", trainingjob.key)
             await self._cluster.delete_job(trainingjob.key, observed.job.uid)
-        if plan.remove_finalizer:
-            return await self._remove_finalizer(trainingjob, plan)
+        if plan.remove_finalizer or plan.record_end:
+            return await self._patch_metadata(trainingjob, plan)
         if plan.delete:
             logger.info("%s: deleted by ttlSecondsAfterFinished", trainingjob.key)
             await self._cluster.delete_trainingjob(trainingjob)
@@ -59,9 +67,13 @@ class PlanApplier:
             self._on_finished(trainingjob.key)
         return plan.requeue_seconds
 
-    async def _remove_finalizer(self, trainingjob: TrainingJob, plan: Plan) -> float | None:
+    async def _patch_metadata(self, trainingjob: TrainingJob, plan: Plan) -> float | None:
+        annotations = {c.ANNOTATION_ENDED: plan.record_end.to_annotation()} if plan.record_end else None
+        if not plan.remove_finalizer:
+            self._store.put_trainingjob(await self._cluster.patch_metadata(trainingjob, annotations=annotations))
+            return plan.requeue_seconds
         finalizers = [item for item in trainingjob.metadata.finalizers if item != c.FINALIZER]
-        updated = await self._cluster.set_finalizers(trainingjob, finalizers)
+        updated = await self._cluster.patch_metadata(trainingjob, finalizers=finalizers, annotations=annotations)
         if updated.deleting and not finalizers:
             logger.info("%s: deleted, its callback has ended", trainingjob.key)
             self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)

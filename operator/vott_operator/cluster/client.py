@@ -16,6 +16,8 @@ from vott_operator.cluster.rest import JSON_PATCH, MERGE_PATCH, Body, RestClient
 from vott_operator.cluster.store import Kind
 from vott_operator.errors import AlreadyExistsError, ClusterError, ConflictError, InvalidObjectError, NotFoundError
 
+CONFLICT = 409
+
 
 class Cluster:
     """A connection to one cluster. Open with `connect`, end with `close`. Every method may raise ClusterError."""
@@ -76,11 +78,26 @@ class Cluster:
         changes = {f"/status/{field}": value for field, value in status.items()}
         return await self._patch(trainingjob, f"{_trainingjob(trainingjob.key)}/status", tests, changes)
 
-    async def set_finalizers(self, trainingjob: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
-        """Replace the finalizers. Raises NotFoundError, and ConflictError when it changed meanwhile."""
-        tests = {"/metadata/resourceVersion": trainingjob.metadata.resource_version}
-        changes = {"/metadata/finalizers": list(finalizers)}
-        return await self._patch(trainingjob, _trainingjob(trainingjob.key), tests, changes)
+    async def patch_metadata(
+        self,
+        trainingjob: TrainingJob,
+        *,
+        finalizers: Sequence[str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+    ) -> TrainingJob:
+        """Replace the finalizers and set annotations. Raises NotFoundError, and ConflictError when it changed meanwhile."""
+        metadata: Body = {"resourceVersion": trainingjob.metadata.resource_version}
+        if finalizers is not None:
+            metadata["finalizers"] = list(finalizers)
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        path = _trainingjob(trainingjob.key)
+        try:
+            return _parse(await self._rest.send("PATCH", path, {"metadata": metadata}, MERGE_PATCH))
+        except ClusterError as error:
+            if error.status != CONFLICT:
+                raise
+            raise ConflictError(f"{trainingjob.key} changed meanwhile", error.status, error.answer) from None
 
     async def _patch(
         self, trainingjob: TrainingJob, path: str, tests: Mapping[str, Any], changes: Mapping[str, Any]
@@ -184,6 +201,17 @@ class Cluster:
         """Replace a Lease. Raises ClusterError (409) when it changed since it was read."""
         await self._rest.send("PUT", f"{_leases(lease['metadata']['namespace'])}/{lease['metadata']['name']}", lease)
 
+    # ----------------------------------------------------------------------------------------------------- RoleBindings
+
+    async def read_role_binding(self, key: Key) -> Body:
+        """Read a rbac.authorization.k8s.io/v1 RoleBinding. Raises NotFoundError."""
+        return await self._rest.send("GET", _role_binding(key))
+
+    async def set_role_binding_finalizers(self, key: Key, resource_version: str, finalizers: Sequence[str]) -> None:
+        """Replace its finalizers. Raises ClusterError (409) when it changed since it was read."""
+        metadata = {"resourceVersion": resource_version, "finalizers": list(finalizers)}
+        await self._rest.send("PATCH", _role_binding(key), {"metadata": metadata}, MERGE_PATCH)
+
     # --------------------------------------------------------------------------------------------------------- shared
 
     async def _create_owned(self, plural: str, manifest: Mapping[str, Any]) -> None:
@@ -208,7 +236,7 @@ class Cluster:
         except NotFoundError:
             return
         except ClusterError as error:
-            if error.status != 409:  # another uid
+            if error.status != CONFLICT:  # another uid
                 raise
 
 
@@ -238,6 +266,10 @@ def _events(namespace: str) -> str:
 
 def _leases(namespace: str) -> str:
     return f"apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+
+
+def _role_binding(key: Key) -> str:
+    return f"apis/rbac.authorization.k8s.io/v1/namespaces/{key.namespace}/rolebindings/{key.name}"
 
 
 def _parse(body: Body) -> TrainingJob:

@@ -80,6 +80,9 @@ class Store:
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
+        self._with_finalizer: dict[str, set[Key]] = {}
+        """By namespace."""
+        self._callback_urls: dict[Key, str] = {}
 
     # ---------------------------------------------------------------------------------------------------- TrainingJobs
 
@@ -111,6 +114,7 @@ class Store:
         key, metadata, current = trainingjob.key, trainingjob.metadata, self._trainingjobs.get(trainingjob.key)
         if current is not None and current.uid != metadata.uid:
             self._settled.discard(key)
+            self._callback_urls.pop(key, None)
             self._drop_content(key, current)
         elif current is not None and _is_older(metadata.resource_version, current.resource_version):
             return False
@@ -119,6 +123,7 @@ class Store:
         stored = _Stored(metadata.uid, metadata.resource_version, _content(trainingjob), text)
         self._trainingjobs[key] = stored
         self._invalid.pop(key, None)
+        self._put_finalizer(trainingjob)
         if stored.content:
             self._contents.setdefault(stored.content, set()).add(key)
         if trainingjob.finished:
@@ -130,6 +135,32 @@ class Store:
     def put_invalid(self, key: Key, resource_version: str) -> None:
         """Record that a TrainingJob does not match the schema, so that it is not missed."""
         self._invalid[key] = resource_version
+
+    def _put_finalizer(self, trainingjob: TrainingJob) -> None:
+        key = trainingjob.key
+        keys = self._with_finalizer.setdefault(key.namespace, set())
+        if c.FINALIZER in trainingjob.metadata.finalizers:
+            keys.add(key)
+        else:
+            keys.discard(key)
+            if trainingjob.finished:
+                self._callback_urls.pop(key, None)
+
+    def has_finalizers(self, namespace: str) -> bool:
+        """Whether a TrainingJob of this namespace has the operator's finalizer."""
+        return bool(self._with_finalizer.get(namespace))
+
+    def put_callback_url(self, trainingjob: TrainingJob, url: str) -> None:
+        """Remember the callback's URL with its credential, until the TrainingJob is dropped or its outcome was posted."""
+        current = self._trainingjobs.get(trainingjob.key)
+        if current is not None and current.uid == trainingjob.metadata.uid:
+            self._callback_urls[trainingjob.key] = url
+
+    def callback_url(self, trainingjob: TrainingJob) -> str | None:
+        """The URL that `put_callback_url` stored."""
+        current = self._trainingjobs.get(trainingjob.key)
+        is_same = current is not None and current.uid == trainingjob.metadata.uid
+        return self._callback_urls.get(trainingjob.key) if is_same else None
 
     def mark_settled(self, key: Key) -> None:
         """Record that the message of a TrainingJob was removed from its queue."""
@@ -149,6 +180,8 @@ class Store:
             self._had_job.discard(key)
             self._unfinished.discard(key)
             self._settled.discard(key)
+            self._with_finalizer[key.namespace].discard(key)
+            self._callback_urls.pop(key, None)
             self._drop_content(key, current)
 
     def _trainingjob(self, key: Key) -> TrainingJob:

@@ -7,7 +7,13 @@ from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 
 MAX_DELETION_DELAY = timedelta(minutes=10)
-"""How long a deleted TrainingJob waits for its callback."""
+"""How long a deleted TrainingJob waits for its Job and pods to end, and for its callback."""
+
+
+def is_overdue(trainingjob: TrainingJob, now: datetime) -> bool:
+    """Whether a deleted TrainingJob has waited long enough."""
+    deleted = parse_timestamp(trainingjob.metadata.deletion_timestamp, now)
+    return trainingjob.deleting and now - deleted > MAX_DELETION_DELAY
 
 
 def callback_deadline(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> datetime:

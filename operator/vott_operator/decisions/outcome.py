@@ -8,6 +8,7 @@ from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.callback_deadline import callback_deadline
+from vott_operator.decisions.restored import is_restored
 from vott_operator.decisions.status_patch import outcome_message
 
 OutcomeState = Literal["succeeded", "failed", "cancelled"]
@@ -24,7 +25,7 @@ class Outcome:
 
 def pending_outcome(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> Outcome | None:
     """The outcome to post; None if there is no callback, or it was delivered, refused or given up."""
-    if trainingjob.spec.callback is None:
+    if trainingjob.spec.callback is None or is_restored(trainingjob):
         return None
     delivery = trainingjob.condition(c.CALLBACK_DELIVERED)
     if delivery is not None and (

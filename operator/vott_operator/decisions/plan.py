@@ -9,8 +9,10 @@ from typing import Any
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
-from vott_operator.decisions import deadlines, retries, stalled, suspension, ttl
+from vott_operator.api.ended import Ended
+from vott_operator.decisions import deadlines, restored, retries, stalled, suspension, ttl
 from vott_operator.decisions.active_job import ending_pods
+from vott_operator.decisions.callback_deadline import is_overdue
 from vott_operator.decisions.condition_messages import explain_name_taken, explain_old_job
 from vott_operator.decisions.failure_messages import explain_cancelled
 from vott_operator.decisions.observed import JobState, Observed
@@ -45,6 +47,8 @@ class Plan:
     status: dict[str, Any] | None = None
     """Fields to set in the status."""
     delete_job: bool = False
+    record_end: Ended | None = None
+    """Set the annotation vott.dev/ended, in one write with `remove_finalizer`."""
     remove_finalizer: bool = False
     delete: bool = False
     """Delete the TrainingJob, and with it everything that it owns."""
@@ -58,6 +62,8 @@ def plan(observed: Observed, settings: Settings, now: datetime) -> Plan:
     trainingjob, job = observed.trainingjob, observed.job
     if trainingjob.finished:
         return _finished(observed, settings, now)
+    if (status := restored.restored_status(trainingjob, now)) is not None:
+        return Plan(status=status)
     if trainingjob.deleting:
         return _cancel(observed, settings, now)
     if trainingjob.spec.callback is not None and c.FINALIZER not in trainingjob.metadata.finalizers:
@@ -152,11 +158,12 @@ def _finished(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """End what still runs, post the outcome, record that the message was removed, and delete the TrainingJob by its TTL."""
     trainingjob, job = observed.trainingjob, observed.job
     callback = pending_outcome(trainingjob, settings.callbacks, now)
-    if job is not None and observed.owns_job and not job.finished and not job.deleting:
+    is_left = job is not None and observed.owns_job and not job.finished and not job.deleting
+    if is_left and not is_overdue(trainingjob, now):
         return Plan(delete_job=True, callback=callback)
-    if callback is None and c.FINALIZER in trainingjob.metadata.finalizers:
-        return Plan(remove_finalizer=True, requeue_seconds=0.0)
     remaining = ttl.remaining(observed, now)
+    if (step := _record_end(observed, callback, remaining, now)) is not None:
+        return step
     if remaining is None or trainingjob.deleting:
         return Plan(callback=callback)
     if callback is None and remaining <= timedelta(0):
@@ -169,16 +176,37 @@ def _finished(observed: Observed, settings: Settings, now: datetime) -> Plan:
     )
 
 
+def _record_end(
+    observed: Observed, callback: Outcome | None, remaining: timedelta | None, now: datetime
+) -> Plan | None:
+    """Remove the finalizer once the outcome was posted, and record the end in the same write; None if both are done.
+
+    The record does not wait for a callback that fails: that may take a day, and a backup may be made meanwhile.
+    """
+    trainingjob = observed.trainingjob
+    remove = callback is None and c.FINALIZER in trainingjob.metadata.finalizers
+    is_due = remaining is not None and remaining <= timedelta(0)
+    was_attempted = callback is None or trainingjob.condition(c.CALLBACK_DELIVERED) is not None
+    record = was_attempted and not is_due and not trainingjob.deleting
+    ended = restored.unrecorded_end(observed, now) if record else None
+    if not remove and ended is None:
+        return None
+    return Plan(record_end=ended, remove_finalizer=remove, callback=callback, requeue_seconds=0.0)
+
+
 def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
     """The TrainingJob was deleted before its end: delete the Job, and report Cancelled once its pods have ended."""
     trainingjob, job = observed.trainingjob, observed.job
-    if job is not None and observed.owns_job:
+    overdue = is_overdue(trainingjob, now)
+    if job is not None and observed.owns_job and not overdue:
         if job.complete or (job.finished and trainingjob.spec.trainer.nodes == 1):
             return _follow_job(observed, job, settings, now)  # the training ended before the deletion
         return Plan(delete_job=not job.deleting, requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if c.FINALIZER not in trainingjob.metadata.finalizers:
         return Plan()
-    if any(not pod.finished and not is_lost(pod, now) for pod in observed.pods):
+    ending = [pod for pod in observed.pods if not pod.finished and not is_lost(pod, now)]
+    # A pod's own grace period counts, however long. A pod that was not even deleted does not: its Job can't be deleted.
+    if any(not overdue or (pod.deleting and now <= end_deadline(pod)) for pod in ending):
         return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     without_job = Observed(trainingjob, message_settled=observed.message_settled)
     return _report(without_job, failed(explain_cancelled()), now)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import datetime
 
 from vott_messaging import names, reasons
@@ -13,6 +14,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError
@@ -36,6 +38,7 @@ class Converter:
         settings: Settings,
         cluster: Cluster,
         store: Store,
+        bindings: RoleBindingFinalizers,
         clock: Callable[[], datetime],
         on_created: Callable[[TrainingJob], None],
     ) -> None:
@@ -43,6 +46,7 @@ class Converter:
         self._identity = identity
         self._cluster = cluster
         self._store = store
+        self._bindings = bindings
         self._clock = clock
         self._on_created = on_created
         self._ttl_seconds = settings.ttl_seconds_after_finished
@@ -60,6 +64,10 @@ class Converter:
             ClusterError: the API server failed; try again.
         """
         message = parse_message(delivery.body, self._message_defaults)
+        async with self._bindings.hold(self._namespace) if message.status else nullcontext():
+            return await self._convert(delivery, message)
+
+    async def _convert(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         if not self._duplicates.is_enabled:
             return await self._train(delivery, message)
         async with self._duplicates.content_lock(message.digest):
@@ -94,6 +102,8 @@ class Converter:
         if secret is not None:
             await self._cluster.create_secret(secret)
         self._on_created(trainingjob)
+        if secret is not None and message.status:
+            self._store.put_callback_url(trainingjob, message.status)
         return trainingjob
 
     async def _create_or_find(self, name: str, delivery: Delivery, message: TrainMessage) -> TrainingJob:

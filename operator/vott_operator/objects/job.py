@@ -4,7 +4,7 @@ from vott_operator.api import constants as c
 from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects import kueue, pod, pod_failure_policy
-from vott_operator.objects.metadata import Manifest, child_metadata
+from vott_operator.objects.metadata import NOT_IN_BACKUPS, Manifest, child_metadata
 from vott_operator.settings.pod import PodSettings
 
 
@@ -32,7 +32,7 @@ def job_manifest(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
 
 def _metadata(trainingjob: TrainingJob) -> Manifest:
     metadata = child_metadata(trainingjob, names.job(trainingjob.metadata.name))
-    metadata["labels"] |= kueue.job_labels(trainingjob)
+    metadata["labels"] |= NOT_IN_BACKUPS | kueue.job_labels(trainingjob)
     if trainingjob.spec.trainer.nodes > 1:
         # So that a failure is counted once, however often the operator observes it.
         metadata["annotations"] = {c.ANNOTATION_FAILURES: str(trainingjob.status.failures or 0)}

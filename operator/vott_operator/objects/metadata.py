@@ -14,6 +14,10 @@ def labels(owner: TrainingJob) -> dict[str, str]:
     return {c.LABEL_MANAGED_BY: c.MANAGED_BY, c.LABEL_TRAININGJOB: owner.metadata.name}
 
 
+NOT_IN_BACKUPS = {c.LABEL_NO_BACKUP: "true"}
+"""Label of what the operator creates again from the TrainingJob: not the Secret, which it can't."""
+
+
 def child_metadata(owner: TrainingJob, name: str) -> Manifest:
     """Name, namespace, labels and owner reference of an object that belongs to `owner`."""
     reference = {

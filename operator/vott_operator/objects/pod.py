@@ -8,7 +8,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects import security_context
 from vott_operator.objects.arguments import arguments
 from vott_operator.objects.environment import environment
-from vott_operator.objects.metadata import Manifest, labels
+from vott_operator.objects.metadata import NOT_IN_BACKUPS, Manifest, labels
 from vott_operator.objects.pod_template_rules import MERGER
 from vott_operator.objects.tolerations import tolerations
 from vott_operator.objects.volumes import mounted_volumes
@@ -26,7 +26,7 @@ def template(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
 
 
 def _labels(trainingjob: TrainingJob, settings: PodSettings) -> dict[str, str]:
-    result = labels(trainingjob)
+    result = labels(trainingjob) | NOT_IN_BACKUPS
     if trainingjob.spec.trainer.nodes > 1:
         result[c.LABEL_NODES] = str(trainingjob.spec.trainer.nodes)
     if settings.trainer.workload_identity.client_id:

@@ -12,7 +12,7 @@ from vott_messaging.settings.program import ProgramSettings, check_distinct
 from vott_operator.api.spec import MAX_TTL_SECONDS
 from vott_operator.settings.leader_election import LeaderElectionSettings
 from vott_operator.settings.pod import PodSettings
-from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings, check_namespace
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
@@ -52,9 +52,20 @@ class Settings(ProgramSettings):
     ttl_seconds_after_finished: Ttl = Field(
         WEEK_SECONDS, description="TrainingJobs of messages are deleted this long after their end; never keeps them."
     )
+    drain_namespaces: list[str] = Field(
+        default_factory=list, description="More namespaces whose TrainingJobs are brought to their end."
+    )
+    role_binding: str = Field(
+        "", description="Name of the operator's RoleBinding in each training namespace. Default: none is held."
+    )
     leader_election: LeaderElectionSettings = Field(
         default_factory=LeaderElectionSettings, description="Which of several operators works."
     )
+
+    @field_validator("drain_namespaces")
+    @classmethod
+    def _drained_are_namespaces(cls, namespaces: list[str]) -> list[str]:
+        return [check_namespace(namespace) for namespace in namespaces]
 
     @field_validator("queues")
     @classmethod
@@ -75,7 +86,7 @@ class Settings(ProgramSettings):
     @property
     def namespaces(self) -> list[str]:
         """The namespaces that the operator watches, sorted."""
-        return sorted({self.namespace, *(self.namespace_of(queue) for queue in self.queues)})
+        return sorted({self.namespace, *(self.namespace_of(queue) for queue in self.queues), *self.drain_namespaces})
 
     def namespace_of(self, queue: OperatorQueueSettings) -> str:
         """Namespace of a queue's TrainingJobs."""

@@ -10,6 +10,13 @@ from vott_operator.settings.training_job import TrainingJobSettings
 KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
+def check_namespace(namespace: str) -> str:
+    """Return the name of a namespace unchanged. Raises ValueError."""
+    if not KUBERNETES_NAMESPACE.fullmatch(namespace):
+        raise ValueError(f"{namespace!r} is not a valid namespace: use up to 63 lower-case letters, digits and dashes")
+    return namespace
+
+
 class OperatorQueueSettings(QueueSettings):
     """One queue whose messages become TrainingJobs."""
 
@@ -28,8 +35,4 @@ class OperatorQueueSettings(QueueSettings):
     @field_validator("target_namespace")
     @classmethod
     def _target_is_a_namespace(cls, namespace: str) -> str:
-        if namespace and not KUBERNETES_NAMESPACE.fullmatch(namespace):
-            raise ValueError(
-                f"{namespace!r} is not a valid namespace: use up to 63 lower-case letters, digits and dashes"
-            )
-        return namespace
+        return check_namespace(namespace) if namespace else ""

@@ -24,6 +24,7 @@ from vott_messaging.settings.callbacks import CallbackSettings
 from vott_messaging.settings.outgoing import OutgoingSettings
 from vott_operator.app import App
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Kind
 from vott_operator.intake.intake import Intake
 from vott_operator.settings.operator import Settings
@@ -113,7 +114,8 @@ class Bench:
             CallbackSender(CallbackSettings(), OutgoingSettings(**LOCAL).rules, workers=8)
         )
         pairs = zip(self.queues, self.settings, strict=True)
-        self.intakes = [self.app.build_intake(queue, item, self.cluster, callbacks) for queue, item in pairs]
+        bindings = RoleBindingFinalizers(self.cluster, self.app.store, "", "")
+        self.intakes = [self.app.build_intake(queue, item, self.cluster, callbacks, bindings) for queue, item in pairs]
 
     async def process(self, bodies: list[bytes]) -> None:
         """Send bodies and process all of them."""

@@ -147,7 +147,8 @@ def test_the_trainers_service_account_has_the_workload_identity_in_every_namespa
 
 
 def test_the_admission_policy_protects_every_status_field_that_the_trainer_does_not_own() -> None:
-    policy = json.dumps(manifest_of_kind("ValidatingAdmissionPolicy", render({"azure": KEYS})))
+    manifests = {(item["kind"], item["metadata"]["name"]): item for item in render({"azure": KEYS})}
+    policy = json.dumps(manifests["ValidatingAdmissionPolicy", "vott-trainer.train.vott.dev"])
     trainers = {"progress", "metrics", "model", "checkpoint"}
     for field in TrainingJobStatus.model_fields.values():
         assert (f"object.?status.?{field.alias} ==" in policy) == (field.alias not in trainers), field.alias
@@ -247,3 +248,24 @@ def test_an_operator_without_leader_election_has_no_permission_on_leases() -> No
     assert "leases" in roles(True)
     assert "leases" not in roles(False)
     assert "leader-election" not in roles(False)
+
+
+def test_a_namespace_that_drains_has_the_same_objects_as_one_with_a_queue_but_no_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values: Object = {"azure": KEYS, "queues": [{"name": "a", "targetNamespace": "team-a"}], "drainNamespaces": ["old"]}
+    manifests = render(values)
+    objects: dict[str, list[str]] = {"team-a": [], "old": []}
+    for item in manifests:
+        objects.get(item["metadata"].get("namespace", ""), []).append(f"{item['kind']} {item['metadata']['name']}")
+    assert objects["old"] == objects["team-a"] != []
+    found = settings(manifests, tmp_path, monkeypatch)
+    assert found.namespaces == ["old", "team-a", "train"]
+    assert [queue.target_namespace for queue in found.queues] == ["team-a"]
+    assert "kubectl get trainingjobs -n old" in notes(values)
+
+
+def test_no_namespace_drains_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"azure": KEYS, "queues": TEAMS, "trainer": {"modelStore": {"secretName": "s"}}}
+    assert settings(render(values), tmp_path, monkeypatch).drain_namespaces == []
+    assert "No queue trains" not in notes(values)

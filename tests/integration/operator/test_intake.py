@@ -23,6 +23,7 @@ from vott_messaging.settings.outgoing import OutgoingSettings
 from vott_operator.api.names import Key
 from vott_operator.app import App
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.errors import ClusterError
 from vott_operator.intake import intake as intake_module
 from vott_operator.intake.capacity import Capacity
@@ -84,7 +85,8 @@ async def build(harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.
         def build_bench(queue: dict[str, Any] | None = None, **settings: Any) -> Bench:
             clock = Clock()
             source, app = MemoryQueue(clock), App(Settings(namespace=harness.name, **settings))
-            intake = app.build_intake(source, OperatorQueueSettings(**(queue or {})), cluster, callbacks)
+            bindings = RoleBindingFinalizers(cluster, app.store, "", harness.name)
+            intake = app.build_intake(source, OperatorQueueSettings(**(queue or {})), cluster, callbacks, bindings)
             return Bench(source, intake, app, clock)
 
         yield build_bench

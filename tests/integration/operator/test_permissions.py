@@ -91,6 +91,17 @@ def test_no_account_may_impersonate_others_or_read_the_api_servers_internals(har
 
 
 @with_a_team
+def test_the_operator_can_change_only_the_finalizers_of_its_role_binding(harness: OperatorHarness) -> None:
+    api = ApiClient(harness, account_token(harness, f"{harness.name}:{RELEASE}"))
+    path = f"apis/rbac.authorization.k8s.io/v1/namespaces/{TEAM}/rolebindings/{RELEASE}-operator"
+    subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": TEAM}]
+    answer = api.send("PATCH", path, {"subjects": subjects})
+    assert "may change only the finalizers" in answer.json()["message"]
+    assert api.send("PATCH", path, {"metadata": {"finalizers": ["vott.dev/in-use"]}}).ok
+    assert api.send("PATCH", path, {"metadata": {"finalizers": []}}).ok
+
+
+@with_a_team
 def test_the_accounts_do_not_mount_their_token_automatically(harness: OperatorHarness) -> None:
     for kubectl in (harness.kubectl, Kubectl(harness.kubectl.kubeconfig, TEAM)):
         accounts = {item["metadata"]["name"]: item for item in kubectl.list("serviceaccounts")}

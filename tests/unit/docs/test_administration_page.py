@@ -16,7 +16,13 @@ from vott_operator.settings.queue import OperatorQueueSettings
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/administration.md").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "charts/vott-train/values.yaml").read_text())
-SET_BY_THE_CHART = {"namespace", "trainer.serviceAccountName", "leaderElection.leaseName", "callbacks.signingDir"}
+SET_BY_THE_CHART = {
+    "namespace",
+    "trainer.serviceAccountName",
+    "leaderElection.leaseName",
+    "callbacks.signingDir",
+    "roleBinding",
+}
 CREDENTIALS = sorted(
     value
     for module in (storage_client, service_bus_client)

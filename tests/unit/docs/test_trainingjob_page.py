@@ -28,6 +28,7 @@ SHARED = {
     "Running": {c.NODE_LOST, c.JOB_SUSPENDED, c.WAITING_FOR_QUOTA, c.RESUMED},
     "Stalled": {c.TRAINER_FINISHED},
     "Suspended": {c.TRAINER_FINISHED},
+    "Failed": {c.RESTORED},
 }
 """Reasons that constants.py lists under another condition."""
 TRAINER_REASONS = {

@@ -43,6 +43,8 @@ class Expected:
     delete_job: bool = False
     finalizer: str | None = None
     """`added` or `removed`."""
+    ended: bool = False
+    """Whether the annotation with the end is set."""
     delete: bool = False
     callback: str | None = None
     """The outcome to post."""
@@ -58,6 +60,7 @@ class Expected:
             "suspend_job": result.suspend_job,
             "delete_job": result.delete_job,
             "finalizer": "added" if result.add_finalizer else "removed" if result.remove_finalizer else None,
+            "ended": result.record_end is not None,
             "delete": result.delete,
             "callback": result.callback.state if result.callback else None,
             "give_up": bool(result.callback and result.callback.give_up),

@@ -190,10 +190,14 @@ class _SimulatedRest(RestClient):
 
 
 def _patch(current: Body, patch: Any, subresource: str) -> None:
-    """Apply a JSON patch (RFC 6902) of `test` and `add`, or a merge patch (RFC 7386) two levels deep."""
+    """Apply a JSON patch (RFC 6902) of `test` and `add`, or a merge patch (RFC 7386) without null."""
     if isinstance(patch, dict):
-        for section, fields in patch.items():
-            current.setdefault(section, {}).update(fields)
+        if (
+            patch.get("metadata", {}).get("resourceVersion", version := current["metadata"]["resourceVersion"])
+            != version
+        ):
+            raise RequestError(409, "Conflict")
+        _merge(current, patch)
         return
     for step in patch:
         *parents, last = step["path"].strip("/").split("/")
@@ -205,3 +209,11 @@ def _patch(current: Body, patch: Any, subresource: str) -> None:
             at[last] = step["value"]
         elif at.get(last) != step["value"]:
             raise RequestError(422, "Invalid")
+
+
+def _merge(current: Body, patch: Body) -> None:
+    for field, value in patch.items():
+        if isinstance(value, dict):
+            _merge(current.setdefault(field, {}), value)
+        else:
+            current[field] = value

@@ -13,8 +13,10 @@ from vott_messaging.errors import CallbackError
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
+from vott_operator.callbacks.url import CallbackURLs
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.observer import Observer
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ClusterError
 from vott_operator.reconciler import Reconciler
@@ -61,11 +63,15 @@ class Operator:
         """Replace the process: the Store is empty, and the watches begin with all existing objects."""
         self.store = Store(self._api.now)
         self.cluster.faults.clear()
-        self._outcomes = OutcomeCallbacks(self.cluster, self.store, self.receiver, self._settings.callbacks, self._now)
+        urls = CallbackURLs(self.cluster, self.store, self._now)
+        self._outcomes = OutcomeCallbacks(
+            self.cluster, self.store, urls, self.receiver, self._settings.callbacks, self._now
+        )
         self._due: dict[str, float] = {}
         """When each part runs next, in seconds."""
         observer = Observer(self.cluster, self.store, self._settings.pod_settings, self._now)
-        applier = PlanApplier(self.cluster, self.store, self._now, self._on_finished)
+        bindings = RoleBindingFinalizers(self.cluster, self.store, "", NAMESPACE)
+        applier = PlanApplier(self.cluster, self.store, bindings, self._now, self._on_finished)
         self._reconciler = Reconciler(observer, applier, self._settings, self._now)
         self._events: dict[str, deque[tuple[str, Body]]] = {
             kind: deque(("ADDED", item) for item in self._api.all(kind)) for kind in KINDS

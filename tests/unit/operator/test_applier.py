@@ -1,6 +1,6 @@
 """The order in which a plan is applied, and what the Store holds afterwards, with a fake cluster."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
@@ -11,6 +11,7 @@ from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.transition_events import Event
@@ -56,10 +57,10 @@ class FakeCluster:
     async def delete_trainingjob(self, _: TrainingJob) -> None:
         self._record("delete_trainingjob")
 
-    async def set_finalizers(self, tj: TrainingJob, finalizers: Sequence[str]) -> TrainingJob:
-        self._record("set_finalizers")
-        metadata = tj.metadata.model_copy(update={"finalizers": tuple(finalizers)})
-        return tj.model_copy(update={"metadata": metadata})
+    async def patch_metadata(self, tj: TrainingJob, **changes: Any) -> TrainingJob:
+        self._record("patch_metadata")
+        set_fields = {name: value for name, value in changes.items() if value is not None}
+        return tj.model_copy(update={"metadata": tj.metadata.model_validate(tj.metadata.to_api() | set_fields)})
 
 
 class Harness:
@@ -70,7 +71,9 @@ class Harness:
         self.store = Store(NOW)
         self.store.put_trainingjob(tj)
         self.finished: list[Key] = []
-        self._applier = PlanApplier(cast("Cluster", self.cluster), self.store, lambda: NOW, self.finished.append)
+        cluster = cast("Cluster", self.cluster)
+        bindings = RoleBindingFinalizers(cluster, self.store, "", tj.metadata.namespace)
+        self._applier = PlanApplier(cluster, self.store, bindings, lambda: NOW, self.finished.append)
         self._trainingjob = tj
 
     async def apply(self, plan: Plan) -> float | None:

@@ -13,10 +13,12 @@ from vott_guard.rules import Rules
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.errors import CallbackError
 from vott_messaging.settings.callbacks import CallbackSettings
+from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
 from vott_operator.callbacks.retry_backoff import BACKOFF
+from vott_operator.callbacks.url import RETRY_SECONDS, CallbackURLs
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ConflictError, NotFoundError
@@ -85,9 +87,12 @@ class Harness:
         self._key = trainingjob().key
         self.store, now = Store(NOW), datetime(2026, 1, 1, 12, tzinfo=UTC)
         self.store.put_trainingjob(trainingjob(spec, status, metadata))
+        cluster = cast("Cluster", self.cluster)
+        self.urls = CallbackURLs(cluster, self.store, lambda: now)
         self._outcomes = OutcomeCallbacks(
-            cast("Cluster", self.cluster),
+            cluster,
             self.store,
+            self.urls,
             receiver,
             settings().callbacks,
             lambda: now,
@@ -176,16 +181,43 @@ async def test_a_callback_whose_secret_is_created_later_gets_the_outcome(secret:
     assert (receiver.urls, harness.cluster.reasons) == (["https://h/s?token=T"], ["Retrying", "Delivered"])
 
 
-@pytest.mark.parametrize(
-    ("status", "metadata"),
-    [({"completionTime": "2025-12-31T11:00:00Z"}, {}), ({}, {"deletionTimestamp": "2026-01-01T11:49:00Z"})],
-    ids=["a day ago", "deleted ten minutes ago"],
-)
-async def test_a_callback_whose_secret_is_never_created_is_given_up(
-    status: dict[str, Any], metadata: dict[str, str]
-) -> None:
-    harness = Harness(Receiver(), SPEC_WITH_SECRET, ENDED | status, metadata)
+async def test_a_callback_whose_secret_is_never_created_is_given_up() -> None:
+    harness = Harness(Receiver(), SPEC_WITH_SECRET, ENDED | {"completionTime": "2025-12-31T11:00:00Z"})
     assert await harness.send() == 2.0
     await asyncio.sleep(2)
     assert await harness.send() is None
     assert harness.cluster.reasons == ["Retrying", "CallbackGivenUp", "GivenUp"]
+
+
+@pytest.mark.parametrize(
+    ("deleted", "reasons"),
+    [("2026-01-01T11:59:01Z", ["Retrying"]), ("2026-01-01T11:59:00Z", ["CallbackGivenUp", "GivenUp"])],
+    ids=["in the last minute", "before"],
+)
+async def test_a_deleted_trainingjob_waits_a_minute_for_a_secret_that_nobody_has_read(
+    deleted: str, reasons: list[str]
+) -> None:
+    harness = Harness(Receiver(), SPEC_WITH_SECRET, ENDED, {"deletionTimestamp": deleted})
+    await harness.send()
+    assert harness.cluster.reasons == reasons
+
+
+async def test_the_url_of_an_unfinished_training_is_remembered_if_its_secret_is_deleted_first() -> None:
+    receiver = Receiver(None)
+    harness = Harness(receiver, SPEC_WITH_SECRET, {"phase": "Running"}, {"finalizers": [c.FINALIZER]})
+    key = trainingjob().key
+    assert await harness.urls.remember(key) == RETRY_SECONDS  # the Secret is not there yet
+    harness.cluster.secrets["cats-urls"] = {"callback": "https://h/s?token=T"}
+    assert await harness.urls.remember(key) is None
+    harness.cluster.secrets.clear()
+    metadata = {"finalizers": [c.FINALIZER], "deletionTimestamp": "2026-01-01T11:00:00Z"}
+    harness.store.put_trainingjob(trainingjob(SPEC_WITH_SECRET, ENDED, metadata))
+    assert await harness.send() is None
+    assert (receiver.urls, harness.cluster.reasons) == (["https://h/s?token=T"], ["Delivered"])
+
+
+@pytest.mark.parametrize("spec", [{}, SPEC], ids=["no callback", "no Secret"])
+async def test_only_urls_in_secrets_are_remembered(spec: dict[str, Any]) -> None:
+    harness = Harness(Receiver(), spec, {"phase": "Running"})
+    assert await harness.urls.remember(trainingjob().key) is None
+    assert harness.store.callback_url(trainingjob()) is None

@@ -15,6 +15,8 @@ CANCELLED = {
     "message": ("The TrainingJob was deleted before its training ended.",),
     "event": "Normal",
 }
+ELEVEN_MINUTES_AGO = "2026-01-01T11:49:00Z"
+GIVEN_UP = b.condition(c.CALLBACK_DELIVERED, "False", c.DELIVERY_GIVEN_UP)
 CANCEL = [
     row(
         "a deleted TrainingJob's Job is deleted first; the status waits for its pods",
@@ -53,6 +55,26 @@ CANCEL = [
         "a pod on a lost node delays it no longer than its grace period and a margin",
         b.observed(b.deleted(at=b.HOUR_AGO), None, b.running_pod(ends_by="2026-01-01T11:01:00Z")),
         **CANCELLED,
+    ),
+    row(
+        "a Job that can't be deleted delays it for ten minutes",
+        b.observed(b.deleted(at=ELEVEN_MINUTES_AGO), b.job(), b.running_pod()),
+        **CANCELLED,
+    ),
+    row(
+        "so does one that another finalizer holds",
+        b.observed(b.deleted(at=ELEVEN_MINUTES_AGO), b.job(deleting=True)),
+        **CANCELLED,
+    ),
+    row(
+        "so does a pod without a node that nothing deletes",
+        b.observed(b.deleted(at=ELEVEN_MINUTES_AGO), None, b.pod(node="", ends_by=b.HOUR_AGO), b.pod(node="")),
+        **CANCELLED,
+    ),
+    row(
+        "a Job that is left does not keep the finalizer either",
+        b.observed(b.deleted(b.failed_status(GIVEN_UP, reason=c.CANCELLED), at=ELEVEN_MINUTES_AGO), b.job()),
+        finalizer="removed",
     ),
     row(
         "a Job of another owner is not deleted",

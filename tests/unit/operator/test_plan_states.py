@@ -4,6 +4,7 @@ At every write: pods of two Jobs are never alive at once, and an ending is final
 restarts are counted right. At the end: everything becomes idle, and each outcome was posted once.
 """
 
+import copy
 import os
 from typing import Any
 
@@ -44,6 +45,9 @@ class Lives(World, RuleBasedStateMachine):
     @initialize(spec=SPECS, calm=st.booleans())
     def begin(self, spec: dict[str, Any], calm: bool) -> None:
         self.calm = calm
+        self.backup: Body | None = None
+        self.restored: set[str] = set()
+        """uids of TrainingJobs that had ended before they were restored."""
         self.create(spec)
 
     def create(self, spec: dict[str, Any]) -> None:
@@ -55,6 +59,23 @@ class Lives(World, RuleBasedStateMachine):
     @rule(spec=SPECS)
     def create_a_successor_of_the_same_name(self, spec: dict[str, Any]) -> None:
         self.create(spec)
+
+    @precondition(lambda self: self.body is not None)
+    @rule()
+    def a_backup_is_made(self) -> None:
+        self.backup = copy.deepcopy(self.body)
+
+    @precondition(lambda self: self.body is None and self.backup is not None)
+    @rule()
+    def the_backup_is_restored(self) -> None:
+        """Create it again as backup tools do: under a new uid, without its status."""
+        assert self.backup is not None
+        kept = ("name", "namespace", "annotations", "finalizers")
+        metadata = {field: value for field, value in self.backup["metadata"].items() if field in kept}
+        body = {"metadata": metadata, "spec": self.backup["spec"], "status": {"phase": c.PENDING}}
+        uid = self.api.create("trainingjobs", body)["metadata"]["uid"]
+        if c.ANNOTATION_ENDED in metadata.get("annotations", {}):
+            self.restored.add(uid)
 
     @precondition(lambda self: self.body is not None)
     @rule(suspend=st.booleans())
@@ -176,6 +197,13 @@ class Lives(World, RuleBasedStateMachine):
             assert outcomes.setdefault(uid, state) == state, self.operator.receiver.posts
             assert self.history.lives[uid].ending is not None
 
+    @invariant()
+    def what_had_ended_neither_trains_nor_calls_back(self) -> None:
+        posted = {webhook_id.rpartition("-")[0] for webhook_id, _ in self.operator.receiver.posts}
+        for uid in getattr(self, "restored", ()):  # not set before the first step
+            assert not self.history.lives[uid].runs
+            assert uid not in posted
+
     def check_idle(self, body: Body) -> None:
         trainingjob, life = TrainingJob.model_validate(body), self.life(body)
         restarts = trainingjob.status.restarts or 0
@@ -227,6 +255,8 @@ class Lives(World, RuleBasedStateMachine):
         posted = {webhook_id.rpartition("-")[0] for webhook_id, _ in self.operator.receiver.posts}
         assert not self.pods(), "pods are left"
         for uid, life in self.history.lives.items():
+            if uid in self.restored:
+                continue
             assert uid in posted or life.given_up or not (life.had_finalizer and life.ending), f"no outcome: {life}"
         if self.body is None:
             assert not self.api.all("jobs")
@@ -234,7 +264,8 @@ class Lives(World, RuleBasedStateMachine):
         trainingjob = TrainingJob.model_validate(self.body)
         assert trainingjob.finished
         assert not trainingjob.metadata.finalizers
-        assert (trainingjob.metadata.uid in posted) == (trainingjob.spec.callback is not None)
+        uid = trainingjob.metadata.uid
+        assert (uid in posted) == (trainingjob.spec.callback is not None and uid not in self.restored)
 
 
 TestLives = Lives.TestCase

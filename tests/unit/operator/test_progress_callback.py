@@ -16,6 +16,7 @@ from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import POSTING_SECONDS, OutcomeCallbacks
 from vott_operator.callbacks.progress_callback import ProgressCallbacks
+from vott_operator.callbacks.url import CallbackURLs
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ClusterError, NotFoundError
@@ -72,9 +73,8 @@ class Harness:
     def __init__(self, spec: dict[str, Any]) -> None:
         self._version, self._spec = 0, spec
         self.receiver, self.cluster, self.store = Receiver(), FakeCluster(), Store(NOW)
-        self.callbacks = ProgressCallbacks(
-            cast("Cluster", self.cluster), self.store, self.receiver, replace(BACKOFF, jitter=0.0)
-        )
+        self.urls = CallbackURLs(cast("Cluster", self.cluster), self.store, lambda: NOW)
+        self.callbacks = ProgressCallbacks(self.store, self.urls, self.receiver, replace(BACKOFF, jitter=0.0))
 
     def report(self, percent: int | None, status: Mapping[str, Any] | None = None, **progress: Any) -> TrainingJob:
         """Store a status as the trainer patches it."""
@@ -202,6 +202,7 @@ async def test_the_outcome_waits_for_a_report_that_is_being_posted(harness: Harn
     outcomes = OutcomeCallbacks(
         cast("Cluster", harness.cluster),
         harness.store,
+        harness.urls,
         harness.receiver,
         settings().callbacks,
         lambda: NOW,

@@ -16,6 +16,7 @@ from vott_operator.api import names
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
+from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.errors import AlreadyExistsError
 from vott_operator.intake.conversion import Converter
@@ -66,7 +67,10 @@ class Bench:
         self.store = self.store if keep_store else Store(NOW)
         queue = OperatorQueueSettings(kind="serviceBus", name="training", **self._queue)
         cluster = cast("Cluster", self.server)
-        self.converter = Converter(QUEUE, queue, settings(), cluster, self.store, lambda: NOW, self._store_trainingjob)
+        bindings = RoleBindingFinalizers(cluster, self.store, "", "training")
+        self.converter = Converter(
+            QUEUE, queue, settings(), cluster, self.store, bindings, lambda: NOW, self._store_trainingjob
+        )
 
     def _store_trainingjob(self, trainingjob: TrainingJob) -> None:
         self.store.put_trainingjob(trainingjob)
@@ -235,3 +239,10 @@ async def test_an_id_may_be_the_digest_of_the_content() -> None:
     async with asyncio.timeout(5):
         await bench.deliver("3", message_id=digest)
     assert len(bench.trained) == 3
+
+
+async def test_the_callback_url_of_a_message_is_known_without_reading_its_secret() -> None:
+    bench = Bench()
+    trainingjob = await bench.deliver("1")
+    assert bench.server.secrets == [f"{trainingjob.metadata.name}-urls"]
+    assert bench.store.callback_url(trainingjob) == FIELDS["status"]

@@ -132,3 +132,38 @@ def test_an_unfinished_trainingjob_keeps_what_its_job_is_made_from() -> None:
     store, item = Store(NOW), trainingjob(spec)
     store.put_trainingjob(item)
     assert store.trainingjobs()[item.key].spec == item.spec
+
+
+HELD = {"finalizers": [c.FINALIZER]}
+
+
+def test_a_namespace_has_finalizers_until_its_last_trainingjob_is_released_or_dropped() -> None:
+    store, first = Store(NOW), trainingjob(metadata=HELD)
+    second = trainingjob(metadata=HELD | {"name": "dogs"})
+    assert not store.has_finalizers(first.key.namespace)
+    store.put_trainingjob(first)
+    store.put_trainingjob(second)
+    store.put_trainingjob(trainingjob(metadata={"resourceVersion": "8"}))
+    assert store.has_finalizers(first.key.namespace)
+    assert not store.has_finalizers("another")
+    store.drop_trainingjob(second.key)
+    assert not store.has_finalizers(first.key.namespace)
+
+
+@pytest.mark.parametrize("end", ["released", "dropped", "replaced"])
+def test_a_callback_url_is_forgotten_with_its_trainingjob(end: str) -> None:
+    store, tj = Store(NOW), trainingjob(metadata=HELD)
+    store.put_callback_url(tj, "https://h/s?token=T")
+    assert store.callback_url(tj) is None  # it is not stored
+    store.put_trainingjob(tj)
+    store.put_callback_url(tj, "https://h/s?token=T")
+    assert store.callback_url(tj) == "https://h/s?token=T"
+    if end == "released":
+        store.put_trainingjob(trainingjob(status=complete_status(), metadata={"resourceVersion": "8"}))
+    elif end == "dropped":
+        store.drop_trainingjob(tj.key)
+        store.put_trainingjob(tj)
+    else:
+        tj = trainingjob(metadata={"uid": "another-uid"})
+        store.put_trainingjob(tj)
+    assert store.callback_url(tj) is None
