@@ -66,7 +66,8 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.store = Store(self.now())
-        self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
+        self.capacities: dict[str, Capacity] = {}
+        """By the identity of the queue."""
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
@@ -146,7 +147,9 @@ class App:
         converter = Converter(
             source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
         )
-        return Intake(source, converter, Rejection(source, sender), self.capacity, self.message_completed)
+        capacity = Capacity(self.store, source.identity, self.settings.limits_of(queue))
+        self.capacities[source.identity] = capacity
+        return Intake(source, converter, Rejection(source, sender), capacity, self.message_completed)
 
     # --------------------------------------------------------------------------------------------------------- leading
 

@@ -109,6 +109,7 @@ callbacks:
   signingDir: {{ include "vott-train.signingDir" . }}
   {{- end }}
 maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
+maxWaitingForQuota: {{ .Values.maxWaitingForQuota | int }}
 {{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
 ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}
 {{- end }}

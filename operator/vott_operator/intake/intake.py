@@ -40,7 +40,7 @@ class Intake:
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
-        self._capacity = capacity
+        self.capacity = capacity
         self._on_completed = on_completed
         self._in_flight: set[asyncio.Task[None]] = set()
 
@@ -50,8 +50,7 @@ class Intake:
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
-        most = min(MAX_IN_FLIGHT, self._capacity.share) - len(self._in_flight)
-        limit = min(BATCH, most, self._capacity.available)
+        limit = min(BATCH, MAX_IN_FLIGHT - len(self._in_flight), self.capacity.available)
         if limit <= 0:
             await self._wait_for_capacity()
             return
@@ -81,12 +80,12 @@ class Intake:
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
         self._in_flight.add(task)
-        self._capacity.reserve()
+        self.capacity.reserve()
         task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
-        self._capacity.release()
+        self.capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s: %s", task.get_name(), error, exc_info=error)
 
