@@ -37,10 +37,12 @@ logger = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 WORKERS = 32
-"""TrainingJobs that are reconciled at a time, and outcome callbacks that are posted at a time, each from its own thread."""
-PROGRESS_WORKERS = 16
+"""TrainingJobs that are reconciled at a time."""
+OUTCOME_WORKERS = 512
+"""Outcome callbacks that are posted at a time. Each has a thread, which takes 50 to 150 KB: there are many only while many hosts hang."""
+PROGRESS_WORKERS = 128
 """Progress callbacks that are posted at a time: fewer, because outcomes matter more."""
-REJECTION_WORKERS = 4
+REJECTION_WORKERS = 64
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
 RELEASE_SECONDS = 3.0
 STOP_SECONDS = 10.0
@@ -72,8 +74,8 @@ class App:
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
         self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._outcome_queue = WorkQueue[Key](expected=VottError)
+        self._progress_queue = WorkQueue[Key](expected=VottError)
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,7 +106,7 @@ class App:
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
         self._check_keys()
         progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
-        sender = await self._open_sender(WORKERS)
+        sender = await self._open_sender(OUTCOME_WORKERS)
         outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
         applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add)

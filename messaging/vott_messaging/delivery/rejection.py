@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from vott_messaging import names
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.delivery import retries
@@ -45,7 +46,10 @@ class Rejection:
         body = payload(name, "failed", message, None)
         for attempt in range(1, MAX_CALLBACK_ATTEMPTS + 1):
             try:
-                await self._callbacks.send(url, names.webhook_id(name, "failed"), body)
+                is_first = attempt == 1
+                await self._callbacks.send(
+                    url, names.webhook_id(name, "failed"), body, Attempt.FIRST if is_first else Attempt.RETRY
+                )
                 break
             except CallbackError as error:
                 logger.warning("message %r: callback not delivered: %s", delivery.id, error)

@@ -32,7 +32,7 @@ class Steps:
         self._unavailable = unavailable
         """How many attempts at dead-lettering fail."""
 
-    async def send(self, _url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
+    async def send(self, _url: str, webhook_id: str, body: Mapping[str, Any], *_: Any) -> None:
         self.steps.append(body["state"])
         self.webhook_ids.append(webhook_id)
         await asyncio.sleep(self._seconds)
