@@ -1,6 +1,7 @@
 """Whose turn it is to be posted to, on a virtual clock."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -96,7 +97,7 @@ async def test_a_host_that_does_not_answer_is_tried_at_growing_intervals_with_on
         assert await granted(tasks) == list(range(number + 1))
         end(tried, permit, answered=False)
         assert tried.open_circuits == 1
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert pauses == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 300])
 
 
