@@ -9,21 +9,28 @@ import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Literal
 
 from vott_guard.backoff import Backoff
 
-BACKOFF = Backoff(first=2.0, longest=300.0)
+BACKOFF = Backoff(first=2.0, longest=120.0)
 """Between attempts at a host that does not answer."""
+PROMPT_SECONDS = 2.0
+"""An answer within this time is prompt."""
 MAX_PER_HOST = 32
+"""Attempts at a time at a host that answers promptly, at most; a quarter of it if it answers slowly, and else one."""
 MAX_HOSTS = 10_000
 """Hosts to remember; of more, those that were not used for the longest time are forgotten."""
-
 CROWD = 16
-"""While more attempts than this go on at hosts that are new or did not answer, the first attempts at further ones are hurried."""
+"""While more attempts than this go on at hosts that are not prompt, the first attempts at new ones are hurried."""
 
-Rank = Literal[0, 1, 2]
-"""The order in which hosts are served: those that answered last time, new ones, those that did not answer."""
+
+class Standing(IntEnum):
+    """What is known of a host, by its last attempt. In this order, hosts are served."""
+
+    PROMPT = 0
+    NEW = 1
+    SLOW = 2
+    """It answered late, or not at all."""
 
 
 class Attempt(IntEnum):
@@ -39,8 +46,7 @@ class Attempt(IntEnum):
 class _Host:
     name: str
     in_flight: int = 0
-    answers: bool = False
-    """Whether the last attempt that ended was answered."""
+    standing: Standing = Standing.NEW
     failures: int = 0
     """Attempts in a row that were not answered."""
     pause: asyncio.TimerHandle | None = None
@@ -51,34 +57,36 @@ class _Host:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Permit:
-    """The right to make one attempt. Call `HostLimits.record` with its result, and `release` when its worker is free."""
+    """The right to make one attempt. Call `HostLimits.record` with its result, and `release` when its worker is free.
+
+    `standing` and `failures` are the host's when the attempt started at `started`.
+    """
 
     host: _Host
+    standing: Standing
     failures: int
-    """Of the host, when the attempt started."""
-    unproven: bool
-    """Whether the host has not answered last time."""
+    started: float
     hurried: bool
-    """Whether the attempt should be short: it is the first at its host, and many other hosts are unproven."""
+    """Whether the attempt should be short: it is the first at its host, and many other hosts are not prompt."""
 
 
 class HostLimits:
     """Distributes `workers` attempts at a time. Not thread-safe.
 
-    A host that answers gets several at a time, any other host one. Hosts that are new or do not answer never get the last quarter of
-    the workers, so that a host that answers need not wait for them.
+    Hosts that are not prompt never get the last quarter of the workers, so that those that are need not wait for them.
     """
 
     def __init__(self, workers: int, backoff: Backoff = BACKOFF) -> None:
         self._workers = workers
-        self._most_unproven = workers - workers // 4
+        self._most_not_prompt = workers - workers // 4
         self._most_per_host = max(1, min(MAX_PER_HOST, workers // 4))
         self._backoff = backoff
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
-        self._ready: tuple[dict[_Host, None], ...] = ({}, {}, {})
-        """By rank: the hosts with a callback that may be posted once a worker is free, each in its turn."""
+        self._ready: dict[Standing, dict[_Host, None]] = {standing: {} for standing in Standing}
+        """The hosts with a callback that may be posted once a worker is free, by rank and each in its turn."""
         self._numbers = itertools.count()
-        self._unproven = 0
+        self._not_prompt = 0
+        """Attempts that go on at hosts that are not prompt."""
         self.in_flight = 0
         """Attempts that go on."""
         self.waiting = 0
@@ -109,22 +117,23 @@ class HostLimits:
 
     def record(self, permit: Permit, *, answered: bool) -> None:
         """Record whether the host answered, with whatever status. Of several attempts at a time, only one counts as a failure."""
-        host = permit.host
+        host, loop = permit.host, asyncio.get_running_loop()
         if answered:
-            host.answers, host.failures = True, 0
+            host.standing = Standing.PROMPT if loop.time() - permit.started <= PROMPT_SECONDS else Standing.SLOW
+            host.failures = 0
             self._end_pause(host)
         elif host.failures == permit.failures:
-            host.answers, host.failures = False, host.failures + 1
-            seconds = self._backoff.seconds(host.failures)
+            host.standing = Standing.SLOW
+            host.failures += 1
             if host.pause is not None:
                 host.pause.cancel()
-            host.pause = asyncio.get_running_loop().call_later(seconds, self._end_pause, host)
+            host.pause = loop.call_later(self._backoff.seconds(host.failures), self._end_pause, host)
             self._update(host)
 
     def release(self, permit: Permit) -> None:
         """Return the permit."""
         self.in_flight -= 1
-        self._unproven -= permit.unproven
+        self._not_prompt -= permit.standing is not Standing.PROMPT
         permit.host.in_flight -= 1
         self._update(permit.host)
         self._distribute()
@@ -155,23 +164,28 @@ class HostLimits:
 
     # ------------------------------------------------------------------------------------------------------ the choice
 
-    def _rank(self, host: _Host) -> Rank | None:
-        """The host's rank; None if it may not be tried now."""
+    def _rank(self, host: _Host) -> Standing | None:
+        """The place of a host among those that may be tried now; None if it may not."""
         if not host.waiting:
             return None
-        if host.answers:
-            return 0 if host.in_flight < self._most_per_host else None
         attempt, _, _ = host.waiting[0]
-        if attempt is not Attempt.LAST and (host.in_flight or host.pause is not None):
+        if attempt is not Attempt.LAST and (host.pause is not None or host.in_flight >= self._most_at(host)):
             return None
-        # A retry at a host that was never tried: it did not answer an earlier process.
-        return 1 if attempt is Attempt.FIRST and not host.failures else 2
+        if host.standing is Standing.NEW and attempt is not Attempt.FIRST:
+            return Standing.SLOW  # as it did not answer the first attempt, made by an earlier process
+        return host.standing
+
+    def _most_at(self, host: _Host) -> int:
+        """How many attempts may go on at a host at a time."""
+        if host.standing is Standing.PROMPT:
+            return self._most_per_host
+        return max(1, self._most_per_host // 4) if host.standing is Standing.SLOW and not host.failures else 1
 
     def _update(self, host: _Host) -> None:
         """Put the host into the list of its rank after a change."""
         rank = self._rank(host)
-        for number, ready in enumerate(self._ready):
-            if number == rank:
+        for standing, ready in self._ready.items():
+            if standing is rank:
                 ready.setdefault(host)
             else:
                 ready.pop(host, None)
@@ -186,21 +200,17 @@ class HostLimits:
 
     def _next(self) -> _Host | None:
         """Take the host whose turn it is; None if no worker is free for any."""
-        if self.in_flight >= self._workers:
-            return None
-        answering, *unproven = self._ready
-        lists = [answering, *unproven] if self._unproven < self._most_unproven else [answering]
-        for ready in lists:
-            if ready:
+        for standing, ready in self._ready.items():
+            is_free = standing is Standing.PROMPT or self._not_prompt < self._most_not_prompt
+            if ready and is_free and self.in_flight < self._workers:
                 host = next(iter(ready))
                 del ready[host]
                 return host
         return None
 
     def _grant(self, host: _Host) -> Permit:
-        is_unproven = not host.answers
-        is_new = is_unproven and not host.failures
         self.in_flight += 1
-        self._unproven += is_unproven
+        self._not_prompt += host.standing is not Standing.PROMPT
         host.in_flight += 1
-        return Permit(host, host.failures, is_unproven, is_new and self._unproven > CROWD)
+        hurried = host.standing is Standing.NEW and self._not_prompt > CROWD
+        return Permit(host, host.standing, host.failures, asyncio.get_running_loop().time(), hurried)

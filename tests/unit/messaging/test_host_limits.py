@@ -13,7 +13,7 @@ pytestmark = pytest.mark.looptime
 
 
 def limits(workers: int = 8) -> HostLimits:
-    return HostLimits(workers, Backoff(first=2.0, longest=300.0, jitter=0.0))
+    return HostLimits(workers, Backoff(first=2.0, longest=120.0, jitter=0.0))
 
 
 def queue(limits: HostLimits, *hosts: str, attempt: Attempt = Attempt.FIRST) -> list["asyncio.Task[Permit]"]:
@@ -98,7 +98,32 @@ async def test_a_host_that_does_not_answer_is_tried_at_growing_intervals_with_on
         end(tried, permit, answered=False)
         assert tried.open_circuits == 1
     pauses = [later - earlier for earlier, later in itertools.pairwise(starts)]
-    assert pauses == pytest.approx([2, 4, 8, 16, 32, 64, 128, 256, 300])
+    assert pauses == pytest.approx([2, 4, 8, 16, 32, 64, 120, 120, 120])
+
+
+async def test_hosts_that_answer_slowly_leave_workers_for_a_prompt_one_and_for_new_ones() -> None:
+    tried = limits(workers=8)
+    await attempt(tried, "prompt", answered=True)
+    slow = [f"slow-{number}" for number in range(20)]
+    for host in slow:
+        permit = await tried.acquire(host)
+        await asyncio.sleep(9)
+        end(tried, permit, answered=True)
+    assert tried.open_circuits == 0
+    again = queue(tried, *slow)
+    assert len(await granted(again)) == 6
+    new, prompt = queue(tried, "new"), queue(tried, "prompt")
+    assert (await granted(new), await granted(prompt)) == ([], [0])
+    end(tried, again[0].result(), answered=True)
+    assert await granted(new) == [0]
+
+
+async def test_a_host_that_answers_slowly_gets_several_attempts_at_a_time() -> None:
+    tried = limits(workers=64)
+    permit = await tried.acquire("slow")
+    await asyncio.sleep(9)
+    end(tried, permit, answered=True)
+    assert await granted(queue(tried, *["slow"] * 20)) == [0, 1, 2, 3]
 
 
 async def test_an_answer_closes_the_circuit() -> None:
