@@ -9,8 +9,10 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -40,7 +42,8 @@ class GuardedSession(requests.Session):
     REQUESTS_CA_BUNDLE may name the trusted certificates.
     """
 
-    def __init__(self, rules: Rules, *, seconds: float, workers: int = 10) -> None:
+    def __init__(self, rules: Rules, *, seconds: float, workers: int = 10, hosts: int | None = None) -> None:
+        """`workers` threads use it at a time, for one of `hosts` at a time; default: as many as workers."""
         super().__init__()
         self.rules = rules
         self.trust_env = False
@@ -48,7 +51,7 @@ class GuardedSession(requests.Session):
         self.max_redirects = REDIRECTS
         self.headers["Accept-Encoding"] = "identity"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(rules, seconds, workers)
+        adapter = _Adapter(rules, seconds, workers, hosts or workers)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
@@ -213,17 +216,32 @@ class _Guarded(HTTPConnection):
 class _GuardedTLS(_Guarded, HTTPSConnection):
     def connect(self) -> None:
         if self.ssl_context is None:
-            self.ssl_context = create_urllib3_context()
-        self.ssl_context.sslsocket_class = _TimedTLSSocket
+            trusted = self.ca_certs or self.ca_cert_dir
+            self.ssl_context = _tls_context(trusted, Path(trusted).stat().st_mtime_ns if trusted else 0)
+            self.ca_certs = self.ca_cert_dir = None  # urllib3 would load them again
         super().connect()
+
+
+@lru_cache(maxsize=4)
+def _tls_context(trusted: str | None, _changed: int) -> ssl.SSLContext:
+    """The context of all connections that trust this file or folder: loading it takes 1 MB and 30 ms of CPU time.
+
+    A folder's certificates are read when one is needed, a file's when the context is made, again after a change.
+    """
+    context = create_urllib3_context()
+    context.sslsocket_class = _TimedTLSSocket
+    if trusted:
+        kind = "capath" if Path(trusted).is_dir() else "cafile"
+        context.load_verify_locations(**{kind: trusted})
+    return context
 
 
 class _Adapter(HTTPAdapter):
     """Opens guarded connections only."""
 
-    def __init__(self, rules: Rules, seconds: float, workers: int) -> None:
+    def __init__(self, rules: Rules, seconds: float, workers: int, hosts: int) -> None:
         self._guard = {"rules": rules, "seconds": seconds}
-        super().__init__(pool_connections=workers, pool_maxsize=workers)
+        super().__init__(pool_connections=hosts, pool_maxsize=workers)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kwargs)

@@ -37,6 +37,20 @@ class CallbackError(VottError):
         self.retry_after = retry_after
 
 
+class UnansweredError(CallbackError):
+    """A receiver did not answer at all, not even with an error: nothing listens, or it hangs."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=False)
+
+
+class PostponedError(CallbackError):
+    """No attempt was made, because earlier ones at the receiver's host were not answered. It does not count as an attempt."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=False)
+
+
 class SourceUnavailableError(VottError):
     """A queue is unreachable or refused a request; the text names the queue and the cause."""
 

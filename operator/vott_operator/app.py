@@ -42,10 +42,12 @@ logger = logging.getLogger(__name__)
 
 OPERATOR = "operator"
 WORKERS = 32
-"""TrainingJobs that are reconciled at a time, and outcome callbacks that are posted at a time, each from its own thread."""
-PROGRESS_WORKERS = 16
+"""TrainingJobs that are reconciled at a time."""
+OUTCOME_WORKERS = 512
+"""Outcome callbacks that are posted at a time. Each has a thread, which takes 50 to 150 KB: there are many only while many hosts hang."""
+PROGRESS_WORKERS = 128
 """Progress callbacks that are posted at a time: fewer, because outcomes matter more."""
-REJECTION_WORKERS = 4
+REJECTION_WORKERS = 64
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
 SERVED_SECONDS = 5.0
 """Between two looks whether the API server serves TrainingJobs."""
@@ -79,15 +81,16 @@ class App:
         self.store = Store(self.now())
         self.namespaces = Namespaces(settings.namespaces, self.now)
         self.watch_lag = WatchLag(self.store, self.now)
-        self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
+        self.capacities: dict[str, Capacity] = {}
+        """By the identity of the queue."""
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._not_served = ""
         """Why TrainingJobs were not served, as logged."""
         self._stack = AsyncExitStack()
         self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._outcome_queue = WorkQueue[Key](expected=VottError)
+        self._progress_queue = WorkQueue[Key](expected=VottError)
         self._url_queue = WorkQueue[Key](workers=URL_WORKERS, expected=VottError)
         self._binding_queue = WorkQueue[str](workers=1, expected=VottError)
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
@@ -122,7 +125,7 @@ class App:
         urls = CallbackURLs(cluster, self.store, self.now)
         bindings = RoleBindingFinalizers(cluster, self.store, settings.role_binding, settings.namespace)
         progress = ProgressCallbacks(self.store, urls, await self._open_sender(PROGRESS_WORKERS))
-        sender = await self._open_sender(WORKERS)
+        sender = await self._open_sender(OUTCOME_WORKERS)
         outcomes = OutcomeCallbacks(
             cluster, self.store, urls, sender, settings.callbacks, self.now, progress.is_posting
         )
@@ -174,9 +177,11 @@ class App:
         converter = Converter(
             source.identity, queue, self.settings, cluster, self.store, bindings, self.now, self.observe_trainingjob
         )
+        capacity = Capacity(self.store, source.identity, self.settings.limits_of(queue))
+        self.capacities[source.identity] = capacity
         namespace = self.settings.namespace_of(queue)
         rejection = Rejection(source, sender)
-        return Intake(source, converter, rejection, self.capacity, self.namespaces, namespace, self.message_completed)
+        return Intake(source, converter, rejection, capacity, self.namespaces, namespace, self.message_completed)
 
     # --------------------------------------------------------------------------------------------------------- leading
 

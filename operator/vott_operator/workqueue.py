@@ -23,8 +23,13 @@ BACKOFF = Backoff(first=0.2, longest=60.0)
 class WorkQueue(Generic[KeyT]):
     """Keys to process."""
 
-    def __init__(self, *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> None:
-        """`expected` errors are logged by their text, all others with a traceback."""
+    def __init__(
+        self, *, workers: int | None = None, expected: type[Exception] | tuple[type[Exception], ...] = ()
+    ) -> None:
+        """At most `workers` keys are processed at a time; None: any number, because the work itself waits for its turn.
+
+        `expected` errors are logged by their text, all others with a traceback.
+        """
         self._expected = expected
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
@@ -55,6 +60,9 @@ class WorkQueue(Generic[KeyT]):
         """Process keys until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
+                if self._workers is None:
+                    while True:
+                        group.create_task(self._process(work, await self._ready.get()))
                 for _ in range(self._workers):
                     group.create_task(self._worker(work))
         finally:
@@ -63,18 +71,20 @@ class WorkQueue(Generic[KeyT]):
 
     async def _worker(self, work: Work[KeyT]) -> None:
         while True:
-            key = await self._ready.get()
-            self._waiting.discard(key)
-            self._active.add(key)
-            try:
-                delay = await self._attempt(work, key)
-            finally:
-                self._active.discard(key)
-            if key in self._again:
-                self._again.discard(key)
-                self.add(key)
-            elif delay is not None:
-                self.add_after(key, delay)
+            await self._process(work, await self._ready.get())
+
+    async def _process(self, work: Work[KeyT], key: KeyT) -> None:
+        self._waiting.discard(key)
+        self._active.add(key)
+        try:
+            delay = await self._attempt(work, key)
+        finally:
+            self._active.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+        elif delay is not None:
+            self.add_after(key, delay)
 
     async def _attempt(self, work: Work[KeyT], key: KeyT) -> float | None:
         try:

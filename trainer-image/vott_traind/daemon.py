@@ -38,8 +38,8 @@ from vott_traind.trainings import Trainings
 
 logger = logging.getLogger(__name__)
 
-CALLBACK_WORKERS = 8
-"""Callbacks of one kind that are posted at a time."""
+CALLBACK_WORKERS = 64
+"""Callbacks of one kind that are posted at a time: as many only while many receivers hang."""
 LAST_CALLBACKS_SECONDS = 3.0
 """How long a stopping daemon waits for outcome callbacks; the next one posts those that are left."""
 SETTLE_SECONDS = 5.0

@@ -1,7 +1,6 @@
 """Outcome callbacks: posted beside the trainings until they are delivered, refused or given up. A restart goes on with them."""
 
 import asyncio
-import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -9,15 +8,18 @@ from dataclasses import replace
 
 from vott_guard.backoff import Backoff
 from vott_messaging import names
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_traind.metrics import Metrics
 from vott_traind.records import Record, Records
 
 logger = logging.getLogger(__name__)
 
 BACKOFF = Backoff(first=2.0, longest=600.0)
+WAIT_SECONDS = 30.0
+"""How long an attempt waits for its turn before it is checked whether it has become the last."""
 
 
 class Outcomes:
@@ -77,17 +79,23 @@ class Outcomes:
         self._records.put(replace(record, callback=None))
 
     async def _post_until_settled(self, record: Record, url: str, webhook_id: str, body: dict[str, object]) -> str:
-        for attempt in itertools.count(1):
+        failures = 0
+        while True:
+            overdue = self._clock() - record.ended > self._give_up_after_seconds
+            attempt = Attempt.LAST if overdue else Attempt.RETRY if failures else Attempt.FIRST
             try:
-                await self._sender.send(url, webhook_id, body)
+                await self._sender.send(url, webhook_id, body, attempt, WAIT_SECONDS)
+            except PostponedError:
+                continue
             except CallbackError as error:
                 if error.permanent:
                     logger.warning("%s: the outcome was refused: %s", record.name, error)
                     return "refused"
-                if self._clock() - record.ended > self._give_up_after_seconds:
+                if overdue:
                     logger.warning("%s: the outcome is given up: %s", record.name, error)
                     return "given_up"
-                delay = error.retry_after or self._backoff.seconds(attempt)
+                failures += 1
+                delay = error.retry_after or self._backoff.seconds(failures)
                 logger.warning(
                     "%s: the outcome was not delivered: %s; trying again in %.0f s", record.name, error, delay
                 )
@@ -95,4 +103,3 @@ class Outcomes:
             else:
                 logger.info("%s: the callback accepted the outcome (%s)", record.name, record.outcome)
                 return "delivered"
-        raise AssertionError

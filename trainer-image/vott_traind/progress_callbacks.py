@@ -68,6 +68,8 @@ class ProgressCallback:
         text = json.dumps(dataclasses.asdict(report))
         if self._receiver.wants(text):
             await self._receiver.post(text, progress_payload(self._name, report), self._read_url)
+            if self._receiver.wants(text):
+                self._changed.set()
 
     async def _read_url(self) -> str:
         return self._url

@@ -93,7 +93,7 @@
 {{- if not (kindIs "map" $queue) }}
 {{- fail (printf "%s: must be a map with at least a name" $place) }}
 {{- end }}
-{{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "trainingJob" "parameters" "model" "callback" "duplicateWindowSeconds" }}
+{{- $known := list "kind" "name" "account" "serviceBusNamespace" "secretName" "targetNamespace" "plugins" "trainingJob" "parameters" "model" "callback" "maxUnfinishedJobs" "duplicateWindowSeconds" }}
 {{- include "vott-train.checkNames" (dict "place" $place "values" $queue "known" $known) }}
 {{- include "vott-train.checkTrainingJob" (dict "place" (printf "%s.trainingJob" $place) "values" $queue.trainingJob) }}
 {{- $kind := $queue.kind | default "storage" }}

@@ -173,6 +173,7 @@ callbacks:
   signingDir: {{ include "vott-train.signingDir" . }}
   {{- end }}
 maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
+maxWaitingForQuota: {{ .Values.maxWaitingForQuota | int }}
 {{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
 ttlSecondsAfterFinished: {{ if kindIs "string" .Values.ttlSecondsAfterFinished }}{{ quote .Values.ttlSecondsAfterFinished }}{{ else }}{{ int .Values.ttlSecondsAfterFinished }}{{ end }}
 {{- end }}

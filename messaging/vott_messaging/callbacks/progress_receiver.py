@@ -10,8 +10,9 @@ from typing import Any
 
 from vott_guard.backoff import Backoff
 from vott_messaging import names
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +54,21 @@ class ProgressReceiver:
         return self._due - asyncio.get_running_loop().time()
 
     async def post(self, report: str, body: Mapping[str, Any], read_url: Callable[[], Awaitable[str]]) -> None:
-        """Make one attempt; a failure is logged. `read_url` is called for the first report and after failures, and may raise CallbackError."""
+        """Make one attempt, or none if it is not the receiver's turn soon; then the report is still wanted. A failure is logged.
+
+        `read_url` is called for the first report and after failures, and may raise CallbackError.
+        """
         loop = asyncio.get_running_loop()
         self._posted = report
         pause, started = INTERVAL_SECONDS, loop.time()
         try:
             self._url = self._url or await read_url()
-            await self._sender.send(self._url, names.report_id(self.uid, report), body)
+            attempt = Attempt.RETRY if self._failures else Attempt.FIRST
+            # A short wait, because the outcome waits for it.
+            await self._sender.send(self._url, names.report_id(self.uid, report), body, attempt, INTERVAL_SECONDS)
             self._failures = 0
+        except PostponedError:
+            self._posted = None
         except CallbackError as error:
             self._count_failure(error)
             pause = self._backoff.seconds(self._failures)

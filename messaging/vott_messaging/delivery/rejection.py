@@ -4,15 +4,18 @@ import asyncio
 import logging
 
 from vott_messaging import names
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.delivery import retries
-from vott_messaging.errors import CallbackError, MessageRejectedError
+from vott_messaging.errors import CallbackError, MessageRejectedError, PostponedError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 logger = logging.getLogger(__name__)
 
-MAX_CALLBACK_ATTEMPTS = 2
+ATTEMPTS = (Attempt.FIRST, Attempt.LAST)
+WAIT_SECONDS = 5.0
+"""How long an attempt waits for its turn."""
 CALLBACK_SECONDS = 20.0
 """For all attempts: until they end, the message counts as in flight."""
 
@@ -43,13 +46,15 @@ class Rejection:
     async def _try_to_post(self, delivery: Delivery, url: str, message: str) -> None:
         name = names.training(self._source.identity, delivery.id, delivery.sequence)
         body = payload(name, "failed", message, None)
-        for attempt in range(1, MAX_CALLBACK_ATTEMPTS + 1):
+        for number, attempt in enumerate(ATTEMPTS, start=1):
             try:
-                await self._callbacks.send(url, names.webhook_id(name, "failed"), body)
+                await self._callbacks.send(url, names.webhook_id(name, "failed"), body, attempt, WAIT_SECONDS)
                 break
+            except PostponedError:  # the last attempt does not wait for the host's circuit
+                continue
             except CallbackError as error:
                 logger.warning("message %r: callback not delivered: %s", delivery.id, error)
-                if error.permanent or attempt == MAX_CALLBACK_ATTEMPTS:
+                if error.permanent or attempt is Attempt.LAST:
                     break
-                delay = error.retry_after or retries.BACKOFF.seconds(attempt)
+                delay = error.retry_after or retries.BACKOFF.seconds(number)
                 await asyncio.sleep(min(delay, retries.BACKOFF.longest))

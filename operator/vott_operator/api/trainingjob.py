@@ -68,5 +68,10 @@ class TrainingJob(ApiModel):
         """Whether Complete or Failed is True: it never runs again."""
         return self._is_true(c.COMPLETE, c.FAILED)
 
+    @property
+    def waits_for_quota(self) -> bool:
+        """Whether it is suspended, or a quota holds it: it takes no node from the others."""
+        return not self.finished and self.status.reason in (c.JOB_SUSPENDED, c.WAITING_FOR_QUOTA, c.QUOTA_EXCEEDED)
+
     def _is_true(self, *types: str) -> bool:
         return any(condition.type in types and condition.status == "True" for condition in self.status.conditions)

@@ -1,14 +1,16 @@
 """The outcome callback: posted until it is delivered, refused or given up, and recorded in the condition CallbackDelivered."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
 
 from vott_guard.backoff import Backoff
 from vott_messaging import names
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate
@@ -29,10 +31,14 @@ logger = logging.getLogger(__name__)
 
 POSTING_SECONDS = 0.5
 """Pause while a progress callback is being posted."""
+WAIT_SECONDS = 30.0
+"""How long an attempt waits for its turn before it is checked whether the outcome is still to be sent."""
+API_REQUESTS = 32
+"""Requests to the API server at a time: any number of outcomes may wait for their turn."""
 
 
 class OutcomeCallbacks:
-    """Posts outcomes. `send` has a WorkQueue to itself, so that slow receivers delay no training."""
+    """Posts outcomes. `send` has a WorkQueue without a limit to itself: the sender limits the attempts, and slow receivers delay no training."""
 
     def __init__(
         self,
@@ -54,6 +60,13 @@ class OutcomeCallbacks:
         self._clock = clock
         self._is_posting_progress = is_posting_progress
         self._retries = RetrySchedule(backoff)
+        self._api_requests = asyncio.Semaphore(API_REQUESTS)
+        self._pending: set[Key] = set()
+
+    @property
+    def backlog(self) -> int:
+        """Number of outcomes that are not delivered, refused or given up yet."""
+        return len(self._pending)
 
     async def send(self, key: Key) -> float | None:
         """Make one attempt if one is due. Returns the seconds until the next, if any. Raises ClusterError."""
@@ -61,26 +74,36 @@ class OutcomeCallbacks:
         trainingjob = observed.trainingjob if observed else None
         if trainingjob is None or (outcome := self._outcome(trainingjob)) is None:
             self._retries.forget(key)
+            self._pending.discard(key)
             return None
+        self._pending.add(key)
         if self._is_posting_progress(key):
             return POSTING_SECONDS
         if (remaining := self._retries.remaining_seconds(trainingjob)) > 0:
             return remaining
         delivered, delay = await self._attempt(trainingjob, outcome)
-        await self._record(trainingjob, delivered)
+        if delivered is not None:
+            async with self._api_requests:
+                await self._record(trainingjob, delivered)
+        if delay is None:
+            self._pending.discard(key)
         return delay
 
     def _outcome(self, trainingjob: TrainingJob) -> Outcome | None:
         return pending_outcome(trainingjob, self._settings, self._clock()) if trainingjob.finished else None
 
-    async def _attempt(self, trainingjob: TrainingJob, outcome: Outcome) -> tuple[ConditionUpdate, float | None]:
-        """Post once. Returns the condition to record and the seconds until the next attempt."""
+    async def _attempt(self, trainingjob: TrainingJob, outcome: Outcome) -> tuple[ConditionUpdate | None, float | None]:
+        """Post once. Returns the condition to record, if any, and the seconds until the next attempt."""
         try:
-            url = await self._urls.read(trainingjob)
+            async with self._api_requests:
+                url = await self._urls.read(trainingjob)
             progress = trainingjob.status.progress
             report = progress_report(progress) if progress else None
             body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
-            await self._sender.send(url, names.webhook_id(trainingjob.metadata.uid, outcome.state), body)
+            webhook_id = names.webhook_id(trainingjob.metadata.uid, outcome.state)
+            await self._sender.send(url, webhook_id, body, _attempt(trainingjob, outcome), WAIT_SECONDS)
+        except PostponedError:
+            return None, 0.0
         except CallbackError as error:
             return self._undelivered(trainingjob, outcome, error)
         message = f"The callback accepted the outcome ({outcome.state})."
@@ -116,3 +139,9 @@ class OutcomeCallbacks:
                 await self._record(current, delivered)
             return
         logger.info("%s: callback %s: %s", trainingjob.key, delivered.reason, delivered.message)
+
+
+def _attempt(trainingjob: TrainingJob, outcome: Outcome) -> Attempt:
+    if outcome.overdue:
+        return Attempt.LAST
+    return Attempt.FIRST if trainingjob.condition(c.CALLBACK_DELIVERED) is None else Attempt.RETRY

@@ -18,7 +18,7 @@ from vott_operator.cluster.store import Store
 
 
 class ProgressCallbacks:
-    """Posts progress. `send` has a WorkQueue to itself, with each TrainingJob that changed."""
+    """Posts progress. `send` has a WorkQueue without a limit to itself, with each TrainingJob that changed."""
 
     def __init__(self, store: Store, urls: CallbackURLs, sender: CallbackSender, backoff: Backoff = BACKOFF) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class ProgressCallbacks:
             await receiver.post(report, body, partial(self._urls.read, trainingjob))
         finally:
             self._posting.discard(key)
-        return None
+        return receiver.remaining_seconds if receiver.wants(report) else None
 
     def _receiver(self, trainingjob: TrainingJob) -> ProgressReceiver:
         receiver = self._receivers.get(trainingjob.key)

@@ -1,10 +1,11 @@
 """The watch cache: the newest TrainingJobs, Jobs and pods from watches, lists and answers to writes."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
@@ -62,6 +63,19 @@ class _Stored:
     json: str
 
 
+class _Count(NamedTuple):
+    """How an unfinished TrainingJob counts."""
+
+    queue: str
+    """Identity of its message's queue; empty without a message."""
+    waits: bool
+    """Whether it is suspended or waits for quota."""
+
+    @classmethod
+    def of(cls, trainingjob: TrainingJob) -> Self:
+        return cls(trainingjob.metadata.annotations.get(c.ANNOTATION_QUEUE, ""), trainingjob.waits_for_quota)
+
+
 class Store:
     """TrainingJobs with their Jobs and pods, of one or several namespaces. Not thread-safe.
 
@@ -76,7 +90,9 @@ class Store:
         """resourceVersion of each TrainingJob that does not match the schema."""
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
-        self._unfinished: set[Key] = set()
+        self._unfinished: dict[Key, _Count] = {}
+        self._counts: Counter[_Count] = Counter()
+        """Unfinished TrainingJobs of each kind."""
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
@@ -104,10 +120,13 @@ class Store:
         """The TrainingJobs of a namespace."""
         return [key for key in self._trainingjobs if key.namespace == namespace]
 
-    @property
-    def unfinished(self) -> int:
-        """Number of TrainingJobs that are neither Complete nor Failed."""
-        return len(self._unfinished)
+    def unfinished(self, queue: str) -> int:
+        """Number of TrainingJobs of a queue's messages that are neither Complete nor Failed, without those that wait for quota."""
+        return self._counts[_Count(queue, waits=False)]
+
+    def waiting_for_quota(self, queue: str) -> int:
+        """Number of TrainingJobs of a queue's messages that are suspended or wait for quota."""
+        return self._counts[_Count(queue, waits=True)]
 
     def put_trainingjob(self, trainingjob: TrainingJob) -> bool:
         """Store a TrainingJob. Returns False if a newer version is stored already."""
@@ -126,11 +145,16 @@ class Store:
         self._put_finalizer(trainingjob)
         if stored.content:
             self._contents.setdefault(stored.content, set()).add(key)
-        if trainingjob.finished:
-            self._unfinished.discard(key)
-        else:
-            self._unfinished.add(key)
+        self._count(key, None if trainingjob.finished else _Count.of(trainingjob))
         return True
+
+    def _count(self, key: Key, count: "_Count | None") -> None:
+        """Count an unfinished TrainingJob, in place of how it was counted before."""
+        if (previous := self._unfinished.pop(key, None)) is not None:
+            self._counts[previous] -= 1
+        if count is not None:
+            self._unfinished[key] = count
+            self._counts[count] += 1
 
     def put_invalid(self, key: Key, resource_version: str) -> None:
         """Record that a TrainingJob does not match the schema, so that it is not missed."""
@@ -178,7 +202,7 @@ class Store:
         if current is not None and uid in (None, current.uid):
             del self._trainingjobs[key]
             self._had_job.discard(key)
-            self._unfinished.discard(key)
+            self._count(key, None)
             self._settled.discard(key)
             self._with_finalizer[key.namespace].discard(key)
             self._callback_urls.pop(key, None)

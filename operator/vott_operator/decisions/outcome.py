@@ -16,10 +16,11 @@ OutcomeState = Literal["succeeded", "failed", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An outcome to post. If `give_up`, its time has run out: this attempt is the last."""
+    """An outcome to post. `overdue`: its time has run out. `give_up`: this attempt is the last, because there was one before."""
 
     state: OutcomeState
     message: str
+    overdue: bool = False
     give_up: bool = False
 
 
@@ -32,9 +33,10 @@ def pending_outcome(trainingjob: TrainingJob, settings: CallbackSettings, now: d
         delivery.status == "True" or delivery.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)
     ):
         return None
+    overdue = now > callback_deadline(trainingjob, settings, now)
     # The first attempt is always made.
-    give_up = delivery is not None and now > callback_deadline(trainingjob, settings, now)
-    return Outcome(_state(trainingjob), outcome_message(trainingjob), give_up)
+    give_up = overdue and delivery is not None
+    return Outcome(_state(trainingjob), outcome_message(trainingjob), overdue, give_up)
 
 
 def _state(trainingjob: TrainingJob) -> OutcomeState:

@@ -45,7 +45,7 @@ class Intake:
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
-        self._capacity = capacity
+        self.capacity = capacity
         self._namespaces = namespaces
         self._namespace = namespace
         self._on_completed = on_completed
@@ -60,8 +60,7 @@ class Intake:
         if not self._namespaces.state(self._namespace).accepts_trainings:
             await self._source.pause()
             await self._namespaces.wait_until_it_accepts_trainings(self._namespace)
-        most = min(MAX_IN_FLIGHT, self._capacity.share) - len(self._in_flight)
-        limit = min(BATCH, most, self._capacity.available)
+        limit = min(BATCH, MAX_IN_FLIGHT - len(self._in_flight), self.capacity.available)
         if limit <= 0:
             await self._wait_for_capacity()
             return
@@ -91,12 +90,12 @@ class Intake:
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
         self._in_flight.add(task)
-        self._capacity.reserve()
+        self.capacity.reserve()
         task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
-        self._capacity.release()
+        self.capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("%s: %s", task.get_name(), error, exc_info=error)
 

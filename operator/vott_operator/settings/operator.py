@@ -12,7 +12,7 @@ from vott_messaging.settings.program import ProgramSettings, check_distinct
 from vott_operator.api.spec import MAX_TTL_SECONDS
 from vott_operator.settings.leader_election import LeaderElectionSettings
 from vott_operator.settings.pod import PodSettings
-from vott_operator.settings.queue import OperatorQueueSettings, check_namespace
+from vott_operator.settings.queue import OperatorQueueSettings, QueueLimits, check_namespace
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
@@ -47,7 +47,15 @@ class Settings(ProgramSettings):
         default_factory=TrainingJobSettings, description="What the TrainingJobs of messages get."
     )
     max_unfinished_jobs: int = Field(
-        1000, description="At this many unfinished TrainingJobs, messages stay in the queue.", ge=1
+        1000,
+        description="At this many unfinished TrainingJobs, messages stay in their queues. Each queue has a part of it.",
+        ge=1,
+    )
+    max_waiting_for_quota: int = Field(
+        1000,
+        description="At this many TrainingJobs that are suspended or wait for quota, messages stay in their queues."
+        " They do not count as unfinished. Each queue has an even part of it.",
+        ge=1,
     )
     ttl_seconds_after_finished: Ttl = Field(
         WEEK_SECONDS, description="TrainingJobs of messages are deleted this long after their end; never keeps them."
@@ -83,6 +91,23 @@ class Settings(ProgramSettings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _queues_fit_into_the_total(self) -> Self:
+        own = [queue.max_unfinished_jobs for queue in self.queues if queue.max_unfinished_jobs is not None]
+        needed = sum(own) + len(self.queues) - len(own)
+        if own and needed > self.max_unfinished_jobs:
+            raise ValueError(
+                f"maxUnfinishedJobs is {self.max_unfinished_jobs}, but the queues need {needed}:"
+                " the sum of queues[].maxUnfinishedJobs, and 1 for each queue without; raise maxUnfinishedJobs"
+            )
+        return self
+
+    def limits_of(self, queue: OperatorQueueSettings) -> QueueLimits:
+        """How many TrainingJobs of a queue's messages there may be: its own limit, or an even part of what the own limits leave."""
+        own = [other.max_unfinished_jobs for other in self.queues if other.max_unfinished_jobs is not None]
+        part = _even_part(self.max_unfinished_jobs - sum(own), len(self.queues) - len(own))
+        return QueueLimits(queue.max_unfinished_jobs or part, _even_part(self.max_waiting_for_quota, len(self.queues)))
+
     @property
     def namespaces(self) -> list[str]:
         """The namespaces that the operator watches, sorted."""
@@ -100,3 +125,8 @@ class Settings(ProgramSettings):
     def trainingjob_settings_of(self, queue: OperatorQueueSettings) -> TrainingJobSettings:
         """What the TrainingJobs of a queue's messages get."""
         return queue.training_job or self.training_job
+
+
+def _even_part(total: int, queues: int) -> int:
+    """Return the part of each queue, at least 1."""
+    return max(1, total // max(1, queues))

@@ -1,6 +1,7 @@
 """Settings of one queue that are the operator's alone: what its TrainingJobs get."""
 
 import re
+from typing import NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -8,6 +9,15 @@ from vott_messaging.settings.queue import QueueSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
 KUBERNETES_NAMESPACE = re.compile(r"(?=.{1,63}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+
+
+class QueueLimits(NamedTuple):
+    """How many TrainingJobs of one queue's messages there may be."""
+
+    unfinished: int
+    """Without those that wait for quota."""
+    waiting_for_quota: int
+    """Suspended, or waiting for quota."""
 
 
 def check_namespace(namespace: str) -> str:
@@ -25,6 +35,12 @@ class OperatorQueueSettings(QueueSettings):
     )
     training_job: TrainingJobSettings | None = Field(
         None, description="What the TrainingJobs of the queue's messages get. Default: trainingJob."
+    )
+    max_unfinished_jobs: int | None = Field(
+        None,
+        description="At this many unfinished TrainingJobs of the queue, its messages stay in it."
+        " Default: an even part of what maxUnfinishedJobs leaves to the queues that set none.",
+        ge=1,
     )
     duplicate_window_seconds: int = Field(
         0,

@@ -26,7 +26,6 @@ from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.errors import ClusterError
 from vott_operator.intake import intake as intake_module
-from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.intake import Intake
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
@@ -242,13 +241,35 @@ async def test_without_capacity_nothing_is_received(build: Build, monkeypatch: p
 
 async def test_an_idle_queue_does_not_starve_another(build: Build) -> None:
     idle, busy = build(max_unfinished_jobs=1), build(max_unfinished_jobs=1)
-    idle.intake._capacity = busy.intake._capacity = Capacity(idle.app.store, 1, queues=2)
     running = [asyncio.create_task(bench.intake.run()) for bench in (idle, busy)]
     await asyncio.sleep(0.1)
     busy.queue.send(BODY)
     await asyncio.wait_for(_until(lambda: len(busy.queue) == 0), 30)
     for task in running:
         task.cancel()
+
+
+async def test_a_queue_with_many_messages_leaves_room_for_another(
+    harness: OperatorHarness, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intake_module, "FULL_SECONDS", 0.01)
+    queues = [OperatorQueueSettings(name="team-a"), OperatorQueueSettings(name="team-b")]
+    app = App(Settings(namespace=harness.name, queues=queues, max_unfinished_jobs=10))
+    bindings = RoleBindingFinalizers(cluster, app.store, "", harness.name)
+    benches: list[Bench] = []
+    async with CallbackSender(CallbackSettings(), OutgoingSettings(**LOCAL).rules) as callbacks:
+        for queue in queues:
+            source = MemoryQueue(Clock(), f"memory://{queue.name}")
+            benches.append(Bench(source, app.build_intake(source, queue, cluster, callbacks, bindings), app, Clock()))
+        team_a, team_b = benches
+        for bench, messages in ((team_a, 30), (team_b, 5)):
+            for _ in range(messages):
+                bench.queue.send(BODY)
+        for _ in range(10):
+            await team_a.process_batch()
+        await team_b.process_batch()
+    assert (len(team_a.queue), len(team_b.queue)) == (25, 0)
+    assert len(harness.trainingjobs()) == 10
 
 
 async def _until(is_true: Callable[[], bool]) -> None:
@@ -344,7 +365,7 @@ async def test_an_unavailable_queue_is_an_error_and_reserves_no_capacity(
     monkeypatch.setattr(MemoryQueue, "receive", unavailable)
     with pytest.raises(SourceUnavailableError):
         await bench.intake.receive_batch()
-    assert bench.app.capacity.available == 1000  # no reservation remains
+    assert bench.intake.capacity.available == 1000  # no reservation remains
 
 
 async def test_a_reused_id_with_other_content_is_another_training(harness: OperatorHarness, bench: Bench) -> None:

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import requests
 from localcluster.pki import Authority
 from localcluster.ports import free_ports
 from tests.unit.guard.servers import response, responses, server
-from vott_guard.client import GuardedSession, TooLargeError, _TimedSocket, chunks, read
+from vott_guard.client import GuardedSession, TooLargeError, _TimedSocket, _tls_context, chunks, read
 from vott_guard.rules import RefusedError, Rules
 
 LOCAL = Rules(allow_http=True, networks=(ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1")))
@@ -303,6 +304,33 @@ def test_certificates_are_checked(trust: Trust, names: Names) -> None:
         for one, host in ((session(), "store.test"), (session(verify=trust.bundle), "other.test")):
             with pytest.raises(requests.exceptions.SSLError):
                 one.get(f"https://{host}:{port}/")
+
+
+def test_connections_share_the_certificates_that_they_trust(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[object] = []
+    real = ssl.SSLContext.load_verify_locations
+
+    def load(context: ssl.SSLContext, *arguments: Any, **options: Any) -> None:
+        loads.append(options)
+        real(context, *arguments, **options)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    _tls_context.cache_clear()
+    with server(responses(response(b"hello")), trust.tls) as port:
+        for _ in range(3):
+            assert session(verify=trust.bundle).get(f"https://127.0.0.1:{port}/").ok
+    assert loads == [{"cafile": trust.bundle}]
+
+
+def test_certificates_that_were_replaced_are_read_again(trust: Trust, tmp_path: Path) -> None:
+    bundle, other = tmp_path / "ca.crt", Authority(tmp_path / "other")
+    bundle.write_bytes(other.certificate.read_bytes())
+    one = session(verify=str(bundle))
+    with server(responses(response(b"hello")), trust.tls) as port:
+        with pytest.raises(requests.exceptions.SSLError):
+            one.get(f"https://127.0.0.1:{port}/")
+        bundle.write_bytes(Path(trust.bundle).read_bytes())
+        assert one.get(f"https://127.0.0.1:{port}/").ok
 
 
 def test_the_environment_may_name_a_private_authority(trust: Trust, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from vott_guard.rules import Rules
 from vott_messaging.callbacks.payload import ProgressReport, payload
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.callbacks.signing_key_files import read_signing_keys
-from vott_messaging.errors import CallbackError, SettingsError
+from vott_messaging.errors import CallbackError, PostponedError, SettingsError, UnansweredError
 from vott_messaging.settings.callbacks import CallbackSettings
 
 SETTINGS = CallbackSettings(timeout_seconds=30)
@@ -224,6 +225,52 @@ async def test_a_silent_receiver_does_not_block_another(receiver: Receiver, url:
         goes_on.set()
         await held
     assert [headers["webhook-id"] for headers, _ in receiver.posts] == ["id-2"]
+
+
+async def test_a_receiver_that_does_not_answer_opens_its_hosts_circuit_and_an_error_does_not(
+    receiver: Receiver, url: str
+) -> None:
+    (port,) = free_ports(1)
+    receiver.answer = web.Response(status=503)
+    async with CallbackSender(SETTINGS, LOCAL, workers=8) as sender:
+        for each in (url, f"http://127.0.0.1:{port}/"):
+            with pytest.raises(CallbackError):
+                await sender.send(each, "id-1", {})
+        with pytest.raises(PostponedError, match="was not tried yet") as caught:
+            await sender.send(f"http://127.0.0.1:{port}/other?sig=SECRET", "id-2", {}, wait_seconds=0.01)
+        assert not caught.value.permanent
+        assert "SECRET" not in str(caught.value)
+        receiver.answer = web.Response(status=503)
+        with pytest.raises(CallbackError, match="answered 503"):
+            await sender.send(url, "id-3", {}, wait_seconds=30)
+        assert (sender.limits.open_circuits, sender.limits.in_flight) == (1, 0)
+    assert sender.results == {"failed": 2, "unanswered": 1}
+
+
+async def test_a_lookup_that_hangs_ends_the_attempt_but_keeps_its_worker(
+    receiver: Receiver, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, released = socket.getaddrinfo, threading.Event()
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == "hangs.example":
+            released.wait()
+        return real("127.0.0.1" if host == "hangs.example" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr("vott_messaging.callbacks.sender.GRACE_SECONDS", 0.0)
+    settings = CallbackSettings(timeout_seconds=0.1)
+    async with CallbackSender(settings, LOCAL, workers=2) as sender:
+        port = url.split(":")[2].split("/")[0]
+        try:
+            with pytest.raises(UnansweredError, match="the lookup of its name takes too long"):
+                await sender.send(f"http://hangs.example:{port}/status", "id-1", {})
+            assert (sender.limits.in_flight, sender.limits.open_circuits) == (1, 1)
+        finally:
+            released.set()
+        while sender.limits.in_flight:  # noqa: ASYNC110 - a thread sets no Event of asyncio
+            await asyncio.sleep(0.01)
+    assert receiver.posts == []  # not posted after its end was reported
 
 
 STOPS = """

@@ -11,7 +11,7 @@ from vott_guard.rules import Rules
 from vott_messaging.callbacks.payload import ProgressReport, progress_payload
 from vott_messaging.callbacks.progress_receiver import BACKOFF, INTERVAL_SECONDS, ProgressReceiver
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
 
 pytestmark = pytest.mark.looptime
@@ -27,7 +27,7 @@ class Server(CallbackSender):
         self.error: CallbackError | None = None
         self.seconds = 0.0
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], *_: Any) -> None:  # noqa: ARG002
         self.posts.append((url, webhook_id))
         await asyncio.sleep(self.seconds)
         if self.error is not None:
@@ -97,6 +97,18 @@ async def test_a_receiver_that_answered_gone_wants_no_more_reports(harness: Harn
     harness.server.error = CallbackError("410 Gone", permanent=True)
     await harness.post("1")
     assert not harness.receiver.wants("2")
+
+
+async def test_a_report_whose_turn_did_not_come_is_still_wanted_and_no_failure(
+    harness: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.server.error = PostponedError("not tried yet")
+    harness.server.seconds = INTERVAL_SECONDS
+    assert await harness.post("1") == pytest.approx(4 * INTERVAL_SECONDS)
+    assert harness.receiver.wants("1")
+    assert caplog.messages == []
+    harness.server.error, harness.server.seconds = BUSY, 0.0
+    assert await harness.post("1") == pytest.approx(4)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 9.9])

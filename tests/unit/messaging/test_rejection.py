@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.delivery.rejection import CALLBACK_SECONDS, Rejection
 from vott_messaging.delivery.retries import BACKOFF
-from vott_messaging.errors import CallbackError, MessageRejectedError, SourceUnavailableError
+from vott_messaging.errors import CallbackError, MessageRejectedError, PostponedError, SourceUnavailableError
 from vott_messaging.queues.base import Delivery, QueueSource
 
 pytestmark = pytest.mark.looptime
@@ -27,13 +28,15 @@ class Steps:
     def __init__(self, error: CallbackError | None = None, seconds: float = 0.0, unavailable: int = 0) -> None:
         self.steps: list[str] = []
         self.webhook_ids: list[str] = []
+        self.attempts: list[Attempt] = []
         self._error = error
         self._seconds = seconds
         self._unavailable = unavailable
         """How many attempts at dead-lettering fail."""
 
-    async def send(self, _url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
+    async def send(self, _url: str, webhook_id: str, body: Mapping[str, Any], attempt: Attempt, _: float) -> None:
         self.steps.append(body["state"])
+        self.attempts.append(attempt)
         self.webhook_ids.append(webhook_id)
         await asyncio.sleep(self._seconds)
         if self._error is not None:
@@ -67,6 +70,13 @@ async def test_the_callback_is_posted_before_the_message_is_dead_lettered(
     steps = Steps(error)
     await reject(steps)
     assert steps.steps == ["failed"] * posts + ["NotJSON"]
+
+
+@pytest.mark.parametrize("error", [busy(), PostponedError("not tried yet")], ids=["failed", "not tried"])
+async def test_the_second_attempt_does_not_wait_for_the_hosts_circuit(error: CallbackError) -> None:
+    steps = Steps(error)
+    await reject(steps)
+    assert steps.attempts == [Attempt.FIRST, Attempt.LAST]
 
 
 async def test_a_receiver_cannot_delay_the_second_attempt_for_long() -> None:

@@ -20,6 +20,7 @@ from vott_operator.errors import ClusterError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import MAX_IN_FLIGHT, Intake
+from vott_operator.settings.queue import QueueLimits
 
 pytestmark = pytest.mark.looptime
 Convert = Callable[[Delivery], TrainingJob]
@@ -52,12 +53,12 @@ class FakeRejection:
 class Harness:
     """The intake of an in-memory queue."""
 
-    def __init__(self, convert: Convert, messages: int = 1, limit: int = 1000, queues: int = 1) -> None:
+    def __init__(self, convert: Convert, messages: int = 1, limit: int = 1000) -> None:
         self.queue = MemoryQueue(asyncio.get_running_loop().time)
         for _ in range(messages):
             self.queue.send("{}")
         self.completed: list[Key] = []
-        self.capacity = Capacity(Store(NOW), limit, queues)
+        self.capacity = Capacity(Store(NOW), self.queue.identity, QueueLimits(limit, 1000))
         self.converter = FakeConverter(convert)
         rejection = cast("Rejection", FakeRejection(self.queue))
         converter = cast("Converter", self.converter)
@@ -82,9 +83,9 @@ def created(delivery: Delivery) -> TrainingJob:
     return trainingjob(metadata={"annotations": {c.ANNOTATION_MESSAGE_ID: delivery.id}})
 
 
-@pytest.mark.parametrize(("limit", "queues", "taken"), [(10, 4, 3), (1, 1, 1), (1000, 1, MAX_IN_FLIGHT)])
-async def test_a_queue_holds_no_more_messages_than_its_share(limit: int, queues: int, taken: int) -> None:
-    harness = Harness(created, messages=100, limit=limit, queues=queues)
+@pytest.mark.parametrize(("limit", "taken"), [(3, 3), (1, 1), (1000, MAX_IN_FLIGHT)])
+async def test_a_queue_holds_no_more_messages_than_its_limit(limit: int, taken: int) -> None:
+    harness = Harness(created, messages=100, limit=limit)
     for _ in range(5):
         await harness.intake.receive_batch()
     assert harness.queue.attempts == taken

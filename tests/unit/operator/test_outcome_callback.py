@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
+from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
@@ -66,9 +67,18 @@ class Receiver(CallbackSender):
         super().__init__(CallbackSettings(), Rules())
         self.answers = list(answers)
         self.urls: list[str] = []
+        self.attempts: list[Attempt] = []
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+    async def send(
+        self,
+        url: str,
+        webhook_id: str,  # noqa: ARG002
+        body: Mapping[str, Any],  # noqa: ARG002
+        attempt: Attempt = Attempt.FIRST,
+        wait_seconds: float | None = None,  # noqa: ARG002
+    ) -> None:
         self.urls.append(url)
+        self.attempts.append(attempt)
         if error := self.answers.pop(0):
             raise error
 
@@ -101,6 +111,10 @@ class Harness:
 
     async def send(self) -> float | None:
         return await self._outcomes.send(self._key)
+
+    @property
+    def backlog(self) -> int:
+        return self._outcomes.backlog
 
 
 def busy(retry_after: float | None = None) -> CallbackError:
@@ -221,3 +235,35 @@ async def test_only_urls_in_secrets_are_remembered(spec: dict[str, Any]) -> None
     harness = Harness(Receiver(), spec, {"phase": "Running"})
     assert await harness.urls.remember(trainingjob().key) is None
     assert harness.store.callback_url(trainingjob()) is None
+
+
+async def test_an_outcome_whose_turn_did_not_come_counts_as_no_attempt() -> None:
+    receiver = Receiver(PostponedError("not tried yet"), busy(), PostponedError("not tried yet"), None)
+    harness = Harness(receiver)
+    assert await harness.send() == 0.0
+    assert harness.cluster.reasons == []
+    assert await harness.send() == 2.0
+    await asyncio.sleep(2)
+    assert await harness.send() == 0.0
+    assert harness.backlog == 1
+    assert await harness.send() is None
+    assert harness.cluster.reasons == ["Retrying", "Delivered"]
+    assert receiver.attempts == [Attempt.FIRST, Attempt.FIRST, Attempt.RETRY, Attempt.RETRY]
+    assert harness.backlog == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reasons"),
+    [(None, ["Retrying", "Delivered"]), (busy(), ["Retrying", "CallbackGivenUp", "GivenUp"])],
+    ids=["delivered", "given up"],
+)
+async def test_an_overdue_outcome_gets_a_last_attempt_that_does_not_wait_for_the_circuit(
+    answer: CallbackError | None, reasons: list[str]
+) -> None:
+    receiver = Receiver(busy(), PostponedError("not tried yet"), answer)
+    harness = Harness(receiver, status=ENDED | {"completionTime": "2025-12-31T11:00:00Z"})
+    await asyncio.sleep(await harness.send() or 0)
+    assert await harness.send() == 0.0
+    assert await harness.send() is None
+    assert harness.cluster.reasons == reasons
+    assert receiver.attempts == [Attempt.LAST] * 3

@@ -22,6 +22,7 @@ TWO = {"trainer": {"nodes": 2}, "backoffLimit": 5}
 def life() -> Iterator[Lives]:
     life = Lives()
     life.calm = False
+    life.restored = set()
     yield life
     life.teardown()
 

@@ -11,7 +11,7 @@ from tests.support.observed_state import NOW, condition, settings, trainingjob
 from vott_guard.rules import Rules
 from vott_messaging.callbacks.progress_receiver import BACKOFF, INTERVAL_SECONDS
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import POSTING_SECONDS, OutcomeCallbacks
@@ -39,7 +39,7 @@ class Receiver(CallbackSender):
         self.seconds = 0.0
         """How long it takes to answer."""
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], *_: Any) -> None:
         self.posts.append((url, webhook_id, body))
         await asyncio.sleep(self.seconds)
         if self.errors:
@@ -145,6 +145,16 @@ async def test_only_the_newest_report_is_posted_and_at_most_every_two_seconds(ha
     await asyncio.sleep(1.5)
     assert await harness.send() is None
     assert harness.receiver.progress == [0.01, 0.04]
+
+
+async def test_a_report_whose_turn_did_not_come_is_posted_later(harness: Harness) -> None:
+    harness.receiver.errors = [PostponedError("not tried yet")]
+    harness.report(42)
+    delay = await harness.send()
+    assert delay is not None
+    await asyncio.sleep(delay)
+    assert await harness.send() is None
+    assert harness.receiver.progress == [0.42, 0.42]
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Suspended"])

@@ -176,6 +176,13 @@ def test_an_unknown_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
             "{ttlSecondsAfterFinished: 60, queues: [{duplicateWindowSeconds: 600}]}",
             "ttlSecondsAfterFinished is 60, but queues[0].duplicateWindowSeconds is 600",
         ),
+        ("queues: [{maxUnfinishedJobs: 0}]", "queues[0].maxUnfinishedJobs"),
+        ("maxWaitingForQuota: 0", "maxWaitingForQuota"),
+        (
+            "{maxUnfinishedJobs: 10, queues: [{name: cats, maxUnfinishedJobs: 9}, {name: dogs}, {name: mice}]}",
+            "maxUnfinishedJobs is 10, but the queues need 11: the sum of queues[].maxUnfinishedJobs, and 1 for each queue without;"
+            " raise maxUnfinishedJobs",
+        ),
         (
             "queues: [{name: cats}, {name: dogs}, {name: cats}]",
             "queues[2] is the same queue as [0] (storage queue cats)",
@@ -424,3 +431,29 @@ def test_trainingjobs_of_messages_are_deleted_after_a_week_unless_set_otherwise(
     text: str, seconds: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert from_file(text, tmp_path, monkeypatch).ttl_seconds_after_finished == seconds
+
+
+@pytest.mark.parametrize(
+    ("total", "own", "unfinished"),
+    [
+        (1000, [None], [1000]),
+        (1000, [None, None, None], [333, 333, 333]),
+        (1000, [700, None, None], [700, 150, 150]),
+        (1000, [400, 600], [400, 600]),
+        (2, [None, None, None], [1, 1, 1]),
+    ],
+)
+def test_queues_share_the_total_evenly_except_those_with_a_limit_of_their_own(
+    total: int, own: list[int | None], unfinished: list[int]
+) -> None:
+    queues = [
+        OperatorQueueSettings(name=f"queue-{number}", max_unfinished_jobs=limit) for number, limit in enumerate(own)
+    ]
+    settings = Settings(queues=queues, max_unfinished_jobs=total)
+    assert [settings.limits_of(queue).unfinished for queue in queues] == unfinished
+
+
+def test_queues_share_the_trainingjobs_that_wait_for_quota_evenly() -> None:
+    queues = [OperatorQueueSettings(name="cats", max_unfinished_jobs=400), OperatorQueueSettings(name="dogs")]
+    settings = Settings(queues=queues, max_waiting_for_quota=100)
+    assert [settings.limits_of(queue).waiting_for_quota for queue in queues] == [50, 50]

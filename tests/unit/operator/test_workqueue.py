@@ -13,8 +13,10 @@ pytestmark = pytest.mark.looptime
 
 
 @asynccontextmanager
-async def running(work: Callable[[str], Awaitable[float | None]]) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue[str](workers=4)
+async def running(
+    work: Callable[[str], Awaitable[float | None]], workers: int | None = 4
+) -> AsyncIterator[WorkQueue[str]]:
+    queue = WorkQueue[str](workers=workers)
     task = asyncio.create_task(queue.run(work))
     yield queue
     task.cancel()
@@ -35,7 +37,23 @@ async def test_a_key_that_waits_is_processed_once() -> None:
     assert sorted(processed) == ["a", "b"]
 
 
-async def test_a_key_is_never_processed_twice_at_once_and_no_trigger_is_lost() -> None:
+@pytest.mark.parametrize(("workers", "processed"), [(4, 4), (None, 100)])
+async def test_as_many_keys_are_processed_at_a_time_as_there_are_workers(workers: int | None, processed: int) -> None:
+    started: list[str] = []
+
+    async def work(key: str) -> None:
+        started.append(key)
+        await asyncio.Event().wait()
+
+    async with running(work, workers) as queue:
+        for number in range(100):
+            queue.add(str(number))
+        await asyncio.sleep(1)
+    assert len(started) == processed
+
+
+@pytest.mark.parametrize("workers", [4, None])
+async def test_a_key_is_never_processed_twice_at_once_and_no_trigger_is_lost(workers: int | None) -> None:
     active, most, passes = 0, 0, 0
 
     async def work(_: str) -> None:
@@ -45,7 +63,7 @@ async def test_a_key_is_never_processed_twice_at_once_and_no_trigger_is_lost() -
         await asyncio.sleep(2)
         active -= 1
 
-    async with running(work) as queue:
+    async with running(work, workers) as queue:
         queue.add("a")
         await asyncio.sleep(1)
         queue.add("a")

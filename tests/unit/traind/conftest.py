@@ -42,7 +42,7 @@ class Sender:
     posts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     errors: list[CallbackError] = field(default_factory=list)
 
-    async def send(self, url: str, webhook_id: str, body: dict[str, Any]) -> None:
+    async def send(self, url: str, webhook_id: str, body: dict[str, Any], *_: object) -> None:
         if self.errors:
             raise self.errors.pop(0)
         self.posts.append((url, webhook_id, body))

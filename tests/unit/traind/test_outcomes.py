@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.traind.conftest import Daemon
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_traind.records import Record
 
 Build = Callable[..., Daemon]
@@ -46,6 +46,14 @@ async def test_an_outcome_is_posted_after_a_restart_until_it_is_delivered(build:
     assert (await settle(daemon)).outcome == "failed"
     assert daemon.sender.posts == [("https://c/", "vott-1-failed", daemon.sender.posts[0][2])]
     assert daemon.sender.posts[0][2]["message"] == "Why."
+
+
+async def test_an_outcome_whose_turn_did_not_come_is_not_given_up(build: Build) -> None:
+    daemon = build()
+    daemon.records.put(record(ended=daemon.parts.clock() - 61))
+    daemon.sender.errors = [PostponedError("not tried yet")]
+    await settle(daemon)
+    assert daemon.sender.states == ["failed"]
 
 
 @pytest.mark.parametrize(

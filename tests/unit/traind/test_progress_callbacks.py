@@ -9,7 +9,7 @@ from tests.unit.traind.conftest import QUICK, Sender, until
 from vott_messaging.callbacks import progress_receiver
 from vott_messaging.callbacks.payload import ProgressReport
 from vott_messaging.callbacks.progress_receiver import ProgressReceiver
-from vott_messaging.errors import CallbackError
+from vott_messaging.errors import CallbackError, PostponedError
 from vott_traind.progress_callbacks import ProgressCallback, ProgressCallbacks
 
 
@@ -51,6 +51,14 @@ async def test_a_failed_report_does_not_stop_the_next() -> None:
     await until(lambda: len(sender.posts) == 1)
     await progress.close()
     assert [body["progress"] for _, _, body in sender.posts] == [0.2]
+
+
+async def test_a_report_whose_turn_did_not_come_is_posted_later() -> None:
+    sender = Sender(errors=[PostponedError("not tried yet")])
+    progress = receiver(sender)
+    progress.report(ProgressReport(percent=10))
+    await until(lambda: len(sender.posts) == 1)
+    await progress.close()
 
 
 async def test_close_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:

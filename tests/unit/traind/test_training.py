@@ -371,7 +371,7 @@ async def test_a_rejected_message_needs_no_slot_while_its_callback_is_posted(bui
     daemon = build()
     send = daemon.sender.send
 
-    async def send_failed_last(url: str, webhook_id: str, post: dict[str, Any]) -> None:
+    async def send_failed_last(url: str, webhook_id: str, post: dict[str, Any], *_: object) -> None:
         if post["state"] == "failed":
             await until(lambda: daemon.sender.posts)
         await send(url, webhook_id, post)
