@@ -9,19 +9,24 @@ import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import inf
 
 from vott_guard.backoff import Backoff
 
 BACKOFF = Backoff(first=2.0, longest=120.0)
 """Between attempts at a host that does not answer."""
-PROMPT_SECONDS = 2.0
+PROMPT_SECONDS = 3.0
 """An answer within this time is prompt."""
 MAX_PER_HOST = 32
 """Attempts at a time at a host that answers promptly, at most; a quarter of it if it answers slowly, and else one."""
 MAX_HOSTS = 10_000
 """Hosts to remember; of more, those that were not used for the longest time are forgotten."""
 CROWD = 16
-"""While more attempts than this go on at hosts that are not prompt, the first attempts at new ones are hurried."""
+"""While more attempts than this go on at hosts that are not prompt, further ones are hurried."""
+HURRIED_SECONDS = 2.0
+"""Time limit of a hurried first attempt; it doubles with each failure."""
+MAX_DOUBLINGS = 10
+"""After more failures, attempts have their usual time limit."""
 
 
 class Standing(IntEnum):
@@ -30,7 +35,8 @@ class Standing(IntEnum):
     PROMPT = 0
     NEW = 1
     SLOW = 2
-    """It answered late, or not at all."""
+    SILENT = 3
+    """It did not answer."""
 
 
 class Attempt(IntEnum):
@@ -66,8 +72,8 @@ class Permit:
     standing: Standing
     failures: int
     started: float
-    hurried: bool
-    """Whether the attempt should be short: it is the first at its host, and many other hosts are not prompt."""
+    seconds: float
+    """Time limit of the attempt. It is short while many hosts are new or silent, because nothing tells a healthy new one from them."""
 
 
 class HostLimits:
@@ -123,7 +129,7 @@ class HostLimits:
             host.failures = 0
             self._end_pause(host)
         elif host.failures == permit.failures:
-            host.standing = Standing.SLOW
+            host.standing = Standing.SILENT
             host.failures += 1
             if host.pause is not None:
                 host.pause.cancel()
@@ -172,14 +178,14 @@ class HostLimits:
         if attempt is not Attempt.LAST and (host.pause is not None or host.in_flight >= self._most_at(host)):
             return None
         if host.standing is Standing.NEW and attempt is not Attempt.FIRST:
-            return Standing.SLOW  # as it did not answer the first attempt, made by an earlier process
+            return Standing.SILENT  # as it was to the first attempt, made by an earlier process
         return host.standing
 
     def _most_at(self, host: _Host) -> int:
         """How many attempts may go on at a host at a time."""
         if host.standing is Standing.PROMPT:
             return self._most_per_host
-        return max(1, self._most_per_host // 4) if host.standing is Standing.SLOW and not host.failures else 1
+        return max(1, self._most_per_host // 4) if host.standing is Standing.SLOW else 1
 
     def _update(self, host: _Host) -> None:
         """Put the host into the list of its rank after a change."""
@@ -212,5 +218,6 @@ class HostLimits:
         self.in_flight += 1
         self._not_prompt += host.standing is not Standing.PROMPT
         host.in_flight += 1
-        hurried = host.standing is Standing.NEW and self._not_prompt > CROWD
-        return Permit(host, host.standing, host.failures, asyncio.get_running_loop().time(), hurried)
+        is_hurried = host.standing in (Standing.NEW, Standing.SILENT) and self._not_prompt > CROWD
+        seconds = HURRIED_SECONDS * 2.0**host.failures if is_hurried and host.failures < MAX_DOUBLINGS else inf
+        return Permit(host, host.standing, host.failures, asyncio.get_running_loop().time(), seconds)

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
-from math import inf
 from typing import Any, Literal, Self
 
 import requests
@@ -26,8 +25,6 @@ from vott_messaging.errors import CallbackError, PostponedError, SettingsError, 
 from vott_messaging.settings.callbacks import CallbackSettings
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
-HURRIED_SECONDS = 2.0
-"""Time limit of the first attempt at a host, in place of `callbacks.timeoutSeconds`, while many others have not answered."""
 PHASES = 3
 """Of an attempt, each with its own time limit: lookup and connection, TLS, request and answer. The lookup itself can't be stopped."""
 GRACE_SECONDS = 1.0
@@ -77,7 +74,7 @@ class CallbackSender:
         """
         data = json.dumps(body).encode()
         permit = await self._acquire(url, attempt, wait_seconds)
-        timeout = min(self._settings.timeout_seconds, HURRIED_SECONDS if permit.hurried else inf)
+        timeout = min(self._settings.timeout_seconds, permit.seconds)
         try:
             ended = run_in_daemon_thread(lambda: self._post(url, webhook_id, data, timeout))
         except RuntimeError as error:  # too many threads in this pod

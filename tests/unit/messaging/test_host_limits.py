@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from math import inf
 
 import pytest
 
@@ -118,6 +119,19 @@ async def test_hosts_that_answer_slowly_leave_workers_for_a_prompt_one_and_for_n
     assert await granted(new) == [0]
 
 
+async def test_a_host_that_answers_slowly_comes_before_those_that_did_not_answer() -> None:
+    tried = limits(workers=1)
+    await attempt(tried, "silent", answered=False)
+    permit = await tried.acquire("slow")
+    await asyncio.sleep(9)
+    end(tried, permit, answered=True)
+    (busy,) = queue(tried, "busy")
+    silent, slow = queue(tried, "silent"), queue(tried, "slow")
+    await granted([busy])
+    end(tried, busy.result(), answered=True)
+    assert (await granted(silent), await granted(slow)) == ([], [0])
+
+
 async def test_a_host_that_answers_slowly_gets_several_attempts_at_a_time() -> None:
     tried = limits(workers=64)
     permit = await tried.acquire("slow")
@@ -195,12 +209,18 @@ async def test_a_permit_that_comes_too_late_is_returned() -> None:
     assert await granted(queue(tried, "b")) == [0]
 
 
-async def test_first_attempts_are_hurried_only_while_many_hosts_are_new() -> None:
+async def test_attempts_have_little_time_while_many_hosts_are_new_and_more_after_each_failure() -> None:
     tried = limits(workers=64)
     permits = [await task for task in queue(tried, *(f"host-{number}" for number in range(20)))]
-    assert [permit.hurried for permit in permits] == [False] * host_limits.CROWD + [True] * (20 - host_limits.CROWD)
-    end(tried, permits[-1], answered=False)
-    assert not (await tried.acquire("host-19")).hurried
+    crowd = host_limits.CROWD
+    assert [permit.seconds for permit in permits] == [inf] * crowd + [2.0] * (20 - crowd)
+    for seconds in (4.0, 8.0, 16.0):
+        end(tried, permits[-1], answered=False)
+        permits[-1] = await tried.acquire("host-19")
+        assert permits[-1].seconds == seconds
+    for permit in permits[:10]:
+        end(tried, permit, answered=False)
+    assert (await tried.acquire("another")).seconds == inf
 
 
 async def test_hosts_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
