@@ -135,6 +135,9 @@ def _attempts(resource: Resource, namespaces: Sequence[str]) -> Iterator[Attempt
             yield from _attempts_on_object(resource, namespace, f"{resource.title} {name}", name)
         if "/" not in resource.name:
             yield from _attempts_on_collection(resource, namespace)
+    if resource.title == "namespaces":  # a Role permits what concerns its own namespace
+        for namespace in namespaces:
+            yield from _attempts_on_object(resource, namespace, resource.title, namespace)
 
 
 def _attempts_on_object(resource: Resource, namespace: str, title: str, name: str) -> Iterator[Attempt]:
