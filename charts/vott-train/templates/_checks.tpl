@@ -173,30 +173,26 @@
 {{- end }}
 {{- end }}
 
-{{/* Stores without credentials. */}}
+{{/* Stores without credentials. The operator's own are never given to training pods. */}}
 {{- define "vott-train.checkStores" -}}
-{{- $store := .Values.trainer.modelStore }}
 {{- $identity := .Values.trainer.workloadIdentity.clientId }}
-{{- $named := include "vott-train.namedContainer" . }}
-{{- $secret := include "vott-train.storeSecret" . }}
-{{- $data := .Values.trainer.dataStore }}
-{{- range $section, $lists := dict "modelStore" $store "dataStore" $data }}
+{{- $secret := .Values.trainer.modelStore.secretName }}
+{{- $remedy := "set trainer.modelStore.secretName, the Secret with them in each training namespace, or trainer.workloadIdentity.clientId" }}
+{{- range $section := list "modelStore" "dataStore" }}
+{{- $lists := index $.Values.trainer $section }}
 {{- range $lists.containers }}
 {{- if and (contains "://" .) (not $identity) }}
 {{- fail (printf "trainer.%s.containers: %s needs trainer.workloadIdentity.clientId; a container of the Secret's account is listed by its name" $section .) }}
 {{- end }}
+{{- if not (or $secret (contains "://" .)) }}
+{{- fail (printf "trainer.%s.containers: %s has no credentials; set trainer.modelStore.secretName, the Secret with them in each training namespace, or list it as https://ACCOUNT.blob.core.windows.net/%s for trainer.workloadIdentity" $section . .) }}
 {{- end }}
 {{- end }}
-{{- if and $named (not $secret) }}
-{{- fail "trainer.modelStore.secretName: is required, because azure has no Secret to use instead" }}
+{{- if and $lists.buckets (not (or $secret $identity)) }}
+{{- fail (printf "trainer.%s.buckets: have no credentials; %s" $section $remedy) }}
 {{- end }}
-{{- if and (hasPrefix "http" (include "vott-train.closedCheckpoints" .)) (not $secret) }}
-{{- fail "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or trainer.modelStore.secretName" }}
 {{- end }}
-{{- if and (or $store.buckets $data.buckets) (eq $secret (printf "%s-azure" .Release.Name)) }}
-{{- fail "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS_ACCESS_KEY_ID" }}
-{{- end }}
-{{- if and (not $store.secretName) $secret (gt (len (include "vott-train.namespaces" . | fromYamlArray)) 1) }}
-{{- fail "trainer.modelStore.secretName: is required with queues[].targetNamespace, because each training namespace needs a Secret of this name" }}
+{{- if and .Values.trainer.checkpoints.url (not (or $secret $identity)) }}
+{{- fail (printf "trainer.checkpoints.url: has no credentials; %s" $remedy) }}
 {{- end }}
 {{- end }}

@@ -28,26 +28,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* Name of the Secret for the training pods' stores; empty with a workload identity, or without stores. */}}
-{{- define "vott-train.storeSecret" -}}
-{{- $store := .Values.trainer.modelStore }}
-{{- if $store.secretName -}}
-{{ $store.secretName }}
-{{- else if or (include "vott-train.namedContainer" .) $store.buckets .Values.trainer.dataStore.buckets (include "vott-train.closedCheckpoints" .) -}}
-{{ include "vott-train.secret" . }}
-{{- end -}}
-{{- end }}
-
-{{/* The first container of the connection string's account; empty if there is none. */}}
-{{- define "vott-train.namedContainer" -}}
-{{- range concat (.Values.trainer.modelStore.containers | default list) (.Values.trainer.dataStore.containers | default list) }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
-{{- end }}
-
-{{/* The URL of a checkpoint store that needs the Secret. */}}
-{{- define "vott-train.closedCheckpoints" -}}
-{{- if not (and (hasPrefix "http" .Values.trainer.checkpoints.url) .Values.trainer.workloadIdentity.clientId) }}{{ .Values.trainer.checkpoints.url }}{{ end }}
-{{- end }}
-
 {{/* Mount path of the Secret with this name. */}}
 {{- define "vott-train.credentialsDir" -}}
 /etc/vott-train/credentials/{{ . }}
@@ -95,11 +75,8 @@ queues:
   - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
 {{- end }}
 trainer:
-  {{- omit .Values.trainer "modelStore" "serviceAccountName" | toYaml | nindent 2 }}
-  serviceAccountName: {{ include "vott-train.trainerAccount" . }}
-  modelStore:
-    {{- omit .Values.trainer.modelStore "secretName" | toYaml | nindent 4 }}
-    secretName: {{ include "vott-train.storeSecret" . | quote }}
+  {{- toYaml .Values.trainer | nindent 2 }}
+  serviceAccountName: {{ include "vott-train.trainerAccount" . | quote }}
 trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
 plugins: {{- toYaml .Values.plugins | nindent 2 }}
 outgoing: {{- toYaml .Values.outgoing | nindent 2 }}

@@ -4,6 +4,7 @@ Headers: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/s
 """
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any, Self
@@ -11,7 +12,7 @@ from typing import Any, Self
 import requests
 
 from vott_guard.client import GuardedSession, status_text
-from vott_guard.redaction import redact_url
+from vott_guard.redaction import webhook_origin
 from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError, Rules
 from vott_messaging.callbacks.daemon_threads import DaemonThreads
@@ -20,6 +21,9 @@ from vott_messaging.errors import CallbackError, SettingsError
 from vott_messaging.settings.callbacks import CallbackSettings
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
+
+# At DEBUG it logs the path of each request, which may be a webhook's credential.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class CallbackSender:
@@ -40,12 +44,12 @@ class CallbackSender:
         self._session.close()
 
     async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
-        """Make one attempt. Raises CallbackError, which shows the URL without its query."""
+        """Make one attempt. Raises CallbackError, which shows only the URL's scheme and host."""
         data = json.dumps(body).encode()
         await self._threads.run(lambda: self._post(url, webhook_id, data))
 
     def _post(self, url: str, webhook_id: str, body: bytes) -> None:
-        receiver = redact_url(url)
+        receiver = webhook_origin(url)
         headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
         try:
             keys = read_signing_keys(self._settings.signing_dir)

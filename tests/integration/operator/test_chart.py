@@ -91,10 +91,10 @@ def test_defaults_of_trainingjobs_reach_the_operator(tmp_path: Path, monkeypatch
 
 STORES: list[tuple[Object, str]] = [
     ({}, ""),
-    ({"modelStore": {"containers": ["models"]}}, "vott-azure"),
+    ({"modelStore": {"containers": ["models"], "secretName": "mine"}}, "mine"),
     ({"modelStore": {"containers": ["*"], "secretName": "mine"}}, "mine"),
     ({"modelStore": {"buckets": ["models"], "secretName": "mine"}}, "mine"),
-    ({"dataStore": {"containers": ["data"]}}, "vott-azure"),
+    ({"dataStore": {"containers": ["data"]}, "modelStore": {"secretName": "mine"}}, "mine"),
     ({"dataStore": {"buckets": ["data"]}, "modelStore": {"secretName": "mine"}}, "mine"),
     (
         {
@@ -103,7 +103,13 @@ STORES: list[tuple[Object, str]] = [
         },
         "",
     ),
-    ({"checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"}}, "vott-azure"),
+    (
+        {
+            "checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"},
+            "modelStore": {"secretName": "mine"},
+        },
+        "mine",
+    ),
     (
         {
             "checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"},

@@ -66,21 +66,17 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ),
         ({"azure": KEYS, "replicas": 0}, "replicas: must be 1, or 2 with a standby"),
         ({"azure": KEYS, "replicas": 2, "leaderElection": {"enabled": False}}, "replicas: more than one requires leaderElection"),
-        (
-            {"azure": KEYS, "queues": [{"name": "cats", "targetNamespace": "team-a"}], "trainer": {"modelStore": {"containers": ["models"]}}},
-            "trainer.modelStore.secretName: is required with queues[].targetNamespace",
-        ),
-        (
-            {
-                "azure": {"workloadIdentity": {"clientId": "x"}},
-                "queues": [{"account": "acme"}],
-                "trainer": {"modelStore": {"containers": ["models"]}},
-            },
-            "trainer.modelStore.secretName: is required, because azure has no Secret",
-        ),
-        (
-            {"azure": KEYS, "trainer": {"modelStore": {"buckets": ["models"]}}},
-            "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS",
+        *(
+            ({"azure": azure, "queues": [{"account": "acme"}], "trainer": trainer}, f"{place} no credentials; set trainer.modelStore.secretName")
+            for azure in (KEYS, {"existingSecret": "ours"}, {"workloadIdentity": {"clientId": "x"}})
+            for trainer, place in (
+                ({"modelStore": {"containers": ["models"]}}, "trainer.modelStore.containers: models has"),
+                ({"dataStore": {"containers": ["*"]}}, "trainer.dataStore.containers: * has"),
+                ({"modelStore": {"buckets": ["models"]}}, "trainer.modelStore.buckets: have"),
+                ({"dataStore": {"buckets": ["models"]}}, "trainer.dataStore.buckets: have"),
+                ({"checkpoints": {"url": "https://a/c"}}, "trainer.checkpoints.url: has"),
+                ({"checkpoints": {"url": "s3://b/c"}}, "trainer.checkpoints.url: has"),
+            )
         ),
         (
             {"azure": KEYS, "trainer": {"modelStore": {"containers": ["https://a/c"]}}},
@@ -89,10 +85,6 @@ NOT_LISTS: list[tuple[Object, str]] = [
         (
             {"azure": KEYS, "trainer": {"dataStore": {"containers": ["https://a/c"]}}},
             "trainer.dataStore.containers: https://a/c needs trainer.workloadIdentity.clientId; a container of the",
-        ),
-        (
-            {"azure": KEYS, "trainer": {"dataStore": {"buckets": ["data"]}}},
-            "trainer.modelStore.secretName: is required for buckets, because the Secret of azure's connection strings has no AWS",
         ),
         (
             {"azure": KEYS, "trainer": {"dataStore": {"secretName": "s"}}},
@@ -106,14 +98,6 @@ NOT_LISTS: list[tuple[Object, str]] = [
             "trainer.checkpoints: set either url or persistentVolumeClaim, not both",
         ),
         ({"azure": KEYS, "trainer": {"checkpoints": {"url": "https://a/c?sig=S"}}}, "trainer.checkpoints.url: has a query"),
-        (
-            {
-                "azure": {"workloadIdentity": {"clientId": "x"}},
-                "queues": [{"account": "acme"}],
-                "trainer": {"checkpoints": {"url": "https://a/c"}},
-            },
-            "trainer.checkpoints.url: has no credentials; set trainer.workloadIdentity.clientId or",
-        ),
         (
             {"azure": KEYS, "trainer": {"imageCache": {"hostPath": "/a", "persistentVolumeClaim": "c"}}},
             "trainer.imageCache: set either hostPath or persistentVolumeClaim, not both",
