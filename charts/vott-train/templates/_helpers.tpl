@@ -1,14 +1,14 @@
 {{- define "vott-train.labels" -}}
 app.kubernetes.io/name: vott-train
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{- define "vott-train.selector" -}}
 app.kubernetes.io/name: vott-train
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "vott-train.trainerAccount" -}}
@@ -44,7 +44,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- range .Values.queues }}
 {{- $names = append $names (.secretName | default (include "vott-train.secret" $)) }}
 {{- end }}
-{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- $names | compact | uniq | sortAlpha | toJson }}
 {{- end }}
 
 {{/* The training namespaces, as a YAML list. */}}
@@ -53,44 +53,31 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- range .Values.queues }}
 {{- $names = append $names .targetNamespace }}
 {{- end }}
-{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- $names | compact | uniq | sortAlpha | toJson }}
 {{- end }}
 
-{{- define "vott-train.queue" -}}
-{{- $secret := .queue.secretName | default (include "vott-train.secret" .root) }}
-{{- $settings := omit .queue "secretName" }}
-{{- if .queue.name }}{{/* a name may be a number in a values file */}}
-{{- $settings = set $settings "name" (toString .queue.name) }}
-{{- end }}
-{{- if $secret }}
-{{- $settings = set $settings "credentialsDir" (include "vott-train.credentialsDir" $secret) }}
-{{- end }}
-{{- toYaml $settings }}
-{{- end }}
-
+{{/*
+The operator's settings: all values but those of the chart alone, which are listed here and in operator/vott_operator/settings/chart_values.py. As JSON,
+which YAML includes, because no string in it can be read as a number or boolean.
+*/}}
 {{- define "vott-train.settings" -}}
-namespace: {{ .Release.Namespace }}
-queues:
+{{- $queues := list }}
 {{- range .Values.queues }}
-  - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
+{{- $queue := omit . "secretName" }}
+{{- with .secretName | default (include "vott-train.secret" $) }}
+{{- $queue = set $queue "credentialsDir" (include "vott-train.credentialsDir" .) }}
 {{- end }}
-trainer:
-  {{- toYaml .Values.trainer | nindent 2 }}
-  serviceAccountName: {{ include "vott-train.trainerAccount" . | quote }}
-trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
-plugins: {{- toYaml .Values.plugins | nindent 2 }}
-outgoing: {{- toYaml .Values.outgoing | nindent 2 }}
-callbacks:
-  {{- omit .Values.callbacks "signing" | toYaml | nindent 2 }}
-  {{- if .Values.callbacks.signing.secretName }}
-  signingDir: {{ include "vott-train.signingDir" . }}
-  {{- end }}
-maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
-{{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
-ttlSecondsAfterFinished: {{ .Values.ttlSecondsAfterFinished | int }}
+{{- $queues = append $queues $queue }}
 {{- end }}
-leaderElection:
-  {{- omit .Values.leaderElection "leaseName" | toYaml | nindent 2 }}
-  leaseName: {{ .Release.Name }}
-logLevel: {{ .Values.logLevel }}
+{{- $callbacks := omit .Values.callbacks "signing" }}
+{{- if .Values.callbacks.signing.secretName }}
+{{- $callbacks = set $callbacks "signingDir" (include "vott-train.signingDir" .) }}
+{{- end }}
+{{- $settings := omit .Values "image" "imagePullSecrets" "azure" "networkPolicy" "replicas" "resources" "nodeSelector" "tolerations" "affinity" "global" }}
+{{- $settings = set $settings "namespace" .Release.Namespace }}
+{{- $settings = set $settings "queues" $queues }}
+{{- $settings = set $settings "callbacks" $callbacks }}
+{{- $settings = set $settings "trainer" (set (deepCopy .Values.trainer) "serviceAccountName" (include "vott-train.trainerAccount" .)) }}
+{{- $settings = set $settings "leaderElection" (set (deepCopy .Values.leaderElection) "leaseName" .Release.Name) }}
+{{- toPrettyJson $settings }}
 {{- end }}
