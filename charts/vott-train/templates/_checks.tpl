@@ -34,10 +34,15 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- end }}
 {{- end }}
 
-{{/* Fails unless the value matches the pattern. Not for URLs with a query, which the message would show. */}}
+{{/* A value in a message: without what may be a credential. */}}
+{{- define "vott-train.shown" -}}
+{{- regexReplaceAll "[?#].*" (regexReplaceAll "//[^/]*@" (toString .) "//") "" | default "an empty text" }}
+{{- end }}
+
+{{/* Fails unless the value matches the pattern. */}}
 {{- define "vott-train.match" -}}
 {{- if not (and (regexMatch .pattern .value) (ge (len .value) (.shortest | default 0 | int)) (le (len .value) (.longest | default 8192 | int))) }}
-{{- fail (printf "%s: %s %s" .place (.value | default "an empty text") .text) }}
+{{- fail (printf "%s: %s %s" .place (include "vott-train.shown" .value) .text) }}
 {{- end }}
 {{- end }}
 
@@ -177,7 +182,7 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- $default := hasKey .plugins "default" | ternary .plugins.default "detection" }}
 {{- $allowed := hasKey .plugins "allowed" | ternary .plugins.allowed (list "detection" "classification" "segmentation" "hello-world") }}
 {{- if not (has $default $allowed) }}
-{{- fail (printf "%s.default: %s is not in %s.allowed; add it there" .place $default .place) }}
+{{- fail (printf "%s.default: %s is not in %s.allowed; add it there" .place (include "vott-train.shown" $default) .place) }}
 {{- end }}
 {{- end }}
 
@@ -274,7 +279,7 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- $text := "is not a host name: use store.example.com or *.example.com; addresses belong in outgoing.networks" }}
 {{- include "vott-train.match" (dict "place" "outgoing.hosts" "value" $host "longest" 253 "pattern" `^(\*\.)?([a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([-a-z0-9_]{0,61}[a-z0-9_])?$` "text" $text) }}
 {{- if regexMatch `^(\*\.)?(0x[0-9a-f]*|[0-9]+)(\.(0x[0-9a-f]*|[0-9]+)){0,3}$` $host }}
-{{- fail (printf "outgoing.hosts: %s %s" $host $text) }}
+{{- fail (printf "outgoing.hosts: %s %s" (include "vott-train.shown" $host) $text) }}
 {{- end }}
 {{- end }}
 {{- range .Values.outgoing.networks }}
@@ -294,7 +299,7 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- $six := printf `((%s:){7}%s|((%s:){0,6}%s)?::((%s:){0,6}%s)?)/(1[01][0-9]|12[0-8]|[1-9]?[0-9])` $group $group $group $group $group $group }}
 {{- $groups := regexFindAll $group (splitList "/" $network | first) -1 | len }}
 {{- if not (or (regexMatch (printf "^%s$" $four) $network) (and (regexMatch (printf "^%s$" $six) $network) (or (not (contains "::" $network)) (lt $groups 8)))) }}
-{{- fail (printf "%s: %v is not a network, such as 10.1.2.0/24, or an address, such as 10.1.2.3" $place .network) }}
+{{- fail (printf "%s: %s is not a network, such as 10.1.2.0/24, or an address, such as 10.1.2.3" $place (include "vott-train.shown" .network)) }}
 {{- else }}
 {{- $address := include "vott-train.bits" (printf "%s/%d" (splitList "/" $network | first) (ternary 128 32 (contains ":" $network))) }}
 {{- if contains "1" (trimPrefix (include "vott-train.bits" $network) $address) }}

@@ -4,7 +4,7 @@ Helm applies it before the templates. Its messages name path and limit; values t
 """
 
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -57,7 +57,7 @@ class NetworkPolicyValues(Section):
 
     enabled: bool = Field(description="Create NetworkPolicies.")
     api_server: list[str] = Field(description="CIDRs of the API server. Default: looked up.")
-    api_server_ports: list[int] = Field(description="Ports of the API server.")
+    api_server_ports: list[Annotated[int, Field(ge=1, le=65535)]] = Field(description="Ports of the API server.")
     trainer_ports: Objects = Field(description="Ports of training pods, as in a NetworkPolicy. Default: all.")
     operator_egress: Objects = Field(description="More rules, as in spec.egress of a NetworkPolicy.")
     trainer_egress: Objects = Field(description="More rules, as in spec.egress of a NetworkPolicy.")
