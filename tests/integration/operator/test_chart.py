@@ -220,6 +220,11 @@ def test_two_replicas_are_spread_over_nodes_and_replaced_one_at_a_time() -> None
     assert "PodDisruptionBudget" not in {item["kind"] for item in render({"azure": KEYS})}
 
 
+def test_without_leader_election_the_old_pod_ends_before_the_new_one_starts() -> None:
+    deployment = manifest_of_kind("Deployment", render({"azure": KEYS, "leaderElection": {"enabled": False}}))
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_a_workload_identity_needs_no_secret() -> None:
     manifests = render(
         {
