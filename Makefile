@@ -73,6 +73,7 @@ check: $(VENV)/all ## Check style, security, types, layers and generated files
 	$(BIN)/lint-imports
 	@$(BIN)/python -m vott_operator crd | diff -u manifests/crd.yaml - || { echo "manifests/crd.yaml differs from the models: run \`make generate\`"; exit 1; }
 	@for name in message callback; do $(BIN)/python -m vott_operator schema $$name | diff -u docs/schemas/$$name.json - || { echo "docs/schemas/$$name.json differs from the models: run \`make generate\`"; exit 1; }; done
+	@$(BIN)/python -m vott_operator schema values | diff -u charts/vott-train/values.schema.json - || { echo "charts/vott-train/values.schema.json differs from the settings: run \`make generate\`"; exit 1; }
 	@diff -ur docs/schemas charts/vott-train/schemas || { echo "the chart's schemas differ from docs/schemas: run \`make generate\`"; exit 1; }
 	@diff -u manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml || { echo "the chart's CRD differs from manifests/crd.yaml: run \`make generate\`"; exit 1; }
 
@@ -85,6 +86,7 @@ generate: version $(VENV)/tools ## Write the CRD and the JSON Schemas, and copy 
 	cp manifests/crd.yaml charts/vott-train/crds/trainingjobs.yaml
 	for name in message callback; do $(BIN)/python -m vott_operator schema $$name > docs/schemas/$$name.json; done
 	cp docs/schemas/*.json charts/vott-train/schemas/
+	$(BIN)/python -m vott_operator schema values > charts/vott-train/values.schema.json
 
 # pyproject.toml has the version; these files repeat it, because their formats can't refer to it.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)

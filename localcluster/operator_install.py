@@ -17,6 +17,7 @@ from localcluster.progress import Step, step
 _CHART = CHECKOUT / "charts" / "vott-train"
 _CRDS = CHECKOUT / "manifests" / "crd.yaml"
 _RELEASE = "vott-train"
+_MODEL_STORE = "model-store"
 _TIMEOUT = "120s"
 _HOST = f"{settings.HOST_ADDRESS}/32"
 _DNS = {  # CoreDNS runs on the host
@@ -70,6 +71,7 @@ class Installation:
             [kubectl_path(), *self._flags(), "apply", "--server-side", "--force-conflicts", "-f", _CRDS],
             env=self._environment(),
         )
+        kubectl_json(self.access.kubeconfig, "apply", self._model_store())
         command: list[str | Path] = [
             self.helm,
             *self._flags(),
@@ -97,11 +99,20 @@ class Installation:
                 # Small enough for two TrainingJobs on a small machine with two simulated GPUs.
                 "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
                 # The local Azurite's containers need no SAS.
-                "modelStore": {"containers": ["*"]},
+                "modelStore": {"containers": ["*"], "secretName": _MODEL_STORE},
             },
             "queues": [{"kind": "storage", "name": settings.QUEUE}],
             "azure": {"connectionString": self.access.storage_connection_string},
             **NETWORK_VALUES,
+        }
+
+    def _model_store(self) -> dict[str, object]:
+        """The Secret with the credentials of the training pods."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": _MODEL_STORE, "namespace": settings.NAMESPACE},
+            "stringData": {"AZURE_STORAGE_CONNECTION_STRING": self.access.storage_connection_string},
         }
 
     def _is_ready(self) -> bool:

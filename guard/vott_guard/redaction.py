@@ -1,7 +1,7 @@
 """Redaction: URLs without their credentials; text without URL queries, user information, keys and registered secrets.
 
-A SAS or presigned URL carries its credential in the query. Free text comes from anyone and may be JSON, broken JSON or no text at all, so
-everything that looks like a query is cut, in a URL or not: too much rather than too little.
+A SAS or presigned URL carries its credential in the query, a webhook often in the path. Free text comes from anyone and may be JSON, broken
+JSON or no text at all, so everything that looks like a query is cut, in a URL or not: too much rather than too little.
 """
 
 import json
@@ -58,6 +58,13 @@ def register_url_credentials(url: str) -> None:
     register_secrets(query, unquote(query), *values, *(value for value in raw if unquote(value) in values))
 
 
+def register_webhook(url: str) -> None:
+    """Make `redact` replace everything after the host of `url` anywhere: a webhook's path may be its credential."""
+    register_url_credentials(url)
+    path = url.partition("://")[2].partition("#")[0].partition("?")[0].partition("/")[2]
+    register_secrets(path, unquote(path))  # as a whole: single segments may be ordinary words
+
+
 def register_connection_string(text: str) -> None:
     """Make `redact` replace the keys of an Azure connection string anywhere."""
     for field in text.split(";"):
@@ -96,6 +103,15 @@ def redact_url(url: str) -> str:
     if (mark := _ENCODED_MARK.search(kept)) and _ENCODED_KEY.search(kept, mark.end()):
         kept = kept[: mark.start()]  # a file that is named after a link, with its SAS
     return _URL_USER_INFO.sub(r"\1", kept)
+
+
+def webhook_origin(url: str) -> str:
+    """Scheme and host of a URL: all that may be shown of a webhook, whose path may be its credential."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return UNREADABLE
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.scheme and parts.netloc else UNREADABLE
 
 
 def _redact_registered(text: str) -> str:

@@ -16,6 +16,7 @@ from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
+from vott_operator.settings import chart_values
 from vott_operator.settings.loading import load
 from vott_operator.settings.operator import Settings
 
@@ -64,10 +65,10 @@ def print_crd() -> None:
 
 
 @main.command("schema")
-@click.argument("name", type=click.Choice(json_schema.NAMES))
+@click.argument("name", type=click.Choice([*json_schema.NAMES, "values"]))
 def print_schema(name: str) -> None:
-    """Print the JSON Schema of the message, or of a callback's body."""
-    click.echo(json_schema.to_json(name), nl=False)
+    """Print the JSON Schema of the message, of a callback's body, or of the chart's values."""
+    click.echo(chart_values.to_json() if name == "values" else json_schema.to_json(name), nl=False)
 
 
 main.add_command(queue)

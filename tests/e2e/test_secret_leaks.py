@@ -89,18 +89,24 @@ def _programs(harness: ClusterHarness) -> list[Training]:
 
 
 def _markers(harness: ClusterHarness) -> SecretMarkers:
-    """Signatures of all URLs in Secrets and of the images' URLs, and the storage account's key."""
+    """Signatures of all URLs in Secrets and of the images' URLs, the paths of callbacks in Secrets, and the storage account's key."""
     secrets = [secret.get("data") or {} for secret in harness.kubectl.list("secrets")]
     texts = [base64.b64decode(value).decode(errors="replace") for data in secrets for value in data.values()]
     images = {line.partition(",")[0] for line in requests.get(harness.annotations, timeout=30).text.splitlines()}
     urls = [text for text in [*texts, *images] if text.startswith("http")]
     signatures = [value for url in urls for value in parse_qs(urlsplit(url).query).get("sig", [])]
+    paths = [urlsplit(url).path.rpartition("/")[2] for data in secrets for url in _callbacks(data)]
+    assert paths
     keys = [key for text in texts for key in ACCOUNT_KEY.findall(text)]
     markers = SecretMarkers()
-    for number, credential in enumerate(dict.fromkeys([*signatures, *keys])):
+    for number, credential in enumerate(dict.fromkeys([*signatures, *paths, *keys])):
         markers.add(f"number {number}", credential)
     assert len(markers.names) > len(images) + len(PLUGINS)
     return markers
+
+
+def _callbacks(secret: dict[str, str]) -> list[str]:
+    return [base64.b64decode(value).decode() for key, value in secret.items() if key == "callback"]
 
 
 def _written(harness: ClusterHarness, sent: list[Submission], model: bytes) -> dict[str, list[bytes]]:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -33,6 +34,14 @@ def notes(values: Object) -> str:
 def lint(values: Object) -> subprocess.CompletedProcess[str]:
     """Run `helm lint`, without an API server's address."""
     return _helm("lint", CHART, "--values=-", values=values)
+
+
+def change_release(kubeconfig: Path, namespace: str, *arguments: str, values: Object | None = None) -> None:
+    """Install, upgrade or uninstall with a real API server; a failure fails the test."""
+    flags = (f"--kubeconfig={kubeconfig}", f"--namespace={namespace}")
+    chart = () if values is None else (CHART, "--values=-")
+    result = _helm(*arguments, *chart, *flags, values=NO_CLUSTER | (values or {}))
+    assert result.returncode == 0, result.stderr
 
 
 def _helm(*arguments: str, values: Object) -> subprocess.CompletedProcess[str]:

@@ -110,8 +110,8 @@ def _store_credentials(own: Mapping[str, str]) -> Iterator[str]:
 
 
 def _argument(folder: TrainingFolder, name: str, url: str) -> str:
-    """Return the URL, or `@` and the file that holds it if it carries a credential."""
-    if not _has_credential(url):
+    """Return the URL, or `@` and the file that holds it if it may carry a credential, as a callback may in its path."""
+    if name != "status" and not _has_credential(url):
         return url
     folder.urls.mkdir(mode=PRIVATE, exist_ok=True)
     file = folder.urls / name

@@ -9,7 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vott_guard.redaction import redact_url, register_connection_string, register_secrets, register_url_credentials
+from vott_guard.redaction import (
+    redact_url,
+    register_connection_string,
+    register_secrets,
+    register_url_credentials,
+    register_webhook,
+)
 from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidParametersError
 from vott_trainer.http import address_rules
@@ -156,10 +162,12 @@ def _name(arguments: argparse.Namespace) -> str | None:
 
 def _register_credentials(settings: TrainSettings, environment: Mapping[str, str]) -> None:
     """Register all credentials, so that they are redacted whatever a plugin or library prints."""
-    urls = (settings.annotations, settings.model, settings.status, settings.checkpoints)
+    urls = (settings.annotations, settings.model, settings.checkpoints)
     for url in (*urls, settings.parameters.get("initialWeights")):
         if isinstance(url, str):
             register_url_credentials(url)
+    if settings.status:
+        register_webhook(settings.status)
     register_connection_string(settings.storage.connection_string)
     register_secrets(*(environment.get(name, "") for name in SECRET_VARIABLES))
 

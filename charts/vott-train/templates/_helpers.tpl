@@ -1,14 +1,14 @@
 {{- define "vott-train.labels" -}}
 app.kubernetes.io/name: vott-train
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{- define "vott-train.selector" -}}
 app.kubernetes.io/name: vott-train
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "vott-train.trainerAccount" -}}
@@ -36,26 +36,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end }}
 
-{{/* Name of the Secret for the training pods' stores; empty with a workload identity, or without stores. */}}
-{{- define "vott-train.storeSecret" -}}
-{{- $store := .Values.trainer.modelStore }}
-{{- if $store.secretName -}}
-{{ $store.secretName }}
-{{- else if or (include "vott-train.namedContainer" .) $store.buckets .Values.trainer.dataStore.buckets (include "vott-train.closedCheckpoints" .) -}}
-{{ include "vott-train.secret" . }}
-{{- end -}}
-{{- end }}
-
-{{/* The first container of the connection string's account; empty if there is none. */}}
-{{- define "vott-train.namedContainer" -}}
-{{- range concat (.Values.trainer.modelStore.containers | default list) (.Values.trainer.dataStore.containers | default list) }}{{ if not (contains "://" .) }}{{ . }} {{ end }}{{ end }}
-{{- end }}
-
-{{/* The URL of a checkpoint store that needs the Secret. */}}
-{{- define "vott-train.closedCheckpoints" -}}
-{{- if not (and (hasPrefix "http" .Values.trainer.checkpoints.url) .Values.trainer.workloadIdentity.clientId) }}{{ .Values.trainer.checkpoints.url }}{{ end }}
-{{- end }}
-
 {{/* Mount path of the Secret with this name. */}}
 {{- define "vott-train.credentialsDir" -}}
 /etc/vott-train/credentials/{{ . }}
@@ -72,7 +52,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- range .Values.queues }}
 {{- $names = append $names (.secretName | default (include "vott-train.secret" $)) }}
 {{- end }}
-{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- $names | compact | uniq | sortAlpha | toJson }}
 {{- end }}
 
 {{/* The namespaces that queues train in, and the release's own, as a YAML list. */}}
@@ -81,7 +61,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- range .Values.queues }}
 {{- $names = append $names .targetNamespace }}
 {{- end }}
-{{- $names | compact | uniq | sortAlpha | toYaml }}
+{{- $names | compact | uniq | sortAlpha | toJson }}
 {{- end }}
 
 {{/* The training namespaces, as a YAML list. One that is being deleted can't get new objects, so the chart leaves it alone. */}}
@@ -93,7 +73,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- $names = append $names . }}
 {{- end }}
 {{- end }}
-{{- $names | uniq | sortAlpha | toYaml }}
+{{- $names | uniq | sortAlpha | toJson }}
 {{- end }}
 
 {{/*
@@ -127,7 +107,7 @@ case, because the running operator may be creating a TrainingJob there. The answ
 {{- end }}
 {{- $_ := set .Values "_draining" $draining }}
 {{- end }}
-{{- index .Values "_draining" | toYaml }}
+{{- index .Values "_draining" | toJson }}
 {{- end }}
 
 {{/* Not empty if a TrainingJob of this namespace has not ended, or waits for its callback. */}}
@@ -138,47 +118,30 @@ case, because the running operator may be creating a TrainingJob there. The answ
 {{- end }}
 {{- end }}
 
-{{- define "vott-train.queue" -}}
-{{- $secret := .queue.secretName | default (include "vott-train.secret" .root) }}
-{{- $settings := omit .queue "secretName" }}
-{{- if .queue.name }}{{/* a name may be a number in a values file */}}
-{{- $settings = set $settings "name" (toString .queue.name) }}
-{{- end }}
-{{- if $secret }}
-{{- $settings = set $settings "credentialsDir" (include "vott-train.credentialsDir" $secret) }}
-{{- end }}
-{{- toYaml $settings }}
-{{- end }}
-
+{{/*
+The operator's settings: all values but those of the chart alone, which are listed here and in operator/vott_operator/settings/chart_values.py. As JSON,
+which YAML includes, because no string in it can be read as a number or boolean.
+*/}}
 {{- define "vott-train.settings" -}}
-namespace: {{ .Release.Namespace }}
-queues:
+{{- $queues := list }}
 {{- range .Values.queues }}
-  - {{- include "vott-train.queue" (dict "queue" . "root" $) | nindent 4 }}
+{{- $queue := omit . "secretName" }}
+{{- with .secretName | default (include "vott-train.secret" $) }}
+{{- $queue = set $queue "credentialsDir" (include "vott-train.credentialsDir" .) }}
 {{- end }}
-drainNamespaces: {{- include "vott-train.draining" . | nindent 2 }}
-roleBinding: {{ include "vott-train.operatorBinding" . }}
-trainer:
-  {{- omit .Values.trainer "modelStore" "serviceAccountName" | toYaml | nindent 2 }}
-  serviceAccountName: {{ include "vott-train.trainerAccount" . }}
-  modelStore:
-    {{- omit .Values.trainer.modelStore "secretName" | toYaml | nindent 4 }}
-    secretName: {{ include "vott-train.storeSecret" . | quote }}
-trainingJob: {{- toYaml .Values.trainingJob | nindent 2 }}
-plugins: {{- toYaml .Values.plugins | nindent 2 }}
-outgoing: {{- toYaml .Values.outgoing | nindent 2 }}
-callbacks:
-  {{- omit .Values.callbacks "signing" | toYaml | nindent 2 }}
-  {{- if .Values.callbacks.signing.secretName }}
-  signingDir: {{ include "vott-train.signingDir" . }}
-  {{- end }}
-maxUnfinishedJobs: {{ .Values.maxUnfinishedJobs | int }}
-maxWaitingForQuota: {{ .Values.maxWaitingForQuota | int }}
-{{- if not (kindIs "invalid" .Values.ttlSecondsAfterFinished) }}
-ttlSecondsAfterFinished: {{ if kindIs "string" .Values.ttlSecondsAfterFinished }}{{ quote .Values.ttlSecondsAfterFinished }}{{ else }}{{ int .Values.ttlSecondsAfterFinished }}{{ end }}
+{{- $queues = append $queues $queue }}
 {{- end }}
-leaderElection:
-  {{- omit .Values.leaderElection "leaseName" | toYaml | nindent 2 }}
-  leaseName: {{ .Release.Name }}
-logLevel: {{ .Values.logLevel }}
+{{- $callbacks := omit .Values.callbacks "signing" }}
+{{- if .Values.callbacks.signing.secretName }}
+{{- $callbacks = set $callbacks "signingDir" (include "vott-train.signingDir" .) }}
+{{- end }}
+{{- $settings := omit .Values "image" "imagePullSecrets" "azure" "networkPolicy" "replicas" "resources" "nodeSelector" "tolerations" "affinity" "global" "_draining" }}
+{{- $settings = set $settings "namespace" .Release.Namespace }}
+{{- $settings = set $settings "queues" $queues }}
+{{- $settings = set $settings "drainNamespaces" (include "vott-train.draining" . | fromYamlArray) }}
+{{- $settings = set $settings "roleBinding" (include "vott-train.operatorBinding" .) }}
+{{- $settings = set $settings "callbacks" $callbacks }}
+{{- $settings = set $settings "trainer" (set (deepCopy .Values.trainer) "serviceAccountName" (include "vott-train.trainerAccount" .)) }}
+{{- $settings = set $settings "leaderElection" (set (deepCopy .Values.leaderElection) "leaseName" .Release.Name) }}
+{{- toPrettyJson $settings }}
 {{- end }}

@@ -5,6 +5,7 @@ Headers: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/s
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any, Literal, Self
 import requests
 
 from vott_guard.client import GuardedSession, status_text
-from vott_guard.redaction import redact_url
+from vott_guard.redaction import webhook_origin
 from vott_guard.retry_after import retry_after_seconds
 from vott_guard.rules import RefusedError, Rules
 from vott_guard.urls import URLError, split_url
@@ -32,6 +33,9 @@ GRACE_SECONDS = 1.0
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 Result = Literal["delivered", "refused", "failed", "unanswered"]
+
+# At DEBUG it logs the path of each request, which may be a webhook's credential.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 
 class CallbackSender:
@@ -63,7 +67,7 @@ class CallbackSender:
         attempt: Attempt = Attempt.FIRST,
         wait_seconds: float | None = None,
     ) -> None:
-        """Make one attempt. Raises CallbackError, which shows the URL without its query.
+        """Make one attempt. Raises CallbackError, which shows only the URL's scheme and host.
 
         Args:
             url: the callback.
@@ -79,12 +83,12 @@ class CallbackSender:
             ended = run_in_daemon_thread(lambda: self._post(url, webhook_id, data, timeout))
         except RuntimeError as error:  # too many threads in this pod
             self.limits.release(permit)
-            raise CallbackError(f"No callback was sent to {redact_url(url)}: {error}", permanent=False) from None
+            raise CallbackError(f"No callback was sent to {webhook_origin(url)}: {error}", permanent=False) from None
         ended.add_done_callback(partial(self._end, permit))
         await asyncio.wait({ended}, timeout=PHASES * self._settings.timeout_seconds + GRACE_SECONDS)
         if not ended.done():
             self.limits.record(permit, answered=False)
-            raise UnansweredError(f"{redact_url(url)} did not answer: the lookup of its name takes too long")
+            raise UnansweredError(f"{webhook_origin(url)} did not answer: the lookup of its name takes too long")
         ended.result()
 
     async def _acquire(self, url: str, attempt: Attempt, wait_seconds: float | None) -> Permit:
@@ -92,7 +96,7 @@ class CallbackSender:
             async with asyncio.timeout(wait_seconds):
                 return await self.limits.acquire(_host(url), attempt)
         except TimeoutError:
-            text = f"{redact_url(url)} was not tried yet: its host, or many others, did not answer"
+            text = f"{webhook_origin(url)} was not tried yet: its host, or many others, did not answer"
             raise PostponedError(text) from None
 
     def _end(self, permit: Permit, ended: "asyncio.Future[None]") -> None:
@@ -103,7 +107,7 @@ class CallbackSender:
         self.results[_result(error)] += 1
 
     def _post(self, url: str, webhook_id: str, body: bytes, timeout: float) -> None:
-        receiver = redact_url(url)
+        receiver = webhook_origin(url)
         headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
         try:
             keys = read_signing_keys(self._settings.signing_dir)

@@ -17,12 +17,12 @@ MAX_TTL_SECONDS = 315_360_000
 """Ten years."""
 
 
-class Location(ApiModel):
-    """A URL, without its credential."""
+class CallbackLocation(ApiModel):
+    """A callback, without its credential."""
 
     url: str = Field(
-        description="http(s) URL. If the full URL carries a credential (a SAS or presigned query), this is the URL without its"
-        " query, and the full URL is in the Secret of urlSecretRef.",
+        description="http(s) URL. Of a callback in the Secret of urlSecretRef only the scheme and host, because a webhook's path may be a"
+        " credential. TrainingJobs made from messages always have it there.",
         max_length=8192,
         json_schema_extra={"x-kubernetes-validations": [{"rule": HTTP_URL_RULE, "message": HTTP_URL_MESSAGE}]},
     )
@@ -119,11 +119,11 @@ class TrainingJobSpec(ApiModel):
     model: ModelLocation = Field(
         description="Destination of the trained model: an Azure Storage container or a blob in it, an S3 bucket, or a presigned URL."
     )
-    callback: Location | None = Field(None, description="URL to post progress and the outcome to. Optional.")
+    callback: CallbackLocation | None = Field(None, description="URL to post progress and the outcome to. Optional.")
     url_secret_ref: SecretReference | None = Field(
         None,
-        description="Secret with the full URLs, if one of them carries a credential: one key (annotations, model, callback, initialWeights)"
-        " for each URL of this spec.",
+        description="Secret with the full URLs, if one of them carries a credential, and for a message's callback: one key (annotations,"
+        " model, callback, initialWeights) for each URL of this spec.",
     )
     plugin: str = Field("detection", description="Name of the trainer's plugin.", pattern=PLUGIN_PATTERN, max_length=63)
     parameters: dict[str, Any] = Field(

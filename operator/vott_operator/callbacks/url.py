@@ -1,4 +1,4 @@
-"""The callback URL of a TrainingJob. One with a credential is kept in a Secret; the spec then shows it without."""
+"""The callback URL of a TrainingJob. That of a message is kept in a Secret; the spec shows only its host."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from vott_guard.redaction import webhook_origin
 from vott_messaging.messages.message import TrainMessage
 from vott_messaging.messages.parameters import INITIAL_WEIGHTS, weights_url
 from vott_operator.api import constants as c
@@ -25,9 +26,9 @@ def trainingjob_manifest(
     ttl_seconds: int | None = None,
     defaults: TrainingJobSettings = NO_DEFAULTS,
 ) -> Manifest:
-    """The TrainingJob, with URLs without their credentials; the full URLs are in the Secret (`url_secret`)."""
+    """The TrainingJob, with URLs without their credentials, and of the callback only its host; the full URLs are in the Secret (`url_secret`)."""
     spec: Manifest = {**defaults.to_spec(), "plugin": plugin, "parameters": _without_credentials(message.parameters)}
-    spec |= {field: {"url": url_in_spec(url)} for field, url in spec_urls(message).items()}
+    spec |= {field: {"url": _shown(field, url)} for field, url in spec_urls(message).items()}
     if needs_url_secret(message):
         spec["urlSecretRef"] = {"name": names.url_secret(name)}
     if ttl_seconds is not None:
@@ -41,6 +42,10 @@ def trainingjob_manifest(
     if message.status:
         metadata["finalizers"] = [c.FINALIZER]
     return {"apiVersion": c.API_VERSION, "kind": c.KIND, "metadata": metadata, "spec": spec}
+
+
+def _shown(field: str, url: str) -> str:
+    return webhook_origin(url) if field == "callback" else url_in_spec(url)
 
 
 def _without_credentials(parameters: Mapping[str, Any]) -> Manifest:

@@ -16,7 +16,7 @@ URL_FIELDS = ("annotations", "model", "callback")
 
 
 def url_secret_manifest(message: TrainMessage, owner: TrainingJob) -> Manifest | None:
-    """The Secret with the message's full URLs, owned by the TrainingJob; None if no URL carries a credential."""
+    """The Secret with the message's full URLs, owned by the TrainingJob; None if no URL may carry a credential."""
     if not needs_url_secret(message):
         return None
     return {
@@ -30,8 +30,8 @@ def url_secret_manifest(message: TrainMessage, owner: TrainingJob) -> Manifest |
 
 
 def needs_url_secret(message: TrainMessage) -> bool:
-    """Whether a URL of the message carries a credential."""
-    return any(has_credentials(url) for url in _all_urls(message).values())
+    """Whether a URL of the message may carry a credential. A callback always may, in its path: webhooks have no other."""
+    return message.status is not None or any(has_credentials(url) for url in _all_urls(message).values())
 
 
 def spec_urls(message: TrainMessage) -> dict[str, str]:

@@ -13,6 +13,9 @@ from vott_messaging.queues.base import DeadLetter
 
 MAX_BODY_CHARACTERS = 4000
 REDACTED_QUERY = "?…"
+# A webhook's path may be its credential. The text may be broken JSON; "/" may be escaped.
+CALLBACK_PATH = re.compile(r'("status"\s*:\s*"https?:(?:\\?/){2}[^"/\\?#]+)(?:[/?#]|\\.)(?:[^"\\]|\\.)*', re.IGNORECASE)
+REDACTED_PATH = r"\1/…"
 BASE64 = re.compile(r"[A-Za-z0-9+/_=\r\n-]{24,}")
 
 
@@ -63,7 +66,7 @@ def letters_json(letters: Sequence[DeadLetter], *, show_secrets: bool) -> str:
 
 def displayed_body(body: str, *, show_secrets: bool) -> str:
     """The body unchanged, or decoded and without credentials."""
-    return body if show_secrets else redact(decode_body(body), cut=REDACTED_QUERY)
+    return body if show_secrets else redact(CALLBACK_PATH.sub(REDACTED_PATH, decode_body(body)), cut=REDACTED_QUERY)
 
 
 def decode_body(body: str) -> str:

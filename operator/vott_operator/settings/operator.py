@@ -32,7 +32,14 @@ def _ttl(value: Any) -> Any:
 Ttl = Annotated[
     Annotated[int, Field(ge=0, le=MAX_TTL_SECONDS)] | None,
     BeforeValidator(_ttl),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0, "maximum": MAX_TTL_SECONDS}, {"const": NEVER}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_TTL_SECONDS},
+                {"type": "string", "pattern": f"^({NEVER}|[0-9]+)$"},
+            ]
+        }
+    ),
 ]
 """Seconds, or None for never."""
 

@@ -1,6 +1,6 @@
 """Settings of every trainer pod: image, resources, nodes, volumes and storage."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,7 +21,9 @@ class TrainerSettings(Section):
     """What every trainer pod gets."""
 
     image: str = Field("", description="Image of the trainer container, unless the TrainingJob names one.")
-    image_pull_policy: str = Field("IfNotPresent", description="imagePullPolicy of the trainer container.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
+        "IfNotPresent", description="imagePullPolicy of the trainer container."
+    )
     service_account_name: str = Field(
         "vott-trainer",
         description="ServiceAccount of the trainer pods; it may update the status of its own TrainingJob.",

@@ -91,10 +91,10 @@ def test_defaults_of_trainingjobs_reach_the_operator(tmp_path: Path, monkeypatch
 
 STORES: list[tuple[Object, str]] = [
     ({}, ""),
-    ({"modelStore": {"containers": ["models"]}}, "vott-azure"),
+    ({"modelStore": {"containers": ["models"], "secretName": "mine"}}, "mine"),
     ({"modelStore": {"containers": ["*"], "secretName": "mine"}}, "mine"),
     ({"modelStore": {"buckets": ["models"], "secretName": "mine"}}, "mine"),
-    ({"dataStore": {"containers": ["data"]}}, "vott-azure"),
+    ({"dataStore": {"containers": ["data"]}, "modelStore": {"secretName": "mine"}}, "mine"),
     ({"dataStore": {"buckets": ["data"]}, "modelStore": {"secretName": "mine"}}, "mine"),
     (
         {
@@ -103,7 +103,13 @@ STORES: list[tuple[Object, str]] = [
         },
         "",
     ),
-    ({"checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"}}, "vott-azure"),
+    (
+        {
+            "checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"},
+            "modelStore": {"secretName": "mine"},
+        },
+        "mine",
+    ),
     (
         {
             "checkpoints": {"url": "https://acme.blob.core.windows.net/checkpoints"},
@@ -216,6 +222,11 @@ def test_two_replicas_are_spread_over_nodes_and_replaced_one_at_a_time() -> None
     budget = manifest_of_kind("PodDisruptionBudget", manifests)["spec"]
     assert (budget["maxUnavailable"], budget["selector"]) == (1, deployment["selector"])
     assert "PodDisruptionBudget" not in {item["kind"] for item in render({"azure": KEYS})}
+
+
+def test_without_leader_election_the_old_pod_ends_before_the_new_one_starts() -> None:
+    deployment = manifest_of_kind("Deployment", render({"azure": KEYS, "leaderElection": {"enabled": False}}))
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
 
 def test_a_workload_identity_needs_no_secret() -> None:

@@ -60,7 +60,7 @@ QUICK = {"stepSeconds": 0}
 
 @dataclass
 class Scene:
-    """Creates messages. Each message's callback is path `/NAME` of the server."""
+    """Creates messages."""
 
     harness: OperatorHarness
     server: HttpServer
@@ -73,15 +73,19 @@ class Scene:
         """The URL with a new marker in its query."""
         return f"{url}?{parameter}={self.markers.new(name)}&se=2030"
 
+    def callback(self, name: str, url: str) -> str:
+        """The URL with new markers in its path and in its query."""
+        return self.signed(f"{name}: status", f"{url}/{self.markers.new(f'{name}: path of status')}", "token")
+
     def message(self, name: str, images: int = 2, **fields: Any) -> Object:
         """A valid message with markers in all its URLs; `fields` replace its fields."""
         urls = {
             "annotations": (self.server.serve(f"/{name}.csv", self.lines(name, images)), "sig"),
             "model": (f"{self.server.url}/{name}.tgz", "X-Amz-Signature"),
-            "status": (f"{self.server.url}/{name}", "token"),
         }
         signed = {field: self.signed(f"{name}: {field}", *url) for field, url in urls.items() if field not in fields}
-        return signed | {"plugin": "hello-world"} | fields
+        callback = {} if "status" in fields else {"status": self.callback(name, f"{self.server.url}/{name}")}
+        return signed | callback | {"plugin": "hello-world"} | fields
 
     def lines(self, name: str, images: int = 2, suffix: str = "") -> bytes:
         """Annotations with a marker in each image URL; some images are missing, broken, refused or duplicate."""
@@ -110,12 +114,14 @@ def _valid(scene: Scene) -> Messages:
     scene.storage.create_container("markers")
     container = scene.storage.container_url("markers")
     scene.markers.add("container: SAS", parse_qs(urlsplit(container).query)["sig"][0])
-    unreachable = scene.signed("unreachable callback: callback", f"{scene.unused_url}/callback", "token")
-    refused = scene.signed("refused callback: callback", METADATA, "token")
+    unreachable = scene.callback("unreachable callback", f"{scene.unused_url}/callback")
+    refused = scene.callback("refused callback", METADATA)
+    unsigned = f"{scene.server.url}/hooks/{scene.markers.new('webhook: path of status')}"
     detection = {"plugin": "detection", "parameters": {"epochs": 1, "imageSize": 64, "initialWeights": "none"}}
     return {
         "trained": (scene.message("trained", images=24, **detection), ""),
         "container": (scene.message("container", model=container, parameters=QUICK), ""),
+        "webhook": (scene.message("webhook", parameters=QUICK, status=unsigned), ""),
         "unreachable-callback": (scene.message("unreachable-callback", parameters=QUICK, status=unreachable), ""),
         "refused-callback": (scene.message("refused-callback", parameters=QUICK, status=refused), ""),
     }
@@ -294,7 +300,7 @@ def test_every_location_is_searched(written_data: WrittenData) -> None:
 def test_the_search_finds_the_credentials_in_secrets(written_data: WrittenData) -> None:
     found = set(written_data.markers.found_in(*written_data.secrets))
     assert {"trained: annotations", "trained: model", "trained: status", "container: SAS"} <= found
-    assert {"weights: initialWeights", "missing: annotations"} <= found
+    assert {"weights: initialWeights", "missing: annotations", "webhook: path of status"} <= found
 
 
 def test_every_message_has_the_expected_outcome(written_data: WrittenData) -> None:

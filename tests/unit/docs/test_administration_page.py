@@ -1,5 +1,6 @@
 """docs/administration.md documents every setting, chart value and credential."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from vott_operator.settings.queue import OperatorQueueSettings
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/administration.md").read_text()
 VALUES: dict[str, Any] = yaml.safe_load((ROOT / "charts/vott-train/values.yaml").read_text())
+SCHEMA: dict[str, Any] = json.loads((ROOT / "charts/vott-train/values.schema.json").read_text())
 SET_BY_THE_CHART = {
     "namespace",
     "trainer.serviceAccountName",
@@ -66,7 +68,7 @@ def test_every_chart_value_is_documented(value: str) -> None:
 @pytest.mark.parametrize("name", sorted(str(field.alias) for field in OperatorQueueSettings.model_fields.values()))
 def test_every_setting_of_a_queue_is_a_chart_value_and_documented(name: str) -> None:
     value = {"credentialsDir": "secretName"}.get(name, name)  # the chart sets the folder that it mounts the Secret into
-    assert f'"{value}"' in (ROOT / "charts/vott-train/templates/_checks.tpl").read_text()
+    assert value in SCHEMA["properties"]["queues"]["items"]["properties"]
     assert f"`queues[].{value}`" in PAGE
 
 

@@ -1,6 +1,7 @@
 """Redaction: what is cut from URLs, text and JSON, and what stays."""
 
 import json
+import re
 
 import pytest
 
@@ -12,6 +13,8 @@ from vott_guard.redaction import (
     register_connection_string,
     register_secrets,
     register_url_credentials,
+    register_webhook,
+    webhook_origin,
 )
 
 
@@ -75,6 +78,28 @@ def test_credentials_of_a_url_are_redacted_without_the_url(text: str) -> None:
     register_url_credentials("https://store/a?x=1&token=SE%2FCRET%2B012")
     assert "CRET" not in redact(f"got {text}!")
     assert redact(f"got {text}!").startswith("got ")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://hooks.example/services/T/B/TOKEN?x=S#S", "https://hooks.example"),
+        ("HTTPS://hooks.example:8443/services", "https://hooks.example:8443"),
+        ("https://u:S@hooks.example", "https://hooks.example"),
+        ("https://[::1]:80/TOKEN", "https://[::1]:80"),
+        ("https://[::1/TOKEN", "(unreadable URL)"),
+        ("TOKEN", "(unreadable URL)"),
+    ],
+)
+def test_of_a_webhook_only_the_host_is_shown(url: str, shown: str) -> None:
+    assert webhook_origin(url) == shown
+
+
+def test_the_path_of_a_webhook_is_redacted_without_its_host() -> None:
+    register_webhook("https://hooks.example/services/T%2F1/TOKEN?sig=QUERY0123")
+    texts = ["https://hooks.example/services/T%2F1/TOKEN", "url: /services/T/1/TOKEN (Caused by", "sig=QUERY0123"]
+    assert not re.search("TOKEN|QUERY", redact(" ".join(texts)))
+    assert redact("our services") == "our services"
 
 
 def test_the_keys_of_a_connection_string_are_known_without_it() -> None:

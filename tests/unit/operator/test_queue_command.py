@@ -12,7 +12,14 @@ from vott_guard.redaction import redact
 from vott_messaging import reasons
 from vott_messaging.queues.base import DeadLetter
 from vott_messaging.settings.queue import QueueSettings
-from vott_operator.queue_commands.rendering import QueueLine, decode_body, letters_json, letters_table, queue_table
+from vott_operator.queue_commands.rendering import (
+    QueueLine,
+    decode_body,
+    displayed_body,
+    letters_json,
+    letters_table,
+    queue_table,
+)
 from vott_operator.queue_commands.selection import label, select_queue
 
 SECRET = "c2VjcmV0"
@@ -78,6 +85,20 @@ def test_credentials_are_redacted_in_every_form(body: str) -> None:
 )
 def test_a_body_without_credentials_is_shown_unchanged(body: str) -> None:
     assert redact(decode_body(body)) == body
+
+
+@pytest.mark.parametrize(
+    ("callback", "shown"),
+    [
+        ('"status": "https://hooks.example/services/T/SECRET"', '"status": "https://hooks.example/…"'),
+        ('"STATUS":"https:\\/\\/hooks.example\\/SECRET\\"SECRET"', '"STATUS":"https:\\/\\/hooks.example/…"'),
+        ('"status": "https://hooks.example?SECRET"', '"status": "https://hooks.example/…"'),
+        ('"status": "https://hooks.example/SECRET', '"status": "https://hooks.example/…'),
+        ('"status": "https://hooks.example"', '"status": "https://hooks.example"'),
+    ],
+)
+def test_of_a_callback_only_the_host_is_shown(callback: str, shown: str) -> None:
+    assert displayed_body("{" + callback, show_secrets=False) == "{" + shown
 
 
 def test_a_long_body_is_redacted_in_little_time() -> None:

@@ -129,7 +129,7 @@ async def test_other_content_under_a_known_id_trains_under_a_name_of_its_own(ben
     third = await bench.deliver("3", OTHER | {"model": "https://store/other"})
     assert len({first.key, second.key, third.key}) == len(bench.server.trainingjobs) == 3
     assert second.is_from("project-7", "2")
-    assert bench.server.secrets == [names.url_secret(item.metadata.name) for item in (first, second)]
+    assert bench.server.secrets == [names.url_secret(item.metadata.name) for item in (first, second, third)]
     assert (await bench.deliver("2", OTHER)).key == second.key
     assert (await bench.deliver("1")).key == first.key
     assert bench.server.events == []

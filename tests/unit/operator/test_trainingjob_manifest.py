@@ -9,7 +9,8 @@ from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.training_job import TrainingJobSettings
 
-PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m", status="https://h/s")
+PLAIN = TrainMessage(annotations="https://h/a.csv", model="https://s/m")
+WITH_CALLBACK = PLAIN.model_copy(update={"status": "https://hooks.example:8443/services/T/B/TOKEN"})
 SIGNED = PLAIN.model_copy(update={"model": "https://s/m?sig=SECRET"})
 WITH_WEIGHTS = PLAIN.model_copy(update={"parameters": {"epochs": 3, "initialWeights": "https://s/old.tgz?sig=SECRET"}})
 
@@ -28,7 +29,6 @@ def test_a_credential_goes_into_the_secret_only() -> None:
     assert secret["stringData"] == {
         "annotations": "https://h/a.csv",
         "model": "https://s/m?sig=SECRET",
-        "callback": "https://h/s",
     }
     assert secret["metadata"]["ownerReferences"][0]["uid"] == b.UID
 
@@ -42,6 +42,14 @@ def test_so_does_the_credential_of_the_initial_weights() -> None:
     assert secret["stringData"]["initialWeights"] == "https://s/old.tgz?sig=SECRET"
 
 
+def test_of_a_callback_only_the_host_is_shown_because_its_path_may_be_a_credential() -> None:
+    created, secret = manifest(WITH_CALLBACK), url_secret_manifest(WITH_CALLBACK, b.trainingjob())
+    assert created["spec"]["callback"] == {"url": "https://hooks.example:8443"}
+    assert created["spec"]["urlSecretRef"] == {"name": "n-urls"}
+    assert secret is not None
+    assert secret["stringData"]["callback"] == WITH_CALLBACK.status
+
+
 def test_without_credentials_there_is_no_secret() -> None:
     assert "urlSecretRef" not in manifest(PLAIN)["spec"]
     assert url_secret_manifest(PLAIN, b.trainingjob()) is None
@@ -52,7 +60,7 @@ def test_the_scheme_is_lower_case_as_the_custom_resource_definition_requires() -
     spec = manifest(message)["spec"]
     assert spec["annotations"]["url"] == "https://H/A.csv"
     assert spec["model"]["url"] == "s3://bucket/Prefix"
-    assert spec["callback"]["url"] == "http://h/S"
+    assert spec["callback"]["url"] == "http://h"
 
 
 def test_the_trainingjob_gets_the_administrators_defaults() -> None:
@@ -80,5 +88,5 @@ def test_the_trainingjob_gets_the_administrators_defaults() -> None:
 
 
 def test_a_callback_adds_the_finalizer() -> None:
-    assert manifest(PLAIN)["metadata"]["finalizers"] == ["vott.dev/last-word"]
-    assert "finalizers" not in manifest(PLAIN.model_copy(update={"status": None}))["metadata"]
+    assert manifest(WITH_CALLBACK)["metadata"]["finalizers"] == ["vott.dev/last-word"]
+    assert "finalizers" not in manifest(PLAIN)["metadata"]

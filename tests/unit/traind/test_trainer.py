@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> TrainingFolder:
 
 def command(folder: TrainingFolder, *, signed: bool = False, **fields: object) -> dict[str, str]:
     """The trainer's options for a message with these fields."""
-    urls = {"annotations": "https://h/a.csv", "model": "https://s/m?sig=M", "status": "https://c/?t=C"}
+    urls = {"annotations": "https://h/a.csv", "model": "https://s/m?sig=M", "status": "https://c/hooks/TOKEN"}
     job = Job("vott-1", "detection", parse_message(json.dumps(urls | fields).encode()))
     line = trainer.command(job, folder, signed_callbacks=signed)
     options = line[line.index("vott_trainer") + 1 :]
@@ -48,7 +48,7 @@ def environment(folder: TrainingFolder, own: dict[str, str], options: TrainerOpt
 def test_urls_with_credentials_are_in_files_that_only_the_user_can_read(folder: TrainingFolder) -> None:
     options = command(folder)
     assert options["annotations"] == "https://h/a.csv"
-    for name, url in (("model", "https://s/m?sig=M"), ("status", "https://c/?t=C")):
+    for name, url in (("model", "https://s/m?sig=M"), ("status", "https://c/hooks/TOKEN")):
         file = Path(options[name].removeprefix("@"))
         assert (file.read_text(), file.stat().st_mode & 0o077) == (url, 0)
         assert file.is_relative_to(folder.path)

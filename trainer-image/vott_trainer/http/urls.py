@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from vott_guard.redaction import redact_url
+from vott_guard.redaction import redact_url, webhook_origin
 from vott_guard.urls import is_url
 from vott_trainer.errors import InvalidURLError
 
@@ -66,11 +66,11 @@ def read_argument(
     url = _read_file(name, value[1:]) if value.startswith("@") else value.strip()
     if not is_valid(url):
         raise InvalidURLError(
-            f"--{name}: expected {expected}, found {_excerpt(url)}. Correct the URL and send the message again."
+            f"--{name}: expected {expected}, found {_excerpt(name, url)}. Correct the URL and send the message again."
         )
     if "#" in url and is_url(url):
         raise InvalidURLError(
-            f"--{name}: the URL {_excerpt(url)} ends at a #. Percent-encode it as %23 and send the message again."
+            f"--{name}: the URL {_excerpt(name, url)} ends at a #. Percent-encode it as %23 and send the message again."
         )
     return url
 
@@ -82,6 +82,6 @@ def _read_file(name: str, path: str) -> str:
         raise InvalidURLError(f"--{name}: the file {path} that should hold the URL can't be read: {error}.") from error
 
 
-def _excerpt(url: str) -> str:
-    redacted_url = redact_url(url)
+def _excerpt(name: str, url: str) -> str:
+    redacted_url = webhook_origin(url) if name == "status" and "://" in url else redact_url(url)
     return f"{redacted_url[:80]!r}…" if len(redacted_url) > 80 else repr(redacted_url)
