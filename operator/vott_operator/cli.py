@@ -3,16 +3,14 @@
 import asyncio
 import gc
 import logging
-import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import click
 import kopf
 
-from vott_guard.log_format import RedactingFormatter
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import handlers
+from vott_operator import handlers, logs
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.objects import preflight
@@ -50,7 +48,7 @@ def run(liveness: str) -> None:
     try:
         settings = load()
         preflight.check(settings)
-        _configure_logging(settings)
+        logs.configure(settings)
         logger.info("allowed for URLs in messages: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(_operate(settings, liveness))
@@ -87,13 +85,3 @@ async def _operate(settings: Settings, liveness: str) -> None:
             stop_flag=app.ended,
         )
         app.check()
-
-
-def _configure_logging(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
-    # They log every request at INFO, the Azure client with its URL.
-    for name in ("azure", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(max(logging.getLogger().level, logging.WARNING))

@@ -6,12 +6,14 @@ is thread-safe.
 """
 
 import dataclasses
+import logging
 import os
 from typing import Any
 
 import kopf
 from pydantic import ValidationError
 
+from vott_guard.log_format import fields
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -19,6 +21,7 @@ from vott_operator.app import App
 from vott_operator.cluster.rest import PAGE_SIZE
 from vott_operator.cluster.store import owner_key
 
+logger = logging.getLogger(__name__)
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
 
@@ -76,16 +79,18 @@ async def health(memo: kopf.Memo, **_: Any) -> str:
 
 
 @kopf.on.event(c.GROUP, c.VERSION, c.PLURAL, registry=registry)
-async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
+async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """Store or drop a TrainingJob."""
     metadata = event["object"]["metadata"]
+    key = Key(metadata["namespace"], metadata["name"])
     if event["type"] == "DELETED":
-        _app(memo).store.drop_trainingjob(Key(metadata["namespace"], metadata["name"]), metadata["uid"])
+        _app(memo).store.drop_trainingjob(key, metadata["uid"])
         return
     try:
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))
     except ValidationError as error:
-        logger.error("ignored, it does not match the schema: %s", error.errors(include_input=False, include_url=False))
+        text = error.errors(include_input=False, include_url=False)
+        logger.error("ignored, it does not match the schema: %s", text, extra=fields(trainingJob=key))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=CHILD, registry=registry)

@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import log_fields
+from vott_guard.log_repeats import Repeats
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ class WorkQueue(Generic[KeyT]):
         """Active keys that were added meanwhile."""
         self._failures: dict[KeyT, int] = {}
         self._timers: dict[KeyT, asyncio.TimerHandle] = {}
+        self._repeats = Repeats()
 
     def add(self, key: KeyT) -> None:
         """Process `key` as soon as possible; if it is being processed, once more afterwards."""
@@ -77,15 +80,22 @@ class WorkQueue(Generic[KeyT]):
                 self.add_after(key, delay)
 
     async def _attempt(self, work: Work[KeyT], key: KeyT) -> float | None:
-        try:
-            delay = await work(key)
-        except Exception as error:  # an error with one key must not stop the others
-            failures = self._failures[key] = self._failures.get(key, 0) + 1
-            delay = BACKOFF.seconds(failures)
-            text = str(error) or type(error).__name__
-            logger.warning(
-                "%s: %s; trying again in %.1f s", key, text, delay, exc_info=not isinstance(error, self._expected)
-            )
+        with log_fields(trainingJob=key):
+            try:
+                delay = await work(key)
+            except Exception as error:  # an error with one key must not stop the others
+                return self._failed(key, error)
+            self._failures.pop(key, None)
+            if self._repeats.end(key):
+                logger.info("succeeded after it had failed")
             return delay
-        self._failures.pop(key, None)
+
+    def _failed(self, key: KeyT, error: Exception) -> float:
+        """Log the error unless it is the last one again. Returns the seconds until the next attempt."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = BACKOFF.seconds(failures)
+        text = str(error) or type(error).__name__
+        if self._repeats.is_news(key, text):
+            unexpected = not isinstance(error, self._expected)
+            logger.warning("%s; trying again in %.1f s", text, delay, exc_info=unexpected)
         return delay

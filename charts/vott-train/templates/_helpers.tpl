@@ -116,4 +116,5 @@ leaderElection:
   {{- omit .Values.leaderElection "leaseName" | toYaml | nindent 2 }}
   leaseName: {{ .Release.Name }}
 logLevel: {{ .Values.logLevel }}
+logFormat: {{ .Values.logFormat }}
 {{- end }}

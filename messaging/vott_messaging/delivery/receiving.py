@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import log_fields
+from vott_guard.log_repeats import Repeats
 from vott_messaging.errors import VottError
 
 logger = logging.getLogger(__name__)
@@ -18,15 +20,19 @@ async def receive_until_cancelled(identity: str, receive: Callable[[], Awaitable
 
     `identity` is the queue's, see `QueueSource`.
     """
-    failures = 0
-    while True:
-        try:
-            await receive()
-            failures = 0
-        except Exception as error:
-            failures += 1
-            delay = BACKOFF.seconds(failures)
-            expected = isinstance(error, VottError)
-            text = str(error) if expected else f"{identity}: internal error"
-            logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
-            await asyncio.sleep(delay)
+    failures, repeats = 0, Repeats(asyncio.get_running_loop().time)
+    with log_fields(queue=identity):
+        while True:
+            try:
+                await receive()
+                failures = 0
+                if repeats.end(identity):
+                    logger.info("messages are received again")
+            except Exception as error:
+                failures += 1
+                delay = BACKOFF.seconds(failures)
+                expected = isinstance(error, VottError)
+                text = str(error) if expected else f"{identity}: internal error"
+                if repeats.is_news(identity, text):
+                    logger.warning("%s; trying again in %.1f s", text, delay, exc_info=None if expected else error)
+                await asyncio.sleep(delay)

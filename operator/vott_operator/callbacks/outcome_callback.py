@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import fields
 from vott_messaging import names
 from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
@@ -112,4 +113,5 @@ class OutcomeCallbacks:
             if current.metadata.uid == trainingjob.metadata.uid:
                 await self._record(current, delivered)
             return
-        logger.info("%s: callback %s: %s", trainingjob.key, delivered.reason, delivered.message)
+        log = logger.warning if delivered.status == "False" else logger.info
+        log("callback: %s", delivered.message, extra=fields(reason=delivered.reason))

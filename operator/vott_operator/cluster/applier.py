@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vott_guard.log_format import fields
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -48,12 +49,12 @@ class PlanApplier:
         if plan.status is not None:
             trainingjob = await self._patch_status(trainingjob, plan.status)
         if plan.delete_job and observed.job is not None:
-            logger.info("%s: Job deleted", trainingjob.key)
+            logger.info("Job deleted")
             await self._cluster.delete_job(trainingjob.key, observed.job.uid)
         if plan.remove_finalizer:
             return await self._remove_finalizer(trainingjob, plan)
         if plan.delete:
-            logger.info("%s: deleted by ttlSecondsAfterFinished", trainingjob.key)
+            logger.info("deleted by ttlSecondsAfterFinished")
             await self._cluster.delete_trainingjob(trainingjob)
         elif trainingjob.finished:
             self._on_finished(trainingjob.key)
@@ -63,7 +64,7 @@ class PlanApplier:
         finalizers = [item for item in trainingjob.metadata.finalizers if item != c.FINALIZER]
         updated = await self._cluster.set_finalizers(trainingjob, finalizers)
         if updated.deleting and not finalizers:
-            logger.info("%s: deleted, its callback has ended", trainingjob.key)
+            logger.info("deleted, its callback has ended")
             self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
             return None
         self._store.put_trainingjob(updated)
@@ -86,7 +87,7 @@ class PlanApplier:
         try:
             strict = trainingjob.spec.pod_template is not None
             self._store.put_job(key, await self._cluster.create_job(manifest, strict=strict))
-            logger.info("%s: Job created", key)
+            logger.info("Job created")
         except AlreadyExistsError:
             # Either the watch is late, or another program made the Job, which the watch does not report because it selects by label.
             self._store.put_job(key, await self._cluster.read_job(key))
@@ -94,5 +95,5 @@ class PlanApplier:
     async def _patch_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:
         updated = await self._cluster.patch_status(trainingjob, status)
         self._store.put_trainingjob(updated)
-        logger.info("%s: %s %s", updated.key, updated.status.phase, updated.status.reason or "")
+        logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
         return updated

@@ -4,6 +4,7 @@ import logging
 from datetime import datetime
 from typing import Any
 
+from vott_guard.log_format import fields
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api import names
@@ -24,7 +25,7 @@ async def record_event(cluster: Cluster, trainingjob: TrainingJob, event: Event,
     try:
         await cluster.create_event(_manifest(trainingjob, event, now))
     except ClusterError as error:
-        logger.warning("%s: Event %s not recorded: %s", trainingjob.key, event.reason, error)
+        logger.warning("Event not recorded: %s", error, extra=fields(trainingJob=trainingjob.key, reason=event.reason))
 
 
 async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, since: datetime) -> str:

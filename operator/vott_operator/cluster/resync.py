@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_repeats import Repeats
 from vott_messaging.errors import VottError
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
@@ -29,6 +30,7 @@ class Resync:
 
     async def list_trainingjobs(self, namespace: str) -> None:
         """Store all TrainingJobs of a namespace; retry until the list succeeds."""
+        repeats = Repeats()
         while True:
             try:
                 async for trainingjob in self._cluster.list_trainingjobs(namespace):
@@ -36,7 +38,8 @@ class Resync:
                 return
             except VottError as error:
                 delay = LIST_BACKOFF.seconds(1)
-                logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
+                if repeats.is_news(namespace, str(error)):
+                    logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
 
     async def run(self) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vott_guard.log_format import fields
 from vott_messaging import names, reasons
 from vott_messaging.errors import MessageRejectedError
 from vott_messaging.messages.message import TrainMessage, parse_message
@@ -99,7 +100,7 @@ class Converter:
     async def _create_or_find(self, name: str, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         try:
             trainingjob = await self._cluster.create_trainingjob(self._manifest(name, delivery, message))
-            logger.info("message %r: TrainingJob %s created", delivery.id, trainingjob.key)
+            logger.info("TrainingJob created", extra=fields(trainingJob=trainingjob.key))
         except AlreadyExistsError:
             trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, name))
         except InvalidObjectError as error:
@@ -126,7 +127,9 @@ class Converter:
         )
 
     async def _record_duplicate(self, original: TrainingJob, delivery: Delivery, why: str) -> None:
-        logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
+        logger.info(
+            "same content as an earlier message", extra=fields(trainingJob=original.key, reason=c.DUPLICATE_MESSAGE)
+        )
         text = f"Message {delivery.id} has the same content {why}; it starts no second training."
         event = Event("Normal", c.DUPLICATE_MESSAGE, text)
         await record_event(self._cluster, original, event, self._clock())

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from vott_guard.log_format import log_fields
 from vott_messaging.delivery.receiving import receive_until_cancelled
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
@@ -79,16 +80,17 @@ class Intake:
         await self.wait_until_idle()
 
     def _start(self, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
+        with log_fields(queue=self._source.identity, messageId=delivery.id):
+            task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
+            task.add_done_callback(self._finish)
         self._in_flight.add(task)
         self._capacity.reserve()
-        task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         self._capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: %s", task.get_name(), error, exc_info=error)
+            logger.error("internal error: %s", error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
         trainingjob = await self._settlement.settle(delivery, self._converter.convert)

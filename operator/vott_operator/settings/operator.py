@@ -4,7 +4,7 @@ Credentials are not settings: see `vott_messaging.queues.credential_variables`.
 """
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -39,6 +39,10 @@ class Settings(ProgramSettings):
         default_factory=LeaderElectionSettings, description="Which of several operators works."
     )
 
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Form of the log: lines for people, or JSON objects for a log collector."
+    )
+
     @field_validator("queues")
     @classmethod
     def _queues_are_distinct(cls, queues: list[OperatorQueueSettings]) -> Sequence[OperatorQueueSettings]:
@@ -67,7 +71,7 @@ class Settings(ProgramSettings):
     @property
     def pod_settings(self) -> PodSettings:
         """The settings that pods are made from."""
-        return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed)
+        return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed, self.log_format)
 
     def trainingjob_settings_of(self, queue: OperatorQueueSettings) -> TrainingJobSettings:
         """What the TrainingJobs of a queue's messages get."""

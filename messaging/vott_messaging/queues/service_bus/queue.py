@@ -105,9 +105,8 @@ class ServiceBusQueue:
         """See QueueSource. Counts towards the queue's maximum delivery count."""
         if delivery.attempt >= OFTEN:
             logger.warning(
-                "message %r goes back to the queue after its delivery number %d. Service Bus dead-letters it, and tells no callback, when that"
+                "the message goes back to the queue after its delivery number %d. Service Bus dead-letters it, and tells no callback, when that"
                 " reaches the queue's maximum delivery count (default 10): raise it (docs/traind.md#service-bus)",
-                delivery.id,
                 delivery.attempt,
             )
         await self._settle(delivery, lambda receiver: receiver.abandon_message(delivery.handle))
@@ -140,7 +139,7 @@ class ServiceBusQueue:
             await self._connection.run_to_completion(call)
         except LockLostError:
             # Received again meanwhile; that receiver finds the training and completes the message.
-            logger.info("message %r: the lock was lost, another receiver settles it", delivery.id)
+            logger.info("the lock was lost, another receiver settles the message")
             return False
         finally:
             self._lock_ends.pop(id(delivery.handle), None)
