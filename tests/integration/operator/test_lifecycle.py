@@ -71,8 +71,8 @@ def test_a_training_is_followed_to_its_model_and_its_outcome_callback(
     name = harness.wait_phase("Running")["metadata"]["name"]
     assert harness.report(pod, name, {"progress": PROGRESS}).ok
     table = harness.kubectl("get", "trainingjobs").splitlines()
-    assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
-    assert table[1].split()[:6] == [name, "Running", "50", "1", "0.25", "detection"]
+    assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "STALLED", "CALLBACK", "AGE"]
+    assert table[1].split()[:5] == [name, "Running", "50", "1", "0.25"]
     assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": REPORTED_MODEL}).ok
     harness.end_pod(pod, 0)
     complete = harness.wait_phase("Complete")
