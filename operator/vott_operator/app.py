@@ -6,10 +6,10 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.callbacks.signing_key_files import read_signing_keys
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.errors import SettingsError, VottError
 from vott_messaging.queues.base import QueueSource
@@ -25,6 +25,8 @@ from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import Resync
 from vott_operator.cluster.store import Store
 from vott_operator.errors import LeadershipLostError
+from vott_operator.health.conditions import NAMESPACE_WATCHED, QUEUE_REACHABLE, Health
+from vott_operator.health.monitor import HealthMonitor
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
@@ -42,6 +44,7 @@ PROGRESS_WORKERS = 16
 """Progress callbacks that are posted at a time: fewer, because outcomes matter more."""
 REJECTION_WORKERS = 4
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
+ACCESS_SECONDS = 2.0
 RELEASE_SECONDS = 3.0
 STOP_SECONDS = 10.0
 """For messages in flight when the operator stops, out of the 30 seconds that Kubernetes gives a pod."""
@@ -67,6 +70,7 @@ class App:
         self.settings = settings
         self.store = Store(self.now())
         self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
+        self.health = Health()
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
@@ -101,7 +105,6 @@ class App:
         settings = self.settings
         cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
-        self._check_keys()
         progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(WORKERS)
         outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
@@ -110,6 +113,12 @@ class App:
         reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
         await self._open_queues(cluster)
+        signing_dir = settings.callbacks.signing_dir
+        monitor = HealthMonitor(self.health, cluster, settings.namespace, signing_dir, self.now)
+        self._tasks.append(self._spawn(monitor.run(), "health"))
+        for namespace in settings.namespaces:
+            self.health.report(NAMESPACE_WATCHED, namespace, f"TrainingJobs in {namespace} were not listed yet.")
+            self._tasks.append(self._spawn(self._check_access(cluster, namespace), f"access to {namespace}"))
         parts = _Parts(reconciler, outcomes, progress, resync)
         self._tasks.append(self._spawn(self._operate(leases, parts), OPERATOR))
 
@@ -121,13 +130,6 @@ class App:
     async def _open_sender(self, workers: int) -> CallbackSender:
         sender = CallbackSender(self.settings.callbacks, self.settings.outgoing.rules, workers=workers)
         return await self._stack.enter_async_context(sender)
-
-    def _check_keys(self) -> None:
-        """Report unusable signing keys now rather than at the end of a training. Everything but callbacks works without them."""
-        try:
-            read_signing_keys(self.settings.callbacks.signing_dir)
-        except SettingsError as error:
-            logger.error("no callback is sent until this is fixed: %s", error)
 
     async def _open_queues(self, cluster: Cluster) -> None:
         opened: dict[str, OperatorQueueSettings] = {}
@@ -146,7 +148,19 @@ class App:
         converter = Converter(
             source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
         )
-        return Intake(source, converter, Rejection(source, sender), self.capacity, self.message_completed)
+        report = partial(self.health.report, QUEUE_REACHABLE, source.identity)
+        report("")
+        return Intake(source, converter, Rejection(source, sender), self.capacity, self.message_completed, report)
+
+    async def _check_access(self, cluster: Cluster, namespace: str) -> None:
+        """Wait until the namespace's TrainingJobs can be listed."""
+        while True:
+            try:
+                await cluster.check_access(namespace)
+                return self.health.report(NAMESPACE_WATCHED, namespace, "")
+            except VottError as error:
+                self.health.report(NAMESPACE_WATCHED, namespace, f"TrainingJobs can't be listed: {error}.")
+                await asyncio.sleep(ACCESS_SECONDS)
 
     # --------------------------------------------------------------------------------------------------------- leading
 
@@ -222,12 +236,12 @@ class App:
 
     # ---------------------------------------------------------------------------------------------------------- health
 
-    def health(self) -> str:
-        """Answer /healthz. Raises RuntimeError when a task has failed."""
+    def defect(self) -> str:
+        """What only a restart can fix: a task that has ended with an error. Empty if there is nothing."""
         for task in [*self._tasks, *self._intake_tasks]:
             if task.done() and (task.cancelled() or task.exception() is not None):
-                raise RuntimeError(f"{task.get_name()} has ended")
-        return "ok"
+                return f"{task.get_name()} has ended"
+        return ""
 
     def check(self) -> None:
         """Raise the error that ended the operator, if one did."""

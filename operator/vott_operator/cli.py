@@ -13,6 +13,7 @@ from vott_messaging.messages import json_schema
 from vott_operator import handlers, logs
 from vott_operator.api import crd
 from vott_operator.app import App
+from vott_operator.health.server import ProbeServer
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings.loading import load
@@ -36,9 +37,9 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="URL at which to answer health probes."
+    "--probes", default=":8080", show_default=True, metavar="ADDRESS:PORT", help="Answer /healthz and /readyz there."
 )
-def run(liveness: str) -> None:
+def run(probes: str) -> None:
     """Run the operator until it is stopped.
 
     Settings come from the YAML file in VOTT_TRAIN_CONFIG and from the environment. At least these are required:
@@ -51,7 +52,7 @@ def run(liveness: str) -> None:
         logs.configure(settings)
         logger.info("allowed for URLs in messages: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
-        asyncio.run(_operate(settings, liveness))
+        asyncio.run(_operate(settings, probes))
     except VottError as error:
         raise click.ClickException(str(error)) from None
 
@@ -72,16 +73,15 @@ def print_schema(name: str) -> None:
 main.add_command(queue)
 
 
-async def _operate(settings: Settings, liveness: str) -> None:
+async def _operate(settings: Settings, probes: str) -> None:
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
-    async with App(settings) as app:
+    async with App(settings) as app, ProbeServer(probes, app.defect, app.health):
         await kopf.operator(
             registry=handlers.registry,
             memo=kopf.Memo(app=app),
             namespaces=settings.namespaces,
             standalone=True,
-            liveness_endpoint=liveness,
             stop_flag=app.ended,
         )
         app.check()

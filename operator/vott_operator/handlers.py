@@ -69,15 +69,6 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.persistence.diffbase_storage = _NoDiffBase()
 
 
-@kopf.on.probe(registry=registry)
-async def health(memo: kopf.Memo, **_: Any) -> str:
-    """Answer /healthz."""
-    try:
-        return _app(memo).health()
-    except RuntimeError as error:
-        raise kopf.PermanentError(str(error)) from None  # kopf would retry other errors within the request
-
-
 @kopf.on.event(c.GROUP, c.VERSION, c.PLURAL, registry=registry)
 async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """Store or drop a TrainingJob."""

@@ -19,7 +19,6 @@ SERVICE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """DNS-1035."""
 
 
-
 def _condition(type_: str, field: str) -> str:
     """JSONPath of a condition's field."""
     return f'.status.conditions[?(@.type=="{type_}")].{field}'

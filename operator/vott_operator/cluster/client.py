@@ -43,6 +43,10 @@ class Cluster:
             with suppress(ValidationError):
                 yield TrainingJob.model_validate(item)
 
+    async def check_access(self, namespace: str) -> None:
+        """Ask for one TrainingJob of a namespace. Raises ClusterError if they can't be listed."""
+        await self._rest.send("GET", f"{_trainingjobs(namespace)}?limit=1")
+
     async def read_trainingjob(self, key: Key) -> TrainingJob:
         """Read one. Raises NotFoundError."""
         return _parse(await self._rest.send("GET", _trainingjob(key)))

@@ -1,6 +1,9 @@
 """core/v1 Events: those that the operator records about TrainingJobs, and those that explain a missing pod."""
 
 import logging
+import os
+import socket
+import time
 from datetime import datetime
 from typing import Any
 
@@ -23,9 +26,25 @@ MAX_MESSAGE_LENGTH = 1024
 async def record_event(cluster: Cluster, trainingjob: TrainingJob, event: Event, now: datetime) -> None:
     """Record an Event about a TrainingJob, once. A failure is only logged, because nothing depends on Events."""
     try:
-        await cluster.create_event(_manifest(trainingjob, event, now))
+        await cluster.create_event(_trainingjob_event(trainingjob, event, now))
     except ClusterError as error:
         logger.warning("Event not recorded: %s", error, extra=fields(trainingJob=trainingjob.key, reason=event.reason))
+
+
+async def record_pod_event(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None:
+    """Record an Event about the operator's own pod. A failure is only logged."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": os.environ.get("POD_NAME") or socket.gethostname().lower(),
+        "namespace": namespace,
+        "uid": os.environ.get("POD_UID", ""),
+    }
+    name = f"{pod['name']}.{time.time_ns():x}"  # as client-go names Events
+    try:
+        await cluster.create_event(_manifest(name, pod, event, now))
+    except ClusterError as error:
+        logger.warning("Event not recorded: %s", error, extra=fields(reason=event.reason))
 
 
 async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, since: datetime) -> str:
@@ -36,19 +55,24 @@ async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, sin
     return str(newest.get("message") or "") if parse_timestamp(newest.get("lastTimestamp"), since) >= since else ""
 
 
-def _manifest(trainingjob: TrainingJob, event: Event, now: datetime) -> dict[str, Any]:
+def _trainingjob_event(trainingjob: TrainingJob, event: Event, now: datetime) -> dict[str, Any]:
     metadata = trainingjob.metadata
+    about = {
+        "apiVersion": c.API_VERSION,
+        "kind": c.KIND,
+        "name": metadata.name,
+        "namespace": metadata.namespace,
+        "uid": metadata.uid,
+    }
+    return _manifest(names.event(metadata.uid, event.reason, event.message), about, event, now)
+
+
+def _manifest(name: str, about: dict[str, str], event: Event, now: datetime) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": names.event(metadata.uid, event.reason, event.message), "namespace": metadata.namespace},
-        "involvedObject": {
-            "apiVersion": c.API_VERSION,
-            "kind": c.KIND,
-            "name": metadata.name,
-            "namespace": metadata.namespace,
-            "uid": metadata.uid,
-        },
+        "metadata": {"name": name, "namespace": about["namespace"]},
+        "involvedObject": about,
         "type": event.type,
         "reason": event.reason,
         "message": event.message[:MAX_MESSAGE_LENGTH],

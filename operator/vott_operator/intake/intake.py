@@ -36,18 +36,20 @@ class Intake:
         rejection: Rejection,
         capacity: Capacity,
         on_completed: Callable[[Key], None],
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
+        """`on_completed` is called with the TrainingJob of each message that was removed from the queue; `report`: see `receiving`."""
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
         self._capacity = capacity
         self._on_completed = on_completed
+        self._report = report
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Receive until cancelled."""
-        await receive_until_cancelled(self._source.identity, lambda: self.receive_batch(RECEIVE_SECONDS))
+        await receive_until_cancelled(self._source.identity, lambda: self.receive_batch(RECEIVE_SECONDS), self._report)
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""

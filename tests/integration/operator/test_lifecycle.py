@@ -154,6 +154,25 @@ def test_an_invalid_message_is_dead_lettered_with_its_reason(
     assert harness.trainingjobs() == []
 
 
+def test_kubectl_shows_a_stalled_training_and_an_undelivered_callback(harness: OperatorHarness) -> None:
+    """Without an operator: what is shown is the API server's work."""
+    harness.create_trainingjob("cats", "dogs")
+    shown = {
+        "cats": ("Running", "Stalled", "True", "NoProgress"),
+        "dogs": ("Failed", "CallbackDelivered", "False", "Retrying"),
+    }
+    for name, (phase, type_, status, reason) in shown.items():
+        now = "2026-01-01T00:00:00Z"
+        found = {"type": type_, "status": status, "reason": reason, "message": "m", "lastTransitionTime": now}
+        patch = {"status": {"phase": phase, "conditions": [found]}}
+        options = ["--subresource=status", "--type=merge", "--patch", json.dumps(patch)]
+        harness.kubectl("patch", "trainingjob", name, *options)
+    header, cats, dogs = harness.kubectl("get", "tj").splitlines()
+    stalled, callback, age = (header.index(name) for name in ("STALLED", "CALLBACK", "AGE"))
+    assert (cats[stalled:callback].strip(), cats[callback:age].strip()) == ("True", "")
+    assert (dogs[stalled:callback].strip(), dogs[callback:age].strip()) == ("", "Retrying")
+
+
 def test_the_callback_of_a_rejected_message_gets_the_reason(
     harness: OperatorHarness, receiver: CallbackReceiver
 ) -> None:
