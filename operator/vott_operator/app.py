@@ -33,6 +33,7 @@ from vott_operator.intake.intake import Intake
 from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.tracing import Tracing
 from vott_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class App:
         self.store = Store(self.now())
         self.capacity = Capacity(self.store, settings.max_unfinished_jobs, len(settings.queues))
         self.health = Health()
+        self.tracing = Tracing(settings.tracing.endpoint)
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
@@ -103,13 +105,16 @@ class App:
 
     async def _start(self) -> None:
         settings = self.settings
+        self._stack.push_async_callback(self.tracing.close)
         cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
         progress = ProgressCallbacks(cluster, self.store, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(WORKERS)
-        outcomes = OutcomeCallbacks(cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting)
+        outcomes = OutcomeCallbacks(
+            cluster, self.store, sender, settings.callbacks, self.now, progress.is_posting, tracing=self.tracing
+        )
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
-        applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add)
+        applier = PlanApplier(cluster, self.store, self.now, self._outcome_queue.add, self.tracing)
         reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
         await self._open_queues(cluster)
@@ -146,7 +151,7 @@ class App:
     ) -> Intake:
         """Wire the intake of one queue."""
         converter = Converter(
-            source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
+            source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob, self.tracing
         )
         report = partial(self.health.report, QUEUE_REACHABLE, source.identity)
         report("")

@@ -35,6 +35,7 @@
 {{- $known := dict
   "outgoing" (list "allowHttp" "publicAddresses" "hosts" "networks")
   "callbacks" (list "timeoutSeconds" "giveUpAfterSeconds" "signing")
+  "tracing" (list "endpoint")
   "networkPolicy" (list "enabled" "apiServer" "apiServerPorts" "trainerPorts" "operatorEgress" "trainerEgress") }}
 {{- range $section, $names := $known }}
 {{- include "vott-train.checkNames" (dict "place" $section "values" (index $.Values $section) "known" $names) }}

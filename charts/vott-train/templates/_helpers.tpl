@@ -117,4 +117,5 @@ leaderElection:
   leaseName: {{ .Release.Name }}
 logLevel: {{ .Values.logLevel }}
 logFormat: {{ .Values.logFormat }}
+tracing: {{- toYaml .Values.tracing | nindent 2 }}
 {{- end }}

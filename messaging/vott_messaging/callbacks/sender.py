@@ -39,14 +39,16 @@ class CallbackSender:
     async def __aexit__(self, *_: object) -> None:
         self._session.close()
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
-        """Make one attempt. Raises CallbackError, which shows the URL without its query."""
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], traceparent: str = "") -> None:
+        """Make one attempt, in a trace if `traceparent` is given. Raises CallbackError, which shows the URL without its query."""
         data = json.dumps(body).encode()
-        await self._threads.run(lambda: self._post(url, webhook_id, data))
+        await self._threads.run(lambda: self._post(url, webhook_id, data, traceparent))
 
-    def _post(self, url: str, webhook_id: str, body: bytes) -> None:
+    def _post(self, url: str, webhook_id: str, body: bytes, traceparent: str) -> None:
         receiver = redact_url(url)
         headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
+        if traceparent:
+            headers["traceparent"] = traceparent
         try:
             keys = read_signing_keys(self._settings.signing_dir)
             response = self._session.post(

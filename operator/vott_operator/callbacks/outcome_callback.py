@@ -25,6 +25,7 @@ from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import ConflictError, NotFoundError
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class OutcomeCallbacks:
         clock: Callable[[], datetime],
         is_posting_progress: Callable[[Key], bool] = lambda _: False,
         backoff: Backoff = BACKOFF,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """While `is_posting_progress` is true the outcome waits, because no progress may arrive after it."""
         self._cluster = cluster
@@ -53,6 +55,7 @@ class OutcomeCallbacks:
         self._clock = clock
         self._is_posting_progress = is_posting_progress
         self._retries = RetrySchedule(backoff)
+        self._tracing = tracing
 
     async def send(self, key: Key) -> float | None:
         """Make one attempt if one is due. Returns the seconds until the next, if any. Raises ClusterError."""
@@ -79,7 +82,11 @@ class OutcomeCallbacks:
             progress = trainingjob.status.progress
             report = progress_report(progress) if progress else None
             body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
-            await self._sender.send(url, names.webhook_id(trainingjob.metadata.uid, outcome.state), body)
+            attributes = {"vott.trainingjob": str(trainingjob.key), "vott.outcome": outcome.state}
+            with self._tracing.span("post callback", trainingjob.traceparent, "client", attributes) as traceparent:
+                await self._sender.send(
+                    url, names.webhook_id(trainingjob.metadata.uid, outcome.state), body, traceparent
+                )
         except CallbackError as error:
             return self._undelivered(trainingjob, outcome, error)
         message = f"The callback accepted the outcome ({outcome.state})."

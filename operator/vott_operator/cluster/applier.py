@@ -15,7 +15,9 @@ from vott_operator.cluster.store import Store
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.refused_creation import plan_after_refusal
+from vott_operator.decisions.spans import ended_span
 from vott_operator.errors import AlreadyExistsError, ClusterError
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +26,18 @@ class PlanApplier:
     """Applies plans. `on_finished` is called with each TrainingJob that has ended: its outcome may be due."""
 
     def __init__(
-        self, cluster: Cluster, store: Store, clock: Callable[[], datetime], on_finished: Callable[[Key], None]
+        self,
+        cluster: Cluster,
+        store: Store,
+        clock: Callable[[], datetime],
+        on_finished: Callable[[Key], None],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._clock = clock
         self._on_finished = on_finished
+        self._tracing = tracing
 
     async def apply(self, observed: Observed, plan: Plan) -> float | None:
         """Apply one plan. Returns the seconds until the next pass, if any. Raises ClusterError when the API fails."""
@@ -96,4 +104,6 @@ class PlanApplier:
         updated = await self._cluster.patch_status(trainingjob, status)
         self._store.put_trainingjob(updated)
         logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
+        if (span := ended_span(trainingjob, updated, self._clock())) is not None:
+            self._tracing.record(span, updated.traceparent)
         return updated

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from vott_guard.log_format import fields
@@ -15,6 +16,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.store import Store
+from vott_operator.decisions.spans import SpanRecord
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError
 from vott_operator.intake.duplicates import Duplicates
@@ -23,6 +25,7 @@ from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ class Converter:
         store: Store,
         clock: Callable[[], datetime],
         on_created: Callable[[TrainingJob], None],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """`identity` is the queue's, see `QueueSource`. `on_created` is called with each TrainingJob, created now or before."""
         self._identity = identity
@@ -46,6 +50,7 @@ class Converter:
         self._store = store
         self._clock = clock
         self._on_created = on_created
+        self._tracing = tracing
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
@@ -60,7 +65,18 @@ class Converter:
             MessageRejectedError: it can never become a TrainingJob.
             ClusterError: the API server failed; try again.
         """
-        message = parse_message(delivery.body, self._message_defaults)
+        attributes = {"messaging.destination.name": self._identity, "messaging.message.id": delivery.id}
+        try:
+            message = parse_message(delivery.body, self._message_defaults)
+        except MessageRejectedError as error:
+            rejected = SpanRecord("process message", self._clock(), self._clock(), attributes, error.reason)
+            self._tracing.record(rejected, delivery.traceparent)
+            raise
+        parent = delivery.traceparent or message.traceparent
+        with self._tracing.span("process message", parent, "consumer", attributes) as traceparent:
+            return await self._convert(replace(delivery, traceparent=traceparent), message)
+
+    async def _convert(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         if not self._duplicates.is_enabled:
             return await self._train(delivery, message)
         async with self._duplicates.content_lock(message.digest):
@@ -116,6 +132,8 @@ class Converter:
         }
         if delivery.sequence:
             annotations[c.ANNOTATION_MESSAGE_SEQUENCE] = delivery.sequence
+        if delivery.traceparent:
+            annotations[c.ANNOTATION_TRACEPARENT] = delivery.traceparent
         return trainingjob_manifest(
             message,
             name=name,

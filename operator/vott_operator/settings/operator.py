@@ -13,6 +13,7 @@ from vott_operator.api.spec import MAX_TTL_SECONDS
 from vott_operator.settings.leader_election import LeaderElectionSettings
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.settings.tracing import TracingSettings
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
@@ -39,6 +40,7 @@ class Settings(ProgramSettings):
         default_factory=LeaderElectionSettings, description="Which of several operators works."
     )
 
+    tracing: TracingSettings = Field(default_factory=TracingSettings, description="Where OpenTelemetry spans go.")
     log_format: Literal["console", "json"] = Field(
         "console", description="Form of the log: lines for people, or JSON objects for a log collector."
     )

@@ -18,7 +18,7 @@ from vott_messaging.errors import LostMessageError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.credential_variables import Credentials
 from vott_messaging.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
-from vott_messaging.queues.service_bus.message import body_bytes, message_id, sequence
+from vott_messaging.queues.service_bus.message import body_bytes, message_id, sequence, trace_context
 from vott_messaging.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class ServiceBusQueue:
             handle=message,
             sequence=sequence(message),
             enqueued=message.enqueued_time_utc,
+            traceparent=trace_context(message),
         )
         self._lock_ends[id(message)] = _now() + delivery.lock_seconds
         return delivery
