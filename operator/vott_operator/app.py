@@ -262,9 +262,10 @@ class App:
     def _log_failure(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
-        expected = isinstance(error, VottError)
-        logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
-        if task.get_name() == OPERATOR:
+        is_operator, expected = task.get_name() == OPERATOR, isinstance(error, VottError)
+        if not (is_operator and expected):  # `check` raises that one
+            logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
+        if is_operator:
             self.ended.set()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import click
@@ -49,12 +50,19 @@ def run(probes: str) -> None:
     try:
         settings = load()
         preflight.check(settings)
-        logs.configure(settings)
-        logger.info("allowed for URLs in messages: %s", settings.outgoing)
-        logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
-        asyncio.run(_operate(settings, probes))
     except VottError as error:
         raise click.ClickException(str(error)) from None
+    logs.configure(settings)
+    logger.info("allowed for URLs in messages: %s", settings.outgoing)
+    logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
+    try:
+        asyncio.run(_operate(settings, probes))
+    except VottError as error:
+        logger.critical("the operator ends: %s", error)
+        sys.exit(1)
+    except Exception:
+        logger.critical("the operator ends because of an internal error", exc_info=True)
+        sys.exit(1)
 
 
 @main.command("crd")

@@ -32,7 +32,7 @@ class Receiver(CallbackSender):
         self.posts: list[tuple[str, str]] = []
         """webhook-id and state of each post."""
 
-    async def send(self, url: str, webhook_id: str, body: Any) -> None:
+    async def send(self, url: str, webhook_id: str, body: Any, _traceparent: str = "") -> None:
         if self.unavailable:
             raise CallbackError(f"{url} did not answer", permanent=False)
         self.posts.append((webhook_id, body["state"]))

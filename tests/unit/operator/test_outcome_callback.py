@@ -65,7 +65,7 @@ class Receiver(CallbackSender):
         self.answers = list(answers)
         self.urls: list[str] = []
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], _traceparent: str = "") -> None:  # noqa: ARG002
         self.urls.append(url)
         if error := self.answers.pop(0):
             raise error

@@ -38,7 +38,7 @@ class Receiver(CallbackSender):
         self.seconds = 0.0
         """How long it takes to answer."""
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], _traceparent: str = "") -> None:
         self.posts.append((url, webhook_id, body))
         await asyncio.sleep(self.seconds)
         if self.errors:
