@@ -24,7 +24,7 @@ from vott_operator.cluster.leader_election import Leadership
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import Resync
 from vott_operator.cluster.store import Store
-from vott_operator.errors import LeadershipLostError
+from vott_operator.errors import LeadershipLostError, UnavailableError
 from vott_operator.health.conditions import NAMESPACE_WATCHED, QUEUE_REACHABLE, Health
 from vott_operator.health.monitor import HealthMonitor
 from vott_operator.intake.capacity import Capacity
@@ -76,9 +76,9 @@ class App:
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
-        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError, outage=UnavailableError)
+        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError, outage=UnavailableError)
+        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError, outage=UnavailableError)
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []

@@ -20,14 +20,22 @@ Work = Callable[[KeyT], Awaitable[float | None]]
 """Processes one key; returns the seconds after which to process it again, or None."""
 
 BACKOFF = Backoff(first=0.2, longest=60.0)
+OUTAGE = "outage"
 
 
 class WorkQueue(Generic[KeyT]):
     """Keys to process."""
 
-    def __init__(self, *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> None:
-        """`expected` errors are logged by their text, all others with a traceback."""
+    def __init__(
+        self,
+        *,
+        workers: int,
+        expected: type[Exception] | tuple[type[Exception], ...] = (),
+        outage: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> None:
+        """`expected` errors are logged by their text, all others with a traceback; an `outage`, which all keys meet, once for all of them."""
         self._expected = expected
+        self._outage = outage
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._waiting: set[KeyT] = set()
@@ -95,7 +103,8 @@ class WorkQueue(Generic[KeyT]):
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = BACKOFF.seconds(failures)
         text = str(error) or type(error).__name__
-        if self._repeats.is_news(key, text):
+        is_outage = isinstance(error, self._outage)
+        if self._repeats.is_news(*((OUTAGE, "") if is_outage else (key, text))):
             unexpected = not isinstance(error, self._expected)
             logger.warning("%s; trying again in %.1f s", text, delay, exc_info=unexpected)
         return delay

@@ -27,7 +27,7 @@ class Server(CallbackSender):
         self.error: CallbackError | None = None
         self.seconds = 0.0
 
-    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any]) -> None:  # noqa: ARG002
+    async def send(self, url: str, webhook_id: str, body: Mapping[str, Any], traceparent: str = "") -> None:  # noqa: ARG002
         self.posts.append((url, webhook_id))
         await asyncio.sleep(self.seconds)
         if self.error is not None:

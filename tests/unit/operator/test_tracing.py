@@ -58,7 +58,7 @@ async def convert(message: dict[str, Any] | str, traceparent: str = "", tracing:
         cast("Cluster", cluster),
         store,
         lambda: b.NOW,
-        store.put_trainingjob,
+        lambda _: None,
         tracing,
     )
     await converter.convert(Delivery("1", body.encode(), 1, 30.0, None, traceparent=traceparent))
