@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Self
 
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.callbacks.signing_key_files import read_signing_keys
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.errors import SettingsError, VottError
 from vott_messaging.queues.base import QueueSource
@@ -21,21 +21,23 @@ from vott_operator.callbacks.progress_callback import ProgressCallbacks
 from vott_operator.callbacks.url import CallbackURLs
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.events import record_namespace_event
 from vott_operator.cluster.leader_election import Leadership
-from vott_operator.cluster.namespaces import Namespaces, NamespaceState
+from vott_operator.cluster.namespaces import Condition, Namespaces
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import NOT_SERVED, Resync
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.cluster.watch_lag import WatchLag
-from vott_operator.errors import ClusterError, LeadershipLostError
+from vott_operator.errors import ClusterError, LeadershipLostError, UnavailableError
+from vott_operator.health.conditions import NAMESPACE_WATCHED, QUEUE_REACHABLE, Health
+from vott_operator.health.monitor import HealthMonitor
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
 from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.tracing import Tracing
 from vott_operator.workqueue import WorkQueue
 
 logger = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ REJECTION_WORKERS = 64
 """Callbacks of rejected messages that are posted at a time. Each queue has its own: anyone can send bad messages."""
 SERVED_SECONDS = 5.0
 """Between two looks whether the API server serves TrainingJobs."""
+LAG_SECONDS = 180.0
+"""Of the watches behind the lists; kopf opens each watch again after 300 seconds without an event."""
 URL_WORKERS = 4
 """Secrets with callback URLs that are read at a time, after a start."""
 RELEASE_SECONDS = 3.0
@@ -83,16 +87,18 @@ class App:
         self.watch_lag = WatchLag(self.store, self.now)
         self.capacities: dict[str, Capacity] = {}
         """By the identity of the queue."""
+        self.health = Health()
+        self.tracing = Tracing(settings.tracing.endpoint)
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._not_served = ""
         """Why TrainingJobs were not served, as logged."""
         self._stack = AsyncExitStack()
-        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._outcome_queue = WorkQueue[Key](expected=VottError)
-        self._progress_queue = WorkQueue[Key](expected=VottError)
-        self._url_queue = WorkQueue[Key](workers=URL_WORKERS, expected=VottError)
-        self._binding_queue = WorkQueue[str](workers=1, expected=VottError)
+        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError, outage=UnavailableError)
+        self._outcome_queue = WorkQueue[Key](expected=VottError, outage=UnavailableError)
+        self._progress_queue = WorkQueue[Key](expected=VottError, outage=UnavailableError)
+        self._url_queue = WorkQueue[Key](workers=URL_WORKERS, expected=VottError, outage=UnavailableError)
+        self._binding_queue = WorkQueue[str](workers=1, expected=VottError, outage=UnavailableError)
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -119,24 +125,28 @@ class App:
 
     async def _start(self) -> None:
         settings = self.settings
+        self._stack.push_async_callback(self.tracing.close)
         self._cluster = cluster = await self._connect()
         leases = await self._connect()  # its own connections: a renewal must not wait behind a backlog of writes
-        self._check_keys()
         urls = CallbackURLs(cluster, self.store, self.now)
         bindings = RoleBindingFinalizers(cluster, self.store, settings.role_binding, settings.namespace)
         progress = ProgressCallbacks(self.store, urls, await self._open_sender(PROGRESS_WORKERS))
         sender = await self._open_sender(OUTCOME_WORKERS)
         outcomes = OutcomeCallbacks(
-            cluster, self.store, urls, sender, settings.callbacks, self.now, progress.is_posting
+            cluster, self.store, urls, sender, settings.callbacks, self.now, progress.is_posting, tracing=self.tracing
         )
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
-        applier = PlanApplier(cluster, self.store, bindings, self.now, self._outcome_queue.add)
+        applier = PlanApplier(cluster, self.store, bindings, self.now, self._outcome_queue.add, self.tracing)
         reconciler = Reconciler(observer, applier, settings, self.now)
-        resync = Resync(
-            cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self._announce_namespace, self.now
-        )
+        resync = Resync(cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self.now)
         await self._open_queues(cluster, bindings)
         parts = _Parts(reconciler, outcomes, progress, resync, urls, bindings)
+        signing_dir = settings.callbacks.signing_dir
+        monitor = HealthMonitor(self.health, cluster, settings.namespace, signing_dir, self.now)
+        self._tasks.append(self._spawn(monitor.run(), "health"))
+        for namespace in settings.namespaces:
+            self.health.follow(NAMESPACE_WATCHED, namespace, partial(self._problem_of, namespace))
+            self._tasks.append(self._spawn(resync.run(namespace), f"resync of {namespace}"))
         self._tasks.append(self._spawn(self._operate(leases, parts), OPERATOR))
 
     async def _connect(self) -> Cluster:
@@ -147,13 +157,6 @@ class App:
     async def _open_sender(self, workers: int) -> CallbackSender:
         sender = CallbackSender(self.settings.callbacks, self.settings.outgoing.rules, workers=workers)
         return await self._stack.enter_async_context(sender)
-
-    def _check_keys(self) -> None:
-        """Report unusable signing keys now rather than at the end of a training. Everything but callbacks works without them."""
-        try:
-            read_signing_keys(self.settings.callbacks.signing_dir)
-        except SettingsError as error:
-            logger.error("no callback is sent until this is fixed: %s", error)
 
     async def _open_queues(self, cluster: Cluster, bindings: RoleBindingFinalizers) -> None:
         opened: dict[str, OperatorQueueSettings] = {}
@@ -175,13 +178,36 @@ class App:
     ) -> Intake:
         """Wire the intake of one queue."""
         converter = Converter(
-            source.identity, queue, self.settings, cluster, self.store, bindings, self.now, self.observe_trainingjob
+            source.identity,
+            queue,
+            self.settings,
+            cluster,
+            self.store,
+            bindings,
+            self.now,
+            self.observe_trainingjob,
+            self.tracing,
         )
         capacity = Capacity(self.store, source.identity, self.settings.limits_of(queue))
         self.capacities[source.identity] = capacity
         namespace = self.settings.namespace_of(queue)
         rejection = Rejection(source, sender)
-        return Intake(source, converter, rejection, capacity, self.namespaces, namespace, self.message_completed)
+        report = partial(self.health.report, QUEUE_REACHABLE, source.identity)
+        report("")
+        return Intake(
+            source, converter, rejection, capacity, self.namespaces, namespace, self.message_completed, report
+        )
+
+    def _problem_of(self, namespace: str) -> str:
+        """Why a namespace is not watched, as a sentence; empty if it is."""
+        state, lag = self.namespaces.state(namespace), self.watch_lag.seconds(namespace)
+        if state.condition == Condition.UNKNOWN:
+            return f"The TrainingJobs of namespace {namespace} were not listed yet."
+        if state.condition != Condition.USABLE:
+            return f"Namespace {namespace}: {state.message}."
+        if lag > LAG_SECONDS:
+            return f"The watches of namespace {namespace} are {lag:.0f} s behind."
+        return ""
 
     # --------------------------------------------------------------------------------------------------------- leading
 
@@ -210,9 +236,6 @@ class App:
             self._spawn(self._url_queue.run(self._if_accessible(parts.urls.remember)), "callback URLs"),
             self._spawn(self._binding_queue.run(parts.bindings.reconcile), "RoleBindings"),
         ]
-        self._tasks += [
-            self._spawn(parts.resync.run(namespace), f"resync of {namespace}") for namespace in self.settings.namespaces
-        ]
         initial_lists = {
             namespace: self._spawn(self._list(parts, namespace), f"initial list of {namespace}")
             for namespace in self.settings.namespaces
@@ -238,10 +261,6 @@ class App:
                 raise
 
         return work_if_accessible
-
-    async def _announce_namespace(self, namespace: str, state: NamespaceState) -> None:
-        lease = Key(self.settings.namespace, self.settings.leader_election.lease_name)
-        await record_namespace_event(self._cluster, lease, namespace, state)
 
     async def is_served(self) -> bool:
         """Whether the API server answers, and serves TrainingJobs."""
@@ -312,12 +331,12 @@ class App:
 
     # ---------------------------------------------------------------------------------------------------------- health
 
-    def health(self) -> str:
-        """Answer /healthz. Raises RuntimeError when a task has failed."""
+    def defect(self) -> str:
+        """What only a restart can fix: a task that has ended with an error. Empty if there is nothing."""
         for task in [*self._tasks, *self._intake_tasks]:
             if task.done() and (task.cancelled() or task.exception() is not None):
-                raise RuntimeError(f"{task.get_name()} has ended")
-        return "ok"
+                return f"{task.get_name()} has ended"
+        return ""
 
     def check(self) -> None:
         """Raise the error that ended the operator, if one did."""
@@ -333,9 +352,10 @@ class App:
     def _log_failure(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
-        expected = isinstance(error, VottError)
-        logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
-        if task.get_name() == OPERATOR:
+        is_operator, expected = task.get_name() == OPERATOR, isinstance(error, VottError)
+        if not (is_operator and expected):  # `check` raises that one
+            logger.error("%s has ended: %s", task.get_name(), error, exc_info=None if expected else error)
+        if is_operator:
             self.ended.set()
 
 

@@ -8,12 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from vott_guard.log_format import RedactingFormatter
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import watches
+from vott_operator import logs, watches
 from vott_operator.api import crd
 from vott_operator.app import App
+from vott_operator.health.server import ProbeServer
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings import chart_values
@@ -38,9 +38,9 @@ def main() -> None:
 
 @main.command()
 @click.option(
-    "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="URL at which to answer health probes."
+    "--probes", default=":8080", show_default=True, metavar="ADDRESS:PORT", help="Answer /healthz and /readyz there."
 )
-def run(liveness: str) -> None:
+def run(probes: str) -> None:
     """Run the operator until it is stopped.
 
     Settings come from the YAML file in VOTT_TRAIN_CONFIG and from the environment. At least these are required:
@@ -50,12 +50,19 @@ def run(liveness: str) -> None:
     try:
         settings = load()
         preflight.check(settings)
-        _configure_logging(settings)
-        logger.info("allowed for URLs in messages: %s", settings.outgoing)
-        logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
-        asyncio.run(_operate(settings, liveness))
     except VottError as error:
         raise click.ClickException(str(error)) from None
+    logs.configure(settings)
+    logger.info("allowed for URLs in messages: %s", settings.outgoing)
+    logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
+    try:
+        asyncio.run(_operate(settings, probes))
+    except VottError as error:
+        logger.critical("the operator ends: %s", error)
+        sys.exit(1)
+    except Exception:
+        logger.critical("the operator ends because of an internal error", exc_info=True)
+        sys.exit(1)
 
 
 @main.command("crd")
@@ -74,19 +81,9 @@ def print_schema(name: str) -> None:
 main.add_command(queue)
 
 
-async def _operate(settings: Settings, liveness: str) -> None:
+async def _operate(settings: Settings, probes: str) -> None:
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
-    async with App(settings) as app:
-        await watches.run(app, liveness)
+    async with App(settings) as app, ProbeServer(probes, app.defect, app.health):
+        await watches.run(app)
         app.check()
-
-
-def _configure_logging(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
-    logging.basicConfig(level=settings.log_level, handlers=[handler])
-    # They log every request at INFO, the Azure client with its URL.
-    for name in ("azure", "aiohttp.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("kopf").setLevel(max(logging.getLogger().level, logging.WARNING))

@@ -26,6 +26,10 @@ class ClusterError(VottError):
         return self.status in (403, 404)
 
 
+class UnavailableError(ClusterError):
+    """The API server did not answer, has no capacity (429) or failed (5xx): whatever the request, it will fail for now."""
+
+
 class AlreadyExistsError(ClusterError):
     """409 on create: an object of this name exists."""
 

@@ -16,6 +16,7 @@ import kopf
 from pydantic import ValidationError
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import fields
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -23,6 +24,7 @@ from vott_operator.app import App
 from vott_operator.cluster.rest import PAGE_SIZE
 from vott_operator.cluster.store import owner_key
 
+logger = logging.getLogger(__name__)
 registry = kopf.OperatorRegistry()
 CHILD = {c.LABEL_TRAININGJOB: kopf.PRESENT}
 WATCH_BACKOFF = Backoff(first=1.0, longest=30.0)
@@ -91,17 +93,8 @@ async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
     logging.getLogger("kopf._cogs.clients.watching").addFilter(_is_no_retry)
 
 
-@kopf.on.probe(registry=registry)
-async def health(memo: kopf.Memo, **_: Any) -> str:
-    """Answer /healthz."""
-    try:
-        return _app(memo).health()
-    except RuntimeError as error:
-        raise kopf.PermanentError(str(error)) from None  # kopf would retry other errors within the request
-
-
 @kopf.on.event(c.GROUP, c.VERSION, c.PLURAL, registry=registry)
-async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.Logger, **_: Any) -> None:
+async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
     """Store or drop a TrainingJob."""
     metadata = event["object"]["metadata"]
     key = Key(metadata["namespace"], metadata["name"])
@@ -112,7 +105,8 @@ async def trainingjob_event(event: kopf.RawEvent, memo: kopf.Memo, logger: kopf.
         _app(memo).observe_trainingjob(TrainingJob.model_validate(event["object"]))
     except ValidationError as error:
         _app(memo).store.put_invalid(key, metadata["resourceVersion"])
-        logger.error("ignored, it does not match the schema: %s", error.errors(include_input=False, include_url=False))
+        text = error.errors(include_input=False, include_url=False)
+        logger.error("ignored, it does not match the schema: %s", text, extra=fields(trainingJob=key))
 
 
 @kopf.on.event("batch", "v1", "jobs", labels=CHILD, registry=registry)

@@ -16,7 +16,7 @@ from vott_operator.handlers import registry
 logger = logging.getLogger(__name__)
 
 RESTART_BACKOFF = Backoff(first=1.0, longest=15.0)
-"""After kopf has ended. Shorter than the liveness probe's patience, because kopf answers it."""
+"""After kopf has ended. """
 STABLE_SECONDS = 300.0
 """After so long the next end of kopf counts as the first."""
 
@@ -28,13 +28,13 @@ class _NoMemories(ResourceMemories):
         return await super().recall(raw_body, **kwargs | {"ephemeral": True})
 
 
-async def run(app: App, liveness: str) -> None:
+async def run(app: App) -> None:
     """Run kopf until the operator is to stop. What ends its watches for another reason restarts them: they list everything again."""
     loop, failures, is_stopped = asyncio.get_running_loop(), 0, False
     while not (is_stopped or app.ended.is_set()):
         started = loop.time()
         try:
-            is_stopped = await _run_kopf(app, liveness)
+            is_stopped = await _run_kopf(app)
         except Exception as error:
             failures = 1 if loop.time() - started > STABLE_SECONDS else failures + 1
             delay = RESTART_BACKOFF.seconds(failures)
@@ -45,7 +45,7 @@ async def run(app: App, liveness: str) -> None:
                     await app.ended.wait()
 
 
-async def _run_kopf(app: App, liveness: str) -> bool:
+async def _run_kopf(app: App) -> bool:
     """Run kopf until it is stopped, or until TrainingJobs are served if they were not: it never watches what it did not find at its start.
 
     Returns whether it was stopped.
@@ -59,7 +59,6 @@ async def _run_kopf(app: App, liveness: str) -> bool:
             memories=_NoMemories(),
             namespaces=app.settings.namespaces,
             standalone=True,
-            liveness_endpoint=liveness,
             stop_flag=app.ended,
         )
     )

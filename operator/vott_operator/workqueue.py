@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import log_fields
+from vott_guard.log_repeats import Repeats
 
 logger = logging.getLogger(__name__)
 
@@ -18,19 +20,25 @@ Work = Callable[[KeyT], Awaitable[float | None]]
 """Processes one key; returns the seconds after which to process it again, or None."""
 
 BACKOFF = Backoff(first=0.2, longest=60.0)
+OUTAGE = "outage"
 
 
 class WorkQueue(Generic[KeyT]):
     """Keys to process."""
 
     def __init__(
-        self, *, workers: int | None = None, expected: type[Exception] | tuple[type[Exception], ...] = ()
+        self,
+        *,
+        workers: int | None = None,
+        expected: type[Exception] | tuple[type[Exception], ...] = (),
+        outage: type[Exception] | tuple[type[Exception], ...] = (),
     ) -> None:
         """At most `workers` keys are processed at a time; None: any number, because the work itself waits for its turn.
 
-        `expected` errors are logged by their text, all others with a traceback.
+        `expected` errors are logged by their text, all others with a traceback; an `outage`, which all keys meet, once for all of them.
         """
         self._expected = expected
+        self._outage = outage
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
         self._waiting: set[KeyT] = set()
@@ -39,6 +47,7 @@ class WorkQueue(Generic[KeyT]):
         """Active keys that were added meanwhile."""
         self._failures: dict[KeyT, int] = {}
         self._timers: dict[KeyT, asyncio.TimerHandle] = {}
+        self._repeats = Repeats()
 
     def add(self, key: KeyT) -> None:
         """Process `key` as soon as possible; if it is being processed, once more afterwards."""
@@ -87,15 +96,23 @@ class WorkQueue(Generic[KeyT]):
             self.add_after(key, delay)
 
     async def _attempt(self, work: Work[KeyT], key: KeyT) -> float | None:
-        try:
-            delay = await work(key)
-        except Exception as error:  # an error with one key must not stop the others
-            failures = self._failures[key] = self._failures.get(key, 0) + 1
-            delay = BACKOFF.seconds(failures)
-            text = str(error) or type(error).__name__
-            logger.warning(
-                "%s: %s; trying again in %.1f s", key, text, delay, exc_info=not isinstance(error, self._expected)
-            )
+        with log_fields(trainingJob=key):
+            try:
+                delay = await work(key)
+            except Exception as error:  # an error with one key must not stop the others
+                return self._failed(key, error)
+            self._failures.pop(key, None)
+            if self._repeats.end(key):
+                logger.info("succeeded after it had failed")
             return delay
-        self._failures.pop(key, None)
+
+    def _failed(self, key: KeyT, error: Exception) -> float:
+        """Log the error unless it is the last one again. Returns the seconds until the next attempt."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = BACKOFF.seconds(failures)
+        text = str(error) or type(error).__name__
+        is_outage = isinstance(error, self._outage)
+        if self._repeats.is_news(*((OUTAGE, "") if is_outage else (key, text))):
+            unexpected = not isinstance(error, self._expected)
+            logger.warning("%s; trying again in %.1f s", text, delay, exc_info=unexpected)
         return delay

@@ -24,7 +24,8 @@ class OperatorProcess(subprocess.Popen[bytes]):
         (port,) = free_ports(1)
         self.log = log
         self.health = f"http://127.0.0.1:{port}/healthz"
-        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", self.health]
+        self.readiness = f"http://127.0.0.1:{port}/readyz"
+        command = [sys.executable, "-m", "vott_operator", "run", "--probes", f"127.0.0.1:{port}"]
         variables = {"PYTHONPATH": PYTHONPATH} | environment
         with log.open("ab") as file:
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)
@@ -39,6 +40,15 @@ class OperatorProcess(subprocess.Popen[bytes]):
             return False
 
         wait_until("a healthy operator", healthy, seconds=seconds, dump=self.log.read_text)
+
+    def wait_ready(self, *, ready: bool = True) -> str:
+        """Wait until it is ready, or until it is not; return what it answers."""
+
+        def probe() -> str | None:
+            answer = requests.get(self.readiness, timeout=5)
+            return answer.text if answer.ok is ready else None
+
+        return wait_until(f"readiness: {ready}", probe, seconds=60, dump=self.log.read_text)
 
     def sigkill(self) -> None:
         """Kill it without a chance to clean up, as a node failure does."""

@@ -9,10 +9,10 @@ import click
 
 from vott_guard import exit_codes
 from vott_messaging.errors import VottError
+from vott_messaging.settings.address import parse_address
 from vott_traind.daemon import Daemon, Options
 from vott_traind.devices import divide, find_gpus
 from vott_traind.folders import DEFAULT_STATE, TEMPORARY, is_in_container_layer, open_state, open_work
-from vott_traind.http import parse_address
 from vott_traind.output import open_output
 from vott_traind.settings import load_settings
 from vott_trainer.version import VERSION
@@ -94,7 +94,7 @@ def main(state: Path | None, work: Path | None, gpus_per_training: int, http: st
         folder = open_state(state)
         options = Options(folder, open_work(work, folder), divide(find_gpus(), gpus_per_training), http)
         if http:
-            parse_address(http)
+            parse_address("--http", http)
         _log_options(options)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
         asyncio.run(Daemon(settings, options, output).run())

@@ -6,6 +6,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from vott_messaging.errors import SettingsError
+from vott_messaging.settings.address import parse_address
 from vott_traind.metrics import Metrics
 
 
@@ -13,7 +14,7 @@ class HttpServer:
     """Use it as an async context manager. `problem` returns what is wrong, None if the daemon works."""
 
     def __init__(self, address: str, metrics: Metrics, problem: Callable[[], str | None]) -> None:
-        self._host, self._port = parse_address(address)
+        self._host, self._port = parse_address("--http", address)
         self._metrics = metrics
         self._problem = problem
         application = web.Application()
@@ -41,11 +42,3 @@ class HttpServer:
 
     async def _metrics_page(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """Parse ADDRESS:PORT, or :PORT for all addresses. Raises SettingsError."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SettingsError(f"--http is {text!r}; use ADDRESS:PORT, such as 127.0.0.1:8080, or :8080 for all addresses")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 # nosec B104 # the documented meaning of :PORT

@@ -1,18 +1,16 @@
 """What a person sees: on a terminal a live line for each training, otherwise JSON lines."""
 
 import io
-import json
 import logging
 import re
 import shutil
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol, TextIO
 
-from vott_guard.log_format import RedactingFormatter
+from vott_guard.log_format import JsonFormatter, RedactingFormatter, fields
 from vott_guard.redaction import redact
-from vott_guard.timestamps import timestamp
 from vott_traind.devices import Slot
 from vott_traind.status import Status
 from vott_traind.trainer import Job
@@ -60,7 +58,7 @@ class JsonLines(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
         self._last: dict[str, float] = {}
-        self.setFormatter(_JsonFormatter())
+        self.setFormatter(JsonFormatter())
 
     def progress(self, job: Job, slot: Slot, status: Status) -> None:  # noqa: ARG002 - Output
         """See Output."""
@@ -68,26 +66,16 @@ class JsonLines(logging.StreamHandler[TextIO]):
         if now - self._last.get(job.name, -JSON_SECONDS) >= JSON_SECONDS:
             self._last[job.name] = now
             report = {"percent": status.report.percent, "loss": status.report.classification_loss}
-            trainer_logger.info("%s", status.message or "Training", extra={"fields": {"training": job.name, **report}})
+            trainer_logger.info("%s", status.message or "Training", extra=fields(training=job.name, **report))
 
     def line(self, name: str, text: str) -> None:
         """See Output."""
         level, message = _parse(text)
-        trainer_logger.log(level, "%s", message, extra={"fields": {"training": name}})
+        trainer_logger.log(level, "%s", message, extra=fields(training=name))
 
     def end(self, name: str) -> None:
         """See Output."""
         self._last.pop(name, None)
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        time_ = timestamp(datetime.fromtimestamp(record.created, UTC))
-        fields = {"time": time_, "level": record.levelname, **getattr(record, "fields", {})}
-        message = record.getMessage()
-        if record.exc_info:
-            message += f"\n{self.formatException(record.exc_info)}"
-        return json.dumps({**fields, "message": redact(message)}, ensure_ascii=False)
 
 
 class Terminal(logging.StreamHandler[TextIO]):

@@ -66,6 +66,7 @@ class CallbackSender:
         body: Mapping[str, Any],
         attempt: Attempt = Attempt.FIRST,
         wait_seconds: float | None = None,
+        traceparent: str = "",
     ) -> None:
         """Make one attempt. Raises CallbackError, which shows only the URL's scheme and host.
 
@@ -75,12 +76,13 @@ class CallbackSender:
             body: the post.
             attempt: which attempt at the post it is.
             wait_seconds: how long the attempt may wait for its turn; then PostponedError is raised. Default: without a limit.
+            traceparent: the trace of the post, if it is in one.
         """
         data = json.dumps(body).encode()
         permit = await self._acquire(url, attempt, wait_seconds)
         timeout = min(self._settings.timeout_seconds, permit.seconds)
         try:
-            ended = run_in_daemon_thread(lambda: self._post(url, webhook_id, data, timeout))
+            ended = run_in_daemon_thread(lambda: self._post(url, webhook_id, data, timeout, traceparent))
         except RuntimeError as error:  # too many threads in this pod
             self.limits.release(permit)
             raise CallbackError(f"No callback was sent to {webhook_origin(url)}: {error}", permanent=False) from None
@@ -106,9 +108,11 @@ class CallbackSender:
         self.limits.release(permit)
         self.results[_result(error)] += 1
 
-    def _post(self, url: str, webhook_id: str, body: bytes, timeout: float) -> None:
+    def _post(self, url: str, webhook_id: str, body: bytes, timeout: float, traceparent: str) -> None:
         receiver = webhook_origin(url)
         headers = {"Content-Type": "application/json", "User-Agent": "vott-train"}
+        if traceparent:
+            headers["traceparent"] = traceparent
         try:
             keys = read_signing_keys(self._settings.signing_dir)
             response = self._session.post(

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from vott_guard.log_format import fields
 from vott_messaging import names
 from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
@@ -29,10 +30,10 @@ class Rejection:
 
     async def reject(self, delivery: Delivery, error: MessageRejectedError) -> None:
         """Post the callback, then dead-letter; retry that until the queue is reachable. Raises LostMessageError."""
-        logger.warning("message %r of %s rejected: %s: %s", delivery.id, self._source.identity, error.reason, error)
+        logger.warning("message rejected: %s", error, extra=fields(reason=error.reason))
         # The callback first: a kill in between posts it twice rather than never.
         await self._post_callback(delivery, error)
-        await retries.until_reachable(delivery, lambda: self._source.dead_letter(delivery, error.reason, str(error)))
+        await retries.until_reachable(lambda: self._source.dead_letter(delivery, error.reason, str(error)))
 
     async def _post_callback(self, delivery: Delivery, error: MessageRejectedError) -> None:
         if error.status_url is None:
@@ -41,7 +42,7 @@ class Rejection:
             async with asyncio.timeout(CALLBACK_SECONDS):
                 await self._try_to_post(delivery, error.status_url, str(error))
         except TimeoutError:
-            logger.warning("message %r: callback not delivered within %.0f s", delivery.id, CALLBACK_SECONDS)
+            logger.warning("callback not delivered within %.0f s", CALLBACK_SECONDS)
 
     async def _try_to_post(self, delivery: Delivery, url: str, message: str) -> None:
         name = names.training(self._source.identity, delivery.id, delivery.sequence)
@@ -53,7 +54,7 @@ class Rejection:
             except PostponedError:  # the last attempt does not wait for the host's circuit
                 continue
             except CallbackError as error:
-                logger.warning("message %r: callback not delivered: %s", delivery.id, error)
+                logger.warning("callback not delivered: %s", error)
                 if error.permanent or attempt is Attempt.LAST:
                     break
                 delay = error.retry_after or retries.BACKOFF.seconds(number)

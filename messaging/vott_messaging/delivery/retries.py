@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_repeats import Repeats
 from vott_messaging.errors import LostMessageError, VottError
-from vott_messaging.queues.base import Delivery
 
 logger = logging.getLogger(__name__)
 
@@ -16,21 +16,30 @@ BACKOFF = Backoff(first=0.5, longest=15.0)
 ResultT = TypeVar("ResultT")
 
 
-async def until_reachable(delivery: Delivery, call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+async def until_reachable(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Call until the queue is reachable. Raises LostMessageError."""
-    attempt = 0
+    retry = Retry()
     while True:
-        attempt += 1
         try:
             return await call()
         except LostMessageError:
             raise
         except VottError as error:
-            await wait_before_retry(delivery, attempt, str(error))
+            await retry.wait(str(error))
 
 
-async def wait_before_retry(delivery: Delivery, attempt: int, cause: str) -> None:
-    """Log why attempt number `attempt`, from 1, failed, and wait until the next is due."""
-    delay = BACKOFF.seconds(attempt)
-    logger.warning("message %r: %s; trying again in %.1f s", delivery.id, cause, delay)
-    await asyncio.sleep(delay)
+class Retry:
+    """The pauses between the attempts of one call."""
+
+    def __init__(self) -> None:
+        self.attempt = 0
+        """Attempts that have failed."""
+        self._repeats = Repeats(asyncio.get_running_loop().time)
+
+    async def wait(self, cause: str) -> None:
+        """Log why an attempt failed, unless the last one failed so too, and wait until the next is due."""
+        self.attempt += 1
+        delay = BACKOFF.seconds(self.attempt)
+        if self._repeats.is_news("", cause):
+            logger.warning("%s; trying again in %.1f s", cause, delay)
+        await asyncio.sleep(delay)

@@ -13,10 +13,11 @@ from contextlib import suppress
 from math import inf
 from typing import TypeVar
 
+from vott_guard.log_format import log_fields
 from vott_messaging import reasons
 from vott_messaging.delivery.message_lock import renew_lock
 from vott_messaging.delivery.rejection import Rejection
-from vott_messaging.delivery.retries import until_reachable, wait_before_retry
+from vott_messaging.delivery.retries import Retry, until_reachable
 from vott_messaging.errors import LostMessageError, MessageGivenBackError, MessageRejectedError, VottError
 from vott_messaging.queues.base import Delivery, QueueSource
 
@@ -51,6 +52,10 @@ class Settlement:
         Returns:
             What `work` returned. None if the message was rejected or given back, or its lock was lost: then the queue may deliver it again.
         """
+        with log_fields(queue=self._source.identity, messageId=delivery.id):
+            return await self._settle(delivery, work)
+
+    async def _settle(self, delivery: Delivery, work: Work[ResultT]) -> ResultT | None:
         working = asyncio.create_task(self._work_and_settle(delivery, work))
         lock = asyncio.create_task(renew_lock(self._source, delivery))
         try:
@@ -65,7 +70,7 @@ class Settlement:
             if not isinstance(error, LostMessageError):
                 raise error
             if not settled:  # else it was lost to the settlement itself, while it was being renewed
-                logger.warning("message %r: %s; the queue will deliver it again", delivery.id, error)
+                logger.warning("%s; the queue will deliver it again", error)
         return working.result() if settled else None
 
     async def _abandon(self, delivery: Delivery) -> None:
@@ -82,15 +87,14 @@ class Settlement:
         except MessageGivenBackError:
             await self._abandon(delivery)
             return None
-        completed = await until_reachable(delivery, lambda: self._source.complete(delivery))
+        completed = await until_reachable(lambda: self._source.complete(delivery))
         return result if completed else None
 
     async def _work(self, delivery: Delivery, work: Work[ResultT]) -> ResultT:
         """Work until it succeeds. Raises MessageRejectedError, MessageGivenBackError or LostMessageError."""
         loop = asyncio.get_running_loop()
-        attempt, failing_since = 0, inf
+        retry, failing_since = Retry(), inf
         while True:
-            attempt += 1
             try:
                 return await work(delivery)
             except (MessageRejectedError, MessageGivenBackError, LostMessageError):
@@ -98,13 +102,13 @@ class Settlement:
             except VottError as error:
                 cause = str(error)
             except Exception as error:  # a bug must neither lose the message nor stop the others
-                logger.exception("message %r", delivery.id)
+                logger.exception("internal error")
                 cause = "internal error"
                 failing_since = min(failing_since, loop.time())
                 if loop.time() - failing_since >= INTERNAL_ERROR_SECONDS:
-                    text = f"The {self._program} failed {attempt} times at this message ({type(error).__name__}); see its log."
+                    text = f"The {self._program} failed {retry.attempt + 1} times at this message ({type(error).__name__}); see its log."
                     raise MessageRejectedError(reasons.INTERNAL_ERROR, text) from error
-            await wait_before_retry(delivery, attempt, cause)
+            await retry.wait(cause)
 
 
 async def _cancel(*tasks: asyncio.Task[ResultT]) -> list[Exception]:

@@ -26,7 +26,7 @@ def message_schema() -> dict[str, Any]:
     """The message, in VoTT's and in VoTT-web's form."""
     schema = TrainMessage.model_json_schema()
     properties = schema["properties"]
-    del properties["digest"]
+    del properties["digest"], properties["traceparent"]["default"]
     for name, alias in _aliases().items():
         properties[alias] = properties[name] | {"description": f"Another name of {name}."}
     for name in PLACEHOLDERS:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from vott_messaging import reasons
+from vott_messaging import reasons, trace_context
 from vott_messaging.errors import MessageRejectedError
 from vott_messaging.messages.decoding import EXAMPLE, ONE_TRAINING, read_json
 from vott_messaging.messages.digest import content_digest
@@ -53,6 +53,11 @@ class TrainMessage(BaseModel):
         description=f"Parameters of the plugin: up to {MAX_PARAMETERS_VALUES:,} values, with those in lists and objects, and"
         f" {MAX_PARAMETERS_BYTES:,} bytes as JSON.",
     )
+    traceparent: str = Field(
+        "",
+        description="W3C trace context of the sender, for queues whose messages have no properties. Ignored if it is malformed.",
+        json_schema_extra={"pattern": trace_context.PATTERN},
+    )
     digest: str = ""
     """See `digest.py`."""
 
@@ -71,7 +76,9 @@ def parse_message(body: bytes, defaults: MessageDefaults = NO_DEFAULTS) -> Train
         check_values(value)
         check_spellings(value)
         check_values(fields)  # parameters may have been JSON in a text
-        return TrainMessage.model_validate(with_defaults(fields, defaults) | {"digest": content_digest(fields)})
+        # Not among the fields, which are the content: the same training may be asked for in another trace.
+        derived = {"digest": content_digest(fields), "traceparent": trace_context.traceparent(value.get("traceparent"))}
+        return TrainMessage.model_validate(with_defaults(fields, defaults) | derived)
     except ValidationError as error:
         text = "; ".join(explain(dict(item)) for item in error.errors(include_url=False))
     except FieldError as error:

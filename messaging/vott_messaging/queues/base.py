@@ -23,6 +23,8 @@ class Delivery:
     """The service's own id of the message, where the sender chose `id`; empty where `id` is unique."""
     enqueued: datetime | None = None
     """When it was sent, by the service's clock; None where the service doesn't tell."""
+    traceparent: str = ""
+    """The sender's trace context; empty if it sent none, or the service has no properties for it."""
 
 
 class QueueSource(Protocol):

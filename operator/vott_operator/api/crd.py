@@ -18,14 +18,22 @@ MUTABLE_FIELDS = ("suspend", "ttlSecondsAfterFinished")
 SERVICE_NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """DNS-1035."""
 
+
+def _condition(type_: str, field: str) -> str:
+    """JSONPath of a condition's field."""
+    return f'.status.conditions[?(@.type=="{type_}")].{field}'
+
+
 COLUMNS = (
     ("Status", "string", ".status.phase", 0, "Pending, Running, Suspended, Complete or Failed"),
     ("Progress", "integer", ".status.progress.percent", 0, "Percent of the whole training"),
     ("Epoch", "integer", ".status.progress.epochCurrent", 0, "Current epoch"),
     ("Loss", "number", ".status.progress.classificationLoss", 0, "Classification loss of the current epoch"),
-    ("Plugin", "string", ".spec.plugin", 0, "The trainer's plugin"),
+    ("Stalled", "string", _condition(c.STALLED, "status"), 0, "True: the trainer runs but does not report"),
+    ("Callback", "string", _condition(c.CALLBACK_DELIVERED, "reason"), 0, "Delivered, Retrying, Refused or GivenUp"),
     ("Age", "date", ".metadata.creationTimestamp", 0, ""),
     ("Reason", "string", ".status.reason", 1, "Reason of the status"),
+    ("Plugin", "string", ".spec.plugin", 1, "The trainer's plugin"),
     ("Job", "string", ".status.jobName", 1, "The batch/v1 Job that trains"),
     ("Model", "string", ".status.model.url", 1, "The uploaded model"),
 )

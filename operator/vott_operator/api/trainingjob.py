@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from vott_messaging.trace_context import traceparent
 from vott_operator.api import constants as c
 from vott_operator.api.api_model import ApiModel
 from vott_operator.api.names import Key
@@ -46,6 +47,11 @@ class TrainingJob(ApiModel):
         recorded = annotations.get(c.ANNOTATION_MESSAGE_SEQUENCE)
         is_same = not sequence or recorded in (None, sequence)
         return annotations.get(c.ANNOTATION_MESSAGE_ID) == message_id and is_same
+
+    @property
+    def traceparent(self) -> str:
+        """The trace context that its spans belong to; empty if there is none."""
+        return traceparent(self.metadata.annotations.get(c.ANNOTATION_TRACEPARENT))
 
     @property
     def deleting(self) -> bool:

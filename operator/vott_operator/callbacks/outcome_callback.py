@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_format import fields
 from vott_messaging import names
 from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.payload import payload
@@ -26,6 +27,7 @@ from vott_operator.decisions.outcome import Outcome, pending_outcome
 from vott_operator.decisions.status_patch import condition_patch
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import ConflictError, NotFoundError
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class OutcomeCallbacks:
         clock: Callable[[], datetime],
         is_posting_progress: Callable[[Key], bool] = lambda _: False,
         backoff: Backoff = BACKOFF,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """While `is_posting_progress` is true the outcome waits, because no progress may arrive after it."""
         self._cluster = cluster
@@ -60,6 +63,7 @@ class OutcomeCallbacks:
         self._clock = clock
         self._is_posting_progress = is_posting_progress
         self._retries = RetrySchedule(backoff)
+        self._tracing = tracing
         self._api_requests = asyncio.Semaphore(API_REQUESTS)
         self._pending: set[Key] = set()
 
@@ -101,7 +105,10 @@ class OutcomeCallbacks:
             report = progress_report(progress) if progress else None
             body = payload(trainingjob.metadata.name, outcome.state, outcome.message, report)
             webhook_id = names.webhook_id(trainingjob.metadata.uid, outcome.state)
-            await self._sender.send(url, webhook_id, body, _attempt(trainingjob, outcome), WAIT_SECONDS)
+            attempt = _attempt(trainingjob, outcome)
+            attributes = {"vott.trainingjob": str(trainingjob.key), "vott.outcome": outcome.state}
+            with self._tracing.span("post callback", trainingjob.traceparent, "client", attributes) as traceparent:
+                await self._sender.send(url, webhook_id, body, attempt, WAIT_SECONDS, traceparent)
         except PostponedError:
             return None, 0.0
         except CallbackError as error:
@@ -138,7 +145,8 @@ class OutcomeCallbacks:
             if current.metadata.uid == trainingjob.metadata.uid:
                 await self._record(current, delivered)
             return
-        logger.info("%s: callback %s: %s", trainingjob.key, delivered.reason, delivered.message)
+        log = logger.warning if delivered.status == "False" else logger.info
+        log("callback: %s", delivered.message, extra=fields(reason=delivered.reason))
 
 
 def _attempt(trainingjob: TrainingJob, outcome: Outcome) -> Attempt:

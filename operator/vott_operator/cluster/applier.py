@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from vott_guard.log_format import fields
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -15,7 +16,9 @@ from vott_operator.cluster.store import Store
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.refused_creation import plan_after_refusal
+from vott_operator.decisions.spans import ended_span
 from vott_operator.errors import AlreadyExistsError, ClusterError
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +33,14 @@ class PlanApplier:
         bindings: RoleBindingFinalizers,
         clock: Callable[[], datetime],
         on_finished: Callable[[Key], None],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._bindings = bindings
         self._clock = clock
         self._on_finished = on_finished
+        self._tracing = tracing
 
     async def apply(self, observed: Observed, plan: Plan) -> float | None:
         """Apply one plan. Returns the seconds until the next pass, if any. Raises ClusterError when the API fails."""
@@ -56,12 +61,12 @@ class PlanApplier:
         if plan.status is not None:
             trainingjob = await self._patch_status(trainingjob, plan.status)
         if plan.delete_job and observed.job is not None:
-            logger.info("%s: Job deleted", trainingjob.key)
+            logger.info("Job deleted")
             await self._cluster.delete_job(trainingjob.key, observed.job.uid)
         if plan.remove_finalizer or plan.record_end:
             return await self._patch_metadata(trainingjob, plan)
         if plan.delete:
-            logger.info("%s: deleted by ttlSecondsAfterFinished", trainingjob.key)
+            logger.info("deleted by ttlSecondsAfterFinished")
             await self._cluster.delete_trainingjob(trainingjob)
         elif trainingjob.finished:
             self._on_finished(trainingjob.key)
@@ -75,7 +80,7 @@ class PlanApplier:
         finalizers = [item for item in trainingjob.metadata.finalizers if item != c.FINALIZER]
         updated = await self._cluster.patch_metadata(trainingjob, finalizers=finalizers, annotations=annotations)
         if updated.deleting and not finalizers:
-            logger.info("%s: deleted, its callback has ended", trainingjob.key)
+            logger.info("deleted, its callback has ended")
             self._store.drop_trainingjob(trainingjob.key, trainingjob.metadata.uid)
             return None
         self._store.put_trainingjob(updated)
@@ -98,7 +103,7 @@ class PlanApplier:
         try:
             strict = trainingjob.spec.pod_template is not None
             self._store.put_job(key, await self._cluster.create_job(manifest, strict=strict))
-            logger.info("%s: Job created", key)
+            logger.info("Job created")
         except AlreadyExistsError:
             # Either the watch is late, or another program made the Job, which the watch does not report because it selects by label.
             self._store.put_job(key, await self._cluster.read_job(key))
@@ -106,5 +111,7 @@ class PlanApplier:
     async def _patch_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:
         updated = await self._cluster.patch_status(trainingjob, status)
         self._store.put_trainingjob(updated)
-        logger.info("%s: %s %s", updated.key, updated.status.phase, updated.status.reason or "")
+        logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
+        if (span := ended_span(trainingjob, updated, self._clock())) is not None:
+            self._tracing.record(span, updated.traceparent)
         return updated

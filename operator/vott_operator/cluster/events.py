@@ -1,17 +1,19 @@
 """core/v1 Events: those that the operator records about TrainingJobs and namespaces, and those that explain a missing pod."""
 
 import logging
+import os
+import socket
+import time
 from datetime import datetime
 from typing import Any
 
+from vott_guard.log_format import fields
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api import names
-from vott_operator.api.names import Key
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.namespaces import Condition, NamespaceState
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import ClusterError
 
@@ -24,31 +26,25 @@ MAX_MESSAGE_LENGTH = 1024
 async def record_event(cluster: Cluster, trainingjob: TrainingJob, event: Event, now: datetime) -> None:
     """Record an Event about a TrainingJob, once. A failure is only logged, because nothing depends on Events."""
     try:
-        metadata = trainingjob.metadata
-        about = {
-            "apiVersion": c.API_VERSION,
-            "kind": c.KIND,
-            "name": metadata.name,
-            "namespace": metadata.namespace,
-            "uid": metadata.uid,
-        }
-        name = names.event(metadata.uid, event.reason, event.message)
-        await cluster.create_event(_manifest(about, name, event, now))
+        await cluster.create_event(_trainingjob_event(trainingjob, event, now))
     except ClusterError as error:
-        logger.warning("%s: Event %s not recorded: %s", trainingjob.key, event.reason, error)
+        logger.warning("Event not recorded: %s", error, extra=fields(trainingJob=trainingjob.key, reason=event.reason))
 
 
-async def record_namespace_event(cluster: Cluster, lease: Key, namespace: str, state: NamespaceState) -> None:
-    """Record the new condition of a namespace as an Event about the operator's Lease."""
-    usable = state.condition == Condition.USABLE
-    about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": lease.name, "namespace": lease.namespace}
-    message = f"Namespace {namespace} can be used again." if usable else f"Namespace {namespace}: {state.message}."
-    event = Event("Normal" if usable else "Warning", f"Namespace{state.condition}", message)
-    name = names.event(namespace, event.reason, timestamp(state.since))
+async def record_pod_event(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None:
+    """Record an Event about the operator's own pod. A failure is only logged."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "name": os.environ.get("POD_NAME") or socket.gethostname().lower(),
+        "namespace": namespace,
+        "uid": os.environ.get("POD_UID", ""),
+    }
+    name = f"{pod['name']}.{time.time_ns():x}"  # as client-go names Events
     try:
-        await cluster.create_event(_manifest(about, name, event, state.since))
+        await cluster.create_event(_manifest(name, pod, event, now))
     except ClusterError as error:
-        logger.warning("%s: Event %s not recorded: %s", lease, event.reason, error)
+        logger.warning("Event not recorded: %s", error, extra=fields(reason=event.reason))
 
 
 async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, since: datetime) -> str:
@@ -59,7 +55,19 @@ async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, sin
     return str(newest.get("message") or "") if parse_timestamp(newest.get("lastTimestamp"), since) >= since else ""
 
 
-def _manifest(about: dict[str, str], name: str, event: Event, now: datetime) -> dict[str, Any]:
+def _trainingjob_event(trainingjob: TrainingJob, event: Event, now: datetime) -> dict[str, Any]:
+    metadata = trainingjob.metadata
+    about = {
+        "apiVersion": c.API_VERSION,
+        "kind": c.KIND,
+        "name": metadata.name,
+        "namespace": metadata.namespace,
+        "uid": metadata.uid,
+    }
+    return _manifest(names.event(metadata.uid, event.reason, event.message), about, event, now)
+
+
+def _manifest(name: str, about: dict[str, str], event: Event, now: datetime) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Event",

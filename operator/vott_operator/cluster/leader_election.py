@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vott_guard.backoff import Backoff
+from vott_guard.log_repeats import Repeats
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
@@ -41,6 +42,7 @@ class Leadership:
         """When this operator first read that version, in the event loop's time."""
         self._holder = ""
         """Identity in the Lease as last read."""
+        self._repeats = Repeats()
 
     async def acquire(self) -> None:
         """Wait until this operator leads."""
@@ -86,8 +88,8 @@ class Leadership:
         except NotFoundError:
             return await self._create()
         except ClusterError as error:
-            logger.warning("Lease %s: %s", self._key, error)
-            return False
+            return self._failed(error)
+        self._repeats.end(self._key)
         return True
 
     async def _create(self) -> bool:
@@ -98,9 +100,13 @@ class Leadership:
         except AlreadyExistsError:
             return False
         except ClusterError as error:
-            logger.warning("Lease %s: %s", self._key, error)
-            return False
+            return self._failed(error)
         return True
+
+    def _failed(self, error: ClusterError) -> bool:
+        if self._repeats.is_news(self._key, str(error)):
+            logger.warning("Lease %s: %s", self._key, error)
+        return False
 
     def _is_available(self, lease: Lease) -> bool:
         """Whether no one holds the Lease, or this operator does, or its holder failed to renew it in time."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -40,10 +40,6 @@ class NamespaceState:
     def accepts_trainings(self) -> bool:
         """Whether TrainingJobs may be created. While the API server is unavailable, each creation is retried instead."""
         return self.is_accessible and self.condition != Condition.TERMINATING
-
-
-Announce = Callable[[str, NamespaceState], Awaitable[None]]
-"""Called with a namespace whose condition became worse, or Usable again."""
 
 
 @dataclass(slots=True)
@@ -88,8 +84,8 @@ class Namespaces:
             return
         due.clear()
 
-    async def record(self, name: str, condition: Condition, message: str, announce: Announce) -> bool:
-        """Record the result of a check. Returns whether the condition changed; then it is logged and, unless it is the first, announced."""
+    def record(self, name: str, condition: Condition, message: str) -> bool:
+        """Record the result of a check. Returns whether the condition changed; then it is logged, unless it is the first and Usable."""
         namespace = self._namespaces[name]
         before = namespace.state
         if before.condition == condition:
@@ -106,5 +102,4 @@ class Namespaces:
             logger.warning("namespace %s: Usable again, after %.0f s", name, seconds)
         else:
             logger.warning("namespace %s: %s: %s", name, condition, message)
-        await announce(name, after)
         return True

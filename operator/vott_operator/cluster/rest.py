@@ -14,7 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from vott_operator.api import constants as c
-from vott_operator.errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError
+from vott_operator.errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError, UnavailableError
 
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 30
@@ -77,7 +77,7 @@ class RestClient:
             response = await self._api.call_api(method, url, headers, body, _request_timeout=timeout)
             data = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError, config.ConfigException) as error:
-            raise ClusterError(
+            raise UnavailableError(
                 f"{method} {path}: the Kubernetes API did not answer ({error or type(error).__name__})"
             ) from error
         if not 200 <= response.status < 300:
@@ -112,5 +112,7 @@ def error_from_status(request: str, status: int, data: bytes) -> ClusterError:
     message = f"{request}: {status} {text}"
     if status == 409 and reason == "AlreadyExists":
         return AlreadyExistsError(message, status, text)
+    if status == 429 or status >= 500:
+        return UnavailableError(message, status, text)
     classes = {400: InvalidObjectError, 404: NotFoundError, 422: InvalidObjectError}
     return classes.get(status, ClusterError)(message, status, text)

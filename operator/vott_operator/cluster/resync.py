@@ -12,7 +12,7 @@ from vott_guard.backoff import Backoff
 from vott_messaging.errors import VottError
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.namespaces import Announce, Condition, Namespaces
+from vott_operator.cluster.namespaces import Condition, Namespaces
 from vott_operator.cluster.store import Kind, Listed, Store
 from vott_operator.cluster.watch_lag import WatchLag
 from vott_operator.errors import ClusterError, NotFoundError
@@ -49,7 +49,6 @@ class Resync:
         namespaces: Namespaces,
         lag: WatchLag,
         enqueue: Callable[[Key], None],
-        announce: Announce,
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
@@ -57,7 +56,6 @@ class Resync:
         self._namespaces = namespaces
         self._lag = lag
         self._enqueue = enqueue
-        self._announce = announce
         self._clock = clock
         self._failed: set[str] = set()
         """Namespaces whose last check failed."""
@@ -109,7 +107,7 @@ class Resync:
             self._failed.discard(namespace)
         if condition != Condition.USABLE:
             self._lag.forget(namespace)
-        return await self._namespaces.record(namespace, condition, message, self._announce)
+        return self._namespaces.record(namespace, condition, message)
 
     async def _condition(self, namespace: str) -> tuple[Condition, str]:
         try:

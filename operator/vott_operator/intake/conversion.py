@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 
+from vott_guard.log_format import fields
 from vott_messaging import names, reasons
 from vott_messaging.errors import MessageRejectedError
 from vott_messaging.messages.message import TrainMessage, parse_message
@@ -16,6 +18,7 @@ from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
+from vott_operator.decisions.spans import SpanRecord
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, InvalidObjectError
 from vott_operator.intake.duplicates import Duplicates
@@ -24,6 +27,7 @@ from vott_operator.objects.trainingjob import trainingjob_manifest
 from vott_operator.objects.url_secret import url_secret_manifest
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.tracing import NO_TRACING, Tracing
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class Converter:
         bindings: RoleBindingFinalizers,
         clock: Callable[[], datetime],
         on_created: Callable[[TrainingJob], None],
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         """`identity` is the queue's, see `QueueSource`. `on_created` is called with each TrainingJob, created now or before."""
         self._identity = identity
@@ -49,6 +54,7 @@ class Converter:
         self._bindings = bindings
         self._clock = clock
         self._on_created = on_created
+        self._tracing = tracing
         self._ttl_seconds = settings.ttl_seconds_after_finished
         self._namespace = settings.namespace_of(queue)
         self._plugins = settings.plugins_of(queue)
@@ -63,9 +69,17 @@ class Converter:
             MessageRejectedError: it can never become a TrainingJob.
             ClusterError: the API server failed; try again.
         """
-        message = parse_message(delivery.body, self._message_defaults)
-        async with self._bindings.hold(self._namespace) if message.status else nullcontext():
-            return await self._convert(delivery, message)
+        attributes = {"messaging.destination.name": self._identity, "messaging.message.id": delivery.id}
+        try:
+            message = parse_message(delivery.body, self._message_defaults)
+        except MessageRejectedError as error:
+            rejected = SpanRecord("process message", self._clock(), self._clock(), attributes, error.reason)
+            self._tracing.record(rejected, delivery.traceparent)
+            raise
+        parent = delivery.traceparent or message.traceparent
+        with self._tracing.span("process message", parent, "consumer", attributes) as traceparent:
+            async with self._bindings.hold(self._namespace) if message.status else nullcontext():
+                return await self._convert(replace(delivery, traceparent=traceparent), message)
 
     async def _convert(self, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         if not self._duplicates.is_enabled:
@@ -109,7 +123,7 @@ class Converter:
     async def _create_or_find(self, name: str, delivery: Delivery, message: TrainMessage) -> TrainingJob:
         try:
             trainingjob = await self._cluster.create_trainingjob(self._manifest(name, delivery, message))
-            logger.info("message %r: TrainingJob %s created", delivery.id, trainingjob.key)
+            logger.info("TrainingJob created", extra=fields(trainingJob=trainingjob.key))
         except AlreadyExistsError:
             trainingjob = await self._cluster.read_trainingjob(Key(self._namespace, name))
         except InvalidObjectError as error:
@@ -125,6 +139,8 @@ class Converter:
         }
         if delivery.sequence:
             annotations[c.ANNOTATION_MESSAGE_SEQUENCE] = delivery.sequence
+        if delivery.traceparent:
+            annotations[c.ANNOTATION_TRACEPARENT] = delivery.traceparent
         return trainingjob_manifest(
             message,
             name=name,
@@ -136,7 +152,9 @@ class Converter:
         )
 
     async def _record_duplicate(self, original: TrainingJob, delivery: Delivery, why: str) -> None:
-        logger.info("message %r: same content as TrainingJob %s", delivery.id, original.key)
+        logger.info(
+            "same content as an earlier message", extra=fields(trainingJob=original.key, reason=c.DUPLICATE_MESSAGE)
+        )
         text = f"Message {delivery.id} has the same content {why}; it starts no second training."
         event = Event("Normal", c.DUPLICATE_MESSAGE, text)
         await record_event(self._cluster, original, event, self._clock())

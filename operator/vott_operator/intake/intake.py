@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from vott_guard.log_format import log_fields
 from vott_messaging.delivery.receiving import receive_until_cancelled
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
@@ -40,8 +41,9 @@ class Intake:
         namespaces: Namespaces,
         namespace: str,
         on_completed: Callable[[Key], None],
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
+        """`on_completed` is called with the TrainingJob of each message that was removed from the queue; `report`: see `receiving`."""
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
@@ -49,11 +51,12 @@ class Intake:
         self._namespaces = namespaces
         self._namespace = namespace
         self._on_completed = on_completed
+        self._report = report
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Receive until cancelled."""
-        await receive_until_cancelled(self._source.identity, lambda: self.receive_batch(RECEIVE_SECONDS))
+        await receive_until_cancelled(self._source.identity, lambda: self.receive_batch(RECEIVE_SECONDS), self._report)
 
     async def receive_batch(self, wait_seconds: float = 0.0) -> None:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
@@ -88,16 +91,17 @@ class Intake:
         await self.wait_until_idle()
 
     def _start(self, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
+        with log_fields(queue=self._source.identity, messageId=delivery.id):
+            task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
+            task.add_done_callback(self._finish)
         self._in_flight.add(task)
         self.capacity.reserve()
-        task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
         self.capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("%s: %s", task.get_name(), error, exc_info=error)
+            logger.error("internal error: %s", error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
         trainingjob = await self._settlement.settle(delivery, self._convert)

@@ -29,6 +29,10 @@ def environment(trainingjob: TrainingJob, settings: PodSettings, grace_seconds: 
         "TMPDIR": TEMP_DIR,
         **_storage(settings.trainer),
     }
+    if trainingjob.traceparent:
+        variables["TRACEPARENT"] = trainingjob.traceparent
+    if settings.log_format == "json":
+        variables["VOTT_LOG_FORMAT"] = settings.log_format
     if budget := settings.trainer.budget_minutes:
         variables["VOTT_BUDGET_MINUTES"] = f"{budget:g}"
     # The container's limit; without one, what the node has for all pods.

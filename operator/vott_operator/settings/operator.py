@@ -4,7 +4,7 @@ Credentials are not settings: see `vott_messaging.queues.credential_variables`.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from vott_operator.api.spec import MAX_TTL_SECONDS
 from vott_operator.settings.leader_election import LeaderElectionSettings
 from vott_operator.settings.pod import PodSettings
 from vott_operator.settings.queue import OperatorQueueSettings, QueueLimits, check_namespace
+from vott_operator.settings.tracing import TracingSettings
 from vott_operator.settings.trainer import TrainerSettings
 from vott_operator.settings.training_job import TrainingJobSettings
 
@@ -77,6 +78,11 @@ class Settings(ProgramSettings):
         default_factory=LeaderElectionSettings, description="Which of several operators works."
     )
 
+    tracing: TracingSettings = Field(default_factory=TracingSettings, description="Where OpenTelemetry spans go.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Form of the log: lines for people, or JSON objects for a log collector."
+    )
+
     @field_validator("drain_namespaces")
     @classmethod
     def _drained_are_namespaces(cls, namespaces: list[str]) -> list[str]:
@@ -127,7 +133,7 @@ class Settings(ProgramSettings):
     @property
     def pod_settings(self) -> PodSettings:
         """The settings that pods are made from."""
-        return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed)
+        return PodSettings(self.trainer, self.outgoing.rules, self.callbacks.signed, self.log_format)
 
     def trainingjob_settings_of(self, queue: OperatorQueueSettings) -> TrainingJobSettings:
         """What the TrainingJobs of a queue's messages get."""

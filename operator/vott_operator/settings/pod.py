@@ -15,3 +15,5 @@ class PodSettings:
     """Addresses that the trainer may connect to with URLs from messages."""
     signed_callbacks: bool = False
     """If True, the operator sends every callback and the pods do not get its URL."""
+    log_format: str = "console"
+    """That of the operator, `console` or `json`."""

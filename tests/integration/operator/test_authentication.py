@@ -186,6 +186,18 @@ def wait_settled(harness: OperatorHarness, count: int) -> None:
     wait_until(f"{count} TrainingJobs and an empty queue", probe, seconds=60, dump=harness.diagnostics)
 
 
+def wait_event(harness: OperatorHarness, reason: str, pod: str) -> None:
+    """Wait for an Event about an operator's pod."""
+
+    def probe() -> bool:
+        events = harness.kubectl.list("events")
+        return (reason, "Pod", pod) in [
+            (item["reason"], item["involvedObject"]["kind"], item["involvedObject"]["name"]) for item in events
+        ]
+
+    wait_until(f"an Event {reason}", probe, seconds=60, dump=harness.log.read_text)
+
+
 def test_a_running_operator_uses_a_new_key_after_the_old_one_is_revoked(
     control_plane: ControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +209,9 @@ def test_a_running_operator_uses_a_new_key_after_the_old_one_is_revoked(
         monkeypatch.setenv("AZURITE_ACCOUNTS", f"{ACCOUNT}:{OTHER_KEY}")
         azurite.restart()
         wait_until("the refusal", lambda: "AuthenticationFailed" in harness.log.read_text(), dump=harness.log.read_text)
+        assert "access denied (AuthenticationFailed)" in operator.wait_ready(ready=False)
+        wait_event(harness, "QueueUnreachable", "vott-train-0")
+        harness.operator().wait_ready()  # a standby does not use the queue, so that an upgrade can replace the leader
         new = azurite.connection_string.replace(ACCOUNT_KEY, OTHER_KEY)
         harness.change_secret(f"{RELEASE}-azure", AZURE_STORAGE_CONNECTION_STRING=new)
 
@@ -206,6 +221,10 @@ def test_a_running_operator_uses_a_new_key_after_the_old_one_is_revoked(
             "the second TrainingJob", lambda: len(harness.trainingjobs()) == 2, seconds=60, dump=harness.diagnostics
         )
         assert operator.poll() is None
+        operator.wait_ready()
+        wait_event(harness, "QueueReachable", "vott-train-0")
+        assert harness.log.read_text().count("AuthenticationFailed") < 3  # not for each attempt
+        assert "Traceback" not in harness.log.read_text()
         assert OTHER_KEY not in harness.log.read_text()
 
 

@@ -71,8 +71,8 @@ def test_a_training_is_followed_to_its_model_and_its_outcome_callback(
     name = harness.wait_phase("Running")["metadata"]["name"]
     assert harness.report(pod, name, {"progress": PROGRESS}).ok
     table = harness.kubectl("get", "trainingjobs").splitlines()
-    assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
-    assert table[1].split()[:6] == [name, "Running", "50", "1", "0.25", "detection"]
+    assert table[0].split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "STALLED", "CALLBACK", "AGE"]
+    assert table[1].split()[:5] == [name, "Running", "50", "1", "0.25"]
     assert harness.report(pod, name, {"progress": PROGRESS | {"percent": 100}, "model": REPORTED_MODEL}).ok
     harness.end_pod(pod, 0)
     complete = harness.wait_phase("Complete")
@@ -152,6 +152,25 @@ def test_an_invalid_message_is_dead_lettered_with_its_reason(
     assert sentence in poison["message"]
     wait_until("an empty queue", lambda: harness.waiting_messages() == 0)
     assert harness.trainingjobs() == []
+
+
+def test_kubectl_shows_a_stalled_training_and_an_undelivered_callback(harness: OperatorHarness) -> None:
+    """Without an operator: what is shown is the API server's work."""
+    harness.create_trainingjob("cats", "dogs")
+    shown = {
+        "cats": ("Running", "Stalled", "True", "NoProgress"),
+        "dogs": ("Failed", "CallbackDelivered", "False", "Retrying"),
+    }
+    for name, (phase, type_, status, reason) in shown.items():
+        now = "2026-01-01T00:00:00Z"
+        found = {"type": type_, "status": status, "reason": reason, "message": "m", "lastTransitionTime": now}
+        patch = {"status": {"phase": phase, "conditions": [found]}}
+        options = ["--subresource=status", "--type=merge", "--patch", json.dumps(patch)]
+        harness.kubectl("patch", "trainingjob", name, *options)
+    header, cats, dogs = harness.kubectl("get", "tj").splitlines()
+    stalled, callback, age = (header.index(name) for name in ("STALLED", "CALLBACK", "AGE"))
+    assert (cats[stalled:callback].strip(), cats[callback:age].strip()) == ("True", "")
+    assert (dogs[stalled:callback].strip(), dogs[callback:age].strip()) == ("", "Retrying")
 
 
 def test_the_callback_of_a_rejected_message_gets_the_reason(

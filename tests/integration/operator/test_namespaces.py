@@ -48,7 +48,7 @@ def test_the_deletion_of_a_teams_namespace_stops_neither_the_operator_nor_the_ot
     harness.kubectl("delete", "namespace", "deleted-team")
     second = MESSAGE | {"model": "https://store/second"}
     harness.send(second, "deleted-team-queue")  # its refusal has the operator look at once
-    wait_until("the condition", lambda: ("NamespaceForbidden", "Lease") in events(harness), dump=harness.log.read_text)
+    wait_until("the condition", lambda: ("NamespaceNotWatched", "Pod") in events(harness), dump=harness.log.read_text)
     harness.control_plane.kill("kube-apiserver")
     harness.control_plane.restart("kube-apiserver")  # all watches connect again, and those of the team are refused
     restarted = time.monotonic()
@@ -74,8 +74,8 @@ def test_an_operator_that_starts_without_permissions_in_a_namespace_works_there_
     harness.queue(name="forbidden-team-queue")
     harness.send(MESSAGE, "forbidden-team-queue")
     harness.send(MESSAGE, "forbidden-team-own")
-    binding = Kubectl(harness.kubectl.kubeconfig, "forbidden-team").get("rolebinding", "vott-train")
-    Kubectl(harness.kubectl.kubeconfig, "forbidden-team")("delete", "rolebinding", "vott-train")
+    binding = Kubectl(harness.kubectl.kubeconfig, "forbidden-team").get("rolebinding", "vott-train-operator")
+    Kubectl(harness.kubectl.kubeconfig, "forbidden-team")("delete", "rolebinding", "vott-train-operator")
     operator = harness.operator()
     wait_until("a Job of the others", lambda: jobs(harness, harness.name), dump=harness.log.read_text)
     assert jobs(harness, "forbidden-team") == []
@@ -85,4 +85,4 @@ def test_an_operator_that_starts_without_permissions_in_a_namespace_works_there_
     Kubectl(harness.kubectl.kubeconfig, "forbidden-team").apply(binding)
     wait_until("a Job of the team", lambda: jobs(harness, "forbidden-team"), seconds=60, dump=harness.log.read_text)
     assert operator.poll() is None
-    assert {("NamespaceForbidden", "Lease"), ("NamespaceUsable", "Lease")} <= events(harness)
+    assert {("NamespaceNotWatched", "Pod"), ("NamespaceWatched", "Pod")} <= events(harness)

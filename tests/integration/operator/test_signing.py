@@ -130,7 +130,8 @@ def test_without_keys_the_trainer_posts_its_progress(harness: OperatorHarness) -
 @signed
 def test_an_invalid_key_at_startup_blocks_only_callbacks_until_it_is_fixed(harness: OperatorHarness) -> None:
     harness.change_secret(SECRET, current="whsec_TOPSECRET")
-    harness.operator()
+    operator = harness.operator()
+    operator.wait_ready(ready=False)
     with RawCallbackReceiver("127.0.0.1") as receiver:
         pod, _ = train(harness, receiver.url)
         harness.end_pod(pod, 64, json.dumps({"reason": "InvalidParameters", "message": "No."}))
@@ -141,8 +142,12 @@ def test_an_invalid_key_at_startup_blocks_only_callbacks_until_it_is_fixed(harne
         harness.wait_condition("CallbackDelivered", seconds=60)
         for headers, body in receiver.received:
             assert Webhook(KEYS["older"]).verify(body, headers)["state"] == "failed"
+    operator.wait_ready()
     text = harness.log.read_text()
-    assert "ERROR   vott_operator.app: no callback is sent until this is fixed: callbacks.signing: key 1" in text
+    assert (
+        "ERROR   vott_operator.health.monitor: no callback is sent until this is fixed: callbacks.signing: key 1"
+        in text
+    )
     assert "TOPSECRET" not in text
     assert "Traceback" not in text
 

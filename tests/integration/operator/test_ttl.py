@@ -1,5 +1,6 @@
 """A TrainingJob deleted by its TTL is not recreated by its message."""
 
+import re
 import time
 
 import pytest
@@ -32,7 +33,9 @@ def test_a_finished_trainingjob_and_its_dependents_are_deleted_after_the_ttl(har
     wait_until("no TrainingJob", lambda: not harness.trainingjobs(), seconds=60, dump=harness.diagnostics)
     owned = ("jobs", "pods", "secrets")
     wait_until("no dependents", lambda: not any(harness.kubectl.list(kind, "vott.dev/trainingjob") for kind in owned))
-    assert f"{name}: deleted" in harness.log.read_text()
+    assert re.search(
+        rf"deleted by ttlSecondsAfterFinished trainingJob=\S+/{name}$", harness.log.read_text(), re.MULTILINE
+    )
 
 
 @with_ttl

@@ -60,3 +60,15 @@ async def test_an_internal_error_is_logged_with_its_traceback_and_stops_nothing(
     (record,) = caplog.records
     assert record.message.startswith("memory://queue: internal error; trying again in ")
     assert record.exc_info is not None
+
+
+async def test_an_outage_is_logged_when_it_begins_every_five_minutes_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "vott_messaging")
+    errors = [SourceUnavailableError(f"memory://queue: no route from port {port}") for port in range(50)]
+    await Source(*errors).run(1000)
+    begin, *again, end = caplog.messages
+    assert begin.startswith("memory://queue: no route from port 0; trying again in ")
+    assert 1 <= len(again) <= 3
+    assert end == "messages are received again"

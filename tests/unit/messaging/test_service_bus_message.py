@@ -10,7 +10,7 @@ from proton import Data, Message, symbol, timestamp
 
 from vott_messaging.errors import MessageRejectedError
 from vott_messaging.messages.message import parse_message
-from vott_messaging.queues.service_bus.message import body_bytes, message_id, requeued_id, sequence
+from vott_messaging.queues.service_bus.message import body_bytes, message_id, requeued_id, sequence, trace_context
 
 FIELDS = {
     "annotations": "https://host/\u00fc.csv?a=1&b=2",
@@ -115,3 +115,27 @@ def test_a_requeued_message_has_a_unique_id_and_needs_no_sequence() -> None:
     assert (len(new_id), new_id.endswith("-requeued-7")) == (128, True)
     assert sequence(numbered(8, new_id)) == ""
     assert requeued_id(numbered(9, new_id)).endswith("a-requeued-9")
+
+
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("properties", "expected"),
+    [
+        ({}, ""),
+        ({"traceparent": TRACEPARENT}, TRACEPARENT),
+        ({"Diagnostic-Id": TRACEPARENT}, TRACEPARENT),
+        ({"traceparent": "none", "Diagnostic-Id": TRACEPARENT}, TRACEPARENT),
+        ({"Diagnostic-Id": "|4bf92f35.1."}, ""),
+        ({"traceparent": 7}, ""),
+    ],
+)
+def test_the_trace_context_is_a_property(properties: dict[str, Any], expected: str) -> None:
+    raw = bytes(Message(body=JSON, properties=properties).encode())
+    assert trace_context(ServiceBusReceivedMessage.from_bytes(raw)) == expected
+
+
+def test_the_same_training_in_another_trace_has_the_same_content() -> None:
+    traced = parse_message(json.dumps(FIELDS | {"traceparent": TRACEPARENT}).encode())
+    assert (traced.digest, traced.traceparent) == (MESSAGE.digest, TRACEPARENT)

@@ -1,22 +1,20 @@
-"""/healthz, by the state of the operator's tasks; work in namespaces that refuse it."""
+"""/healthz, by the state of the operator's tasks; /readyz, by its conditions; work in namespaces that refuse it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, cast
 
 import aiohttp
-import kopf
 import pytest
-from kopf._core.engines.probing import health_reporter
 
 from localcluster.ports import free_ports
 from tests.support.observed_state import settings
 from vott_operator.api.names import Key
 from vott_operator.app import App
-from vott_operator.cluster.namespaces import Condition, NamespaceState
+from vott_operator.cluster.namespaces import Condition
 from vott_operator.errors import ClusterError
-from vott_operator.handlers import registry
+from vott_operator.health.conditions import NAMESPACE_WATCHED, QUEUE_REACHABLE, SIGNING_KEYS_USABLE
+from vott_operator.health.server import ProbeServer
 
 
 @pytest.fixture
@@ -41,34 +39,25 @@ async def end(task: asyncio.Task[None]) -> None:
         await task
 
 
-async def healthz(app: App) -> tuple[int, str]:
-    """Status and body of /healthz, as kopf's server answers it."""
+async def probe(app: App, path: str) -> tuple[int, str]:
+    """Status and body of the answer."""
     (port,) = free_ports(1)
-    url, ready = f"http://127.0.0.1:{port}/healthz", asyncio.Event()
-    operator_settings = kopf.OperatorSettings()
-    memo = cast("Any", kopf.Memo(app=app))
-    reporter = health_reporter(
-        url, memo=memo, indices=cast("Any", {}), registry=registry, settings=operator_settings, ready_flag=ready
-    )
-    task = asyncio.create_task(reporter)
-    try:
-        await asyncio.wait_for(ready.wait(), 30)
-        async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            return answer.status, await answer.text()
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async with (
+        ProbeServer(f"127.0.0.1:{port}", app.defect, app.health),
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{port}/{path}") as answer,
+    ):
+        return answer.status, await answer.text()
 
 
 async def test_an_operator_is_healthy_while_its_tasks_run(app: App) -> None:
-    assert app.health() == "ok"
-    assert await healthz(app) == (200, '{"health": "ok"}')
+    assert await probe(app, "healthz") == (200, "ok\n")
 
 
 async def test_an_operator_is_healthy_after_a_task_has_finished(app: App) -> None:
     app._tasks.append(app._spawn(asyncio.sleep(0), "initial list of training"))
     await end(app._tasks[-1])
-    assert (await healthz(app))[0] == 200
+    assert (await probe(app, "healthz"))[0] == 200
 
 
 @pytest.mark.parametrize("name", ["resync", "intake of cats"])
@@ -76,24 +65,48 @@ async def test_an_operator_is_unhealthy_after_a_task_has_failed(app: App, name: 
     tasks = app._intake_tasks if name.startswith("intake") else app._tasks
     tasks.append(app._spawn(fail(), name))
     await end(tasks[-1])
-    with pytest.raises(RuntimeError, match=f"{name} has ended"):
-        app.health()
-    assert (await healthz(app))[0] == 500
+    assert await probe(app, "healthz") == (503, f"{name} has ended\n")
 
 
 async def test_an_operator_is_unhealthy_after_it_lost_the_lease(app: App) -> None:
     app._tasks[0].cancel()
     await end(app._tasks[0])
-    assert (await healthz(app))[0] == 500
+    assert (await probe(app, "healthz"))[0] == 503
+
+
+async def test_an_operator_whose_only_queue_is_unreachable_is_not_ready_but_healthy(app: App) -> None:
+    app.health.report(NAMESPACE_WATCHED, "training", "")
+    app.health.report(QUEUE_REACHABLE, "storage://acme/training", "storage://acme/training: no route")
+    assert await probe(app, "readyz") == (503, "storage://acme/training: no route\n")
+    assert (await probe(app, "healthz"))[0] == 200
+    app.health.report(QUEUE_REACHABLE, "storage://acme/training", "")
+    assert await probe(app, "readyz") == (200, "ok\n")
+
+
+async def test_one_of_several_queues_and_namespaces_does_not_make_it_unready(app: App) -> None:
+    for number, problem in enumerate(["storage://acme/cats: access denied", "", ""]):
+        app.health.report(QUEUE_REACHABLE, str(number), problem)
+    app.health.report(NAMESPACE_WATCHED, "team-a", "")
+    app.health.report(NAMESPACE_WATCHED, "team-b", "TrainingJobs can't be listed: 403 Forbidden.")
+    status, text = await probe(app, "readyz")
+    assert status == 200
+    assert text.splitlines() == ["storage://acme/cats: access denied", "TrainingJobs can't be listed: 403 Forbidden."]
+
+
+async def test_an_operator_without_usable_signing_keys_is_not_ready(app: App) -> None:
+    app.health.report(QUEUE_REACHABLE, "storage://acme/training", "")
+    app.health.report(SIGNING_KEYS_USABLE, "", "No callback is sent until this is fixed: there is no key.")
+    assert (await probe(app, "readyz"))[0] == 503
+
+
+async def test_the_answer_shows_no_credential(app: App) -> None:
+    app.health.report(QUEUE_REACHABLE, "storage://acme/training", "https://acme/training?sig=TOPSECRET failed")
+    assert "TOPSECRET" not in (await probe(app, "readyz"))[1]
 
 
 # ------------------------------------------------------------------------------------------ namespaces that are refused
 
 KEY = Key("training", "cats")
-
-
-async def ignore(_: str, __: NamespaceState) -> None:
-    pass
 
 
 @pytest.mark.parametrize(
@@ -116,7 +129,7 @@ async def test_nothing_is_tried_in_a_namespace_that_refuses_everything(
         done.append(key)
         return 5.0
 
-    await app.namespaces.record("training", condition, "", ignore)
+    app.namespaces.record("training", condition, "")
     assert await app._if_accessible(work)(KEY) == (5.0 if worked else None)
     assert done == ([KEY] if worked else [])
 

@@ -58,7 +58,8 @@ def test_the_default_columns() -> None:
         "Progress",
         "Epoch",
         "Loss",
-        "Plugin",
+        "Stalled",
+        "Callback",
         "Age",
     ]
 

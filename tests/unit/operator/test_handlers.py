@@ -92,7 +92,7 @@ async def test_kopf_starts_again_once_trainingjobs_are_served(
     cluster = Cluster(ClusterError("GET apis: the Kubernetes API did not answer"), False, False, True)
     fake = Kopf(FOREVER)
     monkeypatch.setattr(kopf, "operator", fake.operator)
-    await watches.run(app(cluster), "http://127.0.0.1:1/healthz")
+    await watches.run(app(cluster))
     assert fake.runs == 2
     assert [record.getMessage() for record in caplog.records] == [
         "waiting for the API server: GET apis: the Kubernetes API did not answer",
@@ -121,7 +121,7 @@ async def test_watches_that_end_with_an_error_are_started_again(
 ) -> None:
     fake = Kopf(*[RuntimeError("a truncated line")] * 20)
     monkeypatch.setattr(kopf, "operator", fake.operator)
-    await watches.run(app(), "http://127.0.0.1:1/healthz")
+    await watches.run(app())
     assert fake.runs == 21
     assert "the watches have ended (RuntimeError); starting them again in" in caplog.text
 
@@ -131,7 +131,7 @@ async def test_a_signal_stops_the_operator_also_before_the_watches_start_again(m
     monkeypatch.setattr(kopf, "operator", fake.operator)
     monkeypatch.setattr(watches, "RESTART_BACKOFF", Backoff(first=600, longest=600))
     asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(watches.run(app(), "http://127.0.0.1:1/healthz"), 30)
+    await asyncio.wait_for(watches.run(app()), 30)
     assert fake.runs == 1
 
 
@@ -143,5 +143,5 @@ async def test_kopf_keeps_nothing_of_the_objects_that_it_saw(monkeypatch: pytest
         kept.extend(memories.iter_all_memories())
 
     monkeypatch.setattr(kopf, "operator", operator)
-    await watches.run(app(), "http://127.0.0.1:1/healthz")
+    await watches.run(app())
     assert kept == []

@@ -14,7 +14,7 @@ from vott_messaging.queues.memory import MemoryQueue
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.cluster.namespaces import Condition, Namespaces, NamespaceState
+from vott_operator.cluster.namespaces import Condition, Namespaces
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ClusterError
 from vott_operator.intake.capacity import Capacity
@@ -68,15 +68,11 @@ class Harness:
         )
 
     async def set_condition(self, condition: Condition) -> None:
-        await self.namespaces.record(NAMESPACE, condition, "", do_not_announce)
+        self.namespaces.record(NAMESPACE, condition, "")
 
     async def finish(self) -> None:
         self.converter.released.set()
         await self.intake.wait_until_idle()
-
-
-async def do_not_announce(_: str, __: NamespaceState) -> None:
-    pass
 
 
 def created(delivery: Delivery) -> TrainingJob:

@@ -76,6 +76,7 @@ class Receiver(CallbackSender):
         body: Mapping[str, Any],  # noqa: ARG002
         attempt: Attempt = Attempt.FIRST,
         wait_seconds: float | None = None,  # noqa: ARG002
+        _traceparent: str = "",
     ) -> None:
         self.urls.append(url)
         self.attempts.append(attempt)

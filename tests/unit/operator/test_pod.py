@@ -104,6 +104,12 @@ def test_the_pod_gets_every_rule_so_that_no_template_can_add_one() -> None:
             container({"podTemplate": {"spec": custom}})
 
 
+def test_the_pod_logs_in_the_operator_s_format() -> None:
+    json_log = PodSettings(b.POD_SETTINGS.trainer, log_format="json")
+    assert {"name": "VOTT_LOG_FORMAT", "value": "json"} in container(settings=json_log)["env"]
+    assert "VOTT_LOG_FORMAT" not in {item["name"] for item in container()["env"]}
+
+
 @pytest.mark.parametrize(
     ("template", "seconds"),
     [({}, "60"), ({"terminationGracePeriodSeconds": 600}, "600"), ({"terminationGracePeriodSeconds": None}, "60")],

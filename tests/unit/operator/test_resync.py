@@ -12,7 +12,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.namespaces import Condition, Namespaces, NamespaceState
+from vott_operator.cluster.namespaces import Condition, Namespaces
 from vott_operator.cluster.resync import CHECK_SECONDS, RESYNC_SECONDS, SHOWN_SECONDS, TROUBLE_SECONDS, Resync
 from vott_operator.cluster.store import Kind, Store
 from vott_operator.cluster.watch_lag import WatchLag
@@ -73,7 +73,6 @@ class Harness:
     def __init__(self, cluster: Lists, store: Store | None = None) -> None:
         self.cluster, self.store = cluster, store or Store(NOW)
         self.enqueued: list[Key] = []
-        self.announced: list[tuple[str, str]] = []
         self.namespaces = Namespaces([KEY.namespace, OTHER], self.now)
         self.lag = WatchLag(self.store, self.now)
         self.resync = Resync(
@@ -82,16 +81,12 @@ class Harness:
             self.namespaces,
             self.lag,
             self.enqueued.append,
-            self.announce,
             self.now,
         )
 
     @staticmethod
     def now() -> datetime:
         return NOW + timedelta(seconds=asyncio.get_running_loop().time())
-
-    async def announce(self, namespace: str, state: NamespaceState) -> None:
-        self.announced.append((namespace, str(state.condition)))
 
     async def run(self, seconds: float) -> None:
         """Check both namespaces for so long."""
@@ -203,13 +198,13 @@ async def test_the_condition_of_a_namespace(
     assert str(harness.condition) == condition
 
 
-async def test_a_condition_is_announced_and_logged_once_and_so_is_the_end_of_it(
+async def test_a_condition_is_logged_once_and_so_is_the_end_of_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     harness = Harness(full_cluster(), full_store())
     harness.cluster.errors[KEY.namespace] = FORBIDDEN
     await harness.run(RESYNC_SECONDS)
-    assert harness.announced == [(KEY.namespace, "Forbidden")]
+    assert harness.condition == Condition.FORBIDDEN
     assert [record.getMessage() for record in caplog.records] == [
         "namespace training: Forbidden: the operator has no permission there (cannot list pods). The namespace was deleted, or its Role or"
         " RoleBinding for the operator was. Create it again and run helm upgrade, or remove its queue from the values"
@@ -217,7 +212,7 @@ async def test_a_condition_is_announced_and_logged_once_and_so_is_the_end_of_it(
     harness.cluster.errors.clear()
     harness.enqueued.clear()
     await harness.run(TROUBLE_SECONDS)
-    assert harness.announced[1:] == [(KEY.namespace, "Usable")]
+    assert str(harness.condition) == "Usable"
     assert "Usable again, after 300 s" in caplog.text
     assert harness.enqueued == [KEY]
 

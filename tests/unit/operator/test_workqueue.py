@@ -88,6 +88,19 @@ async def test_a_failure_is_retried_and_does_not_stop_others(caplog: pytest.LogC
     assert "no network" in caplog.text
 
 
+async def test_an_outage_that_all_keys_meet_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def work(key: str) -> None:
+        raise ConnectionError(f"no answer to {key}") if key != "bad" else OSError("refused")
+
+    queue = WorkQueue[str](workers=4, expected=OSError, outage=ConnectionError)
+    task = asyncio.create_task(queue.run(work))
+    for key in ("a", "b", "c", "bad"):
+        queue.add(key)
+    await asyncio.sleep(60)
+    task.cancel()
+    assert [text.partition(";")[0] for text in caplog.messages] == ["no answer to a", "refused"]
+
+
 async def test_a_key_that_keeps_failing_is_retried_ever_more_seldom_but_never_given_up() -> None:
     attempts: list[float] = []
 

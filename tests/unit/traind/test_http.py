@@ -9,7 +9,8 @@ from localcluster.ports import free_ports
 from vott_messaging.errors import SettingsError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
-from vott_traind.http import HttpServer, parse_address
+from vott_messaging.settings.address import parse_address
+from vott_traind.http import HttpServer
 from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
 
@@ -72,10 +73,10 @@ async def test_an_address_in_use_is_an_error() -> None:
     ("text", "address"), [(":8080", ("0.0.0.0", 8080)), ("[::1]:80", ("::1", 80)), ("host:1", ("host", 1))]
 )
 def test_addresses(text: str, address: tuple[str, int]) -> None:
-    assert parse_address(text) == address
+    assert parse_address("--http", text) == address
 
 
 @pytest.mark.parametrize("text", ["", "8080", "host:", "host:x", "host:0", "host:70000"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="use ADDRESS:PORT"):
-        parse_address(text)
+        parse_address("--http", text)

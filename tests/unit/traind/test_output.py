@@ -117,5 +117,5 @@ def test_without_a_terminal_each_line_is_json() -> None:
     progress, error, own, failure = map(json.loads, stream.getvalue().splitlines())
     assert (progress["training"], progress["percent"], progress["message"]) == ("vott-1", 42, "Epoch 3 of 10")
     assert (error["level"], error["training"], own["message"]) == ("ERROR", "vott-1", "a script's own line")
-    assert "ValueError" in failure["message"]
+    assert "ValueError" in failure["exception"]
     assert "SECRET" not in stream.getvalue()

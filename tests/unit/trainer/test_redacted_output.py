@@ -1,15 +1,17 @@
 """No credential in the trainer's log, in what plugins print, or in the error that ends a training."""
 
 import io
+import json
 import logging
 from collections.abc import Callable
 
 import pytest
 
 from vott_guard.redaction import register_secrets
-from vott_trainer import report
+from vott_trainer import logs, report
 from vott_trainer.errors import InvalidParametersError, describe, first_line
 from vott_trainer.logs import RedactingStream, UTCFormatter
+from vott_trainer.process.ranks import Ranks
 
 TEXTS = [
     "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=SECRET;EndpointSuffix=core.windows.net",
@@ -57,3 +59,21 @@ def test_the_error_of_a_training_shows_no_key_of_a_connection_string(text: str, 
 def test_no_part_of_a_secret_is_left_by_shortening(shortened: Callable[[Exception], str], length: int) -> None:
     register_secrets("half-of-a-secret-is-too-much")
     assert "half" not in shortened(OSError(f"{'x' * length} half-of-a-secret-is-too-much"))
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_the_log_as_json_shows_no_key_and_stays_json(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.StringIO()
+    monkeypatch.setattr("sys.stdout", RedactingStream(raw))
+    monkeypatch.setenv("VOTT_LOG_FORMAT", "json")
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure(Ranks(rank=1, world_size=2))
+    try:
+        logging.getLogger("azure").error("failed: %s", text)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    line = json.loads(raw.getvalue())
+    assert (line["level"], line["rank"], line["message"][:8]) == ("ERROR", 1, "failed: ")
+    assert "SECRET" not in raw.getvalue()

@@ -8,7 +8,10 @@ from typing import Any
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.amqp import AmqpMessageBodyType
 
+from vott_messaging.trace_context import traceparent
+
 MAX_MESSAGE_ID = 128
+TRACE_PROPERTIES = ("traceparent", "Diagnostic-Id")
 REQUEUED = re.compile(r"-requeued-\d+$")
 
 
@@ -33,6 +36,13 @@ def message_id(message: ServiceBusReceivedMessage) -> str:
 def sequence(message: ServiceBusReceivedMessage) -> str:
     """See Delivery. Empty also for a requeued message, whose id is unique, and the same if it is sent twice."""
     return _service_id(message) if message.message_id and not REQUEUED.search(str(message.message_id)) else ""
+
+
+def trace_context(message: ServiceBusReceivedMessage) -> str:
+    """The traceparent in the properties: `traceparent`, or `Diagnostic-Id`, as Azure's clients name it."""
+    properties = message.application_properties or {}
+    values = [properties.get(name) or properties.get(name.encode()) for name in TRACE_PROPERTIES]
+    return next(filter(None, map(traceparent, values)), "")
 
 
 def requeued_id(message: ServiceBusReceivedMessage) -> str:

@@ -18,7 +18,7 @@ from vott_messaging.errors import LostMessageError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.credential_variables import Credentials
 from vott_messaging.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
-from vott_messaging.queues.service_bus.message import body_bytes, message_id, sequence
+from vott_messaging.queues.service_bus.message import body_bytes, message_id, sequence, trace_context
 from vott_messaging.settings.queue import QueueSettings
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ class ServiceBusQueue:
             handle=message,
             sequence=sequence(message),
             enqueued=message.enqueued_time_utc,
+            traceparent=trace_context(message),
         )
         self._lock_ends[id(message)] = _now() + delivery.lock_seconds
         return delivery
@@ -105,9 +106,8 @@ class ServiceBusQueue:
         """See QueueSource. Counts towards the queue's maximum delivery count."""
         if delivery.attempt >= OFTEN:
             logger.warning(
-                "message %r goes back to the queue after its delivery number %d. Service Bus dead-letters it, and tells no callback, when that"
+                "the message goes back to the queue after its delivery number %d. Service Bus dead-letters it, and tells no callback, when that"
                 " reaches the queue's maximum delivery count (default 10): raise it (docs/traind.md#service-bus)",
-                delivery.id,
                 delivery.attempt,
             )
         await self._settle(delivery, lambda receiver: receiver.abandon_message(delivery.handle))
@@ -140,7 +140,7 @@ class ServiceBusQueue:
             await self._connection.run_to_completion(call)
         except LockLostError:
             # Received again meanwhile; that receiver finds the training and completes the message.
-            logger.info("message %r: the lock was lost, another receiver settles it", delivery.id)
+            logger.info("the lock was lost, another receiver settles the message")
             return False
         finally:
             self._lock_ends.pop(id(delivery.handle), None)

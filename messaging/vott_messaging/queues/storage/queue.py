@@ -111,7 +111,7 @@ class StorageQueue:
                 )
         except LostMessageError:
             # Received again meanwhile; that receiver finds the training and deletes the message.
-            logger.info("message %r: the lock was lost, another receiver deletes it", delivery.id)
+            logger.info("the lock was lost, another receiver deletes the message")
             return False
         return True
 
