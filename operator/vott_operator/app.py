@@ -14,6 +14,7 @@ from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.errors import SettingsError, VottError
 from vott_messaging.queues.base import QueueSource
 from vott_messaging.queues.factory import open_source
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
@@ -28,6 +29,10 @@ from vott_operator.errors import LeadershipLostError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
+from vott_operator.monitoring.backlog import watch_backlog
+from vott_operator.monitoring.metered_source import MeteredSource
+from vott_operator.monitoring.queue_labels import queue_label
+from vott_operator.monitoring.state import TOTAL, StateCollector
 from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings
@@ -70,12 +75,15 @@ class App:
         self.ended = asyncio.Event()
         """Set when the operator has to stop, for example because it lost the Lease."""
         self._stack = AsyncExitStack()
-        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._outcome_queue = WorkQueue[Key](workers=WORKERS, expected=VottError)
-        self._progress_queue = WorkQueue[Key](workers=PROGRESS_WORKERS, expected=VottError)
+        self._reconcile_queue = WorkQueue[Key]("reconcile", workers=WORKERS, expected=VottError)
+        self._outcome_queue = WorkQueue[Key]("outcome-callbacks", workers=WORKERS, expected=VottError)
+        self._progress_queue = WorkQueue[Key]("progress-callbacks", workers=PROGRESS_WORKERS, expected=VottError)
+        self._sources: dict[str, QueueSource] = {}
+        """By the queue's label in the metrics."""
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._leads = False
 
     @staticmethod
     def now() -> datetime:
@@ -110,6 +118,7 @@ class App:
         reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(cluster, self.store, settings.namespaces, self.enqueue)
         await self._open_queues(cluster)
+        self._open_metrics()
         parts = _Parts(reconciler, outcomes, progress, resync)
         self._tasks.append(self._spawn(self._operate(leases, parts), OPERATOR))
 
@@ -137,16 +146,33 @@ class App:
             if opened.setdefault(source.identity, queue) is not queue:
                 raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
             sender = await self._open_sender(REJECTION_WORKERS)
-            self._intakes.append((queue, self.build_intake(source, queue, cluster, sender)))
+            label = queue_label(queue, source.identity, self.settings.queues)
+            self._sources[label] = metered = MeteredSource(source, label)
+            self._intakes.append((queue, self.build_intake(metered, queue, cluster, sender, label)))
 
     def build_intake(
-        self, source: QueueSource, queue: OperatorQueueSettings, cluster: Cluster, sender: CallbackSender
+        self,
+        source: QueueSource,
+        queue: OperatorQueueSettings,
+        cluster: Cluster,
+        sender: CallbackSender,
+        label: str = "",
     ) -> Intake:
-        """Wire the intake of one queue."""
+        """Wire the intake of one queue. `label` is its label in the metrics, by default its name."""
         converter = Converter(
             source.identity, queue, self.settings, cluster, self.store, self.now, self.observe_trainingjob
         )
-        return Intake(source, converter, Rejection(source, sender), self.capacity, self.message_completed)
+        return Intake(
+            source, converter, Rejection(source, sender), self.capacity, self.message_completed, label or queue.name
+        )
+
+    def _open_metrics(self) -> None:
+        metrics.declare(self._sources, self.settings.namespaces)
+        identities = {source.identity: label for label, source in self._sources.items()}
+        limits = {TOTAL: self.settings.max_unfinished_jobs}
+        collector = StateCollector(self.store, identities, limits, lambda: self._leads, self.now)
+        metrics.REGISTRY.register(collector)
+        self._stack.callback(metrics.REGISTRY.unregister, collector)
 
     # --------------------------------------------------------------------------------------------------------- leading
 
@@ -162,12 +188,18 @@ class App:
         try:
             await leadership.hold()
         finally:
+            self._set_leads(False)
             # Another operator may lead from now on. Two at a time do no harm, because every name derives from its message.
             await _cancel([task for task in self._tasks if task is not asyncio.current_task()])
             await self._stop_intakes(0)
         raise LeadershipLostError(f"the Lease {lease} could not be renewed; another operator may lead")
 
+    def _set_leads(self, leads: bool) -> None:
+        self._leads = leads
+        metrics.LEADER.set(leads)
+
     def _lead(self, parts: _Parts) -> None:
+        self._set_leads(True)
         self._tasks += [
             self._spawn(self._reconcile_queue.run(parts.reconciler.reconcile), "reconcile"),
             self._spawn(self._outcome_queue.run(parts.outcomes.send), "outcome callbacks"),
@@ -179,6 +211,9 @@ class App:
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()
+        self._tasks += [
+            self._spawn(watch_backlog(source, label), f"backlog of {label}") for label, source in self._sources.items()
+        ]
         for queue, intake in self._intakes:
             initial_list = initial_lists[self.settings.namespace_of(queue)]
             self._intake_tasks.append(self._spawn(self._run_intake(intake, initial_list), f"intake of {queue.name}"))

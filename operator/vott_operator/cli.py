@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,9 +13,10 @@ import kopf
 from vott_guard.log_format import RedactingFormatter
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import handlers
+from vott_operator import handlers, metrics
 from vott_operator.api import crd
 from vott_operator.app import App
+from vott_operator.monitoring.server import MetricsServer
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings.loading import load
@@ -40,7 +42,14 @@ def main() -> None:
 @click.option(
     "--liveness", default="http://0.0.0.0:8080/healthz", show_default=True, help="URL at which to answer health probes."
 )
-def run(liveness: str) -> None:
+@click.option(
+    "--metrics",
+    "metrics_url",
+    default="http://0.0.0.0:9090/metrics",
+    show_default=True,
+    help="URL at which to offer metrics for Prometheus.",
+)
+def run(liveness: str, metrics_url: str) -> None:
     """Run the operator until it is stopped.
 
     Settings come from the YAML file in VOTT_TRAIN_CONFIG and from the environment. At least these are required:
@@ -53,7 +62,7 @@ def run(liveness: str) -> None:
         _configure_logging(settings)
         logger.info("allowed for URLs in messages: %s", settings.outgoing)
         logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
-        asyncio.run(_operate(settings, liveness))
+        asyncio.run(_operate(settings, liveness, metrics_url))
     except VottError as error:
         raise click.ClickException(str(error)) from None
 
@@ -74,10 +83,11 @@ def print_schema(name: str) -> None:
 main.add_command(queue)
 
 
-async def _operate(settings: Settings, liveness: str) -> None:
+async def _operate(settings: Settings, liveness: str, metrics_url: str) -> None:
+    metrics.BUILD.info({"version": _version(), "python": platform.python_version()})
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
-    async with App(settings) as app:
+    async with MetricsServer(metrics_url), App(settings) as app:
         await kopf.operator(
             registry=handlers.registry,
             memo=kopf.Memo(app=app),

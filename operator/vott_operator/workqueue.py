@@ -6,10 +6,12 @@ key waits are merged, work can ask for a delay, and errors are retried with a ba
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from vott_guard.backoff import Backoff
+from vott_operator import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -23,12 +25,19 @@ BACKOFF = Backoff(first=0.2, longest=60.0)
 class WorkQueue(Generic[KeyT]):
     """Keys to process."""
 
-    def __init__(self, *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()) -> None:
-        """`expected` errors are logged by their text, all others with a traceback."""
+    def __init__(
+        self, name: str, *, workers: int, expected: type[Exception] | tuple[type[Exception], ...] = ()
+    ) -> None:
+        """`name` is the queue's in the metrics. `expected` errors are logged by their text, all others with a traceback."""
+        self._depth = metrics.WORKQUEUE_DEPTH.labels(name)
+        self._waits = metrics.WORKQUEUE_WAIT.labels(name)
+        self._passes = metrics.WORKQUEUE_WORK.labels(name)
+        self._errors = metrics.WORKQUEUE_ERRORS.labels(name)
         self._expected = expected
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
-        self._waiting: set[KeyT] = set()
+        self._waiting: dict[KeyT, float] = {}
+        """Since when each key waits."""
         self._active: set[KeyT] = set()
         self._again: set[KeyT] = set()
         """Active keys that were added meanwhile."""
@@ -42,8 +51,9 @@ class WorkQueue(Generic[KeyT]):
         if key in self._active:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = time.monotonic()
             self._ready.put_nowait(key)
+            self._depth.set(len(self._waiting))
 
     def add_after(self, key: KeyT, seconds: float) -> None:
         """Process `key` in `seconds`, or when `add` is called first."""
@@ -64,10 +74,12 @@ class WorkQueue(Generic[KeyT]):
     async def _worker(self, work: Work[KeyT]) -> None:
         while True:
             key = await self._ready.get()
-            self._waiting.discard(key)
+            self._waits.observe(time.monotonic() - self._waiting.pop(key))
+            self._depth.set(len(self._waiting))
             self._active.add(key)
             try:
-                delay = await self._attempt(work, key)
+                with self._passes.time():
+                    delay = await self._attempt(work, key)
             finally:
                 self._active.discard(key)
             if key in self._again:
@@ -80,6 +92,7 @@ class WorkQueue(Generic[KeyT]):
         try:
             delay = await work(key)
         except Exception as error:  # an error with one key must not stop the others
+            self._errors.inc()
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             delay = BACKOFF.seconds(failures)
             text = str(error) or type(error).__name__

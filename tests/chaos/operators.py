@@ -63,7 +63,9 @@ class Operators:
 
     def _start(self, name: str) -> None:
         liveness = f"http://127.0.0.1:{self._ports[name]}/healthz"
-        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", liveness]
+        (metrics,) = free_ports(1)
+        urls = ["--liveness", liveness, "--metrics", f"http://127.0.0.1:{metrics}/metrics"]
+        command = [sys.executable, "-m", "vott_operator", "run", *urls]
         variables = {"PYTHONPATH": PYTHONPATH, "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = start_child(command, self.log(name), {**self._environment, **variables})
 

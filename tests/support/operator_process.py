@@ -21,10 +21,13 @@ class OperatorProcess(subprocess.Popen[bytes]):
     """A started operator. Several may share a log."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        (port,) = free_ports(1)
+        health, metrics = free_ports(2)
         self.log = log
-        self.health = f"http://127.0.0.1:{port}/healthz"
-        command = [sys.executable, "-m", "vott_operator", "run", "--liveness", self.health]
+        self.health = f"http://127.0.0.1:{health}/healthz"
+        self.metrics = f"127.0.0.1:{metrics}"
+        """Address that Prometheus scrapes."""
+        urls = ["--liveness", self.health, "--metrics", f"http://{self.metrics}/metrics"]
+        command = [sys.executable, "-m", "vott_operator", "run", *urls]
         variables = {"PYTHONPATH": PYTHONPATH} | environment
         with log.open("ab") as file:
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)

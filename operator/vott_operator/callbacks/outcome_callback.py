@@ -10,6 +10,7 @@ from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.errors import CallbackError
 from vott_messaging.settings.callbacks import CallbackSettings
+from vott_operator import metrics
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
@@ -65,6 +66,7 @@ class OutcomeCallbacks:
         if (remaining := self._retries.remaining_seconds(trainingjob)) > 0:
             return remaining
         delivered, delay = await self._attempt(trainingjob, outcome)
+        metrics.CALLBACKS.labels(delivered.reason).inc()
         await self._record(trainingjob, delivered)
         return delay
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vott_guard.backoff import Backoff
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
@@ -106,6 +107,7 @@ class Leadership:
         """Whether no one holds the Lease, or this operator does, or its holder failed to renew it in time."""
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
+        metrics.LEASE_TRANSITIONS.set(spec.get("leaseTransitions") or 0)
         version = lease["metadata"]["resourceVersion"]
         if version != self._version:
             self._version, self._version_since = version, self._now()

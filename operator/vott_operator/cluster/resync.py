@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from vott_guard.backoff import Backoff
 from vott_messaging.errors import VottError
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.store import Store, owner_key
@@ -33,8 +34,11 @@ class Resync:
             try:
                 async for trainingjob in self._cluster.list_trainingjobs(namespace):
                     self._store.put_trainingjob(trainingjob)
+                metrics.NAMESPACE_UP.labels(namespace).set(1)
+                metrics.LAST_SYNC.labels(namespace, "trainingjobs").set_to_current_time()
                 return
             except VottError as error:
+                metrics.NAMESPACE_UP.labels(namespace).set(0)
                 delay = LIST_BACKOFF.seconds(1)
                 logger.warning("TrainingJobs can't be listed: %s; trying again in %.1f s", error, delay)
                 await asyncio.sleep(delay)
@@ -60,6 +64,8 @@ class Resync:
             pods -= {
                 (owner_key(body), body["metadata"]["name"]) async for body in self._cluster.list_all_pods(namespace)
             }
+            for resource in ("trainingjobs", "jobs", "pods"):
+                metrics.LAST_SYNC.labels(namespace, resource).set_to_current_time()
         for key, trainingjob in trainingjobs.items():
             if trainingjob.metadata.uid not in uids:
                 self._store.drop_trainingjob(key, trainingjob.metadata.uid)

@@ -1,6 +1,6 @@
 """The watch cache: the newest TrainingJobs, Jobs and pods from watches, lists and answers to writes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,13 @@ class Store:
     def trainingjobs(self) -> dict[Key, TrainingJob]:
         """A copy of all TrainingJobs."""
         return dict(self._trainingjobs)
+
+    def running_pods(self) -> Iterator[tuple[TrainingJob, int]]:
+        """The TrainingJobs with running trainers, and the number of these."""
+        for key, pods in self._pods.items():
+            number = sum(pod.running for pod in pods.values())
+            if number and key in self._trainingjobs:
+                yield self._trainingjobs[key], number
 
     def jobs(self) -> dict[Key, JobState]:
         """A copy of all Jobs."""

@@ -6,12 +6,16 @@ A kill in between redelivers the message, and creating the TrainingJob of the sa
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from vott_messaging.delivery.receiving import receive_until_cancelled
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
+from vott_messaging.errors import MessageRejectedError
 from vott_messaging.queues.base import Delivery, QueueSource
+from vott_operator import metrics
 from vott_operator.api.names import Key
+from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 
@@ -35,13 +39,15 @@ class Intake:
         rejection: Rejection,
         capacity: Capacity,
         on_completed: Callable[[Key], None],
+        label: str,
     ) -> None:
-        """`on_completed` is called with the TrainingJob of each message that was removed from the queue."""
+        """`on_completed` is called with the TrainingJob of each message that was removed from the queue. `label`: in the metrics."""
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
         self._capacity = capacity
         self._on_completed = on_completed
+        self._label = label
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -52,6 +58,7 @@ class Intake:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
         most = min(MAX_IN_FLIGHT, self._capacity.share) - len(self._in_flight)
         limit = min(BATCH, most, self._capacity.available)
+        metrics.INTAKE_PAUSED.labels(self._label).set(limit <= 0)
         if limit <= 0:
             await self._wait_for_capacity()
             return
@@ -81,17 +88,36 @@ class Intake:
     def _start(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
         self._in_flight.add(task)
+        metrics.MESSAGES_IN_FLIGHT.labels(self._label).set(len(self._in_flight))
         self._capacity.reserve()
         task.add_done_callback(self._finish)
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        metrics.MESSAGES_IN_FLIGHT.labels(self._label).set(len(self._in_flight))
         self._capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
+            metrics.MESSAGES_SETTLED.labels(self._label, "failed").inc()
             logger.error("%s: %s", task.get_name(), error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
-        trainingjob = await self._settlement.settle(delivery, self._converter.convert)
-        # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
-        if trainingjob is not None and trainingjob.is_from(delivery.id, delivery.sequence):
+        trainingjob = await self._settlement.settle(delivery, self._convert)
+        if trainingjob is None:  # rejected, or it may be redelivered; the source counts them
+            return
+        is_own = trainingjob.is_from(delivery.id, delivery.sequence)
+        metrics.MESSAGES_SETTLED.labels(self._label, "created" if is_own else "duplicate").inc()
+        if is_own:  # a duplicate's TrainingJob belongs to another message
             self._on_completed(trainingjob.key)
+
+    async def _convert(self, delivery: Delivery) -> TrainingJob:
+        try:
+            trainingjob = await self._converter.convert(delivery)
+        except MessageRejectedError:
+            raise
+        except Exception:
+            metrics.MESSAGE_ERRORS.labels(self._label).inc()
+            raise
+        if delivery.enqueued is not None:
+            latency = (datetime.now(UTC) - delivery.enqueued).total_seconds()
+            metrics.INTAKE_LATENCY.labels(self._label).observe(max(0.0, latency))
+        return trainingjob

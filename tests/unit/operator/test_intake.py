@@ -58,7 +58,7 @@ class Harness:
         self.converter = FakeConverter(convert)
         rejection = cast("Rejection", FakeRejection(self.queue))
         converter = cast("Converter", self.converter)
-        self.intake = Intake(self.queue, converter, rejection, self.capacity, self.completed.append)
+        self.intake = Intake(self.queue, converter, rejection, self.capacity, self.completed.append, "cats")
 
     async def finish(self) -> None:
         self.converter.released.set()

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.looptime
 
 @asynccontextmanager
 async def running(work: Callable[[str], Awaitable[float | None]]) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue[str](workers=4)
+    queue = WorkQueue[str]("test", workers=4)
     task = asyncio.create_task(queue.run(work))
     yield queue
     task.cancel()
