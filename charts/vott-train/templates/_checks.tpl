@@ -25,6 +25,7 @@
 {{- include "vott-train.checkTrainer" . }}
 {{- include "vott-train.checkStores" . }}
 {{- include "vott-train.checkOutgoing" . }}
+{{- include "vott-train.checkMonitoring" . }}
 {{- end }}
 
 {{/* Outgoing requests and callbacks. */}}
@@ -53,6 +54,25 @@
 {{- end }}
 {{- end }}
 
+{{/* Who reads the metrics. */}}
+{{- define "vott-train.checkMonitoring" -}}
+{{- $known := dict
+  "monitoring" (list "podMonitor" "prometheusRule" "dashboard" "scraper")
+  "monitoring.podMonitor" (list "enabled" "labels" "interval")
+  "monitoring.prometheusRule" (list "enabled" "labels")
+  "monitoring.dashboard" (list "enabled" "labels") }}
+{{- range $place, $names := $known }}
+{{- $values := $.Values }}
+{{- range splitList "." $place }}
+{{- $values = get $values . }}
+{{- end }}
+{{- include "vott-train.checkNames" (dict "place" $place "values" $values "known" $names) }}
+{{- end }}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.monitoring.scraper) }}
+{{- fail "monitoring.scraper: is required with monitoring.podMonitor.enabled, because networkPolicy lets nobody in; name Prometheus' namespace, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" }}
+{{- end }}
+{{- end }}
+
 {{- define "vott-train.checkNetwork" -}}
 {{- $place := .place }}
 {{- $network := include "vott-train.cidr" .network }}
@@ -69,10 +89,10 @@
 
 {{/* A section that is null or of another type would be a Helm error that does not name the value. */}}
 {{- define "vott-train.checkSections" -}}
-{{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" }}
+{{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" "monitoring" "monitoring.podMonitor" "monitoring.prometheusRule" "monitoring.dashboard" }}
 {{- include "vott-train.checkKind" (dict "place" . "kind" "map" "as" "map" "root" $) }}
 {{- end }}
-{{- range list "outgoing.hosts" "outgoing.networks" "networkPolicy.apiServer" "networkPolicy.apiServerPorts" "networkPolicy.trainerPorts" "networkPolicy.operatorEgress" "networkPolicy.trainerEgress" }}
+{{- range list "outgoing.hosts" "outgoing.networks" "networkPolicy.apiServer" "networkPolicy.apiServerPorts" "networkPolicy.trainerPorts" "networkPolicy.operatorEgress" "networkPolicy.trainerEgress" "monitoring.scraper" }}
 {{- include "vott-train.checkKind" (dict "place" . "kind" "slice" "as" (printf "list; with --set write %s[0]" .) "root" $) }}
 {{- end }}
 {{- end }}
