@@ -135,7 +135,7 @@ GPU_SECONDS = Counter(
 )
 GPU_SECONDS_WASTED = Counter(
     "vott_train_gpu_seconds_wasted",
-    "The part of it that interruptions lost: since the last checkpoint, or all without one.",
+    "GPU time that interruptions wasted: since the last checkpoint, or all without one.",
     ["training_namespace"],
     registry=REGISTRY,
 )
@@ -158,7 +158,7 @@ WORKQUEUE_WAIT = Histogram(
 )
 WORKQUEUE_WORK = Histogram(
     "vott_train_workqueue_work_duration_seconds",
-    "Duration of one pass: of a reconciliation, or of a callback.",
+    "Duration of one pass: a reconciliation, or a callback.",
     ["name"],
     buckets=SHORT,
     registry=REGISTRY,
@@ -168,7 +168,7 @@ WORKQUEUE_ERRORS = Counter(
 )
 NAMESPACE_UP = Gauge(
     "vott_train_namespace_up",
-    "1 if the operator can work in the training namespace, 0 if it is gone or access is refused.",
+    "1 if the operator could last list the TrainingJobs of the namespace, 0 if not: it is gone, or access is refused.",
     ["training_namespace"],
     registry=REGISTRY,
 )
@@ -180,13 +180,13 @@ LAST_SYNC = Gauge(
 )
 API_REQUESTS = Counter(
     "vott_train_api_requests",
-    "Requests to the Kubernetes API, without those of the watches. code is the 2xx, another HTTP status, or none without an answer.",
+    "Requests to the Kubernetes API, without those of the watches. code is 2xx, another HTTP status, or none without an answer.",
     ["verb", "resource", "code"],
     registry=REGISTRY,
 )
 API_DURATION = Histogram(
     "vott_train_api_request_duration_seconds",
-    "Duration of these requests.",
+    "Duration of requests to the Kubernetes API.",
     ["verb", "resource"],
     buckets=SHORT,
     registry=REGISTRY,

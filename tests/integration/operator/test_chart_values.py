@@ -18,6 +18,8 @@ SECTIONS: dict[str, Object] = {
     "callbacks.signing": {"callbacks": {"signing": None}},
     "networkPolicy": {"networkPolicy": False},
     "leaderElection": {"leaderElection": None},
+    "monitoring": {"monitoring": None},
+    "monitoring.podMonitor": {"monitoring": {"podMonitor": True}},
 }
 LISTS: list[tuple[str, str, Any]] = [
     ("outgoing", "hosts", "minio"),
@@ -27,6 +29,7 @@ LISTS: list[tuple[str, str, Any]] = [
     ("networkPolicy", "trainerPorts", "443"),
     ("networkPolicy", "operatorEgress", {}),
     ("networkPolicy", "trainerEgress", "all"),
+    ("monitoring", "scraper", {}),
 ]
 NOT_MAPS: list[tuple[Object, str]] = [
     ({"azure": KEYS} | values, f"{section}: must be a map; omit it for the default, and upgrade with --reset")
@@ -47,6 +50,8 @@ NOT_LISTS: list[tuple[Object, str]] = [
         ({}, "queues[0]: has no credentials; set azure.existingSecret, azure.connectionString or azure.workloadIdentity"),
         ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: set either existingSecret or connection strings, not both"),
         ({"azure": KEYS, "queues": {"name": "cats"}}, "queues: must be a list"),
+        ({"azure": KEYS, "monitoring": {"podmonitor": {}}}, "monitoring.podmonitor: is not a value of this chart; choose from podMonitor"),
+        ({"azure": KEYS, "monitoring": {"podMonitor": {"enabled": True}}}, "monitoring.scraper: is required with monitoring.podMonitor.enabled"),
         ({"azure": KEYS, "queues": []}, "queues: must have at least one queue"),
         ({"azure": KEYS, "queues": [{"nane": "cats"}]}, "queues[0].nane: is not a value of this chart; choose from kind, name"),
         ({"azure": KEYS, "trainingJob": {"gpus": 2}}, "trainingJob.gpus: is not a value of this chart; choose from labels, trainer"),
