@@ -42,21 +42,21 @@ def alerts() -> list[Object]:
     return rules
 
 
+NOT_HASTY = "VottTrainWatchBehind"
+"""Its threshold is above the interval at which the operator lists everything, which a test can't shorten."""
+
+
 def hasty_rules() -> Object:
     """The chart's rules for a test of seconds: thresholds of time are 1/120, windows 20 s, and nothing has to last."""
     rules = [
-        rule
-        | {
-            "for": "0s",
-            "expr": re.sub(
-                r"\b(\d+) \* 60\b",
-                lambda found: str(int(found[1]) * 60 / 120),
-                re.sub(r"\[\d+[mh]\]", "[20s]", rule["expr"]),
-            ),
-        }
-        for rule in alerts()
+        rule if rule["alert"] == NOT_HASTY else rule | {"for": "0s", "expr": _hasty(rule["expr"])} for rule in alerts()
     ]
     return {"groups": [{"name": "hasty", "interval": "1s", "rules": rules}]}
+
+
+def _hasty(expression: str) -> str:
+    short_windows = re.sub(r"\[\d+[mh]\]", "[20s]", expression)
+    return re.sub(r"\b(\d+) \* 60\b", lambda minutes: str(int(minutes[1]) * 60 / 120), short_windows)
 
 
 def dashboard_queries() -> dict[str, str]:

@@ -58,7 +58,7 @@ class Intake:
         """Receive as many messages as capacity allows and start on each; wait for the first one, or for capacity."""
         most = min(MAX_IN_FLIGHT, self._capacity.share) - len(self._in_flight)
         limit = min(BATCH, most, self._capacity.available)
-        metrics.INTAKE_PAUSED.labels(self._label).set(limit <= 0)
+        metrics.INTAKE_PAUSED.labels(self._label).set(self._capacity.available <= 0)
         if limit <= 0:
             await self._wait_for_capacity()
             return

@@ -274,7 +274,7 @@ def test_prometheus_finds_the_metrics_and_may_read_them() -> None:
     assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "interval": "30s"}]
     assert {"name": "metrics", "containerPort": 9090} in pod["spec"]["containers"][0]["ports"]
-    ingress = [{"from": SCRAPER, "ports": [{"protocol": "TCP", "port": "metrics"}]}]
+    ingress = [{"from": SCRAPER, "ports": [{"protocol": "TCP", "port": 9090}]}]
     assert operators_policy(manifests)["spec"]["ingress"] == ingress
 
 
