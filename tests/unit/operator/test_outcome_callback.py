@@ -13,6 +13,7 @@ from vott_guard.rules import Rules
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.errors import CallbackError
 from vott_messaging.settings.callbacks import CallbackSettings
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
@@ -189,3 +190,17 @@ async def test_a_callback_whose_secret_is_never_created_is_given_up(
     await asyncio.sleep(2)
     assert await harness.send() is None
     assert harness.cluster.reasons == ["Retrying", "CallbackGivenUp", "GivenUp"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(None, "Delivered"), (busy(), "Retrying"), (CallbackError("gone", permanent=True), "Refused")],
+    ids=["delivered", "retrying", "refused"],
+)
+async def test_every_attempt_is_counted_by_its_outcome(answer: CallbackError | None, reason: str) -> None:
+    def count() -> float:
+        return metrics.REGISTRY.get_sample_value("vott_train_callbacks_total", {"reason": reason}) or 0.0
+
+    before = count()
+    await Harness(Receiver(answer)).send()
+    assert count() - before == 1

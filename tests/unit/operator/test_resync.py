@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.observed_state import NOW, trainingjob
+from vott_operator import metrics
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -91,3 +92,16 @@ async def test_a_resync_that_can_not_list_drops_nothing_but_reconciles() -> None
     cluster.failures = 1
     await run_once(resync(cluster, store, enqueued))
     assert (set(store.trainingjobs()), enqueued) == ({KEY}, [KEY])
+
+
+async def test_a_namespace_is_up_once_its_trainingjobs_could_be_listed() -> None:
+    def up() -> float | None:
+        return metrics.REGISTRY.get_sample_value("vott_train_namespace_up", {"training_namespace": KEY.namespace})
+
+    cluster = Lists(trainingjob())
+    cluster.failures = 1
+    listing = asyncio.create_task(resync(cluster, Store(NOW), []).list_trainingjobs(KEY.namespace))
+    await asyncio.sleep(0)
+    assert up() == 0
+    await listing
+    assert up() == 1
