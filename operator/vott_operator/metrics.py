@@ -174,8 +174,8 @@ NAMESPACE_UP = Gauge(
 )
 LAST_SYNC = Gauge(
     "vott_train_last_sync_timestamp_seconds",
-    "When the operator last knew all objects of a kind, from a watch or a list.",
-    ["training_namespace", "resource"],
+    "When the operator last knew all objects of the namespace, from its watches and lists.",
+    ["training_namespace"],
     registry=REGISTRY,
 )
 API_REQUESTS = Counter(

@@ -35,7 +35,7 @@ class Resync:
                 async for trainingjob in self._cluster.list_trainingjobs(namespace):
                     self._store.put_trainingjob(trainingjob)
                 metrics.NAMESPACE_UP.labels(namespace).set(1)
-                metrics.LAST_SYNC.labels(namespace, "trainingjobs").set_to_current_time()
+                metrics.LAST_SYNC.labels(namespace).set_to_current_time()
                 return
             except VottError as error:
                 metrics.NAMESPACE_UP.labels(namespace).set(0)
@@ -64,8 +64,7 @@ class Resync:
             pods -= {
                 (owner_key(body), body["metadata"]["name"]) async for body in self._cluster.list_all_pods(namespace)
             }
-            for resource in ("trainingjobs", "jobs", "pods"):
-                metrics.LAST_SYNC.labels(namespace, resource).set_to_current_time()
+            metrics.LAST_SYNC.labels(namespace).set_to_current_time()
         for key, trainingjob in trainingjobs.items():
             if trainingjob.metadata.uid not in uids:
                 self._store.drop_trainingjob(key, trainingjob.metadata.uid)
