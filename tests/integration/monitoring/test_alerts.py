@@ -42,7 +42,7 @@ HEALTHY = {
     QUEUE_UP: "1x400",
     OLDEST: ALWAYS_NOW,
     PAUSED: "0x400",
-    MESSAGE_ERRORS: "0x100 1x300",
+    MESSAGE_ERRORS: "0x30 1x370",
     REJECTED: "5x400",
     NAMESPACE_UP: "1x400",
     LAST_SYNC: ALWAYS_NOW,
@@ -55,14 +55,14 @@ HEALTHY = {
     PENDING: ALWAYS_NOW,
     STALLED: "0x400",
     SUCCEEDED: "0+1x400",
-    FAILED: "0x100 0+1x4 4x295",
+    FAILED: "0x30 0+1x4 4x365",
     CANCELLED: "0+5x400",
     USED: "0+60x400",
     WASTED: "0+6x400",
 }
 
 
-FAULT = 150
+FAULT = 70
 """The minute of each fault."""
 
 
@@ -75,23 +75,23 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "OperatorDown": Fault({name: f"{HEALTHY[name][0]}x149 stale" for name in (LEADER, STANDBY)}, 4, 6),
-    "NoLeader": Fault({LEADER: "1x149 0x250"}, 4, 6),
-    "LeaderFlapping": Fault({TRANSITIONS: "3x149 4x5 5x5 6x5 7x230"}, 14, 19),
-    "QueueUnreachable": Fault({QUEUE_UP: "1x149 0x250"}, 4, 6),
-    "OldMessages": Fault({OLDEST: "0+60x150 9000x250"}, 19, 22),
-    "MessagesFailing": Fault({MESSAGE_ERRORS: "0x149 0+1x250"}, 7, 11),
-    "MessagesRejected": Fault({REJECTED: "5x149 6x250"}, -1, 1),
-    "CapacityReached": Fault({PAUSED: "0x149 1x250", OLDEST: "0+60x150 9000x250"}, 29, 31),
-    "NamespaceUnavailable": Fault({NAMESPACE_UP: "1x149 0x250"}, 4, 6),
-    "WatchBehind": Fault({LAST_SYNC: "0+60x150 9000x250"}, 19, 22),
-    "APIErrors": Fault({FORBIDDEN: "0+1x149 150+50x250"}, 5, 16),
-    "CallbacksBehind": Fault({CALLBACK: "0+60x150 9000x250"}, 19, 22),
-    "CallbacksUndelivered": Fault({GIVEN_UP: "7x149 8x250"}, -1, 1),
-    "TrainingJobsPending": Fault({PENDING: "0+60x150 9000x250"}, 64, 67),
-    "TrainingJobsStalled": Fault({STALLED: "0x149 1x250"}, 4, 6),
-    "TrainingsFailing": Fault({FAILED: "0x149 0+10x250", SUCCEEDED: "0x400", CANCELLED: "0x400"}, -1, 2),
-    "GPUTimeWasted": Fault({WASTED: "0+6x149 900+30x250"}, 50, 100),
+    "OperatorDown": Fault({name: f"{HEALTHY[name][0]}x69 stale" for name in (LEADER, STANDBY)}, 4, 6),
+    "NoLeader": Fault({LEADER: "1x69 0x250"}, 4, 6),
+    "LeaderFlapping": Fault({TRANSITIONS: "3x69 4x5 5x5 6x5 7x230"}, 14, 19),
+    "QueueUnreachable": Fault({QUEUE_UP: "1x69 0x250"}, 4, 6),
+    "OldMessages": Fault({OLDEST: "0+60x70 4200x250"}, 19, 22),
+    "MessagesFailing": Fault({MESSAGE_ERRORS: "0x69 0+1x250"}, 7, 11),
+    "MessagesRejected": Fault({REJECTED: "5x69 6x250"}, -1, 1),
+    "CapacityReached": Fault({PAUSED: "0x69 1x250", OLDEST: "0+60x70 4200x250"}, 29, 31),
+    "NamespaceUnavailable": Fault({NAMESPACE_UP: "1x69 0x250"}, 4, 6),
+    "WatchBehind": Fault({LAST_SYNC: "0+60x70 4200x250"}, 19, 22),
+    "APIErrors": Fault({FORBIDDEN: "0+1x69 70+50x250"}, 5, 16),
+    "CallbacksBehind": Fault({CALLBACK: "0+60x70 4200x250"}, 19, 22),
+    "CallbacksUndelivered": Fault({GIVEN_UP: "7x69 8x250"}, -1, 1),
+    "TrainingJobsPending": Fault({PENDING: "0+60x70 4200x250"}, 64, 67),
+    "TrainingJobsStalled": Fault({STALLED: "0x69 1x250"}, 4, 6),
+    "TrainingsFailing": Fault({FAILED: "0x69 0+10x250", SUCCEEDED: "0x400", CANCELLED: "0x400"}, -1, 2),
+    "GPUTimeWasted": Fault({WASTED: "0+6x69 420+30x250"}, 50, 120),
 }
 
 
