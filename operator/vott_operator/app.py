@@ -14,6 +14,7 @@ from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.errors import SettingsError, VottError
 from vott_messaging.queues.base import QueueSource
 from vott_messaging.queues.factory import open_source
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.callbacks.outcome_callback import OutcomeCallbacks
@@ -34,9 +35,13 @@ from vott_operator.health.monitor import HealthMonitor
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
 from vott_operator.intake.intake import Intake
+from vott_operator.monitoring.backlog import watch_backlog
+from vott_operator.monitoring.metered_source import MeteredSource
+from vott_operator.monitoring.queue_labels import queue_label
+from vott_operator.monitoring.state import StateCollector
 from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
-from vott_operator.settings.queue import OperatorQueueSettings
+from vott_operator.settings.queue import OperatorQueueSettings, QueueLimits
 from vott_operator.tracing import Tracing
 from vott_operator.workqueue import WorkQueue
 
@@ -85,8 +90,6 @@ class App:
         self.store = Store(self.now())
         self.namespaces = Namespaces(settings.namespaces, self.now)
         self.watch_lag = WatchLag(self.store, self.now)
-        self.capacities: dict[str, Capacity] = {}
-        """By the identity of the queue."""
         self.health = Health()
         self.tracing = Tracing(settings.tracing.endpoint)
         self.ended = asyncio.Event()
@@ -94,14 +97,23 @@ class App:
         self._not_served = ""
         """Why TrainingJobs were not served, as logged."""
         self._stack = AsyncExitStack()
-        self._reconcile_queue = WorkQueue[Key](workers=WORKERS, expected=VottError, outage=UnavailableError)
-        self._outcome_queue = WorkQueue[Key](expected=VottError, outage=UnavailableError)
-        self._progress_queue = WorkQueue[Key](expected=VottError, outage=UnavailableError)
-        self._url_queue = WorkQueue[Key](workers=URL_WORKERS, expected=VottError, outage=UnavailableError)
-        self._binding_queue = WorkQueue[str](workers=1, expected=VottError, outage=UnavailableError)
+        self._reconcile_queue = WorkQueue[Key](
+            "reconcile", workers=WORKERS, expected=VottError, outage=UnavailableError
+        )
+        self._outcome_queue = WorkQueue[Key]("outcome-callbacks", expected=VottError, outage=UnavailableError)
+        self._progress_queue = WorkQueue[Key]("progress-callbacks", expected=VottError, outage=UnavailableError)
+        self._url_queue = WorkQueue[Key](
+            "callback-urls", workers=URL_WORKERS, expected=VottError, outage=UnavailableError
+        )
+        self._binding_queue = WorkQueue[str]("role-bindings", workers=1, expected=VottError, outage=UnavailableError)
+        self._sources: dict[str, QueueSource] = {}
+        """By the queue's label in the metrics."""
+        self._limits: dict[str, QueueLimits] = {}
+        """By the same."""
         self._intakes: list[tuple[OperatorQueueSettings, Intake]] = []
         self._intake_tasks: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._leads = False
 
     @staticmethod
     def now() -> datetime:
@@ -140,6 +152,7 @@ class App:
         reconciler = Reconciler(observer, applier, settings, self.now)
         resync = Resync(cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self.now)
         await self._open_queues(cluster, bindings)
+        self._open_metrics()
         parts = _Parts(reconciler, outcomes, progress, resync, urls, bindings)
         signing_dir = settings.callbacks.signing_dir
         monitor = HealthMonitor(self.health, cluster, settings.namespace, signing_dir, self.now)
@@ -166,7 +179,10 @@ class App:
             if opened.setdefault(source.identity, queue) is not queue:
                 raise SettingsError(f"two of the queues are the same queue, {source.identity}; remove one of them")
             sender = await self._open_sender(REJECTION_WORKERS)
-            self._intakes.append((queue, self.build_intake(source, queue, cluster, sender, bindings)))
+            label = queue_label(queue, source.identity, self.settings.queues)
+            self._sources[label] = metered = MeteredSource(source, label)
+            self._limits[label] = self.settings.limits_of(queue)
+            self._intakes.append((queue, self.build_intake(metered, queue, cluster, sender, bindings, label)))
 
     def build_intake(
         self,
@@ -175,8 +191,9 @@ class App:
         cluster: Cluster,
         sender: CallbackSender,
         bindings: RoleBindingFinalizers,
+        label: str = "",
     ) -> Intake:
-        """Wire the intake of one queue."""
+        """Wire the intake of one queue. `label` is its label in the metrics, by default its name."""
         converter = Converter(
             source.identity,
             queue,
@@ -189,13 +206,20 @@ class App:
             self.tracing,
         )
         capacity = Capacity(self.store, source.identity, self.settings.limits_of(queue))
-        self.capacities[source.identity] = capacity
         namespace = self.settings.namespace_of(queue)
         rejection = Rejection(source, sender)
         report = partial(self.health.report, QUEUE_REACHABLE, source.identity)
         report("")
         return Intake(
-            source, converter, rejection, capacity, self.namespaces, namespace, self.message_completed, report
+            source,
+            converter,
+            rejection,
+            capacity,
+            self.namespaces,
+            namespace,
+            self.message_completed,
+            report,
+            label or queue.name,
         )
 
     def _problem_of(self, namespace: str) -> str:
@@ -208,6 +232,13 @@ class App:
         if lag > LAG_SECONDS:
             return f"The watches of namespace {namespace} are {lag:.0f} s behind."
         return ""
+
+    def _open_metrics(self) -> None:
+        metrics.declare(self._sources, self.settings.namespaces)
+        identities = {source.identity: label for label, source in self._sources.items()}
+        collector = StateCollector(self.store, identities, self._limits, lambda: self._leads, self.now)
+        metrics.REGISTRY.register(collector)
+        self._stack.callback(metrics.REGISTRY.unregister, collector)
 
     # --------------------------------------------------------------------------------------------------------- leading
 
@@ -223,12 +254,18 @@ class App:
         try:
             await leadership.hold()
         finally:
+            self._set_leads(False)
             # Another operator may lead from now on. Two at a time do no harm, because every name derives from its message.
             await _cancel([task for task in self._tasks if task is not asyncio.current_task()])
             await self._stop_intakes(0)
         raise LeadershipLostError(f"the Lease {lease} could not be renewed; another operator may lead")
 
+    def _set_leads(self, leads: bool) -> None:
+        self._leads = leads
+        metrics.LEADER.set(leads)
+
     def _lead(self, parts: _Parts) -> None:
+        self._set_leads(True)
         self._tasks += [
             self._spawn(self._reconcile_queue.run(self._if_accessible(parts.reconciler.reconcile)), "reconcile"),
             self._spawn(self._outcome_queue.run(self._if_accessible(parts.outcomes.send)), "outcome callbacks"),
@@ -241,6 +278,9 @@ class App:
             for namespace in self.settings.namespaces
         }
         self._tasks += initial_lists.values()
+        self._tasks += [
+            self._spawn(watch_backlog(source, label), f"backlog of {label}") for label, source in self._sources.items()
+        ]
         for queue, intake in self._intakes:
             initial_list = initial_lists[self.settings.namespace_of(queue)]
             self._intake_tasks.append(self._spawn(self._run_intake(intake, initial_list), f"intake of {queue.name}"))

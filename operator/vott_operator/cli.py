@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
@@ -10,10 +11,11 @@ import click
 
 from vott_messaging.errors import VottError
 from vott_messaging.messages import json_schema
-from vott_operator import logs, watches
+from vott_operator import logs, metrics, watches
 from vott_operator.api import crd
 from vott_operator.app import App
 from vott_operator.health.server import ProbeServer
+from vott_operator.monitoring.server import MetricsServer
 from vott_operator.objects import preflight
 from vott_operator.queue_commands import queue
 from vott_operator.settings import chart_values
@@ -40,7 +42,15 @@ def main() -> None:
 @click.option(
     "--probes", default=":8080", show_default=True, metavar="ADDRESS:PORT", help="Answer /healthz and /readyz there."
 )
-def run(probes: str) -> None:
+@click.option(
+    "--metrics",
+    "metrics_address",
+    default=":9090",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Answer /metrics there, for Prometheus.",
+)
+def run(probes: str, metrics_address: str) -> None:
     """Run the operator until it is stopped.
 
     Settings come from the YAML file in VOTT_TRAIN_CONFIG and from the environment. At least these are required:
@@ -56,7 +66,7 @@ def run(probes: str) -> None:
     logger.info("allowed for URLs in messages: %s", settings.outgoing)
     logger.info("callbacks are %s", "signed" if settings.callbacks.signed else "not signed")
     try:
-        asyncio.run(_operate(settings, probes))
+        asyncio.run(_operate(settings, probes, metrics_address))
     except VottError as error:
         logger.critical("the operator ends: %s", error)
         sys.exit(1)
@@ -81,9 +91,10 @@ def print_schema(name: str) -> None:
 main.add_command(queue)
 
 
-async def _operate(settings: Settings, probes: str) -> None:
+async def _operate(settings: Settings, probes: str, metrics_address: str) -> None:
+    metrics.BUILD.info({"version": _version(), "python": platform.python_version()})
     # A list page creates tens of thousands of short-lived objects; with the default of 700, most CPU time goes to cycle detection.
     gc.set_threshold(50_000, 20, 20)
-    async with App(settings) as app, ProbeServer(probes, app.defect, app.health):
+    async with MetricsServer(metrics_address), App(settings) as app, ProbeServer(probes, app.defect, app.health):
         await watches.run(app)
         app.check()

@@ -8,6 +8,7 @@ from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.observer import Observer
 from vott_operator.decisions.plan import plan
 from vott_operator.errors import ConflictError, NotFoundError
+from vott_operator.monitoring.gpu_use import GpuUse
 from vott_operator.settings.operator import Settings
 
 NOT_FOUND_RETRY_SECONDS = 2.0
@@ -19,6 +20,7 @@ class Reconciler:
     def __init__(
         self, observer: Observer, applier: PlanApplier, settings: Settings, clock: Callable[[], datetime]
     ) -> None:
+        self._gpu_use = GpuUse(clock)
         self._observer = observer
         self._applier = applier
         self._settings = settings
@@ -28,6 +30,7 @@ class Reconciler:
         """Make one pass. Returns the seconds until the next, if any. Raises ClusterError when the API fails."""
         try:
             observed = await self._observer.observe(key)
+            self._gpu_use.observe(key, observed)
             if observed is None:
                 return None
             return await self._applier.apply(observed, plan(observed, self._settings, self._clock()))

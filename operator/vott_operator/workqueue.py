@@ -6,12 +6,14 @@ key waits are merged, work can ask for a delay, and errors are retried with a ba
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from vott_guard.backoff import Backoff
 from vott_guard.log_format import log_fields
 from vott_guard.log_repeats import Repeats
+from vott_operator import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ class WorkQueue(Generic[KeyT]):
 
     def __init__(
         self,
+        name: str,
         *,
         workers: int | None = None,
         expected: type[Exception] | tuple[type[Exception], ...] = (),
@@ -36,12 +39,18 @@ class WorkQueue(Generic[KeyT]):
         """At most `workers` keys are processed at a time; None: any number, because the work itself waits for its turn.
 
         `expected` errors are logged by their text, all others with a traceback; an `outage`, which all keys meet, once for all of them.
+        `name` is the queue's in the metrics.
         """
+        self._depth = metrics.WORKQUEUE_DEPTH.labels(name)
+        self._waits = metrics.WORKQUEUE_WAIT.labels(name)
+        self._passes = metrics.WORKQUEUE_WORK.labels(name)
+        self._errors = metrics.WORKQUEUE_ERRORS.labels(name)
         self._expected = expected
         self._outage = outage
         self._workers = workers
         self._ready: asyncio.Queue[KeyT] = asyncio.Queue()
-        self._waiting: set[KeyT] = set()
+        self._waiting: dict[KeyT, float] = {}
+        """Since when each key waits."""
         self._active: set[KeyT] = set()
         self._again: set[KeyT] = set()
         """Active keys that were added meanwhile."""
@@ -56,8 +65,9 @@ class WorkQueue(Generic[KeyT]):
         if key in self._active:
             self._again.add(key)
         elif key not in self._waiting:
-            self._waiting.add(key)
+            self._waiting[key] = time.monotonic()
             self._ready.put_nowait(key)
+            self._depth.set(len(self._waiting))
 
     def add_after(self, key: KeyT, seconds: float) -> None:
         """Process `key` in `seconds`, or when `add` is called first."""
@@ -83,10 +93,12 @@ class WorkQueue(Generic[KeyT]):
             await self._process(work, await self._ready.get())
 
     async def _process(self, work: Work[KeyT], key: KeyT) -> None:
-        self._waiting.discard(key)
+        self._waits.observe(time.monotonic() - self._waiting.pop(key))
+        self._depth.set(len(self._waiting))
         self._active.add(key)
         try:
-            delay = await self._attempt(work, key)
+            with self._passes.time():
+                delay = await self._attempt(work, key)
         finally:
             self._active.discard(key)
         if key in self._again:
@@ -100,6 +112,7 @@ class WorkQueue(Generic[KeyT]):
             try:
                 delay = await work(key)
             except Exception as error:  # an error with one key must not stop the others
+                self._errors.inc()
                 return self._failed(key, error)
             self._failures.pop(key, None)
             if self._repeats.end(key):

@@ -67,8 +67,8 @@ class Operators:
         return self._folder / f"{name}.log"
 
     def _start(self, name: str) -> None:
-        probes = f"127.0.0.1:{self._ports[name]}"
-        command = [sys.executable, "-m", "vott_operator", "run", "--probes", probes]
+        probes, metrics = (f"127.0.0.1:{port}" for port in (self._ports[name], free_ports(1)[0]))
+        command = [sys.executable, "-m", "vott_operator", "run", "--probes", probes, "--metrics", metrics]
         variables = {"PYTHONPATH": PYTHONPATH, "POD_NAME": name, "PYTHONUNBUFFERED": "1"}
         self._processes[name] = start_child(command, self.log(name), {**self._environment, **variables})
 

@@ -21,11 +21,14 @@ class OperatorProcess(subprocess.Popen[bytes]):
     """A started operator. Several may share a log."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        (port,) = free_ports(1)
+        health, metrics = free_ports(2)
         self.log = log
-        self.health = f"http://127.0.0.1:{port}/healthz"
-        self.readiness = f"http://127.0.0.1:{port}/readyz"
-        command = [sys.executable, "-m", "vott_operator", "run", "--probes", f"127.0.0.1:{port}"]
+        self.health = f"http://127.0.0.1:{health}/healthz"
+        self.readiness = f"http://127.0.0.1:{health}/readyz"
+        self.metrics = f"127.0.0.1:{metrics}"
+        """Address that Prometheus scrapes."""
+        addresses = ["--probes", f"127.0.0.1:{health}", "--metrics", self.metrics]
+        command = [sys.executable, "-m", "vott_operator", "run", *addresses]
         variables = {"PYTHONPATH": PYTHONPATH} | environment
         with log.open("ab") as file:
             super().__init__(command, env=os.environ | variables, stdout=file, stderr=file)

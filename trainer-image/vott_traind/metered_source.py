@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vott_messaging.queues.base import Delivery, QueueSource
+from vott_messaging.queues.base import Backlog, Delivery, QueueSource
 from vott_traind.metrics import Metrics
 
 
@@ -27,6 +27,10 @@ class MeteredSource:
         self.failures = 0
         self._metrics.received.labels(self.identity).inc(len(deliveries))
         return deliveries
+
+    async def backlog(self) -> Backlog:
+        """See QueueSource."""
+        return await self._source.backlog()
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""

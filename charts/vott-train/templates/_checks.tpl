@@ -19,11 +19,14 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- include "vott-train.checkTrainer" . }}
 {{- include "vott-train.checkStores" . }}
 {{- include "vott-train.checkNetworks" . }}
+{{- if and .Values.monitoring.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.monitoring.scraper) }}
+{{- fail "monitoring.scraper: is required with monitoring.podMonitor.enabled, because networkPolicy lets nobody in; name Prometheus' namespace, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" }}
+{{- end }}
 {{- end }}
 
 {{/* A section that is null, or unknown to the values of an earlier chart, would be a Helm error that does not name it. */}}
 {{- define "vott-train.checkSections" -}}
-{{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainer.modelStore" "trainer.dataStore" "trainer.workloadIdentity" "trainer.checkpoints" "trainer.imageCache" "trainer.plugins" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" }}
+{{- range list "image" "azure" "azure.workloadIdentity" "trainer" "trainer.modelStore" "trainer.dataStore" "trainer.workloadIdentity" "trainer.checkpoints" "trainer.imageCache" "trainer.plugins" "trainingJob" "plugins" "outgoing" "callbacks" "callbacks.signing" "networkPolicy" "leaderElection" "tracing" "monitoring" "monitoring.podMonitor" "monitoring.prometheusRule" "monitoring.dashboard" }}
 {{- $found := $.Values }}
 {{- range splitList "." . }}
 {{- $found = get ($found | default dict) . }}

@@ -135,7 +135,7 @@ which YAML includes, because no string in it can be read as a number or boolean.
 {{- if .Values.callbacks.signing.secretName }}
 {{- $callbacks = set $callbacks "signingDir" (include "vott-train.signingDir" .) }}
 {{- end }}
-{{- $settings := omit .Values "image" "imagePullSecrets" "azure" "networkPolicy" "replicas" "resources" "nodeSelector" "tolerations" "affinity" "global" "_draining" }}
+{{- $settings := omit .Values "image" "imagePullSecrets" "azure" "networkPolicy" "monitoring" "replicas" "resources" "nodeSelector" "tolerations" "affinity" "global" "_draining" }}
 {{- $settings = set $settings "namespace" .Release.Namespace }}
 {{- $settings = set $settings "queues" $queues }}
 {{- $settings = set $settings "drainNamespaces" (include "vott-train.draining" . | fromYamlArray) }}

@@ -27,6 +27,16 @@ class Delivery:
     """The sender's trace context; empty if it sent none, or the service has no properties for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a queue, as far as the service tells a receiver."""
+
+    messages: int | None
+    """Number of messages, locked ones included, approximately; None where it is unknown."""
+    oldest: datetime | None
+    """When the oldest message was sent; None if there is none. Storage queues: the oldest that is not locked."""
+
+
 class QueueSource(Protocol):
     """A queue that locks messages on delivery and delivers them again unless they are settled.
 
@@ -40,6 +50,9 @@ class QueueSource(Protocol):
 
     async def receive(self, limit: int, wait_seconds: float) -> Sequence[Delivery]:
         """Receive up to `limit` messages as soon as there are any; empty after `wait_seconds` without a message."""
+
+    async def backlog(self) -> Backlog:
+        """Look at what waits, without receiving it. May be called while `receive` is."""
 
     async def complete(self, delivery: Delivery) -> bool:
         """Delete a message whose work is done. False when the lock was lost: the message may come back."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from vott_messaging.errors import LostMessageError
-from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.base import Backlog, Delivery
 
 LOCK_SECONDS = 30.0
 POLL_SECONDS = 0.01
@@ -69,6 +69,11 @@ class MemoryQueue:
             Delivery(item.id, item.body, item.attempts, LOCK_SECONDS, item.attempts, item.sequence, item.enqueued)
             for item in ready
         ]
+
+    async def backlog(self) -> Backlog:
+        """See QueueSource."""
+        sent = [message.enqueued for message in self._messages.values() if message.enqueued]
+        return Backlog(len(self), min(sent, default=None))
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""

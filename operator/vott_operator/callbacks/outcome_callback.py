@@ -13,6 +13,7 @@ from vott_messaging.callbacks.payload import payload
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
+from vott_operator import metrics
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import ConditionUpdate
 from vott_operator.api.names import Key
@@ -87,6 +88,7 @@ class OutcomeCallbacks:
             return remaining
         delivered, delay = await self._attempt(trainingjob, outcome)
         if delivered is not None:
+            metrics.CALLBACKS.labels(delivered.reason).inc()
             async with self._api_requests:
                 await self._record(trainingjob, delivered)
         if delay is None:

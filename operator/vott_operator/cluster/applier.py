@@ -12,6 +12,7 @@ from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.events import record_event
 from vott_operator.cluster.rest import Body
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
+from vott_operator.cluster.status_metrics import count_change
 from vott_operator.cluster.store import Store
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.plan import Plan
@@ -110,6 +111,7 @@ class PlanApplier:
 
     async def _patch_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:
         updated = await self._cluster.patch_status(trainingjob, status)
+        count_change(trainingjob, updated, self._clock())
         self._store.put_trainingjob(updated)
         logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
         if (span := ended_span(trainingjob, updated, self._clock())) is not None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from vott_guard.backoff import Backoff
 from vott_guard.log_repeats import Repeats
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
@@ -112,6 +113,7 @@ class Leadership:
         """Whether no one holds the Lease, or this operator does, or its holder failed to renew it in time."""
         spec = lease.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
+        metrics.LEASE_TRANSITIONS.set(spec.get("leaseTransitions") or 0)
         version = lease["metadata"]["resourceVersion"]
         if version != self._version:
             self._version, self._version_since = version, self._now()

@@ -14,6 +14,7 @@ import aiohttp
 from kubernetes.aio import client, config
 
 from vott_operator.api import constants as c
+from vott_operator.cluster.request_metrics import counted
 from vott_operator.errors import AlreadyExistsError, ClusterError, InvalidObjectError, NotFoundError, UnavailableError
 
 CONNECT_SECONDS = 5
@@ -58,6 +59,7 @@ class RestClient:
         """Close the connections."""
         await self._api.close()
 
+    @counted
     async def send(
         self,
         method: str,

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from vott_guard.backoff import Backoff
 from vott_messaging.errors import VottError
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.namespaces import Condition, Namespaces
@@ -107,6 +108,7 @@ class Resync:
             self._failed.discard(namespace)
         if condition != Condition.USABLE:
             self._lag.forget(namespace)
+        metrics.NAMESPACE_UP.labels(namespace).set(condition == Condition.USABLE)
         return self._namespaces.record(namespace, condition, message)
 
     async def _condition(self, namespace: str) -> tuple[Condition, str]:
@@ -144,3 +146,4 @@ class Resync:
             for key, identity in missing:
                 self._store.drop(kind, key, identity)
         self._lag.note(namespace, behind)
+        metrics.LAST_SYNC.labels(namespace).set(self._clock().timestamp() - self._lag.seconds(namespace))

@@ -1,7 +1,7 @@
 """The watch cache: the newest TrainingJobs, Jobs and pods from watches, lists and answers to writes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -12,6 +12,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.observed import JobState, Observed, PodState, observe_job, observe_pod
+from vott_operator.decisions.summary import Summary
 
 Body = Mapping[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -61,6 +62,7 @@ class _Stored:
     content: tuple[str, str] | None
     """Queue and digest of its message."""
     json: str
+    summary: Summary
 
 
 class _Count(NamedTuple):
@@ -120,6 +122,19 @@ class Store:
         """The TrainingJobs of a namespace."""
         return [key for key in self._trainingjobs if key.namespace == namespace]
 
+    def summaries(self) -> Iterator[tuple[Key, Summary]]:
+        """What metrics show of each TrainingJob, without parsing it."""
+        return ((key, stored.summary) for key, stored in self._trainingjobs.items())
+
+    def running_gpus(self) -> Counter[str]:
+        """GPUs of the trainers that run, by namespace."""
+        gpus = Counter[str]()
+        for key, pods in self._pods.items():
+            if key in self._trainingjobs:
+                running = sum(pod.running for pod in pods.values())
+                gpus[key.namespace] += running * self._trainingjobs[key].summary.gpus
+        return gpus
+
     def unfinished(self, queue: str) -> int:
         """Number of TrainingJobs of a queue's messages that are neither Complete nor Failed, without those that wait for quota."""
         return self._counts[_Count(queue, waits=False)]
@@ -139,7 +154,7 @@ class Store:
             return False
         unneeded = AFTER_THE_END if trainingjob.finished else BEFORE_THE_END
         text = trainingjob.model_dump_json(by_alias=True, exclude_unset=True, exclude=unneeded)
-        stored = _Stored(metadata.uid, metadata.resource_version, _content(trainingjob), text)
+        stored = _Stored(metadata.uid, metadata.resource_version, _content(trainingjob), text, Summary.of(trainingjob))
         self._trainingjobs[key] = stored
         self._invalid.pop(key, None)
         self._put_finalizer(trainingjob)

@@ -40,6 +40,7 @@ class PodState:
     exit_code: int | None = None
     terminated_reason: str = ""
     termination_message: str = ""
+    started_at: str = ""
     finished_at: str = ""
     image: str = ""
     reason: str = ""
@@ -189,6 +190,7 @@ def observe_pod(body: Body) -> PodState:
         exit_code=terminated.get("exitCode"),
         terminated_reason=terminated.get("reason") or "",
         termination_message=terminated.get("message") or "",
+        started_at=(state.get("running") or terminated).get("startedAt") or "",
         finished_at=terminated.get("finishedAt") or "",
         image=container.get("image") or "",
         reason=status.get("reason") or "",

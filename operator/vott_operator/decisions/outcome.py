@@ -24,15 +24,21 @@ class Outcome:
     give_up: bool = False
 
 
+def has_pending_callback(trainingjob: TrainingJob) -> bool:
+    """Whether there is a callback that was neither delivered nor refused nor given up."""
+    if trainingjob.spec.callback is None or is_restored(trainingjob):
+        return False
+    delivery = trainingjob.condition(c.CALLBACK_DELIVERED)
+    return delivery is None or not (
+        delivery.status == "True" or delivery.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)
+    )
+
+
 def pending_outcome(trainingjob: TrainingJob, settings: CallbackSettings, now: datetime) -> Outcome | None:
     """The outcome to post; None if there is no callback, or it was delivered, refused or given up."""
-    if trainingjob.spec.callback is None or is_restored(trainingjob):
+    if not has_pending_callback(trainingjob):
         return None
     delivery = trainingjob.condition(c.CALLBACK_DELIVERED)
-    if delivery is not None and (
-        delivery.status == "True" or delivery.reason in (c.DELIVERY_REFUSED, c.DELIVERY_GIVEN_UP)
-    ):
-        return None
     overdue = now > callback_deadline(trainingjob, settings, now)
     # The first attempt is always made.
     give_up = overdue and delivery is not None

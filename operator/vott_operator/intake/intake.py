@@ -6,12 +6,15 @@ A kill in between redelivers the message, and creating the TrainingJob of the sa
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from vott_guard.log_format import log_fields
 from vott_messaging.delivery.receiving import receive_until_cancelled
 from vott_messaging.delivery.rejection import Rejection
 from vott_messaging.delivery.settlement import Settlement
+from vott_messaging.errors import MessageRejectedError
 from vott_messaging.queues.base import Delivery, QueueSource
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.namespaces import Namespaces
@@ -41,9 +44,13 @@ class Intake:
         namespaces: Namespaces,
         namespace: str,
         on_completed: Callable[[Key], None],
-        report: Callable[[str], None] = lambda _: None,
+        report: Callable[[str], None],
+        label: str,
     ) -> None:
-        """`on_completed` is called with the TrainingJob of each message that was removed from the queue; `report`: see `receiving`."""
+        """`on_completed` is called with the TrainingJob of each message that was removed from the queue; `report`: see `receiving`.
+
+        `label` is the queue's in the metrics.
+        """
         self._source = source
         self._converter = converter
         self._settlement = Settlement(source, rejection, "operator")
@@ -52,6 +59,7 @@ class Intake:
         self._namespace = namespace
         self._on_completed = on_completed
         self._report = report
+        self._label = label
         self._in_flight: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -64,6 +72,7 @@ class Intake:
             await self._source.pause()
             await self._namespaces.wait_until_it_accepts_trainings(self._namespace)
         limit = min(BATCH, MAX_IN_FLIGHT - len(self._in_flight), self.capacity.available)
+        metrics.INTAKE_PAUSED.labels(self._label).set(self.capacity.available <= 0)
         if limit <= 0:
             await self._wait_for_capacity()
             return
@@ -95,25 +104,38 @@ class Intake:
             task = asyncio.create_task(self._process(delivery), name=f"message {delivery.id}")
             task.add_done_callback(self._finish)
         self._in_flight.add(task)
+        metrics.MESSAGES_IN_FLIGHT.labels(self._label).set(len(self._in_flight))
         self.capacity.reserve()
 
     def _finish(self, task: asyncio.Task[None]) -> None:
         self._in_flight.discard(task)
+        metrics.MESSAGES_IN_FLIGHT.labels(self._label).set(len(self._in_flight))
         self.capacity.release()
         if not task.cancelled() and (error := task.exception()) is not None:
+            metrics.MESSAGES_SETTLED.labels(self._label, "failed").inc()
             logger.error("internal error: %s", error, exc_info=error)
 
     async def _process(self, delivery: Delivery) -> None:
         trainingjob = await self._settlement.settle(delivery, self._convert)
-        # Not for a duplicate, whose TrainingJob belongs to another message, nor for a lost message, which may be redelivered.
-        if trainingjob is not None and trainingjob.is_from(delivery.id, delivery.sequence):
+        if trainingjob is None:  # rejected, or it may be redelivered; the source counts them
+            return
+        is_own = trainingjob.is_from(delivery.id, delivery.sequence)
+        metrics.MESSAGES_SETTLED.labels(self._label, "created" if is_own else "duplicate").inc()
+        if is_own:  # a duplicate's TrainingJob belongs to another message
             self._on_completed(trainingjob.key)
 
     async def _convert(self, delivery: Delivery) -> TrainingJob:
         await self._namespaces.wait_until_it_accepts_trainings(self._namespace)
         try:
-            return await self._converter.convert(delivery)
-        except ClusterError as error:
-            if error.is_refusal:
+            trainingjob = await self._converter.convert(delivery)
+        except MessageRejectedError:
+            raise
+        except Exception as error:
+            metrics.MESSAGE_ERRORS.labels(self._label).inc()
+            if isinstance(error, ClusterError) and error.is_refusal:
                 self._namespaces.check_soon(self._namespace)
             raise
+        if delivery.enqueued is not None:
+            latency = (datetime.now(UTC) - delivery.enqueued).total_seconds()
+            metrics.INTAKE_LATENCY.labels(self._label).observe(max(0.0, latency))
+        return trainingjob

@@ -63,6 +63,30 @@ class NetworkPolicyValues(Section):
     trainer_egress: Objects = Field(description="More rules, as in spec.egress of a NetworkPolicy.")
 
 
+class PodMonitorValues(Section):
+    """A PodMonitor of the Prometheus Operator."""
+
+    enabled: bool = Field(description="Create it.")
+    labels: dict[str, str] = Field(description="Labels that the Prometheus selects.")
+    interval: str = Field(description="How often to scrape.", pattern=r"^([0-9]+(ms|[smh]))+$")
+
+
+class LabelledValues(Section):
+    """An object that is found by its labels."""
+
+    enabled: bool = Field(description="Create it.")
+    labels: dict[str, str] = Field(description="Labels by which it is found.")
+
+
+class MonitoringValues(Section):
+    """For Prometheus and Grafana."""
+
+    pod_monitor: PodMonitorValues = Field(description="PodMonitor for the metrics.")
+    prometheus_rule: LabelledValues = Field(description="PrometheusRule with the alerts.")
+    dashboard: LabelledValues = Field(description="ConfigMap with the dashboard.")
+    scraper: Objects = Field(description="Who may read the metrics, as in spec.ingress[].from of a NetworkPolicy.")
+
+
 class PodResources(Section):
     """CPU and memory."""
 
@@ -77,6 +101,7 @@ class ChartValues(Section):
     image_pull_secrets: list[PullSecret] = Field(description="Pull secrets of both images.")
     azure: AzureValues = Field(description="Credentials of the queues.")
     network_policy: NetworkPolicyValues = Field(description="NetworkPolicies.")
+    monitoring: MonitoringValues = Field(description="Metrics, alerts and the dashboard.")
     replicas: int = Field(description="2: one active operator, one on standby.")
     resources: PodResources = Field(description="Resources of the operator's pod.")
     node_selector: dict[str, str] = Field(description="Labels that the operator's node must have.")

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.helm import KEYS, Object, lint, manifest_of_kind, notes, render
+from tests.support.prometheus import ALERTS, MONITORING
 from vott_messaging.messages import json_schema
 from vott_messaging.settings.program import CONFIG_ENV
 from vott_operator.api.status import TrainingJobStatus
@@ -280,3 +282,42 @@ def test_no_namespace_drains_by_default(tmp_path: Path, monkeypatch: pytest.Monk
     values = {"azure": KEYS, "queues": TEAMS, "trainer": {"modelStore": {"secretName": "s"}}}
     assert settings(render(values), tmp_path, monkeypatch).drain_namespaces == []
     assert "No queue trains" not in notes(values)
+
+
+SCRAPER: list[Object] = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+
+
+def test_nothing_for_prometheus_is_rendered_unless_asked_for() -> None:
+    manifests = render({"azure": KEYS})
+    assert not {"PodMonitor", "PrometheusRule"} & {item["kind"] for item in manifests}
+    assert "vott-dashboard" not in {item["metadata"]["name"] for item in manifests}
+    assert operators_policy(manifests)["spec"]["ingress"] == []
+
+
+def operators_policy(manifests: list[Object]) -> Object:
+    (policy,) = [item for item in manifests if (item["kind"], item["metadata"]["name"]) == ("NetworkPolicy", "vott")]
+    return policy
+
+
+def test_prometheus_finds_the_metrics_and_may_read_them() -> None:
+    labels = {"release": "prometheus"}
+    manifests = render(
+        {"azure": KEYS, "monitoring": {"podMonitor": {"enabled": True, "labels": labels}, "scraper": SCRAPER}}
+    )
+    monitor = manifest_of_kind("PodMonitor", manifests)
+    pod = manifest_of_kind("Deployment", manifests)["spec"]["template"]
+    assert monitor["metadata"]["labels"].items() >= labels.items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["spec"]["podMetricsEndpoints"] == [{"port": "metrics", "interval": "30s"}]
+    assert {"name": "metrics", "containerPort": 9090} in pod["spec"]["containers"][0]["ports"]
+    ingress = [{"from": SCRAPER, "ports": [{"protocol": "TCP", "port": 9090}]}]
+    assert operators_policy(manifests)["spec"]["ingress"] == ingress
+
+
+def test_alerts_and_dashboard_are_rendered_from_their_files() -> None:
+    values = {"prometheusRule": {"enabled": True}, "dashboard": {"enabled": True}}
+    manifests = render({"azure": KEYS, "monitoring": values})
+    assert manifest_of_kind("PrometheusRule", manifests)["spec"] == yaml.safe_load(ALERTS.read_text())
+    (dashboard,) = [item for item in manifests if item["metadata"]["name"] == "vott-dashboard"]
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["vott-train.json"]) == json.loads((MONITORING / "dashboard.json").read_text())

@@ -25,7 +25,8 @@ DEFAULTS: Object = yaml.safe_load((Path(CHART) / "values.yaml").read_text())
 SECTIONS = [
     "image", "azure", "azure.workloadIdentity", "trainer", "trainer.modelStore", "trainer.dataStore", "trainer.workloadIdentity",
     "trainer.checkpoints", "trainer.imageCache", "trainer.plugins", "trainingJob", "plugins", "outgoing", "callbacks",
-    "callbacks.signing", "networkPolicy", "leaderElection",
+    "callbacks.signing", "networkPolicy", "leaderElection", "tracing", "monitoring", "monitoring.podMonitor",
+    "monitoring.prometheusRule", "monitoring.dashboard",
 ]  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def at(path: str, value: Any) -> Object:
     [
         ({}, "queues[0]: has no credentials; set azure.existingSecret, azure.connectionString or azure.workloadIdentity"),
         ({"azure": KEYS | {"existingSecret": "ours"}}, "azure: set either existingSecret or connection strings, not both"),
+        ({"azure": KEYS, "monitoring": {"podMonitor": {"enabled": True}}}, "monitoring.scraper: is required with monitoring.podMonitor.enabled"),
         ({"azure": KEYS, "queues": []}, "queues: must have at least one queue"),
         ({"azure": KEYS, "queues": [{"kind": "serviceBus", "account": "x"}]}, "queues[0].account: is for storage queues"),
         ({"azure": KEYS, "queues": [{"serviceBusNamespace": "x"}]}, "queues[0].serviceBusNamespace: is for Service Bus"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from localcluster.azurite import Azurite
 from tests.support.service_bus_broker import QueueOptions, ServiceBusBroker
 from vott_messaging.errors import LostMessageError, SettingsError, SourceUnavailableError
 from vott_messaging.queues import memory
-from vott_messaging.queues.base import Delivery, QueueSource
+from vott_messaging.queues.base import Backlog, Delivery, QueueSource
 from vott_messaging.queues.credential_variables import Credentials
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.queues.service_bus.queue import ServiceBusQueue
@@ -82,7 +83,7 @@ async def memory_bench() -> AsyncIterator[Bench]:
     queue = MemoryQueue(lambda: now)
 
     async def send(body: str) -> str:
-        return queue.send(body)
+        return queue.send(body, enqueued=datetime.now(UTC))
 
     async def pass_time(locks: float) -> None:
         nonlocal now
@@ -210,6 +211,24 @@ async def test_concurrent_receivers_never_get_the_same_message(bench: Bench) -> 
     await asyncio.gather(*(bench.receive_all(source, 4, received, len(sent)) for source in (bench.source, bench.other)))
     assert sorted(received) == sorted(sent)
     assert await bench.count() == 0
+
+
+async def test_the_backlog_has_the_time_of_the_oldest_message_and_locks_none(bench: Bench) -> None:
+    assert await bench.source.backlog() in (Backlog(0, None), Backlog(None, None))
+    for body in "ab":
+        await bench.send(body)
+    backlog = await bench.source.backlog()
+    assert backlog.messages in (2, None)
+    first = await bench.receive()
+    assert (first.enqueued, first.attempt) == (backlog.oldest, 1)
+
+
+async def test_the_backlog_can_be_read_while_a_receive_waits(bench: Bench) -> None:
+    receiving = asyncio.create_task(bench.source.receive(1, PATIENCE_SECONDS))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await bench.source.backlog()
+    await bench.send("a")
+    assert [delivery.body for delivery in await receiving] == [b"a"]
 
 
 async def test_nothing_is_received_from_an_empty_queue(bench: Bench) -> None:

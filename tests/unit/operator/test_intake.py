@@ -64,7 +64,15 @@ class Harness:
         converter = cast("Converter", self.converter)
         self.namespaces = Namespaces([NAMESPACE], lambda: NOW)
         self.intake = Intake(
-            self.queue, converter, rejection, self.capacity, self.namespaces, NAMESPACE, self.completed.append
+            self.queue,
+            converter,
+            rejection,
+            self.capacity,
+            self.namespaces,
+            NAMESPACE,
+            self.completed.append,
+            lambda _: None,
+            "cats",
         )
 
     async def set_condition(self, condition: Condition) -> None:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from vott_operator import metrics
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.leader_election import Leadership
@@ -118,3 +119,12 @@ async def test_a_candidate_takes_over_a_released_lease_soon() -> None:
     released = loop.time()
     await waiting
     assert loop.time() - released <= SECONDS / 5 + 1e-6
+
+
+async def test_the_changes_of_the_holder_are_a_metric_of_every_candidate() -> None:
+    cluster = FakeCluster()
+    for _ in range(3):
+        await candidate(cluster).acquire()
+    assert (
+        metrics.REGISTRY.get_sample_value("vott_train_lease_transitions") == 1
+    )  # as the last candidate read it, before its own

@@ -14,6 +14,7 @@ from vott_messaging.callbacks.host_limits import Attempt
 from vott_messaging.callbacks.sender import CallbackSender
 from vott_messaging.errors import CallbackError, PostponedError
 from vott_messaging.settings.callbacks import CallbackSettings
+from vott_operator import metrics
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -268,3 +269,17 @@ async def test_an_overdue_outcome_gets_a_last_attempt_that_does_not_wait_for_the
     assert await harness.send() is None
     assert harness.cluster.reasons == reasons
     assert receiver.attempts == [Attempt.LAST] * 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(None, "Delivered"), (busy(), "Retrying"), (CallbackError("gone", permanent=True), "Refused")],
+    ids=["delivered", "retrying", "refused"],
+)
+async def test_every_attempt_is_counted_by_its_outcome(answer: CallbackError | None, reason: str) -> None:
+    def count() -> float:
+        return metrics.REGISTRY.get_sample_value("vott_train_callbacks_total", {"reason": reason}) or 0.0
+
+    before = count()
+    await Harness(Receiver(answer)).send()
+    assert count() - before == 1

@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.observed_state import NOW, trainingjob
+from vott_operator import metrics
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.api.trainingjob import TrainingJob
@@ -296,3 +297,16 @@ async def test_a_namespace_that_can_not_be_listed_has_no_lag() -> None:
     harness.cluster.errors[KEY.namespace] = FORBIDDEN
     await harness.resync.check(KEY.namespace)
     assert harness.lag.seconds(KEY.namespace) == 0
+
+
+async def test_a_namespace_is_up_once_its_trainingjobs_could_be_listed() -> None:
+    def up() -> float | None:
+        return metrics.REGISTRY.get_sample_value("vott_train_namespace_up", {"training_namespace": KEY.namespace})
+
+    harness = Harness(full_cluster(), full_store())
+    harness.cluster.errors[KEY.namespace] = FORBIDDEN
+    await harness.resync.check(KEY.namespace)
+    assert up() == 0
+    harness.cluster.errors.clear()
+    await harness.resync.check(KEY.namespace)
+    assert up() == 1

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.looptime
 async def running(
     work: Callable[[str], Awaitable[float | None]], workers: int | None = 4
 ) -> AsyncIterator[WorkQueue[str]]:
-    queue = WorkQueue[str](workers=workers)
+    queue = WorkQueue[str]("test", workers=workers)
     task = asyncio.create_task(queue.run(work))
     yield queue
     task.cancel()
@@ -92,7 +92,7 @@ async def test_an_outage_that_all_keys_meet_is_logged_once(caplog: pytest.LogCap
     async def work(key: str) -> None:
         raise ConnectionError(f"no answer to {key}") if key != "bad" else OSError("refused")
 
-    queue = WorkQueue[str](workers=4, expected=OSError, outage=ConnectionError)
+    queue = WorkQueue[str]("test", workers=4, expected=OSError, outage=ConnectionError)
     task = asyncio.create_task(queue.run(work))
     for key in ("a", "b", "c", "bad"):
         queue.add(key)

@@ -15,7 +15,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusReceiver
 
 from vott_messaging.errors import LostMessageError
-from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.base import Backlog, Delivery
 from vott_messaging.queues.credential_variables import Credentials
 from vott_messaging.queues.service_bus.connection import CALL_SECONDS, Call, LockLostError, ServiceBusConnection
 from vott_messaging.queues.service_bus.message import body_bytes, message_id, sequence, trace_context
@@ -92,6 +92,11 @@ class ServiceBusQueue:
         )
         self._lock_ends[id(message)] = _now() + delivery.lock_seconds
         return delivery
+
+    async def backlog(self) -> Backlog:
+        """See QueueSource. The number of messages is unknown: reading it needs the Manage right."""
+        oldest = await self._connection.run_to_completion(lambda receiver: receiver.peek_messages(1))
+        return Backlog(None, oldest[0].enqueued_time_utc if oldest else None)
 
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""

@@ -18,7 +18,7 @@ from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
 from vott_messaging.errors import LostMessageError, SettingsError, SourceUnavailableError
-from vott_messaging.queues.base import Delivery
+from vott_messaging.queues.base import Backlog, Delivery
 from vott_messaging.queues.cancellation import run_to_completion
 from vott_messaging.queues.credential_variables import Credentials
 from vott_messaging.queues.storage.authentication import storage_client
@@ -101,6 +101,13 @@ class StorageQueue:
             raise
         return [_delivery(message) for message in messages]
 
+    async def backlog(self) -> Backlog:
+        """See QueueSource."""
+        try:
+            return await self._call(self._queue, _backlog)
+        except NoQueueError:
+            return Backlog(0, None)
+
     async def complete(self, delivery: Delivery) -> bool:
         """See QueueSource."""
         receipt: _Receipt = delivery.handle
@@ -173,6 +180,12 @@ async def _receive(queue: QueueClient, count: int) -> list[QueueMessage]:
     return [message async for message in pages]
 
 
+async def _backlog(queue: QueueClient) -> Backlog:
+    properties = await queue.get_queue_properties()
+    oldest = await queue.peek_messages(1)
+    return Backlog(properties.approximate_message_count, oldest[0].inserted_on if oldest else None)
+
+
 async def _create(queue: QueueClient) -> None:
     with suppress(ResourceExistsError):
         await queue.create_queue()
@@ -182,4 +195,11 @@ async def _create(queue: QueueClient) -> None:
 def _delivery(message: QueueMessage) -> Delivery:
     receipt = _Receipt(message.id, str(message.pop_receipt))
     body = str(message.content or "").encode("utf-8", "surrogatepass")
-    return Delivery(message.id, body, message.dequeue_count or 1, VISIBILITY_TIMEOUT_SECONDS, receipt)
+    return Delivery(
+        message.id,
+        body,
+        message.dequeue_count or 1,
+        VISIBILITY_TIMEOUT_SECONDS,
+        receipt,
+        enqueued=message.inserted_on,
+    )
