@@ -80,6 +80,25 @@ def test_texts_that_look_like_numbers_or_booleans_stay_texts(kubectl: Kubectl, c
     assert account["metadata"]["annotations"]["azure.workload.identity/client-id"] == "0123"
 
 
+@pytest.mark.parametrize(
+    "values", [{"logLevel": "debug"}, {"maxUnfinishedJobs": 0}, {"outgoing": {"hosts": ["https://store"]}}]
+)
+def test_an_upgrade_that_the_operator_would_refuse_changes_nothing(
+    kubectl: Kubectl, control_plane: ControlPlane, values: Object
+) -> None:
+    before = (
+        kubectl.get("configmap", f"{RELEASE}-settings"),
+        kubectl.get("deployment", RELEASE)["metadata"]["generation"],
+    )
+    with pytest.raises(AssertionError, match=next(iter(values))):
+        change_release(control_plane.kubeconfig, NAMESPACE, "upgrade", RELEASE, "--skip-crds", values=VALUES | values)
+    after = (
+        kubectl.get("configmap", f"{RELEASE}-settings"),
+        kubectl.get("deployment", RELEASE)["metadata"]["generation"],
+    )
+    assert after == before
+
+
 def test_after_an_upgrade_that_never_starts_the_old_pod_goes_on(kubectl: Kubectl, control_plane: ControlPlane) -> None:
     _set_ready(kubectl, "1e3:1.10")
     wait_until("an available pod", lambda: kubectl.get("deployment", RELEASE)["status"].get("availableReplicas"))
