@@ -44,7 +44,7 @@ def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
         kubectl("create", "namespace", namespace)
     change_release(control_plane.kubeconfig, NAMESPACE, "install", RELEASE, "--skip-crds", values=VALUES)
     yield kubectl
-    change_release(control_plane.kubeconfig, NAMESPACE, "uninstall", RELEASE, "--wait=hookOnly")
+    change_release(control_plane.kubeconfig, NAMESPACE, "uninstall", RELEASE)
 
 
 def _pods(kubectl: Kubectl, image: str) -> list[Object]:
