@@ -11,6 +11,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from demo.kubectl import KubectlError, Manifest
 from tests.support.cluster_harness import TRAINING_SECONDS, ClusterHarness
+from vott_guard.redaction import webhook_origin
 
 HELLO = "hello-world"
 CALLBACK_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
@@ -141,6 +142,7 @@ def create_training(
     spec |= {"podTemplate": {"spec": template}} if template else {}
     spec = {"plugin": HELLO} | spec | {"trainer": {"gpus": 0, "resources": SMALL} | (trainer or {})}
     callback = {"callback": spec["callback"]["url"]} if "callback" in spec else {}
+    spec |= {field: {"url": webhook_origin(url)} for field, url in callback.items()}
     manifest = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "spec": spec}
     _apply(harness, _secret(name, urls | callback), manifest)
     return Training(harness, name)

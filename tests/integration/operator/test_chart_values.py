@@ -133,6 +133,8 @@ def test_invalid_values_are_rejected_with_a_sentence(values: Object, error: str)
         ("queues[].kind", "kafka", "at '/queues/0/kind': value must be one of 'storage', 'serviceBus'"),
         ("queues[].trainingJob.podtemplate", {}, "at '/queues/0/trainingJob': additional properties 'podtemplate' not allowed"),
         ("queues[].targetNamespace", False, "at '/queues/0/targetNamespace': got boolean, want string"),
+        ("callbacks.allowHttp", True, "at '/callbacks': additional properties 'allowHttp' not allowed"),
+        ("callbacks.signing.secret", "keys", "at '/callbacks/signing': additional properties 'secret' not allowed"),
         ("outgoing.hosts", "minio", "at '/outgoing/hosts': got string, want array"),
         ("networkPolicy", False, "at '/networkPolicy': got boolean, want object"),
         ("networkPolicy.apiServerPorts[]", "https", "at '/networkPolicy/apiServerPorts/0': got string, want integer"),
@@ -356,9 +358,10 @@ SET_BY_THE_CHART: Any = {
 
 def _combined(accepted: list[tuple[str, Object]]) -> list[Object]:
     """Few values that have all of these: one odd value for each path, as long as the settings accept them together."""
-    remaining, result = accepted, []
+    remaining, result = accepted, list[Object]()
     while remaining:
-        values, used, later = CREDENTIALS, set(), []
+        values: Object = CREDENTIALS
+        used, later = set[str](), list[tuple[str, Object]]()
         for path, odd in remaining:
             together = _merged(values, odd)
             if "queues" in values and "queues" in odd:

@@ -44,7 +44,7 @@ def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
         kubectl("create", "namespace", namespace)
     change_release(control_plane.kubeconfig, NAMESPACE, "install", RELEASE, "--skip-crds", values=VALUES)
     yield kubectl
-    change_release(control_plane.kubeconfig, NAMESPACE, "uninstall", RELEASE, "--wait=hookOnly")
+    change_release(control_plane.kubeconfig, NAMESPACE, "uninstall", RELEASE)
 
 
 def _pods(kubectl: Kubectl, image: str) -> list[Object]:
@@ -78,6 +78,25 @@ def test_texts_that_look_like_numbers_or_booleans_stay_texts(kubectl: Kubectl, c
     assert settings["trainingJob"]["labels"] == {"team": "1e3"}
     account = Kubectl(str(control_plane.kubeconfig), TEAM).get("serviceaccount", f"{RELEASE}-trainer")
     assert account["metadata"]["annotations"]["azure.workload.identity/client-id"] == "0123"
+
+
+@pytest.mark.parametrize(
+    "values", [{"logLevel": "debug"}, {"maxUnfinishedJobs": 0}, {"outgoing": {"hosts": ["https://store"]}}]
+)
+def test_an_upgrade_that_the_operator_would_refuse_changes_nothing(
+    kubectl: Kubectl, control_plane: ControlPlane, values: Object
+) -> None:
+    before = (
+        kubectl.get("configmap", f"{RELEASE}-settings"),
+        kubectl.get("deployment", RELEASE)["metadata"]["generation"],
+    )
+    with pytest.raises(AssertionError, match=next(iter(values))):
+        change_release(control_plane.kubeconfig, NAMESPACE, "upgrade", RELEASE, "--skip-crds", values=VALUES | values)
+    after = (
+        kubectl.get("configmap", f"{RELEASE}-settings"),
+        kubectl.get("deployment", RELEASE)["metadata"]["generation"],
+    )
+    assert after == before
 
 
 def test_after_an_upgrade_that_never_starts_the_old_pod_goes_on(kubectl: Kubectl, control_plane: ControlPlane) -> None:

@@ -422,5 +422,5 @@ async def test_vott_webs_message_gets_the_queues_defaults(harness: OperatorHarne
     (trainingjob,) = harness.trainingjobs()
     assert trainingjob["spec"]["annotations"]["url"] == "https://host/a.csv"
     assert trainingjob["spec"]["model"]["url"] == "https://store/models/p1/7.tgz"
-    assert trainingjob["spec"]["callback"]["url"] == "https://web/api/p1"
+    assert trainingjob["spec"]["callback"]["url"] == "https://web"
     assert (trainingjob["spec"]["parameters"], trainingjob["spec"]["ttlSecondsAfterFinished"]) == ({"epochs": 3}, 60)
