@@ -24,6 +24,8 @@ from vott_operator.cluster.leader_election import Leadership
 from vott_operator.cluster.observer import Observer
 from vott_operator.cluster.resync import Resync
 from vott_operator.cluster.store import Store
+from vott_operator.decisions.report_change import is_only_report
+from vott_operator.decisions.report_interval import has_other_interval
 from vott_operator.errors import LeadershipLostError
 from vott_operator.intake.capacity import Capacity
 from vott_operator.intake.conversion import Converter
@@ -205,11 +207,17 @@ class App:
     # ---------------------------------------------------------------------------------------------------------- events
 
     def observe_trainingjob(self, trainingjob: TrainingJob) -> None:
-        """Store a TrainingJob from a watch or from the answer to a write, and reconcile it unless it is outdated."""
+        """Store a TrainingJob from a watch or from the answer to a write, unless it is outdated, and reconcile it if a plan may differ."""
+        before = self.store.trainingjob(trainingjob.key)
         if self.store.put_trainingjob(trainingjob):
-            self.enqueue(trainingjob.key)
+            if not is_only_report(before, trainingjob) or self._has_other_interval(trainingjob.key):
+                self.enqueue(trainingjob.key)
             if self.settings.callbacks.signed:  # else the trainer posts its progress itself
                 self._progress_queue.add(trainingjob.key)
+
+    def _has_other_interval(self, key: Key) -> bool:
+        observed = self.store.observed(key)
+        return observed is not None and has_other_interval(observed)
 
     def enqueue(self, key: Key) -> None:
         """Reconcile this TrainingJob, as soon as this operator leads."""

@@ -47,6 +47,7 @@ class Resync:
                 await self._drop_missing()
             except VottError as error:
                 logger.warning("resync: %s; trying again in %.0f s", error, RESYNC_SECONDS)
+            self._store.is_complete = True
             for key in self._store.trainingjobs():
                 self._enqueue(key)
 

@@ -20,12 +20,15 @@ class Store:
     """
 
     def __init__(self, started: datetime) -> None:
+        self.is_complete = False
+        """Whether the watches have shown everything."""
         self._started = timestamp(started)
         self._had_job: set[Key] = set()
         self._trainingjobs: dict[Key, TrainingJob] = {}
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
         self._unfinished: set[Key] = set()
+        self._running: set[Key] = set()
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
@@ -38,7 +41,19 @@ class Store:
         pods = tuple(self._pods.get(key, {}).values())
         # Both are RFC 3339 in UTC with seconds, so they compare as strings.
         had_job = key in self._had_job or trainingjob.metadata.creation_timestamp <= self._started
-        return Observed(trainingjob, self._jobs.get(key), pods, key in self._settled, may_have_had_job=had_job)
+        return Observed(
+            trainingjob,
+            self._jobs.get(key),
+            pods,
+            key in self._settled,
+            may_have_had_job=had_job,
+            running=len(self._running),
+            counts_all=self.is_complete,
+        )
+
+    def trainingjob(self, key: Key) -> TrainingJob | None:
+        """One TrainingJob; None if there is none."""
+        return self._trainingjobs.get(key)
 
     def trainingjobs(self) -> dict[Key, TrainingJob]:
         """A copy of all TrainingJobs."""
@@ -66,10 +81,8 @@ class Store:
         self._trainingjobs[key] = trainingjob
         if content := _content(trainingjob):
             self._contents.setdefault(content, set()).add(key)
-        if trainingjob.finished:
-            self._unfinished.discard(key)
-        else:
-            self._unfinished.add(key)
+        _update(self._unfinished, key, not trainingjob.finished)
+        _update(self._running, key, trainingjob.status.phase == c.RUNNING)
         return True
 
     def mark_settled(self, key: Key) -> None:
@@ -88,6 +101,7 @@ class Store:
             del self._trainingjobs[key]
             self._had_job.discard(key)
             self._unfinished.discard(key)
+            self._running.discard(key)
             self._settled.discard(key)
             self._drop_content(current)
 
@@ -138,6 +152,13 @@ class Store:
         pods.pop(name, None)
         if not pods:
             self._pods.pop(key, None)
+
+
+def _update(keys: set[Key], key: Key, is_member: bool) -> None:
+    if is_member:
+        keys.add(key)
+    else:
+        keys.discard(key)
 
 
 def _content(trainingjob: TrainingJob) -> tuple[str, str] | None:

@@ -1,6 +1,7 @@
 """How often a receiver gets a report, on a virtual clock."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 
@@ -22,7 +23,7 @@ def reports(changes: Iterable[float], seconds: float = 0.0, asked: float | None 
 def test_a_training_of_170_epochs_in_33_seconds_sends_17_reports_and_the_last() -> None:
     times = reports(33 * epoch / 170 for epoch in range(1, 171))
     assert len(times) == 17 + 1
-    assert min(later - earlier for earlier, later in zip(times, times[1:], strict=False)) >= SECONDS
+    assert min(later - earlier for earlier, later in pairwise(times)) >= SECONDS
 
 
 def test_the_first_report_is_due_at_once() -> None:
