@@ -26,6 +26,7 @@ SETTLE_SECONDS = 60
 WAIT_SECONDS = 60
 """For the last outcomes."""
 POLL_SECONDS = 1.0
+START_POLL_SECONDS = 10.0
 TIME_LIMIT_SECONDS = 900
 SIGNING_KEY = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 SECRET = "callback-keys"  # noqa: S105 # nosec B105 # a name
@@ -123,7 +124,7 @@ async def _start(client: BareClient, receiver: CallbackReceiver, trainings: int)
             pods = await client.running_pods()
             if len(pods) == trainings:
                 return [Training(name, pod, client) for name, pod in pods.items()]
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(START_POLL_SECONDS)
 
 
 async def _end_some(running: list[Training], tasks: Mapping[str, asyncio.Task[None]], seconds: int) -> list[Training]:

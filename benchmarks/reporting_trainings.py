@@ -1,6 +1,7 @@
 """Trainings that report and end, without trainers: their reports keep the trainer's own interval, and the kubelet's part is played too."""
 
 import asyncio
+import random
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.status_fields import status_fields
 
 EPOCHS, STEPS = 100_000, 100
+SPREAD_SECONDS = 20.0
 
 
 class CallbackReceiver:
@@ -64,7 +66,8 @@ class Training:
     _interval: ReportInterval = field(default_factory=ReportInterval)
 
     async def run(self) -> None:
-        """Report until cancelled."""
+        """Report until cancelled. Trainings do not begin to report at the same time."""
+        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS))  # nosec B311 # not for security
         for step in count(1):
             await asyncio.sleep(self._interval.due - time.monotonic())
             started = time.monotonic()

@@ -91,3 +91,31 @@ async def test_a_resync_that_can_not_list_drops_nothing_but_reconciles() -> None
     cluster.failures = 1
     await run_once(resync(cluster, store, enqueued))
     assert (set(store.trainingjobs()), enqueued) == ({KEY}, [KEY])
+
+
+async def test_after_a_resync_the_running_trainings_are_known() -> None:
+    store = Store(NOW)
+    store.put_trainingjob(trainingjob(status={"phase": "Running"}))
+    before = store.observed(KEY)
+    await run_once(resync(Lists(trainingjob()), store, []))
+    after = store.observed(KEY)
+    assert before is not None
+    assert after is not None
+    assert [(item.running, item.counts_all) for item in (before, after)] == [(1, False), (1, True)]
+
+
+async def test_a_training_that_ended_or_was_deleted_counts_no_more_as_running() -> None:
+    store, other = Store(NOW), trainingjob(metadata={"name": "dogs"})
+    running = [trainingjob(status={"phase": "Running"}, metadata={"name": name}) for name in ("a", "b")]
+    for item in (*running, other):
+        store.put_trainingjob(item)
+    counts = []
+    for change in (
+        lambda: None,
+        lambda: store.put_trainingjob(trainingjob(status={"phase": "Failed"}, metadata={"name": "a"})),
+        lambda: store.drop_trainingjob(running[1].key),
+    ):
+        change()
+        observed = store.observed(other.key)
+        counts.append(observed.running if observed else None)
+    assert counts == [2, 1, 0]
