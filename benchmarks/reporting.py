@@ -20,6 +20,8 @@ from tests.support.operator_process import OperatorProcess
 from tests.support.waiting import install_crd
 
 CONNECTIONS = 64
+CREATIONS = 8
+"""TrainingJobs that are created at a time."""
 GPUS_PER_NODE = 8
 SETTLE_SECONDS = 60
 """Until each training reports at its interval."""
@@ -86,7 +88,7 @@ def _measure(azurite: Azurite, trainings: int, seconds: int, *, signed: bool) ->
 
 async def _run(harness: OperatorHarness, operator: OperatorProcess, trainings: int, seconds: int) -> Measured:
     async with BareClient(harness, CONNECTIONS) as client, CallbackReceiver() as receiver, asyncio.TaskGroup() as group:
-        running = await _start(client, receiver, trainings)
+        running = await _start(client, receiver, operator, trainings)
         tasks = {training.name: group.create_task(training.run()) for training in running}
         await asyncio.sleep(SETTLE_SECONDS)
         measured = Measured()
@@ -106,9 +108,11 @@ async def _run(harness: OperatorHarness, operator: OperatorProcess, trainings: i
     return measured
 
 
-async def _start(client: BareClient, receiver: CallbackReceiver, trainings: int) -> list[Training]:
+async def _start(
+    client: BareClient, receiver: CallbackReceiver, operator: OperatorProcess, trainings: int
+) -> list[Training]:
     """Create the TrainingJobs, and wait until each runs in a simulated pod."""
-    gate = asyncio.Semaphore(CONNECTIONS)
+    gate = asyncio.Semaphore(CREATIONS)
 
     async def create(name: str) -> None:
         async with gate:
@@ -121,6 +125,7 @@ async def _start(client: BareClient, receiver: CallbackReceiver, trainings: int)
     await asyncio.gather(*(create(f"reporting-{number}") for number in range(trainings)))
     async with asyncio.timeout(TIME_LIMIT_SECONDS):
         while True:
+            assert operator.poll() is None, "the operator has ended"
             pods = await client.running_pods()
             if len(pods) == trainings:
                 return [Training(name, pod, client) for name, pod in pods.items()]

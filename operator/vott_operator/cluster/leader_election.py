@@ -10,8 +10,9 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from vott_guard.backoff import Backoff
 from vott_operator.api.names import Key
@@ -20,6 +21,7 @@ from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Lease = dict[str, Any]
 
 
@@ -35,6 +37,8 @@ class Leadership:
         self._retry = duration_seconds / 5
         # The leader gives up well before another may take over, so that two never lead on purpose.
         self._deadline = duration_seconds * 2 / 3
+        # Half of that, as in client-go: one request that hangs must not cost the Lease.
+        self._request = self._deadline / 2
         self._version = ""
         """Resource version of the Lease as last read."""
         self._version_since = 0.0
@@ -64,7 +68,7 @@ class Leadership:
                         return
             except TimeoutError:
                 break
-            await asyncio.sleep(self._retry)
+            await asyncio.sleep(started + self._retry - self._now())
 
     async def release(self) -> None:
         """Let another operator lead at once, if this one leads."""
@@ -79,16 +83,23 @@ class Leadership:
     async def _try(self) -> bool:
         """Try once to acquire or renew the Lease."""
         try:
-            lease = await self._cluster.read_lease(self._key)
+            lease = await self._answer(self._cluster.read_lease(self._key))
             if not self._is_available(lease):
                 return False
-            await self._cluster.replace_lease(self._held(lease))
+            await self._answer(self._cluster.replace_lease(self._held(lease)))
         except NotFoundError:
             return await self._create()
+        except TimeoutError:
+            logger.warning("Lease %s: the Kubernetes API did not answer within %.1f s", self._key, self._request)
+            return False
         except ClusterError as error:
             logger.warning("Lease %s: %s", self._key, error)
             return False
         return True
+
+    async def _answer(self, request: Awaitable[T]) -> T:
+        async with asyncio.timeout(self._request):
+            return await request
 
     async def _create(self) -> bool:
         metadata = {"name": self._key.name, "namespace": self._key.namespace}

@@ -2,6 +2,7 @@
 
 import asyncio
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -118,3 +119,20 @@ async def test_a_candidate_takes_over_a_released_lease_soon() -> None:
     released = loop.time()
     await waiting
     assert loop.time() - released <= SECONDS / 5 + 1e-6
+
+
+async def test_one_request_that_hangs_does_not_cost_the_lease(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    await asyncio.sleep(1)
+    cluster.delay = 3600
+    await asyncio.sleep(SECONDS / 5)  # the next renewal hangs
+    cluster.delay = 0
+    await asyncio.sleep(SECONDS)
+    assert not holding.done()
+    holding.cancel()
+    pauses = [later - earlier for earlier, later in pairwise(cluster.renewals)]
+    assert max(pauses) < SECONDS * 2 / 3
+    assert caplog.messages == ["Lease training/vott-train: the Kubernetes API did not answer within 5.0 s"]
