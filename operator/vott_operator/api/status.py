@@ -119,6 +119,11 @@ class TrainingJobStatus(ApiModel):
     failures: int | None = Field(
         None, description="With several nodes: the failures counted against spec.backoffLimit.", ge=0
     )
+    report_interval_seconds: int | None = Field(
+        None,
+        description="Seconds between two of the trainer's reports, at least: longer while many trainings run; absent: 2.",
+        ge=1,
+    )
     progress: Progress | None = Field(None, description="Progress of the training.")
     metrics: tuple[Metric, ...] | None = Field(
         None,

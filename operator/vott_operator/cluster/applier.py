@@ -106,5 +106,6 @@ class PlanApplier:
     async def _patch_status(self, trainingjob: TrainingJob, status: Body) -> TrainingJob:
         updated = await self._cluster.patch_status(trainingjob, status)
         self._store.put_trainingjob(updated)
-        logger.info("%s: %s %s", updated.key, updated.status.phase, updated.status.reason or "")
+        if status.keys() != {"reportIntervalSeconds"}:
+            logger.info("%s: %s %s", updated.key, updated.status.phase, updated.status.reason or "")
         return updated

@@ -118,6 +118,10 @@ class Observed:
     """Keys that the pod mounts and the Secret lacks."""
     may_have_had_job: bool = False
     """Whether a Job may have existed, and been deleted, before this process started."""
+    running: int = 0
+    """Number of running trainings, this one included."""
+    counts_all: bool = False
+    """Whether `running` counts all, rather than those that the watches have shown so far."""
     pod_creation_error: str = ""
     """Message of the Event by which the Job can't create a pod, if the reconciler looked for it."""
 

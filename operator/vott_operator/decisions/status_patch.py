@@ -11,6 +11,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions import restarts, ttl
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase_result import PhaseResult
+from vott_operator.decisions.report_interval import report_interval
 
 
 def status_patch(
@@ -62,6 +63,8 @@ def _desired(
         "conditions": _to_json(conditions),
         "failures": result.failures,
     }
+    if result.phase == c.RUNNING:
+        desired["reportIntervalSeconds"] = report_interval(observed)
     if job is not None:
         desired |= {"jobName": job.name, "startTime": _start_time(trainingjob, job.start_time)}
     if result.phase == c.SUSPENDED:  # so that the pod after the resume is not counted as a restart

@@ -179,6 +179,7 @@ def test_a_trainer_may_write_all_its_status_fields(trainings: tuple[OperatorHarn
         {"restarts": 7},
         {"podName": "other"},
         {"failures": 7},
+        {"reportIntervalSeconds": 3600},
         {
             "conditions": [
                 {

@@ -2,6 +2,7 @@
 
 import asyncio
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -39,13 +40,19 @@ class FakeCluster:
             raise AlreadyExistsError("there is one", 409)
         self._write(lease)
 
-    async def replace_lease(self, lease: dict[str, Any]) -> None:
-        self._write(lease)
+    async def replace_lease(self, lease: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        if self.lease is None or self.lease["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
+            raise ClusterError("it changed", 409)
+        return self._write(lease)
 
-    def _write(self, lease: dict[str, Any]) -> None:
+    def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
         self.renewals.append(now)
         self.lease = deepcopy(lease) | {"metadata": lease["metadata"] | {"resourceVersion": str(len(self.renewals))}}
+        return deepcopy(self.lease)
 
 
 def candidate(cluster: FakeCluster) -> Leadership:
@@ -91,12 +98,24 @@ async def test_a_slow_renewal_counts_from_its_start() -> None:
     assert await seconds_until_lost(leader) < SECONDS
 
 
+async def test_a_leader_keeps_the_lease_of_an_api_server_that_always_takes_four_seconds() -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    cluster.delay = 4
+    await asyncio.sleep(20 * SECONDS)
+    assert not holding.done()
+    holding.cancel()
+
+
 async def test_a_leader_gives_up_at_once_when_another_holds_the_lease() -> None:
     cluster = FakeCluster()
     leader = candidate(cluster)
     await leader.acquire()
     assert cluster.lease is not None
     cluster.lease["spec"]["holderIdentity"] = "another"
+    cluster.lease["metadata"]["resourceVersion"] = "100"
     assert await seconds_until_lost(leader) == 0
 
 
@@ -118,3 +137,20 @@ async def test_a_candidate_takes_over_a_released_lease_soon() -> None:
     released = loop.time()
     await waiting
     assert loop.time() - released <= SECONDS / 5 + 1e-6
+
+
+async def test_one_request_that_hangs_does_not_cost_the_lease(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    await asyncio.sleep(1)
+    cluster.delay = 3600
+    await asyncio.sleep(SECONDS / 5)  # the next renewal hangs
+    cluster.delay = 0
+    await asyncio.sleep(SECONDS)
+    assert not holding.done()
+    holding.cancel()
+    pauses = [later - earlier for earlier, later in pairwise(cluster.renewals)]
+    assert max(pauses) < SECONDS * 2 / 3
+    assert caplog.messages == ["Lease training/vott-train: the Kubernetes API did not answer within 5.0 s"]
