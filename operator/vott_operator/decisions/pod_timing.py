@@ -22,6 +22,11 @@ def is_lost(pod: PodState, now: datetime) -> bool:
     return pod.deleting and not pod.finished and bool(pod.node) and now > end_deadline(pod)
 
 
+def is_slow_to_start(pod: PodState, now: datetime) -> bool:
+    """Whether a pod has been starting for so long that the operator looks for the cause."""
+    return now - parse_timestamp(pod.scheduled_at or pod.created, now) >= START_GRACE
+
+
 def starting_since(observed: Observed, now: datetime) -> datetime | None:
     """Since when a pod has been starting, or missing, for no known reason; None if none is."""
     job = observed.job
