@@ -102,8 +102,8 @@ def next_job_time(observed: Observed, job: JobState, now: datetime) -> datetime:
     """When a failed Job may be replaced: its start plus a backoff that doubles with each restart and rejection."""
     if not job.finished:
         return now  # before it starts another pod itself
-    repeated = (observed.trainingjob.status.restarts or 0) + rejections(attempts(observed))
-    return parse_timestamp(job.start_time, now) + timedelta(seconds=BACKOFF.ceiling(repeated + 1))  # no jitter: pure
+    number = (observed.trainingjob.status.restarts or 0) + max(1, rejections(attempts(observed)))
+    return parse_timestamp(job.start_time, now) + timedelta(seconds=BACKOFF.ceiling(number))  # no jitter: pure
 
 
 def explain_next_pod(observed: Observed, job: JobState) -> Explanation | None:

@@ -27,6 +27,7 @@ SECTIONS = {
 SHARED = {
     "Running": {c.NODE_LOST, c.JOB_SUSPENDED, c.WAITING_FOR_QUOTA, c.RESUMED},
     "Stalled": {c.TRAINER_FINISHED},
+    "Failed": {c.INTERRUPTED, c.NO_PROGRESS},
     "Suspended": {c.TRAINER_FINISHED},
 }
 """Reasons that constants.py lists under another condition."""

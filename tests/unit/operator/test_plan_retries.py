@@ -145,7 +145,7 @@ REJECTIONS = [
         phase="Pending",
         reason=c.POD_REJECTED,
         event="Warning",
-        requeue=70.0,
+        requeue=30.0,
     ),
     row(
         "several nodes: a rejected pod does not count",
