@@ -9,7 +9,7 @@ from vott_operator.api.status import MAX_ATTEMPTS, Attempt
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions.failure_kind import first_failed
 from vott_operator.decisions.failure_messages import explain_failed_pod
-from vott_operator.decisions.observed import Observed, PodState
+from vott_operator.decisions.observed import KUBELET_DISRUPTION, Observed, PodState
 
 
 def attempts(observed: Observed) -> tuple[Attempt, ...]:
@@ -52,14 +52,19 @@ def last_was_rejected(trainingjob: TrainingJob) -> bool:
 
 
 def _ended_pods(observed: Observed) -> list[PodState]:
-    ended = [pod for pod in observed.job_pods if pod.disruption or (pod.phase == "Failed" and not pod.interrupted)]
+    ended = [pod for pod in observed.job_pods if _is_disrupted(pod) or (pod.phase == "Failed" and not pod.interrupted)]
     if observed.trainingjob.spec.trainer.nodes == 1:
         return [pod for pod in ended if pod.exit_code != 0]
     # All pods end with the first, which alone tells why.
-    disrupted = next((pod for pod in ended if pod.disruption), None)
+    disrupted = next((pod for pod in ended if _is_disrupted(pod)), None)
     first = disrupted or (first_failed(tuple(ended)) if observed.job and observed.job.failed_reason else None)
     recorded = {attempt.pod_name for attempt in observed.trainingjob.status.attempts or ()}
     return [] if first is None or recorded & {pod.name for pod in observed.job_pods} else [first]
+
+
+def _is_disrupted(pod: PodState) -> bool:
+    # The kubelet says only at the pod's end whether it evicted it.
+    return bool(pod.disruption) and (pod.finished or pod.disruption != KUBELET_DISRUPTION)
 
 
 def _attempt(trainingjob: TrainingJob, pod: PodState) -> Attempt:

@@ -9,7 +9,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.status import Checkpoint
 from vott_operator.decisions.brief import brief, mount_failure, scheduling_cause
-from vott_operator.decisions.observed import JobState, PodEvent, PodState
+from vott_operator.decisions.observed import KUBELET_DISRUPTION, JobState, PodEvent, PodState
 from vott_operator.decisions.pod_events import MOUNT_REASONS, PROGRESS_REASONS, PULLING
 
 QUOTA_PATTERN = re.compile(r"exceeded quota: (?P<name>[^,]+)")
@@ -29,7 +29,7 @@ DISRUPTIONS = {
     "DeletionByTaintManager": "deleted because it does not tolerate a taint of its node",
     "EvictionByEvictionAPI": "evicted, for example by a drain of its node",
     "DeletionByPodGC": "lost with its node",
-    "TerminationByKubelet": "terminated by its node, which shuts down or lacks a resource",
+    KUBELET_DISRUPTION: "terminated by its node, which shuts down or lacks a resource",
 }
 
 

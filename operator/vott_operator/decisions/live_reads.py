@@ -25,7 +25,12 @@ def needs_live_read(observed: Observed, now: datetime) -> bool:
     if job.complete:
         return status.model is None
     if job.failed_reason:
-        return job.failed_reason != DEADLINE_REASON and last_failed(observed.job_pods) is None
+        if job.failed_reason == DEADLINE_REASON:
+            return False
+        seen = sum(pod.phase == "Failed" and not pod.interrupted for pod in observed.job_pods)
+        # One node: an unseen pod may have been rejected, which does not count.
+        is_partial = observed.trainingjob.spec.trainer.nodes == 1 and seen < job.failed_pods
+        return is_partial or last_failed(observed.job_pods) is None
     return not observed.job_pods and (is_missing_pod(observed, now) or bool(status.pod_name))
 
 

@@ -12,6 +12,7 @@ from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
 
 Body = Mapping[str, Any]
+KUBELET_DISRUPTION = "TerminationByKubelet"
 STARTING_REASONS = ("ContainerCreating", "PodInitializing")
 """Why a container waits that nothing keeps from starting."""
 
@@ -86,7 +87,7 @@ class PodState:
     @property
     def evicted(self) -> bool:
         """Whether its node evicted it because the node, not the pod, lacked a resource."""
-        return self.reason == c.EVICTED and self.disruption == "TerminationByKubelet"
+        return self.reason == c.EVICTED and self.disruption == KUBELET_DISRUPTION
 
     @property
     def interrupted(self) -> bool:
