@@ -29,7 +29,12 @@ def explain_failure(job: JobState, pods: tuple[PodState, ...], nodes: int, names
         )
     cause = explain_failed_pod(culprit, namespace)
     attempts = job.failures + 1 if nodes > 1 else counted_failures(job, pods)
-    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or attempts < 2:
+    return cause if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED else after_attempts(cause, attempts)
+
+
+def after_attempts(cause: Explanation, attempts: int) -> Explanation:
+    """The last of so many failures."""
+    if attempts < 2:
         return cause
     return Explanation(cause.reason, f"{cause.message} Tried {attempts} times (spec.backoffLimit).")
 
@@ -85,12 +90,10 @@ def explain_too_many_interruptions(limit: int, reason: str) -> Explanation:
     )
 
 
-def explain_hang(seconds: int, limit: int) -> Explanation:
-    """The trainer hung in each attempt."""
-    times = f" in each of {limit + 1} attempts" if limit else ""
-    return Explanation(
-        c.NO_PROGRESS, f"The trainer did not report for {seconds} s{times} (trainer.restartStalledAfterSeconds)."
-    )
+def explain_hang(seconds: int) -> Explanation:
+    """The trainer ran and did not report."""
+    setting = "the operator's setting trainer.restartStalledAfterSeconds"
+    return Explanation(c.NO_PROGRESS, f"The trainer did not report for {seconds} s ({setting}).")
 
 
 def explain_pending_deadline(limit: str, cause: Explanation | None) -> Explanation:

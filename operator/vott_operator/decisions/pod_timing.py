@@ -36,7 +36,7 @@ def starting_since(observed: Observed, now: datetime) -> datetime | None:
         pod for pod in observed.job_pods if pod.active and not pod.running and explain_waiting_pod(pod) is None
     ]
     if unexplained:
-        return parse_timestamp(min(pod.created for pod in unexplained), now)
+        return parse_timestamp(min(pod.scheduled_at or pod.created for pod in unexplained), now)
     return missing_pod_since(observed, now)
 
 

@@ -24,7 +24,7 @@ from vott_operator.decisions.failure_kind import (
     is_permanent,
     last_failed,
 )
-from vott_operator.decisions.failure_messages import explain_failed_pod, explain_failure, explain_hang
+from vott_operator.decisions.failure_messages import after_attempts, explain_failed_pod, explain_failure, explain_hang
 from vott_operator.decisions.observed import JobState, Observed, PodState
 from vott_operator.decisions.phase_result import PhaseResult, failed, pending
 from vott_operator.objects.node_affinity import unreliable_nodes
@@ -77,7 +77,7 @@ def after_unseen_failure(observed: Observed, job: JobState) -> PhaseResult | Non
 
 def after_hang(observed: Observed, job: JobState, seconds: int) -> PhaseResult:
     """The phase after the trainer has not reported for too long, which counts as a failure."""
-    return _after_uncounted(observed, job, explain_hang(seconds, observed.trainingjob.spec.backoff_limit))
+    return _after_uncounted(observed, job, explain_hang(seconds))
 
 
 def on_another_node(observed: Observed, job: JobState) -> PhaseResult | None:
@@ -155,7 +155,7 @@ def _after_uncounted(observed: Observed, job: JobState, cause: Explanation) -> P
     """The phase after a failure that the Job has not counted."""
     failures, limit = _failures(observed, job) + 1, observed.trainingjob.spec.backoff_limit
     if failures > limit:
-        return failed(cause, failures)
+        return failed(after_attempts(cause, failures), failures)
     return _next_job(explain_retry(failures + 1, limit, cause.message), failures)
 
 

@@ -80,7 +80,12 @@ FAILURES = [
         event="Normal",
     ),
 ]
-REJECTED = {"code": None, "reason": "UnexpectedAdmissionError", "message": "no GPU is healthy", "node": "gpu7"}
+REJECTED: dict[str, Any] = {
+    "code": None,
+    "reason": "UnexpectedAdmissionError",
+    "message": "no GPU is healthy",
+    "node": "gpu7",
+}
 EXHAUSTED = {"failed_reason": "BackoffLimitExceeded", "failed_message": "Job has reached the specified backoff limit"}
 REJECTIONS = [
     row(
@@ -210,7 +215,12 @@ OTHER_NODES = [
         requeue=True,
     ),
 ]
-EVICTED = {"code": None, "reason": "Evicted", "disruption": "TerminationByKubelet", "message": "low on resource: disk."}
+EVICTED: dict[str, Any] = {
+    "code": None,
+    "reason": "Evicted",
+    "disruption": "TerminationByKubelet",
+    "message": "low on resource: disk.",
+}
 
 
 def attempts(number: int, outcome: str, reason: str, **fields: Any) -> list[dict[str, Any]]:

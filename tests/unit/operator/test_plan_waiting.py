@@ -1,6 +1,7 @@
 """Plan table: from a new TrainingJob to running pods, and the reasons to wait."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,11 @@ STARTING = [
     row(
         "a pod that is merely starting is not written, but checked again",
         b.observed(None, b.job(), b.pod(waiting_reason="ContainerCreating", created=YOUNG)),
+        requeue=16.0,
+    ),
+    row(
+        "however long it waited for its node",
+        b.observed(None, b.job(), b.pod(waiting_reason="ContainerCreating", scheduled_at=YOUNG)),
         requeue=16.0,
     ),
     row(
@@ -146,7 +152,7 @@ PREEMPTION = (
 )
 
 
-def with_event(reason: str, message: str, **pod: object) -> Observed:
+def with_event(reason: str, message: str, **pod: Any) -> Observed:
     return replace(b.observed(None, b.job(), b.pod(**pod)), start_event=PodEvent(reason, message))
 
 
