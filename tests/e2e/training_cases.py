@@ -7,6 +7,8 @@ from tests.support.cluster_harness import ClusterHarness
 
 NO_SUCH_IMAGE = "localhost/vott-train/no-such-image:1"
 NO_SUCH_CONFIGMAP = "not-there"
+AUTHORITIES = {"volumes": [{"name": "authorities", "configMap": {"name": NO_SUCH_CONFIGMAP}}]}
+MOUNTED_AUTHORITIES = {"volumeMounts": [{"name": "authorities", "mountPath": "/etc/authorities"}]}
 RATIONED_GPU = "nvidia.com/mig-3g.40gb"
 QUOTA = "no-such-slices"
 PRIORITY = "vott-e2e-patient"
@@ -36,9 +38,7 @@ def over_quota(harness: ClusterHarness) -> Training:
 
 def missing_configmap(harness: ClusterHarness) -> Training:
     """A pod template that mounts a ConfigMap which does not exist."""
-    template = {"volumes": [{"name": "authorities", "configMap": {"name": NO_SUCH_CONFIGMAP}}]}
-    container = {"volumeMounts": [{"name": "authorities", "mountPath": "/etc/authorities"}]}
-    return create_training(harness, "missing-configmap", template=template, container=container)
+    return create_training(harness, "missing-configmap", template=AUTHORITIES, container=MOUNTED_AUTHORITIES)
 
 
 def bad_sidecar_image(harness: ClusterHarness) -> Training:
@@ -72,8 +72,9 @@ def rejected(harness: ClusterHarness) -> Training:
 
 def never_mounted(harness: ClusterHarness) -> Training:
     """A missing ConfigMap, with a pending deadline."""
-    template = {"volumes": [{"name": "authorities", "configMap": {"name": NO_SUCH_CONFIGMAP}}]}
-    return create_training(harness, "never-mounted", template=template, pendingDeadlineSeconds=60)
+    return create_training(
+        harness, "never-mounted", template=AUTHORITIES, container=MOUNTED_AUTHORITIES, pendingDeadlineSeconds=60
+    )
 
 
 def never_a_node(harness: ClusterHarness) -> Training:
