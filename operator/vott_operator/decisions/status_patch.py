@@ -72,7 +72,7 @@ def _desired(
         desired |= {"jobName": job.name, "startTime": _start_time(trainingjob, job.start_time)}
     if result.phase == c.SUSPENDED:  # so that the pod after the resume is not counted as a restart
         desired["podName"] = "" if trainingjob.status.pod_name else None
-    elif job is not None:
+    elif job is not None and not result.replace_job:  # the restart is that of the next Job's pod
         desired |= _pod_fields(observed, result)
     if result.is_terminal:
         desired["completionTime"] = (job.finished_at if job else None) or timestamp(now)

@@ -84,7 +84,7 @@ HUNG = [
         phase="Pending",
         reason=c.RETRYING,
         message=("Attempt 2 of 4", "did not report for 21600 s"),
-        fields={"failures": 1},
+        fields={"failures": 1, "restarts": 0},
         event="Warning",
         delete_job=True,
     ),
