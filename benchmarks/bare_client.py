@@ -25,6 +25,8 @@ POLL_SECONDS = 0.1
 TIME_LIMIT_SECONDS = 1200
 JSON = {"Content-Type": "application/json"}
 MERGE = {"Content-Type": "application/merge-patch+json"}
+APPLY = {"Content-Type": "application/apply-patch+yaml"}
+STARTED = "2026-01-01T00:00:00Z"
 
 
 class BareClient:
@@ -33,6 +35,8 @@ class BareClient:
     def __init__(self, harness: OperatorHarness, connections: int) -> None:
         self._harness = harness
         self._jobs = f"/apis/batch/v1/namespaces/{harness.name}/jobs"
+        self._pods = f"/api/v1/namespaces/{harness.name}/pods"
+        self._lease = f"/apis/coordination.k8s.io/v1/namespaces/{harness.name}/leases/{RELEASE}"
         self._trainingjobs = f"/apis/vott.dev/v1alpha1/namespaces/{harness.name}/trainingjobs"
         connector = aiohttp.TCPConnector(ssl=credentials(harness), limit=connections)
         self._session = aiohttp.ClientSession(harness.control_plane.server, connector=connector)
@@ -121,6 +125,37 @@ class BareClient:
         """Patch the status of a TrainingJob."""
         status = {"status": {"phase": "Running", "jobName": name}}
         await self._send("PATCH", f"{self._trainingjobs}/{name}/status", status, MERGE)
+
+    async def report(self, name: str, status: dict[str, Any]) -> dict[str, Any]:
+        """Apply a report as the trainer does. Returns the TrainingJob's status."""
+        body = {"apiVersion": "vott.dev/v1alpha1", "kind": "TrainingJob", "metadata": {"name": name}, "status": status}
+        path = f"{self._trainingjobs}/{name}/status?fieldManager=vott-trainer&force=true"
+        trainingjob = await self._send("PATCH", path, body, APPLY)
+        return dict(trainingjob["status"])
+
+    async def running_pods(self) -> dict[str, str]:
+        """The running pod of each TrainingJob that runs."""
+        async with self._session.get(self._trainingjobs) as response:
+            items = (await response.json())["items"]
+        running = (item for item in items if item["status"].get("phase") == "Running")
+        return {item["metadata"]["name"]: item["status"]["podName"] for item in running}
+
+    async def end_pod(self, pod: str) -> None:
+        """Report the pod's container as ended with 0, as the kubelet does."""
+        terminated = {"exitCode": 0, "reason": "Completed", "startedAt": STARTED, "finishedAt": STARTED}
+        container = {"name": "trainer", "image": "trainer:1", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"phase": "Succeeded", "containerStatuses": [container | {"state": {"terminated": terminated}}]}
+        await self._send("PATCH", f"{self._pods}/{pod}/status", {"status": status}, MERGE)
+
+    async def lease(self) -> dict[str, Any]:
+        """The spec of the operator's Lease."""
+        async with self._session.get(self._lease) as response:
+            return dict((await response.json())["spec"])
+
+    async def metrics(self) -> str:
+        """The API server's metrics."""
+        async with self._session.get("/metrics") as response:
+            return await response.text()
 
     async def first_to_last(self, count: int) -> float:
         """Seconds from the first Job to the last of `count`. Raises TimeoutError."""

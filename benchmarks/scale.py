@@ -1,13 +1,13 @@
 """Scale: memory, restart time and idle CPU of an operator with thousands of TrainingJobs."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
 from benchmarks.bare_client import BareClient
+from benchmarks.cpu import cpu_seconds
 from localcluster.azurite import Azurite
 from localcluster.control_plane import ControlPlane
 from tests.support.operator_harness import OperatorHarness
@@ -77,15 +77,9 @@ async def _wait_for_name(jobs: AsyncIterator[str], name: str) -> None:
 
 def _idle_share(operator: OperatorProcess) -> float:
     """Share of one core, over one resync interval."""
-    before = _cpu_seconds(operator)
+    before = cpu_seconds(operator.pid)
     time.sleep(RESYNC_SECONDS)
-    return (_cpu_seconds(operator) - before) / RESYNC_SECONDS
-
-
-def _cpu_seconds(operator: OperatorProcess) -> float:
-    """CPU time of the process (proc(5): utime and stime)."""
-    fields = Path(f"/proc/{operator.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (cpu_seconds(operator.pid) - before) / RESYNC_SECONDS
 
 
 def memory_mib(operator: OperatorProcess, field: str) -> int:

@@ -115,7 +115,7 @@ def values(
         "image": {"repository": repository, "tag": tag},
         "azure": {"connectionString": connection_string},
         "queues": [{"kind": "storage", "name": queue}],
-        "trainer": {"image": trainer_image},
+        "trainer": {"image": trainer_image, "workRequest": "1Gi"},
         "outgoing": outgoing(connection_string, host_address),
     }
 

@@ -124,7 +124,7 @@ def _nodes(count: int, gpus: int) -> dict[str, object]:
     resources = {
         "cpu": "64",
         "memory": "512Gi",
-        "ephemeral-storage": "1Ti",
+        "ephemeral-storage": "16Ti",
         "pods": "1000",
         "nvidia.com/gpu": str(gpus),
     }

@@ -98,6 +98,7 @@ class Installation:
                 "image": self.images["trainer"],
                 # Small enough for two TrainingJobs on a small machine with two simulated GPUs.
                 "resources": {"requests": {"cpu": "200m", "memory": "1Gi"}, "limits": {"memory": "4Gi"}},
+                "workRequest": "1Gi",
                 # The local Azurite's containers need no SAS.
                 "modelStore": {"containers": ["*"], "secretName": _MODEL_STORE},
             },

@@ -29,6 +29,8 @@ from vott_operator.cluster.resync import NOT_SERVED, Resync
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.cluster.watch_lag import WatchLag
+from vott_operator.decisions.report_change import is_only_report
+from vott_operator.decisions.report_interval import has_other_interval
 from vott_operator.errors import ClusterError, LeadershipLostError, UnavailableError
 from vott_operator.health.conditions import NAMESPACE_WATCHED, QUEUE_REACHABLE, Health
 from vott_operator.health.monitor import HealthMonitor
@@ -347,9 +349,12 @@ class App:
     # ---------------------------------------------------------------------------------------------------------- events
 
     def observe_trainingjob(self, trainingjob: TrainingJob) -> None:
-        """Store a TrainingJob from a watch or from the answer to a write, and reconcile it unless it is outdated."""
+        """Store a TrainingJob from a watch or from the answer to a write, unless it is outdated, and reconcile it if a plan may differ."""
+        before = self.store.trainingjob(trainingjob.key)
         if self.store.put_trainingjob(trainingjob):
-            self.enqueue(trainingjob.key)
+            observed = self.store.observed(trainingjob.key)
+            if observed is None or not is_only_report(before, observed.trainingjob) or has_other_interval(observed):
+                self.enqueue(trainingjob.key)
             self._url_queue.add(trainingjob.key)
             self._binding_queue.add(trainingjob.metadata.namespace)
             if self.settings.callbacks.signed:  # else the trainer posts its progress itself

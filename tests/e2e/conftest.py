@@ -24,6 +24,7 @@ from tests.support.waiting import diagnostics, wait_until
 QUICK = {"epochs": 2}  # parameters of messages that have none
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 STALLED_AFTER_SECONDS = 30
+WORK_REQUEST = "64Mi"  # all trainings run at once on one small node
 CHECKPOINTS, IMAGES, PLUGINS = "checkpoints", "images", "our-plugins"  # the samples use this name for plugins
 CHECKPOINT_SECONDS = 5
 # Small, because the operator shares its node with trainings.
@@ -150,7 +151,7 @@ def _values(local: dict[str, str], harness: ClusterHarness) -> dict[str, Any]:
             {"kind": "serviceBus", "name": harness.name},
         ],
         "trainer": values["trainer"]
-        | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS}
+        | {"resources": WORKING, "stalledAfterSeconds": STALLED_AFTER_SECONDS, "workRequest": WORK_REQUEST}
         | {"checkpoints": {"persistentVolumeClaim": CHECKPOINTS, "everySeconds": CHECKPOINT_SECONDS}}
         | {"imageCache": {"persistentVolumeClaim": IMAGES}, "plugins": {"configMap": PLUGINS}},
         "replicas": 2,

@@ -168,4 +168,7 @@ def _apply(harness: ClusterHarness, *manifests: Manifest) -> None:
 
 
 def _with_container(template: Manifest, container: Manifest) -> Manifest:
-    return template | ({"containers": [{"name": "trainer"} | container]} if container else {})
+    """The template with these fields of the trainer's container, beside its other containers."""
+    if not container:
+        return template
+    return template | {"containers": [{"name": "trainer"} | container, *template.get("containers", [])]}

@@ -1,10 +1,14 @@
 """TrainingJobs that the tests create without a message. Each case is a function, so that all can start at once."""
 
+from demo.kubectl import Manifest
 from localcluster.images import BAKED_WEIGHTS
-from tests.e2e.training import SMALL, WORKING, HeldTraining, Training, create_held_training, create_training
+from tests.e2e.training import PYTHON, SMALL, WORKING, HeldTraining, Training, create_held_training, create_training
 from tests.support.cluster_harness import ClusterHarness
 
 NO_SUCH_IMAGE = "localhost/vott-train/no-such-image:1"
+NO_SUCH_CONFIGMAP = "not-there"
+AUTHORITIES = {"volumes": [{"name": "authorities", "configMap": {"name": NO_SUCH_CONFIGMAP}}]}
+MOUNTED_AUTHORITIES = {"volumeMounts": [{"name": "authorities", "mountPath": "/etc/authorities"}]}
 RATIONED_GPU = "nvidia.com/mig-3g.40gb"
 QUOTA = "no-such-slices"
 PRIORITY = "vott-e2e-patient"
@@ -30,6 +34,47 @@ def over_quota(harness: ClusterHarness) -> Training:
     harness.kubectl.apply(quota)
     harness.wait("the quota in force", lambda: harness.kubectl.get("quota", QUOTA).get("status", {}).get("hard"))
     return create_training(harness, "over-quota", trainer={"gpus": 1, "gpuResourceName": RATIONED_GPU})
+
+
+def missing_configmap(harness: ClusterHarness) -> Training:
+    """A pod template that mounts a ConfigMap which does not exist."""
+    return create_training(harness, "missing-configmap", template=AUTHORITIES, container=MOUNTED_AUTHORITIES)
+
+
+def bad_sidecar_image(harness: ClusterHarness) -> Training:
+    """A sidecar whose image does not exist."""
+    sidecar = _sidecar(harness) | {"image": NO_SUCH_IMAGE, "restartPolicy": "Always"}
+    return create_training(harness, "bad-sidecar-image", template={"initContainers": [sidecar]})
+
+
+def endless_init_container(harness: ClusterHarness) -> Training:
+    """An init container that does not end."""
+    return create_training(harness, "endless-init", template={"initContainers": [_sidecar(harness)]})
+
+
+def gated(harness: ClusterHarness) -> Training:
+    """A pod template with a scheduling gate."""
+    return create_training(harness, "gated", template={"schedulingGates": [{"name": "example.com/reviewed"}]})
+
+
+def no_disk(harness: ClusterHarness) -> Training:
+    """Requests more disk than any node has."""
+    resources = {"requests": SMALL["requests"] | {"ephemeral-storage": "1000Ti"}, "limits": SMALL["limits"]}
+    return create_training(harness, "no-disk", trainer={"resources": resources})
+
+
+def rejected(harness: ClusterHarness) -> Training:
+    """A pod that its node rejects, again and again: bound without the scheduler, it asks for more GPUs than the node has."""
+    (node, *_) = harness.kubectl.list("nodes")
+    template = {"nodeName": node["metadata"]["name"]}
+    return create_training(harness, "rejected", template=template, trainer={"gpus": 64}, backoffLimit=0)
+
+
+def never_mounted(harness: ClusterHarness) -> Training:
+    """A missing ConfigMap, with a pending deadline."""
+    return create_training(
+        harness, "never-mounted", template=AUTHORITIES, container=MOUNTED_AUTHORITIES, pendingDeadlineSeconds=60
+    )
 
 
 def never_a_node(harness: ClusterHarness) -> Training:
@@ -83,7 +128,30 @@ def no_model(harness: ClusterHarness) -> Training:
     return create_training(harness, "no-model", program="pass")
 
 
+def fails_beside_a_sidecar(harness: ClusterHarness) -> Training:
+    """Fails permanently, beside a container that runs on."""
+    return create_training(
+        harness, "fails-beside-a-sidecar", program="raise SystemExit(65)", template=_with_sidecar(harness)
+    )
+
+
+def _with_sidecar(harness: ClusterHarness) -> Manifest:
+    return {"containers": [_sidecar(harness)], "terminationGracePeriodSeconds": 1}
+
+
+def _sidecar(harness: ClusterHarness) -> Manifest:
+    """A container that sleeps for a day, as a mesh injects its proxy."""
+    operator = harness.operator_pods()[0]["spec"]["containers"][0]
+    container = {name: operator[name] for name in ("image", "imagePullPolicy", "securityContext")}
+    return container | {"name": "proxy", "command": [PYTHON, "-c", "import time; time.sleep(86400)"]}
+
+
 # ------------------------------------------------------------------------------------------------ those that are disturbed
+
+
+def beside_a_sidecar(harness: ClusterHarness) -> Training:
+    """Trains beside a container that runs on."""
+    return create_training(harness, "beside-a-sidecar", template=_with_sidecar(harness))
 
 
 def silent(harness: ClusterHarness) -> HeldTraining:

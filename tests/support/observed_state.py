@@ -102,6 +102,12 @@ def status(phase: str, reason: str, *conditions: dict[str, str], **fields: Any) 
     return usual | {"jobName": "cats", "startTime": HOUR_AGO, "restarts": 0} | fields
 
 
+def attempt(outcome: str = "Failed", reason: str = "TrainerFailed", **fields: Any) -> dict[str, Any]:
+    """An entry of status.attempts."""
+    usual = {"podName": "cats-0-older", "nodeName": "n1", "created": "2026-01-01T10:00:00Z"}
+    return usual | {"outcome": outcome, "reason": reason} | fields
+
+
 def running_status(**fields: Any) -> dict[str, Any]:
     """The status of a training that runs in pod cats-0-abcde."""
     running = condition("Running", reason="TrainerRunning", message="Pod cats-0-abcde is training.")

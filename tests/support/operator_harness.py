@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ from localcluster.go_programs import binaries
 from tests.support.operator_process import ROOT, OperatorProcess
 from tests.support.secret_mount import mount_secret
 from tests.support.waiting import wait_until
+from vott_guard.timestamps import timestamp
 
 __all__ = ["LOCAL", "RELEASE", "ROOT", "OperatorHarness", "condition"]
 
@@ -216,6 +218,35 @@ class OperatorHarness:
         """Report the pod's container as running, as the kubelet does."""
         self._pod_status(name, "Running", {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
 
+    def bind_pod(self, name: str, node: str) -> None:
+        """Give the pod its node, as the scheduler does. The node has no kubelet."""
+        self.kubectl.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}
+        path = f"/api/v1/namespaces/{self.name}/pods/{name}/binding"
+        self.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(binding))
+
+    def warn_about_pod(self, name: str, reason: str, message: str) -> None:
+        """Record an Event about the pod, as the kubelet does."""
+        uid, now = self.kubectl.get("pod", name)["metadata"]["uid"], timestamp(datetime.now(UTC))
+        involved = {"apiVersion": "v1", "kind": "Pod", "name": name, "namespace": self.name, "uid": uid}
+        event = {"type": "Warning", "reason": reason, "message": message, "firstTimestamp": now, "lastTimestamp": now}
+        kind = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.{reason.lower()}"}}
+        self.kubectl.apply(kind | event | {"count": 1, "involvedObject": involved, "source": {"component": "kubelet"}})
+
+    def reject_pod(self, name: str) -> None:
+        """Reject the pod at its admission, as the kubelet does without a healthy device: no container has a status."""
+        message = "Pod was rejected: Allocate failed due to no healthy devices present"
+        self._patch_pod(name, {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": message})
+
+    def evict_pod(self, name: str) -> None:
+        """End the pod as the kubelet's eviction manager does on a full disk."""
+        now = timestamp(datetime.now(UTC))
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+        message = "The node was low on resource: ephemeral-storage."
+        status = {"phase": "Failed", "reason": "Evicted", "message": message}
+        self._patch_pod(name, status | {"conditions": [condition | {"lastTransitionTime": now}]})
+
     def end_pod(self, name: str, exit_code: int, message: str = "", reason: str = "") -> None:
         """Report the pod's container as terminated, as the kubelet does."""
         terminated = {
@@ -228,17 +259,20 @@ class OperatorHarness:
         )  # the kubelet reports the container before the phase
         self._pod_status(name, "Failed" if exit_code else "Succeeded", {"terminated": terminated})
 
+    def end_trainer(self, name: str, exit_code: int, sidecar: str) -> None:
+        """Report the trainer's container as terminated and the sidecar's as running, as the kubelet does."""
+        started = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        ended = {"terminated": {"exitCode": exit_code, "finishedAt": timestamp(datetime.now(UTC))}}
+        containers = [_container_status("trainer", ended), _container_status(sidecar, started)]
+        self._patch_pod(name, {"phase": "Running", "containerStatuses": containers})
+
     def _pod_status(self, name: str, phase: str, state: Object) -> None:
-        container = {
-            "name": "trainer",
-            "image": "trainer:1",
-            "imageID": "",
-            "ready": False,
-            "restartCount": 0,
-            "state": state,
-        }
-        patch = {"status": {"phase": phase, "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container]}}
-        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", json.dumps(patch))
+        container = _container_status("trainer", state)
+        self._patch_pod(name, {"phase": phase, "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container]})
+
+    def _patch_pod(self, name: str, status: Object) -> None:
+        patch = json.dumps({"status": status})
+        self.kubectl("patch", "pod", name, "--subresource=status", "--type=merge", "--patch", patch)
 
     def report(self, pod: str, trainingjob: str, status: Object, namespace: str = "") -> requests.Response:
         """Apply `status` server-side as the trainer in that pod does, with the pod's bound token and field manager vott-trainer."""
@@ -273,6 +307,10 @@ class OperatorHarness:
     def decoded(data: str) -> bytes:
         """Decode a kubeconfig's `…-data` field or a Secret's value."""
         return base64.b64decode(data)
+
+
+def _container_status(name: str, state: Object) -> Object:
+    return {"name": name, "image": f"{name}:1", "imageID": "", "ready": False, "restartCount": 0, "state": state}
 
 
 def condition(trainingjob: Object, type_: str) -> Object | None:

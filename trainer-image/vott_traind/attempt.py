@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import shutil
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vott_guard import exit_codes
@@ -49,6 +51,10 @@ class Attempt:
     """Called with each new report."""
     on_line: Callable[[str], None]
     """Called with each line that the trainer prints."""
+    silence_seconds: float = 0
+    """How long the trainer may take between two reports; 0: any time."""
+    hung: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it took longer, and was stopped."""
 
     async def run(self) -> Ended:
         """Run the trainer to its end; it has ended also after an error. Raises OSError if its folders can't be written."""
@@ -102,13 +108,26 @@ class Attempt:
 
     async def _wait(self, process: TrainerProcess) -> int:
         ended = asyncio.create_task(process.wait())
-        stopping = asyncio.create_task(self.stopping.wait())
+        others = {asyncio.create_task(self.stopping.wait())}
+        if self.silence_seconds:
+            others.add(asyncio.create_task(self._hang()))
         try:
-            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ended, *others}, return_when=asyncio.FIRST_COMPLETED)
             return await (ended if ended.done() else process.stop(self.options.grace_seconds))
         finally:
-            for task in (ended, stopping):
+            for task in (ended, *others):
                 task.cancel()
+
+    async def _hang(self) -> Literal[True]:
+        """Return, and set `hung`, once the trainer has not reported for too long."""
+        last, since = 0, time.monotonic()
+        while time.monotonic() - since < self.silence_seconds:
+            await asyncio.sleep(POLL_SECONDS)
+            with suppress(OSError):  # no report yet
+                written = self.folder.status.stat().st_mtime_ns
+                last, since = written, since if written == last else time.monotonic()
+        self.hung.set()
+        return True
 
     async def _follow(self, log: LogFollower) -> None:
         last: Status | None = None
@@ -132,9 +151,18 @@ class Attempt:
         if code == 0:
             status = read_status(self.folder.status)
             return Ended("succeeded" if status and status.model else "temporary", failure)
+        if self.hung.is_set():
+            return Ended("temporary", _explain_hang(self.silence_seconds, self.folder))
         if code in exit_codes.PERMANENT:
             return Ended("permanent", failure)
         return Ended("interrupted" if code == exit_codes.SIGTERM or self.stopping.is_set() else "temporary", failure)
+
+
+def _explain_hang(seconds: float, folder: TrainingFolder) -> Failure:
+    return Failure(
+        "NoProgress",
+        f"The trainer did not report for {seconds:.0f} s (trainer.restartStalledAfterSeconds); see {folder.log}.",
+    )
 
 
 def _explain(code: int, folder: TrainingFolder) -> Failure:

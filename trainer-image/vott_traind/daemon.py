@@ -113,7 +113,9 @@ class Daemon:
             progress=progress,
             metrics=self._metrics,
             output=self._output,
-            limits=Limits(settings.training_job.backoff_limit),
+            limits=Limits(
+                settings.training_job.backoff_limit, silence_seconds=settings.trainer.restart_stalled_after_seconds
+            ),
             options=self._trainer_options(),
             work={slot: self._work(slot) for slot in self._options.slots},
             stopping=self._stopping,

@@ -26,6 +26,8 @@ class Limits:
     backoff_limit: int
     """How often a failed training is retried."""
     backoff: Backoff = RETRY_BACKOFF
+    silence_seconds: float = 0
+    """How long a trainer may take between two reports; 0: any time."""
 
 
 @dataclass(frozen=True, slots=True)

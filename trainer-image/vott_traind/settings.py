@@ -34,6 +34,11 @@ class TrainerSettings(Section):
         0, description="Minutes of training, for messages without the parameter budgetMinutes; 0: the trainer's.", ge=0
     )
     termination_grace_period_seconds: int = Field(60, description="Time from SIGTERM to SIGKILL.", ge=0)
+    restart_stalled_after_seconds: int = Field(
+        21_600,
+        description="A trainer without a progress report for this time is restarted, which counts as a failure; 0: never.",
+        ge=0,
+    )
 
 
 class TrainingJobSettings(Section):

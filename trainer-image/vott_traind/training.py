@@ -122,6 +122,7 @@ class Training:
                 parts.stopping,
                 on_status,
                 lambda line: parts.output.line(job.name, line),
+                parts.limits.silence_seconds,
             ).run()
         finally:
             parts.metrics.running.dec()

@@ -162,7 +162,7 @@ class TrainingJobSpec(ApiModel):
     )
     pending_deadline_seconds: int | None = Field(
         None,
-        description="The training fails if it waits this many seconds for a node. Default: no limit.",
+        description="The training fails if its pod does not run within this many seconds of its creation. Default: no limit.",
         ge=1,
         le=31_536_000,
     )

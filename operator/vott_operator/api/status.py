@@ -68,6 +68,32 @@ class Checkpoint(ApiModel):
     time: str = Field(description="Time of the checkpoint.", json_schema_extra={"format": "date-time"})
 
 
+MAX_ATTEMPTS = 20
+"""Entries of status.attempts, enough for every limit that is counted in them."""
+
+
+class Attempt(ApiModel):
+    """A pod that ended before the training did."""
+
+    pod_name: str = Field(description="Name of the pod.")
+    node_name: str | None = Field(None, description="Node of the pod.")
+    outcome: str = Field(
+        description="Failed counts against spec.backoffLimit. Rejected (its node did not accept it), Evicted (its node lacked a resource)"
+        " and Interrupted (drain, preemption, lost node) do not.",
+        json_schema_extra={"enum": [c.ATTEMPT_FAILED, c.ATTEMPT_REJECTED, c.ATTEMPT_EVICTED, c.ATTEMPT_INTERRUPTED]},
+    )
+    reason: str = Field(description="One CamelCase word for programs, for example OOMKilled or PreemptionByScheduler.")
+    created: str = Field(description="Creation time of the pod.", json_schema_extra={"format": "date-time"})
+    fold: int = Field(0, description="Fold that the training had reached, with cross-validation.", ge=0)
+    epoch: int = Field(0, description="Epoch that the training had reached.", ge=0)
+    step: int = Field(0, description="Step of that epoch.", ge=0)
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """How far the training had got."""
+        return self.fold, self.epoch, self.step
+
+
 class Condition(ApiModel):
     """One aspect of the state, as in Kubernetes' metav1.Condition."""
 
@@ -117,7 +143,20 @@ class TrainingJobStatus(ApiModel):
         None, description="How often another pod took over, after failures and interruptions.", ge=0
     )
     failures: int | None = Field(
-        None, description="With several nodes: the failures counted against spec.backoffLimit.", ge=0
+        None,
+        description="The failures counted against spec.backoffLimit in earlier Jobs; a Job is replaced with several nodes after each"
+        " failure, with one node when the next pod should go to another node.",
+        ge=0,
+    )
+    attempts: tuple[Attempt, ...] | None = Field(
+        None,
+        description="The newest pods that ended before the training did, oldest first. Stopped pods (suspended or deleted) are not listed.",
+        json_schema_extra={"maxItems": MAX_ATTEMPTS, "x-kubernetes-list-type": "atomic"},
+    )
+    report_interval_seconds: int | None = Field(
+        None,
+        description="Seconds between two of the trainer's reports, at least: longer while many trainings run; absent: 2.",
+        ge=1,
     )
     progress: Progress | None = Field(None, description="Progress of the training.")
     metrics: tuple[Metric, ...] | None = Field(

@@ -113,7 +113,8 @@ class PlanApplier:
         updated = await self._cluster.patch_status(trainingjob, status)
         count_change(trainingjob, updated, self._clock())
         self._store.put_trainingjob(updated)
-        logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
+        if status.keys() != {"reportIntervalSeconds"}:
+            logger.info("status %s", updated.status.phase, extra=fields(reason=updated.status.reason))
         if (span := ended_span(trainingjob, updated, self._clock())) is not None:
             self._tracing.record(span, updated.traceparent)
         return updated

@@ -197,9 +197,11 @@ class Cluster:
         """Create a Lease. Raises AlreadyExistsError."""
         await self._rest.send("POST", _leases(lease["metadata"]["namespace"]), lease)
 
-    async def replace_lease(self, lease: Body) -> None:
-        """Replace a Lease. Raises ClusterError (409) when it changed since it was read."""
-        await self._rest.send("PUT", f"{_leases(lease['metadata']['namespace'])}/{lease['metadata']['name']}", lease)
+    async def replace_lease(self, lease: Body) -> Body:
+        """Replace a Lease, and return it. Raises ClusterError (409) when it changed since it was read."""
+        return await self._rest.send(
+            "PUT", f"{_leases(lease['metadata']['namespace'])}/{lease['metadata']['name']}", lease
+        )
 
     # ----------------------------------------------------------------------------------------------------- RoleBindings
 

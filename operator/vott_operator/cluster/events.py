@@ -1,4 +1,4 @@
-"""core/v1 Events: those that the operator records about TrainingJobs and namespaces, and those that explain a missing pod."""
+"""core/v1 Events: those that the operator records about TrainingJobs and namespaces, and those that explain a missing or slow pod."""
 
 import logging
 import os
@@ -14,6 +14,8 @@ from vott_operator.api import names
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.client import Cluster
+from vott_operator.decisions.observed import PodEvent
+from vott_operator.decisions.pod_events import start_event
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import ClusterError
 
@@ -53,6 +55,11 @@ async def pod_creation_error(cluster: Cluster, namespace: str, job_uid: str, sin
     events = [event async for event in cluster.list_events(namespace, selector)]
     newest = max(events, key=lambda event: str(event.get("lastTimestamp") or ""), default={})
     return str(newest.get("message") or "") if parse_timestamp(newest.get("lastTimestamp"), since) >= since else ""
+
+
+async def pod_start_event(cluster: Cluster, namespace: str, pod_uid: str) -> PodEvent | None:
+    """The newest Event that tells what a pod waits for; None if there is none."""
+    return start_event([event async for event in cluster.list_events(namespace, f"involvedObject.uid={pod_uid}")])
 
 
 def _trainingjob_event(trainingjob: TrainingJob, event: Event, now: datetime) -> dict[str, Any]:

@@ -10,8 +10,10 @@ import logging
 import os
 import socket
 import uuid
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, TypeVar
 
 from vott_guard.backoff import Backoff
 from vott_guard.log_repeats import Repeats
@@ -22,6 +24,7 @@ from vott_operator.errors import AlreadyExistsError, ClusterError, NotFoundError
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Lease = dict[str, Any]
 
 
@@ -37,12 +40,18 @@ class Leadership:
         self._retry = duration_seconds / 5
         # The leader gives up well before another may take over, so that two never lead on purpose.
         self._deadline = duration_seconds * 2 / 3
+        # Half of that, as in client-go: one request that hangs must not cost the Lease.
+        self._request = self._deadline / 2
         self._version = ""
         """Resource version of the Lease as last read."""
         self._version_since = 0.0
         """When this operator first read that version, in the event loop's time."""
         self._holder = ""
-        """Identity in the Lease as last read."""
+        """Identity in the Lease as last read or written."""
+        self._renewed = 0.0
+        """When this operator last wrote it: the start of the request, in the event loop's time."""
+        self._written: Lease | None = None
+        """The Lease as this operator last wrote it; None if it must be read first."""
         self._repeats = Repeats()
 
     async def acquire(self) -> None:
@@ -56,18 +65,16 @@ class Leadership:
 
     async def hold(self) -> None:
         """Renew the Lease; return when the leadership is lost."""
-        renewed = self._now()
-        while (left := renewed + self._deadline - self._now()) > 0:
+        self._renewed = self._now()
+        while (left := self._renewed + self._deadline - self._now()) > 0:
             started = self._now()
             try:
                 async with asyncio.timeout(left):
-                    if await self._try():
-                        renewed = started
-                    elif self._holder not in ("", self.identity):
+                    if not await self._try() and self._holder not in ("", self.identity):
                         return
             except TimeoutError:
                 break
-            await asyncio.sleep(self._retry)
+            await asyncio.sleep(started + self._retry - self._now())
 
     async def release(self) -> None:
         """Let another operator lead at once, if this one leads."""
@@ -82,16 +89,42 @@ class Leadership:
     async def _try(self) -> bool:
         """Try once to acquire or renew the Lease."""
         try:
-            lease = await self._cluster.read_lease(self._key)
+            if self._written is not None and await self._renew(self._written):
+                self._repeats.end(self._key)
+                return True
+            lease = await self._answer(self._cluster.read_lease(self._key))
             if not self._is_available(lease):
                 return False
-            await self._cluster.replace_lease(self._held(lease))
+            await self._write(lease)
         except NotFoundError:
             return await self._create()
+        except TimeoutError:
+            logger.warning("Lease %s: the Kubernetes API did not answer within %.1f s", self._key, self._request)
+            return False
         except ClusterError as error:
             return self._failed(error)
         self._repeats.end(self._key)
         return True
+
+    async def _renew(self, lease: Lease) -> bool:
+        """Write the Lease without reading it first; return False if another has written it."""
+        try:
+            await self._write(lease)
+        except ClusterError as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            return False
+        return True
+
+    async def _write(self, lease: Lease) -> None:
+        self._written, started = None, self._now()
+        self._written = await self._answer(self._cluster.replace_lease(self._held(lease)))
+        self._holder, self._renewed = self.identity, started
+        metrics.LEASE_TRANSITIONS.set(self._written["spec"].get("leaseTransitions") or 0)
+
+    async def _answer(self, request: Awaitable[T]) -> T:
+        async with asyncio.timeout(self._request):
+            return await request
 
     async def _create(self) -> bool:
         metadata = {"name": self._key.name, "namespace": self._key.namespace}

@@ -7,9 +7,9 @@ from datetime import datetime
 
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.events import pod_creation_error
+from vott_operator.cluster.events import pod_creation_error, pod_start_event
 from vott_operator.cluster.store import Store
-from vott_operator.decisions.live_reads import may_lack_secret, needs_live_read
+from vott_operator.decisions.live_reads import is_slow_without_cause, may_lack_secret, needs_live_read
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.pod_timing import is_missing_pod, missing_pod_since
 from vott_operator.errors import NotFoundError
@@ -40,7 +40,7 @@ class Observer:
             self._store.put_job(key, await self._cluster.read_job(key))
             observed = self._store.observed(key) or observed
         observed = await self._add_pod_creation_error(observed, now)
-        return await self._add_missing_secret(observed, now)
+        return await self._add_missing_secret(await self._add_start_event(observed, now), now)
 
     async def reread(self, key: Key) -> None:
         """Store the TrainingJob as it is now. Raises NotFoundError."""
@@ -71,6 +71,13 @@ class Observer:
             return observed
         namespace = observed.trainingjob.metadata.namespace
         return replace(observed, pod_creation_error=await pod_creation_error(self._cluster, namespace, job.uid, since))
+
+    async def _add_start_event(self, observed: Observed, now: datetime) -> Observed:
+        pod = observed.starting_pod
+        if pod is None or not pod.node or not is_slow_without_cause(observed, now):
+            return observed
+        namespace = observed.trainingjob.metadata.namespace
+        return replace(observed, start_event=await pod_start_event(self._cluster, namespace, pod.uid))
 
     async def _add_missing_secret(self, observed: Observed, now: datetime) -> Observed:
         trainingjob = observed.trainingjob

@@ -89,7 +89,9 @@ class Resync:
         while True:
             changed = await self.check(namespace)
             usable = self._namespaces.state(namespace).condition == Condition.USABLE
-            if self._clock() - reconciled >= timedelta(seconds=RESYNC_SECONDS) or (changed and usable):
+            is_due = self._clock() - reconciled >= timedelta(seconds=RESYNC_SECONDS)
+            self._store.is_complete = self._store.is_complete or is_due
+            if is_due or (changed and usable):
                 reconciled = self._clock()
                 for key in self._store.keys(namespace):
                     self._enqueue(key)

@@ -85,6 +85,8 @@ class Store:
     """
 
     def __init__(self, started: datetime) -> None:
+        self.is_complete = False
+        """Whether the watches have shown everything."""
         self._started = timestamp(started)
         self._had_job: set[Key] = set()
         self._trainingjobs: dict[Key, _Stored] = {}
@@ -95,6 +97,7 @@ class Store:
         self._unfinished: dict[Key, _Count] = {}
         self._counts: Counter[_Count] = Counter()
         """Unfinished TrainingJobs of each kind."""
+        self._running: set[Key] = set()
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
@@ -112,7 +115,19 @@ class Store:
         pods = tuple(self._pods.get(key, {}).values())
         # Both are RFC 3339 in UTC with seconds, so they compare as strings.
         had_job = key in self._had_job or trainingjob.metadata.creation_timestamp <= self._started
-        return Observed(trainingjob, self._jobs.get(key), pods, key in self._settled, may_have_had_job=had_job)
+        return Observed(
+            trainingjob,
+            self._jobs.get(key),
+            pods,
+            key in self._settled,
+            may_have_had_job=had_job,
+            running=len(self._running),
+            counts_all=self.is_complete,
+        )
+
+    def trainingjob(self, key: Key) -> TrainingJob | None:
+        """One TrainingJob; None if there is none."""
+        return self._trainingjob(key) if key in self._trainingjobs else None
 
     def trainingjobs(self) -> dict[Key, TrainingJob]:
         """All TrainingJobs, each parsed: for few of them."""
@@ -161,6 +176,7 @@ class Store:
         if stored.content:
             self._contents.setdefault(stored.content, set()).add(key)
         self._count(key, None if trainingjob.finished else _Count.of(trainingjob))
+        _update(self._running, key, trainingjob.status.phase == c.RUNNING)
         return True
 
     def _count(self, key: Key, count: "_Count | None") -> None:
@@ -218,6 +234,7 @@ class Store:
             del self._trainingjobs[key]
             self._had_job.discard(key)
             self._count(key, None)
+            self._running.discard(key)
             self._settled.discard(key)
             self._with_finalizer[key.namespace].discard(key)
             self._callback_urls.pop(key, None)
@@ -313,6 +330,13 @@ class Store:
             return self._invalid.get(key) if stored is None else stored.resource_version
         state = self._jobs.get(key) if listed.kind == Kind.JOB else self._pods.get(key, {}).get(listed.name)
         return None if state is None else state.resource_version
+
+
+def _update(keys: set[Key], key: Key, is_member: bool) -> None:
+    if is_member:
+        keys.add(key)
+    else:
+        keys.discard(key)
 
 
 def _content(trainingjob: TrainingJob) -> tuple[str, str] | None:

@@ -23,12 +23,16 @@ WAITING_REASONS = (
     c.QUOTA_EXCEEDED,
     c.IMAGE_PULL_FAILED,
     c.CONTAINER_CONFIG_ERROR,
+    c.FAILED_MOUNT,
+    c.POD_NOT_STARTED,
     c.POD_NOT_CREATED,
     c.JOB_NOT_CREATED,
     c.OLD_JOB_REMAINS,
     c.WAITING_FOR_PODS,
 )
 """Replaced by PodStarting once they no longer hold."""
+KEPT_REASONS = (c.RETRYING, c.INTERRUPTED, c.POD_REJECTED, c.OLD_JOB_REMAINS)
+"""Better reasons than that pods still end."""
 
 
 def active(observed: Observed, job: JobState, now: datetime) -> PhaseResult | None:
@@ -41,8 +45,7 @@ def active(observed: Observed, job: JobState, now: datetime) -> PhaseResult | No
         message = f"Pod {running[0].name} is training." if nodes == 1 else f"All {nodes} pods are training."
         condition = ConditionUpdate(c.RUNNING, "True", c.TRAINER_RUNNING, message)
         return PhaseResult(c.RUNNING, c.TRAINER_RUNNING, (condition, *resumed))
-    starting = (pod for pod in observed.job_pods if pod.active and not pod.running)
-    pod = max(starting, key=lambda pod: pod.created, default=None)
+    pod = observed.starting_pod
     active_indexes = {pod.index for pod in observed.job_pods if pod.active}
     if nodes > 1 and lost is None and any(pod.index not in active_indexes for pod in observed.job_pods):
         return None  # one pod ended: the Job ends the others, and then shows why
@@ -64,7 +67,7 @@ def ending_pods(observed: Observed, now: datetime) -> PhaseResult | None:
     if is_lost(pod, now):
         return pending(explain_lost_node(pod))
     running = observed.trainingjob.condition(c.RUNNING)
-    if running is not None and running.reason in (c.RETRYING, c.INTERRUPTED, c.OLD_JOB_REMAINS):
+    if running is not None and running.reason in KEPT_REASONS:
         return None
     return pending(explain_ending_pod(pod))
 

@@ -1,4 +1,4 @@
-"""Phase of a training whose Job succeeded: Complete, once the trainer has reported the model. Pure."""
+"""Phase of a training whose trainer succeeded: Complete, once the trainer has reported the model. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,18 +8,17 @@ from vott_operator.api.conditions import ConditionUpdate, Explanation
 from vott_operator.api.status import Metric, ModelArtifact
 from vott_operator.api.times import parse_timestamp
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.decisions.observed import JobState
 from vott_operator.decisions.phase_result import PhaseResult, failed
 
 MODEL_REPORT_GRACE = timedelta(seconds=60)
 """How long after the pod succeeded its last status report may still arrive."""
 
 
-def complete(trainingjob: TrainingJob, job: JobState, now: datetime) -> PhaseResult | None:
+def complete(trainingjob: TrainingJob, succeeded_at: str | None, now: datetime) -> PhaseResult | None:
     """Complete; Failed if the model was never reported; None while the report may still arrive."""
     model = trainingjob.status.model
     if model is None:
-        if now - parse_timestamp(job.finished_at, now) < MODEL_REPORT_GRACE:
+        if now - parse_timestamp(succeeded_at, now) < MODEL_REPORT_GRACE:
             return None
         return failed(_missing_model())
     message = _describe(model, trainingjob.status.metrics or ())

@@ -8,7 +8,9 @@ import re
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.status import Checkpoint
-from vott_operator.decisions.observed import JobState, PodState
+from vott_operator.decisions.brief import brief, mount_failure, scheduling_cause
+from vott_operator.decisions.observed import KUBELET_DISRUPTION, JobState, PodEvent, PodState
+from vott_operator.decisions.pod_events import MOUNT_REASONS, PROGRESS_REASONS, PULLING
 
 QUOTA_PATTERN = re.compile(r"exceeded quota: (?P<name>[^,]+)")
 IMAGE_REASONS = (
@@ -20,13 +22,14 @@ IMAGE_REASONS = (
     "RegistryUnavailable",
 )
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+CRASH_LOOP = "CrashLoopBackOff"
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod of higher priority",
     "DeletionByTaintManager": "deleted because it does not tolerate a taint of its node",
     "EvictionByEvictionAPI": "evicted, for example by a drain of its node",
     "DeletionByPodGC": "lost with its node",
-    "TerminationByKubelet": "terminated by its node, which shuts down or lacks a resource",
+    KUBELET_DISRUPTION: "terminated by its node, which shuts down or lacks a resource",
 }
 
 
@@ -38,20 +41,56 @@ def explain_waiting_pod(pod: PodState) -> Explanation | None:
     if pod.unschedulable:
         return Explanation(
             c.UNSCHEDULABLE,
-            f"No node can take the pod: {pod.unschedulable} It starts once a node has capacity; "
+            f"No node can take the pod: {scheduling_cause(pod.unschedulable)} It starts once a node has capacity; "
             "see `kubectl describe nodes`, or add a GPU node.",
         )
+    if pod.not_scheduled:
+        return Explanation(
+            c.POD_NOT_STARTED,
+            f"The scheduler does not place pod {pod.name} ({brief(pod.not_scheduled).rstrip('. ')}). See `kubectl describe pod {pod.name}`.",
+        )
+    cause = f"{pod.waiting_reason}: {brief(pod.waiting_message).rstrip('. ')}"
+    container = pod.waiting_container or c.TRAINER_CONTAINER
     if pod.waiting_reason in IMAGE_REASONS:
+        owner = "" if container == c.TRAINER_CONTAINER else f" of container {container}"
+        image = f"The {'image' if owner else 'trainer image'} {pod.image or '(unnamed)'}{owner}"
         return Explanation(
             c.IMAGE_PULL_FAILED,
-            f"The trainer image {pod.image or '(unnamed)'} can't be pulled ({pod.waiting_reason}: {pod.waiting_message}). "
-            "Check its name and the node's access to the registry.",
+            f"{image} can't be pulled ({cause}). Check its name and the node's access to the registry.",
         )
     if pod.waiting_reason in CONFIG_REASONS:
         return Explanation(
             c.CONTAINER_CONFIG_ERROR,
-            f"The trainer container can't be created ({pod.waiting_reason}: {pod.waiting_message}). See `kubectl describe pod {pod.name}`.",
+            f"Container {container} can't be created ({cause}). See `kubectl describe pod {pod.name}`.",
         )
+    if pod.waiting_reason == CRASH_LOOP:
+        return Explanation(
+            c.POD_NOT_STARTED,
+            f"Container {container} fails again and again ({cause}). See `kubectl logs {pod.name} -c {container}`.",
+        )
+    return None
+
+
+def explain_slow_start(pod: PodState, event: PodEvent | None) -> Explanation | None:
+    """Why a pod takes long to start, by its newest Event or its init containers; None if neither tells."""
+    if event is not None and event.reason in MOUNT_REASONS:
+        return Explanation(
+            c.FAILED_MOUNT,
+            f"A volume of pod {pod.name} can't be mounted ({mount_failure(event.message)}). The pod starts once it can be.",
+        )
+    if event is not None and event.reason not in PROGRESS_REASONS:
+        cause = brief(event.message).rstrip(". ")
+        return Explanation(
+            c.POD_NOT_STARTED,
+            f"Pod {pod.name} does not start on node {pod.node} ({event.reason}: {cause}). See `kubectl describe pod {pod.name}`.",
+        )
+    if pod.init_container:
+        return Explanation(
+            c.POD_NOT_STARTED,
+            f"Pod {pod.name} waits for its init container {pod.init_container}. See `kubectl logs {pod.name} -c {pod.init_container}`.",
+        )
+    if event is not None and event.reason == PULLING:
+        return Explanation(c.POD_STARTING, f"Pod {pod.name} is pulling an image on node {pod.node}.")
     return None
 
 
@@ -168,6 +207,25 @@ def explain_interruption(pod: PodState | None, checkpoint: Checkpoint | None) ->
     )
 
 
-def explain_retry(attempt: int, backoff_limit: int, cause: str) -> Explanation:
+def explain_retry(attempt: int, backoff_limit: int, cause: str, avoided_node: str = "") -> Explanation:
     """The training failed, and attempt number `attempt` follows."""
-    return Explanation(c.RETRYING, f"Attempt {attempt} of {backoff_limit + 1} follows. Last failure: {cause}")
+    where = f", on another node than {avoided_node} if possible" if avoided_node else ""
+    return Explanation(c.RETRYING, f"Attempt {attempt} of {backoff_limit + 1} follows{where}. Last failure: {cause}")
+
+
+def explain_rejection(pod: PodState, avoided_node: str = "") -> Explanation:
+    """A node did not accept the pod; another follows."""
+    where = f", on another node than {avoided_node} if possible" if avoided_node else ""
+    cause = f"{pod.reason}: {brief(pod.message).rstrip('. ') or 'no reason given'}"
+    return Explanation(
+        c.POD_REJECTED,
+        f"Node {pod.node or '(unnamed)'} rejected the pod ({cause}); its device plugin may be faulty. Another pod follows{where}. "
+        "This does not count against spec.backoffLimit.",
+    )
+
+
+def explain_remaining_containers(pod: PodState) -> Explanation:
+    """The trainer has ended, but other containers of its pod still run."""
+    names = ", ".join(pod.remaining)
+    text = f"The trainer has ended, but container {names} of pod {pod.name} still runs. The operator ends the pod."
+    return Explanation(c.CONTAINERS_REMAIN, text)

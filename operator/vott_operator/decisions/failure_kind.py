@@ -14,6 +14,11 @@ DEADLINE_REASON = "DeadlineExceeded"
 POLICY_REASON = "PodFailurePolicy"
 
 
+def counted_failures(job: JobState, pods: tuple[PodState, ...]) -> int:
+    """One node: the failures that count against spec.backoffLimit. A pod that its node rejected began no training."""
+    return job.failures + max(0, job.failed_pods - sum(pod.rejected for pod in pods))
+
+
 def last_failed(pods: tuple[PodState, ...]) -> PodState | None:
     """The youngest pod that failed by itself; if there is none, the youngest that was stopped."""
     failed = [pod for pod in pods if pod.phase == "Failed"]

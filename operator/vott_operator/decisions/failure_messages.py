@@ -2,7 +2,14 @@
 
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
-from vott_operator.decisions.failure_kind import DEADLINE_REASON, first_failed, last_failed, reported_failure
+from vott_operator.decisions.brief import brief
+from vott_operator.decisions.failure_kind import (
+    DEADLINE_REASON,
+    counted_failures,
+    first_failed,
+    last_failed,
+    reported_failure,
+)
 from vott_operator.decisions.observed import JobState, PodState
 
 
@@ -21,8 +28,13 @@ def explain_failure(job: JobState, pods: tuple[PodState, ...], nodes: int, names
             f"see `kubectl describe job -n {namespace} {job.name}`.",
         )
     cause = explain_failed_pod(culprit, namespace)
-    attempts = job.failures + 1 if nodes > 1 else job.failed_pods
-    if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED or attempts < 2:
+    attempts = job.failures + 1 if nodes > 1 else counted_failures(job, pods)
+    return cause if job.failed_reason != c.BACKOFF_LIMIT_EXCEEDED else after_attempts(cause, attempts)
+
+
+def after_attempts(cause: Explanation, attempts: int) -> Explanation:
+    """The last of so many failures."""
+    if attempts < 2:
         return cause
     return Explanation(cause.reason, f"{cause.message} Tried {attempts} times (spec.backoffLimit).")
 
@@ -43,6 +55,13 @@ def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
     reported = reported_failure(pod)
     if reported is not None:
         return reported
+    if pod.exit_code is None and pod.failed_init_container:
+        container = pod.failed_init_container.partition(" ")[0]
+        return Explanation(
+            c.TRAINER_FAILED,
+            f"The trainer did not start, because init container {pod.failed_init_container} failed; "
+            f"see `kubectl logs -n {namespace} {pod.name} -c {container}`.",
+        )
     if pod.exit_code is None and pod.reason:
         return Explanation(
             c.POD_REJECTED,
@@ -53,9 +72,33 @@ def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
     return Explanation(c.TRAINER_FAILED, f"The trainer ended {code}; see `kubectl logs -n {namespace} {pod.name}`.")
 
 
-def explain_pending_deadline(seconds: int | None, cause: Explanation | None) -> Explanation:
-    """The training waited too long for a node."""
-    text = f"The training got no node within {seconds} s (spec.pendingDeadlineSeconds)."
+def explain_too_many_evictions(limit: int, message: str) -> Explanation:
+    """Nodes evicted the training again and again."""
+    return Explanation(
+        c.EVICTED,
+        f"Nodes evicted the training {limit} times: {brief(message) or 'they lacked a resource.'} For disk, raise the operator's setting "
+        "trainer.workRequest, so that fewer trainings share a node; for memory, spec.trainer.resources.requests.memory.",
+    )
+
+
+def explain_too_many_interruptions(limit: int, reason: str) -> Explanation:
+    """Pods were interrupted again and again, and the training got no further."""
+    return Explanation(
+        c.INTERRUPTED,
+        f"The training was interrupted {limit} times in a row without getting further (last: {reason}). Use nodes that last longer, "
+        "save checkpoints more often, or raise the operator's setting trainer.interruptionLimit.",
+    )
+
+
+def explain_hang(seconds: int) -> Explanation:
+    """The trainer ran and did not report."""
+    setting = "the operator's setting trainer.restartStalledAfterSeconds"
+    return Explanation(c.NO_PROGRESS, f"The trainer did not report for {seconds} s ({setting}).")
+
+
+def explain_pending_deadline(limit: str, cause: Explanation | None) -> Explanation:
+    """The training waited too long for its pod to run; `limit` has the seconds and where they are set."""
+    text = f"The training did not start within {limit}."
     return Explanation(c.PENDING_DEADLINE_EXCEEDED, f"{text} {cause.message}" if cause else text)
 
 

@@ -6,11 +6,10 @@ a training has ended, must rest on a live read.
 
 from datetime import datetime
 
-from vott_operator.api.times import parse_timestamp
 from vott_operator.decisions.condition_messages import explain_waiting_pod
 from vott_operator.decisions.failure_kind import DEADLINE_REASON, last_failed
 from vott_operator.decisions.observed import Observed
-from vott_operator.decisions.pod_timing import START_GRACE, is_missing_pod
+from vott_operator.decisions.pod_timing import is_missing_pod, is_slow_to_start
 
 
 def needs_live_read(observed: Observed, now: datetime) -> bool:
@@ -26,14 +25,21 @@ def needs_live_read(observed: Observed, now: datetime) -> bool:
     if job.complete:
         return status.model is None
     if job.failed_reason:
-        return job.failed_reason != DEADLINE_REASON and last_failed(observed.job_pods) is None
+        if job.failed_reason == DEADLINE_REASON:
+            return False
+        seen = sum(pod.phase == "Failed" and not pod.interrupted for pod in observed.job_pods)
+        # One node: an unseen pod may have been rejected, which does not count.
+        is_partial = observed.trainingjob.spec.trainer.nodes == 1 and seen < job.failed_pods
+        return is_partial or last_failed(observed.job_pods) is None
     return not observed.job_pods and (is_missing_pod(observed, now) or bool(status.pod_name))
 
 
 def may_lack_secret(observed: Observed, now: datetime) -> bool:
     """Whether a pod has been starting for so long that its Secret may be missing."""
-    starting = (pod for pod in observed.job_pods if pod.active and not pod.running)
-    pod = max(starting, key=lambda pod: pod.created, default=None)
-    if pod is None or observed.trainingjob.spec.url_secret_ref is None:
-        return False
-    return explain_waiting_pod(pod) is None and now - parse_timestamp(pod.created, now) >= START_GRACE
+    return observed.trainingjob.spec.url_secret_ref is not None and is_slow_without_cause(observed, now)
+
+
+def is_slow_without_cause(observed: Observed, now: datetime) -> bool:
+    """Whether a pod is slow to start, and does not itself show why."""
+    pod = observed.starting_pod
+    return pod is not None and explain_waiting_pod(pod) is None and is_slow_to_start(pod, now)

@@ -14,9 +14,9 @@ class PhaseResult:
     reason: str
     conditions: tuple[ConditionUpdate, ...] = ()
     failures: int | None = None
-    """Several nodes: the failures counted so far."""
+    """The failures counted so far, if they are more than the Job knows."""
     replace_job: bool = False
-    """Several nodes: the Job failed, and a new one takes its place."""
+    """A new Job takes the place of this one."""
 
     @property
     def is_terminal(self) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from vott_operator.api import constants as c
 from vott_operator.api.conditions import Explanation
 from vott_operator.api.ended import Ended
-from vott_operator.decisions import deadlines, restored, retries, stalled, suspension, ttl
+from vott_operator.decisions import deadlines, restored, retries, sidecars, stalled, suspension, ttl
 from vott_operator.decisions.active_job import ending_pods
 from vott_operator.decisions.callback_deadline import is_overdue
 from vott_operator.decisions.condition_messages import explain_name_taken, explain_old_job
@@ -107,7 +107,8 @@ def _follow_job(observed: Observed, job: JobState, settings: Settings, now: date
     if kueue.is_managed(trainingjob) and trainingjob.spec.suspend and not job.finished:
         # Only Kueue may suspend its Jobs, so spec.suspend deletes the Job.
         return _report(observed, suspension.suspended(trainingjob), now, delete_job=True)
-    result = derive_phase(observed, now)
+    observed = sidecars.with_ended_trainers(observed, now)
+    result = derive_phase(observed, settings.trainer, now)
     stalled_after = settings.trainer.stalled_after_seconds
     more = stalled.stalled_condition(observed, result, stalled_after, now) if result is not None else ()
     status, events = status_patch(observed, result, now, more), transition_events(observed, result, more)
@@ -130,9 +131,16 @@ def _recheck_seconds(
     if job.complete and result is None:
         return MODEL_RECHECK_SECONDS
     ending = (pod for pod in observed.job_pods if pod.deleting and not pod.finished)
-    times = [deadlines.pending_deadline(observed, job, now), *map(end_deadline, ending), _start_recheck(observed, now)]
+    trainer = settings.trainer
+    times = [
+        *deadlines.deadlines(observed, job, trainer, now),
+        *map(end_deadline, ending),
+        _start_recheck(observed, now),
+        sidecars.next_check(observed, now),
+    ]
     if result is not None:
-        times.append(stalled.stalled_time(observed, result, settings.trainer.stalled_after_seconds, now))
+        silences = (trainer.stalled_after_seconds, trainer.restart_stalled_after_seconds)
+        times += [stalled.stalled_time(observed, result, seconds, now) for seconds in silences]
     return min(((time - now).total_seconds() for time in times if time is not None and time > now), default=None)
 
 
@@ -199,7 +207,9 @@ def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
     trainingjob, job = observed.trainingjob, observed.job
     overdue = is_overdue(trainingjob, now)
     if job is not None and observed.owns_job and not overdue:
-        if job.complete or (job.finished and trainingjob.spec.trainer.nodes == 1):
+        if job.complete or (
+            job.finished and trainingjob.spec.trainer.nodes == 1 and not _is_retried(observed, settings, now)
+        ):
             return _follow_job(observed, job, settings, now)  # the training ended before the deletion
         return Plan(delete_job=not job.deleting, requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     if c.FINALIZER not in trainingjob.metadata.finalizers:
@@ -210,6 +220,12 @@ def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:
         return Plan(requeue_seconds=OLD_JOB_RECHECK_SECONDS)
     without_job = Observed(trainingjob, message_settled=observed.message_settled)
     return _report(without_job, failed(explain_cancelled()), now)
+
+
+def _is_retried(observed: Observed, settings: Settings, now: datetime) -> bool:
+    """Whether another Job would follow the failed one."""
+    result = derive_phase(observed, settings.trainer, now)
+    return result is not None and result.replace_job
 
 
 def _report(observed: Observed, result: PhaseResult, now: datetime, *, delete_job: bool = False) -> Plan:

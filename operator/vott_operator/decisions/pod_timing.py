@@ -22,6 +22,11 @@ def is_lost(pod: PodState, now: datetime) -> bool:
     return pod.deleting and not pod.finished and bool(pod.node) and now > end_deadline(pod)
 
 
+def is_slow_to_start(pod: PodState, now: datetime) -> bool:
+    """Whether a pod has been starting for so long that the operator looks for the cause."""
+    return now - parse_timestamp(pod.scheduled_at or pod.created, now) >= START_GRACE
+
+
 def starting_since(observed: Observed, now: datetime) -> datetime | None:
     """Since when a pod has been starting, or missing, for no known reason; None if none is."""
     job = observed.job
@@ -31,7 +36,7 @@ def starting_since(observed: Observed, now: datetime) -> datetime | None:
         pod for pod in observed.job_pods if pod.active and not pod.running and explain_waiting_pod(pod) is None
     ]
     if unexplained:
-        return parse_timestamp(min(pod.created for pod in unexplained), now)
+        return parse_timestamp(min(pod.scheduled_at or pod.created for pod in unexplained), now)
     return missing_pod_since(observed, now)
 
 

@@ -4,6 +4,7 @@ Kubernetes does not count this: a Job counts only failures, and forgets the pods
 the pod that trains, and each pod in its place is one restart. A suspended training has no pod, so a resume is none.
 """
 
+from vott_operator.decisions.failure_kind import counted_failures
 from vott_operator.decisions.observed import Observed, PodState
 
 
@@ -18,7 +19,7 @@ def count(observed: Observed, failures: int, *, failed: bool) -> int:
 
     Args:
         observed: the observed state.
-        failures: with several nodes, the failures counted so far.
+        failures: the failures counted so far, if the operator counts them.
         failed: whether the training fails now: no restart follows its last failure.
     """
     trainingjob, pod = observed.trainingjob, training_pod(observed)
@@ -27,5 +28,7 @@ def count(observed: Observed, failures: int, *, failed: bool) -> int:
         return recorded
     is_replaced = pod is not None and bool(previous_pod) and pod.name != previous_pod
     # Pods may have come and gone unseen: the failures are a lower bound.
-    at_least = failures if trainingjob.spec.trainer.nodes > 1 else observed.job.failed_pods if observed.job else 0
+    at_least = failures
+    if trainingjob.spec.trainer.nodes == 1 and observed.job is not None:
+        at_least = max(failures, counted_failures(observed.job, observed.job_pods))
     return max(recorded + 1 if is_replaced else recorded, at_least - 1 if failed else at_least)

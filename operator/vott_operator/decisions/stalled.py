@@ -11,7 +11,7 @@ from vott_operator.decisions.phase_result import PhaseResult
 
 def stalled_time(observed: Observed, result: PhaseResult, seconds: int, now: datetime) -> datetime | None:
     """When the training becomes stalled unless it reports; None if it does not run, or the check is off (0 seconds)."""
-    if result.phase != c.RUNNING or not seconds:
+    if result.reason != c.TRAINER_RUNNING or not seconds:
         return None
     trainingjob = observed.trainingjob
     running = trainingjob.condition(c.RUNNING)
@@ -21,6 +21,12 @@ def stalled_time(observed: Observed, result: PhaseResult, seconds: int, now: dat
     reported = trainingjob.status.progress.last_updated_time if trainingjob.status.progress else None
     # A report is never newer than now, whatever the clock of its node or a custom trainer claims.
     return max(start, min(parse_timestamp(reported, start), now)) + timedelta(seconds=seconds)
+
+
+def is_silent(observed: Observed, result: PhaseResult, seconds: int, now: datetime) -> bool:
+    """Whether a running training has not reported for this many seconds; False if they are 0."""
+    time = stalled_time(observed, result, seconds, now)
+    return time is not None and now >= time
 
 
 def stalled_condition(
@@ -40,6 +46,6 @@ def stalled_condition(
     current = trainingjob.condition(c.STALLED)
     if current is None or current.status != "True":
         return ()
-    if result.phase == c.RUNNING:
+    if result.reason == c.TRAINER_RUNNING:
         return (ConditionUpdate(c.STALLED, "False", c.PROGRESS_RESUMED, "The trainer reports again."),)
     return (ConditionUpdate(c.STALLED, "False", result.reason or c.RETRYING, "The training no longer runs."),)

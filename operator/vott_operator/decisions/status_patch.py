@@ -9,17 +9,23 @@ from vott_operator.api.conditions import ConditionUpdate, merge, one_line
 from vott_operator.api.status import Condition
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.decisions import restarts, ttl
+from vott_operator.decisions.attempts import attempts
 from vott_operator.decisions.observed import Observed
 from vott_operator.decisions.phase_result import PhaseResult
+from vott_operator.decisions.report_interval import report_interval
 
 
 def status_patch(
     observed: Observed, result: PhaseResult | None, now: datetime, more: tuple[ConditionUpdate, ...] = ()
 ) -> dict[str, Any] | None:
     """The fields to set for `result` and the conditions `more`; None if the status shows them already."""
-    if result is None or observed.trainingjob.finished:
+    if observed.trainingjob.finished:
         return None
     current = observed.trainingjob.status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if result is None:
+        # A failure has a result as soon as the Job has counted it.
+        is_failure = any(entry.outcome == c.ATTEMPT_FAILED for entry in attempts(observed)[-1:])
+        return None if is_failure else _changes(current, _attempts(observed)) or None
     updates = result.conditions + more
     patch = _changes(current, _desired(observed, updates, result, now))
     if patch and (settled := ttl.unrecorded_settlement(observed)):  # not worth a write of its own
@@ -61,12 +67,15 @@ def _desired(
         "observedGeneration": generation,
         "conditions": _to_json(conditions),
         "failures": result.failures,
+        **_attempts(observed),
     }
+    if result.phase == c.RUNNING:
+        desired["reportIntervalSeconds"] = report_interval(observed)
     if job is not None:
         desired |= {"jobName": job.name, "startTime": _start_time(trainingjob, job.start_time)}
     if result.phase == c.SUSPENDED:  # so that the pod after the resume is not counted as a restart
         desired["podName"] = "" if trainingjob.status.pod_name else None
-    elif job is not None:
+    elif job is not None and not result.replace_job:  # the restart is that of the next Job's pod
         desired |= _pod_fields(observed, result)
     if result.is_terminal:
         desired["completionTime"] = (job.finished_at if job else None) or timestamp(now)
@@ -96,6 +105,11 @@ def _pod_fields(observed: Observed, result: PhaseResult) -> dict[str, Any]:
         "podName": pod.name if pod else None,
         "restarts": restarts.count(observed, failures, failed=result.phase == c.FAILED),
     }
+
+
+def _attempts(observed: Observed) -> dict[str, Any]:
+    entries = attempts(observed)
+    return {"attempts": [entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in entries] or None}
 
 
 def _to_json(conditions: tuple[Condition, ...]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from vott_operator.api import names
 from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.objects import kueue, pod, pod_failure_policy
 from vott_operator.objects.metadata import NOT_IN_BACKUPS, Manifest, child_metadata
+from vott_operator.objects.node_affinity import unreliable_nodes
 from vott_operator.settings.pod import PodSettings
 
 
@@ -19,7 +20,7 @@ def job_manifest(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
         "parallelism": nodes,
         "suspend": spec.suspend,
         **(
-            pod_failure_policy.for_one_node(spec.backoff_limit)
+            pod_failure_policy.for_one_node(max(0, spec.backoff_limit - (trainingjob.status.failures or 0)))
             if nodes == 1
             else pod_failure_policy.for_several_nodes()
         ),
@@ -33,7 +34,8 @@ def job_manifest(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
 def _metadata(trainingjob: TrainingJob) -> Manifest:
     metadata = child_metadata(trainingjob, names.job(trainingjob.metadata.name))
     metadata["labels"] |= NOT_IN_BACKUPS | kueue.job_labels(trainingjob)
-    if trainingjob.spec.trainer.nodes > 1:
-        # So that a failure is counted once, however often the operator observes it.
-        metadata["annotations"] = {c.ANNOTATION_FAILURES: str(trainingjob.status.failures or 0)}
+    # So that a failure is counted once, however often the operator observes it.
+    metadata["annotations"] = {c.ANNOTATION_FAILURES: str(trainingjob.status.failures or 0)}
+    if nodes := unreliable_nodes(trainingjob.status.attempts or ()):
+        metadata["annotations"][c.ANNOTATION_AVOIDED_NODES] = ",".join(nodes)
     return metadata

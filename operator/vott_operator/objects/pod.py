@@ -9,18 +9,24 @@ from vott_operator.objects import security_context
 from vott_operator.objects.arguments import arguments
 from vott_operator.objects.environment import environment
 from vott_operator.objects.metadata import NOT_IN_BACKUPS, Manifest, labels
+from vott_operator.objects.node_affinity import avoid, unreliable_nodes
 from vott_operator.objects.pod_template_rules import MERGER
 from vott_operator.objects.tolerations import tolerations
 from vott_operator.objects.volumes import mounted_volumes
 from vott_operator.settings.pod import PodSettings
 
+DISK = "ephemeral-storage"
 WORKLOAD_IDENTITY_LABEL = "azure.workload.identity/use"
 """AKS gives pods with this label an identity (https://azure.github.io/azure-workload-identity/docs/topics/service-account-labels-and-annotations.html)."""
+
+KEEP_RUNNING = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+"""The autoscalers do not remove a node under a training to save capacity."""
 
 
 def template(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
     """The PodTemplateSpec. Raises PodTemplateError if spec.podTemplate contradicts what the operator sets."""
-    own = {"metadata": {"labels": _labels(trainingjob, settings)}, "spec": _pod_spec(trainingjob, settings)}
+    metadata = {"labels": _labels(trainingjob, settings), "annotations": KEEP_RUNNING}
+    own = {"metadata": metadata, "spec": _pod_spec(trainingjob, settings)}
     custom = trainingjob.spec.pod_template
     return own if custom is None else MERGER.merge(own, custom.to_api())
 
@@ -49,6 +55,8 @@ def _pod_spec(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
         "containers": [_container(trainingjob, settings)],
         "volumes": list(volumes),
     }
+    if nodes := unreliable_nodes(trainingjob.status.attempts or ()):
+        spec["affinity"] = avoid(nodes)
     if trainingjob.spec.trainer.nodes > 1:
         spec["subdomain"] = names.service(trainingjob.metadata.name)
     return spec
@@ -74,7 +82,13 @@ def _resources(trainingjob: TrainingJob, settings: PodSettings) -> Manifest:
     resources = (trainer.resources or settings.trainer.resources).to_api()
     if trainer.gpus:
         resources["limits"] = {**resources.get("limits", {}), trainer.gpu_resource_name: trainer.gpus}
+    if settings.trainer.work_request and not _names_disk(resources):
+        resources["requests"] = {**resources.get("requests", {}), DISK: settings.trainer.work_request}
     return resources
+
+
+def _names_disk(resources: Manifest) -> bool:
+    return any(DISK in (resources.get(kind) or {}) for kind in ("requests", "limits"))
 
 
 def _grace_seconds(trainingjob: TrainingJob, settings: PodSettings) -> Any:

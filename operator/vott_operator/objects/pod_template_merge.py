@@ -1,8 +1,8 @@
 """Merge a partial PodTemplateSpec under the operator's own.
 
 Maps are merged deeply. Lists are merged by their patchMergeKey, as in Kubernetes' strategic merge patch
-(https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/). Tolerations are added, and every
-other list is replaced. A contradiction is an error: a setting that is silently ignored would show up only in the training.
+(https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/). Tolerations and preferred
+nodes are added, and every other list is replaced. A contradiction is an error: a setting that is silently ignored would show up only in the training.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ MERGE_KEYS = {
 }
 DEEPLY_MERGED = ("containers", "initContainers")
 """Lists with items that are merged. Items of other lists are atomic: two halves of a volume are no volume."""
-UNIONS = ("tolerations",)
+UNIONS = ("tolerations", "preferredDuringSchedulingIgnoredDuringExecution")
 ROOT = "spec.podTemplate"
 """First part of every path in an error."""
 

@@ -13,6 +13,11 @@ REMEDIES = {
     ".spec.volumes": "give your volume another name",
     ".spec.serviceAccountName": "leave it out: the chart's ServiceAccount may only report progress",
 }
-DEFAULTS = (".spec.nodeSelector", ".spec.terminationGracePeriodSeconds", f"{_TRAINER}.imagePullPolicy")
+DEFAULTS = (
+    ".metadata.annotations",
+    ".spec.nodeSelector",
+    ".spec.terminationGracePeriodSeconds",
+    f"{_TRAINER}.imagePullPolicy",
+)
 """The administrator's defaults, which spec.podTemplate may override."""
 MERGER = Merger(REMEDIES, DEFAULTS)

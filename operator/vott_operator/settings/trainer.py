@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from vott_messaging.settings.section import Section
+from vott_operator.api.status import MAX_ATTEMPTS
 from vott_operator.settings.plugins import PluginFolder
 from vott_operator.settings.storage import (
     Checkpoints,
@@ -36,6 +37,11 @@ class TrainerSettings(Section):
     work_volume: str = Field(
         "50Gi", description="Size limit of /work: images, decoded images, checkpoints and the model archive."
     )
+    work_request: str = Field(
+        "10Gi",
+        description="Disk that a training requests, unless its resources name ephemeral-storage: nodes with less free take no training."
+        " Empty: none.",
+    )
     termination_grace_period_seconds: int = Field(60, description="Time from SIGTERM to SIGKILL.", ge=0)
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that a node must have.")
     tolerations: list[dict[str, Any]] = Field(
@@ -45,6 +51,23 @@ class TrainerSettings(Section):
     tolerate_spot: bool = Field(True, description="Let trainings run on AKS spot nodes, by tolerating their taint.")
     stalled_after_seconds: int = Field(
         900, description="A running training without a progress report for this time shows as Stalled; 0: never.", ge=0
+    )
+    restart_stalled_after_seconds: int = Field(
+        21_600,
+        description="A running training without a progress report for this time is restarted, which counts as a failure; 0: never.",
+        ge=0,
+    )
+    start_deadline_seconds: int = Field(
+        86_400,
+        description="A training fails if something other than a lack of capacity, such as a missing ConfigMap, keeps its pod from running"
+        " for this time; 0: never.",
+        ge=0,
+    )
+    interruption_limit: int = Field(
+        10,
+        description="A training fails after this many interruptions in a row without progress in between; 0: never.",
+        ge=0,
+        le=MAX_ATTEMPTS,
     )
     budget_minutes: float = Field(
         0, description="Minutes of training, for messages without the parameter budgetMinutes; 0: the trainer's.", ge=0
@@ -67,6 +90,13 @@ class TrainerSettings(Section):
     @classmethod
     def _work_volume_is_a_quantity(cls, size: str) -> str:
         size_in_bytes(size)
+        return size
+
+    @field_validator("work_request")
+    @classmethod
+    def _work_request_is_a_quantity(cls, size: str) -> str:
+        if size:
+            size_in_bytes(size)
         return size
 
     @model_validator(mode="after")

@@ -187,6 +187,8 @@ def test_a_trainer_may_write_all_its_status_fields(trainings: tuple[OperatorHarn
         {"restarts": 7},
         {"podName": "other"},
         {"failures": 7},
+        {"reportIntervalSeconds": 3600},
+        {"attempts": [{"podName": "x", "outcome": "Failed", "reason": "R", "created": "2026-01-01T00:00:00Z"}]},
         {
             "conditions": [
                 {

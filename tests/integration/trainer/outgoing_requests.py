@@ -32,7 +32,7 @@ def fetch_image(url: str, folder: Path) -> object:
 
 
 def post_callback(url: str, folder: Path) -> None:  # noqa: ARG001
-    Callback(url, "cats").post(Snapshot(), "running", "")
+    Callback(url, "cats").send(Snapshot())
 
 
 def put_to_presigned_url(url: str, folder: Path) -> object:

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.support.annotated_images import serve_annotated
 from tests.support.azurite_account import AzuriteAccount
 from tests.support.http_server import HttpServer
 from tests.support.trainer_process import CHECKOUT, run_trainer, trainer_command, trainer_environment
+from vott_trainer.progress.report_interval import SECONDS
 
 PROGRESS_FIELDS = {"progress", "epoch_current", "epoch_total", "step_current", "step_total", "classification_loss"}
 
@@ -35,6 +37,23 @@ def test_hello_world_uploads_a_model_and_reports_success(
     assert all(set(post) >= PROGRESS_FIELDS for post in posts)
     assert (posts[-1]["state"], posts[-1]["progress"]) == ("succeeded", 1.0)
     assert [post["progress"] for post in posts] == sorted(post["progress"] for post in posts)
+
+
+def test_short_epochs_are_posted_at_most_every_two_seconds_and_the_last_always(
+    server: HttpServer, account: AzuriteAccount, container: ContainerClient
+) -> None:
+    model_url = account.container_sas_url(container)
+    options = arguments(
+        server, model_url, "hello-world", serve_annotated(server, 1), epochs=170, steps=1, stepSeconds=0.02
+    )
+    started = time.monotonic()
+    process = run_trainer(*options)
+    elapsed = time.monotonic() - started
+    assert process.returncode == 0, process.stdout + process.stderr
+    *progress, last, outcome = server.bodies("/status")
+    assert len(progress) <= elapsed / SECONDS + 1
+    assert (last["epoch_current"], last["message"]) == (170, "Uploading the model")
+    assert (outcome["state"], outcome["progress"]) == ("succeeded", 1.0)
 
 
 def test_hello_world_does_not_import_torch(

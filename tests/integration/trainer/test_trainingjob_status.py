@@ -106,6 +106,14 @@ def test_trainer_owns_only_its_fields(cluster: Cluster) -> None:
     assert set(owned["fieldsV1"]["f:status"]) == {"f:progress", "f:metrics", "f:model"}
 
 
+def test_the_answer_to_a_report_has_the_interval_that_the_operator_asks_for(cluster: Cluster) -> None:
+    job = cluster.create_job("many")
+    assert job.send(RUNNING) is None
+    patch = '{"status": {"reportIntervalSeconds": 10}}'
+    cluster.kubectl("patch", "trainingjob", "many", "--subresource=status", "--type=merge", "-p", patch)
+    assert [job.send(RUNNING), job.send(RUNNING)] == [10.0, 10.0]
+
+
 def test_reports_end_when_another_trainingjob_has_the_name(cluster: Cluster) -> None:
     old = cluster.create_job("again")
     cluster.kubectl("delete", "trainingjob", "again")

@@ -27,8 +27,8 @@ SECTIONS = {
 SHARED = {
     "Running": {c.NODE_LOST, c.JOB_SUSPENDED, c.WAITING_FOR_QUOTA, c.RESUMED},
     "Stalled": {c.TRAINER_FINISHED},
+    "Failed": {c.INTERRUPTED, c.NO_PROGRESS, c.RESTORED},
     "Suspended": {c.TRAINER_FINISHED},
-    "Failed": {c.RESTORED},
 }
 """Reasons that constants.py lists under another condition."""
 TRAINER_REASONS = {

@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from vott_guard.timestamps import timestamp
 from vott_operator.cluster.client import Cluster
@@ -160,7 +160,8 @@ class _SimulatedRest(RestClient):
         if fault == "refused":
             raise ClusterError(f"{method} {path}: the object has been modified", 409)
         try:
-            answer = copy.deepcopy(self._answer(method, urlsplit(path).path, body))
+            url = urlsplit(path)
+            answer = copy.deepcopy(_select(self._answer(method, url.path, body), url.query))
         except RequestError as error:
             data = json.dumps({"message": str(error), "reason": error.reason}).encode()
             raise error_from_status(f"{method} {path}", error.status, data) from None
@@ -187,6 +188,14 @@ class _SimulatedRest(RestClient):
         if current is None:
             raise RequestError(404, "NotFound")
         return current
+
+
+def _select(answer: Body, query: str) -> Body:
+    """The Events that a list's field selector selects, by the uid of their object; other answers unchanged."""
+    selector = dict(term.split("=") for field in parse_qs(query).get("fieldSelector", ()) for term in field.split(","))
+    if uid := selector.get("involvedObject.uid"):
+        answer = answer | {"items": [item for item in answer["items"] if item["involvedObject"]["uid"] == uid]}
+    return answer
 
 
 def _patch(current: Body, patch: Any, subresource: str) -> None:

@@ -14,6 +14,7 @@ from tests.unit.operator.simulator import TERMINAL, ApiServer, Body, RequestErro
 from vott_guard.timestamps import timestamp
 
 TRACKING = "batch.kubernetes.io/job-tracking"
+NODES = ("n1", "n2")
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
@@ -169,7 +170,7 @@ class Controllers:
                 "ownerReferences": [owner],
                 "finalizers": [TRACKING],
             },
-            "spec": {},
+            "spec": {"affinity": job["spec"]["template"]["spec"].get("affinity", {})},
             "status": {"phase": "Pending"},
         }
 
@@ -197,10 +198,19 @@ def apply_failure_policy(rules: list[Body], pod: Body) -> tuple[str, str]:
     return "Count", ""
 
 
+PROXY = "proxy"
+"""A container that does not end by itself."""
+
+
+def has_proxy(pod: Body) -> bool:
+    """Whether a container runs beside the trainer."""
+    return any(container["name"] == PROXY for container in pod["status"].get("containerStatuses", ()))
+
+
 def exit_code(pod: Body) -> int | None:
-    """Exit code of its container, if it has ended."""
+    """Exit code of its trainer, if it has ended."""
     for container in pod["status"].get("containerStatuses", ()):
-        if "terminated" in container["state"]:
+        if container["name"] != PROXY and "terminated" in container["state"]:
             return int(container["state"]["terminated"]["exitCode"])
     return None
 
@@ -212,8 +222,12 @@ class Kubelet:
         self._api = api
 
     def bind(self, pod: Body) -> None:
-        """Schedule the pod."""
-        self._update(pod, lambda body: body["spec"].update(nodeName="n1"))
+        """Schedule the pod, if possible on a node that it does not avoid."""
+        affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+        preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution", ())
+        avoided = {value for item in preferred for value in item["preference"]["matchExpressions"][0]["values"]}
+        node = next((node for node in NODES if node not in avoided), NODES[0])
+        self._update(pod, lambda body: body["spec"].update(nodeName=node))
 
     def start(self, pod: Body) -> None:
         """Start its container."""
@@ -222,9 +236,23 @@ class Kubelet:
 
     def end(self, pod: Body, code: int, *, container_only: bool = False) -> None:
         """End its container, and the pod unless `container_only`: the pod's phase follows a little later."""
-        phase = "Running" if container_only else "Failed" if code else "Succeeded"
+        is_success = not code and not has_proxy(pod)  # the proxy is killed
+        phase = "Running" if container_only else "Succeeded" if is_success else "Failed"
         ended = {"exitCode": code, "finishedAt": timestamp(self._api.now), "reason": "Error"}
         self._container(pod, phase, {"terminated": ended})
+
+    def end_trainer(self, pod: Body, code: int) -> None:
+        """End its trainer while a proxy runs on."""
+        self.end(pod, code, container_only=True)
+        proxy = {"name": PROXY, "state": {"running": {"startedAt": timestamp(self._api.now)}}}
+        self._update(pod, lambda body: body["status"]["containerStatuses"].append(proxy))
+
+    def evict(self, pod: Body) -> None:
+        """End it for lack of disk; it is not deleted."""
+        self._update(
+            pod, lambda body: set_condition(body, "DisruptionTarget", "TerminationByKubelet", "", self._api.now)
+        )
+        self._update(pod, lambda body: body["status"].update(phase="Failed", reason="Evicted"))
 
     def reject(self, pod: Body) -> None:
         """Reject the pod at admission, for example for lack of a device or of memory."""

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tests.unit.operator.simulator import ApiServer, Body
-from tests.unit.operator.simulator_controllers import Controllers, Kubelet, exit_code, is_alive, is_deleting
+from tests.unit.operator.simulator_controllers import Controllers, Kubelet, exit_code, has_proxy, is_alive, is_deleting
 from tests.unit.operator.simulator_history import History, Life
 from tests.unit.operator.simulator_operator import KEY, Operator
 
@@ -78,7 +78,12 @@ class World:
         ]
 
     def ending(self) -> list[Body]:
-        return [pod for pod in self.pods() if (is_deleting(pod) and pod["spec"]) or exit_code(pod) is not None]
+        """Pods that end by themselves: deleted ones, and those without a proxy whose trainer has ended."""
+        return [
+            pod
+            for pod in self.pods()
+            if (is_deleting(pod) and pod["spec"].get("nodeName")) or (exit_code(pod) is not None and not has_proxy(pod))
+        ]
 
     @staticmethod
     def pick(pods: list[Body], number: int) -> Body:

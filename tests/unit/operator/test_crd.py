@@ -71,3 +71,12 @@ def test_a_union_type_is_an_error() -> None:
 
 def test_the_yaml_is_the_definition() -> None:
     assert yaml.safe_load(crd.to_yaml()) == crd.custom_resource_definition()
+
+
+TRAINERS_FIELDS = {"progress", "metrics", "model", "checkpoint"}
+
+
+@pytest.mark.parametrize("field", sorted(SCHEMA["properties"]["status"]["properties"].keys() - TRAINERS_FIELDS))
+def test_the_admission_policy_lets_no_trainer_change_the_operators_fields(field: str) -> None:
+    policy = (ROOT / "charts/vott-train/templates/admission.yaml").read_text()
+    assert f"object.?status.?{field} == oldObject.?status.?{field}" in policy

@@ -45,9 +45,53 @@ def test_the_job_has_one_indexed_pod_for_each_node(spec: dict[str, Any], nodes: 
     assert (job_spec["completionMode"], job_spec["completions"], job_spec["parallelism"]) == ("Indexed", nodes, nodes)
 
 
-def test_the_job_of_several_nodes_has_the_failures_before_it() -> None:
-    assert job(TWO_NODES, {"failures": 2})["metadata"]["annotations"] == {"vott.dev/failures": "2"}
-    assert "annotations" not in job()["metadata"]
+@pytest.mark.parametrize("spec", [{}, TWO_NODES], ids=["one", "two"])
+def test_the_job_has_the_failures_before_it(spec: dict[str, Any]) -> None:
+    assert job(spec, {"failures": 2})["metadata"]["annotations"] == {"vott.dev/failures": "2"}
+
+
+def test_the_next_job_of_one_node_has_the_retries_that_are_left() -> None:
+    assert job({"backoffLimit": 5}, {"failures": 2})["spec"]["backoffLimit"] == 3
+
+
+def attempts(*nodes: str, outcome: str = "Failed", reason: str = "TrainerFailed") -> dict[str, Any]:
+    ended = {"outcome": outcome, "reason": reason, "created": b.HOUR_AGO}
+    return {
+        "attempts": [ended | {"podName": f"cats-0-{number}", "nodeName": node} for number, node in enumerate(nodes)]
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "avoided"),
+    [
+        (attempts("gpu-1", "gpu-2", "gpu-1"), ["gpu-1"]),
+        (attempts("gpu-1", "gpu-1", outcome="Rejected", reason="UnexpectedAdmissionError"), ["gpu-1"]),
+        (attempts("gpu-2", "gpu-1", "gpu-1", "gpu-2", reason="GPUError"), ["gpu-1", "gpu-2"]),
+        (attempts("gpu-1", "gpu-2"), []),
+        (attempts("gpu-1", "gpu-1", reason="OOMKilled"), []),
+        (attempts("gpu-1", "gpu-1", outcome="Interrupted", reason="PreemptionByScheduler"), []),
+    ],
+    ids=["failed", "rejected", "two nodes", "once on each", "out of memory", "preempted"],
+)
+def test_pods_prefer_other_nodes_than_those_that_failed_twice(status: dict[str, Any], avoided: list[str]) -> None:
+    manifest = job(status=status)
+    affinity = manifest["spec"]["template"]["spec"].get("affinity")
+    assert manifest["metadata"]["annotations"].get("vott.dev/avoided-nodes", "") == ",".join(avoided)
+    if not avoided:
+        assert affinity is None
+        return
+    (preferred,) = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    (expression,) = preferred["preference"]["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": avoided}
+
+
+def test_preferred_nodes_of_the_pod_template_are_kept() -> None:
+    own = {"weight": 1, "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}}
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [own]}}
+    spec = {"podTemplate": {"spec": {"affinity": affinity}}}
+    merged = job(spec, attempts("gpu-1", "gpu-1"))["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    preferred = merged["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert [item["weight"] for item in preferred] == [100, 1]
 
 
 def test_several_nodes_get_a_headless_service_that_publishes_pods_before_they_are_ready() -> None:

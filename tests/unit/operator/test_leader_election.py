@@ -2,6 +2,7 @@
 
 import asyncio
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
@@ -40,13 +41,19 @@ class FakeCluster:
             raise AlreadyExistsError("there is one", 409)
         self._write(lease)
 
-    async def replace_lease(self, lease: dict[str, Any]) -> None:
-        self._write(lease)
+    async def replace_lease(self, lease: dict[str, Any]) -> dict[str, Any]:
+        await asyncio.sleep(self.delay)
+        if self.error is not None:
+            raise self.error
+        if self.lease is None or self.lease["metadata"]["resourceVersion"] != lease["metadata"]["resourceVersion"]:
+            raise ClusterError("it changed", 409)
+        return self._write(lease)
 
-    def _write(self, lease: dict[str, Any]) -> None:
+    def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
         self.renewals.append(now)
         self.lease = deepcopy(lease) | {"metadata": lease["metadata"] | {"resourceVersion": str(len(self.renewals))}}
+        return deepcopy(self.lease)
 
 
 def candidate(cluster: FakeCluster) -> Leadership:
@@ -92,12 +99,24 @@ async def test_a_slow_renewal_counts_from_its_start() -> None:
     assert await seconds_until_lost(leader) < SECONDS
 
 
+async def test_a_leader_keeps_the_lease_of_an_api_server_that_always_takes_four_seconds() -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    cluster.delay = 4
+    await asyncio.sleep(20 * SECONDS)
+    assert not holding.done()
+    holding.cancel()
+
+
 async def test_a_leader_gives_up_at_once_when_another_holds_the_lease() -> None:
     cluster = FakeCluster()
     leader = candidate(cluster)
     await leader.acquire()
     assert cluster.lease is not None
     cluster.lease["spec"]["holderIdentity"] = "another"
+    cluster.lease["metadata"]["resourceVersion"] = "100"
     assert await seconds_until_lost(leader) == 0
 
 
@@ -128,3 +147,20 @@ async def test_the_changes_of_the_holder_are_a_metric_of_every_candidate() -> No
     assert (
         metrics.REGISTRY.get_sample_value("vott_train_lease_transitions") == 1
     )  # as the last candidate read it, before its own
+
+
+async def test_one_request_that_hangs_does_not_cost_the_lease(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = FakeCluster()
+    leader = candidate(cluster)
+    await leader.acquire()
+    holding = asyncio.create_task(leader.hold())
+    await asyncio.sleep(1)
+    cluster.delay = 3600
+    await asyncio.sleep(SECONDS / 5)  # the next renewal hangs
+    cluster.delay = 0
+    await asyncio.sleep(SECONDS)
+    assert not holding.done()
+    holding.cancel()
+    pauses = [later - earlier for earlier, later in pairwise(cluster.renewals)]
+    assert max(pauses) < SECONDS * 2 / 3
+    assert caplog.messages == ["Lease training/vott-train: the Kubernetes API did not answer within 5.0 s"]

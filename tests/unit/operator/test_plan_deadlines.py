@@ -1,5 +1,6 @@
 """Plan table: pendingDeadlineSeconds and activeDeadlineSeconds."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.support import observed_state as b
 from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
-from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.observed import Observed, PodEvent
 
 PATIENT = {"pendingDeadlineSeconds": 600}
 PENDING_DEADLINE = [
@@ -30,8 +31,29 @@ PENDING_DEADLINE = [
         event="Warning",
     ),
     row(
-        "a pod with a node has no pending deadline",
+        "a pod that has its node and does not run for too long fails it",
+        b.observed(b.trainingjob(PATIENT), b.job(), b.pod(waiting_reason="ErrImagePull", image="x:1")),
+        phase="Failed",
+        reason=c.PENDING_DEADLINE_EXCEEDED,
+        message=("within 600 s (spec.pendingDeadlineSeconds)", "x:1 can't be pulled"),
+        event="Warning",
+    ),
+    row(
+        "a pod that starts for an unknown reason fails it too",
         b.observed(b.trainingjob(PATIENT), b.job(), b.pod()),
+        phase="Failed",
+        reason=c.PENDING_DEADLINE_EXCEEDED,
+        event="Warning",
+    ),
+    row(
+        "an image that is being pulled is progress",
+        replace(
+            b.observed(b.trainingjob(PATIENT), b.job(), b.pod()), start_event=PodEvent("Pulling", "Pulling image x")
+        ),
+        phase="Pending",
+        reason=c.POD_STARTING,
+        message=("pulling an image on node n1",),
+        event="Normal",
         requeue=300.0,
     ),
     row(
@@ -67,10 +89,51 @@ PENDING_DEADLINE = [
         delete_job=True,
     ),
 ]
+A_DAY_AGO = "2025-12-31T12:00:00Z"
+OLD_REJECTION = b.pending_status(c.POD_REJECTED, attempts=[b.attempt("Rejected", "UnexpectedAdmissionError")])
+OLD_REJECTION["conditions"] = [OLD_REJECTION["conditions"][0] | {"lastTransitionTime": A_DAY_AGO}]
+START_DEADLINE = [
+    *(
+        row(
+            f"a start that fails for a day fails the training ({reason})",
+            b.observed(None, b.job(), b.pod(created=A_DAY_AGO, scheduled_at=A_DAY_AGO, waiting_reason=reason)),
+            phase="Failed",
+            reason=c.PENDING_DEADLINE_EXCEEDED,
+            message=("within 86400 s (the operator's setting trainer.startDeadlineSeconds)", reason),
+            event="Warning",
+        )
+        for reason in ("ErrImagePull", "CreateContainerConfigError", "CrashLoopBackOff")
+    ),
+    row(
+        "a wait for capacity may take longer",
+        b.observed(None, b.job(), b.pod(created=A_DAY_AGO, node="", unschedulable="0/3 nodes are available.")),
+        phase="Pending",
+        reason=c.UNSCHEDULABLE,
+        event="Warning",
+    ),
+    row(
+        "the wait for a node does not count",
+        b.observed(
+            None, b.job(), b.pod(created=A_DAY_AGO, scheduled_at="2026-01-01T00:00:00Z", waiting_reason="ErrImagePull")
+        ),
+        phase="Pending",
+        reason=c.IMAGE_PULL_FAILED,
+        event="Warning",
+        requeue=43_200.0,
+    ),
+    row(
+        "a node that rejects pods for a day fails the training, however young the last one",
+        b.observed(b.trainingjob(status=OLD_REJECTION), b.job(), b.pod(created=b.JUST_NOW, scheduled_at=b.JUST_NOW)),
+        phase="Failed",
+        reason=c.PENDING_DEADLINE_EXCEEDED,
+        message=("trainer.startDeadlineSeconds",),
+        event="Warning",
+    ),
+]
 TEN_HOURS = {"activeDeadlineSeconds": 36_000}
 
 
-@pytest.mark.parametrize(("observed", "expected"), PENDING_DEADLINE)
+@pytest.mark.parametrize(("observed", "expected"), PENDING_DEADLINE + START_DEADLINE)
 def test_deadlines(observed: Observed, expected: Expected) -> None:
     expected.check(observed, decide(observed))
 

@@ -76,13 +76,11 @@ FAILED = [
         event="Warning",
     ),
     row(
-        "a rejected pod comes with the node's reason",
-        failing(
-            LIMIT, {"reason": "OutOfnvidia.com/gpu", "message": "Node didn't have enough resource.", "node": "gpu7"}
-        ),
+        "an init container that failed is named",
+        failing(LIMIT, {"failed_init_container": "fetch (exit code 2)"}),
         phase="Failed",
-        reason=c.POD_REJECTED,
-        message=("Node gpu7 rejected the pod", "OutOfnvidia.com/gpu"),
+        reason=c.TRAINER_FAILED,
+        message=("init container fetch (exit code 2) failed", "kubectl logs -n training cats-0-0 -c fetch"),
         event="Warning",
     ),
     row(

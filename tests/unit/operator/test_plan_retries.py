@@ -67,18 +67,6 @@ FAILURES = [
         event="Warning",
     ),
     row(
-        "a pod that its node rejected counts as a failure, as in the Job",
-        after(
-            b.job(failed_pods=1),
-            b.failed_pod(code=None, reason="UnexpectedAdmissionError", message="no GPU is healthy"),
-            b.pod(created=LATER),
-        ),
-        phase="Pending",
-        reason=c.RETRYING,
-        message=("no GPU is healthy", "device plugin"),
-        event="Warning",
-    ),
-    row(
         "the pod after a failure is a restart",
         b.observed(
             b.trainingjob(status=b.pending_status(c.RETRYING, podName="cats-0-first")),
@@ -90,6 +78,218 @@ FAILURES = [
         reason=c.TRAINER_RUNNING,
         fields={"restarts": 1},
         event="Normal",
+    ),
+]
+REJECTED: dict[str, Any] = {
+    "code": None,
+    "reason": "UnexpectedAdmissionError",
+    "message": "no GPU is healthy",
+    "node": "gpu7",
+}
+EXHAUSTED = {"failed_reason": "BackoffLimitExceeded", "failed_message": "Job has reached the specified backoff limit"}
+REJECTIONS = [
+    row(
+        "a pod that its node rejected does not count",
+        after(b.job(failed_pods=1), b.failed_pod(**REJECTED), b.pod(created=LATER)),
+        phase="Pending",
+        reason=c.POD_REJECTED,
+        message=("Node gpu7 rejected the pod", "no GPU is healthy", "device plugin", "does not count"),
+        fields={"restarts": 0},
+        event="Warning",
+    ),
+    row(
+        "a Job that used its retries for rejected pods is replaced, and its next pods avoid the node",
+        after(
+            b.job(failed_pods=4, **EXHAUSTED), *[b.failed_pod(f"cats-0-{number}", **REJECTED) for number in range(4)]
+        ),
+        phase="Pending",
+        reason=c.POD_REJECTED,
+        message=("on another node than gpu7 if possible", "does not count"),
+        fields={"failures": 0, "restarts": 0},
+        event="Warning",
+        delete_job=True,
+    ),
+    row(
+        "a rejected pod does not count with backoffLimit 0 either",
+        after(b.job(failed_pods=1, **EXHAUSTED), b.failed_pod(**REJECTED), spec={"backoffLimit": 0}),
+        phase="Pending",
+        reason=c.POD_REJECTED,
+        fields={"failures": 0},
+        event="Warning",
+        delete_job=True,
+    ),
+    row(
+        "a Job that used its retries for failures has failed",
+        after(
+            b.job(failed_pods=2, **EXHAUSTED),
+            b.failed_pod("cats-0-a", **REJECTED),
+            b.failed_pod("cats-0-b", created=LATER),
+            spec={"backoffLimit": 0},
+        ),
+        phase="Failed",
+        reason=c.TRAINER_FAILED,
+        event="Warning",
+    ),
+    row(
+        "the failures of the Jobs before it count",
+        after(b.job(failures=3, failed_pods=1, **EXHAUSTED), b.failed_pod()),
+        phase="Failed",
+        reason=c.TRAINER_FAILED,
+        message=("Tried 4 times",),
+        event="Warning",
+        fields={"restarts": 3},
+    ),
+    row(
+        "the next Job waits longer after each rejection",
+        after(
+            b.job(failed_pods=1, start_time="2026-01-01T11:59:50Z", **EXHAUSTED),
+            b.failed_pod(**REJECTED | {"created": "2026-01-01T11:59:51Z"}),
+            spec={"backoffLimit": 0},
+            attempts=[b.attempt("Rejected", "OutOfcpu"), b.attempt("Rejected", "OutOfcpu", podName="cats-0-old")],
+        ),
+        phase="Pending",
+        reason=c.POD_REJECTED,
+        event="Warning",
+        requeue=30.0,
+    ),
+    row(
+        "several nodes: a rejected pod does not count",
+        after(
+            b.job(failed_pods=2, **EXHAUSTED),
+            b.failed_pod("cats-1-first", **REJECTED),
+            b.failed_pod(code=143),
+            spec={"trainer": {"nodes": 2}},
+        ),
+        phase="Pending",
+        reason=c.POD_REJECTED,
+        message=("gpu7",),
+        fields={"failures": 0},
+        event="Warning",
+        delete_job=True,
+    ),
+]
+OTHER_NODES = [
+    row(
+        "two failures on one node: the Job is replaced by one that avoids it",
+        after(b.job(failed_pods=2), b.failed_pod("cats-0-a"), b.failed_pod("cats-0-b", created=LATER)),
+        phase="Pending",
+        reason=c.RETRYING,
+        message=("Attempt 3 of 4 follows, on another node than n1 if possible.",),
+        fields={"failures": 2},
+        event="Warning",
+        delete_job=True,
+    ),
+    row(
+        "a Job that avoids the node already is kept",
+        after(
+            b.job(failed_pods=2, avoided_nodes=("n1",)),
+            b.failed_pod("cats-0-a"),
+            b.failed_pod("cats-0-b", created=LATER),
+        ),
+        phase="Pending",
+        reason=c.RETRYING,
+        event="Warning",
+        requeue=True,
+    ),
+    row(
+        "a pod that already runs is kept",
+        after(
+            b.job(failed_pods=2),
+            b.failed_pod("cats-0-a"),
+            b.failed_pod("cats-0-b", created=LATER),
+            b.running_pod(created="2026-01-01T11:40:00Z"),
+        ),
+        fields={"restarts": 2},
+        event=f"Warning/{c.NO_PROGRESS}",
+    ),
+    row(
+        "out of memory is not the node's fault",
+        after(
+            b.job(failed_pods=2),
+            b.failed_pod("cats-0-a", 137, terminated_reason="OOMKilled"),
+            b.failed_pod("cats-0-b", 137, terminated_reason="OOMKilled", created=LATER),
+        ),
+        phase="Pending",
+        reason=c.RETRYING,
+        event="Warning",
+        requeue=True,
+    ),
+]
+EVICTED: dict[str, Any] = {
+    "code": None,
+    "reason": "Evicted",
+    "disruption": "TerminationByKubelet",
+    "message": "low on resource: disk.",
+}
+
+
+def attempts(number: int, outcome: str, reason: str, **fields: Any) -> list[dict[str, Any]]:
+    return [
+        b.attempt(outcome, reason, podName=f"cats-0-{index}", nodeName=f"n-{index}", **fields)
+        for index in range(number)
+    ]
+
+
+LIMITS = [
+    row(
+        "a fifth eviction ends the training",
+        after(b.job(), b.failed_pod(**EVICTED), b.pod(created=LATER), attempts=attempts(4, "Evicted", "Evicted")),
+        phase="Failed",
+        reason=c.EVICTED,
+        message=("evicted the training 5 times", "low on resource: disk.", "trainer.workRequest"),
+        event="Warning",
+    ),
+    row(
+        "also when the pods before it are gone",
+        after(b.job(), b.pod(), attempts=attempts(5, "Evicted", "Evicted")),
+        phase="Failed",
+        reason=c.EVICTED,
+        event="Warning",
+    ),
+    row(
+        "a fourth does not",
+        after(b.job(), b.failed_pod(**EVICTED), b.pod(created=LATER), attempts=attempts(3, "Evicted", "Evicted")),
+        phase="Pending",
+        reason=c.INTERRUPTED,
+        event="Warning",
+        requeue=True,
+    ),
+    row(
+        "ten interruptions in a row without progress end the training",
+        after(
+            b.job(),
+            b.failed_pod(code=None, disruption="PreemptionByScheduler"),
+            attempts=attempts(9, "Interrupted", "PreemptionByScheduler"),
+        ),
+        phase="Failed",
+        reason=c.INTERRUPTED,
+        message=("10 times in a row", "PreemptionByScheduler", "trainer.interruptionLimit"),
+        event="Warning",
+    ),
+    row(
+        "an interruption after progress begins a new row",
+        after(
+            b.job(),
+            b.failed_pod(code=None, disruption="PreemptionByScheduler"),
+            attempts=attempts(19, "Interrupted", "PreemptionByScheduler", epoch=3, step=1),
+            progress={"epochCurrent": 3, "stepCurrent": 2},
+        ),
+        phase="Pending",
+        reason=c.INTERRUPTED,
+        event="Warning",
+        requeue=True,
+    ),
+    row(
+        "several nodes: interruptions are limited, too",
+        after(
+            b.job(failed_reason="PodFailurePolicy", failed_message="matching FailJob rule at index 0"),
+            b.failed_pod("cats-1-first", 143, disruption="EvictionByEvictionAPI"),
+            spec={"trainer": {"nodes": 2}},
+            attempts=attempts(9, "Interrupted", "EvictionByEvictionAPI"),
+        ),
+        phase="Failed",
+        reason=c.INTERRUPTED,
+        event="Warning",
     ),
 ]
 INTERRUPTIONS = [
@@ -201,6 +401,6 @@ INTERRUPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("observed", "expected"), FAILURES + INTERRUPTIONS)
+@pytest.mark.parametrize(("observed", "expected"), FAILURES + REJECTIONS + OTHER_NODES + LIMITS + INTERRUPTIONS)
 def test_retries(observed: Observed, expected: Expected) -> None:
     expected.check(observed, decide(observed))

@@ -155,4 +155,5 @@ RESTARTS = [
 
 @pytest.mark.parametrize(("observed", "expected"), RUNNING + RESTARTS)
 def test_running(observed: Observed, expected: Expected) -> None:
-    expected.check(observed, decide(observed, trainer={"image": "trainer:1", "stalledAfterSeconds": 0}))
+    trainer = {"image": "trainer:1", "stalledAfterSeconds": 0, "restartStalledAfterSeconds": 0}
+    expected.check(observed, decide(observed, trainer=trainer))

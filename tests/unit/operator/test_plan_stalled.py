@@ -17,6 +17,12 @@ def stalled_training(*more: Any, **fields: Any) -> dict[str, Any]:
     return known | {"conditions": [*known["conditions"], *more]}
 
 
+def silent_since(time: str) -> dict[str, Any]:
+    """The status of a training that has been running since then without a report."""
+    known = b.running_status()
+    return known | {"conditions": [known["conditions"][0] | {"lastTransitionTime": time}]}
+
+
 REPORTED = {"progress": {"percent": 5, "lastUpdatedTime": "2026-01-01T11:50:00Z"}}
 ROWS = [
     row(
@@ -71,7 +77,29 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("observed", "expected"), ROWS)
+HUNG = [
+    row(
+        "a training that does not report for six hours is restarted, which counts",
+        b.observed(b.trainingjob(status=silent_since("2026-01-01T06:00:00Z")), b.job(), b.running_pod()),
+        phase="Pending",
+        reason=c.RETRYING,
+        message=("Attempt 2 of 4", "did not report for 21600 s"),
+        fields={"failures": 1, "restarts": 0},
+        event="Warning",
+        delete_job=True,
+    ),
+    row(
+        "it fails without retries",
+        b.observed(b.trainingjob({"backoffLimit": 0}, silent_since("2026-01-01T06:00:00Z")), b.job(), b.running_pod()),
+        phase="Failed",
+        reason=c.NO_PROGRESS,
+        message=("trainer.restartStalledAfterSeconds",),
+        event="Warning",
+    ),
+]
+
+
+@pytest.mark.parametrize(("observed", "expected"), ROWS + HUNG)
 def test_stalled(observed: Observed, expected: Expected) -> None:
     expected.check(observed, decide(observed))
 

@@ -116,6 +116,18 @@ class Lives(World, RuleBasedStateMachine):
     def a_pod_fails(self, number: int, code: int, container_only: bool) -> None:
         self.kubelet.end(self.pick(self.running(), number), code, container_only=container_only)
 
+    @precondition(lambda self: self.running())
+    @rule(number=st.integers(0, 3), code=st.sampled_from([0, 1, 65, 143]), reported=st.booleans(), really=SELDOM)
+    def the_trainer_ends_beside_a_proxy(self, number: int, code: int, reported: bool, really: bool) -> None:
+        if really or code:
+            self.kubelet.end_trainer(self.pick(self.running(), number), code)
+            self.report_model(reported=reported and not code)
+
+    @precondition(lambda self: self.running())
+    @rule(number=st.integers(0, 3))
+    def a_pod_is_evicted(self, number: int) -> None:
+        self.kubelet.evict(self.pick(self.running(), number))
+
     @precondition(lambda self: self.pods())
     @rule(number=st.integers(0, 3), reason=st.sampled_from([*DISRUPTIONS, "DeletionByTaintManager"]))
     def a_pod_is_disrupted(self, number: int, reason: str) -> None:
@@ -133,10 +145,13 @@ class Lives(World, RuleBasedStateMachine):
     def the_trainer_succeeds(self, really: bool, reported: bool, container_only: bool) -> None:
         if not really:
             return
-        if reported and self.body is not None:
-            self.api.update("trainingjobs", KEY.name, lambda body: body["status"].update(model=MODEL))
+        self.report_model(reported=reported)
         for pod in self.running():
             self.kubelet.end(pod, 0, container_only=container_only)
+
+    def report_model(self, *, reported: bool) -> None:
+        if reported and self.body is not None:
+            self.api.update("trainingjobs", KEY.name, lambda body: body["status"].update(model=MODEL))
 
     # ------------------------------------------------------------------------------------- the operator, and what goes wrong
 
@@ -188,6 +203,10 @@ class Lives(World, RuleBasedStateMachine):
             self.everything_becomes_idle()
 
     # ----------------------------------------------------------------------------------------------------- invariants
+
+    @invariant()
+    def rejected_pods_end_no_training(self) -> None:
+        assert ("Failed", c.POD_REJECTED) not in {life.ending for life in self.history.lives.values()}
 
     @invariant()
     def one_outcome(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.unit.operator.simulator import Fault
 from tests.unit.operator.simulator_operator import KEY
 from tests.unit.operator.test_plan_states import Lives
+from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 
 CALLBACK = {"callback": {"url": "https://host/status"}}
@@ -117,3 +118,43 @@ def test_a_failure_counts_as_a_restart_and_a_suspension_does_not(life: Lives) ->
     life.kubelet.end(life.running()[0], 1)
     life.everything_becomes_idle()
     assert status(life)["restarts"] == 1
+
+
+def kubelet_event(life: Lives, name: str, reason: str, message: str, type_: str) -> None:
+    (pod,) = life.pods()
+    involved, now = {"uid": pod["metadata"]["uid"]}, timestamp(life.api.now)
+    event = {"reason": reason, "message": message, "type": type_, "lastTimestamp": now, "involvedObject": involved}
+    life.api.create("events", {"metadata": {"name": name}} | event)
+
+
+def test_an_event_shows_why_a_pod_does_not_start_until_it_does(life: Lives) -> None:
+    life.full = True
+    begin(life)
+    life.kubelet.bind(life.starting()[0])
+    kubelet_event(life, "first", "FailedMount", 'MountVolume.SetUp failed for volume "x" : no "y"', "Warning")
+    life.everything_becomes_idle()
+    assert status(life).get("reason") is None
+    life.wait(20)
+    life.everything_becomes_idle()
+    assert (status(life)["phase"], status(life)["reason"]) == ("Pending", c.FAILED_MOUNT)
+    life.wait(20)
+    kubelet_event(life, "second", "Pulling", "Pulling image", "Normal")
+    life.wait(300)
+    life.everything_becomes_idle()
+    assert status(life)["reason"] == c.POD_STARTING
+    life.full = False
+    life.everything_becomes_idle()
+    assert status(life)["phase"] == "Running"
+
+
+def test_a_job_is_replaced_for_another_node_once_although_the_operator_is_killed(life: Lives) -> None:
+    begin(life, backoffLimit=5)
+    for _ in range(2):
+        (pod,) = life.running()
+        assert pod["spec"]["nodeName"] == "n1"
+        life.kubelet.end(pod, 1)
+        life.controllers.sync()
+        work_with(life, None, None, "killed after")
+        life.everything_becomes_idle()
+    (pod,) = life.running()
+    assert (pod["spec"]["nodeName"], status(life)["failures"], status(life)["restarts"]) == ("n2", 2, 2)

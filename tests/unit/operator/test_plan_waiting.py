@@ -1,13 +1,14 @@
 """Plan table: from a new TrainingJob to running pods, and the reasons to wait."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.support import observed_state as b
 from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
-from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.observed import Observed, PodEvent
 
 TWO = {"trainer": {"nodes": 2}}
 YOUNG = "2026-01-01T11:59:50Z"
@@ -59,6 +60,11 @@ STARTING = [
     row(
         "a pod that is merely starting is not written, but checked again",
         b.observed(None, b.job(), b.pod(waiting_reason="ContainerCreating", created=YOUNG)),
+        requeue=16.0,
+    ),
+    row(
+        "however long it waited for its node",
+        b.observed(None, b.job(), b.pod(waiting_reason="ContainerCreating", scheduled_at=YOUNG)),
         requeue=16.0,
     ),
     row(
@@ -135,6 +141,104 @@ PODS = [
         event="Normal",
     ),
 ]
+NO_CONFIGMAP = 'MountVolume.SetUp failed for volume "authorities" : configmap "not-there" not found'
+SANDBOX = (
+    "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "
+    f'"{"ab12" * 16}": plugin type="calico" failed (add): no free address'
+)
+PREEMPTION = (
+    "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/3 nodes are available: "
+    "3 No preemption victims found for incoming pod."
+)
+
+
+def with_event(reason: str, message: str, **pod: Any) -> Observed:
+    return replace(b.observed(None, b.job(), b.pod(**pod)), start_event=PodEvent(reason, message))
+
+
+SLOW_STARTS = [
+    row(
+        "a volume that can't be mounted is named, with the kubelet's cause",
+        with_event("FailedMount", NO_CONFIGMAP),
+        phase="Pending",
+        reason=c.FAILED_MOUNT,
+        message=('can\'t be mounted (volume authorities: configmap "not-there" not found)',),
+        event="Warning",
+        requeue=300.0,
+    ),
+    row(
+        "any other Event that keeps the pod from starting is quoted, without ids and layers",
+        with_event("FailedCreatePodSandBox", SANDBOX),
+        phase="Pending",
+        reason=c.POD_NOT_STARTED,
+        message=(
+            '(FailedCreatePodSandBox: Failed to create pod sandbox: failed to setup network for sandbox plugin type="calico"',
+        ),
+        event="Warning",
+    ),
+    row(
+        "an init container that runs for long is named",
+        b.observed(None, b.job(), b.pod(waiting_reason="PodInitializing", init_container="istio-init")),
+        phase="Pending",
+        reason=c.POD_NOT_STARTED,
+        message=("waits for its init container istio-init", "kubectl logs cats-0-abcde -c istio-init"),
+        event="Warning",
+    ),
+    row(
+        "an init container that has just started is not",
+        b.observed(None, b.job(), b.pod(init_container="istio-init", created=YOUNG)),
+        requeue=16.0,
+    ),
+    row(
+        "a container beside the trainer whose image can't be pulled is named",
+        b.observed(None, b.job(), b.pod(waiting_container="proxy", waiting_reason="ErrImagePull", image="proxy:1")),
+        phase="Pending",
+        reason=c.IMAGE_PULL_FAILED,
+        message=("The image proxy:1 of container proxy can't be pulled",),
+        event="Warning",
+    ),
+    row(
+        "a sidecar that crashes is named",
+        b.observed(None, b.job(), b.pod(waiting_container="proxy", waiting_reason="CrashLoopBackOff")),
+        phase="Pending",
+        reason=c.POD_NOT_STARTED,
+        message=("Container proxy fails again and again", "-c proxy"),
+        event="Warning",
+    ),
+    row(
+        "a scheduling gate is named",
+        b.observed(
+            None,
+            b.job(),
+            b.pod(node="", not_scheduled="SchedulingGated: Scheduling is blocked due to non-empty scheduling gates"),
+        ),
+        phase="Pending",
+        reason=c.POD_NOT_STARTED,
+        message=("SchedulingGated",),
+        event="Warning",
+    ),
+    row(
+        "a device that the runtime does not know is named",
+        b.observed(
+            None, b.job(), b.pod(waiting_reason="CreateContainerError", waiting_message="unresolvable CDI devices")
+        ),
+        phase="Pending",
+        reason=c.CONTAINER_CONFIG_ERROR,
+        message=("unresolvable CDI devices",),
+        event="Warning",
+    ),
+]
+
+
+def test_the_schedulers_remarks_on_claims_and_preemption_are_left_out() -> None:
+    status = decide(b.observed(None, b.job(), b.pod(node="", unschedulable=PREEMPTION))).status
+    assert status is not None
+    (condition,) = status["conditions"]
+    assert condition["message"].startswith(
+        "No node can take the pod: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu. It starts once"
+    )
+
+
 MISSING_PODS = [
     row(
         "a Job without a pod for a while is reported",
@@ -212,7 +316,7 @@ SEVERAL = [
 ]
 
 
-@pytest.mark.parametrize(("observed", "expected"), STARTING + PODS + MISSING_PODS + SEVERAL)
+@pytest.mark.parametrize(("observed", "expected"), STARTING + PODS + SLOW_STARTS + MISSING_PODS + SEVERAL)
 def test_waiting(observed: Observed, expected: Expected) -> None:
     expected.check(observed, decide(observed))
 

@@ -184,7 +184,10 @@ def test_zero_gpus_request_none() -> None:
 def test_the_specs_image_and_resources_override_the_settings() -> None:
     own = container({"trainer": {"image": "own:2", "resources": {"requests": {"cpu": 4}, "limits": {"memory": "1Gi"}}}})
     assert own["image"] == "own:2"
-    assert own["resources"] == {"requests": {"cpu": 4}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}}
+    assert own["resources"] == {
+        "requests": {"cpu": 4, "ephemeral-storage": "10Gi"},
+        "limits": {"memory": "1Gi", "nvidia.com/gpu": 1},
+    }
 
 
 def test_the_pod_is_restricted() -> None:

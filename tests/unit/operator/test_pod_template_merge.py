@@ -123,7 +123,13 @@ def test_maps_are_merged_deeply() -> None:
 def test_labels_and_annotations_are_added_to_the_operators_own() -> None:
     result = template({"metadata": {"labels": {"team": "cats"}, "annotations": {"sidecar.istio.io/inject": "false"}}})
     assert result["metadata"]["labels"] == OWN["metadata"]["labels"] | {"team": "cats"}
-    assert result["metadata"]["annotations"] == {"sidecar.istio.io/inject": "false"}
+    assert result["metadata"]["annotations"] == OWN["metadata"]["annotations"] | {"sidecar.istio.io/inject": "false"}
+
+
+def test_the_annotations_against_autoscalers_can_be_overridden() -> None:
+    annotation = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+    assert OWN["metadata"]["annotations"].items() >= {("cluster-autoscaler.kubernetes.io/safe-to-evict", "false")}
+    assert template({"metadata": {"annotations": annotation}})["metadata"]["annotations"].items() >= annotation.items()
 
 
 def test_equal_values_are_no_contradiction() -> None:

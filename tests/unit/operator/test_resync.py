@@ -310,3 +310,39 @@ async def test_a_namespace_is_up_once_its_trainingjobs_could_be_listed() -> None
     harness.cluster.errors.clear()
     await harness.resync.check(KEY.namespace)
     assert up() == 1
+
+
+async def test_after_a_resync_the_running_trainings_are_known() -> None:
+    running = trainingjob(status={"phase": "Running"})
+    harness = Harness(Lists(running))
+    harness.store.put_trainingjob(running)
+    before = harness.store.observed(KEY)
+    await harness.run(RESYNC_SECONDS * 1.5)
+    after = harness.store.observed(KEY)
+    assert before is not None
+    assert after is not None
+    assert [(item.running, item.counts_all) for item in (before, after)] == [(1, False), (1, True)]
+
+
+async def test_a_namespace_that_can_not_be_listed_does_not_keep_the_running_trainings_unknown() -> None:
+    harness = Harness(full_cluster(), full_store())
+    harness.cluster.errors = {KEY.namespace: FORBIDDEN, OTHER: FORBIDDEN}
+    await harness.run(RESYNC_SECONDS * 1.5)
+    assert harness.store.is_complete
+
+
+async def test_a_training_that_ended_or_was_deleted_counts_no_more_as_running() -> None:
+    store, other = Store(NOW), trainingjob(metadata={"name": "dogs"})
+    running = [trainingjob(status={"phase": "Running"}, metadata={"name": name}) for name in ("a", "b")]
+    for item in (*running, other):
+        store.put_trainingjob(item)
+    counts = []
+    for change in (
+        lambda: None,
+        lambda: store.put_trainingjob(trainingjob(status={"phase": "Failed"}, metadata={"name": "a"})),
+        lambda: store.drop_trainingjob(running[1].key),
+    ):
+        change()
+        observed = store.observed(other.key)
+        counts.append(observed.running if observed else None)
+    assert counts == [2, 1, 0]

@@ -114,7 +114,9 @@ def _fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
 def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
     """Builds daemons that share a state folder; a queue given here outlives them."""
 
-    def build_daemon(queue: MemoryQueue | None = None, *, backoff_limit: int = 1, slots: int = 1) -> Daemon:
+    def build_daemon(
+        queue: MemoryQueue | None = None, *, backoff_limit: int = 1, slots: int = 1, silence_seconds: float = 0
+    ) -> Daemon:
         queue = MemoryQueue(time.monotonic) if queue is None else queue
         records, sender, metrics, stopping = (
             Records(StateFolder(tmp_path / "state")),
@@ -130,7 +132,7 @@ def build(tmp_path: Path, _fake_trainer: None) -> Callable[..., Daemon]:
             progress=None,
             metrics=metrics,
             output=SilentOutput(),
-            limits=Limits(backoff_limit, QUICK),
+            limits=Limits(backoff_limit, QUICK, silence_seconds),
             options=TrainerOptions({}, 5, 0, False, ()),
             work={slot: WorkFolder(tmp_path / f"slot-{slot.number}") for slot in places},
             stopping=stopping,

@@ -125,6 +125,15 @@ async def test_interruptions_do_not_count(build: Build) -> None:
     assert (attempts(daemon), daemon.sender.states) == (3, ["succeeded"])
 
 
+async def test_a_trainer_that_hangs_is_stopped_and_counts_as_failed(build: Build) -> None:
+    daemon = build(backoff_limit=0, silence_seconds=0.2)
+    daemon.queue.send(body(ends=["wait"]))
+    await daemon.run_until(lambda: daemon.queue.dead_letters and daemon.sender.posts)
+    ((_, reason, message),) = daemon.queue.dead_letters
+    assert (reason, daemon.sender.states) == ("NoProgress", ["failed"])
+    assert "trainer.restartStalledAfterSeconds" in message
+
+
 async def test_a_message_that_is_no_message_is_put_aside_without_a_record(build: Build) -> None:
     daemon = build()
     daemon.queue.send("no JSON")

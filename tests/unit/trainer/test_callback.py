@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.http_server import Answer, HttpServer
-from vott_trainer.progress.callback import Callback, payload
+from vott_trainer.progress.callback import MAX_RETRY_AFTER_SECONDS, Callback, CallbackError, payload
 from vott_trainer.progress.reporter import UnsubscribedError
 from vott_trainer.progress.snapshot import Snapshot
 
@@ -50,3 +50,25 @@ def test_failed_callback_does_not_show_its_url(unused_url: str) -> None:
     with pytest.raises(Exception, match="can't be reached") as error:
         Callback(f"{unused_url}/?sig=SECRET", "cats").send(SNAPSHOT)
     assert "SECRET" not in str(error.value)
+
+
+def test_an_outcome_is_posted_again_with_the_same_id_while_the_receiver_fails(server: HttpServer) -> None:
+    server.answers["/status"] = [Answer(503), Answer(429)]
+    server.always["/status"] = Answer(204)
+    Callback(server.url + "/status", "cats").post_outcome(SNAPSHOT, "succeeded", "The model is uploaded")
+    assert [request.json["state"] for request in server.requests] == ["succeeded"] * 3
+    assert len({request.headers["webhook-id"] for request in server.requests}) == 1
+
+
+def test_an_outcome_that_the_receiver_refuses_is_not_posted_again(server: HttpServer) -> None:
+    server.always["/status"] = Answer(401)
+    with pytest.raises(Exception, match="HTTP 401"):
+        Callback(server.url + "/status", "cats").post_outcome(SNAPSHOT, "failed", "No.")
+    assert len(server.requests) == 1
+
+
+def test_a_throttled_post_has_the_pause_that_the_receiver_asks_for(server: HttpServer) -> None:
+    server.always["/status"] = Answer(429, headers={"Retry-After": "3600"})
+    with pytest.raises(CallbackError) as error:
+        Callback(server.url + "/status", "cats").send(SNAPSHOT)
+    assert error.value.retry_after == MAX_RETRY_AFTER_SECONDS

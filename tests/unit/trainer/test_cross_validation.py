@@ -172,7 +172,7 @@ class Detecting:
         return TrainingRun(
             Links(self._annotations, "http://host/m", None),
             folder,
-            Progress(lambda snapshot, _milestone: self.snapshots.append(snapshot)),
+            Progress(self.snapshots.append),
             parameters=parameters,
             checkpoints=lambda: Checkpoints(FolderStore(self._folder / "store"), folder / "checkpoints", 3600.0),
             interruption=Interruption(leave=lambda _code: None),

@@ -47,7 +47,7 @@ def train(
     reported: list[Snapshot] = []
     links, progress = (
         Links(annotations, "http://host/model", None),
-        Progress(lambda snapshot, _milestone: reported.append(snapshot)),
+        Progress(reported.append),
     )
     values = DetectionParameters.model_validate(parameters)
     run = TrainingRun(links, folder, progress, parameters=values)

@@ -37,7 +37,7 @@ def test_seconds_left_are_unknown_without_a_speed(now: ProgressPoint) -> None:
 
 def test_fetching_and_a_slow_first_step_do_not_count() -> None:
     clock, snapshots = Clock(), list[Snapshot]()
-    progress = Progress(lambda snapshot, _milestone: snapshots.append(snapshot), clock)
+    progress = Progress(snapshots.append, clock)
     progress.fetching(1, 1)
     clock.now += 3600
     progress.begin(epochs=2, steps=5)
@@ -50,7 +50,7 @@ def test_fetching_and_a_slow_first_step_do_not_count() -> None:
 
 def test_pause_lowers_the_mean_speed() -> None:
     clock, snapshots = Clock(), list[Snapshot]()
-    progress = Progress(lambda snapshot, _milestone: snapshots.append(snapshot), clock)
+    progress = Progress(snapshots.append, clock)
     progress.begin(epochs=10, steps=10)
     for epoch in range(1, 6):
         for step in range(1, 11):

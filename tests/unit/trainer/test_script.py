@@ -326,4 +326,4 @@ def test_failed_script_s_error_reaches_callback_and_operator(
     (outcome,) = server.bodies("/callback")
     assert outcome["state"] == "failed"
     assert termination["message"] == outcome["message"]
-    assert f"the layer {server.url}/callback is not there" in termination["message"]
+    assert f"the layer {server.url}/*** is not there" in termination["message"]

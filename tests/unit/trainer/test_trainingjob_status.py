@@ -12,7 +12,7 @@ from vott_trainer.http.retry import RetryPolicy
 from vott_trainer.plugin_api import Fold
 from vott_trainer.progress.snapshot import Snapshot
 from vott_trainer.progress.status_fields import status_fields
-from vott_trainer.progress.trainingjob_status import LAST_REPORT, TrainingJobStatus
+from vott_trainer.progress.trainingjob_status import LAST_REPORT, ReportRefusedError, TrainingJobStatus
 from vott_trainer.stores.store import StoredObject
 
 MODEL = StoredObject("https://store/models/model.tgz", "ab" * 32, 123)
@@ -69,6 +69,26 @@ def test_report_is_a_server_side_apply_of_the_whole_status(server: HttpServer, j
     assert request.headers["Content-Type"] == "application/apply-patch+yaml"
     assert request.json["metadata"] == {"namespace": "training", "name": "cats"}
     assert request.json["status"]["progress"]["percent"] == 42
+
+
+@pytest.mark.parametrize(
+    ("status", "interval"),
+    [(b"{}", None), (b'{"reportIntervalSeconds": 12}', 12.0), (b'{"reportIntervalSeconds": "soon"}', None)],
+)
+def test_a_report_returns_the_interval_that_the_operator_asks_for(
+    status: bytes, interval: float | None, server: HttpServer, job: TrainingJobStatus
+) -> None:
+    server.always[STATUS_PATH] = Answer(200, b'{"metadata": {"uid": "uid-1"}, "status": %s}' % status)
+    assert job.send(SNAPSHOT) == interval
+
+
+def test_a_throttled_report_has_the_pause_that_the_api_server_asks_for(
+    server: HttpServer, job: TrainingJobStatus
+) -> None:
+    server.always[STATUS_PATH] = Answer(429, headers={"Retry-After": "7"})
+    with pytest.raises(ReportRefusedError, match="429 Too Many Requests") as error:
+        job.send(SNAPSHOT)
+    assert error.value.retry_after == 7.0
 
 
 def test_proxy_of_the_environment_is_not_used(

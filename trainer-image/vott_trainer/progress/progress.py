@@ -15,15 +15,15 @@ from vott_trainer.stores.store import StoredObject
 TRAINING_STARTS = 0.05  # fraction after fetching
 TRAINING_ENDS = 0.95  # fraction before packing and uploading
 
-Listener = Callable[[Snapshot, bool], None]
+Listener = Callable[[Snapshot], None]
 
 
 class Progress:
-    """The current snapshot. The listener gets each change, and whether an epoch ended with it."""
+    """The current snapshot. The listener gets each change."""
 
     def __init__(
         self,
-        listener: Listener = lambda _snapshot, _milestone: None,
+        listener: Listener = lambda _snapshot: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.snapshot = Snapshot()
@@ -91,7 +91,7 @@ class Progress:
 
     def epoch_end(self, metrics: dict[str, float] | None = None) -> None:
         """Complete an epoch, with the metrics measured after it, if any."""
-        self._change(milestone=True, metrics=metrics or self.snapshot.metrics)
+        self._change(metrics=metrics or self.snapshot.metrics)
 
     def uploading(self, metrics: dict[str, float]) -> None:
         """End training and start the upload of the model."""
@@ -104,10 +104,10 @@ class Progress:
         )
         return self.snapshot
 
-    def _change(self, *, milestone: bool = False, **changes: object) -> None:
+    def _change(self, **changes: object) -> None:
         changed = replace(self.snapshot, **changes)  # type: ignore[arg-type]
         self.snapshot = replace(changed, fraction=max(changed.fraction, self._resumed_fraction))
-        self._listener(self.snapshot, milestone)
+        self._listener(self.snapshot)
 
 
 def _fraction(share: float) -> float:

@@ -1,21 +1,34 @@
-"""The progress interval: a receiver gets at most one report every two seconds, except at the end of an epoch."""
+"""How often a receiver gets a report: at most every two seconds, and less often if it asks for that, is slow or fails. Pure."""
 
-import time
+from vott_guard.backoff import Backoff
 
 SECONDS = 2.0
+MAX_ASKED_SECONDS = 60.0
+PAUSE_FACTOR = 4.0
+"""Pause after a report, as a multiple of the time it took: a server that is slow is overloaded."""
+BACKOFF = Backoff(first=2 * SECONDS, longest=60.0)
+"""For a receiver that accepts no reports."""
 
 
 class ReportInterval:
-    """Time until a receiver's next report is due."""
+    """When the next report to one receiver is due. All times are seconds of one clock."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SECONDS, backoff: Backoff = BACKOFF) -> None:
+        """`seconds` is the shortest interval."""
+        self.due = float("-inf")
         self._seconds = seconds
-        self._last = float("-inf")
+        self._backoff = backoff
+        self._failures = 0
 
-    def restart(self) -> None:
-        """Count from now: a report is sent."""
-        self._last = time.monotonic()
+    def accepted(self, started: float, ended: float, asked: float | None = None) -> None:
+        """A report was accepted. `asked` is the interval that the receiver asks for."""
+        self._failures = 0
+        self._due_after(started, ended, min(asked or 0.0, MAX_ASKED_SECONDS))
 
-    def remaining_seconds(self) -> float:
-        """Return how long to wait before the next report."""
-        return max(0.0, self._last + self._seconds - time.monotonic())
+    def failed(self, started: float, ended: float, retry_after: float = 0.0) -> None:
+        """A report was not accepted. `retry_after` is the pause that the receiver asks for."""
+        self._failures += 1
+        self._due_after(started, ended, max(self._backoff.seconds(self._failures), retry_after))
+
+    def _due_after(self, started: float, ended: float, pause: float) -> None:
+        self.due = ended + max(pause, self._seconds, PAUSE_FACTOR * (ended - started))

@@ -1,14 +1,16 @@
-"""Send reports in the background: to each receiver the newest snapshot, at intervals and at the end of each epoch.
+"""Send reports in the background: to each receiver the newest snapshot, never more often than its interval permits.
 
 Each receiver has its own thread, so that a slow callback delays neither the training nor the TrainingJob's reports.
-A slow receiver gets fewer reports, always the newest.
+A slow receiver gets fewer reports, always the newest. One that did not arrive is sent again, unless a newer one replaces it.
 """
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Protocol
 
-from vott_trainer.progress import report_interval
+from vott_trainer.http.retry import AttemptError
 from vott_trainer.progress.report_interval import ReportInterval
 from vott_trainer.progress.snapshot import Snapshot
 
@@ -26,8 +28,12 @@ class Receiver(Protocol):
 
     name: str
 
-    def send(self, snapshot: Snapshot) -> None:
-        """Send one report; any exception means that it did not arrive."""
+    def send(self, snapshot: Snapshot) -> float | None:
+        """Send one report; any exception means that it did not arrive.
+
+        Returns:
+            The seconds between two reports that the receiver asks for, if it does.
+        """
 
 
 class StatusReceiver(Receiver, Protocol):
@@ -44,16 +50,17 @@ class StatusReceiver(Receiver, Protocol):
 class Reporter:
     """Passes snapshots to the receivers. A receiver's failure is logged once, until it works again."""
 
-    def __init__(self, receivers: list[Receiver], interval: float = report_interval.SECONDS) -> None:
-        self._channels = [_Channel(receiver, interval) for receiver in receivers]
+    def __init__(self, receivers: list[Receiver], interval: Callable[[], ReportInterval] = ReportInterval) -> None:
+        """Each receiver has its own `interval`."""
+        self._channels = [_Channel(receiver, interval()) for receiver in receivers]
 
-    def __call__(self, snapshot: Snapshot, milestone: bool = False) -> None:
-        """Accept a snapshot and return at once; a milestone does not wait for the interval."""
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Accept a snapshot and return at once."""
         for channel in self._channels:
-            channel.offer(snapshot, milestone)
+            channel.offer(snapshot)
 
     def close(self) -> None:
-        """Send the last snapshots and stop; returns when no report is being sent."""
+        """Send the last snapshots without waiting for the interval, and stop; returns when no report is being sent."""
         for channel in self._channels:
             channel.close()
         for channel in self._channels:
@@ -63,21 +70,19 @@ class Reporter:
 class _Channel:
     """One receiver, its thread, and the one snapshot to be sent next."""
 
-    def __init__(self, receiver: Receiver, interval: float) -> None:
+    def __init__(self, receiver: Receiver, interval: ReportInterval) -> None:
         self._receiver = receiver
-        self._interval = ReportInterval(interval)
+        self._interval = interval
         self._changed = threading.Condition()
         self._next: Snapshot | None = None
-        self._urgent = False
         self._closed = False
         self._failing = False
         self._thread = threading.Thread(target=self._run, name=f"report to {receiver.name}", daemon=True)
         self._thread.start()
 
-    def offer(self, snapshot: Snapshot, milestone: bool) -> None:
+    def offer(self, snapshot: Snapshot) -> None:
         with self._changed:
             self._next = snapshot
-            self._urgent = self._urgent or milestone
             self._changed.notify()
 
     def close(self) -> None:
@@ -89,28 +94,41 @@ class _Channel:
         self._thread.join(FLUSH_SECONDS)
 
     def _run(self) -> None:
+        is_last = False
         try:
-            while snapshot := self._wait_for_next():
-                self._send(snapshot)
+            while not is_last:
+                snapshot, is_last = self._wait_for_next()
+                if snapshot is not None and not self._send(snapshot):
+                    self._send_again(snapshot)
         except UnsubscribedError as error:
             log.warning("%s gets no more reports: %s", self._receiver.name, error)
 
-    def _wait_for_next(self) -> Snapshot | None:
-        """Wait until a snapshot is due and return it; None after the last one."""
+    def _wait_for_next(self) -> tuple[Snapshot | None, bool]:
+        """Wait until a snapshot is due; return it, if any, and whether it is the last."""
         with self._changed:
             self._changed.wait_for(lambda: self._next or self._closed)
-            self._changed.wait_for(lambda: self._urgent or self._closed, timeout=self._interval.remaining_seconds())
-            snapshot, self._next, self._urgent = self._next, None, False
-            self._interval.restart()
-            return snapshot
+            self._changed.wait_for(lambda: self._closed, timeout=max(0.0, self._interval.due - time.monotonic()))
+            snapshot, self._next = self._next, None
+            return snapshot, self._closed
 
-    def _send(self, snapshot: Snapshot) -> None:
+    def _send_again(self, snapshot: Snapshot) -> None:
+        with self._changed:
+            self._next = self._next or snapshot
+
+    def _send(self, snapshot: Snapshot) -> bool:
+        """Send one report, and return whether it arrived."""
+        started = time.monotonic()
         try:
-            self._receiver.send(snapshot)
-            self._failing = False
+            asked = self._receiver.send(snapshot)
         except UnsubscribedError:
             raise
         except Exception as error:  # a report must never end a training
+            retry_after = error.retry_after if isinstance(error, AttemptError) else 0.0
+            self._interval.failed(started, time.monotonic(), retry_after)
             if not self._failing:
                 log.warning("a report to %s failed, training continues: %s", self._receiver.name, error)
             self._failing = True
+            return False
+        self._interval.accepted(started, time.monotonic(), asked)
+        self._failing = False
+        return True

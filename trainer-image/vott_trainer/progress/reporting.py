@@ -77,6 +77,6 @@ def post_usage_error(callback: Callback, error: Exception) -> None:
 
 def _post(callback: Callback, snapshot: Snapshot, state: CallbackState, message: str) -> None:
     try:
-        callback.post(snapshot, state, message)
+        callback.post_outcome(snapshot, state, message)
     except Exception as error:
         log.warning("the outcome could not be posted to the callback: %s", error)

@@ -14,6 +14,7 @@ import requests
 
 from vott_guard.backoff import Backoff
 from vott_guard.client import status_text
+from vott_guard.retry_after import retry_after_seconds
 from vott_trainer.errors import InvalidParametersError, TemporaryFailureError
 from vott_trainer.http.retry import AttemptError, RetryPolicy, retry
 from vott_trainer.process.gpu_usage import gpu_usage
@@ -27,6 +28,7 @@ FIELD_MANAGER = "vott-trainer"
 TIMEOUT = (5.0, 10.0)  # seconds to connect, to read
 # 401 and 403 included: while a control plane restarts or is upgraded, it refuses valid tokens and permitted requests.
 RETRIED_STATUS = frozenset({401, 403, 408, 409, 425, 429})
+MAX_RETRY_AFTER_SECONDS = 60.0
 # About ten minutes, little compared to a lost training; more jitter would shorten it.
 LAST_REPORT = RetryPolicy(attempts=25, backoff=Backoff(first=1.0, longest=30.0, jitter=0.25))
 
@@ -76,8 +78,11 @@ class TrainingJobStatus:
         address = f"[{host}]" if ":" in host else host
         return cls(namespace, job, uid, f"https://{address}:{port}")
 
-    def send(self, snapshot: Snapshot) -> None:
+    def send(self, snapshot: Snapshot) -> float | None:
         """Apply one report.
+
+        Returns:
+            The operator's `status.reportIntervalSeconds`, which the API server's response shows.
 
         Raises:
             ReportRefusedError: it did not arrive.
@@ -97,12 +102,11 @@ class TrainingJobStatus:
                 f"the API server can't be reached ({type(error).__name__})", transient=True
             ) from error
         if not response.ok:
-            transient = response.status_code in RETRIED_STATUS or response.status_code >= 500
-            raise ReportRefusedError(
-                f"HTTP {status_text(response.status_code)}: {_api_field(response, 'message')}", transient=transient
-            )
-        if self.uid and _api_field(response, "metadata", "uid") != self.uid:
+            raise _refusal(response)
+        trainingjob = _json_object(response)
+        if self.uid and trainingjob.get("metadata", {}).get("uid") != self.uid:
             raise UnsubscribedError(f"{self.namespace}/{self.job} was deleted, and another one has its name now")
+        return _number(trainingjob.get("status", {}).get("reportIntervalSeconds"))
 
     def send_until_accepted(self, snapshot: Snapshot, policy: RetryPolicy | None = None) -> None:
         """Apply the last report, and repeat it until it has arrived.
@@ -130,12 +134,23 @@ class TrainingJobStatus:
         }
 
 
-def _api_field(response: requests.Response, *path: str) -> str:
-    """Return a field of the API server's JSON response, empty if it has none."""
+def _refusal(response: requests.Response) -> ReportRefusedError:
+    status = response.status_code
+    return ReportRefusedError(
+        f"HTTP {status_text(status)}: {_json_object(response).get('message', '')}",
+        transient=status in RETRIED_STATUS or status >= 500,
+        retry_after=retry_after_seconds(response.headers.get("Retry-After"), MAX_RETRY_AFTER_SECONDS) or 0.0,
+    )
+
+
+def _json_object(response: requests.Response) -> dict[str, Any]:
+    """Return the response's JSON object, empty if it is none."""
     try:
         value = response.json()
-        for name in path:
-            value = value[name]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return str(value)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
