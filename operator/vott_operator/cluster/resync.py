@@ -32,7 +32,7 @@ SHOWN_POLL_SECONDS, SHOWN_SECONDS = 0.1, 10.0
 """How often, and for how long, to look whether the watches have shown what a list has."""
 LIST_BACKOFF = Backoff(first=5.0, longest=5.0)  # jitter only
 FORBIDDEN = (
-    "the operator has no permission there ({}). The namespace was deleted, or its Role or RoleBinding for the operator was."
+    "the operator has no permission there ({}). The namespace was deleted, or the operator's RoleBinding in it."
     " Create it again and run helm upgrade, or remove its queue from the values"
 )
 NOT_FOUND = "it does not exist. Create it and run helm upgrade, or remove its queue from the values"
