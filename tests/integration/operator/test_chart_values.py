@@ -194,7 +194,7 @@ def _keys(values: Object, place: str = "") -> Iterator[str]:
         yield path
         if path in ("queues", "trainer.resources", "resources"):
             yield from (known for known in _paths(SCHEMA) if known.startswith((f"{path}.", f"{path}[]")))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and path != "monitoring.dashboard.labels":  # whose names are free
             yield from _keys(value, f"{path}.")
 
 

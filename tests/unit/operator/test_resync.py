@@ -207,8 +207,8 @@ async def test_a_condition_is_logged_once_and_so_is_the_end_of_it(
     await harness.run(RESYNC_SECONDS)
     assert harness.condition == Condition.FORBIDDEN
     assert [record.getMessage() for record in caplog.records] == [
-        "namespace training: Forbidden: the operator has no permission there (cannot list pods). The namespace was deleted, or its Role or"
-        " RoleBinding for the operator was. Create it again and run helm upgrade, or remove its queue from the values"
+        "namespace training: Forbidden: the operator has no permission there (cannot list pods). The namespace was deleted, or the"
+        " operator's RoleBinding in it. Create it again and run helm upgrade, or remove its queue from the values"
     ]
     harness.cluster.errors.clear()
     harness.enqueued.clear()
