@@ -264,7 +264,11 @@ def test_an_operator_without_leader_election_has_no_permission_on_leases() -> No
 def test_a_namespace_that_drains_has_the_same_objects_as_one_with_a_queue_but_no_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values: Object = {"azure": KEYS, "queues": [{"name": "a", "targetNamespace": "team-a"}], "drainNamespaces": ["old"]}
+    values: Object = {
+        "azure": KEYS,
+        "queues": [{"name": "trainings", "targetNamespace": "team-a"}],
+        "drainNamespaces": ["old"],
+    }
     manifests = render(values)
     objects: dict[str, list[str]] = {"team-a": [], "old": []}
     for item in manifests:
