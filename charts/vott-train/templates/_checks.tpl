@@ -213,7 +213,7 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- if not .image }}
 {{- fail "trainer.image: is required; name the image that trains" }}
 {{- end }}
-{{- range $place, $size := dict "trainer.workVolume" .workVolume "trainer.imageCache.sizeLimit" .imageCache.sizeLimit }}
+{{- range $place, $size := dict "trainer.workVolume" .workVolume "trainer.workRequest" (default "0" .workRequest) "trainer.imageCache.sizeLimit" .imageCache.sizeLimit }}
 {{- include "vott-train.match" (dict "place" $place "value" $size "pattern" `^[0-9]+(k|Ki|[MGTP]i?)?$` "text" "is not a size; use a whole number with Mi, Gi or Ti, for example 100Gi") }}
 {{- end }}
 {{- if and .checkpoints.url .checkpoints.persistentVolumeClaim }}
