@@ -168,7 +168,7 @@ WORKQUEUE_ERRORS = Counter(
 )
 NAMESPACE_UP = Gauge(
     "vott_train_namespace_up",
-    "1 if the operator could last list the TrainingJobs of the namespace, 0 if not: it is gone, or access is refused.",
+    "1 if the operator could last list the TrainingJobs of the namespace, 0 if not: it is gone, access is refused or the API server does not answer.",
     ["training_namespace"],
     registry=REGISTRY,
 )
