@@ -168,7 +168,7 @@ WORKQUEUE_ERRORS = Counter(
 )
 NAMESPACE_UP = Gauge(
     "vott_train_namespace_up",
-    "1 if the operator can work in the namespace; 0 if it is gone or being deleted, access is refused, or the API server fails.",
+    "1 if the operator could last list the objects of the namespace; 0 if not: it is gone, access is refused, or the API server fails.",
     ["training_namespace"],
     registry=REGISTRY,
 )

@@ -85,7 +85,8 @@ class Harness:
 
     def reason(self, key: Key) -> str:
         """Of the condition CallbackDelivered."""
-        delivered = self.app.store.trainingjobs()[key].condition("CallbackDelivered")
+        trainingjob = self.app.store.trainingjob(key)
+        delivered = trainingjob.condition("CallbackDelivered") if trainingjob else None
         return delivered.reason if delivered else ""
 
 
@@ -108,7 +109,6 @@ async def test_a_healthy_receiver_gets_its_outcome_while_many_hosts_hang(healthy
             harness.end_training(healthy.url)
             await asyncio.wait_for(healthy.posted.wait(), PATIENCE_SECONDS)
             assert harness.sender.results["delivered"] <= 1
-            assert harness.outcomes.backlog >= HANGING
 
 
 async def test_a_healthy_receiver_gets_its_outcome_while_many_callbacks_of_one_host_hang(healthy: Receiver) -> None:
