@@ -91,10 +91,15 @@ class Harness:
         self.app._outcome_queue.add(tj.key)
         return tj.key
 
-    def reason(self, key: Key) -> str:
-        """Of the condition CallbackDelivered."""
+    async def wait_delivered(self, key: Key) -> None:
+        """Wait until the outcome of a training was accepted."""
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not self._is_delivered(key):  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
+
+    def _is_delivered(self, key: Key) -> bool:
         delivered = self.app.store.trainingjobs()[key].condition("CallbackDelivered")
-        return delivered.reason if delivered else ""
+        return delivered is not None and delivered.status == "True"
 
 
 @asynccontextmanager
@@ -126,9 +131,7 @@ async def test_a_healthy_receiver_gets_its_outcome_while_many_callbacks_of_one_h
                 harness.end_training(f"http://127.0.0.1:{port}/{number}")
             key = harness.end_training(healthy.url)
             await asyncio.wait_for(healthy.posted.wait(), PATIENCE_SECONDS)
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                while harness.reason(key) != "Delivered":  # noqa: ASYNC110 - there is no event to wait for
-                    await asyncio.sleep(0.01)
+            await harness.wait_delivered(key)
             assert harness.sender.limits.in_flight == 1
 
 
@@ -146,8 +149,7 @@ async def test_a_receiver_that_answered_before_gets_its_outcome_while_lookups_of
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
     async with running() as harness:
         try:
-            harness.end_training(healthy.url)
-            await asyncio.wait_for(healthy.posted.wait(), PATIENCE_SECONDS)
+            await harness.wait_delivered(harness.end_training(healthy.url))  # its worker is free again
             healthy.posted.clear()
             for number in range(HANGING):
                 harness.end_training(f"http://name-{number}.example/")
