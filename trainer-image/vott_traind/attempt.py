@@ -52,7 +52,7 @@ class Attempt:
     on_line: Callable[[str], None]
     """Called with each line that the trainer prints."""
     silence_seconds: float = 0
-    """How long the trainer may take between two reports; 0: any time."""
+    """How long the trainer may take between two reports, once it has reported an epoch; 0: any time."""
     hung: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it took longer, and was stopped."""
 
@@ -119,15 +119,24 @@ class Attempt:
                 task.cancel()
 
     async def _hang(self) -> Literal[True]:
-        """Return, and set `hung`, once the trainer has not reported for too long."""
+        """Return, and set `hung`, once a trainer that has reported an epoch has been silent for too long.
+
+        A script never reports one: its silence tells nothing.
+        """
         last, since = 0, time.monotonic()
-        while time.monotonic() - since < self.silence_seconds:
+        while time.monotonic() - since < self.silence_seconds or not self._has_trained():
             await asyncio.sleep(POLL_SECONDS)
             with suppress(OSError):  # no report yet
                 written = self.folder.status.stat().st_mtime_ns
                 last, since = written, since if written == last else time.monotonic()
         self.hung.set()
         return True
+
+    def _has_trained(self) -> bool:
+        with suppress(OSError):
+            status = read_status(self.folder.status)
+            return status is not None and bool(status.report.epoch_current)
+        return False
 
     async def _follow(self, log: LogFollower) -> None:
         last: Status | None = None

@@ -27,7 +27,7 @@ class Limits:
     """How often a failed training is retried."""
     backoff: Backoff = RETRY_BACKOFF
     silence_seconds: float = 0
-    """How long a trainer may take between two reports; 0: any time."""
+    """How long a trainer may take between two reports, once it has reported an epoch; 0: any time."""
 
 
 @dataclass(frozen=True, slots=True)

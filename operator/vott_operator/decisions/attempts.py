@@ -4,6 +4,8 @@ Kubernetes forgets these pods, so the status keeps them: they decide when evicti
 nodes the next pod avoids. A pod is recorded once, by its name.
 """
 
+from itertools import takewhile
+
 from vott_operator.api import constants as c
 from vott_operator.api.status import MAX_ATTEMPTS, Attempt
 from vott_operator.api.trainingjob import TrainingJob
@@ -25,19 +27,13 @@ def attempts(observed: Observed) -> tuple[Attempt, ...]:
 
 def interruptions_without_progress(entries: tuple[Attempt, ...]) -> int:
     """The interruptions and evictions in a row, the newest included, between which the training got no further."""
-    number = 0
-    for index in reversed(range(len(entries))):
-        if entries[index].outcome not in (c.ATTEMPT_INTERRUPTED, c.ATTEMPT_EVICTED):
-            break
-        number += 1
-        if entries[index].position > max((entry.position for entry in entries[:index]), default=(0, 0, 0)):
-            break
-    return number
+    outcomes = (entry.outcome for entry in reversed(_without_progress(entries)))
+    return sum(1 for _ in takewhile(lambda outcome: outcome in (c.ATTEMPT_INTERRUPTED, c.ATTEMPT_EVICTED), outcomes))
 
 
-def evictions(entries: tuple[Attempt, ...]) -> int:
-    """How often a node evicted the training for lack of a resource."""
-    return sum(entry.outcome == c.ATTEMPT_EVICTED for entry in entries)
+def evictions_without_progress(entries: tuple[Attempt, ...]) -> int:
+    """How often a node evicted the training for lack of a resource since it last got further."""
+    return sum(entry.outcome == c.ATTEMPT_EVICTED for entry in _without_progress(entries))
 
 
 def rejections(entries: tuple[Attempt, ...]) -> int:
@@ -49,6 +45,15 @@ def last_was_rejected(trainingjob: TrainingJob) -> bool:
     """Whether the newest recorded attempt never began, because its node rejected it."""
     recorded = trainingjob.status.attempts or ()
     return bool(recorded) and recorded[-1].outcome == c.ATTEMPT_REJECTED
+
+
+def _without_progress(entries: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """The newest attempts, from the last one that got further than all before it."""
+    first, furthest = 0, (0, 0, 0)
+    for index, entry in enumerate(entries):
+        if entry.position > furthest:
+            first, furthest = index, entry.position
+    return entries[first:]
 
 
 def _ended_pods(observed: Observed) -> list[PodState]:

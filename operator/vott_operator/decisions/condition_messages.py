@@ -22,6 +22,7 @@ IMAGE_REASONS = (
     "RegistryUnavailable",
 )
 CONFIG_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+LACK_OF_DISK = "Insufficient ephemeral-storage"
 CRASH_LOOP = "CrashLoopBackOff"
 # https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions
 DISRUPTIONS = {
@@ -39,10 +40,11 @@ DISRUPTIONS = {
 def explain_waiting_pod(pod: PodState) -> Explanation | None:
     """Why a pod does not run; None if it is merely starting."""
     if pod.unschedulable:
+        cause = scheduling_cause(pod.unschedulable)
+        remedy = "lower the operator's setting trainer.workRequest" if LACK_OF_DISK in cause else "add a GPU node"
         return Explanation(
             c.UNSCHEDULABLE,
-            f"No node can take the pod: {scheduling_cause(pod.unschedulable)} It starts once a node has capacity; "
-            "see `kubectl describe nodes`, or add a GPU node.",
+            f"No node can take the pod: {cause} It starts once a node has capacity; see `kubectl describe nodes`, or {remedy}.",
         )
     if pod.not_scheduled:
         return Explanation(

@@ -79,7 +79,9 @@ def _blocked_since(observed: Observed, job: JobState, now: datetime) -> datetime
     pods = _waiting_pods(observed)
     if not pods or cause.reason == c.POD_REJECTED:
         return _waiting_since(observed, now)
-    return parse_timestamp(min(pod.scheduled_at or pod.created for pod in pods), now)
+    # A pod without a node waits for capacity, also behind a scheduling gate of a quota system.
+    placed = [pod.scheduled_at or pod.created for pod in pods if pod.node]
+    return parse_timestamp(min(placed), now) if placed else None
 
 
 def _cause(observed: Observed, job: JobState, now: datetime) -> Explanation | None:

@@ -66,7 +66,7 @@ def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
         return Explanation(
             c.POD_REJECTED,
             f"Node {pod.node or '(unnamed)'} rejected the pod ({pod.reason}: {pod.message or 'no reason given'}). "
-            "See `kubectl describe node`; its device plugin may be faulty.",
+            f"See `kubectl describe node {pod.node}`; its device plugin may be faulty.",
         )
     code = "for an unknown reason" if pod.exit_code is None else f"with exit code {pod.exit_code}"
     return Explanation(c.TRAINER_FAILED, f"The trainer ended {code}; see `kubectl logs -n {namespace} {pod.name}`.")
@@ -76,7 +76,7 @@ def explain_too_many_evictions(limit: int, message: str) -> Explanation:
     """Nodes evicted the training again and again."""
     return Explanation(
         c.EVICTED,
-        f"Nodes evicted the training {limit} times: {brief(message) or 'they lacked a resource.'} For disk, raise the operator's setting "
+        f"Nodes evicted the training {limit} times without it getting further: {brief(message) or 'they lacked a resource.'} For disk, raise the operator's setting "
         "trainer.workRequest, so that fewer trainings share a node; for memory, spec.trainer.resources.requests.memory.",
     )
 

@@ -30,7 +30,8 @@ def derive_phase(observed: Observed, settings: TrainerSettings, now: datetime) -
     if job.ending or job.resuming or job.start_time is None:
         return None  # the Job controller is about to update the Job's status
     return (
-        retries.after_unseen_failure(observed, job)
+        retries.decided_before(observed, job)
+        or retries.after_unseen_failure(observed, job)
         or sidecars.waiting(observed)
         or _exceeded(observed, job, settings, now)
         or retries.on_another_node(observed, job)
@@ -46,6 +47,6 @@ def _exceeded(observed: Observed, job: JobState, settings: TrainerSettings, now:
 def _active(observed: Observed, job: JobState, settings: TrainerSettings, now: datetime) -> PhaseResult | None:
     result = active_job.active(observed, job, now)
     seconds = settings.restart_stalled_after_seconds
-    if result is not None and stalled.is_silent(observed, result, seconds, now):
+    if result is not None and stalled.is_hung(observed, result, seconds, now):
         return retries.after_hang(observed, job, seconds)
     return result

@@ -62,6 +62,15 @@ def after_failed_job(observed: Observed, job: JobState) -> PhaseResult:
     return _next_job(explain_retry(failures + 1, limit, cause), failures)
 
 
+def decided_before(observed: Observed, job: JobState) -> PhaseResult | None:
+    """The retry that the status shows already, although the Job was not deleted: the request failed, or the operator was killed."""
+    status, running = observed.trainingjob.status, observed.trainingjob.condition(c.RUNNING)
+    failures = status.failures or 0
+    if failures <= _failures(observed, job) or running is None or running.reason != c.RETRYING:
+        return None
+    return _next_job(Explanation(running.reason, running.message), failures)
+
+
 def after_unseen_failure(observed: Observed, job: JobState) -> PhaseResult | None:
     """The phase after a trainer failed beside containers that still run; None if none did. The operator ends those with the Job."""
     pod = first_failed(sidecars.failed_beside(observed))

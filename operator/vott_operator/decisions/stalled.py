@@ -19,14 +19,20 @@ def stalled_time(observed: Observed, result: PhaseResult, seconds: int, now: dat
     if running is not None and running.status == "True":
         start = parse_timestamp(running.last_transition_time, now)
     reported = trainingjob.status.progress.last_updated_time if trainingjob.status.progress else None
-    # A report is never newer than now, whatever the clock of its node or a custom trainer claims.
-    return max(start, min(parse_timestamp(reported, start), now)) + timedelta(seconds=seconds)
+    # The condition is that of an earlier pod if no operator saw the change. No time is later than now, whatever a node's clock claims.
+    started = (pod.started_at for pod in observed.job_pods if pod.active and pod.running)
+    latest = max(start, *(min(parse_timestamp(time, start), now) for time in (reported, *started)))
+    return latest + timedelta(seconds=seconds)
 
 
-def is_silent(observed: Observed, result: PhaseResult, seconds: int, now: datetime) -> bool:
-    """Whether a running training has not reported for this many seconds; False if they are 0."""
-    time = stalled_time(observed, result, seconds, now)
-    return time is not None and now >= time
+def is_hung(observed: Observed, result: PhaseResult, seconds: int, now: datetime) -> bool:
+    """Whether a training that has reported an epoch has been silent for this many seconds; False if they are 0.
+
+    A script, and many a custom trainer, never reports one: its silence tells nothing.
+    """
+    time, status = stalled_time(observed, result, seconds, now), observed.trainingjob.status
+    has_trained = status.checkpoint is not None or (status.progress is not None and bool(status.progress.epoch_current))
+    return has_trained and time is not None and now >= time
 
 
 def stalled_condition(

@@ -120,6 +120,8 @@ def test_a_trainer_that_hangs_is_ended(harness: OperatorHarness) -> None:
     harness.operator()
     harness.create_trainingjob("cats", backoffLimit=0)
     harness.run_pod(harness.wait_pod())
+    patch = json.dumps({"status": {"progress": {"epochCurrent": 1}}})
+    harness.kubectl("patch", "trainingjob", "cats", "--subresource=status", "--type=merge", "--patch", patch)
     assert harness.wait_phase("Failed")["status"]["reason"] == "NoProgress"
     wait_no_job(harness)
 

@@ -112,6 +112,13 @@ START_DEADLINE = [
         event="Warning",
     ),
     row(
+        "a scheduling gate may take longer",
+        b.observed(None, b.job(), b.pod(created=A_DAY_AGO, node="", not_scheduled="SchedulingGated: by a quota")),
+        phase="Pending",
+        reason=c.POD_NOT_STARTED,
+        event="Warning",
+    ),
+    row(
         "the wait for a node does not count",
         b.observed(
             None, b.job(), b.pod(created=A_DAY_AGO, scheduled_at="2026-01-01T00:00:00Z", waiting_reason="ErrImagePull")

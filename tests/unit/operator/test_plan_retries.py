@@ -255,6 +255,20 @@ LIMITS = [
         requeue=True,
     ),
     row(
+        "evictions count since the training last got further",
+        after(
+            b.job(),
+            b.failed_pod(**EVICTED),
+            b.pod(created=LATER),
+            attempts=attempts(9, "Evicted", "Evicted", epoch=3),
+            progress={"epochCurrent": 4},
+        ),
+        phase="Pending",
+        reason=c.INTERRUPTED,
+        event="Warning",
+        requeue=True,
+    ),
+    row(
         "ten interruptions in a row without progress end the training",
         after(
             b.job(),

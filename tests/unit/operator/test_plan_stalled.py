@@ -17,9 +17,9 @@ def stalled_training(*more: Any, **fields: Any) -> dict[str, Any]:
     return known | {"conditions": [*known["conditions"], *more]}
 
 
-def silent_since(time: str) -> dict[str, Any]:
-    """The status of a training that has been running since then without a report."""
-    known = b.running_status()
+def silent_since(time: str, **fields: Any) -> dict[str, Any]:
+    """The status of a training that has been running since then, and has not reported for as long."""
+    known = b.running_status(**{"progress": {"epochCurrent": 1}} | fields)
     return known | {"conditions": [known["conditions"][0] | {"lastTransitionTime": time}]}
 
 
@@ -95,6 +95,33 @@ HUNG = [
         reason=c.NO_PROGRESS,
         message=("trainer.restartStalledAfterSeconds",),
         event="Warning",
+    ),
+    row(
+        "the restart is decided once, whether the Job could be deleted or not",
+        b.observed(
+            b.trainingjob(status=b.pending_status(c.RETRYING, failures=1, restarts=0, jobName="cats")),
+            b.job(),
+            b.running_pod(),
+        ),
+        delete_job=True,
+        requeue=1.0,
+    ),
+    row(
+        "a script that never reports is not restarted",
+        b.observed(
+            b.trainingjob(status=silent_since("2026-01-01T06:00:00Z", progress=None)), b.job(), b.running_pod()
+        ),
+        conditions={c.STALLED: f"True/{c.NO_PROGRESS}"},
+        event=f"Warning/{c.NO_PROGRESS}",
+    ),
+    row(
+        "a pod that took over while no operator ran has the whole time",
+        b.observed(
+            b.trainingjob(status=silent_since("2026-01-01T06:00:00Z", restarts=1)),
+            b.job(),
+            b.running_pod(started_at="2026-01-01T11:55:00Z"),
+        ),
+        requeue=600.0,
     ),
 ]
 

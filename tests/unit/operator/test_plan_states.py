@@ -124,6 +124,14 @@ class Lives(World, RuleBasedStateMachine):
             self.report_model(reported=reported and not code)
 
     @precondition(lambda self: self.running())
+    @rule()
+    def the_trainer_begins_an_epoch(self) -> None:
+        """And reports nothing more: after six hours it hangs."""
+        if self.body is not None:
+            progress = {"epochCurrent": 1}
+            self.api.update("trainingjobs", KEY.name, lambda body: body["status"].update(progress=progress))
+
+    @precondition(lambda self: self.running())
     @rule(number=st.integers(0, 3))
     def a_pod_is_evicted(self, number: int) -> None:
         self.kubelet.evict(self.pick(self.running(), number))

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+MODEL = {"model": {"url": "https://store/m.tgz", "sizeBytes": 7}, "metrics": [{"name": "mAP", "value": 0.5}]}
+
 
 def main(arguments: list[str]) -> int:
     """Run one attempt."""
@@ -23,7 +25,11 @@ def main(arguments: list[str]) -> int:
     print(f"2026-01-01T00:00:00Z INFO    attempt {attempt} of {options['name']}", flush=True)
     if end == "silent":
         return 75
-    report: dict[str, object] = {"progress": {"percent": 50}, "message": "Half"}
+    if end == "script":  # which reports no progress
+        time.sleep(1)
+        _write(status, MODEL)
+        return 0
+    report: dict[str, object] = {"progress": {"percent": 50, "epochCurrent": 1}, "message": "Half"}
     _write(status, report)
     if end == "wait":
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -33,11 +39,7 @@ def main(arguments: list[str]) -> int:
     if end == "slow":
         time.sleep(1)
     if end in (0, "slow", "late failure"):
-        _write(
-            status,
-            report
-            | {"model": {"url": "https://store/m.tgz", "sizeBytes": 7}, "metrics": [{"name": "mAP", "value": 0.5}]},
-        )
+        _write(status, report | MODEL)
         return 75 if end == "late failure" else 0
     if end == "no model":
         return 0

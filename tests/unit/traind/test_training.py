@@ -134,6 +134,13 @@ async def test_a_trainer_that_hangs_is_stopped_and_counts_as_failed(build: Build
     assert "trainer.restartStalledAfterSeconds" in message
 
 
+async def test_a_script_that_reports_no_progress_is_not_stopped(build: Build) -> None:
+    daemon = build(backoff_limit=0, silence_seconds=0.2)
+    daemon.queue.send(body(ends=["script"]))
+    await daemon.run_until(lambda: not len(daemon.queue) and daemon.sender.posts)
+    assert daemon.sender.states == ["succeeded"]
+
+
 async def test_a_message_that_is_no_message_is_put_aside_without_a_record(build: Build) -> None:
     daemon = build()
     daemon.queue.send("no JSON")

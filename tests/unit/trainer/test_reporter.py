@@ -9,9 +9,14 @@ from functools import partial
 import pytest
 
 from vott_guard.backoff import Backoff
+from vott_trainer.progress import reporter as reporter_module
 from vott_trainer.progress.report_interval import ReportInterval
 from vott_trainer.progress.reporter import Reporter, UnsubscribedError
+from vott_trainer.progress.reporting import Reporting
 from vott_trainer.progress.snapshot import Snapshot
+from vott_trainer.stores.store import StoredObject
+
+MODEL = StoredObject("https://store/m.tgz", "0" * 64, 7)
 
 LONG: Callable[[], ReportInterval] = partial(ReportInterval, 3600)
 SHORT: Callable[[], ReportInterval] = partial(ReportInterval, 0, Backoff(first=0.01, longest=0.01))
@@ -37,6 +42,13 @@ class Receiver:
         self.release.wait(10)
         self.sent.append(snapshot)
         return self.asked
+
+
+class Status(Receiver):
+    """The status, which also gets the model."""
+
+    def send_until_accepted(self, snapshot: Snapshot) -> None:
+        self.sent.append(snapshot)
 
 
 @pytest.fixture
@@ -128,6 +140,18 @@ def test_a_last_report_that_fails_does_not_delay_the_end() -> None:
     reporter(Snapshot())
     reporter.close()
     assert failing.failures >= 998
+
+
+def test_the_model_is_reported_after_a_report_that_is_still_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter_module, "FLUSH_SECONDS", 0.01)
+    status = Status()
+    reporting = Reporting(status, None)
+    with reporting.failures_reported():
+        reporting.start(to_callback=True).fetching(1, 2)
+        assert status.attempted.wait(10)
+    threading.Timer(0.1, status.release.set).start()
+    reporting.report_model(MODEL)
+    assert [snapshot.model for snapshot in status.sent] == [None, MODEL]
 
 
 def test_an_unsubscribed_receiver_gets_no_more_reports() -> None:

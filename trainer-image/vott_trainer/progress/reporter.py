@@ -60,18 +60,24 @@ class Reporter:
             channel.offer(snapshot)
 
     def close(self) -> None:
-        """Send the last snapshots without waiting for the interval, and stop; returns when no report is being sent."""
+        """Send the last snapshots without waiting for the interval, and stop. Waits for each receiver, but not for long."""
         for channel in self._channels:
             channel.close()
         for channel in self._channels:
-            channel.join()
+            channel.join(FLUSH_SECONDS)
+
+    def wait_for(self, receiver: Receiver) -> None:
+        """After `close`, wait until no report is being sent to this receiver, however long: it would replace a later one."""
+        for channel in self._channels:
+            if channel.receiver is receiver:
+                channel.join()
 
 
 class _Channel:
     """One receiver, its thread, and the one snapshot to be sent next."""
 
     def __init__(self, receiver: Receiver, interval: ReportInterval) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self._interval = interval
         self._changed = threading.Condition()
         self._next: Snapshot | None = None
@@ -90,8 +96,8 @@ class _Channel:
             self._closed = True
             self._changed.notify()
 
-    def join(self) -> None:
-        self._thread.join(FLUSH_SECONDS)
+    def join(self, seconds: float | None = None) -> None:
+        self._thread.join(seconds)
 
     def _run(self) -> None:
         is_last = False
@@ -101,7 +107,7 @@ class _Channel:
                 if snapshot is not None and not self._send(snapshot):
                     self._send_again(snapshot)
         except UnsubscribedError as error:
-            log.warning("%s gets no more reports: %s", self._receiver.name, error)
+            log.warning("%s gets no more reports: %s", self.receiver.name, error)
 
     def _wait_for_next(self) -> tuple[Snapshot | None, bool]:
         """Wait until a snapshot is due; return it, if any, and whether it is the last."""
@@ -119,14 +125,14 @@ class _Channel:
         """Send one report, and return whether it arrived."""
         started = time.monotonic()
         try:
-            asked = self._receiver.send(snapshot)
+            asked = self.receiver.send(snapshot)
         except UnsubscribedError:
             raise
         except Exception as error:  # a report must never end a training
             retry_after = error.retry_after if isinstance(error, AttemptError) else 0.0
             self._interval.failed(started, time.monotonic(), retry_after)
             if not self._failing:
-                log.warning("a report to %s failed, training continues: %s", self._receiver.name, error)
+                log.warning("a report to %s failed, training continues: %s", self.receiver.name, error)
             self._failing = True
             return False
         self._interval.accepted(started, time.monotonic(), asked)

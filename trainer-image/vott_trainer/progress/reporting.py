@@ -59,6 +59,7 @@ class Reporting:
         """
         snapshot = self._progress.complete(model)
         if self._status:
+            self._reporter.wait_for(self._status)
             self._status.send_until_accepted(snapshot)
 
     def post_success(self) -> None:
