@@ -36,7 +36,7 @@ class TrainerSettings(Section):
     termination_grace_period_seconds: int = Field(60, description="Time from SIGTERM to SIGKILL.", ge=0)
     restart_stalled_after_seconds: int = Field(
         21_600,
-        description="A trainer without a progress report for this time is restarted, which counts as a failure; 0: never.",
+        description="A trainer that has reported an epoch, and then nothing for this time, is restarted, which counts as a failure; 0: never.",
         ge=0,
     )
 

@@ -54,7 +54,8 @@ class TrainerSettings(Section):
     )
     restart_stalled_after_seconds: int = Field(
         21_600,
-        description="A running training without a progress report for this time is restarted, which counts as a failure; 0: never.",
+        description="A running training that has reported an epoch, and then nothing for this time, is restarted, which counts as a failure;"
+        " 0: never.",
         ge=0,
     )
     start_deadline_seconds: int = Field(

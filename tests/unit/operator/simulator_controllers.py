@@ -100,6 +100,10 @@ class Controllers:
             # Suspension clears startTime, and the API server accepts no end of a Job without it.
             if job["status"]["startTime"] and not any(is_alive(pod) for pod in self._own_pods(uid)):
                 self._end(name, "Failed", target["reason"], target["message"])
+        elif true_condition(job, "SuccessCriteriaMet"):
+            self._stop(pods, uncounted=False)
+            if not any(is_alive(pod) for pod in self._own_pods(uid)):
+                self._end(name, "Complete", "SuccessPolicy", "")
         elif len(self._succeeded(pods)) == job["spec"]["completions"]:
             self._end(name, "Complete", "CompletionsReached", "")
         elif job["spec"]["suspend"]:
@@ -117,6 +121,10 @@ class Controllers:
     def _count(self, job: Body, pods: list[Body]) -> None:
         spec, status, now = job["spec"], job.setdefault("status", {}), self._api.now
         self._record_suspension(job)
+        if "successPolicy" in spec and 0 in self._succeeded(pods) and not true_condition(job, "FailureTarget"):
+            set_condition(job, "SuccessCriteriaMet", "SuccessPolicy", "", now)
+        if true_condition(job, "SuccessCriteriaMet"):
+            return
         for pod in pods:
             if pod["status"]["phase"] != "Failed":
                 continue

@@ -108,9 +108,7 @@ HUNG = [
     ),
     row(
         "a script that never reports is not restarted",
-        b.observed(
-            b.trainingjob(status=silent_since("2026-01-01T06:00:00Z", progress=None)), b.job(), b.running_pod()
-        ),
+        b.observed(b.trainingjob(status=silent_since("2026-01-01T06:00:00Z", progress=None)), b.job(), b.running_pod()),
         conditions={c.STALLED: f"True/{c.NO_PROGRESS}"},
         event=f"Warning/{c.NO_PROGRESS}",
     ),

@@ -87,6 +87,14 @@ PODS = [
         message=("Insufficient nvidia.com/gpu.", "kubectl describe nodes"),
         event="Warning",
     ),
+    row(
+        "a lack of disk names the setting that asks for it",
+        b.observed(None, b.job(), b.pod(node="", unschedulable="0/3 nodes: Insufficient ephemeral-storage.")),
+        phase="Pending",
+        reason=c.UNSCHEDULABLE,
+        message=("Insufficient ephemeral-storage.", "lower the operator's setting trainer.workRequest"),
+        event="Warning",
+    ),
     *(
         row(
             f"an image that can't be pulled is named ({reason})",
