@@ -96,9 +96,9 @@ def test_detector_archive_has_weights_labels_metrics_and_a_sample(submission: Su
 def test_kubectl_get_tj_shows_the_columns(submission: Submission) -> None:
     name = submission.wait_completed()["metadata"]["name"]
     header, row = submission.harness.kubectl("get", "tj", name).splitlines()
-    assert header.split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "PLUGIN", "AGE"]
+    assert header.split() == ["NAME", "STATUS", "PROGRESS", "EPOCH", "LOSS", "STALLED", "CALLBACK", "AGE"]
     assert row.split()[:2] == [name, "Complete"]
-    assert row.split()[-2] == "detection"
+    assert row.split()[-2] == "Delivered"
 
 
 @pytest.mark.parametrize("submission", [message_cases.hello_world_in_base64], indirect=True)

@@ -17,7 +17,7 @@ from tests.support.operator_harness import LOCAL, OperatorHarness
 from vott_guard.backoff import Backoff
 from vott_messaging import names
 from vott_messaging.callbacks.sender import CallbackSender
-from vott_messaging.delivery import retries
+from vott_messaging.delivery import rejection, retries
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.callbacks import CallbackSettings
@@ -145,6 +145,7 @@ def test_every_body_becomes_a_trainingjob_or_is_dead_lettered_with_a_reason(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(harness.control_plane.kubeconfig))
     monkeypatch.setattr(retries, "BACKOFF", Backoff(first=0.01, longest=0.01))
+    monkeypatch.setattr(rejection, "WAIT_SECONDS", 0.05)  # for the circuit of a host that does not answer
     unreachable = f"http://127.0.0.1:{free_ports(1)[0]}/away?sig=SECRET"
     statuses = [
         receiver.url,
