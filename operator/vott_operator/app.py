@@ -45,7 +45,7 @@ from vott_operator.reconciler import Reconciler
 from vott_operator.settings.operator import Settings
 from vott_operator.settings.queue import OperatorQueueSettings, QueueLimits
 from vott_operator.tracing import Tracing
-from vott_operator.workqueue import WorkQueue
+from vott_operator.workqueue import GivenUpError, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,9 @@ class App:
         self._url_queue = WorkQueue[Key](
             "callback-urls", workers=URL_WORKERS, expected=VottError, outage=UnavailableError
         )
-        self._binding_queue = WorkQueue[str]("role-bindings", workers=1, expected=VottError, outage=UnavailableError)
+        self._binding_queue = WorkQueue[str](
+            "role-bindings", log_field="namespace", workers=1, expected=VottError, outage=UnavailableError
+        )
         self._sources: dict[str, QueueSource] = {}
         """By the queue's label in the metrics."""
         self._limits: dict[str, QueueLimits] = {}
@@ -152,7 +154,7 @@ class App:
         observer = Observer(cluster, self.store, settings.pod_settings, self.now)
         applier = PlanApplier(cluster, self.store, bindings, self.now, self._outcome_queue.add, self.tracing)
         reconciler = Reconciler(observer, applier, settings, self.now)
-        resync = Resync(cluster, self.store, self.namespaces, self.watch_lag, self.enqueue, self.now)
+        resync = Resync(cluster, self.store, self.namespaces, self.watch_lag, self.resume, self.now)
         await self._open_queues(cluster, bindings)
         self._open_metrics()
         parts = _Parts(reconciler, outcomes, progress, resync, urls, bindings)
@@ -275,6 +277,9 @@ class App:
             self._spawn(self._url_queue.run(self._if_accessible(parts.urls.remember)), "callback URLs"),
             self._spawn(self._binding_queue.run(parts.bindings.reconcile), "RoleBindings"),
         ]
+        for namespace in self.settings.namespaces:
+            for key in self.store.keys(namespace):
+                self.resume(key)
         initial_lists = {
             namespace: self._spawn(self._list(parts, namespace), f"initial list of {namespace}")
             for namespace in self.settings.namespaces
@@ -290,11 +295,11 @@ class App:
     def _if_accessible(
         self, work: Callable[[Key], Awaitable[float | None]]
     ) -> Callable[[Key], Awaitable[float | None]]:
-        """Work only in namespaces where it can succeed. Once a namespace is usable again, the resync enqueues its TrainingJobs."""
+        """Work only in namespaces where it can succeed. Once a namespace is accessible again, the resync resumes its TrainingJobs."""
 
         async def work_if_accessible(key: Key) -> float | None:
             if not self.namespaces.state(key.namespace).is_accessible:
-                return None
+                raise GivenUpError
             try:
                 return await work(key)
             except ClusterError as error:
@@ -355,10 +360,11 @@ class App:
             observed = self.store.observed(trainingjob.key)
             if observed is None or not is_only_report(before, observed.trainingjob) or has_other_interval(observed):
                 self.enqueue(trainingjob.key)
-            self._url_queue.add(trainingjob.key)
             self._binding_queue.add(trainingjob.metadata.namespace)
-            if self.settings.callbacks.signed:  # else the trainer posts its progress itself
-                self._progress_queue.add(trainingjob.key)
+            if self._leads:
+                self._url_queue.add(trainingjob.key)
+                if self.settings.callbacks.signed:  # else the trainer posts its progress itself
+                    self._progress_queue.add(trainingjob.key)
 
     def drop_trainingjob(self, key: Key, uid: str) -> None:
         """Drop a TrainingJob that a watch reports as deleted."""
@@ -366,8 +372,15 @@ class App:
         self._binding_queue.add(key.namespace)
 
     def enqueue(self, key: Key) -> None:
-        """Reconcile this TrainingJob, as soon as this operator leads."""
-        self._reconcile_queue.add(key)
+        """Reconcile this TrainingJob, if this operator leads: a standby's queues would only grow."""
+        if self._leads:
+            self._reconcile_queue.add(key)
+
+    def resume(self, key: Key) -> None:
+        """Do what may be due for this TrainingJob, of which no event tells: at the start, and when its namespace was inaccessible."""
+        self.enqueue(key)
+        if self._leads and self.store.is_unfinished(key):
+            self._url_queue.add(key)
 
     def message_completed(self, key: Key) -> None:
         """Record that the message of this TrainingJob was removed from its queue."""

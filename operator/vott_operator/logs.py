@@ -28,7 +28,7 @@ def configure(settings: Settings) -> None:
 
 
 class LibraryRepeats(logging.Filter):
-    """Drops what a library has said in the last five minutes: kopf logs each failed attempt of each watch."""
+    """Drops what a library has said in the last five minutes: the Azure clients and kopf log each failed attempt."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -69,7 +69,7 @@ QUEUE_OLDEST = Gauge(
 )
 INTAKE_PAUSED = Gauge(
     "vott_train_intake_paused",
-    "1 while the operator receives nothing from the queue, because there are enough unfinished TrainingJobs.",
+    "1 while the operator receives nothing from the queue, because it has enough TrainingJobs that are unfinished or wait for quota.",
     ["queue"],
     registry=REGISTRY,
 )
@@ -168,7 +168,7 @@ WORKQUEUE_ERRORS = Counter(
 )
 NAMESPACE_UP = Gauge(
     "vott_train_namespace_up",
-    "1 if the operator could last list the TrainingJobs of the namespace, 0 if not: it is gone, or access is refused.",
+    "1 if the operator could last list the objects of the namespace; 0 if not: it is gone, access is refused, or the API server fails.",
     ["training_namespace"],
     registry=REGISTRY,
 )

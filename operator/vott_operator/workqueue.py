@@ -25,6 +25,10 @@ BACKOFF = Backoff(first=0.2, longest=60.0)
 OUTAGE = "outage"
 
 
+class GivenUpError(Exception):
+    """Raised by work that can't succeed now: the key is not processed again until it is added again."""
+
+
 class WorkQueue(Generic[KeyT]):
     """Keys to process."""
 
@@ -32,6 +36,7 @@ class WorkQueue(Generic[KeyT]):
         self,
         name: str,
         *,
+        log_field: str = "trainingJob",
         workers: int | None = None,
         expected: type[Exception] | tuple[type[Exception], ...] = (),
         outage: type[Exception] | tuple[type[Exception], ...] = (),
@@ -39,8 +44,9 @@ class WorkQueue(Generic[KeyT]):
         """At most `workers` keys are processed at a time; None: any number, because the work itself waits for its turn.
 
         `expected` errors are logged by their text, all others with a traceback; an `outage`, which all keys meet, once for all of them.
-        `name` is the queue's in the metrics.
+        `name` is the queue's in the metrics; `log_field` has the key in the log.
         """
+        self._log_field = log_field
         self._depth = metrics.WORKQUEUE_DEPTH.labels(name)
         self._waits = metrics.WORKQUEUE_WAIT.labels(name)
         self._passes = metrics.WORKQUEUE_WORK.labels(name)
@@ -81,7 +87,7 @@ class WorkQueue(Generic[KeyT]):
             async with asyncio.TaskGroup() as group:
                 if self._workers is None:
                     while True:
-                        group.create_task(self._process(work, await self._ready.get()))
+                        group.create_task(self._process(work, await self._next()))
                 for _ in range(self._workers):
                     group.create_task(self._worker(work))
         finally:
@@ -90,7 +96,12 @@ class WorkQueue(Generic[KeyT]):
 
     async def _worker(self, work: Work[KeyT]) -> None:
         while True:
-            await self._process(work, await self._ready.get())
+            await self._process(work, await self._next())
+
+    async def _next(self) -> KeyT:
+        """The next key, after everything else had its turn: thousands of passes that wait for nothing would hold up the Lease and the probes."""
+        await asyncio.sleep(0)
+        return await self._ready.get()
 
     async def _process(self, work: Work[KeyT], key: KeyT) -> None:
         self._waits.observe(time.monotonic() - self._waiting.pop(key))
@@ -108,9 +119,13 @@ class WorkQueue(Generic[KeyT]):
             self.add_after(key, delay)
 
     async def _attempt(self, work: Work[KeyT], key: KeyT) -> float | None:
-        with log_fields(trainingJob=key):
+        with log_fields(**{self._log_field: key}):
             try:
                 delay = await work(key)
+            except GivenUpError:
+                self._failures.pop(key, None)
+                self._repeats.end(key)
+                return None
             except Exception as error:  # an error with one key must not stop the others
                 self._errors.inc()
                 return self._failed(key, error)

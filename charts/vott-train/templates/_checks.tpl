@@ -70,6 +70,9 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- range $number, $namespace := .Values.drainNamespaces }}
 {{- include "vott-train.match" (dict "place" (printf "drainNamespaces[%d]" $number) "value" $namespace "longest" 63 "pattern" `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$` "text" "is not a valid namespace: use up to 63 lower-case letters, digits and dashes") }}
 {{- end }}
+{{- $ttl := kindIs "invalid" .Values.ttlSecondsAfterFinished | ternary 604800 .Values.ttlSecondsAfterFinished }}
+{{- $needed := len .Values.queues }}
+{{- $haveOwn := 0 }}
 {{- $places := dict }}
 {{- range $number, $queue := .Values.queues }}
 {{- $place := printf "queues[%d]" (int $number) }}
@@ -80,10 +83,14 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- with $queue.targetNamespace }}
 {{- include "vott-train.match" (dict "place" (printf "%s.targetNamespace" $place) "value" . "longest" 63 "pattern" `^[a-z0-9]([a-z0-9-]*[a-z0-9])?$` "text" "is not a valid namespace: use up to 63 lower-case letters, digits and dashes") }}
 {{- end }}
-{{- if not (or (kindIs "invalid" $.Values.ttlSecondsAfterFinished) (kindIs "string" $.Values.ttlSecondsAfterFinished)) }}
-{{- if gt (int $queue.duplicateWindowSeconds) (int $.Values.ttlSecondsAfterFinished) }}
+{{- if ne (toString $ttl) "never" }}
+{{- if gt (int $queue.duplicateWindowSeconds) (int $ttl) }}
 {{- fail (printf "ttlSecondsAfterFinished: is less than %s.duplicateWindowSeconds; raise it, because duplicates are detected by their TrainingJob" $place) }}
 {{- end }}
+{{- end }}
+{{- with $queue.maxUnfinishedJobs }}
+{{- $haveOwn = add1 $haveOwn | int }}
+{{- $needed = add $needed . -1 | int }}
 {{- end }}
 {{- $secret := $queue.secretName | default (include "vott-train.secret" $) }}
 {{- $identity := list ($queue.kind | default "storage") (trimSuffix "/" ($queue.account | default "")) (lower ($queue.serviceBusNamespace | default "")) $secret ($queue.name | default "training") | toJson }}
@@ -91,6 +98,10 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- fail (printf "%s: is the same queue as %s; remove one of them" $place (get $places $identity)) }}
 {{- end }}
 {{- $_ := set $places $identity $place }}
+{{- end }}
+{{- $total := .Values.maxUnfinishedJobs | default 1000 | int }}
+{{- if and $haveOwn (gt $needed $total) }}
+{{- fail (printf "maxUnfinishedJobs: is %d, but the queues need %d: the sum of queues[].maxUnfinishedJobs, and 1 for each queue without; raise it" $total $needed) }}
 {{- end }}
 {{- end }}
 
@@ -213,8 +224,10 @@ ranges and choices. Together they refuse what the operator would refuse, while t
 {{- if not .image }}
 {{- fail "trainer.image: is required; name the image that trains" }}
 {{- end }}
-{{- range $place, $size := dict "trainer.workVolume" .workVolume "trainer.imageCache.sizeLimit" .imageCache.sizeLimit }}
+{{- range $place, $size := dict "trainer.sharedMemory" .sharedMemory "trainer.workVolume" .workVolume "trainer.workRequest" (.workRequest | default "0") "trainer.imageCache.sizeLimit" .imageCache.sizeLimit }}
+{{- if not (kindIs "invalid" $size) }}
 {{- include "vott-train.match" (dict "place" $place "value" $size "pattern" `^[0-9]+(k|Ki|[MGTP]i?)?$` "text" "is not a size; use a whole number with Mi, Gi or Ti, for example 100Gi") }}
+{{- end }}
 {{- end }}
 {{- if and .checkpoints.url .checkpoints.persistentVolumeClaim }}
 {{- fail "trainer.checkpoints: set either url or persistentVolumeClaim, not both" }}

@@ -66,12 +66,6 @@ class OutcomeCallbacks:
         self._retries = RetrySchedule(backoff)
         self._tracing = tracing
         self._api_requests = asyncio.Semaphore(API_REQUESTS)
-        self._pending: set[Key] = set()
-
-    @property
-    def backlog(self) -> int:
-        """Number of outcomes that are not delivered, refused or given up yet."""
-        return len(self._pending)
 
     async def send(self, key: Key) -> float | None:
         """Make one attempt if one is due. Returns the seconds until the next, if any. Raises ClusterError."""
@@ -79,9 +73,7 @@ class OutcomeCallbacks:
         trainingjob = observed.trainingjob if observed else None
         if trainingjob is None or (outcome := self._outcome(trainingjob)) is None:
             self._retries.forget(key)
-            self._pending.discard(key)
             return None
-        self._pending.add(key)
         if self._is_posting_progress(key):
             return POSTING_SECONDS
         if (remaining := self._retries.remaining_seconds(trainingjob)) > 0:
@@ -91,8 +83,6 @@ class OutcomeCallbacks:
             metrics.CALLBACKS.labels(delivered.reason).inc()
             async with self._api_requests:
                 await self._record(trainingjob, delivered)
-        if delay is None:
-            self._pending.discard(key)
         return delay
 
     def _outcome(self, trainingjob: TrainingJob) -> Outcome | None:

@@ -21,6 +21,8 @@ from vott_operator.errors import ClusterError
 
 logger = logging.getLogger(__name__)
 
+TERMINATING = "because it is being terminated"
+"""In the API server's answer: nothing can be created in a namespace that is being deleted."""
 MAX_MESSAGE_LENGTH = 1024
 """As events.k8s.io/v1 limits an Event's note."""
 
@@ -30,7 +32,9 @@ async def record_event(cluster: Cluster, trainingjob: TrainingJob, event: Event,
     try:
         await cluster.create_event(_trainingjob_event(trainingjob, event, now))
     except ClusterError as error:
-        logger.warning("Event not recorded: %s", error, extra=fields(trainingJob=trainingjob.key, reason=event.reason))
+        level = logging.DEBUG if TERMINATING in error.answer else logging.WARNING
+        extra = fields(trainingJob=trainingjob.key, reason=event.reason)
+        logger.log(level, "Event not recorded: %s", error, extra=extra)
 
 
 async def record_pod_event(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -58,10 +58,6 @@ class Namespaces:
         for namespace in self._namespaces.values():
             namespace.accepts.set()
 
-    def states(self) -> Mapping[str, NamespaceState]:
-        """The state of each namespace by its name."""
-        return {name: namespace.state for name, namespace in self._namespaces.items()}
-
     def state(self, name: str) -> NamespaceState:
         """The state of one namespace."""
         return self._namespaces[name].state
@@ -89,6 +85,7 @@ class Namespaces:
         namespace = self._namespaces[name]
         before = namespace.state
         if before.condition == condition:
+            namespace.state = replace(before, message=message)
             return False
         namespace.state = after = NamespaceState(condition, self._clock(), message)
         if after.accepts_trainings:

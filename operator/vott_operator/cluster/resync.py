@@ -32,16 +32,17 @@ SHOWN_POLL_SECONDS, SHOWN_SECONDS = 0.1, 10.0
 """How often, and for how long, to look whether the watches have shown what a list has."""
 LIST_BACKOFF = Backoff(first=5.0, longest=5.0)  # jitter only
 FORBIDDEN = (
-    "the operator has no permission there ({}). The namespace was deleted, or its Role or RoleBinding for the operator was."
+    "the operator has no permission there ({}). The namespace was deleted, or the operator's RoleBinding in it."
     " Create it again and run helm upgrade, or remove its queue from the values"
 )
 NOT_FOUND = "it does not exist. Create it and run helm upgrade, or remove its queue from the values"
 TERMINATING = "it is being deleted"
+LISTED = (Condition.USABLE, Condition.TERMINATING)
 NOT_SERVED = "the API server does not serve TrainingJobs; install the CustomResourceDefinition (vott-train crd | kubectl apply -f -)"
 
 
 class Resync:
-    """Keeps the Store complete where a watch was late or broken, and checks the namespaces. `enqueue` has a TrainingJob reconciled."""
+    """Keeps the Store complete where a watch was late or broken, and checks the namespaces. `resume` has a TrainingJob reconciled."""
 
     def __init__(
         self,
@@ -49,14 +50,14 @@ class Resync:
         store: Store,
         namespaces: Namespaces,
         lag: WatchLag,
-        enqueue: Callable[[Key], None],
+        resume: Callable[[Key], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._cluster = cluster
         self._store = store
         self._namespaces = namespaces
         self._lag = lag
-        self._enqueue = enqueue
+        self._resume = resume
         self._clock = clock
         self._failed: set[str] = set()
         """Namespaces whose last check failed."""
@@ -67,8 +68,7 @@ class Resync:
             try:
                 metadata = self._cluster.list_metadata(Kind.TRAININGJOB, namespace)
                 listed = [Listed.of(Kind.TRAININGJOB, item) async for item in metadata]
-            except VottError:
-                await self.check(namespace)  # logs why
+            except VottError:  # `check` logs it
                 await asyncio.sleep(LIST_BACKOFF.seconds(1))
             else:
                 if await self._are_shown(listed):
@@ -84,18 +84,18 @@ class Resync:
         return False
 
     async def run(self, namespace: str) -> None:
-        """Check a namespace again and again. Every RESYNC_SECONDS, and when it can be used again, reconcile its TrainingJobs."""
+        """Check a namespace again and again. Every RESYNC_SECONDS, and when it can be listed again, reconcile its TrainingJobs."""
         reconciled = self._clock()
         while True:
             changed = await self.check(namespace)
-            usable = self._namespaces.state(namespace).condition == Condition.USABLE
+            condition = self._namespaces.state(namespace).condition
             is_due = self._clock() - reconciled >= timedelta(seconds=RESYNC_SECONDS)
             self._store.is_complete = self._store.is_complete or is_due
-            if is_due or (changed and usable):
+            if is_due or (changed and condition in LISTED):
                 reconciled = self._clock()
                 for key in self._store.keys(namespace):
-                    self._enqueue(key)
-            is_well = usable and namespace not in self._failed
+                    self._resume(key)
+            is_well = condition == Condition.USABLE and namespace not in self._failed
             await asyncio.sleep(SOONEST_SECONDS if is_well else TROUBLE_SECONDS)
             if is_well:
                 await self._namespaces.wait_for_check(namespace, CHECK_SECONDS - SOONEST_SECONDS)
@@ -110,7 +110,7 @@ class Resync:
             self._failed.discard(namespace)
         if condition != Condition.USABLE:
             self._lag.forget(namespace)
-        metrics.NAMESPACE_UP.labels(namespace).set(condition == Condition.USABLE)
+        metrics.NAMESPACE_UP.labels(namespace).set(condition in LISTED)
         return self._namespaces.record(namespace, condition, message)
 
     async def _condition(self, namespace: str) -> tuple[Condition, str]:
@@ -147,5 +147,6 @@ class Resync:
                     behind.append(listed)
             for key, identity in missing:
                 self._store.drop(kind, key, identity)
+                self._resume(key)
         self._lag.note(namespace, behind)
         metrics.LAST_SYNC.labels(namespace).set(self._clock().timestamp() - self._lag.seconds(namespace))

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 VERIFY_SECONDS = 300.0
 """How often the RoleBinding is read: another program may replace it, and drop the finalizer."""
+RETRY_SECONDS = 30.0
+"""The same while it can't be held: not with each change of a TrainingJob."""
 ABSENT = (403, 404)
 """There is no RoleBinding, or the operator may not read it: its permissions come from elsewhere, or are gone."""
 
@@ -41,7 +43,7 @@ class RoleBindingFinalizers:
         self._listed: set[str] = set()
         self._locks = defaultdict[str, asyncio.Lock](asyncio.Lock)
         self._known: dict[str, tuple[bool, float]] = {}
-        """Whether the finalizer is set, and when that was read or written (the event loop's time)."""
+        """Whether the finalizer is set, as far as possible, and when to read the RoleBinding again (the event loop's time)."""
         self._warned: set[str] = set()
 
     def listed(self, namespace: str) -> None:
@@ -70,41 +72,41 @@ class RoleBindingFinalizers:
 
     async def _apply(self, namespace: str, needed: bool) -> None:
         now = asyncio.get_running_loop().time()
-        is_set, since = self._known.get(namespace, (not needed, 0.0))
-        if is_set == needed and now - since < VERIFY_SECONDS:
+        is_set, due = self._known.get(namespace, (not needed, 0.0))
+        if is_set == needed and now < due:
             return
         self._known.pop(namespace, None)
         try:
-            if not await self._write(Key(namespace, self._name), needed):
-                return
+            problem = await self._write(Key(namespace, self._name), needed)
         except ClusterError as error:
             if error.status not in ABSENT:
                 raise
-            self._warn(namespace, str(error))
-            return
-        self._known[namespace] = (needed, now)
-        self._warned.discard(namespace)
+            problem = str(error)
+        self._known[namespace] = (needed, now + (RETRY_SECONDS if problem else VERIFY_SECONDS))
+        if not problem:
+            self._warned.discard(namespace)
+        elif needed:
+            self._warn(namespace, problem)
 
-    async def _write(self, key: Key, needed: bool) -> bool:
-        """Write the RoleBinding if that is needed. Returns False if it can't get the finalizer any more."""
+    async def _write(self, key: Key, needed: bool) -> str:
+        """Write the RoleBinding if that is needed. Returns why it can't get the finalizer any more; empty if all is as needed."""
         metadata: Body = (await self._cluster.read_role_binding(key))["metadata"]
         finalizers = list(metadata.get("finalizers") or ())
         deleted = "deletionTimestamp" in metadata
         if (c.BINDING_FINALIZER in finalizers) == needed:
-            return True
+            return ""
         if not needed:
             finalizers.remove(c.BINDING_FINALIZER)
             await self._cluster.set_role_binding_finalizers(key, metadata["resourceVersion"], finalizers)
             if deleted:
                 logger.info("%s: RoleBinding released: it was deleted, and no TrainingJob needs it any more", key)
-            return True
+            return ""
         if deleted:
-            self._warn(key.namespace, "it is being deleted")
-            return False
+            return "it is being deleted"
         await self._cluster.set_role_binding_finalizers(
             key, metadata["resourceVersion"], [*finalizers, c.BINDING_FINALIZER]
         )
-        return True
+        return ""
 
     def _warn(self, namespace: str, why: str) -> None:
         if namespace in self._warned:

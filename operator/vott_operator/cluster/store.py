@@ -129,10 +129,6 @@ class Store:
         """One TrainingJob; None if there is none."""
         return self._trainingjob(key) if key in self._trainingjobs else None
 
-    def trainingjobs(self) -> dict[Key, TrainingJob]:
-        """All TrainingJobs, each parsed: for few of them."""
-        return {key: self._trainingjob(key) for key in self._trainingjobs}
-
     def keys(self, namespace: str) -> list[Key]:
         """The TrainingJobs of a namespace."""
         return [key for key in self._trainingjobs if key.namespace == namespace]
@@ -149,6 +145,10 @@ class Store:
                 running = sum(pod.running for pod in pods.values())
                 gpus[key.namespace] += running * self._trainingjobs[key].summary.gpus
         return gpus
+
+    def is_unfinished(self, key: Key) -> bool:
+        """Whether there is a TrainingJob that is neither Complete nor Failed."""
+        return key in self._unfinished
 
     def unfinished(self, queue: str) -> int:
         """Number of TrainingJobs of a queue's messages that are neither Complete nor Failed, without those that wait for quota."""
@@ -251,10 +251,6 @@ class Store:
 
     # ---------------------------------------------------------------------------------------------------- Jobs and pods
 
-    def jobs(self) -> dict[Key, JobState]:
-        """A copy of all Jobs."""
-        return dict(self._jobs)
-
     def put_job(self, key: Key, body: Body) -> None:
         """Store the Job of a TrainingJob's name, unless a newer version is stored already."""
         state, current = observe_job(body), self._jobs.get(key)
@@ -327,7 +323,7 @@ class Store:
         key = listed.key
         if listed.kind == Kind.TRAININGJOB:
             stored = self._trainingjobs.get(key)
-            return self._invalid.get(key) if stored is None else stored.resource_version
+            return self._invalid.get(key, None if stored is None else stored.resource_version)
         state = self._jobs.get(key) if listed.kind == Kind.JOB else self._pods.get(key, {}).get(listed.name)
         return None if state is None else state.resource_version
 

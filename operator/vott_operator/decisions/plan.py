@@ -3,7 +3,7 @@
 Level-triggered: whatever the event, the plan follows from the observed state alone, so repeating it is harmless.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -170,8 +170,17 @@ def _finished(observed: Observed, settings: Settings, now: datetime) -> Plan:
     if is_left and not is_overdue(trainingjob, now):
         return Plan(delete_job=True, callback=callback)
     remaining = ttl.remaining(observed, now)
-    if (step := _record_end(observed, callback, remaining, now)) is not None:
-        return step
+    remove, ended = _last_writes(observed, callback, remaining, now)
+    delay = restored.record_delay(trainingjob, now) if ended is not None and not remove else 0.0
+    if (remove or ended is not None) and not delay:
+        return Plan(record_end=ended, remove_finalizer=remove, callback=callback, requeue_seconds=0.0)
+    step = _apply_ttl(observed, callback, remaining, now)
+    return replace(step, requeue_seconds=min(delay, step.requeue_seconds or delay)) if delay else step
+
+
+def _apply_ttl(observed: Observed, callback: Outcome | None, remaining: timedelta | None, now: datetime) -> Plan:
+    """Delete the TrainingJob once its TTL has passed and its outcome was posted; until then, record that the message was removed."""
+    trainingjob = observed.trainingjob
     if remaining is None or trainingjob.deleting:
         return Plan(callback=callback)
     if callback is None and remaining <= timedelta(0):
@@ -184,10 +193,10 @@ def _finished(observed: Observed, settings: Settings, now: datetime) -> Plan:
     )
 
 
-def _record_end(
+def _last_writes(
     observed: Observed, callback: Outcome | None, remaining: timedelta | None, now: datetime
-) -> Plan | None:
-    """Remove the finalizer once the outcome was posted, and record the end in the same write; None if both are done.
+) -> tuple[bool, Ended | None]:
+    """Whether to remove the finalizer, once the outcome was posted, and the end to record, in the same write if both are due.
 
     The record does not wait for a callback that fails: that may take a day, and a backup may be made meanwhile.
     """
@@ -196,10 +205,7 @@ def _record_end(
     is_due = remaining is not None and remaining <= timedelta(0)
     was_attempted = callback is None or trainingjob.condition(c.CALLBACK_DELIVERED) is not None
     record = was_attempted and not is_due and not trainingjob.deleting
-    ended = restored.unrecorded_end(observed, now) if record else None
-    if not remove and ended is None:
-        return None
-    return Plan(record_end=ended, remove_finalizer=remove, callback=callback, requeue_seconds=0.0)
+    return remove, restored.unrecorded_end(observed, now) if record else None
 
 
 def _cancel(observed: Observed, settings: Settings, now: datetime) -> Plan:

@@ -87,9 +87,9 @@ class TrainerSettings(Section):
     image_cache: ImageCache = Field(default_factory=ImageCache, description="A cache of downloaded images.")
     plugins: PluginFolder = Field(default_factory=PluginFolder, description="Plugins outside the image.")
 
-    @field_validator("work_volume")
+    @field_validator("shared_memory", "work_volume")
     @classmethod
-    def _work_volume_is_a_quantity(cls, size: str) -> str:
+    def _volume_is_a_quantity(cls, size: str) -> str:
         size_in_bytes(size)
         return size
 

@@ -76,14 +76,15 @@ class Fault(NamedTuple):
 
 FAULTS = {
     "OperatorDown": Fault({name: f"{HEALTHY[name][0]}x69 stale" for name in (LEADER, STANDBY)}, 4, 6),
-    "NoLeader": Fault({LEADER: "1x69 0x250"}, 4, 6),
+    # With one operator that ends again and again before it leads.
+    "NoLeader": Fault({LEADER: "1x69" + " 0 stale _" * 80, STANDBY: "0x69 stale"}, 4, 7),
     "LeaderFlapping": Fault({TRANSITIONS: "3x69 4x5 5x5 6x5 7x230"}, 14, 19),
     "QueueUnreachable": Fault({QUEUE_UP: "1x69 0x250"}, 4, 6),
     "OldMessages": Fault({OLDEST: "0+60x70 4200x250"}, 19, 22),
     "MessagesFailing": Fault({MESSAGE_ERRORS: "0x69 0+1x250"}, 7, 11),
     "MessagesRejected": Fault({REJECTED: "5x69 6x250"}, -1, 1),
     "CapacityReached": Fault({PAUSED: "0x69 1x250", OLDEST: "0+60x70 4200x250"}, 29, 31),
-    "NamespaceUnavailable": Fault({NAMESPACE_UP: "1x69 0x250"}, 4, 6),
+    "NamespaceUnavailable": Fault({NAMESPACE_UP: "1x69 0x250", LAST_SYNC: "0+60x70 4200x250"}, 4, 30),
     "WatchBehind": Fault({LAST_SYNC: "0+60x70 4200x250"}, 19, 22),
     "APIErrors": Fault({FORBIDDEN: "0+1x69 70+50x250"}, 5, 16),
     "CallbacksBehind": Fault({CALLBACK: "0+60x70 4200x250"}, 19, 22),

@@ -98,6 +98,15 @@ def at(path: str, value: Any) -> Object:
             for section in SECTIONS
         ),
         ({"azure": KEYS, "ttlSecondsAfterFinished": 59, "queues": [{"duplicateWindowSeconds": 60}]}, "is less than queues[0].duplicateWindowS"),
+        ({"azure": KEYS, "ttlSecondsAfterFinished": None, "queues": [{"duplicateWindowSeconds": 604_801}]}, "is less than queues[0].duplicateW"),
+        (
+            {"azure": KEYS, "maxUnfinishedJobs": 9, "queues": [{"maxUnfinishedJobs": 9}, {"name": "dogs"}]},
+            "maxUnfinishedJobs: is 9, but the queues need 10: the sum of queues[].maxUnfinishedJobs, and 1 for each queue without; raise it",
+        ),
+        *(
+            ({"azure": KEYS, "trainer": {name: "10.5Gi"}}, f"trainer.{name}: 10.5Gi is not a size; use a whole number with Mi, Gi or Ti")
+            for name in ("sharedMemory", "workVolume", "workRequest")
+        ),
         ({"azure": KEYS, "queues": [{"name": "cats"}, {"name": "cats"}]}, "queues[1]: is the same queue as queues[0]; remove one"),
         ({"azure": KEYS, "trainer": {"image": ""}}, "trainer.image: is required"),
         ({"azure": KEYS, "plugins": {"default": "mine"}}, "plugins.default: mine is not in plugins.allowed; add it there"),
@@ -185,7 +194,7 @@ def _keys(values: Object, place: str = "") -> Iterator[str]:
         yield path
         if path in ("queues", "trainer.resources", "resources"):
             yield from (known for known in _paths(SCHEMA) if known.startswith((f"{path}.", f"{path}[]")))
-        elif isinstance(value, dict):
+        elif isinstance(value, dict) and path != "monitoring.dashboard.labels":  # whose names are free
             yield from _keys(value, f"{path}.")
 
 

@@ -234,7 +234,7 @@ async def test_without_capacity_nothing_is_received(build: Build, monkeypatch: p
     assert len(bench.queue) == 2
     await bench.process_batch()
     assert len(bench.queue) == 2
-    bench.app.store.drop_trainingjob(next(iter(bench.app.store.trainingjobs())))
+    bench.app.store.drop_trainingjob(bench.app.store.keys(bench.app.settings.namespace)[0])
     await bench.process_batch()
     assert len(bench.queue) == 1
 
@@ -287,7 +287,7 @@ async def test_a_message_that_could_not_be_completed_is_not_settled(
     with monkeypatch.context() as patch:
         patch.setattr(MemoryQueue, "complete", lost)
         await bench.process_batch()
-    (key,) = bench.app.store.trainingjobs()
+    (key,) = bench.app.store.keys(bench.app.settings.namespace)
     assert not bench.is_settled(key)
     await bench.process_redelivered()
     assert bench.is_settled(key)
@@ -306,7 +306,7 @@ async def test_completing_a_duplicate_does_not_settle_the_first_message(
     for message_id in ("first", "second"):
         bench.queue.send(BODY, message_id)
         await bench.process_batch()
-    (key,) = bench.app.store.trainingjobs()
+    (key,) = bench.app.store.keys(bench.app.settings.namespace)
     assert not bench.is_settled(key)
 
 

@@ -20,9 +20,11 @@ from tests.support.waiting import wait_until
 
 QUEUE, TEAM = "monitoring", "monitoring-team"
 VALUES: dict[str, Any] = {
-    "queues": [{"name": QUEUE, "duplicateWindowSeconds": 600}, {"name": TEAM, "targetNamespace": TEAM}],
+    "queues": [
+        {"name": QUEUE, "duplicateWindowSeconds": 600, "maxUnfinishedJobs": 5},
+        {"name": TEAM, "targetNamespace": TEAM},
+    ],
     "leaderElection": {"leaseDurationSeconds": 5},
-    "maxUnfinishedJobs": 20,
     "trainer": {"image": "trainer:1", "stalledAfterSeconds": 20},
 }
 REFUSED = {"annotations": {"url": "https://169.254.169.254/a.csv"}}
@@ -200,10 +202,13 @@ def fail_callbacks(faults: Faults, receiver: HttpServer) -> None:
 
 
 def fill_the_capacity(faults: Faults) -> None:
-    names = [f"waiting-{number}" for number in range(VALUES["maxUnfinishedJobs"])]
+    """As many messages as one queue has room for, whose trainings do not start."""
+    before = {item["metadata"]["name"] for item in faults.harness.trainingjobs()}
     faults.expect("CapacityReached")
-    faults.harness.create_trainingjob(*names, suspend=True)
+    for number in range(VALUES["queues"][0]["maxUnfinishedJobs"]):
+        faults.harness.send(message(annotations=f"https://host/{number}.csv"), queue=QUEUE)
     faults.wait("CapacityReached")
+    names = {item["metadata"]["name"] for item in faults.harness.trainingjobs()} - before
     faults.harness.kubectl("delete", "trainingjobs", *names)
     faults.wait_value(f'vott_train_intake_paused{{queue="{QUEUE}"}}', lambda value: value == 0)
 
@@ -220,17 +225,18 @@ def break_the_queue(faults: Faults) -> None:
 def break_permissions(faults: Faults) -> None:
     """The operator may no longer create TrainingJobs."""
     kubectl = faults.harness.kubectl
-    role = kubectl.get("role", RELEASE)
+    name = f"{RELEASE}.{faults.harness.name}.vott.dev"
+    role = kubectl.get("clusterrole", name)
     rules = [
         rule | {"verbs": [verb for verb in rule["verbs"] if verb != "create" or rule["resources"] != ["trainingjobs"]]}
         for rule in role["rules"]
     ]
     faults.expect("MessagesFailing", "APIErrors")
-    kubectl("patch", "role", RELEASE, "--type=merge", "--patch", json.dumps({"rules": rules}))
+    kubectl("patch", "clusterrole", name, "--type=merge", "--patch", json.dumps({"rules": rules}))
     for letter in "cde":
         faults.harness.send(message(annotations=f"https://host/{letter}.csv"), queue=QUEUE)
     faults.wait("MessagesFailing", "APIErrors")
-    kubectl("patch", "role", RELEASE, "--type=merge", "--patch", json.dumps({"rules": role["rules"]}))
+    kubectl("patch", "clusterrole", name, "--type=merge", "--patch", json.dumps({"rules": role["rules"]}))
 
 
 def take_the_lease(faults: Faults) -> None:
@@ -257,6 +263,6 @@ def take_the_lease(faults: Faults) -> None:
 
 def close_a_namespace(faults: Faults) -> None:
     faults.expect("NamespaceUnavailable")
-    Kubectl(faults.harness.kubectl.kubeconfig, TEAM)("delete", "rolebinding", RELEASE)
+    Kubectl(faults.harness.kubectl.kubeconfig, TEAM)("delete", "rolebinding", f"{RELEASE}-operator")
     faults.start()
     faults.wait("NamespaceUnavailable")

@@ -84,5 +84,6 @@ def test_an_operator_that_starts_without_permissions_in_a_namespace_works_there_
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
     Kubectl(harness.kubectl.kubeconfig, "forbidden-team").apply(binding)
     wait_until("a Job of the team", lambda: jobs(harness, "forbidden-team"), seconds=60, dump=harness.log.read_text)
+    both = {("NamespaceNotWatched", "Pod"), ("NamespaceWatched", "Pod")}
+    wait_until("the Events", lambda: both <= events(harness), dump=harness.log.read_text)
     assert operator.poll() is None
-    assert {("NamespaceNotWatched", "Pod"), ("NamespaceWatched", "Pod")} <= events(harness)

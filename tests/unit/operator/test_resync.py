@@ -143,15 +143,13 @@ async def test_messages_do_not_wait_for_a_trainingjob_that_was_deleted_meanwhile
 async def test_what_was_deleted_while_a_watch_was_broken_is_dropped() -> None:
     harness = Harness(Lists(), full_store())
     await harness.run(RESYNC_SECONDS * 1.5)
-    store = harness.store
-    assert (store.trainingjobs(), store.jobs(), store.pods()) == ({}, {}, set())
+    assert [harness.store.stored(kind, KEY.namespace) for kind in Kind] == [set(), set(), set()]
 
 
 async def test_what_still_exists_is_kept_and_reconciled() -> None:
     harness = Harness(full_cluster(), full_store())
     await harness.run(RESYNC_SECONDS * 1.5)
-    store = harness.store
-    assert (store.keys(KEY.namespace), set(store.jobs()), len(store.pods())) == ([KEY], {KEY}, 1)
+    assert [len(harness.store.stored(kind, KEY.namespace)) for kind in Kind] == [1, 1, 1]
     assert harness.enqueued == [KEY, KEY]  # once it could be used, and by the resync
 
 
@@ -161,10 +159,7 @@ async def test_trouble_in_one_namespace_does_not_concern_another() -> None:
     harness = Harness(cluster, full_store())
     await harness.run(RESYNC_SECONDS)
     assert harness.store.keys(KEY.namespace) == []
-    assert {name: str(state.condition) for name, state in harness.namespaces.states().items()} == {
-        KEY.namespace: "Usable",
-        OTHER: "Forbidden",
-    }
+    assert (str(harness.condition), str(harness.namespaces.state(OTHER).condition)) == ("Usable", "Forbidden")
 
 
 async def test_nothing_is_dropped_in_a_namespace_that_can_not_be_listed() -> None:
@@ -207,14 +202,33 @@ async def test_a_condition_is_logged_once_and_so_is_the_end_of_it(
     await harness.run(RESYNC_SECONDS)
     assert harness.condition == Condition.FORBIDDEN
     assert [record.getMessage() for record in caplog.records] == [
-        "namespace training: Forbidden: the operator has no permission there (cannot list pods). The namespace was deleted, or its Role or"
-        " RoleBinding for the operator was. Create it again and run helm upgrade, or remove its queue from the values"
+        "namespace training: Forbidden: the operator has no permission there (cannot list pods). The namespace was deleted, or the"
+        " operator's RoleBinding in it. Create it again and run helm upgrade, or remove its queue from the values"
     ]
     harness.cluster.errors.clear()
     harness.enqueued.clear()
     await harness.run(TROUBLE_SECONDS)
     assert str(harness.condition) == "Usable"
     assert "Usable again, after 300 s" in caplog.text
+    assert harness.enqueued == [KEY]
+
+
+async def test_trainings_of_a_namespace_that_is_being_deleted_are_reconciled_once_it_can_be_listed_again() -> None:
+    harness = Harness(full_cluster(), full_store())
+    harness.cluster.errors[KEY.namespace] = FORBIDDEN
+    await harness.run(1)
+    harness.cluster.errors.clear()
+    harness.cluster.phase = "Terminating"
+    await harness.run(1)
+    assert (str(harness.condition), harness.enqueued) == ("Terminating", [KEY])
+
+
+async def test_a_training_whose_job_was_deleted_unseen_is_reconciled_at_once() -> None:
+    harness = Harness(full_cluster(), full_store())
+    await harness.resync.check(KEY.namespace)
+    harness.cluster.children[Kind.JOB] = []
+    harness.enqueued.clear()
+    await harness.resync.check(KEY.namespace)
     assert harness.enqueued == [KEY]
 
 
@@ -308,8 +322,10 @@ async def test_a_namespace_is_up_once_its_trainingjobs_could_be_listed() -> None
     await harness.resync.check(KEY.namespace)
     assert up() == 0
     harness.cluster.errors.clear()
-    await harness.resync.check(KEY.namespace)
-    assert up() == 1
+    for phase in ("Active", "Terminating"):
+        harness.cluster.phase = phase
+        await harness.resync.check(KEY.namespace)
+        assert up() == 1
 
 
 async def test_after_a_resync_the_running_trainings_are_known() -> None:

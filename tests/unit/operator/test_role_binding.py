@@ -9,7 +9,7 @@ from tests.support.observed_state import NOW, trainingjob
 from vott_operator.api import constants as c
 from vott_operator.api.names import Key
 from vott_operator.cluster.client import Cluster
-from vott_operator.cluster.role_binding import VERIFY_SECONDS, RoleBindingFinalizers
+from vott_operator.cluster.role_binding import RETRY_SECONDS, VERIFY_SECONDS, RoleBindingFinalizers
 from vott_operator.cluster.store import Store
 from vott_operator.errors import ClusterError, NotFoundError
 
@@ -123,6 +123,19 @@ async def test_trainings_go_on_without_a_role_binding(error: ClusterError, caplo
         async with harness.bindings.hold(TEAM):
             pass
     assert caplog.text.count("can't be held") == 1
+    assert harness.cluster.reads == 1
+    harness.cluster.error = None
+    await asyncio.sleep(RETRY_SECONDS)
+    await harness.create()
+    assert harness.cluster.is_held
+
+
+async def test_one_that_is_missing_and_not_needed_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    harness = Harness()
+    harness.cluster.error = NotFoundError("none", 404)
+    harness.bindings.listed(TEAM)
+    await harness.bindings.reconcile(TEAM)
+    assert (harness.cluster.reads, caplog.text) == (1, "")
 
 
 async def test_one_that_is_being_deleted_gets_no_finalizer_but_loses_it(caplog: pytest.LogCaptureFixture) -> None:
@@ -144,7 +157,7 @@ async def test_an_api_server_that_fails_holds_back_the_trainingjob() -> None:
     harness.cluster.error = ClusterError("busy", 500)
     with pytest.raises(ClusterError, match="busy"):
         await harness.create()
-    assert harness.store.trainingjobs() == {}
+    assert harness.store.keys(TEAM) == []
 
 
 @pytest.mark.parametrize(("name", "own"), [("", "vott-train"), ("vott-operator", TEAM)], ids=["no name", "its own"])

@@ -215,6 +215,7 @@ def test_an_unknown_variable_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
         ("trainer: {imageCache: {hostPath: a}}", "trainer.imageCache.hostPath 'a' must start with a slash"),
         ("trainer: {imageCache: {sizeLimit: 5 GB}}", "trainer.imageCache.sizeLimit '5 GB' is not a size; use a whole"),
         ("trainer: {workVolume: half}", "trainer.workVolume 'half' is not a size; use a whole"),
+        ("trainer: {sharedMemory: half}", "trainer.sharedMemory 'half' is not a size; use a whole"),
         (
             "trainer: {plugins: {configMap: a, persistentVolumeClaim: c}}",
             "trainer.plugins has both configMap and persistentVolumeClaim; remove one",

@@ -11,7 +11,7 @@ from tests.support.observed_state import NOW, UID, complete_status, trainingjob
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
 from vott_operator.api.trainingjob import TrainingJob
-from vott_operator.cluster.store import Store
+from vott_operator.cluster.store import Kind, Listed, Store
 
 QUEUE = "storage://account/training"
 
@@ -51,7 +51,9 @@ def test_an_older_version_does_not_replace_a_newer_one() -> None:
     assert store.put_trainingjob(trainingjob(metadata={"resourceVersion": "10"}))
     assert store.put_trainingjob(trainingjob(metadata={"resourceVersion": "10"}))
     assert not store.put_trainingjob(trainingjob(metadata={"resourceVersion": "9"}))
-    assert store.trainingjobs()[trainingjob().key].metadata.resource_version == "10"
+    stored = store.trainingjob(trainingjob().key)
+    assert stored is not None
+    assert stored.metadata.resource_version == "10"
 
 
 @pytest.mark.parametrize(("seconds", "may_have_had_job"), [(-1, True), (0, True), (1, False)])
@@ -78,9 +80,17 @@ def test_the_deletion_of_an_earlier_job_does_not_drop_its_successor() -> None:
     store.put_trainingjob(tj)
     store.put_job(tj.key, {"metadata": {"name": "cats", "uid": "second", "resourceVersion": "9"}, "spec": {}})
     store.drop_job(tj.key, "first")
-    assert tj.key in store.jobs()
+    assert store.stored(Kind.JOB, tj.key.namespace) == {(tj.key, "")}
     store.drop_job(tj.key, "second")
-    assert tj.key not in store.jobs()
+    assert store.stored(Kind.JOB, tj.key.namespace) == set()
+
+
+def test_a_version_that_does_not_match_the_schema_is_not_missed() -> None:
+    store, metadata = Store(NOW), {"name": "cats", "namespace": "training", "uid": UID}
+    store.put_trainingjob(trainingjob(metadata={"resourceVersion": "8"}))
+    store.put_invalid(trainingjob().key, "9")
+    versions = [Listed.of(Kind.TRAININGJOB, metadata | {"resourceVersion": version}) for version in ("9", "10")]
+    assert [store.is_behind(version) for version in versions] == [False, True]
 
 
 # ------------------------------------------------------------------------------------------------------------ memory
@@ -131,7 +141,9 @@ def test_an_unfinished_trainingjob_keeps_what_its_job_is_made_from() -> None:
     spec = {"parameters": {"epochs": 3}, "podTemplate": {"spec": {"priorityClassName": "high"}}}
     store, item = Store(NOW), trainingjob(spec)
     store.put_trainingjob(item)
-    assert store.trainingjobs()[item.key].spec == item.spec
+    stored = store.trainingjob(item.key)
+    assert stored is not None
+    assert stored.spec == item.spec
 
 
 HELD = {"finalizers": [c.FINALIZER]}

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from vott_operator.workqueue import BACKOFF, WorkQueue
+from vott_operator.workqueue import BACKOFF, GivenUpError, WorkQueue
 
 pytestmark = pytest.mark.looptime
 
@@ -163,3 +163,41 @@ async def test_a_trigger_comes_before_a_requested_delay() -> None:
         assert passes == 2
         await asyncio.sleep(600)
     assert passes == 2
+
+
+@pytest.mark.parametrize("workers", [4, None])
+async def test_passes_that_wait_for_nothing_let_other_tasks_have_their_turn(workers: int | None) -> None:
+    processed: list[str] = []
+
+    async def work(key: str) -> None:
+        processed.append(key)
+
+    async with running(work, workers) as queue:
+        for number in range(1000):
+            queue.add(str(number))
+        turns = 0
+        while len(processed) < 1000:
+            turns += 1
+            await asyncio.sleep(0)
+    assert turns >= 1000 / 4
+
+
+async def test_a_key_that_is_given_up_is_processed_once_it_is_added_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    errors: list[Exception] = [OSError("refused"), GivenUpError()]
+    passes = 0
+
+    async def work(_: str) -> None:
+        nonlocal passes
+        passes += 1
+        if errors:
+            raise errors.pop(0)
+
+    async with running(work) as queue:
+        queue.add("a")
+        await asyncio.sleep(600)
+        assert passes == 2
+        queue.add("a")
+        await asyncio.sleep(600)
+    assert passes == 3
+    assert [text.partition(";")[0] for text in caplog.messages] == ["refused"]
