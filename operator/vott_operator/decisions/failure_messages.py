@@ -73,11 +73,12 @@ def explain_failed_pod(pod: PodState, namespace: str) -> Explanation:
 
 
 def explain_too_many_evictions(limit: int, message: str) -> Explanation:
-    """Nodes evicted the training again and again."""
+    """Nodes evicted the training again and again, and it got no further."""
+    cause = brief(message) or "they lacked a resource."
     return Explanation(
         c.EVICTED,
-        f"Nodes evicted the training {limit} times without it getting further: {brief(message) or 'they lacked a resource.'} "
-        "For disk, raise the operator's setting trainer.workRequest, so that fewer trainings share a node; for memory, spec.trainer.resources.requests.memory.",
+        f"Nodes evicted the training {limit} times without it getting further: {cause} For disk, raise the operator's setting "
+        "trainer.workRequest, so that fewer trainings share a node; for memory, spec.trainer.resources.requests.memory.",
     )
 
 
