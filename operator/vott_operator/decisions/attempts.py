@@ -21,8 +21,11 @@ def attempts(observed: Observed) -> tuple[Attempt, ...]:
     names, newest = {attempt.pod_name for attempt in recorded}, recorded[-1].created if recorded else ""
     # RFC 3339 in UTC with seconds, so they compare as strings. Older pods may have left the bounded list.
     new = [pod for pod in _ended_pods(observed) if pod.name not in names and pod.created >= newest]
-    added = (_attempt(trainingjob, pod) for pod in sorted(new, key=lambda pod: pod.created))
-    return (*recorded, *added)[-MAX_ATTEMPTS:]
+    if not new:
+        return recorded
+    entries = (*recorded, *(_attempt(trainingjob, pod) for pod in new))
+    # By name too: of pods of the same second, the same ones must leave the list each time, or it would change for ever.
+    return tuple(sorted(entries, key=lambda entry: (entry.created, entry.pod_name)))[-MAX_ATTEMPTS:]
 
 
 def interruptions_without_progress(entries: tuple[Attempt, ...]) -> int:

@@ -7,6 +7,7 @@ import pytest
 from tests.support import observed_state as b
 from tests.unit.operator.plan_table import Expected, decide, row
 from vott_operator.api import constants as c
+from vott_operator.decisions.attempts import attempts as attempts_of
 from vott_operator.decisions.condition_messages import DISRUPTIONS
 from vott_operator.decisions.observed import Observed
 
@@ -418,3 +419,10 @@ INTERRUPTIONS = [
 @pytest.mark.parametrize(("observed", "expected"), FAILURES + REJECTIONS + OTHER_NODES + LIMITS + INTERRUPTIONS)
 def test_retries(observed: Observed, expected: Expected) -> None:
     expected.check(observed, decide(observed))
+
+
+def test_the_full_list_of_attempts_does_not_change_for_pods_of_the_same_second() -> None:
+    pods = [b.failed_pod(f"cats-0-{number:02}", **EVICTED) for number in range(22)]
+    first = attempts_of(after(b.job(), *pods))
+    recorded = [attempt.model_dump(mode="json", by_alias=True, exclude_none=True) for attempt in first]
+    assert attempts_of(after(b.job(), *pods, attempts=recorded)) == first
