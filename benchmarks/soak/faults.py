@@ -34,7 +34,7 @@ class Faults:
 
     async def run(self, pause_seconds: float) -> None:
         """A fault after each pause."""
-        rng = random.Random(self.seed)
+        rng = random.Random(self.seed)  # nosec B311 # repeatable, not secret
         actions: dict[str, Callable[[], Awaitable[None]]] = {
             "the API server is killed": self._kill_api_server,
             "etcd hangs": self._hang_etcd,
