@@ -20,7 +20,7 @@ from vott_messaging.settings.queue import QueueSettings
 from vott_traind.devices import Slot
 from vott_traind.folder_lock import locked
 from vott_traind.folders import StateFolder, WorkFolder, private_folder
-from vott_traind.http import HttpServer
+from vott_traind.http import DaemonServer
 from vott_traind.leftovers import clear_leftovers
 from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
@@ -92,7 +92,7 @@ class Daemon:
             parts = await self._open_parts(stack)
             receivers = [await self._open_receiver(queue, parts, stack) for queue in self._settings.queues]
             if self._options.http:
-                await stack.enter_async_context(HttpServer(self._options.http, self._metrics, self._problem))
+                await stack.enter_async_context(DaemonServer(self._options.http, self._metrics, self._problem))
             parts.outcomes.resume()
             await self._receive(receivers)
             await parts.outcomes.close(LAST_CALLBACKS_SECONDS)

@@ -10,7 +10,7 @@ from vott_messaging.errors import SettingsError
 from vott_messaging.queues.base import Delivery
 from vott_messaging.queues.memory import MemoryQueue
 from vott_messaging.settings.address import parse_address
-from vott_traind.http import HttpServer
+from vott_traind.http import DaemonServer
 from vott_traind.metered_source import MeteredSource
 from vott_traind.metrics import Metrics
 
@@ -26,7 +26,7 @@ async def get(port: int, page: str) -> tuple[int, str]:
 async def test_health_says_what_is_wrong() -> None:
     problems: list[str] = []
     (port,) = free_ports(1)
-    async with HttpServer(f"127.0.0.1:{port}", Metrics(), lambda: next(iter(problems), None)):
+    async with DaemonServer(f"127.0.0.1:{port}", Metrics(), lambda: next(iter(problems), None)):
         assert await get(port, "healthz") == (200, "ok\n")
         problems.append("the queue is unreachable")
         assert await get(port, "healthz") == (503, "the queue is unreachable\n")
@@ -42,7 +42,7 @@ async def test_metrics_count_what_becomes_of_messages() -> None:
         (delivery,) = await source.receive(1, 1)
         await settle(delivery)
     (port,) = free_ports(1)
-    async with HttpServer(f"127.0.0.1:{port}", metrics, lambda: None):
+    async with DaemonServer(f"127.0.0.1:{port}", metrics, lambda: None):
         _, text = await get(port, "metrics")
     assert 'vott_train_messages_received_total{queue="memory://queue"} 3.0' in text
     for result in ("completed", "abandoned", "dead_lettered"):
@@ -63,9 +63,9 @@ async def test_a_queue_that_cannot_be_received_from_is_counted() -> None:
 
 async def test_an_address_in_use_is_an_error() -> None:
     (port,) = free_ports(1)
-    async with HttpServer(f"127.0.0.1:{port}", Metrics(), lambda: None):
+    async with DaemonServer(f"127.0.0.1:{port}", Metrics(), lambda: None):
         with pytest.raises(SettingsError, match=f"--http: can't listen on 127.0.0.1:{port}"):
-            async with HttpServer(f"127.0.0.1:{port}", Metrics(), lambda: None):
+            async with DaemonServer(f"127.0.0.1:{port}", Metrics(), lambda: None):
                 pass
 
 
