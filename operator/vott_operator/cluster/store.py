@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from vott_guard.timestamps import timestamp
 from vott_operator.api import constants as c
@@ -65,19 +65,6 @@ class _Stored:
     summary: Summary
 
 
-class _Count(NamedTuple):
-    """How an unfinished TrainingJob counts."""
-
-    queue: str
-    """Identity of its message's queue; empty without a message."""
-    waits: bool
-    """Whether it is suspended or waits for quota."""
-
-    @classmethod
-    def of(cls, trainingjob: TrainingJob) -> Self:
-        return cls(trainingjob.metadata.annotations.get(c.ANNOTATION_QUEUE, ""), trainingjob.waits_for_quota)
-
-
 class Store:
     """TrainingJobs with their Jobs and pods, of one or several namespaces. Not thread-safe.
 
@@ -94,10 +81,9 @@ class Store:
         """resourceVersion of each TrainingJob that does not match the schema."""
         self._jobs: dict[Key, JobState] = {}
         self._pods: dict[Key, dict[str, PodState]] = {}
-        self._unfinished: dict[Key, _Count] = {}
-        self._counts: Counter[_Count] = Counter()
-        """Unfinished TrainingJobs of each kind."""
-        self._running: set[Key] = set()
+        self._counts: Counter[tuple[str, bool]] = Counter()
+        """Unfinished TrainingJobs by the queue of their message, and by whether they wait for quota."""
+        self._running = 0
         self._settled: set[Key] = set()
         self._contents: dict[tuple[str, str], set[Key]] = {}
         """By queue and digest of the message."""
@@ -121,7 +107,7 @@ class Store:
             pods,
             key in self._settled,
             may_have_had_job=had_job,
-            running=len(self._running),
+            running=self._running,
             counts_all=self.is_complete,
         )
 
@@ -148,15 +134,16 @@ class Store:
 
     def is_unfinished(self, key: Key) -> bool:
         """Whether there is a TrainingJob that is neither Complete nor Failed."""
-        return key in self._unfinished
+        stored = self._trainingjobs.get(key)
+        return stored is not None and not stored.summary.finished
 
     def unfinished(self, queue: str) -> int:
         """Number of TrainingJobs of a queue's messages that are neither Complete nor Failed, without those that wait for quota."""
-        return self._counts[_Count(queue, waits=False)]
+        return self._counts[queue, False]
 
     def waiting_for_quota(self, queue: str) -> int:
         """Number of TrainingJobs of a queue's messages that are suspended or wait for quota."""
-        return self._counts[_Count(queue, waits=True)]
+        return self._counts[queue, True]
 
     def put_trainingjob(self, trainingjob: TrainingJob) -> bool:
         """Store a TrainingJob. Returns False if a newer version is stored already."""
@@ -175,17 +162,16 @@ class Store:
         self._put_finalizer(trainingjob)
         if stored.content:
             self._contents.setdefault(stored.content, set()).add(key)
-        self._count(key, None if trainingjob.finished else _Count.of(trainingjob))
-        _update(self._running, key, trainingjob.status.phase == c.RUNNING)
+        if current is not None:
+            self._count(current.summary, -1)
+        self._count(stored.summary, 1)
         return True
 
-    def _count(self, key: Key, count: "_Count | None") -> None:
-        """Count an unfinished TrainingJob, in place of how it was counted before."""
-        if (previous := self._unfinished.pop(key, None)) is not None:
-            self._counts[previous] -= 1
-        if count is not None:
-            self._unfinished[key] = count
-            self._counts[count] += 1
+    def _count(self, summary: Summary, change: int) -> None:
+        if not summary.finished:
+            self._counts[summary.queue, summary.waits_for_quota] += change
+        if summary.phase == c.RUNNING:
+            self._running += change
 
     def put_invalid(self, key: Key, resource_version: str) -> None:
         """Record that a TrainingJob does not match the schema, so that it is not missed."""
@@ -233,8 +219,7 @@ class Store:
         if current is not None and uid in (None, current.uid):
             del self._trainingjobs[key]
             self._had_job.discard(key)
-            self._count(key, None)
-            self._running.discard(key)
+            self._count(current.summary, -1)
             self._settled.discard(key)
             self._with_finalizer[key.namespace].discard(key)
             self._callback_urls.pop(key, None)
@@ -326,13 +311,6 @@ class Store:
             return self._invalid.get(key, None if stored is None else stored.resource_version)
         state = self._jobs.get(key) if listed.kind == Kind.JOB else self._pods.get(key, {}).get(listed.name)
         return None if state is None else state.resource_version
-
-
-def _update(keys: set[Key], key: Key, is_member: bool) -> None:
-    if is_member:
-        keys.add(key)
-    else:
-        keys.discard(key)
 
 
 def _content(trainingjob: TrainingJob) -> tuple[str, str] | None:
